@@ -1,0 +1,2 @@
+//! The command `cipherform`.
+fn main() {}

@@ -1,0 +1,51 @@
+//! Key bytes that wipe themselves and cannot be printed.
+
+use std::fmt;
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// A secret: wiped on drop; `Debug` prints `****`; no `Display`, no `Serialize`.
+///
+/// ```
+/// let secret = cipherform::Secret::new(vec![0x42u8; 32]);
+/// assert_eq!(format!("{secret:?}"), "****");
+/// assert_eq!(secret.expose().len(), 32);
+/// ```
+pub struct Secret<T: Zeroize>(T);
+
+impl<T: Zeroize> Secret<T> {
+    /// Takes charge of `value`. Copies made before are the caller's to wipe.
+    pub fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The bytes, for the one call that needs them.
+    pub fn expose(&self) -> &T {
+        &self.0
+    }
+
+    /// The bytes, to be filled in place.
+    pub fn expose_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<T: Zeroize + Clone> Clone for Secret<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: Zeroize> Drop for Secret<T> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl<T: Zeroize> ZeroizeOnDrop for Secret<T> {}
+
+impl<T: Zeroize> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("****")
+    }
+}
