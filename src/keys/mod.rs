@@ -1,1 +1,58 @@
-//! keys
+//! Keys: what a name in a policy resolves to.
+//!
+//! ```text
+//! KMS key ──wraps──► data key version ──KBKDF──► one subkey for each purpose, domain and format
+//! (never leaves      (in the keyring,
+//!  its KMS)           only wrapped)
+//! ```
+//!
+//! The [`Keyring`] is the file of wrapped data keys. It is authenticated as a whole under a root key that its KMS wraps, so it is opened with a
+//! [`KmsRegistry`]: the [`KmsClient`]s of this process by the scheme of their key references. What comes out is a [`KeyHandle`]: one version of one
+//! key, checked for its state, ready to derive subkeys.
+//!
+//! ```
+//! use cipherform::keys::{KeyUse, Keyring, KmsRegistry, Operation, Purpose};
+//! use cipherform::kms::MemoryKms;
+//!
+//! # async fn example(directory: &std::path::Path) -> cipherform::Result<()> {
+//! let registry = KmsRegistry::new().with("memory", MemoryKms::new().with_key("main"));
+//! let mut keyring = Keyring::create(directory.join("keyring.json"), &"memory:main".parse()?, &registry).await?;
+//! keyring.create_key(&"pii".parse()?, KeyUse::Derive, None).await?;
+//!
+//! let key = keyring.handle(&"pii".parse()?, Operation::Protect).await?;
+//! let subkey = key.subkey(Purpose::Ff1, "customer-key", b"fingerprint", 32)?;
+//! # Ok(())
+//! # }
+//! ```
+
+pub(crate) mod authenticated;
+mod cache;
+pub(crate) mod derive;
+mod document;
+pub(crate) mod encoding;
+mod envelope;
+mod handle;
+pub(crate) mod ids;
+mod key_ref;
+mod key_use;
+mod keyring;
+mod kms;
+pub(crate) mod random;
+mod registry;
+mod state;
+pub(crate) mod store;
+mod timestamp;
+mod wrap_context;
+
+pub use derive::Purpose;
+pub use document::{KeyInfo, VersionInfo};
+pub use handle::KeyHandle;
+pub use ids::{DataKeyId, KeyVersionId, KeyringId};
+pub use key_ref::{KeyName, KeyRef, KmsKeyRef};
+pub use key_use::{DirectMode, KeyBits, KeyUse};
+pub use keyring::Keyring;
+pub use kms::{DataKey, KmsClient, KmsKeyInfo, KmsKeyState};
+pub use registry::KmsRegistry;
+pub use state::{KeyState, Operation};
+pub use timestamp::Timestamp;
+pub use wrap_context::WrapContext;

@@ -1,0 +1,206 @@
+//! One version of one key, ready to use.
+
+use std::sync::Arc;
+
+use super::derive::derive;
+use super::{DirectMode, KeyName, KeyUse, KeyVersionId, Purpose};
+use crate::{Error, ErrorKind, Result, Secret};
+
+/// One version of one key. Clones share the key bytes, which are wiped with the last of them (and of the keyring's cache).
+#[derive(Clone, Debug)]
+pub struct KeyHandle {
+    pub(crate) name: KeyName,
+    pub(crate) version: u32,
+    pub(crate) version_id: KeyVersionId,
+    pub(crate) material: Arc<Material>,
+}
+
+impl KeyHandle {
+    /// The key's name.
+    pub fn name(&self) -> &KeyName {
+        &self.name
+    }
+
+    /// The version's number: for display.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The version's id: what the data remembers.
+    pub fn version_id(&self) -> KeyVersionId {
+        self.version_id
+    }
+
+    /// What the key may do.
+    pub fn key_use(&self) -> KeyUse {
+        self.material.key_use
+    }
+
+    /// The subkey of `length` bytes for `purpose`, bound to this version, `domain` and the fingerprint of the parameters that define the map.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotUsable`] if the key's use is not `derive`.
+    pub fn subkey(&self, purpose: Purpose, domain: &str, fingerprint: &[u8], length: usize) -> Result<Secret<Vec<u8>>> {
+        if !purpose.is_subkey() {
+            return Err(Error::bug(format!(
+                "`{}` is no purpose of a data key's subkey",
+                purpose.label()
+            )));
+        }
+        let KeyUse::Derive = self.key_use() else {
+            return Err(self.not_usable("subkeys cannot be derived from it").with_hint(
+                "use it with the mode it was made for, or create a key for deriving: `cipherform keys create NAME`",
+            ));
+        };
+        let context = [self.version_id.as_bytes(), domain.as_bytes(), fingerprint];
+        derive(self.material.key(), purpose, &context, length)
+    }
+
+    /// The AES key itself, for `mode`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotUsable`] unless the key was made for direct use with this mode.
+    pub fn direct_key(&self, mode: DirectMode) -> Result<Secret<Vec<u8>>> {
+        match self.key_use() {
+            KeyUse::Direct { mode: made_for, .. } if made_for == mode => Ok(Secret::new(self.material.key().to_vec())),
+            _ => Err(self
+                .not_usable(&format!("it cannot be used directly with {mode}"))
+                .with_hint("a key's use is fixed when it is created; create another key for this one")),
+        }
+    }
+
+    /// Proves, where it is kept beside protected data, that this version, domain, format and tweak are those that protected it.
+    ///
+    /// # Errors
+    ///
+    /// None that a caller can cause.
+    pub fn check_value(&self, domain: &str, fingerprint: &[u8], tweak_definition: &str) -> Result<[u8; 16]> {
+        let context = [
+            self.version_id.as_bytes(),
+            domain.as_bytes(),
+            fingerprint,
+            tweak_definition.as_bytes(),
+        ];
+        let derived = derive(self.material.check_key(), Purpose::CheckValue, &context, 16)?;
+        let mut value = [0; 16];
+        value.copy_from_slice(derived.expose());
+        Ok(value)
+    }
+
+    fn not_usable(&self, why: &str) -> Error {
+        let message = format!("key `{}` is for the use `{}`: {why}", self.name, self.key_use());
+        Error::new(ErrorKind::KeyNotUsable, message)
+    }
+}
+
+/// What is wrapped for one version.
+///
+/// | use | bytes |
+/// | --- | --- |
+/// | `derive` | the key, 32 bytes: check values are derived from it, too, under their own label |
+/// | `direct-…` | the AES key, then a check key of 32 bytes: an AES key that other software holds serves its one mode and nothing else |
+#[derive(Debug)]
+pub(crate) struct Material {
+    key_use: KeyUse,
+    bytes: Secret<Vec<u8>>,
+}
+
+impl Material {
+    const CHECK_KEY: usize = 32;
+
+    /// How many bytes are wrapped for a version of a key with `key_use`.
+    pub(crate) const fn length(key_use: KeyUse) -> usize {
+        match key_use {
+            KeyUse::Derive => 32,
+            KeyUse::Direct { bits, .. } => bits.bytes() + Self::CHECK_KEY,
+        }
+    }
+
+    /// What was unwrapped, [`length`](Self::length) bytes.
+    pub(crate) fn try_new(key_use: KeyUse, bytes: Secret<Vec<u8>>) -> Result<Self> {
+        if bytes.expose().len() != Self::length(key_use) {
+            return Err(Error::bug("key material of the wrong length"));
+        }
+        Ok(Self { key_use, bytes })
+    }
+
+    fn key(&self) -> &[u8] {
+        match self.key_use {
+            KeyUse::Derive => self.bytes.expose(),
+            KeyUse::Direct { bits, .. } => &self.bytes.expose()[..bits.bytes()],
+        }
+    }
+
+    fn check_key(&self) -> &[u8] {
+        match self.key_use {
+            KeyUse::Derive => self.bytes.expose(),
+            KeyUse::Direct { bits, .. } => &self.bytes.expose()[bits.bytes()..],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::KeyBits;
+
+    fn handle(key_use: KeyUse) -> KeyHandle {
+        let bytes = (0..Material::length(key_use)).map(|byte| byte as u8).collect();
+        KeyHandle {
+            name: "pii".parse().unwrap(),
+            version: 1,
+            version_id: KeyVersionId::from_bytes(std::array::from_fn(|i| 0xa0 + i as u8)),
+            material: Arc::new(Material::try_new(key_use, Secret::new(bytes)).unwrap()),
+        }
+    }
+
+    /// The same answers as in `derive`: the layout of the context is part of the format.
+    #[test]
+    fn contexts_are_fixed() {
+        let key = handle(KeyUse::Derive);
+        let fingerprint = [0x00, 0xff, 0x10];
+        let subkey = key.subkey(Purpose::Ff1, "customer-key", &fingerprint, 16).unwrap();
+        assert_eq!(hex::encode(subkey.expose()), "13a22e285e208b5612bd77b627a18d5b");
+        let check = key.check_value("customer-key", &fingerprint, "none").unwrap();
+        assert_eq!(hex::encode(check), "adc788444636f33b76090a3dd94ae77b");
+    }
+
+    #[test]
+    fn check_values_differ_with_each_part() {
+        let key = handle(KeyUse::Derive);
+        let reference = key.check_value("a", b"b", "c").unwrap();
+        assert_ne!(key.check_value("x", b"b", "c").unwrap(), reference);
+        assert_ne!(key.check_value("a", b"x", "c").unwrap(), reference);
+        assert_ne!(key.check_value("a", b"b", "x").unwrap(), reference);
+        let mut other = key.clone();
+        other.version_id = KeyVersionId::from_bytes([0; 16]);
+        assert_ne!(other.check_value("a", b"b", "c").unwrap(), reference);
+    }
+
+    #[test]
+    fn a_key_keeps_to_its_use() {
+        let derive = handle(KeyUse::Derive);
+        let ff1 = handle(KeyUse::Direct {
+            mode: DirectMode::Ff1,
+            bits: KeyBits::B128,
+        });
+        assert_eq!(ff1.direct_key(DirectMode::Ff1).unwrap().expose().len(), 16);
+        assert!(ff1.check_value("a", b"b", "c").is_ok());
+        for refused in [
+            derive.direct_key(DirectMode::Ff1),
+            ff1.direct_key(DirectMode::Ff31Legacy),
+            ff1.subkey(Purpose::Ff1, "a", b"b", 32),
+        ] {
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::KeyNotUsable);
+        }
+        assert!(derive.subkey(Purpose::CheckValue, "a", b"b", 16).is_err());
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let text = format!("{:?}", handle(KeyUse::Derive));
+        assert!(text.contains("****") && !text.contains("31"), "{text}");
+    }
+}

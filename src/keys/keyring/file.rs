@@ -1,0 +1,44 @@
+//! The keyring's file: read, authenticated, written.
+
+use std::path::Path;
+
+use crate::keys::authenticated::Authenticated;
+use crate::keys::document::{Document, FORMAT};
+use crate::keys::store;
+use crate::{Error, ErrorKind, Result, Secret};
+
+pub(super) fn parse(path: &Path) -> Result<Authenticated<Document>> {
+    let bytes = store::read(path).map_err(|error| match error.kind() {
+        ErrorKind::KeyNotFound => Error::new(
+            ErrorKind::KeyNotFound,
+            format!("there is no keyring `{}`", path.display()),
+        )
+        .with_hint("`cipherform init` makes one; or pass `--keyring`, if it is elsewhere"),
+        _ => error,
+    })?;
+    Authenticated::parse(FORMAT, &bytes).map_err(|error| in_file(path, error))
+}
+
+pub(super) fn verified(path: &Path, file: Authenticated<Document>, root: &Secret<Vec<u8>>) -> Result<Document> {
+    let key = file.unverified().mac_key(root)?;
+    let document = file
+        .verify(key.expose())
+        .and_then(|document| document.validate().map(|()| document));
+    document.map_err(|error| in_file(path, error))
+}
+
+pub(super) fn sealed(document: &Document, root: &Secret<Vec<u8>>) -> Result<Vec<u8>> {
+    let key = document.mac_key(root)?;
+    Ok(Authenticated::new(FORMAT, document, key.expose()).to_bytes())
+}
+
+/// Names the file, and adds what to do where nobody has said it yet.
+pub(super) fn in_file(path: &Path, error: Error) -> Error {
+    let error = error.context(format!("keyring `{}`", path.display()));
+    match (error.hint(), error.kind()) {
+        (None, ErrorKind::BadInput | ErrorKind::WrongKey) => {
+            error.with_hint("restore the file from a backup if it was damaged, or check that it belongs to this KMS")
+        }
+        _ => error,
+    }
+}

@@ -1,0 +1,90 @@
+//! Which client serves which scheme of KMS key references.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{KmsClient, KmsKeyRef};
+use crate::{Error, ErrorKind, Result};
+
+/// Schemes that this project knows, with the feature that brings a client for each.
+const KNOWN: [(&str, &str); 7] = [
+    ("local", "kms-local"),
+    ("aws-kms", "aws-kms"),
+    ("vault", "vault"),
+    ("gcp-kms", "gcp-kms"),
+    ("azure-kv", "azure-kv"),
+    ("pkcs11", "pkcs11"),
+    ("kmip", "kmip"),
+];
+
+/// The KMS clients of this process by scheme. Passed to whatever opens a keyring; there is no global one. Clones share the clients.
+#[derive(Clone, Debug, Default)]
+pub struct KmsRegistry {
+    clients: BTreeMap<String, Arc<dyn KmsClient>>,
+}
+
+impl KmsRegistry {
+    /// One without clients.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds `client` for `scheme`, in place of an earlier one.
+    #[must_use]
+    pub fn with(self, scheme: impl Into<String>, client: impl KmsClient + 'static) -> Self {
+        self.with_shared(scheme, Arc::new(client))
+    }
+
+    /// Adds a client that the caller keeps using, too.
+    #[must_use]
+    pub fn with_shared(mut self, scheme: impl Into<String>, client: Arc<dyn KmsClient>) -> Self {
+        self.clients.insert(scheme.into(), client);
+        self
+    }
+
+    /// The client for `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ProviderDown`] if nobody registered its scheme.
+    pub fn client(&self, key: &KmsKeyRef) -> Result<&dyn KmsClient> {
+        let scheme = key.scheme();
+        self.clients
+            .get(scheme)
+            .map(|client| &**client)
+            .ok_or_else(|| self.missing(scheme))
+    }
+
+    fn missing(&self, scheme: &str) -> Error {
+        let error = Error::new(ErrorKind::ProviderDown, format!("no KMS client for scheme `{scheme}`"));
+        if let Some((_, feature)) = KNOWN.iter().find(|(known, _)| *known == scheme) {
+            return error.with_hint(format!("build with the feature `{feature}`, and register the client"));
+        }
+        let registered: Vec<_> = self.clients.keys().map(String::as_str).collect();
+        error.with_hint(match registered.as_slice() {
+            [] => "no client is registered at all".to_string(),
+            schemes => format!("the schemes here are {}", schemes.join(", ")),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::MemoryKms;
+
+    #[test]
+    fn a_missing_client_says_what_to_do() {
+        let registry = KmsRegistry::new().with("memory", MemoryKms::new());
+        assert!(registry.client(&"memory:main".parse().unwrap()).is_ok());
+
+        let error = registry
+            .client(&"vault:https://host/transit/main".parse().unwrap())
+            .unwrap_err();
+        assert_eq!(error.message(), "no KMS client for scheme `vault`");
+        assert!(error.hint().unwrap().contains("feature `vault`"));
+
+        let error = registry.client(&"locl:main".parse().unwrap()).unwrap_err();
+        assert!(error.hint().unwrap().contains("memory"));
+    }
+}

@@ -1,0 +1,167 @@
+//! A KMS in memory, for tests: it counts its calls, and fails when told to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::seal;
+use crate::keys::{DataKey, KmsClient, KmsKeyInfo, KmsKeyRef, KmsKeyState, WrapContext, random};
+use crate::{Error, ErrorKind, Result, Secret};
+
+/// A KMS whose keys end with the process. Clones are the same KMS; two made separately share no key, whatever their names.
+#[derive(Clone, Default)]
+pub struct MemoryKms {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    keys: BTreeMap<String, Secret<Vec<u8>>>,
+    failures: VecDeque<ErrorKind>,
+    calls: Calls,
+}
+
+/// How often each method was called, failures included.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Calls {
+    /// Calls of `describe`.
+    pub describe: u64,
+    /// Calls of `generate_data_key`.
+    pub generate_data_key: u64,
+    /// Calls of `wrap`.
+    pub wrap: u64,
+    /// Calls of `unwrap`.
+    pub unwrap: u64,
+    /// Calls of `random`.
+    pub random: u64,
+}
+
+impl MemoryKms {
+    /// One without keys.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a key: `memory:NAME`.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system gives no random bytes.
+    #[must_use]
+    pub fn with_key(self, name: &str) -> Self {
+        let key = random::secret(32).expect("a system that runs tests has random bytes");
+        self.inner().keys.insert(name.to_string(), key);
+        self
+    }
+
+    /// The next call fails so. Several are kept in order.
+    pub fn fail_next(&self, kind: ErrorKind) {
+        self.inner().failures.push_back(kind);
+    }
+
+    /// How often it was called so far.
+    pub fn calls(&self) -> Calls {
+        self.inner().calls
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a call, and fails if it was told to.
+    fn called(&self, count: impl FnOnce(&mut Calls) -> &mut u64) -> Result<MutexGuard<'_, Inner>> {
+        let mut inner = self.inner();
+        *count(&mut inner.calls) += 1;
+        match inner.failures.pop_front() {
+            Some(kind) => Err(Error::new(kind, "the memory KMS was told to fail")),
+            None => Ok(inner),
+        }
+    }
+}
+
+impl Inner {
+    fn key(&self, key: &KmsKeyRef) -> Result<&[u8]> {
+        match self.keys.get(key.rest()) {
+            Some(bytes) => Ok(bytes.expose()),
+            None => Err(Error::new(
+                ErrorKind::KeyNotFound,
+                format!("the memory KMS has no key `{}`", key.rest()),
+            )),
+        }
+    }
+}
+
+#[async_trait]
+impl KmsClient for MemoryKms {
+    async fn describe(&self, key: &KmsKeyRef) -> Result<KmsKeyInfo> {
+        self.called(|calls| &mut calls.describe)?.key(key)?;
+        Ok(KmsKeyInfo::new("memory", key.rest(), KmsKeyState::Enabled))
+    }
+
+    async fn generate_data_key(&self, key: &KmsKeyRef, length: usize, context: &WrapContext) -> Result<DataKey> {
+        let inner = self.called(|calls| &mut calls.generate_data_key)?;
+        let plaintext = random::secret(length)?;
+        let wrapped = seal::seal(inner.key(key)?, &context.to_bytes(), plaintext.expose())?;
+        Ok(DataKey { plaintext, wrapped })
+    }
+
+    async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
+        let inner = self.called(|calls| &mut calls.wrap)?;
+        seal::seal(inner.key(key)?, &context.to_bytes(), plaintext.expose())
+    }
+
+    async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
+        let inner = self.called(|calls| &mut calls.unwrap)?;
+        seal::open(inner.key(key)?, &context.to_bytes(), wrapped)
+    }
+
+    async fn random(&self, length: usize) -> Result<Secret<Vec<u8>>> {
+        drop(self.called(|calls| &mut calls.random)?);
+        random::secret(length)
+    }
+}
+
+impl fmt::Debug for MemoryKms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = self.inner();
+        f.debug_struct("MemoryKms")
+            .field("keys", &inner.keys)
+            .field("calls", &inner.calls)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::conformance;
+
+    #[tokio::test]
+    async fn conforms() {
+        let kms = MemoryKms::new().with_key("main");
+        conformance::check(&kms, &"memory:main".parse().unwrap()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn fails_once_when_told() {
+        let kms = MemoryKms::new().with_key("main");
+        let key = "memory:main".parse().unwrap();
+        kms.fail_next(ErrorKind::ProviderDown);
+        assert_eq!(kms.describe(&key).await.unwrap_err().kind(), ErrorKind::ProviderDown);
+        assert!(kms.describe(&key).await.is_ok());
+        assert_eq!(
+            kms.calls(),
+            Calls {
+                describe: 2,
+                ..Calls::default()
+            }
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        assert!(format!("{:?}", MemoryKms::new().with_key("main")).contains(r#"{"main": ****}"#));
+    }
+}
