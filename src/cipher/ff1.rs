@@ -1,0 +1,147 @@
+//! What FF1 fixes for one shape: the lengths of its halves and blocks, and everything before the first secret byte.
+//!
+//! The PRF is a CBC-MAC over P ‖ Q with Q = T ‖ 0… ‖ \[i\] ‖ NUM(B). All of it up to \[i\] is the same in every round, so
+//! its chaining value, the *head*, is computed once: AES(P), then the whole blocks of T ‖ 0…, then the rest of those
+//! bytes added (exclusive or) to the left of the next block. What a round adds is \[i\] ‖ NUM(B).
+
+use aes::Block;
+
+use super::Radix;
+use super::key::Aes;
+
+/// Rounds of the Feistel walk.
+pub(super) const ROUNDS: u8 = 10;
+
+/// FF1 for messages of `n` numerals.
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
+    radix: Radix,
+    n: usize,
+    /// Numerals of the left half.
+    pub(super) u: usize,
+    /// Numerals of the right half.
+    pub(super) v: usize,
+    /// Bytes of NUM(B).
+    pub(super) b: usize,
+    /// Bytes of S.
+    pub(super) d: usize,
+}
+
+/// AES(P) for the tweak length that came last, so that a batch computes it once.
+#[derive(Default)]
+pub(super) struct Memo(Option<(usize, u128)>);
+
+impl Shape {
+    pub(super) fn new(radix: Radix, n: usize) -> Self {
+        // 1. Let u = ⌊n/2⌋; v = n – u.
+        let u = n / 2;
+        let v = n - u;
+        // 3. Let b = ⌈⌈v·LOG(radix)⌉/8⌉.
+        let b = radix.bits(v).div_ceil(8);
+        // 4. Let d = 4·⌈b/4⌉ + 4.
+        let d = 4 * b.div_ceil(4) + 4;
+        Self { radix, n, u, v, b, d }
+    }
+
+    /// Bytes between \[i\] and the right end of its block.
+    pub(super) fn round_shift(&self) -> u32 {
+        8 * (self.b % 16) as u32
+    }
+
+    /// The head of every tweak, most significant byte first.
+    pub(super) fn heads(&self, aes: &Aes, memo: &mut Memo, tweaks: &[&[u8]], heads: &mut [u128]) {
+        for (tweak, head) in tweaks.iter().zip(&mut *heads) {
+            *head = match memo.0 {
+                Some((t, cipher_p)) if t == tweak.len() => cipher_p,
+                _ => {
+                    let cipher_p = aes.encrypt_be(self.p(tweak.len()));
+                    memo.0 = Some((tweak.len(), cipher_p));
+                    cipher_p
+                }
+            };
+        }
+        // The k-th blocks of all tweaks that have one go through AES together.
+        let most = tweaks.iter().map(|tweak| self.whole_blocks(tweak.len())).max();
+        let mut blocks = Vec::new();
+        for k in 0..most.unwrap_or_default() {
+            let has_one = |tweak: &[u8]| k < self.whole_blocks(tweak.len());
+            blocks.clear();
+            for (tweak, head) in tweaks.iter().zip(&*heads).filter(|(tweak, _)| has_one(tweak)) {
+                blocks.push(Block::from((head ^ block(tweak, k)).to_be_bytes()));
+            }
+            aes.encrypt_blocks(&mut blocks);
+            let chained = tweaks.iter().zip(&mut *heads).filter(|(tweak, _)| has_one(tweak));
+            for ((_, head), block) in chained.zip(&blocks) {
+                *head = u128::from_be_bytes(block.0);
+            }
+        }
+        for (tweak, head) in tweaks.iter().zip(heads) {
+            *head ^= block(tweak, self.whole_blocks(tweak.len()));
+        }
+    }
+
+    /// 5. Let P = \[1\] ‖ \[2\] ‖ \[1\] ‖ \[radix\]^3 ‖ \[10\] ‖ \[u mod 256\] ‖ \[n\]^4 ‖ \[t\]^4.
+    fn p(&self, t: usize) -> u128 {
+        let radix = u128::from(self.radix.value());
+        (0x01_02_01 << 104)
+            | radix << 80
+            | 10 << 72
+            | ((self.u % 256) as u128) << 64
+            | (self.n as u128) << 32
+            | t as u128
+    }
+
+    /// How many whole blocks T ‖ 0^((−t−b−1) mod 16) has.
+    fn whole_blocks(&self, t: usize) -> usize {
+        // Together with [i] and NUM(B) it fills blocks exactly.
+        let fixed = (t + self.b + 1).next_multiple_of(16) - self.b - 1;
+        fixed / 16
+    }
+}
+
+/// The `k`-th 16 bytes of `tweak`, zeros after its end.
+fn block(tweak: &[u8], k: usize) -> u128 {
+    let rest = tweak.get(16 * k..).unwrap_or_default();
+    let mut block = [0; 16];
+    let length = rest.len().min(16);
+    block[..length].copy_from_slice(&rest[..length]);
+    u128::from_be_bytes(block)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cipher::AesKey;
+
+    #[test]
+    fn lengths_of_a_known_shape() {
+        // NIST FF1 sample 1: b = 3 (5 decimal digits are 17 bits), d = 8.
+        let shape = Shape::new(Radix::try_new(10).unwrap(), 10);
+        assert_eq!((shape.u, shape.v, shape.b, shape.d), (5, 5, 3, 8));
+        assert_eq!(shape.p(0), 0x0102_0100_000a_0a05_0000_000a_0000_0000);
+    }
+
+    #[test]
+    fn heads_of_a_batch_are_those_of_each_row() {
+        let aes = Aes::new(&AesKey::try_new(&[7; 16]).unwrap());
+        let bytes: Vec<u8> = (0..100).collect();
+        for n in [10, 38, 76, 120] {
+            let shape = Shape::new(Radix::try_new(10).unwrap(), n);
+            let tweaks: Vec<&[u8]> = (0..100).map(|t| &bytes[..(t * 37) % 99]).collect();
+            let mut heads = vec![0; tweaks.len()];
+            shape.heads(&aes, &mut Memo::default(), &tweaks, &mut heads);
+            for (tweak, head) in tweaks.iter().zip(heads) {
+                let mut chain = aes.encrypt_be(shape.p(tweak.len()));
+                let pad = (16 - (tweak.len() + shape.b + 1) % 16) % 16;
+                let fixed = [*tweak, &vec![0; pad]].concat();
+                let whole = fixed.chunks_exact(16);
+                let mut rest = whole.remainder().to_vec();
+                for chunk in whole {
+                    chain = aes.encrypt_be(chain ^ u128::from_be_bytes(chunk.try_into().unwrap()));
+                }
+                rest.resize(16, 0);
+                assert_eq!(head, chain ^ u128::from_be_bytes(rest.try_into().unwrap()));
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The AES key, and the key schedules made of it.
+
+use std::fmt;
+
+use aes::cipher::consts::U16;
+use aes::cipher::{Array, BlockCipherEncClosure, BlockCipherEncrypt, KeyInit};
+use aes::{Aes128Enc, Aes192Enc, Aes256Enc, Block};
+
+use super::Refusal;
+use crate::{Result, Secret};
+
+/// An AES key of 128, 192 or 256 bits. It is wiped on drop, and `Debug` shows its size alone.
+#[derive(Clone)]
+pub struct AesKey(Secret<Vec<u8>>);
+
+impl AesKey {
+    /// A copy of `bytes` as a key.
+    ///
+    /// # Errors
+    ///
+    /// Bad input unless there are 16, 24 or 32 bytes.
+    pub fn try_new(bytes: &[u8]) -> Result<Self> {
+        match bytes.len() {
+            16 | 24 | 32 => Ok(Self(Secret::new(bytes.to_vec()))),
+            bytes => Err(Refusal::KeyLength { bytes }.into()),
+        }
+    }
+
+    /// 128, 192 or 256.
+    pub fn bits(&self) -> usize {
+        8 * self.0.expose().len()
+    }
+
+    /// The same bytes last first: REVB, as FF3 wants its key.
+    pub(super) fn reversed(&self) -> Self {
+        Self(Secret::new(self.0.expose().iter().rev().copied().collect()))
+    }
+}
+
+impl fmt::Debug for AesKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AesKey({} bits, ****)", self.bits())
+    }
+}
+
+/// CIPH_K: AES under one key. The crate `aes` wipes the schedules on drop.
+pub(super) enum Aes {
+    Aes128(Aes128Enc),
+    Aes192(Aes192Enc),
+    Aes256(Aes256Enc),
+}
+
+impl Aes {
+    pub(super) fn new(key: &AesKey) -> Self {
+        let bytes = key.0.expose().as_slice();
+        if let Ok(bytes) = <&Array<u8, _>>::try_from(bytes) {
+            Self::Aes128(Aes128Enc::new(bytes))
+        } else if let Ok(bytes) = <&Array<u8, _>>::try_from(bytes) {
+            Self::Aes192(Aes192Enc::new(bytes))
+        } else {
+            let bytes = <&Array<u8, _>>::try_from(bytes).expect("a key has 16, 24 or 32 bytes");
+            Self::Aes256(Aes256Enc::new(bytes))
+        }
+    }
+
+    /// Runs `f` once with this key's fastest way through AES.
+    pub(super) fn with_backend(&self, f: impl BlockCipherEncClosure<BlockSize = U16>) {
+        match self {
+            Self::Aes128(aes) => aes.encrypt_with_backend(f),
+            Self::Aes192(aes) => aes.encrypt_with_backend(f),
+            Self::Aes256(aes) => aes.encrypt_with_backend(f),
+        }
+    }
+
+    pub(super) fn encrypt_blocks(&self, blocks: &mut [Block]) {
+        match self {
+            Self::Aes128(aes) => aes.encrypt_blocks(blocks),
+            Self::Aes192(aes) => aes.encrypt_blocks(blocks),
+            Self::Aes256(aes) => aes.encrypt_blocks(blocks),
+        }
+    }
+
+    /// CIPH_K of one block.
+    pub(super) fn encrypt(&self, block: [u8; 16]) -> [u8; 16] {
+        let mut block = Block::from(block);
+        self.encrypt_blocks(std::slice::from_mut(&mut block));
+        block.into()
+    }
+
+    /// CIPH_K of one block, as an integer, most significant byte first.
+    pub(super) fn encrypt_be(&self, block: u128) -> u128 {
+        u128::from_be_bytes(self.encrypt(block.to_be_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_masks_the_key_and_lengths_are_checked() {
+        let key = AesKey::try_new(&[0xab; 24]).unwrap();
+        assert_eq!(format!("{key:?}"), "AesKey(192 bits, ****)");
+        for bytes in [0, 1, 8, 15, 17, 20, 31, 33, 40] {
+            let error = AesKey::try_new(&vec![0; bytes]).unwrap_err();
+            assert_eq!(
+                super::super::refusal::reason(&error),
+                Some(&Refusal::KeyLength { bytes })
+            );
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Remainders without division: hardware division takes longer for larger values, and values are secret.
+//!
+//! All of these follow Barrett: q̂ = ⌊y·µ/2^w⌋ with µ = ⌊2^w/M⌋ is never above y/M and misses it by less than a small
+//! number c, so that y − q̂·M is in 0 … c·M and at most c − 1 subtractions of M finish the job. No branch depends on a value.
+
+use num_bigint::BigUint;
+
+/// A modulus 2 ≤ M < 2^128 with its reciprocal, for any y < 2^128.
+///
+/// µ = ⌊(2^128 − 1)/M⌋ ≥ 2^128/M − 1, so y·µ/2^128 ≥ y/M − y/2^128 > y/M − 1 and q̂ > y/M − 2: y − q̂·M < 2M.
+/// That fits 128 bits: for M > 2^127, µ = 1 and q̂ = 0, so it is y itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Barrett {
+    pub(super) m: u128,
+    mu: u128,
+}
+
+impl Barrett {
+    pub(super) fn new(m: u128) -> Self {
+        Self { m, mu: u128::MAX / m }
+    }
+
+    /// (⌊y/M⌋, y mod M).
+    #[inline(always)]
+    pub(super) fn div_rem(&self, y: u128) -> (u128, u128) {
+        let q = high_product(y, self.mu);
+        let r = y.wrapping_sub(q.wrapping_mul(self.m));
+        let (less, borrow) = r.overflowing_sub(self.m);
+        let keep = mask(borrow);
+        (q + u128::from(!borrow), r & keep | less & !keep)
+    }
+
+    /// y mod M.
+    #[inline(always)]
+    pub(super) fn rem(&self, y: u128) -> u128 {
+        self.div_rem(y).1
+    }
+}
+
+/// A modulus 2 ≤ M ≤ 2^32, for y < 2^64.
+///
+/// µ = ⌊2^64/M⌋ > 2^64/M − 1, so y·µ/2^64 > y/M − 1 and q̂ > y/M − 2: one subtraction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Short {
+    pub(super) m: u64,
+    mu: u64,
+}
+
+impl Short {
+    pub(super) fn new(m: u64) -> Self {
+        debug_assert!((2..=1 << 32).contains(&m));
+        let mu = u64::try_from((1u128 << 64) / u128::from(m)).expect("m is at least 2");
+        Self { m, mu }
+    }
+
+    #[inline(always)]
+    pub(super) fn rem(&self, y: u64) -> u64 {
+        let q = high_product_64(y, self.mu);
+        let r = y.wrapping_sub(q.wrapping_mul(self.m));
+        // Below M, the subtraction wraps to above 2^64 − M, and the minimum is r.
+        r.min(r.wrapping_sub(self.m))
+    }
+}
+
+/// A modulus 2^32 < M ≤ 2^62, for y < 2^96.
+///
+/// With t = ⌊y/2^32⌋ > y/2^32 − 1 and µ = ⌊2^96/M⌋ > 2^96/M − 1: t·µ/2^64 > y/M − 2^32/M − y/2^96 > y/M − 2, so
+/// q̂ > y/M − 3 and y − q̂·M < 3M < 2^64: two subtractions, and all of it modulo 2^64.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Medium {
+    pub(super) m: u64,
+    mu: u64,
+}
+
+impl Medium {
+    pub(super) fn new(m: u64) -> Self {
+        debug_assert!(m > 1 << 32 && m <= 1 << 62);
+        let mu = u64::try_from((1u128 << 96) / u128::from(m)).expect("m is above 2^32");
+        Self { m, mu }
+    }
+
+    /// `high` is ⌊y/2^32⌋, `low` is y mod 2^64.
+    #[inline(always)]
+    pub(super) fn rem(&self, high: u64, low: u64) -> u64 {
+        let q = high_product_64(high, self.mu);
+        let r = low.wrapping_sub(q.wrapping_mul(self.m));
+        let r = r.min(r.wrapping_sub(self.m));
+        r.min(r.wrapping_sub(self.m))
+    }
+}
+
+/// A modulus 2^64 < M < 2^128, for y < 2^160.
+///
+/// y = x·2^32 + s; first x is reduced as above, then z = r·2^32 + s with r < M. Let M have k bits, t = ⌊r/2^(k−64)⌋ < 2^64
+/// and ν = ⌊2^(k+32)/M⌋ < 2^33 + 1. Then q̂ = ⌊t·ν/2^64⌋ ≤ r·2^32/M ≤ z/M, and
+/// t·ν/2^64 > r·2^32/M − 2^(k+32)/(M·2^64) − r/2^k > r·2^32/M − 2^−31 − 1, while z/M < r·2^32/M + 2^32/M.
+/// So q̂ > z/M − 2 − 2^−31 − 2^−32 > z/M − 3: two subtractions, of a number of up to 130 bits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Long {
+    pub(super) barrett: Barrett,
+    shift: u32,
+    nu: u64,
+}
+
+impl Long {
+    pub(super) fn new(m: u128) -> Self {
+        debug_assert!(m > 1 << 64);
+        let bits = 128 - m.leading_zeros();
+        let nu = (BigUint::from(1u8) << (bits + 32)) / m;
+        Self {
+            barrett: Barrett::new(m),
+            shift: bits - 64,
+            nu: u64::try_from(nu).expect("m has that many bits, so this has 34 at most"),
+        }
+    }
+
+    /// (x·2^32 + s) mod M.
+    #[inline(always)]
+    pub(super) fn rem(&self, x: u128, s: u32) -> u128 {
+        let m = self.barrett.m;
+        let r = self.barrett.rem(x);
+        let q = ((r >> self.shift) * u128::from(self.nu)) >> 64;
+        let (low, high) = (q * (m & u128::from(u64::MAX)), q * (m >> 64));
+        let (product, carry) = low.overflowing_add(high << 64);
+        let (mut rest, borrow) = (r << 32 | u128::from(s)).overflowing_sub(product);
+        let mut above = (r >> 96)
+            .wrapping_sub((high >> 64) + u128::from(carry))
+            .wrapping_sub(u128::from(borrow));
+        for _ in 0..2 {
+            let (less, borrow) = rest.overflowing_sub(m);
+            let take = mask((above != 0) | !borrow);
+            rest = less & take | rest & !take;
+            above = above.wrapping_sub(u128::from(borrow) & take);
+        }
+        rest
+    }
+}
+
+/// All ones if `flag`.
+#[inline(always)]
+pub(super) fn mask(flag: bool) -> u128 {
+    u128::from(flag).wrapping_neg()
+}
+
+/// ⌊x·y/2^64⌋.
+#[inline(always)]
+pub(super) fn high_product_64(x: u64, y: u64) -> u64 {
+    ((u128::from(x) * u128::from(y)) >> 64) as u64
+}
+
+/// ⌊x·y/2^128⌋.
+#[inline(always)]
+fn high_product(x: u128, y: u128) -> u128 {
+    let low = |x: u128| x & u128::from(u64::MAX);
+    let bottom = low(x) * low(y);
+    let across = (x >> 64) * low(y) + (bottom >> 64);
+    let middle = low(x) * (y >> 64) + low(across);
+    (x >> 64) * (y >> 64) + (across >> 64) + (middle >> 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers where a wrong bound would show: around multiples of m, powers of two and the ends.
+    fn adversarial(m: u128, limit_bits: u32) -> impl Iterator<Item = u128> {
+        let highest = u128::MAX >> (128 - limit_bits);
+        let multiples = [0, 1, 2, highest / m / 2, highest / m - 1, highest / m]
+            .into_iter()
+            .map(move |k: u128| k.min(highest / m) * m);
+        let powers = (0..limit_bits).map(|bit| 1u128 << bit);
+        let mut state = 0x9e37_79b9_7f4a_7c15_u128;
+        let random = std::iter::repeat_with(move || {
+            state = state
+                .wrapping_mul(0xda94_2042_e4dd_58b5)
+                .wrapping_add(0x5851_f42d_4c95_7f2d_1405_7b7e_f767_814f);
+            state ^ (state >> 61)
+        });
+        multiples
+            .chain(powers)
+            .chain([highest])
+            .flat_map(|y| [y.saturating_sub(1), y, y.saturating_add(1)])
+            .chain(random.take(2000))
+            .map(move |y| y & highest)
+    }
+
+    fn moduli(from: u128, to: u128) -> Vec<u128> {
+        let mut moduli = vec![from, from + 1, to - 1, to];
+        for radix in [2u128, 3, 7, 10, 26, 36, 62, 64, 85, 255, 256, 1000, 65_535, 65_536] {
+            let powers = std::iter::successors(Some(radix), |power| power.checked_mul(radix));
+            moduli.extend(powers.filter(|power| (from..=to).contains(power)));
+        }
+        moduli.extend((0..128).flat_map(|bit| [(1u128 << bit) - 1, 1u128 << bit, (1u128 << bit) + 1]));
+        moduli.retain(|m| (from..=to).contains(m));
+        moduli
+    }
+
+    #[test]
+    fn barrett_divides_exactly() {
+        for m in moduli(2, u128::MAX) {
+            let barrett = Barrett::new(m);
+            for y in adversarial(m, 128) {
+                assert_eq!(barrett.div_rem(y), (y / m, y % m), "{y} by {m}");
+            }
+        }
+    }
+
+    #[test]
+    fn short_and_medium_reduce_exactly() {
+        for m in moduli(2, 1 << 32) {
+            let short = Short::new(m as u64);
+            for y in adversarial(m, 64) {
+                assert_eq!(u128::from(short.rem(y as u64)), y % m, "{y} mod {m}");
+            }
+        }
+        for m in moduli((1 << 32) + 1, 1 << 62) {
+            let medium = Medium::new(m as u64);
+            for y in adversarial(m, 96) {
+                assert_eq!(u128::from(medium.rem((y >> 32) as u64, y as u64)), y % m, "{y} mod {m}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_reduces_exactly() {
+        for m in moduli((1 << 64) + 1, u128::MAX) {
+            let long = Long::new(m);
+            for x in adversarial(m, 128).chain([m - 1, m / 2, m / 3]) {
+                for s in [0, 1, 0x8000_0000, u32::MAX, x as u32] {
+                    let y = (BigUint::from(x) << 32) + s;
+                    assert_eq!(BigUint::from(long.rem(x, s)), y % m, "{x}·2^32 + {s} mod {m}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Why the cipher refuses an input, as a type: tests and `selftest` compare reasons, not texts.
+
+use std::fmt;
+
+use crate::Error;
+
+/// Why an input was refused. It is the `source()` of the [`Error`] that the cipher returns.
+///
+/// It names positions, lengths and limits, never a numeral of the data.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// An AES key is not 16, 24 or 32 bytes.
+    KeyLength {
+        /// The length given.
+        bytes: usize,
+    },
+    /// A tweak has a length that the mode does not take.
+    TweakLength {
+        /// Which row, if each has its own.
+        row: Option<usize>,
+        /// The length given.
+        bytes: usize,
+        /// What the mode takes.
+        takes: &'static str,
+    },
+    /// There is not one tweak a row.
+    TweakCount {
+        /// Tweaks given.
+        tweaks: usize,
+        /// Rows given.
+        rows: usize,
+    },
+    /// The message has fewer than two numerals, or comes from fewer than 100 values.
+    MessageTooShort {
+        /// Numerals given.
+        length: usize,
+        /// Numerals needed.
+        shortest: usize,
+        /// Of which radix.
+        radix: u32,
+    },
+    /// The message has more numerals than the mode takes.
+    MessageTooLong {
+        /// Numerals given.
+        length: usize,
+        /// Numerals allowed.
+        longest: usize,
+        /// Of which radix.
+        radix: u32,
+    },
+    /// The message comes from at least 100 values, but fewer than the floor in force.
+    DomainBelowFloor {
+        /// Numerals given.
+        length: usize,
+        /// radix^length.
+        domain: u64,
+        /// The floor in force.
+        floor: u64,
+        /// Numerals needed.
+        shortest: usize,
+        /// Of which radix.
+        radix: u32,
+    },
+    /// A numeral is not below the radix.
+    NumeralOutOfRange {
+        /// Which row of the batch, from 0.
+        row: usize,
+        /// Which numeral of the row, from 0.
+        position: usize,
+        /// The radix.
+        radix: u32,
+    },
+    /// A character is not in the alphabet.
+    CharNotInAlphabet {
+        /// Which character, from 0.
+        position: usize,
+    },
+    /// The numerals do not make whole rows.
+    RaggedBatch {
+        /// Numerals given.
+        numerals: usize,
+        /// Numerals a row.
+        length: usize,
+    },
+    /// Bits are asked of a cipher that is not FF1 over radix 2.
+    NotBinary,
+    /// An integer does not fit the bits it should.
+    ValueTooWide {
+        /// Which row of the batch, from 0.
+        row: usize,
+        /// The bits there are.
+        bits: u32,
+    },
+    /// Integers of this many bits do not fit the call.
+    BitWidth {
+        /// Bits asked for.
+        bits: u32,
+    },
+}
+
+impl Refusal {
+    /// A stable name, as files of test vectors use it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::KeyLength { .. } => "key_length",
+            Self::TweakLength { .. } => "tweak_length",
+            Self::TweakCount { .. } => "tweak_count",
+            Self::MessageTooShort { .. } => "message_too_short",
+            Self::MessageTooLong { .. } => "message_too_long",
+            Self::DomainBelowFloor { .. } => "domain_below_rev1",
+            Self::NumeralOutOfRange { .. } => "numeral_out_of_range",
+            Self::CharNotInAlphabet { .. } => "char_not_in_alphabet",
+            Self::RaggedBatch { .. } => "ragged_batch",
+            Self::NotBinary => "not_binary",
+            Self::ValueTooWide { .. } => "value_too_wide",
+            Self::BitWidth { .. } => "bit_width",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeyLength { bytes } => write!(f, "an AES key is 16, 24 or 32 bytes, not {bytes}"),
+            Self::TweakLength { row, bytes, takes } => {
+                write!(f, "the tweak is {bytes} bytes; this mode takes {takes}")?;
+                row.map_or(Ok(()), |row| write!(f, " (row {row})"))
+            }
+            Self::TweakCount { tweaks, rows } => write!(f, "{tweaks} tweaks for {rows} rows"),
+            Self::MessageTooShort {
+                length,
+                shortest,
+                radix,
+            } => write!(
+                f,
+                "{length} numerals of radix {radix} are too few: at least {shortest} are needed"
+            ),
+            Self::MessageTooLong { length, longest, radix } => {
+                write!(f, "{length} numerals of radix {radix} are too many: at most {longest}")
+            }
+            Self::DomainBelowFloor {
+                length,
+                domain,
+                floor,
+                shortest,
+                radix,
+            } => write!(
+                f,
+                "{length} numerals of radix {radix} make {domain} values, below the floor of {floor}: \
+                 at least {shortest} numerals are needed"
+            ),
+            Self::NumeralOutOfRange { row, position, radix } => {
+                write!(
+                    f,
+                    "the numeral at position {position} of row {row} is not below the radix {radix}"
+                )
+            }
+            Self::CharNotInAlphabet { position } => {
+                write!(f, "the character at position {position} is not in the alphabet")
+            }
+            Self::RaggedBatch { numerals, length } => {
+                write!(f, "{numerals} numerals do not make whole rows of {length}")
+            }
+            Self::NotBinary => f.write_str("bits need FF1 over radix 2"),
+            Self::ValueTooWide { row, bits } => write!(f, "the value of row {row} has more than {bits} bits"),
+            Self::BitWidth { bits } => write!(f, "values of {bits} bits: 2 to 128 are possible"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::bad_input(refusal.to_string()).with_source(refusal)
+    }
+}
+
+/// The reason inside an error, if the cipher refused its input.
+pub(super) fn reason(error: &Error) -> Option<&Refusal> {
+    std::error::Error::source(error)?.downcast_ref()
+}

@@ -1,0 +1,316 @@
+//! Tests of the whole cipher. Round trips alone prove little: the naive twin, `fpe` and published answers judge.
+
+use std::time::{Duration, Instant};
+
+use super::crosscheck::Random;
+use super::*;
+use crate::{Error, ErrorKind};
+
+fn key() -> AesKey {
+    AesKey::try_new(&[0xc5; 32]).unwrap()
+}
+
+fn radix(value: u32) -> Radix {
+    Radix::try_new(value).unwrap()
+}
+
+fn ciphers(value: u32) -> [Cipher; 3] {
+    let (key, radix) = (key(), radix(value));
+    [
+        Cipher::ff1(&key, radix),
+        Cipher::ff3_1_legacy(&key, radix),
+        Cipher::ff3_legacy(&key, radix),
+    ]
+}
+
+fn tweak(cipher: &Cipher) -> &'static [u8] {
+    match cipher.mode() {
+        Mode::Ff1 => b"twelve bytes",
+        Mode::Ff3_1 => b"7 bytes",
+        Mode::Ff3 => b"8 bytes!",
+    }
+}
+
+fn numerals(cipher: &Cipher, count: usize) -> Vec<u16> {
+    let mut random = Random(count as u64);
+    (0..count)
+        .map(|_| random.below(cipher.radix().value() as usize) as u16)
+        .collect()
+}
+
+fn reason(result: Result<()>) -> Refusal {
+    let error: Error = result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadInput);
+    refusal::reason(&error).unwrap().clone()
+}
+
+#[test]
+fn every_tail_equals_the_naive_twin() {
+    for cipher in ciphers(10) {
+        for (n, most) in [(16, 200), (20, 70), (45, 70)] {
+            let mut expected = numerals(&cipher, most * n);
+            let plain = expected.clone();
+            let twin = cipher.clone().with_kernel(Kernel::Naive);
+            let shared = Tweaks::Shared(tweak(&cipher));
+            twin.apply(Direction::Encrypt, shared, &mut expected, n).unwrap();
+            for rows in 0..=most {
+                let mut batch = plain[..rows * n].to_vec();
+                cipher.apply(Direction::Encrypt, shared, &mut batch, n).unwrap();
+                assert_eq!(batch, expected[..rows * n], "{cipher:?}, {rows} rows");
+                cipher.apply(Direction::Decrypt, shared, &mut batch, n).unwrap();
+                assert_eq!(batch, plain[..rows * n], "{cipher:?}, {rows} rows");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tweak_for_each_row_equals_each_row_alone() {
+    let bytes: Vec<u8> = (0..200).collect();
+    for n in [16, 40, 76, 90] {
+        let cipher = Cipher::ff1(&key(), radix(10));
+        let rows = 150;
+        let tweaks: Vec<&[u8]> = (0..rows).map(|row| &bytes[..(row * 7) % 60]).collect();
+        let plain = numerals(&cipher, rows * n);
+        let mut batch = plain.clone();
+        cipher
+            .apply(Direction::Encrypt, Tweaks::PerRow(&tweaks), &mut batch, n)
+            .unwrap();
+        for row in 0..rows {
+            let mut alone = plain[row * n..][..n].to_vec();
+            cipher
+                .apply(Direction::Encrypt, Tweaks::Shared(tweaks[row]), &mut alone, n)
+                .unwrap();
+            assert_eq!(alone, batch[row * n..][..n]);
+        }
+    }
+}
+
+#[test]
+fn small_domains_are_permuted() {
+    let floor = DomainFloor::insecure(100, "the whole domain in a test").unwrap();
+    for (value, n) in [(10, 2), (10, 3), (2, 7), (3, 5), (3, 8), (256, 2), (5, 4), (100, 2)] {
+        for cipher in ciphers(value) {
+            let cipher = cipher.with_floor(floor.clone());
+            let size = (value as usize).pow(n as u32);
+            let digits = |x: usize| {
+                (0..n)
+                    .rev()
+                    .map(move |i| (x / (value as usize).pow(i as u32) % value as usize) as u16)
+            };
+            let all: Vec<u16> = (0..size).flat_map(digits).collect();
+            let mut seen = vec![false; size];
+            let mut batch = all.clone();
+            let shared = Tweaks::Shared(tweak(&cipher));
+            cipher.apply(Direction::Encrypt, shared, &mut batch, n).unwrap();
+            for row in batch.chunks_exact(n) {
+                let x = row
+                    .iter()
+                    .fold(0, |x, numeral| x * value as usize + usize::from(*numeral));
+                assert!(!std::mem::replace(&mut seen[x], true), "{cipher:?}: {x} twice");
+            }
+            assert_ne!(batch, all);
+            cipher.apply(Direction::Decrypt, shared, &mut batch, n).unwrap();
+            assert_eq!(batch, all);
+        }
+    }
+}
+
+#[test]
+fn bits_equal_numerals() {
+    let bytes: Vec<u8> = (0..200).collect();
+    for kernel in Kernel::available() {
+        let cipher = Cipher::ff1(&key(), Radix::BINARY).with_kernel(kernel);
+        for bits in 20..=128u32 {
+            let (n, rows) = (bits as usize, 67);
+            let plain = numerals(&cipher, rows * n);
+            let join = |row: &[u16]| row.iter().fold(0u128, |x, bit| x << 1 | u128::from(*bit));
+            let values: Vec<u128> = plain.chunks_exact(n).map(join).collect();
+            let own: Vec<&[u8]> = (0..rows).map(|row| &bytes[row..2 * row]).collect();
+            for tweaks in [Tweaks::Shared(b"shared"), Tweaks::PerRow(&own)] {
+                for direction in [Direction::Encrypt, Direction::Decrypt] {
+                    let (mut a, mut b) = (plain.clone(), values.clone());
+                    cipher.apply(direction, tweaks, &mut a, n).unwrap();
+                    cipher.apply_bits(direction, tweaks, &mut b, bits).unwrap();
+                    assert_eq!(b, a.chunks_exact(n).map(join).collect::<Vec<_>>(), "{bits} bits");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refused_batch_is_unchanged_and_says_where() {
+    let cipher = Cipher::ff1(&key(), radix(10));
+    let shared = Tweaks::Shared(b"");
+    let mut batch = vec![1; 24];
+    let mut refuse = |tweaks, change: Option<(usize, u16)>, n| {
+        batch.fill(1);
+        if let Some((at, numeral)) = change {
+            batch[at] = numeral;
+        }
+        let before = batch.clone();
+        let reason = reason(cipher.apply(Direction::Encrypt, tweaks, &mut batch, n));
+        assert_eq!(batch, before);
+        reason
+    };
+    assert_eq!(
+        refuse(shared, Some((21, 10)), 8),
+        Refusal::NumeralOutOfRange {
+            row: 2,
+            position: 5,
+            radix: 10
+        }
+    );
+    assert_eq!(
+        refuse(shared, None, 7),
+        Refusal::RaggedBatch {
+            numerals: 24,
+            length: 7
+        }
+    );
+    assert!(matches!(
+        refuse(shared, None, 0),
+        Refusal::MessageTooShort { length: 0, .. }
+    ));
+    assert!(matches!(
+        refuse(shared, None, 1),
+        Refusal::MessageTooShort { length: 1, .. }
+    ));
+    assert!(matches!(
+        refuse(shared, None, 4),
+        Refusal::DomainBelowFloor { shortest: 6, .. }
+    ));
+    assert_eq!(
+        refuse(Tweaks::PerRow(&[b"", b""]), None, 8),
+        Refusal::TweakCount { tweaks: 2, rows: 3 }
+    );
+    let error = cipher.apply(Direction::Decrypt, shared, &mut [7; 5], 5).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "5 numerals of radix 10 make 100000 values, below the floor of 1000000: at least 6 numerals are needed"
+    );
+}
+
+#[test]
+fn legacy_modes_take_their_tweaks_and_lengths_alone() {
+    let [_, ff3_1, ff3] = ciphers(10);
+    for (cipher, right) in [(ff3_1, 7), (ff3, 8)] {
+        for bytes in [0, 6, 7, 8, 9, 16] {
+            let tweak = vec![0; bytes];
+            let result = cipher.apply(Direction::Encrypt, Tweaks::Shared(&tweak), &mut [3; 10], 10);
+            assert_eq!(result.is_ok(), bytes == right);
+        }
+        let good = vec![0; right];
+        let tweaks: [&[u8]; 2] = [&good, b"bad"];
+        assert!(matches!(
+            reason(cipher.apply(Direction::Encrypt, Tweaks::PerRow(&tweaks), &mut [3; 20], 10)),
+            Refusal::TweakLength {
+                row: Some(1),
+                bytes: 3,
+                ..
+            }
+        ));
+        assert_eq!(
+            reason(cipher.apply(Direction::Encrypt, Tweaks::Shared(&good), &mut [3; 57], 57)),
+            Refusal::MessageTooLong {
+                length: 57,
+                longest: 56,
+                radix: 10
+            }
+        );
+    }
+}
+
+#[test]
+fn bits_are_refused_where_they_do_not_fit() {
+    let binary = Cipher::ff1(&key(), Radix::BINARY);
+    let shared = Tweaks::Shared(b"");
+    let apply = |cipher: &Cipher, values: &mut [u128], bits| {
+        reason(cipher.apply_bits(Direction::Encrypt, shared, values, bits))
+    };
+    let mut values = [1, 2, 1 << 20, 3];
+    assert_eq!(
+        apply(&binary, &mut values, 20),
+        Refusal::ValueTooWide { row: 2, bits: 20 }
+    );
+    assert_eq!(values, [1, 2, 1 << 20, 3]);
+    assert!(matches!(
+        apply(&binary, &mut values, 19),
+        Refusal::DomainBelowFloor { .. }
+    ));
+    for bits in [0, 1, 129, u32::MAX] {
+        assert_eq!(apply(&binary, &mut values, bits), Refusal::BitWidth { bits });
+    }
+    assert_eq!(
+        apply(&Cipher::ff1(&key(), radix(4)), &mut values, 30),
+        Refusal::NotBinary
+    );
+    assert_eq!(
+        apply(&Cipher::ff3_1_legacy(&key(), Radix::BINARY), &mut values, 30),
+        Refusal::NotBinary
+    );
+}
+
+#[test]
+fn empty_batches_are_done_at_once() {
+    for cipher in ciphers(10) {
+        cipher
+            .apply(Direction::Encrypt, Tweaks::Shared(tweak(&cipher)), &mut [], 10)
+            .unwrap();
+        cipher
+            .apply(Direction::Encrypt, Tweaks::PerRow(&[]), &mut [], 10)
+            .unwrap();
+    }
+    let binary = Cipher::ff1(&key(), Radix::BINARY);
+    binary
+        .apply_bits(Direction::Encrypt, Tweaks::PerRow(&[]), &mut [], 40)
+        .unwrap();
+}
+
+#[test]
+fn debug_shows_no_key() {
+    for cipher in ciphers(10) {
+        let text = format!("{cipher:?} {:?}", key());
+        assert!(text.contains("AES-256 ****"), "{text}");
+        for secret in ["197", "c5", "C5"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+}
+
+#[test]
+fn long_values_are_right_and_take_their_time_but_no_more() {
+    for (value, n) in [(10, 5000), (65_535, 1001), (36, 700), (2, 3001), (1000, 333)] {
+        let cipher = Cipher::ff1(&key(), radix(value));
+        let plain = numerals(&cipher, n);
+        let (mut fast, mut slow) = (plain.clone(), plain.clone());
+        cipher
+            .apply(Direction::Encrypt, Tweaks::Shared(b"t"), &mut fast, n)
+            .unwrap();
+        let naive = cipher.clone().with_kernel(Kernel::Naive);
+        naive
+            .apply(Direction::Encrypt, Tweaks::Shared(b"t"), &mut slow, n)
+            .unwrap();
+        assert_eq!(fast, slow, "radix {value}, {n} numerals");
+        cipher
+            .apply(Direction::Decrypt, Tweaks::Shared(b"t"), &mut fast, n)
+            .unwrap();
+        assert_eq!(fast, plain);
+    }
+    for value in [10, 256, 65_535] {
+        let cipher = Cipher::ff1(&key(), radix(value));
+        let plain = numerals(&cipher, 100_000);
+        let mut long = plain.clone();
+        let start = Instant::now();
+        cipher
+            .apply(Direction::Encrypt, Tweaks::Shared(b"t"), &mut long, plain.len())
+            .unwrap();
+        cipher
+            .apply(Direction::Decrypt, Tweaks::Shared(b"t"), &mut long, plain.len())
+            .unwrap();
+        // Generous: this is milliseconds, and quadratic code would be minutes.
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+        assert_eq!(long, plain);
+    }
+}
