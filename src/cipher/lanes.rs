@@ -32,6 +32,8 @@ pub(super) enum Modulus64 {
     Mask(u64),
     /// y of 64 bits.
     Short(Short),
+    /// y of 96 bits and radix^m ≤ 2^32: first the upper 64 bits, then their remainder and the lower 32.
+    Twice(Short),
     /// y of 96 bits.
     Medium(Medium),
     /// y of up to 128 bits.
@@ -47,6 +49,7 @@ impl Half for u64 {
         match u64::try_from(m) {
             _ if m.is_power_of_two() => Modulus64::Mask(highest as u64),
             Ok(m) if draw == (Draw::First { d: 8 }) => Modulus64::Short(Short::new(m)),
+            Ok(m) if draw == (Draw::First { d: 12 }) && m < 1 << 32 => Modulus64::Twice(Short::new(m)),
             Ok(m) if draw == (Draw::First { d: 12 }) && m > 1 << 32 && m < 1 << 62 => Modulus64::Medium(Medium::new(m)),
             _ => Modulus64::Any(Barrett::new(m)),
         }

@@ -114,6 +114,11 @@ impl Step for u64 {
                     join(direction, half, short.rem(be(block, 0)), short.m)
                 });
             }
+            Modulus64::Twice(short) => each(halves, blocks, |half, block| {
+                let above = short.rem(be(block, 0));
+                let y = short.rem(above << 32 | be(block, 4) & 0xffff_ffff);
+                join(direction, half, y, short.m)
+            }),
             Modulus64::Medium(medium) => each(halves, blocks, |half, block| {
                 join(direction, half, medium.rem(be(block, 0), be(block, 4)), medium.m)
             }),
