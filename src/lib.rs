@@ -1,12 +1,24 @@
-//! Format-preserving encryption and tokenization for data in use.
-
+#![doc = include_str!("../README.md")]
 #![deny(unsafe_code)] // `cipher::arch` alone may allow it
 
 pub mod cipher;
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "columns")]
+pub mod columns;
 mod error;
+#[cfg(feature = "files")]
+pub mod files;
+pub mod formats;
 pub mod keys;
 pub mod kms;
+pub mod manual;
+pub mod policy;
 mod secret;
+#[cfg(feature = "sql")]
+pub mod sql;
+pub mod transform;
 
 pub use error::{Error, ErrorKind, Result};
 pub use secret::Secret;
+pub use transform::Engine;

@@ -1,2 +1,7 @@
 //! The command `cipherform`.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cipherform::cli::main()
+}

@@ -19,8 +19,6 @@
 //! tweak lengths and whether an input is valid do show, and so may everything else about larger radices, longer halves
 //! and [`Kernel::Naive`].
 
-#![cfg_attr(test, allow(clippy::unwrap_used))] // in a test, a panic is the message
-
 mod answers;
 mod arch;
 mod crosscheck;

@@ -1,0 +1,42 @@
+# Two commands are all the set-up there is: `make demo` and `make test`.
+SHELL := /bin/bash
+.PHONY: demo test tools fmt clippy docs rust python
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+VENV := .venv
+
+# Builds the command and runs the main job on embedded defaults. Leaves its files in ./demo.
+demo:
+	cargo build --locked --bin cipherform --example demo-data
+	tests/demo/demo.sh $(TARGET)/debug
+
+# Installs what the tests need and runs everything.
+test: tools fmt clippy docs rust python
+
+# A Python with the libraries the Python tests compare with.
+tools: $(VENV)/ready
+
+$(VENV)/ready: python/tests/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+fmt:
+	cargo fmt --all --check
+
+clippy:
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --no-default-features --lib -- -D warnings
+
+docs:
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace
+
+# The command, the demo's data and the tests in one build, so that nothing is linked or compiled twice.
+rust:
+	cargo test --locked --all-targets
+	cargo test --locked --doc
+
+# The wheel goes through the same profile and target folder as the tests.
+python: tools
+	MATURIN_PEP517_ARGS="--profile dev --locked" $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --force-reinstall --no-deps ./python
+	$(VENV)/bin/python -m pytest -q python/tests

@@ -1,0 +1,268 @@
+//! What the command line takes.
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::files;
+use crate::keys::{KeyName, KeyUse, KmsKeyRef};
+
+const EXAMPLES: &str = "\
+Examples:
+  cipherform init                                  a policy, a keyring and the local KMS
+  cipherform protect people.parquet safe.parquet   protect what policy.toml says
+  cipherform query -c 'SELECT * FROM safe' safe.parquet
+  cipherform reveal safe.parquet back.parquet
+
+Exit codes: 0 done, 1 your input or policy, 2 usage, 3 a key or KMS refused, 4 our failure.";
+
+/// Format-preserving encryption for data in use: Parquet files and SQL.
+#[derive(Debug, Parser)]
+#[command(name = "cipherform", version, after_help = EXAMPLES, max_term_width = 120)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+    #[command(flatten)]
+    pub(super) keys: KeyArgs,
+}
+
+/// Where policy and keys are.
+#[derive(Args, Debug)]
+pub(super) struct KeyArgs {
+    /// The policy
+    #[arg(
+        long,
+        global = true,
+        env = "CIPHERFORM_POLICY",
+        default_value = "policy.toml",
+        value_name = "FILE"
+    )]
+    pub(super) policy: PathBuf,
+    /// The file of the local KMS [default: cipherform/kms.json in your configuration directory]
+    #[arg(long, global = true, env = "CIPHERFORM_LOCAL_KMS", value_name = "FILE")]
+    pub(super) local_kms: Option<PathBuf>,
+    /// Unlock the local KMS with this key file
+    #[arg(long, global = true, env = "CIPHERFORM_KEY_FILE", value_name = "FILE")]
+    pub(super) key_file: Option<PathBuf>,
+    /// Read the passphrase of the local KMS from the first line of this file; else CIPHERFORM_PASSPHRASE, else a prompt
+    #[arg(
+        long,
+        global = true,
+        env = "CIPHERFORM_PASSPHRASE_FILE",
+        value_name = "FILE",
+        conflicts_with = "key_file"
+    )]
+    pub(super) passphrase_file: Option<PathBuf>,
+    /// Read the passphrase from the first line of this open file descriptor
+    #[arg(long, global = true, value_name = "N", conflicts_with_all = ["key_file", "passphrase_file"])]
+    pub(super) passphrase_fd: Option<u32>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Write a policy, a keyring and, if there is none, the local KMS
+    Init(InitArgs),
+    /// Create, list, describe and rotate data keys
+    Keys(KeysArgs),
+    /// Protect a Parquet file as the policy says
+    Protect(ProtectArgs),
+    /// Reveal a protected Parquet file
+    Reveal(RevealArgs),
+    /// Ask SQL of Parquet files, protected or not
+    Query(QueryArgs),
+    /// Show which columns of a Parquet file are protected, and how
+    Inspect(InspectArgs),
+    /// Check the ciphers on this machine against known answers
+    Selftest(SelftestArgs),
+}
+
+/// Write a policy, a keyring and, if there is none, the local KMS.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  cipherform init                         asks for a passphrase
+  cipherform init --key-file ~/cf.key     no passphrase: writes a key file, and seals the local KMS under it
+  cipherform init secrets --key payroll   into the folder `secrets`, with a first data key `payroll`")]
+pub(super) struct InitArgs {
+    /// The folder for policy.toml and keyring.json
+    #[arg(default_value = ".")]
+    pub(super) folder: PathBuf,
+    /// The name of the first data key
+    #[arg(long, default_value = "pii", value_name = "NAME")]
+    pub(super) key: KeyName,
+}
+
+/// Create, list, describe and rotate data keys.
+#[derive(Args, Debug)]
+pub(super) struct KeysArgs {
+    #[command(subcommand)]
+    pub(super) command: KeysCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysCommand {
+    /// Make a new data key
+    #[command(after_help = "\
+Examples:
+  cipherform keys create payroll
+  cipherform keys create exchange --use direct-ff1-256   an FF1 key itself, to exchange data with other software")]
+    Create {
+        /// Its name
+        name: KeyName,
+        /// What it may do, for ever: derive, direct-ff1-128, -192 or -256
+        #[arg(long = "use", default_value = "derive", value_name = "USE")]
+        key_use: KeyUse,
+        /// The KMS key that wraps it [default: the one that wraps the keyring's root]
+        #[arg(long, value_name = "URI")]
+        kms: Option<KmsKeyRef>,
+    },
+    /// List the data keys
+    List,
+    /// Show a data key and its versions
+    Describe {
+        /// Its name
+        name: KeyName,
+    },
+    /// Make a new version: it protects from now on, the others still reveal
+    Rotate {
+        /// Its name
+        name: KeyName,
+    },
+}
+
+/// Protect a Parquet file as the policy says.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  cipherform protect customer.parquet out/customer.parquet
+  cipherform protect part-0001.parquet safe.parquet --table customer")]
+pub(super) struct ProtectArgs {
+    #[command(flatten)]
+    pub(super) job: JobArgs,
+}
+
+/// Reveal a protected Parquet file.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  cipherform reveal out/customer.parquet customer.parquet
+  cipherform reveal stripped.parquet plain.parquet --table customer --key-version 1")]
+pub(super) struct RevealArgs {
+    #[command(flatten)]
+    pub(super) job: JobArgs,
+    /// For files whose metadata was lost: take the rules from the policy's [columns], and this version of their keys
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) key_version: Option<u32>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct JobArgs {
+    /// The Parquet file to read
+    pub(super) source: PathBuf,
+    /// The Parquet file to write
+    pub(super) target: PathBuf,
+    /// The table that the policy's `table.column` lines mean [default: the name of the source file]
+    #[arg(long, value_name = "NAME")]
+    pub(super) table: Option<String>,
+    /// Replace the target if it is there
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+}
+
+/// Ask SQL of Parquet files, protected or not.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Each file is a table named by its stem. A protected file opens revealed, with the key version its footer names.
+
+Examples:
+  cipherform query -c 'SELECT count(*) FROM people' people.parquet
+  cipherform query people.parquet                                  a prompt
+  cipherform query --stored -c 'SELECT * FROM safe LIMIT 5' safe.parquet
+  cipherform query -c 'SELECT * FROM safe' --format csv safe.parquet > plain.csv")]
+pub(super) struct QueryArgs {
+    /// The Parquet files, each a table named by its stem; NAME=FILE gives it another name
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<TableFile>,
+    /// The query; without it, statements are read from a prompt or from stdin
+    #[arg(short = 'c', long, value_name = "SQL")]
+    pub(super) command: Option<String>,
+    /// How results are written
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+    /// Write the results to this file instead of stdout
+    #[arg(short, long, value_name = "FILE", requires = "command")]
+    pub(super) output: Option<PathBuf>,
+    /// Look at protected columns as they are stored; needs no policy and no key
+    #[arg(long)]
+    pub(super) stored: bool,
+    /// See what this role of the policy may see
+    #[arg(long, value_name = "NAME", conflicts_with = "stored")]
+    pub(super) role: Option<String>,
+}
+
+/// A file and the table it is.
+#[derive(Clone, Debug)]
+pub(super) struct TableFile {
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+}
+
+impl FromStr for TableFile {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.split_once('=') {
+            Some((name, path)) if !name.is_empty() && !Path::new(text).exists() => Self {
+                name: name.to_owned(),
+                path: path.into(),
+            },
+            _ => Self {
+                name: files::table_name(Path::new(text)),
+                path: text.into(),
+            },
+        })
+    }
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(super) enum Format {
+    /// A table for people
+    #[default]
+    Table,
+    /// With a header
+    Csv,
+    /// One object a line
+    Json,
+    /// A Parquet file
+    Parquet,
+}
+
+/// Show which columns of a Parquet file are protected, and how.
+#[derive(Args, Debug)]
+pub(super) struct InspectArgs {
+    /// The Parquet file
+    pub(super) file: PathBuf,
+}
+
+/// Check the ciphers on this machine against known answers.
+#[derive(Args, Debug)]
+pub(super) struct SelftestArgs {
+    /// A folder of vector files of schema fpe-vectors/1, to be checked too
+    pub(super) folder: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,143 @@
+//! `cipherform init`
+
+use std::path::Path;
+
+use super::args::{InitArgs, KeyArgs};
+use super::printer::Printer;
+use super::session::{self, Ask};
+use crate::keys::{KeyName, KeyUse, Keyring, KmsKeyRef, KmsRegistry};
+use crate::kms::{LocalKms, Unlock};
+use crate::{Error, Result};
+
+/// The KMS key that new keyrings are wrapped by.
+const KMS_KEY: &str = "main";
+
+const POLICY: &str = r#"# What is protected, and how. `cipherform protect FILE OUT` goes by this file.
+version = 1
+keyring = "keyring.json"     # relative to this file
+unlisted = "keep"            # a column that no line of [columns] names: "keep", "error" or "drop"
+
+# A rule is one way to protect; columns under the same rule join with each other.
+
+[rules.card]
+format = "pan"               # payment card numbers; keeps the last four digits and a valid check digit
+key = "KEY"                  # a name in the keyring, or `KEY@1` for one version
+mask = { keep_last = 4 }     # what a role sees that may see it "masked"
+
+[rules.ssn]
+format = "us-ssn"
+key = "KEY"
+
+[rules.email]
+format = "email"             # keeps the domain
+key = "KEY"
+
+[rules.phone]
+format = "digits"            # punctuation stays where it is
+key = "KEY"
+
+[rules.id]
+format = { type = "integer", min = 1, max = 999_999_999 }
+key = "KEY"
+
+[columns]
+# "table.column", or a column of any table; `*` is a wildcard; the most specific line wins.
+# The table of a file is its name without `.parquet`, or what --table says.
+# "people.ssn" = "ssn"
+# "*_phone" = "phone"
+
+# [roles.analyst]            # what `query --role analyst` sees: "plain", "masked", "protected" or "denied"
+# card = "masked"
+# "*" = "denied"
+"#;
+
+pub(super) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
+    let (policy, keyring) = (args.folder.join("policy.toml"), args.folder.join("keyring.json"));
+    for path in [&policy, &keyring] {
+        if path.symlink_metadata().is_ok() {
+            return Err(
+                Error::bad_input(format!("`{}` is there already; nothing was changed", path.display()))
+                    .with_hint("name another folder: `cipherform init FOLDER`"),
+            );
+        }
+    }
+    std::fs::create_dir_all(&args.folder)
+        .map_err(|error| Error::io(format!("cannot make the folder `{}`", args.folder.display()), error))?;
+
+    let kms = local_kms(keys, printer)?;
+    let registry = KmsRegistry::new().with("local", kms);
+    let kms_key: KmsKeyRef = format!("local:{KMS_KEY}").parse()?;
+    let mut ring = Keyring::create(&keyring, &kms_key, &registry).await?;
+    ring.create_key(&args.key, KeyUse::Derive, None).await?;
+    write_policy(&policy, &args.key)?;
+
+    printer.say(format_args!(
+        "Wrote `{}`: the rules. Say in [columns] which column gets which.",
+        policy.display()
+    ));
+    printer.say(format_args!(
+        "Wrote `{}`: data key `{}`, wrapped by `{kms_key}`. Useless without the local KMS.",
+        keyring.display(),
+        args.key
+    ));
+    let local = session::local_kms_path(keys)?;
+    let unlocks = match &keys.key_file {
+        Some(path) => format!("the key file `{}`", path.display()),
+        None => "its passphrase".to_owned(),
+    };
+    printer.say("");
+    printer.say("Back up, apart from each other and from the data:");
+    printer.say(format_args!("  `{}` and {unlocks}", local.display()));
+    printer.say(format_args!("  `{}`, after every change of keys", keyring.display()));
+    printer.say("Without any one of them, what is protected cannot be revealed by anybody.");
+    Ok(())
+}
+
+/// The local KMS that is there, or a new one.
+fn local_kms(keys: &KeyArgs, printer: &Printer) -> Result<LocalKms> {
+    let path = session::local_kms_path(keys)?;
+    let first_key: KeyName = KMS_KEY.parse()?;
+    if path.symlink_metadata().is_ok() {
+        let kms = LocalKms::open(&path, session::unlock(keys, Ask::Once)?);
+        if !kms.list()?.iter().any(|key| key.name == first_key) {
+            kms.create_key(&first_key)?;
+        }
+        printer.say(format_args!("Using the local KMS in `{}`.", path.display()));
+        return Ok(kms);
+    }
+    let unlock = session::unlock(keys, Ask::Twice)?;
+    if let Unlock::KeyFile(key_file) = &unlock
+        && key_file.symlink_metadata().is_err()
+    {
+        LocalKms::create_key_file(key_file)?;
+        printer.say(format_args!(
+            "Wrote `{}`: the key file. Whoever has it opens the local KMS.",
+            key_file.display()
+        ));
+    }
+    LocalKms::create(&path, &unlock, &first_key)?;
+    printer.say(format_args!(
+        "Wrote `{}`: the local KMS, with KMS key `{KMS_KEY}`.",
+        path.display()
+    ));
+    Ok(LocalKms::open(&path, unlock))
+}
+
+fn write_policy(path: &Path, key: &KeyName) -> Result<()> {
+    let text = POLICY.replace("KEY", key.as_str());
+    std::fs::write(path, text).map_err(|error| Error::io(format!("cannot write `{}`", path.display()), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_it_writes_is_good() {
+        let text = POLICY.replace("KEY", "pii");
+        crate::policy::Policy::parse(&text, Path::new("policy.toml")).expect("a good policy");
+        // What is commented out must be good as well.
+        let all = text.replace("# \"", "\"").replace("# [", "[").replace("# card", "card");
+        crate::policy::Policy::parse(&all, Path::new("policy.toml")).expect("a good policy, with its examples");
+    }
+}

@@ -1,0 +1,55 @@
+//! What `protect` and `reveal` share: progress, interruption, the closing lines.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use super::args::JobArgs;
+use super::printer::Printer;
+use crate::files::{Job, Progress};
+use crate::{Error, Result};
+
+/// Runs `job`, and says what it did.
+pub(super) fn run(job: &Job, args: &JobArgs, what: &'static str, printer: &Printer) -> Result<()> {
+    let cancel = Arc::new(AtomicBool::new(false));
+    // Ctrl-C or a termination request ends the job at its next batch, and its half-written file goes with it.
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&cancel))
+            .map_err(|error| Error::io("cannot listen for signals", error))?;
+    }
+    let started = Instant::now();
+    let mut bar = None;
+    let report = job.run(&args.target, args.force, &cancel, &mut |Progress { rows, total }| {
+        if !args.quiet {
+            bar.get_or_insert_with(|| printer.progress(total, what))
+                .set_position(rows);
+        }
+    });
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    let report = report?;
+    if args.quiet {
+        return Ok(());
+    }
+    for column in &report.columns {
+        printer.say(format_args!(
+            "  {:<24} rule {:<16} key {}",
+            column.column, column.rule, column.key
+        ));
+        if column.left_clear > 0 {
+            printer.say(format_args!(
+                "warning: column `{}`: {} values do not fit and were left as they are (on_invalid = \"insecure-keep\")",
+                column.column, column.left_clear
+            ));
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    printer.say(format_args!(
+        "{what} {} rows, {} columns, into `{}` in {seconds:.1} s",
+        report.rows,
+        report.columns.len(),
+        args.target.display()
+    ));
+    Ok(())
+}

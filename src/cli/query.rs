@@ -1,0 +1,174 @@
+//! `cipherform query`
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::StreamExt;
+
+use super::args::{Format, KeyArgs, QueryArgs};
+use super::printer::Printer;
+use super::results::Results;
+use super::session;
+use crate::files::{Aside, Source};
+use crate::{Error, Result, sql};
+
+const HELP: &str = "\
+Statements end with a semicolon. SHOW TABLES; and DESCRIBE table; tell what there is.
+\\? shows this, \\q ends.";
+
+pub(super) async fn run(args: QueryArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
+    let ctx = context()?;
+    let engine = match args.stored {
+        true => None,
+        false => Some(engine(&args, keys).await?),
+    };
+    let engine = engine.flatten();
+    if let Some(engine) = &engine {
+        sql::register(&ctx, engine).await?;
+    }
+    for file in &args.files {
+        sql::register_file(&ctx, engine.as_ref(), &file.name, &file.path).await?;
+    }
+    if let Some(statement) = &args.command {
+        return answer(&ctx, statement, args.format, args.output.as_deref(), printer).await;
+    }
+    if std::io::stdin().is_terminal() {
+        prompt(&ctx, args.format, printer).await
+    } else {
+        script(&ctx, args.format, printer).await
+    }
+}
+
+/// The engine, unless nothing here needs one: no file is protected, and there is no policy.
+async fn engine(args: &QueryArgs, keys: &KeyArgs) -> Result<Option<crate::Engine>> {
+    let mut protected = false;
+    for file in &args.files {
+        let columns = Source::open(&file.path)?.columns()?;
+        protected |= columns.iter().any(|column| column.protected.is_some());
+    }
+    if !protected && args.role.is_none() && !keys.policy.exists() {
+        return Ok(None);
+    }
+    let engine = session::engine(keys).await.map_err(|error| match error.hint() {
+        Some(hint) if !keys.policy.exists() => {
+            let hint = format!("{hint}; or pass --stored to see the file as it is stored");
+            error.with_hint(hint)
+        }
+        _ => error,
+    })?;
+    Ok(Some(match &args.role {
+        Some(role) => engine.with_role(role)?,
+        None => engine,
+    }))
+}
+
+/// A session that writes nothing to disk: revealed values must not land in spill files.
+fn context() -> Result<SessionContext> {
+    let no_disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+    let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(no_disk).build_arc();
+    let config = SessionConfig::new().with_information_schema(true);
+    Ok(SessionContext::new_with_config_rt(
+        config,
+        runtime.map_err(sql::from_datafusion)?,
+    ))
+}
+
+/// Runs one statement and writes its result: to stdout, or whole or not at all to a file that only its owner can read.
+async fn answer(
+    ctx: &SessionContext,
+    statement: &str,
+    format: Format,
+    output: Option<&Path>,
+    printer: &Printer,
+) -> Result<()> {
+    let read_only = SQLOptions::new().with_allow_dml(false);
+    let answer = ctx
+        .sql_with_options(statement, read_only)
+        .await
+        .map_err(sql::from_datafusion)?;
+    match output {
+        None => stream(answer, format, printer.stdout()).await,
+        Some(path) => {
+            let aside = Aside::create(path, false)?;
+            stream(answer, format, aside.file()).await?;
+            aside.commit(None)
+        }
+    }
+}
+
+async fn stream(answer: DataFrame, format: Format, out: impl Write + Send) -> Result<()> {
+    let mut results = Results::begin(Arc::new(answer.schema().as_arrow().clone()), format, out)?;
+    let mut batches = answer.execute_stream().await.map_err(sql::from_datafusion)?;
+    while let Some(batch) = batches.next().await {
+        results.write(batch.map_err(sql::from_datafusion)?)?;
+    }
+    results.finish()
+}
+
+/// Statements from a terminal, until the person leaves.
+async fn prompt(ctx: &SessionContext, format: Format, printer: &Printer) -> Result<()> {
+    let broken = |error: rustyline::error::ReadlineError| Error::bug("the prompt failed").with_source(error);
+    let mut editor = rustyline::DefaultEditor::new().map_err(broken)?;
+    printer.say(HELP);
+    let mut statement = String::new();
+    loop {
+        let line = match editor.readline(if statement.is_empty() {
+            "cipherform> "
+        } else {
+            "       ...> "
+        }) {
+            Ok(line) => line,
+            Err(rustyline::error::ReadlineError::Interrupted) => {
+                statement.clear();
+                continue;
+            }
+            Err(rustyline::error::ReadlineError::Eof) => return Ok(()),
+            Err(error) => return Err(broken(error)),
+        };
+        match line.trim() {
+            "\\q" | "quit" | "exit" => return Ok(()),
+            "\\?" | "help" => {
+                printer.say(HELP);
+                continue;
+            }
+            _ => {}
+        }
+        statement.push_str(&line);
+        statement.push('\n');
+        if !line.trim_end().ends_with(';') {
+            if statement.trim().is_empty() {
+                statement.clear();
+            }
+            continue;
+        }
+        // The history stays in memory: statements may hold values.
+        let _ = editor.add_history_entry(statement.trim());
+        if let Err(error) = answer(ctx, &statement, format, None, printer).await {
+            printer.error(&error);
+        }
+        statement.clear();
+    }
+}
+
+/// Statements from a pipe: the first that fails ends it.
+async fn script(ctx: &SessionContext, format: Format, printer: &Printer) -> Result<()> {
+    let mut statement = String::new();
+    for line in std::io::stdin().lock().lines() {
+        let line = line.map_err(|error| Error::io("cannot read statements from stdin", error))?;
+        statement.push_str(&line);
+        statement.push('\n');
+        if line.trim_end().ends_with(';') {
+            answer(ctx, &std::mem::take(&mut statement), format, None, printer).await?;
+        }
+    }
+    match statement.trim().is_empty() {
+        true => Ok(()),
+        false => answer(ctx, &statement, format, None, printer).await,
+    }
+}

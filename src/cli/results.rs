@@ -1,0 +1,78 @@
+//! Query results, written as they come.
+
+use std::io::{BufWriter, Write};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use parquet::arrow::ArrowWriter;
+use parquet::errors::ParquetError;
+
+use super::args::Format;
+use crate::{Error, Result};
+
+/// Where the batches of one result go.
+pub(super) enum Results<W: Write + Send> {
+    /// A table is aligned over all of its rows, so they are gathered first.
+    Table(SchemaRef, Vec<RecordBatch>, W),
+    Csv(arrow::csv::Writer<BufWriter<W>>),
+    Json(arrow::json::LineDelimitedWriter<BufWriter<W>>),
+    Parquet(Box<ArrowWriter<BufWriter<W>>>),
+}
+
+impl<W: Write + Send> Results<W> {
+    pub(super) fn begin(schema: SchemaRef, format: Format, out: W) -> Result<Self> {
+        Ok(match format {
+            Format::Table => Self::Table(schema, Vec::new(), out),
+            Format::Csv => {
+                let mut writer = arrow::csv::Writer::new(BufWriter::new(out));
+                // The header, even if no row comes.
+                writer.write(&RecordBatch::new_empty(schema)).map_err(failed)?;
+                Self::Csv(writer)
+            }
+            Format::Json => Self::Json(arrow::json::LineDelimitedWriter::new(BufWriter::new(out))),
+            Format::Parquet => {
+                let writer = ArrowWriter::try_new(BufWriter::new(out), schema, None);
+                Self::Parquet(Box::new(writer.map_err(parquet_failed)?))
+            }
+        })
+    }
+
+    pub(super) fn write(&mut self, batch: RecordBatch) -> Result<()> {
+        match self {
+            Self::Table(_, batches, _) => {
+                batches.push(batch);
+                Ok(())
+            }
+            Self::Csv(writer) => writer.write(&batch).map_err(failed),
+            Self::Json(writer) => writer.write(&batch).map_err(failed),
+            Self::Parquet(writer) => writer.write(&batch).map_err(parquet_failed),
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<()> {
+        let flushed = match self {
+            // A statement without a result, such as CREATE VIEW.
+            Self::Table(schema, ..) if schema.fields().is_empty() => Ok(()),
+            Self::Table(schema, batches, mut out) => {
+                let table = arrow::util::pretty::pretty_format_batches_with_schema(schema, &batches).map_err(failed)?;
+                writeln!(out, "{table}").and_then(|()| out.flush())
+            }
+            Self::Csv(writer) => writer.into_inner().flush(),
+            Self::Json(mut writer) => {
+                writer.finish().map_err(failed)?;
+                writer.into_inner().flush()
+            }
+            Self::Parquet(writer) => writer.into_inner().map_err(parquet_failed)?.flush(),
+        };
+        flushed.map_err(|error| Error::io("cannot write the result", error))
+    }
+}
+
+fn failed(error: ArrowError) -> Error {
+    Error::bad_input("the result cannot be written in this format").with_source(error)
+}
+
+fn parquet_failed(error: ParquetError) -> Error {
+    Error::bad_input("the result cannot be written as Parquet").with_source(error)
+}

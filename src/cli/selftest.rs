@@ -1,0 +1,40 @@
+//! `cipherform selftest`
+
+use super::args::SelftestArgs;
+use super::printer::Printer;
+use crate::cipher::selftest;
+use crate::{Error, Result};
+
+pub(super) fn run(args: &SelftestArgs, printer: &Printer) -> Result<()> {
+    let mut printed = Ok(());
+    let summary = selftest::run(args.folder.as_deref(), &mut |line| {
+        if printed.is_ok() {
+            printed = printer.line(line);
+        }
+    })?;
+    printed?;
+    let built_in = summary.built_in;
+    printer.line(format_args!(
+        "built in: {} passed, {} failed",
+        built_in.passed + built_in.refused,
+        built_in.failed
+    ))?;
+    if args.folder.is_some() {
+        let vectors = summary.vectors;
+        printer.line(format_args!(
+            "vectors: {} failed of {} ({} valid passed, {} invalid refused) in {} files",
+            vectors.failed,
+            vectors.passed + vectors.refused + vectors.failed,
+            vectors.passed,
+            vectors.refused,
+            summary.files
+        ))?;
+    }
+    match summary.ok() {
+        true => Ok(()),
+        false => Err(
+            Error::bug("the ciphers of this build give wrong answers on this machine")
+                .with_hint("do not use it; the failed cases stand above"),
+        ),
+    }
+}

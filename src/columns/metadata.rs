@@ -1,0 +1,145 @@
+//! How a protected column describes itself.
+
+use std::collections::HashMap;
+
+use arrow::datatypes::{Field, Schema};
+use serde::{Deserialize, Serialize};
+
+use crate::policy::{OnInvalid, Treatment};
+use crate::transform::Transform;
+use crate::{Error, Result};
+
+/// The key of the field metadata, whose value is a [`ProtectedColumn`] as one JSON object.
+pub const METADATA_KEY: &str = "cipherform";
+
+/// What the metadata of a protected column says. It describes; it never grants anything: that is for the policy.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProtectedColumn {
+    /// Of this object: 1.
+    pub version: u32,
+    /// The rule's name.
+    pub rule: String,
+    /// What was done.
+    pub treatment: Treatment,
+    /// The format with its version: `pan/1`.
+    pub format: String,
+    /// SHA-256 over what defines the map, in hexadecimal.
+    pub fingerprint: String,
+    /// What the subkey is bound to.
+    pub domain: String,
+    /// The data key's name.
+    pub key: String,
+    /// The number of its version, for display.
+    pub key_version: u32,
+    /// The id of its version, in hexadecimal: this is what counts.
+    pub key_version_id: String,
+    /// The tweak's definition.
+    pub tweak: String,
+    /// The check value of key, rule and tweak definition, in hexadecimal.
+    pub check: String,
+    /// What departs from the standard, or leaves values in the clear; each with its reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nonconforming: Vec<String>,
+}
+
+impl ProtectedColumn {
+    /// What a column protected by `transform` says of itself.
+    pub fn of(transform: &Transform) -> Self {
+        let (rule, key) = (transform.rule(), transform.key());
+        let mut nonconforming = Vec::new();
+        if let Some(reason) = &rule.insecure_small_domain {
+            nonconforming.push(format!("insecure_small_domain: {reason}"));
+        }
+        if rule.on_invalid == OnInvalid::InsecureKeep {
+            nonconforming.push("on_invalid: insecure-keep".to_owned());
+        }
+        Self {
+            version: 1,
+            rule: rule.name.clone(),
+            treatment: rule.treatment,
+            format: rule.format.version(),
+            fingerprint: hex::encode(transform.fingerprint()),
+            domain: rule.domain.clone(),
+            key: key.name().to_string(),
+            key_version: key.version(),
+            key_version_id: key.version_id().to_string(),
+            tweak: rule.tweak.to_string(),
+            check: hex::encode(transform.check_value()),
+            nonconforming,
+        }
+    }
+
+    /// What `field` says of itself; `None` for a column that is not protected.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::BadInput`] when it says something we do not understand.
+    pub fn read(field: &Field) -> Result<Option<Self>> {
+        let Some(text) = field.metadata().get(METADATA_KEY) else {
+            return Ok(None);
+        };
+        let garbled = || {
+            Error::bad_input(format!(
+                "column `{}` says it is protected, but its `{METADATA_KEY}` metadata cannot be read",
+                field.name()
+            ))
+        };
+        let column: Self = serde_json::from_str(text).map_err(|error| {
+            garbled()
+                .with_source(error)
+                .with_hint("a newer version of cipherform may have written it")
+        })?;
+        match column.version {
+            1 => Ok(Some(column)),
+            _ => Err(garbled().with_hint("a newer version of cipherform has written it")),
+        }
+    }
+
+    /// `field` with this metadata.
+    pub(super) fn write(&self, field: &Field) -> Result<Field> {
+        let text =
+            serde_json::to_string(self).map_err(|error| Error::bug("metadata cannot be written").with_source(error))?;
+        let mut metadata = field.metadata().clone();
+        metadata.insert(METADATA_KEY.to_owned(), text);
+        Ok(field.clone().with_metadata(metadata))
+    }
+
+    /// Does it describe what `transform` does? If not, what differs.
+    pub(super) fn compare(&self, transform: &Transform) -> Result<(), &'static str> {
+        let ours = Self::of(transform);
+        if self.treatment != ours.treatment || self.format != ours.format || self.fingerprint != ours.fingerprint {
+            return Err("its format or treatment differs");
+        }
+        if self.domain != ours.domain {
+            return Err("its domain differs");
+        }
+        if self.tweak != ours.tweak {
+            return Err("its tweak differs");
+        }
+        if self.key_version_id != ours.key_version_id || self.check != ours.check {
+            return Err("its key differs");
+        }
+        Ok(())
+    }
+}
+
+/// `field` without this metadata.
+pub(super) fn clear(field: &Field) -> Field {
+    let mut metadata: HashMap<String, String> = field.metadata().clone();
+    metadata.remove(METADATA_KEY);
+    field.clone().with_metadata(metadata)
+}
+
+/// The protected columns of a schema, by name.
+///
+/// # Errors
+/// As [`ProtectedColumn::read`].
+pub fn protected_columns(schema: &Schema) -> Result<Vec<(String, ProtectedColumn)>> {
+    let mut columns = Vec::new();
+    for field in schema.fields() {
+        if let Some(column) = ProtectedColumn::read(field)? {
+            columns.push((field.name().clone(), column));
+        }
+    }
+    Ok(columns)
+}

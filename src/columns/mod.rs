@@ -1,0 +1,105 @@
+//! Arrow arrays in, Arrow arrays out, of the same type.
+//!
+//! [`apply`] does one array under one transform. A [`BatchPlan`] does whole record batches: it binds a policy to a schema, or
+//! reads the metadata of one that is protected, and checks all that can be checked before the first row.
+
+mod batch;
+mod bind;
+mod dictionary;
+mod integer;
+mod metadata;
+mod text;
+mod tweak;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Int32Type, Int64Type};
+
+pub use batch::{BatchPlan, ColumnSummary};
+pub use bind::RevealOptions;
+pub(crate) use bind::resolve;
+pub use metadata::{METADATA_KEY, ProtectedColumn, protected_columns};
+
+use crate::cipher::Direction;
+use crate::transform::Transform;
+use crate::{Error, Result};
+
+/// Rows that walk together: large enough to fill every lane, small enough to stay in the cache.
+const CHUNK: usize = 8192;
+
+/// What is done, to which column: for the work, and for messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'a> {
+    /// The transform.
+    pub transform: &'a Transform,
+    /// Protect or reveal.
+    pub direction: Direction,
+    /// The column's name.
+    pub column: &'a str,
+    /// How many rows came before this array's first.
+    pub base: u64,
+}
+
+/// An array done.
+#[derive(Debug)]
+pub struct Done {
+    /// The result, of the same type and length.
+    pub array: ArrayRef,
+    /// Values left in the clear because they do not fit and the rule says `on_invalid = "insecure-keep"`. In a dictionary array
+    /// distinct values count, not rows.
+    pub left_clear: usize,
+}
+
+/// Can `task`'s transform work on columns of `data_type`?
+///
+/// # Errors
+/// [`crate::ErrorKind::BadPolicy`] that says which types it works on.
+pub fn check_type(transform: &Transform, column: &str, data_type: &DataType) -> Result<()> {
+    let (min, max) = transform.integers().unwrap_or((0, 0));
+    let fits = match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Int32 => transform.integers().is_some() && i32::try_from(min).is_ok() && i32::try_from(max).is_ok(),
+        DataType::Int64 => transform.integers().is_some(),
+        DataType::Dictionary(_, values) => return check_type(transform, column, values),
+        _ => false,
+    };
+    if fits {
+        return Ok(());
+    }
+    let rule = transform.rule();
+    let error = Error::bad_policy(format!(
+        "column `{column}` is of type {data_type}, and rule `{}` (format {}) cannot protect that",
+        rule.name,
+        rule.format.definition().split(" symbols=").next().unwrap_or_default()
+    ));
+    Err(error.with_hint(match data_type {
+        DataType::Int32 | DataType::Int64 if transform.integers().is_none() => {
+            "integer columns take format = { type = \"integer\", min = …, max = … }"
+        }
+        DataType::Int32 => "the range must lie within −2,147,483,648 … 2,147,483,647",
+        _ => "text columns take every format; Int32 and Int64 take `integer`; so do dictionaries of these",
+    }))
+}
+
+/// Protects or reveals one array. `tweaks` is the tweak column, of the same length, for a transform that has one.
+///
+/// # Errors
+/// A type that does not fit (see [`check_type`]); a row that does not fit, if the rule says so; a NULL tweak.
+pub fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&ArrayRef>) -> Result<Done> {
+    check_type(task.transform, task.column, array.data_type())?;
+    let tweak_column = match (task.transform.tweak_column(), tweaks) {
+        (Some(_), Some(tweaks)) => Some(tweak::Column::try_new(tweaks)?),
+        _ => None,
+    };
+    match array.data_type() {
+        DataType::Utf8 => text::apply(task, array, array.as_string::<i32>().iter(), tweak_column.as_ref()),
+        DataType::LargeUtf8 => text::apply(task, array, array.as_string::<i64>().iter(), tweak_column.as_ref()),
+        DataType::Utf8View => text::apply(task, array, array.as_string_view().iter(), tweak_column.as_ref()),
+        DataType::Int32 => integer::apply::<Int32Type>(task, array.as_primitive(), tweak_column.as_ref()),
+        DataType::Int64 => integer::apply::<Int64Type>(task, array.as_primitive(), tweak_column.as_ref()),
+        DataType::Dictionary(_, values) if tweak_column.is_some() => {
+            dictionary::apply_by_row(task, array, values, |task, rows| apply(task, rows, tweaks))
+        }
+        DataType::Dictionary(..) => dictionary::apply(task, array, |task, values| apply(task, values, None)),
+        other => Err(Error::bug(format!("no code for type {other}"))),
+    }
+}

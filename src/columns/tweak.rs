@@ -1,0 +1,58 @@
+//! The plaintext of one column as the tweak of another.
+
+use arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+
+use super::Task;
+use crate::{Error, Result};
+
+/// A tweak column as text: strings as they are, integers in decimal.
+pub(super) struct Column(StringArray);
+
+impl Column {
+    pub(super) fn try_new(array: &ArrayRef) -> Result<Self> {
+        check_type(array.data_type())?;
+        let text = cast(array, &DataType::Utf8)
+            .map_err(|error| Error::bad_input("the tweak column cannot be read as text").with_source(error))?;
+        Ok(Self(text.as_string().clone()))
+    }
+
+    /// The tweaks of `rows` rows from `start` on; where the value is NULL the tweak does not matter.
+    pub(super) fn bytes(
+        &self,
+        task: &Task<'_>,
+        start: usize,
+        is_null: impl ExactSizeIterator<Item = bool>,
+    ) -> Result<Vec<&[u8]>> {
+        is_null
+            .enumerate()
+            .map(|(i, is_null)| {
+                let row = start + i;
+                match (self.0.is_null(row), is_null) {
+                    (false, _) => Ok(self.0.value(row).as_bytes()),
+                    (true, true) => Ok(&[][..]),
+                    (true, false) => Err(Error::bad_input(format!(
+                        "column `{}`, row {}: its tweak, column `{}`, is NULL (rule `{}`)",
+                        task.column,
+                        task.base + row as u64 + 1,
+                        task.transform.tweak_column().unwrap_or_default(),
+                        task.transform.rule().name
+                    ))),
+                }
+            })
+            .collect()
+    }
+}
+
+/// Can a column of this type be a tweak? Only types whose text is the same everywhere.
+pub(super) fn check_type(data_type: &DataType) -> Result<()> {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(()),
+        other if other.is_integer() => Ok(()),
+        DataType::Dictionary(_, values) => check_type(values),
+        other => Err(Error::bad_policy(format!(
+            "a tweak column is text or integers, not {other}"
+        ))),
+    }
+}

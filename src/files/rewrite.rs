@@ -1,0 +1,169 @@
+//! Row group by row group.
+
+use std::io::{self, BufWriter};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parquet::arrow::ARROW_SCHEMA_META_KEY;
+use parquet::arrow::ArrowWriter;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
+use parquet::schema::types::ColumnPath;
+
+use super::commit::{Aside, cannot_write};
+use super::source::{Source, unreadable};
+use super::table_name;
+use crate::columns::{BatchPlan, ColumnSummary, RevealOptions};
+use crate::transform::Engine;
+use crate::{Error, ErrorKind, Result};
+
+/// A file to protect or reveal, checked, not yet begun.
+#[derive(Debug)]
+pub struct Job {
+    source: Source,
+    plan: BatchPlan,
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Rows done.
+    pub rows: u64,
+    /// Rows in all.
+    pub total: u64,
+}
+
+/// What a job did.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Rows written.
+    pub rows: u64,
+    /// The columns that were not just copied.
+    pub columns: Vec<ColumnSummary>,
+}
+
+impl Job {
+    /// Plans to protect the file at `source`, as table `table` or else as its stem.
+    ///
+    /// # Errors
+    /// As [`Source::open`] and [`BatchPlan::protect`].
+    pub async fn protect(engine: &Engine, source: &Path, table: Option<&str>) -> Result<Self> {
+        let source = Source::open(source)?;
+        let table = table.map_or_else(|| table_name(&source.path), str::to_owned);
+        let plan = BatchPlan::protect(engine, &table, source.schema()).await;
+        Self::new(source, plan)
+    }
+
+    /// Plans to reveal the file at `source`.
+    ///
+    /// # Errors
+    /// As [`Source::open`] and [`BatchPlan::reveal`].
+    pub async fn reveal(engine: &Engine, source: &Path, table: Option<&str>, options: RevealOptions) -> Result<Self> {
+        let source = Source::open(source)?;
+        let table = table.map_or_else(|| table_name(&source.path), str::to_owned);
+        let plan = BatchPlan::reveal(engine, &table, source.schema(), options).await;
+        Self::new(source, plan)
+    }
+
+    fn new(source: Source, plan: Result<BatchPlan>) -> Result<Self> {
+        let plan = plan.map_err(|error| error.context(format_args!("`{}`", source.path.display())))?;
+        Ok(Self { source, plan })
+    }
+
+    /// Does the job: writes `target`, replacing one that is there only if `replace` says so. `progress` is told after each batch;
+    /// when `cancel` turns true the job ends, and leaves nothing behind.
+    ///
+    /// # Errors
+    /// A row that does not fit, a damaged page, a full or read-only target; `target` is then as it was.
+    pub fn run(
+        &self,
+        target: &Path,
+        replace: bool,
+        cancel: &AtomicBool,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Report> {
+        let aside = Aside::create(target, replace)?;
+        let failed = |error: ParquetError| write_error(target, error);
+        let buffered = BufWriter::with_capacity(1 << 20, aside.file());
+        let mut writer =
+            ArrowWriter::try_new(buffered, Arc::clone(self.plan.output()), Some(self.properties())).map_err(failed)?;
+        let total = self.source.rows();
+        let mut rows = 0;
+        for row_group in 0..self.source.row_groups() {
+            for batch in self.source.read(row_group)? {
+                if cancel.load(Ordering::Relaxed) {
+                    return Err(Error::new(ErrorKind::NotAllowed, "interrupted; nothing was written"));
+                }
+                let batch = batch.map_err(|error| unreadable(&self.source.path, error))?;
+                let done = self
+                    .plan
+                    .apply(&batch, rows)
+                    .map_err(|error| error.context(format_args!("`{}`", self.source.path.display())))?;
+                writer.write(&done).map_err(failed)?;
+                rows += batch.num_rows() as u64;
+                progress(Progress { rows, total });
+            }
+            writer.flush().map_err(failed)?;
+        }
+        let buffered = writer.into_inner().map_err(failed)?;
+        buffered
+            .into_inner()
+            .map_err(|error| cannot_write(target, error.into_error()))?;
+        let permissions = self.source.file.metadata().map(|metadata| metadata.permissions());
+        aside.commit(Some(permissions.map_err(|error| cannot_write(target, error))?))?;
+        Ok(Report {
+            rows,
+            columns: self.plan.summary(),
+        })
+    }
+
+    /// The source's compression, bloom filters and metadata; row groups are cut where the source's are.
+    fn properties(&self) -> WriterProperties {
+        let parquet = self.source.parquet();
+        let mut properties = WriterProperties::builder()
+            .set_created_by(concat!("cipherform ", env!("CARGO_PKG_VERSION")).to_owned())
+            .set_max_row_group_row_count(None)
+            .set_key_value_metadata(self.key_values());
+        if let Some(row_group) = parquet.row_groups().first() {
+            for column in row_group.columns() {
+                let path: ColumnPath = column.column_path().clone();
+                properties = properties.set_column_compression(path.clone(), column.compression());
+                properties = bloom_filter(properties, path, column.bloom_filter_offset().is_some());
+            }
+        }
+        properties.build()
+    }
+
+    /// The file's own metadata, without the Arrow schema: the new file gets a new one.
+    fn key_values(&self) -> Option<Vec<KeyValue>> {
+        let key_values = self.source.parquet().file_metadata().key_value_metadata()?;
+        Some(
+            key_values
+                .iter()
+                .filter(|pair| pair.key != ARROW_SCHEMA_META_KEY)
+                .cloned()
+                .collect(),
+        )
+    }
+}
+
+fn bloom_filter(properties: WriterPropertiesBuilder, path: ColumnPath, wanted: bool) -> WriterPropertiesBuilder {
+    match wanted {
+        true => properties.set_column_bloom_filter_enabled(path, true),
+        false => properties,
+    }
+}
+
+/// A full disk comes wrapped in the Parquet writer's error.
+fn write_error(target: &Path, error: ParquetError) -> Error {
+    let error = match error {
+        ParquetError::External(cause) => match cause.downcast::<io::Error>() {
+            Ok(error) => return cannot_write(target, *error),
+            Err(cause) => ParquetError::External(cause),
+        },
+        error => error,
+    };
+    Error::new(ErrorKind::Io, format!("cannot write `{}`", target.display())).with_source(error)
+}

@@ -1,0 +1,111 @@
+//! A Parquet file to read from.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+
+use crate::columns::ProtectedColumn;
+use crate::{Error, Result};
+
+/// Rows in a batch.
+const BATCH: usize = 8192;
+
+/// A Parquet file whose footer has been read.
+#[derive(Debug)]
+pub struct Source {
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+    metadata: ArrowReaderMetadata,
+}
+
+/// A column of a file and how it is protected, if it is.
+#[derive(Clone, Debug)]
+pub struct ColumnDescription {
+    /// Its name.
+    pub name: String,
+    /// Its Arrow type.
+    pub data_type: String,
+    /// What it says of itself.
+    pub protected: Option<ProtectedColumn>,
+}
+
+impl Source {
+    /// Opens the Parquet file at `path` and reads its footer.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Io`] when it cannot be opened, [`crate::ErrorKind::BadInput`] when it is not a whole Parquet file.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|error| Error::io(format!("cannot open `{}`", path.display()), error))?;
+        let is_file = file.metadata().map(|metadata| metadata.is_file());
+        if !is_file.map_err(|error| Error::io(format!("cannot open `{}`", path.display()), error))? {
+            return Err(
+                Error::bad_input(format!("`{}` is not a file", path.display())).with_hint("name one Parquet file")
+            );
+        }
+        let metadata =
+            ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|error| unreadable(path, error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            metadata,
+        })
+    }
+
+    /// Its Arrow schema.
+    pub fn schema(&self) -> &SchemaRef {
+        self.metadata.schema()
+    }
+
+    /// How many rows it has.
+    pub fn rows(&self) -> u64 {
+        u64::try_from(self.parquet().file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    /// How many row groups it has.
+    pub fn row_groups(&self) -> usize {
+        self.parquet().num_row_groups()
+    }
+
+    /// Its columns, and what each says of itself.
+    ///
+    /// # Errors
+    /// Metadata that cannot be read.
+    pub fn columns(&self) -> Result<Vec<ColumnDescription>> {
+        let describe = |field: &arrow::datatypes::FieldRef| {
+            Ok(ColumnDescription {
+                name: field.name().clone(),
+                data_type: field.data_type().to_string(),
+                protected: ProtectedColumn::read(field)?,
+            })
+        };
+        self.schema().fields().iter().map(describe).collect()
+    }
+
+    pub(super) fn parquet(&self) -> &ParquetMetaData {
+        self.metadata.metadata()
+    }
+
+    /// The batches of one row group.
+    pub(super) fn read(&self, row_group: usize) -> Result<ParquetRecordBatchReader> {
+        let file = self.file.try_clone();
+        let file = file.map_err(|error| Error::io(format!("cannot read `{}`", self.path.display()), error))?;
+        ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+            .with_row_groups(vec![row_group])
+            .with_batch_size(BATCH)
+            .build()
+            .map_err(|error| unreadable(&self.path, error))
+    }
+}
+
+/// A Parquet file that is not what it should be.
+pub(super) fn unreadable(path: &Path, error: impl Into<ParquetError>) -> Error {
+    Error::bad_input(format!("`{}` is not a whole Parquet file", path.display()))
+        .with_source(error.into())
+        .with_hint("it may be cut short, damaged, or of another format")
+}

@@ -1,0 +1,35 @@
+//! `digits`: decimal digits, with punctuation where it stands.
+//!
+//! ```
+//! use cipherform::formats::{Format, Parts, Side};
+//! let Format::String(phone) = Format::parse("digits", toml::toml! { keep = [2, 0] })? else { unreachable!() };
+//! let mut parts = Parts::default();
+//! phone.split("25-989-741-2988", Side::Plain, &mut parts).expect("fits");
+//! assert_eq!(parts.numerals, [9, 8, 9, 7, 4, 1, 2, 9, 8, 8]);
+//! # Ok::<(), cipherform::Error>(())
+//! ```
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::layout::Layout;
+use super::{Alphabet, Format, parameters};
+use crate::Result;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Digits {
+    /// How many digits at the start and at the end stay as they are.
+    #[serde(default)]
+    keep: [u8; 2],
+    /// What may stand between digits; by default the space and ASCII punctuation.
+    separators: Option<String>,
+}
+
+pub(super) fn parse(table: toml::Table) -> Result<Format> {
+    let digits: Digits = parameters(table)?;
+    let alphabet = Alphabet::try_new("0123456789")?;
+    let layout = Layout::try_new("digits/1", alphabet, digits.separators.as_deref(), digits.keep.into())?;
+    Ok(Format::String(Arc::new(layout)))
+}

@@ -1,0 +1,66 @@
+//! Why a value does not fit its format.
+
+use std::fmt;
+
+/// Why a value does not fit. Names positions (from 1, in characters) and lengths, never the value.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Misfit {
+    /// The character at `position` is neither in the alphabet nor a separator.
+    Character {
+        /// From 1, in characters.
+        position: usize,
+    },
+    /// There are `found` symbols where `expected` should be.
+    Length {
+        /// Symbols in the value, separators not counted.
+        found: usize,
+        /// What the format takes, in words: `13 to 19 digits`.
+        expected: &'static str,
+    },
+    /// Fewer symbols than are to be kept.
+    ShorterThanKept {
+        /// Symbols in the value, separators not counted.
+        found: usize,
+        /// Symbols to keep.
+        kept: usize,
+    },
+    /// Too few symbols are left to encrypt: an attacker could try them all.
+    UnderFloor {
+        /// Symbols left to encrypt.
+        found: usize,
+        /// The least there must be.
+        least: usize,
+    },
+    /// More symbols than the cipher takes.
+    TooLong {
+        /// Symbols to encrypt.
+        found: usize,
+        /// The most there may be.
+        most: usize,
+    },
+    /// The check digit is not what the format says it should be.
+    CheckDigit,
+    /// Not a well-formed value, for the reason given.
+    Malformed(&'static str),
+    /// A well-formed number outside of the range.
+    OutOfRange,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Character { position } => write!(f, "character {position} is not in the alphabet"),
+            Self::Length { found, expected } => write!(f, "has {found} symbols, expected {expected}"),
+            Self::ShorterThanKept { found, kept } => write!(f, "has {found} symbols, but {kept} are to be kept"),
+            Self::UnderFloor { found, least } => write!(
+                f,
+                "leaves {found} symbols to encrypt, under the floor of {least}: so few values could all be tried"
+            ),
+            Self::TooLong { found, most } => write!(f, "has {found} symbols to encrypt, the cipher takes {most}"),
+            Self::CheckDigit => f.write_str("the check digit is wrong"),
+            Self::Malformed(what) => f.write_str(what),
+            Self::OutOfRange => f.write_str("outside of the range"),
+        }
+    }
+}

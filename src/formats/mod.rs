@@ -1,0 +1,210 @@
+//! A value's text ⇄ numerals and the part kept clear.
+//!
+//! There are two kinds of format:
+//!
+//! * a [`StringFormat`]: the value is a string over one alphabet, with separators and kept positions. FF1 runs straight on its
+//!   numerals, so any other FF1 with the same key, radix and tweak gives the same answer;
+//! * a [`RankedFormat`]: the value is one of N well-formed things (an integer in a range, a social security number). Its rank
+//!   0…N−1 is encrypted over the next power of two, again and again until it lands inside (*cycle walking*), and unranked.
+//!
+//! In both, the value itself is the layout of its result: separators and kept parts are copied from it, so that
+//! `join(v, split(v)) == v` and the result has the shape of the input.
+//!
+//! A format and its tables are versioned (`pan/1`) and frozen; a later table is a new version.
+
+mod alphabet;
+mod alphanumeric;
+mod custom;
+mod digits;
+mod email;
+mod integer;
+mod layout;
+mod luhn;
+mod misfit;
+mod pan;
+mod us_ssn;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use alphabet::Alphabet;
+pub use misfit::Misfit;
+use serde::de::DeserializeOwned;
+
+use crate::{Error, Result};
+
+/// Which side of the cipher a text stands on. Most formats look the same on both.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Side {
+    /// What a person wrote.
+    Plain,
+    /// What `protect` made of it.
+    Protected,
+}
+
+/// What [`StringFormat::split`] finds in one value. Reused from value to value: `split` appends.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// The numerals to encrypt, most significant first.
+    pub numerals: Vec<u16>,
+    /// The canonical encoding of what is kept clear, for use as a tweak: each part with its length before it (32 bits,
+    /// big-endian). Never separators or check digits.
+    pub kept: Vec<u8>,
+}
+
+impl Parts {
+    /// Appends one kept part.
+    pub(crate) fn keep(&mut self, part: &[u8]) {
+        // A value is an Arrow string, at most 2 GiB; a longer one would only make its own tweak differ.
+        let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+        self.kept.extend_from_slice(&length.to_be_bytes());
+        self.kept.extend_from_slice(part);
+    }
+}
+
+/// A format whose values are strings over one alphabet.
+pub trait StringFormat: fmt::Debug + Send + Sync {
+    /// Name, version and every parameter that defines the map, in one canonical line: `pan/1 keep=0,4 check_digit=valid`.
+    fn definition(&self) -> String;
+
+    /// How many symbols the alphabet has.
+    fn radix(&self) -> u32;
+
+    /// How many numerals a usual value leaves to encrypt, when the format knows: a rule whose usual value falls under the
+    /// domain floor is refused before any data is read.
+    fn usual_numerals(&self) -> Option<usize> {
+        None
+    }
+
+    /// Appends the numerals and kept parts of `value`, which stands on `side`.
+    ///
+    /// # Errors
+    /// When the value is not well-formed; `parts` may then hold a part of it.
+    fn split(&self, value: &str, side: Side, parts: &mut Parts) -> Result<(), Misfit>;
+
+    /// Appends to `out` the text that has the layout of `value` and `numerals` in place of its own, to stand on `side`.
+    ///
+    /// `value` has passed [`split`](Self::split), and `numerals` are as many as it found.
+    fn join(&self, value: &str, numerals: &[u16], side: Side, out: &mut String);
+}
+
+/// A format whose values are N well-formed things.
+pub trait RankedFormat: fmt::Debug + Send + Sync {
+    /// Name, version and every parameter that defines the map, in one canonical line: `integer/1 min=1 max=999999999`.
+    fn definition(&self) -> String;
+
+    /// N, at least 1 and at most 2^128 − 1.
+    fn size(&self) -> u128;
+
+    /// The rank of `value`, in 0…N−1.
+    ///
+    /// # Errors
+    /// When the value is not well-formed.
+    fn rank(&self, value: &str) -> Result<u128, Misfit>;
+
+    /// Appends to `out` the text of `rank`, in the layout of `value`.
+    fn unrank(&self, rank: u128, value: &str, out: &mut String);
+
+    /// The range of integers this format stands for, if it can be used on integer columns.
+    fn integers(&self) -> Option<(i64, i64)> {
+        None
+    }
+}
+
+/// A format of either kind.
+#[derive(Clone, Debug)]
+pub enum Format {
+    /// See [`StringFormat`].
+    String(Arc<dyn StringFormat>),
+    /// See [`RankedFormat`].
+    Ranked(Arc<dyn RankedFormat>),
+}
+
+/// A parser of one format's parameters.
+type Parse = fn(toml::Table) -> Result<Format>;
+
+/// Every format by the name it has in a policy. A new format is one file and one line.
+const FORMATS: &[(&str, Parse)] = &[
+    ("alphabet", custom::parse),
+    ("alphanumeric", alphanumeric::parse),
+    ("digits", digits::parse),
+    ("email", email::parse),
+    ("integer", integer::parse),
+    ("pan", pan::parse),
+    ("us-ssn", us_ssn::parse),
+];
+
+impl Format {
+    /// The format called `name` with `parameters` (a policy's table without its `type`).
+    ///
+    /// ```
+    /// use cipherform::formats::Format;
+    /// let format = Format::parse("pan", toml::toml! { keep = [6, 4]  check_digit = "off" })?;
+    /// assert_eq!(format.definition(), "pan/1 keep=6,4 check_digit=off");
+    /// # Ok::<(), cipherform::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::BadPolicy`] when there is no such format, or it has no such parameter.
+    pub fn parse(name: &str, parameters: toml::Table) -> Result<Self> {
+        match FORMATS.iter().find(|(known, _)| *known == name) {
+            Some((_, parse)) => parse(parameters).map_err(|error| error.context(format_args!("format `{name}`"))),
+            None => {
+                let known: Vec<_> = FORMATS.iter().map(|(name, _)| *name).collect();
+                Err(Error::bad_policy(format!("no format is called `{name}`"))
+                    .with_hint(format!("the formats are {}", known.join(", "))))
+            }
+        }
+    }
+
+    /// Name, version and every parameter that defines the map.
+    pub fn definition(&self) -> String {
+        match self {
+            Self::String(format) => format.definition(),
+            Self::Ranked(format) => format.definition(),
+        }
+    }
+
+    /// Name and version: `pan/1`.
+    pub fn version(&self) -> String {
+        let definition = self.definition();
+        definition.split(' ').next().unwrap_or_default().to_owned()
+    }
+}
+
+/// Reads the parameters of a format; one it does not have is refused.
+fn parameters<T: DeserializeOwned>(table: toml::Table) -> Result<T> {
+    table
+        .try_into()
+        .map_err(|error: toml::de::Error| Error::bad_policy(error.message().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_names_itself_and_refuses_unknown_parameters() {
+        for (name, _) in FORMATS {
+            let mut parameters = toml::Table::new();
+            if *name == "integer" {
+                parameters.extend(toml::toml! { min = 0  max = 9_999_999 });
+            }
+            if *name == "alphabet" {
+                parameters.extend(toml::toml! { symbols = "0123456789abcdef" });
+            }
+            let format = Format::parse(name, parameters.clone()).expect("defaults");
+            assert!(format.version().starts_with(&format!("{name}/")), "{name}");
+
+            parameters.insert("no_such_parameter".into(), true.into());
+            let error = Format::parse(name, parameters).expect_err("unknown parameter");
+            assert!(error.to_string().contains("no_such_parameter"), "{error}");
+        }
+    }
+
+    #[test]
+    fn unknown_format_lists_the_known() {
+        let error = Format::parse("cards", toml::Table::new()).expect_err("unknown");
+        assert!(error.hint().expect("hint").contains("pan"));
+    }
+}

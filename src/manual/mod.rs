@@ -1,0 +1,1 @@
+//! The manual: why things are as they are. How to use them stands with the things themselves.

@@ -1,0 +1,381 @@
+//! The policy file, read and checked.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use toml::Spanned;
+
+use super::bind::Line;
+use super::rule::{Mask, OnEmpty, OnInvalid, Rule, Treatment, Tweak};
+use crate::formats::Format;
+use crate::policy::access::Grant;
+use crate::{Error, Result};
+
+/// What becomes of a column that no line names.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Unlisted {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// The operation fails.
+    Error,
+    /// It is left out.
+    Drop,
+}
+
+/// A policy, checked: every column's rule exists, every format and key reference is well-formed.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// Where its keyring is.
+    pub keyring: PathBuf,
+    /// What becomes of a column that no line names.
+    pub unlisted: Unlisted,
+    /// SHA-256 of the file.
+    pub digest: [u8; 32],
+    rules: BTreeMap<String, Rule>,
+    pub(super) columns: Vec<Line>,
+    pub(super) roles: BTreeMap<String, BTreeMap<String, Grant>>,
+}
+
+impl Policy {
+    /// Reads the policy at `path`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::BadPolicy`] with file, line and column; [`crate::ErrorKind::Io`] when it cannot be read.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let missing = error.kind() == std::io::ErrorKind::NotFound;
+            let error = Error::io(format!("cannot read the policy `{}`", path.display()), error);
+            match missing {
+                true => {
+                    error.with_hint("pass --policy FILE, set CIPHERFORM_POLICY, or make one with `cipherform init`")
+                }
+                false => error,
+            }
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads the policy in `text`; `path` is for messages, and what relative paths in it start from.
+    ///
+    /// # Errors
+    /// As [`Policy::load`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self> {
+        let source = Source { text, path };
+        let file: PolicyFile = toml::from_str(text).map_err(|error| {
+            let span = error.span().unwrap_or_default();
+            source.error(span, error.message())
+        })?;
+        if *file.version.get_ref() != 1 {
+            return Err(source.error(
+                file.version.span(),
+                format!("version = {} is not known, this is 1", file.version.get_ref()),
+            ));
+        }
+        let mut rules = BTreeMap::new();
+        for (name, rule) in file.rules {
+            rules.insert(name.clone(), rule.check(name, &source)?);
+        }
+        let mut columns = Vec::with_capacity(file.columns.len());
+        for (pattern, rule) in file.columns {
+            let at = source.at(pattern.span());
+            if !rules.contains_key(rule.get_ref()) {
+                return Err(source.no_such_rule(rule.span(), rule.get_ref(), &rules));
+            }
+            columns.push(Line {
+                pattern: pattern.into_inner(),
+                rule: rule.into_inner(),
+                at,
+            });
+        }
+        let mut roles: BTreeMap<String, BTreeMap<String, Grant>> = BTreeMap::new();
+        for (role, grants) in file.roles {
+            let checked = roles.entry(role).or_default();
+            for (rule, grant) in grants {
+                if rule.get_ref() != "*" && !rules.contains_key(rule.get_ref()) {
+                    return Err(source.no_such_rule(rule.span(), rule.get_ref(), &rules));
+                }
+                checked.insert(rule.into_inner(), grant);
+            }
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            keyring: path.parent().unwrap_or(Path::new("")).join(file.keyring),
+            unlisted: file.unlisted,
+            digest: Sha256::digest(text).into(),
+            rules,
+            columns,
+            roles,
+        })
+    }
+
+    /// The rule called `name`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::BadPolicy`] when there is none.
+    pub fn rule(&self, name: &str) -> Result<&Rule> {
+        self.rules.get(name).ok_or_else(|| {
+            Error::bad_policy(format!("the policy `{}` has no rule `{name}`", self.path.display()))
+                .with_hint(format!("its rules are {}", names(&self.rules)))
+        })
+    }
+
+    /// Every rule, by name.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.values()
+    }
+}
+
+fn names(rules: &BTreeMap<String, Rule>) -> String {
+    rules.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// The policy's text, for saying where something stands in it.
+struct Source<'a> {
+    text: &'a str,
+    path: &'a Path,
+}
+
+impl Source<'_> {
+    /// `policy.toml:12:5`, from 1, in characters.
+    fn at(&self, span: Range<usize>) -> String {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+        format!("{}:{line}:{column}", self.path.display())
+    }
+
+    fn error(&self, span: Range<usize>, message: impl Display) -> Error {
+        Error::bad_policy(format!("{}: {message}", self.at(span)))
+    }
+
+    fn no_such_rule(&self, span: Range<usize>, rule: &str, rules: &BTreeMap<String, Rule>) -> Error {
+        self.error(span, format!("there is no rule `{rule}`"))
+            .with_hint(format!("the rules are {}", names(rules)))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyFile {
+    version: Spanned<i64>,
+    keyring: PathBuf,
+    #[serde(default)]
+    unlisted: Unlisted,
+    #[serde(default)]
+    rules: BTreeMap<String, RuleFile>,
+    #[serde(default)]
+    columns: BTreeMap<Spanned<String>, Spanned<String>>,
+    #[serde(default)]
+    roles: BTreeMap<String, BTreeMap<Spanned<String>, Grant>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleFile {
+    #[serde(default)]
+    treatment: Treatment,
+    format: Spanned<toml::Value>,
+    key: Spanned<String>,
+    domain: Option<Spanned<String>>,
+    tweak: Option<Spanned<toml::Value>>,
+    mask: Option<Mask>,
+    #[serde(default)]
+    on_invalid: OnInvalid,
+    #[serde(default)]
+    on_empty: OnEmpty,
+    insecure_small_domain: Option<Spanned<String>>,
+}
+
+impl RuleFile {
+    fn check(self, name: String, source: &Source<'_>) -> Result<Rule> {
+        let in_rule = |span: Range<usize>, message: &str| source.error(span, format!("rule `{name}`: {message}"));
+        // An error found deeper down gets its place here, and keeps its hint.
+        let placed = |span: Range<usize>, error: Error| {
+            let placed = in_rule(span, error.message());
+            match error.hint() {
+                Some(hint) => placed.with_hint(hint),
+                None => placed,
+            }
+        };
+
+        let span = self.format.span();
+        let format = parse_format(self.format.into_inner()).map_err(|error| placed(span, error))?;
+        let key = self
+            .key
+            .get_ref()
+            .parse()
+            .map_err(|error| placed(self.key.span(), error))?;
+        let domain = match self.domain {
+            Some(domain) if domain.get_ref().is_empty() => return Err(in_rule(domain.span(), "the domain is empty")),
+            Some(domain) => domain.into_inner(),
+            None => name.clone(),
+        };
+        let tweak = match self.tweak {
+            None => Tweak::Kept,
+            Some(tweak) => parse_tweak(tweak.get_ref()).map_err(|message| in_rule(tweak.span(), message))?,
+        };
+        if let Some(reason) = &self.insecure_small_domain
+            && reason.get_ref().trim().is_empty()
+        {
+            return Err(in_rule(
+                reason.span(),
+                "insecure_small_domain takes the reason why so few values are accepted",
+            ));
+        }
+        Ok(Rule {
+            treatment: self.treatment,
+            format,
+            key,
+            domain,
+            tweak,
+            mask: self.mask.unwrap_or_default(),
+            on_invalid: self.on_invalid,
+            on_empty: self.on_empty,
+            insecure_small_domain: self.insecure_small_domain.map(Spanned::into_inner),
+            name,
+        })
+    }
+}
+
+/// `"pan"`, or `{ type = "pan", … }`.
+fn parse_format(value: toml::Value) -> Result<Format> {
+    match value {
+        toml::Value::String(name) => Format::parse(&name, toml::Table::new()),
+        toml::Value::Table(mut table) => match table.remove("type") {
+            Some(toml::Value::String(name)) => Format::parse(&name, table),
+            _ => Err(Error::bad_policy("a format table needs a type: { type = \"pan\", … }")),
+        },
+        _ => Err(Error::bad_policy("a format is a name, or a table with a type")),
+    }
+}
+
+/// `"none"`, `{ hex = "…" }` or `{ column = "…" }`.
+fn parse_tweak(value: &toml::Value) -> Result<Tweak, &'static str> {
+    const SHAPE: &str =
+        "a tweak is \"none\", { hex = \"…\" } or { column = \"…\" }; without one it is what the format keeps";
+    match value {
+        toml::Value::String(text) if text == "none" => Ok(Tweak::None),
+        toml::Value::Table(table) if table.len() == 1 => match (table.get("hex"), table.get("column")) {
+            (Some(toml::Value::String(digits)), None) => match hex::decode(digits) {
+                Ok(bytes) => Ok(Tweak::Fixed(bytes)),
+                Err(_) => Err("the tweak is not an even number of hexadecimal digits"),
+            },
+            (None, Some(toml::Value::String(column))) => Ok(Tweak::Column(column.clone())),
+            _ => Err(SHAPE),
+        },
+        _ => Err(SHAPE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"version = 1
+keyring = "keys/keyring.json"
+unlisted = "error"
+
+[rules.card]
+format = "pan"
+key = "pii"
+
+[rules.custkey]
+format = { type = "integer", min = 1, max = 999_999_999 }
+key = "pii@3"
+domain = "customer-key"
+
+[rules.phone]
+format = { type = "digits", keep = [2, 0] }
+key = "pii"
+tweak = { column = "region" }
+mask = { keep_last = 2 }
+
+[columns]
+"customer.c_custkey" = "custkey"
+"*_phone" = "phone"
+
+[roles.analyst]
+card = "masked"
+"*" = "denied"
+"#;
+
+    fn error(text: &str) -> String {
+        let error = Policy::parse(text, Path::new("p.toml")).expect_err("a bad policy");
+        assert_eq!(error.kind(), crate::ErrorKind::BadPolicy);
+        error.to_string()
+    }
+
+    #[test]
+    fn the_documented_policy_loads() {
+        let policy = Policy::parse(GOOD, Path::new("/etc/cf/policy.toml")).expect("good");
+        assert_eq!(policy.keyring, Path::new("/etc/cf/keys/keyring.json"));
+        assert_eq!(policy.unlisted, Unlisted::Error);
+        let phone = policy.rule("phone").expect("rule");
+        assert_eq!(phone.tweak, Tweak::Column("region".into()));
+        assert_eq!((phone.mask.keep_last, phone.mask.with), (2, '*'));
+        assert_eq!(phone.domain, "phone");
+        let custkey = policy.rule("custkey").expect("rule");
+        assert_eq!(custkey.domain, "customer-key");
+        assert_eq!(custkey.key.to_string(), "pii@3");
+        assert_eq!(policy.grant(Some("analyst"), "card").expect("role"), Grant::Masked);
+        assert_eq!(policy.grant(Some("analyst"), "phone").expect("role"), Grant::Denied);
+        assert_eq!(policy.grant(None, "phone").expect("no role"), Grant::Plain);
+        assert!(policy.grant(Some("nobody"), "phone").is_err());
+    }
+
+    #[test]
+    fn errors_say_file_line_and_column() {
+        for (from, to, at, what) in [
+            ("unlisted = \"error\"", "unlist = \"error\"", "p.toml:3:1", "unlist"),
+            ("version = 1", "version = 2", "p.toml:1:11", "version = 2"),
+            ("\"pan\"", "\"pam\"", "p.toml:6:10", "no format is called `pam`"),
+            ("key = \"pii@3\"", "key = \"pii@x\"", "p.toml:11:7", ""),
+            ("max = 999_999_999", "max = 0", "p.toml:10:10", "not below"),
+            ("keep = [2, 0]", "kepe = [2, 0]", "p.toml:15:10", "kepe"),
+            ("{ column = \"region\" }", "\"nine\"", "p.toml:17:9", "tweak"),
+            (
+                "{ column = \"region\" }",
+                "{ hex = \"abc\" }",
+                "p.toml:17:9",
+                "hexadecimal",
+            ),
+            ("= \"phone\"", "= \"fone\"", "p.toml:22:13", "no rule `fone`"),
+            (
+                "card = \"masked\"",
+                "cart = \"masked\"",
+                "p.toml:25:1",
+                "no rule `cart`",
+            ),
+            ("\"masked\"", "\"maskd\"", "p.toml:25:8", "maskd"),
+            ("domain = \"customer-key\"", "domain = \"\"", "p.toml:12:10", "empty"),
+            (
+                "format = \"pan\"",
+                "format = \"pan\"\ntreatment = \"rot13\"",
+                "p.toml:7:13",
+                "rot13",
+            ),
+        ] {
+            assert!(GOOD.contains(from), "{from}");
+            let message = error(&GOOD.replacen(from, to, 1));
+            assert!(
+                message.starts_with(&format!("{at}: ")),
+                "{message} should start with {at}"
+            );
+            assert!(message.contains(what), "{message} should contain {what}");
+        }
+    }
+
+    #[test]
+    fn an_override_of_the_floor_takes_a_reason() {
+        let text = GOOD.replacen("key = \"pii\"", "key = \"pii\"\ninsecure_small_domain = \" \"", 1);
+        assert!(error(&text).contains("reason"));
+    }
+}

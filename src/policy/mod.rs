@@ -1,0 +1,30 @@
+//! The policy: rules, which column gets which rule, which role may see what.
+//!
+//! ```toml
+//! version = 1
+//! keyring = "keyring.json"                 # relative to the policy
+//! unlisted = "error"                       # a column no line below names: "keep" (default) | "error" | "drop"
+//!
+//! [rules.card]
+//! format = "pan"                           # keeps the last four; treatment = "encrypt" is the default
+//! key = "pii"                              # a name in the keyring, or `pii@3`
+//!
+//! [columns]                                # `table.column`, or a column of any table; `*` is a wildcard
+//! "customer.c_card" = "card"
+//!
+//! [roles.analyst]                          # rule → "plain" | "masked" | "protected" | "denied"
+//! card = "masked"
+//! "*" = "denied"
+//! ```
+//!
+//! Unknown fields are refused, and every error says file, line and column.
+
+mod access;
+mod bind;
+mod load;
+mod rule;
+
+pub use access::Grant;
+pub(crate) use bind::Bound;
+pub use load::{Policy, Unlisted};
+pub use rule::{Mask, OnEmpty, OnInvalid, Rule, RuleRef, Treatment, Tweak};

@@ -1,0 +1,185 @@
+//! A rule: a name for one way to protect.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::formats::Format;
+use crate::keys::KeyRef;
+use crate::{Error, Result};
+
+/// One way to protect: treatment, format, key and tweak. Columns under the same rule join with each other.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Its name in the policy.
+    pub name: String,
+    /// What is done to a value.
+    pub treatment: Treatment,
+    /// What a value looks like.
+    pub format: Format,
+    /// Which data key.
+    pub key: KeyRef,
+    /// What the subkey is bound to, fixed for ever; by default the rule's name.
+    pub domain: String,
+    /// What goes into the cipher beside key and value.
+    pub tweak: Tweak,
+    /// What `masked` shows.
+    pub mask: Mask,
+    /// What becomes of a value that does not fit.
+    pub on_invalid: OnInvalid,
+    /// What becomes of an empty string.
+    pub on_empty: OnEmpty,
+    /// Why fewer than 1,000,000 possible values are accepted.
+    pub insecure_small_domain: Option<String>,
+}
+
+/// What is done to a value.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Treatment {
+    /// FF1 (SP 800-38G): the result has the format of the value.
+    #[default]
+    Encrypt,
+}
+
+impl fmt::Display for Treatment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Encrypt => "encrypt",
+        })
+    }
+}
+
+/// What goes into the cipher beside key and value, so that equal values in different places differ.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Tweak {
+    /// What the format keeps clear.
+    #[default]
+    Kept,
+    /// Nothing.
+    None,
+    /// The same bytes for every row.
+    Fixed(Vec<u8>),
+    /// The plaintext of another column of the same row.
+    Column(String),
+}
+
+impl fmt::Display for Tweak {
+    /// The tweak's definition, as metadata and check values have it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kept => f.write_str("kept"),
+            Self::None => f.write_str("none"),
+            Self::Fixed(bytes) => write!(f, "hex:{}", hex::encode(bytes)),
+            Self::Column(name) => write!(f, "column:{name}"),
+        }
+    }
+}
+
+/// What `masked` shows of a value: letters and digits are replaced, but for those kept; the rest stays.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Mask {
+    /// Letters and digits kept at the start.
+    #[serde(default)]
+    pub keep_first: usize,
+    /// Letters and digits kept at the end.
+    #[serde(default)]
+    pub keep_last: usize,
+    /// What stands in place of the others.
+    #[serde(default = "star")]
+    pub with: char,
+}
+
+fn star() -> char {
+    '*'
+}
+
+impl Default for Mask {
+    fn default() -> Self {
+        Self {
+            keep_first: 0,
+            keep_last: 0,
+            with: star(),
+        }
+    }
+}
+
+/// What becomes of a value that does not fit its format.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnInvalid {
+    /// The whole operation fails, naming row and column.
+    #[default]
+    Error,
+    /// It becomes NULL.
+    Null,
+    /// It stays in the clear, counted and reported.
+    InsecureKeep,
+}
+
+/// What becomes of an empty string.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnEmpty {
+    /// It stays empty.
+    #[default]
+    Keep,
+    /// It is a value that does not fit.
+    Invalid,
+}
+
+/// A rule as SQL and Python name it: `card`, or `card@2` for version 2 of its key.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct RuleRef {
+    /// The rule's name.
+    pub rule: String,
+    /// The version of its key; else the one the policy pins, or the active one.
+    pub version: Option<u32>,
+}
+
+impl FromStr for RuleRef {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (rule, version) = match text.split_once('@') {
+            None => (text, None),
+            Some((rule, version)) => {
+                let number = version.parse().ok().filter(|number| *number > 0);
+                let number = number.ok_or_else(|| {
+                    Error::bad_input("a rule is written `name` or `name@version`, the version a number from 1")
+                })?;
+                (rule, Some(number))
+            }
+        };
+        Ok(Self {
+            rule: rule.to_owned(),
+            version,
+        })
+    }
+}
+
+impl fmt::Display for RuleRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.version {
+            None => f.write_str(&self.rule),
+            Some(version) => write!(f, "{}@{version}", self.rule),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rule_references() {
+        let card: RuleRef = "card@12".parse().expect("reference");
+        assert_eq!((card.rule.as_str(), card.version), ("card", Some(12)));
+        assert_eq!(card.to_string(), "card@12");
+        assert!("card@0".parse::<RuleRef>().is_err());
+        assert!("card@x".parse::<RuleRef>().is_err());
+    }
+}

@@ -1,0 +1,148 @@
+//! What the functions share: their arguments, and who they are bound to.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, Signature, Volatility};
+
+use crate::cipher::Direction;
+use crate::columns::{self, Task};
+use crate::keys::Operation;
+use crate::policy::RuleRef;
+use crate::sql::external;
+use crate::transform::{Engine, Transform};
+
+/// A function bound to an engine. Two are equal when engine and role are: never by what a key is.
+#[derive(Clone, Debug)]
+pub(super) struct Binding {
+    pub(super) engine: Engine,
+    pub(super) signature: Signature,
+}
+
+impl PartialEq for Binding {
+    fn eq(&self, other: &Self) -> bool {
+        self.engine.identity() == other.engine.identity()
+    }
+}
+
+impl Eq for Binding {}
+
+impl Hash for Binding {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.engine.identity().hash(state);
+    }
+}
+
+impl Binding {
+    pub(super) fn new(engine: &Engine) -> Self {
+        Self {
+            engine: engine.clone(),
+            signature: Signature::user_defined(Volatility::Immutable),
+        }
+    }
+
+    /// The transform that the rule argument names.
+    pub(super) fn transform(&self, rule: &str, operation: Operation) -> Result<Arc<Transform>> {
+        let rule: RuleRef = rule.parse().map_err(external)?;
+        self.engine.resolved(&rule, operation).map_err(external)
+    }
+
+    /// The field of the result: the type of the first argument, after checking that the rule can work on it.
+    pub(super) fn return_field(
+        &self,
+        name: &str,
+        operation: Operation,
+        args: &ReturnFieldArgs<'_>,
+    ) -> Result<FieldRef> {
+        let transform = self.transform(
+            literal(name, args.scalar_arguments.get(1).copied().flatten())?,
+            operation,
+        )?;
+        let value = &args.arg_fields[0];
+        columns::check_type(&transform, value.name(), value.data_type()).map_err(external)?;
+        Ok(Arc::new(Field::new(name, value.data_type().clone(), true)))
+    }
+
+    /// Runs the transform over the arguments: value, rule, and perhaps a tweak.
+    pub(super) fn run(
+        &self,
+        name: &str,
+        direction: Direction,
+        tweak: TweakArgument,
+        args: &ScalarFunctionArgs,
+    ) -> Result<ColumnarValue> {
+        let operation = match direction {
+            Direction::Encrypt => Operation::Protect,
+            Direction::Decrypt => Operation::Reveal,
+        };
+        let ColumnarValue::Scalar(rule) = &args.args[1] else {
+            return exec_err!("{name}: the rule must be a literal");
+        };
+        let transform = self.transform(literal(name, Some(rule))?, operation)?;
+        let given = args.args.get(2);
+        let transform = match (given, tweak) {
+            (Some(_), TweakArgument::Replaces) => Arc::new(transform.with_tweak_argument()),
+            (Some(_), TweakArgument::IsTheColumn) if transform.tweak_column().is_none() => {
+                return exec_err!("{name}: rule `{}` takes no tweak from a column", transform.rule().name);
+            }
+            _ => transform,
+        };
+        let scalar =
+            matches!(&args.args[0], ColumnarValue::Scalar(_)) && matches!(given, None | Some(ColumnarValue::Scalar(_)));
+        let rows = if scalar { 1 } else { args.number_rows };
+        let array = args.args[0].to_array(rows)?;
+        let tweaks: Option<ArrayRef> = given.map(|tweak| tweak.to_array(rows)).transpose()?;
+        let task = Task {
+            transform: &transform,
+            direction,
+            column: args.arg_fields[0].name(),
+            base: 0,
+        };
+        let done = columns::apply(task, &array, tweaks.as_ref()).map_err(external)?;
+        debug_assert_eq!(done.array.len(), rows);
+        match scalar {
+            true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&done.array, 0)?)),
+            false => Ok(ColumnarValue::Array(done.array)),
+        }
+    }
+}
+
+/// What a third argument means.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum TweakArgument {
+    /// The tweak column of a rule that has one.
+    IsTheColumn,
+    /// The tweak, whatever the rule says.
+    Replaces,
+}
+
+/// The types of the arguments: the value's own, text for the rule, text or integers for a tweak.
+pub(super) fn coerce(name: &str, types: &[DataType], most: usize) -> Result<Vec<DataType>> {
+    if types.len() < 2 || types.len() > most {
+        return plan_err!(
+            "{name} takes a value and a rule{}",
+            if most > 2 { ", and perhaps a tweak" } else { "" }
+        );
+    }
+    let text = |data_type: &DataType| match data_type {
+        DataType::Null => DataType::Utf8,
+        other => other.clone(),
+    };
+    if !matches!(types[1], DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) {
+        return plan_err!("{name}: the rule is a name in quotes, such as 'card'");
+    }
+    let mut coerced = vec![text(&types[0]), DataType::Utf8];
+    coerced.extend(types.get(2).map(text));
+    Ok(coerced)
+}
+
+/// The text of a literal argument.
+pub(super) fn literal<'a>(name: &str, argument: Option<&'a ScalarValue>) -> Result<&'a str> {
+    match argument.and_then(|value| value.try_as_str()) {
+        Some(Some(rule)) => Ok(rule),
+        _ => plan_err!("{name}: the rule must be a literal, such as 'card'"),
+    }
+}

@@ -1,0 +1,34 @@
+//! The SQL functions, one a file.
+
+mod call;
+mod denied;
+mod fpe_decrypt;
+mod fpe_encrypt;
+mod mask;
+mod protect;
+mod reveal;
+
+use datafusion::logical_expr::ScalarUDF;
+
+use crate::transform::Engine;
+
+/// Every function, bound to `engine`.
+pub(super) fn all(engine: &Engine) -> Vec<ScalarUDF> {
+    vec![
+        protect::Protect::new(engine).into(),
+        reveal::Reveal::new(engine).into(),
+        fpe_encrypt::FpeEncrypt::new(engine).into(),
+        fpe_decrypt::FpeDecrypt::new(engine).into(),
+        mask::Mask::new(engine).into(),
+    ]
+}
+
+/// `reveal`, bound to `engine`, for views.
+pub(super) fn reveal(engine: &Engine) -> ScalarUDF {
+    reveal::Reveal::new(engine).into()
+}
+
+/// What stands in a view for a column that a role may not see.
+pub(super) fn denied(message: String) -> ScalarUDF {
+    denied::Denied::new(message).into()
+}

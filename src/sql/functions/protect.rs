@@ -1,0 +1,55 @@
+//! `protect(value, 'rule' [, tweak])`: protects a value as its rule says, under the active key version.
+//!
+//! The tweak is the value of the rule's tweak column, for rules that have one.
+
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{Result, internal_err};
+use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature};
+
+use super::call::{Binding, TweakArgument, coerce};
+use crate::cipher::Direction;
+use crate::keys::Operation;
+use crate::transform::Engine;
+
+const NAME: &str = "protect";
+
+/// The function.
+#[derive(Debug, Eq, Hash, PartialEq)]
+pub(super) struct Protect {
+    binding: Binding,
+}
+
+impl Protect {
+    pub(super) fn new(engine: &Engine) -> Self {
+        Self {
+            binding: Binding::new(engine),
+        }
+    }
+}
+
+impl ScalarUDFImpl for Protect {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.binding.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(NAME, types, 3)
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        internal_err!("{NAME} goes by return_field_from_args")
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        self.binding.return_field(NAME, Operation::Protect, &args)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        self.binding
+            .run(NAME, Direction::Encrypt, TweakArgument::IsTheColumn, &args)
+    }
+}

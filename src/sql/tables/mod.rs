@@ -1,0 +1,3 @@
+//! Protected files as tables.
+
+pub(super) mod file;

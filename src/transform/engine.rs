@@ -1,0 +1,241 @@
+//! A policy and its keys, ready to be asked for transforms.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Transform;
+use crate::keys::{KeyRef, KeyVersionId, Keyring, KmsRegistry, Operation};
+use crate::policy::{Grant, Policy, RuleRef};
+use crate::{Error, ErrorKind, Result};
+
+/// A policy, its keyring and the KMS clients that open it. Cheap to clone: clones share resolved keys.
+///
+/// Keys are resolved by the asynchronous calls, before any row is seen; [`Engine::resolved`] only looks up.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    role: Option<Arc<str>>,
+}
+
+struct Shared {
+    policy: Policy,
+    keyring: Keyring,
+    id: u64,
+    transforms: Mutex<HashMap<Resolved, Arc<Transform>>>,
+}
+
+/// What a transform was resolved for.
+type Resolved = (RuleRef, Operation, Grant);
+
+impl Engine {
+    /// Reads the policy at `path` and opens its keyring through `registry`.
+    ///
+    /// # Errors
+    /// A bad policy, a keyring that is missing or does not authenticate, a KMS that refuses.
+    pub async fn open(path: &Path, registry: &KmsRegistry) -> Result<Self> {
+        let policy = Policy::load(path)?;
+        let keyring = Keyring::open(&policy.keyring, registry).await?;
+        Ok(Self::new(policy, keyring))
+    }
+
+    /// An engine over what is already open.
+    pub fn new(policy: Policy, keyring: Keyring) -> Self {
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        Self {
+            shared: Arc::new(Shared {
+                policy,
+                keyring,
+                id: NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
+                transforms: Mutex::default(),
+            }),
+            role: None,
+        }
+    }
+
+    /// This engine for a role of the policy: it reveals, masks or refuses as `[roles.NAME]` says.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotAllowed`] when the policy has no such role.
+    pub fn with_role(mut self, role: &str) -> Result<Self> {
+        self.shared.policy.grant(Some(role), "*")?;
+        self.role = Some(role.into());
+        Ok(self)
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &Policy {
+        &self.shared.policy
+    }
+
+    /// The keyring.
+    pub fn keyring(&self) -> &Keyring {
+        &self.shared.keyring
+    }
+
+    /// The role, if this engine is bound to one.
+    pub fn role(&self) -> Option<&str> {
+        self.role.as_deref()
+    }
+
+    /// Tells this engine from every other of this process, and its roles from each other: what SQL functions compare by.
+    pub(crate) fn identity(&self) -> (u64, Option<&str>) {
+        (self.shared.id, self.role())
+    }
+
+    /// What this engine's role sees under `rule`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadPolicy`] when there is no such rule.
+    pub fn grant(&self, rule: &str) -> Result<Grant> {
+        self.shared.policy.rule(rule)?;
+        self.shared.policy.grant(self.role(), rule)
+    }
+
+    /// The transform of a rule, its key resolved now if it was not before.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotAllowed`] when the role may not; a key that is missing, in a state that does not allow `operation`, or
+    /// refused by its KMS.
+    pub async fn resolve(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
+        let grant = self.allow(rule, operation)?;
+        if let Some(transform) = self.known(rule, operation, grant) {
+            return Ok(transform);
+        }
+        let definition = self.shared.policy.rule(&rule.rule)?;
+        let key = KeyRef {
+            version: rule.version.or(definition.key.version),
+            ..definition.key.clone()
+        };
+        let handle = self.shared.keyring.handle(&key, operation).await;
+        let handle = handle.map_err(|error| error.context(format_args!("rule `{}`", rule.rule)))?;
+        let transform = Transform::try_new(definition, handle)?;
+        let transform = Arc::new(if grant == Grant::Masked {
+            transform.masked()
+        } else {
+            transform
+        });
+        let mut transforms = self.lock();
+        // The version that a bare name stands for goes by its number too, as tables bind it.
+        let numbered = RuleRef {
+            rule: rule.rule.clone(),
+            version: Some(transform.key().version()),
+        };
+        transforms.insert((numbered, operation, grant), transform.clone());
+        transforms.insert((rule.clone(), operation, grant), transform.clone());
+        Ok(transform)
+    }
+
+    /// The transform for revealing what was protected under `rule` with the key version `id`.
+    ///
+    /// # Errors
+    /// As [`Engine::resolve`]; [`ErrorKind::KeyNotFound`] when the keyring has no such version.
+    pub async fn resolve_version(&self, rule: &str, id: KeyVersionId) -> Result<Arc<Transform>> {
+        let definition = self.shared.policy.rule(rule)?;
+        let key = self.shared.keyring.describe(&definition.key.name)?;
+        let version = key.versions.iter().find(|version| version.id == id).ok_or_else(|| {
+            Error::new(
+                ErrorKind::KeyNotFound,
+                format!(
+                    "rule `{rule}`: key `{}` of keyring `{}` has no version with the id {id}",
+                    key.name,
+                    self.shared.keyring.path().display()
+                ),
+            )
+            .with_hint("reveal with the keyring it was protected with")
+        })?;
+        let rule = RuleRef {
+            rule: rule.to_owned(),
+            version: Some(version.number),
+        };
+        self.resolve(&rule, Operation::Reveal).await
+    }
+
+    /// Resolves every rule for its active or pinned key and for every version that can still reveal, as far as the role may.
+    ///
+    /// A rule whose key cannot be had is passed over: it is an error when it is used.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ProviderDown`] and [`ErrorKind::WrongKey`]: nothing would work.
+    pub async fn resolve_all(&self) -> Result<()> {
+        for rule in self.shared.policy.rules() {
+            let mut versions = vec![None];
+            if let Ok(key) = self.shared.keyring.describe(&rule.key.name) {
+                versions.extend(key.versions.iter().map(|version| Some(version.number)));
+            }
+            for version in versions {
+                let reference = RuleRef {
+                    rule: rule.name.clone(),
+                    version,
+                };
+                for operation in [Operation::Protect, Operation::Reveal] {
+                    match self.resolve(&reference, operation).await {
+                        Err(error) if matches!(error.kind(), ErrorKind::ProviderDown | ErrorKind::WrongKey) => {
+                            return Err(error);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A transform resolved before; never asks a KMS.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotAllowed`] when the role may not; else why there is none.
+    pub fn resolved(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
+        let grant = self.allow(rule, operation)?;
+        self.known(rule, operation, grant).ok_or_else(|| {
+            let key = match self.shared.policy.rule(&rule.rule) {
+                Ok(definition) => &definition.key,
+                Err(error) => return error,
+            };
+            Error::new(
+                ErrorKind::KeyNotUsable,
+                format!("rule `{rule}` is not ready to {operation}: key `{key}` has no such version, or its state forbids it"),
+            )
+            .with_hint(format!("see `cipherform keys describe {}`", key.name))
+        })
+    }
+
+    fn known(&self, rule: &RuleRef, operation: Operation, grant: Grant) -> Option<Arc<Transform>> {
+        self.lock().get(&(rule.clone(), operation, grant)).cloned()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Resolved, Arc<Transform>>> {
+        // Entries are whole or absent, so a panic elsewhere cannot have left one half done.
+        self.shared.transforms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Protecting is for those who see the rule's values; so is revealing, or for those who see them masked, and get just that.
+    fn allow(&self, rule: &RuleRef, operation: Operation) -> Result<Grant> {
+        match self.grant(&rule.rule)? {
+            Grant::Plain => Ok(Grant::Plain),
+            Grant::Masked if operation == Operation::Reveal => Ok(Grant::Masked),
+            _ => Err(Error::new(
+                ErrorKind::NotAllowed,
+                format!(
+                    "role `{}` may not {operation} what is under rule `{}`",
+                    self.role().unwrap_or_default(),
+                    rule.rule
+                ),
+            )
+            .with_hint(format!(
+                "[roles.…] in `{}` says who may",
+                self.shared.policy.path.display()
+            ))),
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("policy", &self.shared.policy.path)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,17 @@
+//! A rule made ready for one key version: keys resolved, tables built, synchronous, shareable between threads.
+//!
+//! [`Engine`] holds a policy and its keyring, and resolves rules to [`Transform`]s; that is the only asynchronous part, and it
+//! comes before any row. One treatment is one file.
+
+mod encrypt;
+mod engine;
+mod fingerprint;
+mod mask;
+mod resolve;
+mod texts;
+
+pub use encrypt::RowError;
+pub use engine::Engine;
+pub use mask::mask;
+pub use resolve::Transform;
+pub use texts::Texts;

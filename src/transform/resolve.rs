@@ -1,0 +1,159 @@
+//! From a rule and a key to a transform.
+
+use std::fmt;
+
+use super::fingerprint::fingerprint;
+use crate::cipher::{AesKey, Cipher, DomainFloor, Mode, Radix};
+use crate::formats::Format;
+use crate::keys::{DirectMode, KeyHandle, KeyUse, Purpose};
+use crate::policy::{Rule, Tweak};
+use crate::{Error, Result};
+
+/// The smallest effective domain without an override (SP 800-38G Rev 1 drafts, section 5.1).
+const FLOOR: u128 = 1_000_000;
+
+/// The smallest effective domain at all (SP 800-38G, 2016).
+const FLOOR_2016: u128 = 100;
+
+/// A rule made ready for one key version.
+#[derive(Clone)]
+pub struct Transform {
+    pub(super) rule: Rule,
+    pub(super) cipher: Cipher,
+    key: KeyHandle,
+    fingerprint: [u8; 32],
+    check_value: [u8; 16],
+    /// Whether what it reveals is masked, for a role that may see no more.
+    pub(super) masked: bool,
+}
+
+impl Transform {
+    /// The transform of `rule` under `key`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::BadPolicy`] when the rule's domain is under the floor;
+    /// [`crate::ErrorKind::KeyNotUsable`] when the key is for another use.
+    pub(super) fn try_new(rule: &Rule, key: KeyHandle) -> Result<Self> {
+        let floor = check_floor(rule).map_err(|error| error.context(format_args!("rule `{}`", rule.name)))?;
+        let fingerprint = fingerprint(rule);
+        let bytes = match key.key_use() {
+            KeyUse::Derive => key.subkey(Purpose::Ff1, &rule.domain, &fingerprint, 32)?,
+            KeyUse::Direct { .. } => key.direct_key(DirectMode::Ff1)?,
+        };
+        let radix = match &rule.format {
+            Format::String(format) => format.radix(),
+            Format::Ranked(_) => 2,
+        };
+        let cipher = Cipher::ff1(&AesKey::try_new(bytes.expose())?, Radix::try_new(radix)?).with_floor(floor);
+        let check_value = key.check_value(&rule.domain, &fingerprint, &rule.tweak.to_string())?;
+        Ok(Self {
+            rule: rule.clone(),
+            cipher,
+            key,
+            fingerprint,
+            check_value,
+            masked: false,
+        })
+    }
+
+    /// The same, but what it reveals is masked.
+    pub(super) fn masked(mut self) -> Self {
+        self.masked = true;
+        self
+    }
+
+    /// The rule.
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// The data key's name, version number and version id; its bytes stay inside.
+    pub fn key(&self) -> &KeyHandle {
+        &self.key
+    }
+
+    /// What defines the map, beside key, domain and tweak.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        self.fingerprint
+    }
+
+    /// Tells this key, rule and tweak definition from every other (SP 800-57 part 1 has key check values; ours is 128 bits of
+    /// KBKDF output, so it tells nothing about the key).
+    pub fn check_value(&self) -> [u8; 16] {
+        self.check_value
+    }
+
+    /// The same, but the tweak is what the caller gives with each row.
+    pub fn with_tweak_argument(&self) -> Self {
+        let mut transform = self.clone();
+        transform.rule.tweak = Tweak::Column("the tweak argument".to_owned());
+        transform
+    }
+
+    /// Which block cipher mode, key size and kernel does the work.
+    pub fn mode(&self) -> Mode {
+        self.cipher.mode()
+    }
+
+    /// The column whose plaintext is the tweak, if one is.
+    pub fn tweak_column(&self) -> Option<&str> {
+        match &self.rule.tweak {
+            Tweak::Column(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The range of integers this works on, if it works on integer columns.
+    pub fn integers(&self) -> Option<(i64, i64)> {
+        match &self.rule.format {
+            Format::Ranked(format) => format.integers(),
+            Format::String(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Transform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transform")
+            .field("rule", &self.rule.name)
+            .field("format", &self.rule.format.definition())
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The floor this rule works under; an error when its usual value is already below it.
+fn check_floor(rule: &Rule) -> Result<DomainFloor> {
+    let domain = match &rule.format {
+        Format::String(format) => {
+            let length = format.usual_numerals();
+            length.map(|length| u128::from(format.radix()).saturating_pow(u32::try_from(length).unwrap_or(u32::MAX)))
+        }
+        Format::Ranked(format) => Some(format.size()),
+    };
+    let floor = match &rule.insecure_small_domain {
+        Some(reason) => DomainFloor::insecure(FLOOR_2016 as u64, reason)?,
+        None => DomainFloor::REV1,
+    };
+    let least = if rule.insecure_small_domain.is_some() {
+        FLOOR_2016
+    } else {
+        FLOOR
+    };
+    match domain {
+        Some(domain) if domain < least => {
+            let error = Error::bad_policy(format!(
+                "format {} leaves {domain} possible values to encrypt, under the floor of {least}: so few could all be tried",
+                rule.format.definition()
+            ));
+            Err(match least {
+                FLOOR => error.with_hint(
+                    "keep less of the value, widen its range, or accept the risk with insecure_small_domain = \"the reason\" \
+                     (down to 100 values)",
+                ),
+                _ => error.with_hint("below 100 values nothing is encrypted; keep less of the value or widen its range"),
+            })
+        }
+        _ => Ok(floor),
+    }
+}
