@@ -33,6 +33,7 @@ mod naive;
 mod numeral;
 mod radix;
 mod refusal;
+mod rows;
 pub mod selftest;
 #[cfg(test)]
 mod tests;

@@ -46,9 +46,10 @@ pub(super) fn run(job: &Job, args: &JobArgs, what: &'static str, printer: &Print
     }
     let seconds = started.elapsed().as_secs_f64();
     printer.say(format_args!(
-        "{what} {} rows, {} columns, into `{}` in {seconds:.1} s",
+        "{what} {} rows, {} protected {}, into `{}` in {seconds:.1} s",
         report.rows,
         report.columns.len(),
+        if report.columns.len() == 1 { "column" } else { "columns" },
         args.target.display()
     ));
     Ok(())

@@ -202,10 +202,17 @@ impl Transform {
             }
         }
 
-        self.walk_shapes(direction, &mut live, &mut parts, tweaks)?;
+        let Parts { numerals, kept } = &mut parts;
+        let ranges: Vec<Range<usize>> = live.iter().map(|live| live.numerals.clone()).collect();
+        let tweaks = match &self.rule.tweak {
+            Tweak::Kept if !kept.is_empty() => {
+                RowTweaks::PerRow(live.iter().map(|live| &kept[live.kept.clone()]).collect())
+            }
+            _ => self.tweaks_of(&live.iter().map(|live| live.row).collect::<Vec<_>>(), tweaks)?,
+        };
+        self.cipher
+            .apply_rows(direction, tweaks.as_tweaks(), numerals, &ranges)?;
 
-        // `walk_shapes` sorts; the fates count in the order of the rows.
-        live.sort_unstable_by_key(|live| live.row);
         let mut left = 0;
         for (value, fate) in rows.iter().zip(fates) {
             match (value, fate) {
@@ -221,46 +228,6 @@ impl Transform {
             }
         }
         Ok(left)
-    }
-
-    /// Runs the cipher over the numerals of all rows, those of one length together.
-    fn walk_shapes(
-        &self,
-        direction: Direction,
-        live: &mut [Live],
-        parts: &mut Parts,
-        tweaks: Option<&[&[u8]]>,
-    ) -> Result<(), RowError> {
-        let Parts { numerals, kept } = parts;
-        live.sort_by_key(|live| live.numerals.len());
-        let mut batch: Vec<u16> = Vec::new();
-        for shape in live.chunk_by(|a, b| a.numerals.len() == b.numerals.len()) {
-            let length = shape[0].numerals.len();
-            batch.clear();
-            for live in shape {
-                batch.extend_from_slice(&numerals[live.numerals.clone()]);
-            }
-            let per_row: Vec<&[u8]>;
-            let tweaks = match &self.rule.tweak {
-                Tweak::None => Tweaks::Shared(&[]),
-                Tweak::Fixed(bytes) => Tweaks::Shared(bytes),
-                Tweak::Kept if kept.is_empty() => Tweaks::Shared(&[]),
-                Tweak::Kept => {
-                    per_row = shape.iter().map(|live| &kept[live.kept.clone()]).collect();
-                    Tweaks::PerRow(&per_row)
-                }
-                Tweak::Column(_) => {
-                    let tweaks = tweaks.ok_or_else(|| self.no_tweaks())?;
-                    per_row = shape.iter().map(|live| tweaks[live.row]).collect();
-                    Tweaks::PerRow(&per_row)
-                }
-            };
-            self.cipher.apply(direction, tweaks, &mut batch, length)?;
-            for (live, result) in shape.iter().zip(batch.chunks_exact(length)) {
-                numerals[live.numerals.clone()].copy_from_slice(result);
-            }
-        }
-        Ok(())
     }
 
     fn ranked_texts(
@@ -347,7 +314,7 @@ impl Transform {
 
     fn tweaks_of<'a>(&'a self, live: &[usize], tweaks: Option<&[&'a [u8]]>) -> Result<RowTweaks<'a>, RowError> {
         Ok(match &self.rule.tweak {
-            // A ranked format keeps nothing clear.
+            // Where nothing is kept clear.
             Tweak::Kept | Tweak::None => RowTweaks::Shared(&[]),
             Tweak::Fixed(bytes) => RowTweaks::Shared(bytes),
             Tweak::Column(_) => {
@@ -378,6 +345,15 @@ impl Transform {
 enum RowTweaks<'a> {
     Shared(&'a [u8]),
     PerRow(Vec<&'a [u8]>),
+}
+
+impl RowTweaks<'_> {
+    fn as_tweaks(&self) -> Tweaks<'_> {
+        match self {
+            Self::Shared(tweak) => Tweaks::Shared(tweak),
+            Self::PerRow(tweaks) => Tweaks::PerRow(tweaks),
+        }
+    }
 }
 
 /// What becomes of a value that does not fit.

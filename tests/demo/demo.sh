@@ -10,7 +10,9 @@ say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '\n%s\n' "$*"; }
 run() { # shows a command, then runs it
     printf '$'
-    printf ' %q' "$@" | sed "s/\\\\ / /g"
+    for word in "$@"; do
+        case $word in *[[:space:]]*) printf ' "%s"' "$word" ;; *) printf ' %s' "$word" ;; esac
+    done
     printf '\n'
     "$@"
 }
