@@ -5,10 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::dataframe::DataFrame;
-use datafusion::execution::context::SQLOptions;
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
 use super::args::{Format, KeyArgs, QueryArgs};
@@ -23,7 +20,7 @@ Statements end with a semicolon. SHOW TABLES; and DESCRIBE table; tell what ther
 \\? shows this, \\q ends.";
 
 pub(super) async fn run(args: QueryArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
-    let ctx = context()?;
+    let ctx = sql::context()?;
     let engine = match args.stored {
         true => None,
         false => Some(engine(&args, keys).await?),
@@ -68,17 +65,6 @@ async fn engine(args: &QueryArgs, keys: &KeyArgs) -> Result<Option<crate::Engine
     }))
 }
 
-/// A session that writes nothing to disk: revealed values must not land in spill files.
-fn context() -> Result<SessionContext> {
-    let no_disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
-    let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(no_disk).build_arc();
-    let config = SessionConfig::new().with_information_schema(true);
-    Ok(SessionContext::new_with_config_rt(
-        config,
-        runtime.map_err(sql::from_datafusion)?,
-    ))
-}
-
 /// Runs one statement and writes its result: to stdout, or whole or not at all to a file that only its owner can read.
 async fn answer(
     ctx: &SessionContext,
@@ -87,11 +73,7 @@ async fn answer(
     output: Option<&Path>,
     printer: &Printer,
 ) -> Result<()> {
-    let read_only = SQLOptions::new().with_allow_dml(false);
-    let answer = ctx
-        .sql_with_options(statement, read_only)
-        .await
-        .map_err(sql::from_datafusion)?;
+    let answer = sql::query(ctx, statement).await?;
     match output {
         None => stream(answer, format, printer.stdout()).await,
         Some(path) => {

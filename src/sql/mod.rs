@@ -17,7 +17,7 @@ mod functions;
 mod session;
 mod tables;
 
-pub use session::{register, register_file};
+pub use session::{context, query, register, register_batches, register_file};
 
 use datafusion::error::DataFusionError;
 

@@ -2,11 +2,41 @@
 
 use std::path::Path;
 
-use datafusion::prelude::SessionContext;
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
 
-use super::{functions, tables};
+use super::{from_datafusion, functions, tables};
 use crate::Result;
 use crate::transform::Engine;
+
+/// A session that writes nothing to disk: revealed values must not land in spill files.
+///
+/// # Errors
+/// [`crate::ErrorKind::BadInput`] when DataFusion cannot start.
+pub fn context() -> Result<SessionContext> {
+    let no_disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+    let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(no_disk).build_arc();
+    let config = SessionConfig::new().with_information_schema(true);
+    Ok(SessionContext::new_with_config_rt(
+        config,
+        runtime.map_err(from_datafusion)?,
+    ))
+}
+
+/// Plans `statement`, which may read but not write: `INSERT` and `COPY` are refused.
+///
+/// # Errors
+/// A statement that does not parse, fit its tables, or read alone.
+pub async fn query(ctx: &SessionContext, statement: &str) -> Result<DataFrame> {
+    let read_only = SQLOptions::new().with_allow_dml(false);
+    let planned = ctx.sql_with_options(statement, read_only).await;
+    planned.map_err(from_datafusion)
+}
 
 /// Gives `ctx` the functions of this module, bound to `engine` and its role, and resolves every key they may need.
 ///
@@ -41,4 +71,19 @@ pub async fn register(ctx: &SessionContext, engine: &Engine) -> Result<()> {
 /// A file that is not Parquet; a key that cannot be had, or is not the one the file was protected with.
 pub async fn register_file(ctx: &SessionContext, engine: Option<&Engine>, name: &str, path: &Path) -> Result<()> {
     tables::file::register(ctx, engine, name, path).await
+}
+
+/// Registers `batches`, all of `schema`, as table `name`. Columns that say they are protected are treated as those of a file are
+/// by [`register_file`].
+///
+/// # Errors
+/// As [`register_file`]; batches of another schema.
+pub async fn register_batches(
+    ctx: &SessionContext,
+    engine: Option<&Engine>,
+    name: &str,
+    schema: &SchemaRef,
+    batches: Vec<RecordBatch>,
+) -> Result<()> {
+    tables::batches::register(ctx, engine, name, schema, batches).await
 }

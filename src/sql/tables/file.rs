@@ -1,17 +1,12 @@
-//! One Parquet file: stored as it is, or a view that reveals.
+//! One Parquet file.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 
-use datafusion::common::{Column, TableReference};
-use datafusion::logical_expr::{Expr, ScalarUDF, lit};
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 
-use crate::columns::{self, ProtectedColumn};
+use super::view;
 use crate::files::Source;
-use crate::policy::{Grant, Tweak};
-use crate::sql::{from_datafusion, functions};
+use crate::sql::from_datafusion;
 use crate::transform::Engine;
 use crate::{Error, Result};
 
@@ -21,85 +16,14 @@ pub(in crate::sql) async fn register(
     name: &str,
     path: &Path,
 ) -> Result<()> {
-    let table = TableReference::bare(name);
-    let exists = ctx.table_exist(table.clone()).map_err(from_datafusion)?;
-    if exists {
-        return Err(Error::bad_input(format!("two files would both be table `{name}`")).with_hint("rename one of them"));
-    }
+    view::check_name(ctx, name)?;
     let source = Source::open(path)?;
-    let protected = columns::protected_columns(source.schema())?;
     let location = path
         .to_str()
         .ok_or_else(|| Error::bad_input("the file's name is not UTF-8"))?;
     let options = ParquetReadOptions::default().file_extension("");
     let stored = ctx.read_parquet(location, options).await.map_err(from_datafusion)?;
-    let provider = match engine {
-        Some(engine) if !protected.is_empty() => {
-            let view = View::new(engine, protected);
-            let mut expressions = Vec::new();
-            for field in source.schema().fields() {
-                let expression = view.column(field.name()).await;
-                let expression = expression.map_err(|error| error.context(format_args!("`{}`", path.display())))?;
-                expressions.push(expression.alias(field.name()));
-            }
-            stored.select(expressions).map_err(from_datafusion)?.into_view()
-        }
-        _ => stored.into_view(),
-    };
-    ctx.register_table(table, provider).map_err(from_datafusion)?;
-    Ok(())
-}
-
-/// The columns of a protected file as a role sees them.
-struct View<'a> {
-    engine: &'a Engine,
-    reveal: Arc<ScalarUDF>,
-    protected: HashMap<String, ProtectedColumn>,
-}
-
-impl<'a> View<'a> {
-    fn new(engine: &'a Engine, protected: Vec<(String, ProtectedColumn)>) -> Self {
-        Self {
-            engine,
-            reveal: Arc::new(functions::reveal(engine)),
-            protected: protected.into_iter().collect(),
-        }
-    }
-
-    /// What stands for column `name`: itself, `reveal(…)`, or a refusal.
-    async fn column(&self, name: &str) -> Result<Expr> {
-        let stored = Expr::Column(Column::from_name(name));
-        let Some(described) = self.protected.get(name) else {
-            return Ok(stored);
-        };
-        match self.engine.grant(&described.rule)? {
-            Grant::Protected => Ok(stored),
-            Grant::Denied => Ok(self.refuse(stored, name, &described.rule)),
-            Grant::Plain | Grant::Masked => self.revealed(name, described).await,
-        }
-    }
-
-    async fn revealed(&self, name: &str, described: &ProtectedColumn) -> Result<Expr> {
-        let transform = columns::resolve(self.engine, name, described).await?;
-        let stored = Expr::Column(Column::from_name(name));
-        let rule = lit(format!("{}@{}", described.rule, transform.key().version()));
-        let Tweak::Column(tweak) = &transform.rule().tweak else {
-            return Ok(self.reveal.call(vec![stored, rule]));
-        };
-        let tweak = match self.protected.get(tweak) {
-            None => Expr::Column(Column::from_name(tweak)),
-            // The tweak is a plaintext: only who may see it in the clear can reveal what it tweaks.
-            Some(other) if self.engine.grant(&other.rule)? == Grant::Plain => {
-                Box::pin(self.revealed(tweak, other)).await?
-            }
-            Some(other) => return Ok(self.refuse(stored, tweak, &other.rule)),
-        };
-        Ok(self.reveal.call(vec![stored, rule, tweak]))
-    }
-
-    fn refuse(&self, stored: Expr, column: &str, rule: &str) -> Expr {
-        let role = self.engine.role().unwrap_or_default();
-        let message = format!("role `{role}` may not see column `{column}` (rule `{rule}`)");
-        functions::denied(message).call(vec![stored])
-    }
+    view::register(ctx, engine, name, source.schema(), stored)
+        .await
+        .map_err(|error| error.context(format_args!("`{}`", path.display())))
 }

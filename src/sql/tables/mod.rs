@@ -1,3 +1,5 @@
-//! Protected files as tables.
+//! Protected data as tables.
 
+pub(super) mod batches;
 pub(super) mod file;
+mod view;

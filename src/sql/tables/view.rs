@@ -1,0 +1,105 @@
+//! A table as a role sees it: stored as it is, or a view that reveals.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
+use datafusion::common::{Column, TableReference};
+use datafusion::dataframe::DataFrame;
+use datafusion::logical_expr::{Expr, ScalarUDF, lit};
+use datafusion::prelude::SessionContext;
+
+use crate::columns::{self, ProtectedColumn};
+use crate::policy::{Grant, Tweak};
+use crate::sql::{from_datafusion, functions};
+use crate::transform::Engine;
+use crate::{Error, Result};
+
+/// Refuses a name that is taken.
+pub(super) fn check_name(ctx: &SessionContext, name: &str) -> Result<()> {
+    match ctx.table_exist(TableReference::bare(name)).map_err(from_datafusion)? {
+        false => Ok(()),
+        true => {
+            Err(Error::bad_input(format!("two of them would both be table `{name}`")).with_hint("rename one of them"))
+        }
+    }
+}
+
+/// Registers what is `stored`, whose columns say in `schema` how they are protected, as table `name`.
+pub(super) async fn register(
+    ctx: &SessionContext,
+    engine: Option<&Engine>,
+    name: &str,
+    schema: &Schema,
+    stored: DataFrame,
+) -> Result<()> {
+    let protected = columns::protected_columns(schema)?;
+    let provider = match engine {
+        Some(engine) if !protected.is_empty() => {
+            let view = View::new(engine, protected);
+            let mut expressions = Vec::new();
+            for field in schema.fields() {
+                expressions.push(view.column(field.name()).await?.alias(field.name()));
+            }
+            stored.select(expressions).map_err(from_datafusion)?.into_view()
+        }
+        _ => stored.into_view(),
+    };
+    ctx.register_table(TableReference::bare(name), provider)
+        .map_err(from_datafusion)?;
+    Ok(())
+}
+
+/// The columns of a protected table as a role sees them.
+struct View<'a> {
+    engine: &'a Engine,
+    reveal: Arc<ScalarUDF>,
+    protected: HashMap<String, ProtectedColumn>,
+}
+
+impl<'a> View<'a> {
+    fn new(engine: &'a Engine, protected: Vec<(String, ProtectedColumn)>) -> Self {
+        Self {
+            engine,
+            reveal: Arc::new(functions::reveal(engine)),
+            protected: protected.into_iter().collect(),
+        }
+    }
+
+    /// What stands for column `name`: itself, `reveal(…)`, or a refusal.
+    async fn column(&self, name: &str) -> Result<Expr> {
+        let stored = Expr::Column(Column::from_name(name));
+        let Some(described) = self.protected.get(name) else {
+            return Ok(stored);
+        };
+        match self.engine.grant(&described.rule)? {
+            Grant::Protected => Ok(stored),
+            Grant::Denied => Ok(self.refuse(stored, name, &described.rule)),
+            Grant::Plain | Grant::Masked => self.revealed(name, described).await,
+        }
+    }
+
+    async fn revealed(&self, name: &str, described: &ProtectedColumn) -> Result<Expr> {
+        let transform = columns::resolve(self.engine, name, described).await?;
+        let stored = Expr::Column(Column::from_name(name));
+        let rule = lit(format!("{}@{}", described.rule, transform.key().version()));
+        let Tweak::Column(tweak) = &transform.rule().tweak else {
+            return Ok(self.reveal.call(vec![stored, rule]));
+        };
+        let tweak = match self.protected.get(tweak) {
+            None => Expr::Column(Column::from_name(tweak)),
+            // The tweak is a plaintext: only who may see it in the clear can reveal what it tweaks.
+            Some(other) if self.engine.grant(&other.rule)? == Grant::Plain => {
+                Box::pin(self.revealed(tweak, other)).await?
+            }
+            Some(other) => return Ok(self.refuse(stored, tweak, &other.rule)),
+        };
+        Ok(self.reveal.call(vec![stored, rule, tweak]))
+    }
+
+    fn refuse(&self, stored: Expr, column: &str, rule: &str) -> Expr {
+        let role = self.engine.role().unwrap_or_default();
+        let message = format!("role `{role}` may not see column `{column}` (rule `{rule}`)");
+        functions::denied(message).call(vec![stored])
+    }
+}
