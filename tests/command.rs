@@ -1,0 +1,324 @@
+//! The command as a person uses it.
+
+use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+
+use crate::sandbox::{Sandbox, people, read, text};
+
+#[test]
+fn protect_inspect_query_reveal() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.parquet", &people());
+    sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
+
+    let inspected = sandbox.ok(&["inspect", "safe.parquet"]);
+    assert!(inspected.contains("4 columns, 3 protected"), "{inspected}");
+    for what in ["us-ssn/1", "pan/1", "integer/1", "pii@1"] {
+        assert!(inspected.contains(what), "{inspected}");
+    }
+
+    let query = [
+        "query",
+        "--format",
+        "csv",
+        "-c",
+        "SELECT ssn, card FROM safe WHERE id = 1",
+        "safe.parquet",
+    ];
+    assert_eq!(sandbox.ok(&query), "ssn,card\n123-45-6789,4111-1111-1111-1111\n");
+
+    sandbox.ok(&["reveal", "safe.parquet", "back.parquet"]);
+    assert_eq!(
+        read(&sandbox.path("back.parquet")),
+        read(&sandbox.path("people.parquet"))
+    );
+}
+
+#[test]
+fn old_files_stay_readable_after_a_rotation() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.parquet", &people());
+    sandbox.ok(&["protect", "people.parquet", "old.parquet"]);
+    sandbox.ok(&["keys", "rotate", "pii"]);
+    sandbox.ok(&["protect", "people.parquet", "new.parquet"]);
+    assert_ne!(
+        read(&sandbox.path("old.parquet")).1,
+        read(&sandbox.path("new.parquet")).1
+    );
+    let both = "SELECT count(*) AS same FROM old JOIN new ON old.ssn = new.ssn AND old.id = new.id";
+    let query = ["query", "--format", "csv", "-c", both, "old.parquet", "new.parquet"];
+    assert_eq!(sandbox.ok(&query), "same\n3\n");
+    let described = sandbox.ok(&["keys", "describe", "pii"]);
+    assert!(
+        described.contains("deactivated") && described.contains("active"),
+        "{described}"
+    );
+    let listed = sandbox.ok(&["keys", "list"]);
+    assert!(
+        listed.lines().any(|line| line.starts_with("pii  derive  2 ")),
+        "{listed}"
+    );
+}
+
+#[test]
+fn data_without_metadata_reveals_by_policy_and_version() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.parquet", &people());
+    sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
+    sandbox.ok(&["keys", "rotate", "pii"]);
+    // A tool that drops field metadata on its way.
+    let (schema, batch) = read(&sandbox.path("safe.parquet"));
+    let bare: Vec<_> = schema
+        .fields()
+        .iter()
+        .map(|field| field.as_ref().clone().with_metadata(Default::default()))
+        .collect();
+    let batch = arrow::array::RecordBatch::try_new(
+        std::sync::Arc::new(arrow::datatypes::Schema::new(bare)),
+        batch.columns().to_vec(),
+    );
+    sandbox.write("bare.parquet", &batch.unwrap());
+    sandbox.fails(1, &["reveal", "bare.parquet", "back.parquet"]);
+    sandbox.ok(&[
+        "reveal",
+        "bare.parquet",
+        "back.parquet",
+        "--table",
+        "people",
+        "--key-version",
+        "1",
+    ]);
+    assert_eq!(read(&sandbox.path("back.parquet")).1, people());
+}
+
+#[test]
+fn results_in_every_format() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.parquet", &people());
+    let query = |format: &str, sql: &str| sandbox.ok(&["query", "--format", format, "-c", sql, "people.parquet"]);
+    assert_eq!(query("csv", "SELECT id FROM people WHERE id < 0"), "id\n");
+    assert_eq!(
+        query("json", "SELECT id, note FROM people WHERE id = 1"),
+        "{\"id\":1,\"note\":\"as it is\"}\n"
+    );
+    assert!(query("table", "SELECT id FROM people LIMIT 1").contains("| id |"));
+    let sql = "SELECT * FROM people";
+    sandbox.ok(&[
+        "query",
+        "--format",
+        "parquet",
+        "-o",
+        "copy.parquet",
+        "-c",
+        sql,
+        "people.parquet",
+    ]);
+    assert_eq!(read(&sandbox.path("copy.parquet")).1.num_rows(), 4);
+    // What is there is not replaced.
+    sandbox.fails(1, &["query", "-o", "copy.parquet", "-c", sql, "people.parquet"]);
+}
+
+#[test]
+fn statements_from_a_pipe() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.parquet", &people());
+    let mut child = sandbox
+        .command(&["query", "--format", "csv", "people.parquet"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let script = b"CREATE VIEW v AS SELECT id FROM people;\nSELECT count(*) AS n\nFROM v;\nSELECT 2 AS two";
+    child.stdin.take().unwrap().write_all(script).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert!(
+        text(&output.stdout).ends_with("n\n4\ntwo\n2\n"),
+        "{}",
+        text(&output.stdout)
+    );
+}
+
+#[test]
+fn queries_write_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.parquet", &people());
+    let before = sandbox.listing();
+    sandbox.fails(1, &["query", "-c", "COPY people TO 'leak.csv'", "people.parquet"]);
+    assert_eq!(sandbox.listing(), before);
+}
+
+#[test]
+fn roles_see_what_they_may() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.parquet", &people());
+    sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
+    let query = |sql: &str| {
+        sandbox.run(&[
+            "query",
+            "--role",
+            "analyst",
+            "--format",
+            "csv",
+            "-c",
+            sql,
+            "safe.parquet",
+        ])
+    };
+    let masked = query("SELECT card FROM safe WHERE note = 'as it is'");
+    assert_eq!(text(&masked.stdout), "card\n****-****-****-1111\n");
+    // Denied: only if the query needs the column.
+    assert!(query("SELECT note FROM safe").status.success());
+    for denied in [
+        "SELECT ssn FROM safe",
+        "SELECT count(*) FROM safe WHERE ssn = '123-45-6789'",
+        "SELECT * FROM safe",
+    ] {
+        let output = query(denied);
+        assert_eq!(output.status.code(), Some(3), "{denied}");
+        assert!(
+            text(&output.stderr).contains("role `analyst` may not see column `ssn`"),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+    // Protected, and no way round by calling the function.
+    let stored = sandbox.ok(&[
+        "query",
+        "--stored",
+        "--format",
+        "csv",
+        "-c",
+        "SELECT id FROM safe",
+        "safe.parquet",
+    ]);
+    assert_eq!(text(&query("SELECT id FROM safe").stdout), stored);
+    for way_round in [
+        "SELECT reveal(id, 'id') FROM safe",
+        "SELECT fpe_decrypt(id, 'id@1') FROM safe",
+    ] {
+        assert_eq!(query(way_round).status.code(), Some(3), "{way_round}");
+    }
+    let forged = query("SELECT fpe_decrypt(protect('4111-1111-1111-1111', 'card'), 'card') AS x");
+    assert_eq!(forged.status.code(), Some(3), "who may see masked may not protect");
+    assert_eq!(
+        sandbox
+            .run(&["query", "--role", "boss", "-c", "SELECT 1", "safe.parquet"])
+            .status
+            .code(),
+        Some(3)
+    );
+}
+
+#[test]
+fn init_writes_private_files_once() {
+    let sandbox = Sandbox::new();
+    sandbox.fails(1, &["init"]);
+    #[cfg(unix)]
+    for name in ["keyring.json", "kms.json", "unlock.key"] {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(sandbox.path(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    // A second policy shares the local KMS.
+    sandbox.ok(&["init", "second", "--key", "payroll"]);
+    let listed = sandbox.ok(&["keys", "list", "--policy", "second/policy.toml"]);
+    assert!(listed.contains("payroll"));
+}
+
+#[test]
+fn the_passphrase_comes_from_a_file_a_descriptor_or_the_environment() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path("passphrase"), "a long passphrase\nnot this line\n").unwrap();
+    let run = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let mut command = sandbox.command(arguments);
+        command
+            .env_remove("CIPHERFORM_KEY_FILE")
+            .env("CIPHERFORM_LOCAL_KMS", sandbox.path("p.json"));
+        let output = command
+            .envs(environment.iter().copied())
+            .stdin(fs::File::open(sandbox.path("passphrase")).unwrap());
+        let output = output.output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    };
+    run(&["init", "p", "--passphrase-file", "passphrase"], &[]);
+    run(
+        &["keys", "list", "--policy", "p/policy.toml"],
+        &[("CIPHERFORM_PASSPHRASE", "a long passphrase")],
+    );
+    run(
+        &["keys", "list", "--policy", "p/policy.toml"],
+        &[("CIPHERFORM_PASSPHRASE_FILE", "passphrase")],
+    );
+    run(
+        &["keys", "list", "--policy", "p/policy.toml", "--passphrase-fd", "0"],
+        &[],
+    );
+}
+
+#[test]
+fn concurrent_changes_of_a_keyring_all_land() {
+    let sandbox = Sandbox::new();
+    let children: Vec<_> = (0..6)
+        .map(|i| {
+            let mut command = sandbox.command(&["keys", "create", &format!("key-{i}")]);
+            command.stderr(Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let listed = sandbox.ok(&["keys", "list"]);
+    assert_eq!(listed.lines().count(), 1 + 1 + 6, "{listed}");
+}
+
+#[test]
+fn selftest_passes_and_notices_a_wrong_answer() {
+    let sandbox = Sandbox::new();
+    let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors");
+    let printed = sandbox.ok(&["selftest", vectors]);
+    assert!(printed.contains("vectors: 0 failed of 15064"), "{printed}");
+
+    fs::create_dir(sandbox.path("v")).unwrap();
+    let good = fs::read_to_string(format!("{vectors}/acvp-spec-ff1.json")).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&good).unwrap();
+    let answer = json["vectors"][0]["ct_str"].as_str().unwrap().to_owned();
+    let wrong: String = answer.chars().rev().collect();
+    assert_ne!(wrong, answer);
+    json["vectors"][0]["ct_str"] = wrong.into();
+    fs::write(sandbox.path("v/bad.json"), json.to_string()).unwrap();
+    let output = sandbox.run(&["selftest", "v"]);
+    assert_eq!(output.status.code(), Some(4));
+    assert!(text(&output.stdout).contains("1 failed"), "{}", text(&output.stdout));
+    fs::write(sandbox.path("v/bad.json"), "{").unwrap();
+    sandbox.fails(1, &["selftest", "v"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_job_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    // Enough rows that the signal comes in the middle.
+    let batch = people();
+    let many = arrow::compute::concat_batches(&batch.schema(), std::iter::repeat_n(&batch, 500_000)).unwrap();
+    sandbox.write("people.parquet", &many);
+    let before = sandbox.listing();
+    let mut child = sandbox
+        .command(&["protect", "people.parquet", "out.parquet"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let started = std::time::Instant::now();
+    while !sandbox.listing().iter().any(|name| name.starts_with(".cipherform-")) {
+        assert!(started.elapsed().as_secs() < 60, "the job never began to write");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let kill = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    let status = child.wait().unwrap();
+    assert!(!status.success());
+    assert_eq!(sandbox.listing(), before);
+}

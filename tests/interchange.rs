@@ -1,0 +1,154 @@
+//! What a rule computes is FF1: the crate `fpe`, given the same key, radix and tweak, computes the same.
+
+use std::sync::Arc;
+
+use aes::Aes256;
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
+use arrow::datatypes::Int64Type;
+use cipherform::cipher::Direction;
+use cipherform::columns::{Task, apply};
+use cipherform::keys::{DirectMode, KeyBits, KeyUse, Keyring, Operation};
+use cipherform::policy::RuleRef;
+use fpe::ff1::{FF1, FlexibleNumeralString};
+
+use crate::sandbox::Sandbox;
+
+const POLICY: &str = r#"
+version = 1
+keyring = "keyring.json"
+[rules.digits]
+format = "digits"
+key = "exchange"
+[rules.kept]
+format = { type = "digits", keep = [2, 1] }
+key = "exchange"
+[rules.email]
+format = "email"
+key = "exchange"
+[rules.fixed]
+format = { type = "alphanumeric", case = "lower" }
+key = "exchange"
+tweak = { hex = "00ff10" }
+[rules.id]
+format = { type = "integer", min = -5, max = 1_500_000 }
+key = "exchange"
+"#;
+
+/// FF1 of numerals by the crate `fpe`.
+fn judge(key: &[u8], radix: u32, tweak: &[u8], numerals: &[u16]) -> Vec<u16> {
+    let ff1 = FF1::<Aes256>::new(key, radix).unwrap();
+    let text = FlexibleNumeralString::from(numerals.to_vec());
+    ff1.encrypt(tweak, &text).unwrap().into()
+}
+
+struct Fixture {
+    sandbox: Sandbox,
+    key: Vec<u8>,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let sandbox = Sandbox::new();
+        sandbox.policy(POLICY);
+        let mut keyring = Keyring::open(sandbox.path("keyring.json"), &sandbox.registry())
+            .await
+            .unwrap();
+        let key_use = KeyUse::Direct {
+            mode: DirectMode::Ff1,
+            bits: KeyBits::B256,
+        };
+        keyring
+            .create_key(&"exchange".parse().unwrap(), key_use, None)
+            .await
+            .unwrap();
+        let handle = keyring
+            .handle(&"exchange".parse().unwrap(), Operation::Protect)
+            .await
+            .unwrap();
+        let key = handle.direct_key(DirectMode::Ff1).unwrap().expose().clone();
+        Self { sandbox, key }
+    }
+
+    async fn protect(&self, rule: &str, array: ArrayRef) -> ArrayRef {
+        let engine = self.sandbox.engine().await;
+        let rule: RuleRef = rule.parse().unwrap();
+        let transform = engine.resolve(&rule, Operation::Protect).await.unwrap();
+        let task = Task {
+            transform: &transform,
+            direction: Direction::Encrypt,
+            column: "c",
+            base: 0,
+        };
+        apply(task, &array, None).unwrap().array
+    }
+
+    async fn protect_text(&self, rule: &str, value: &str) -> String {
+        let array = Arc::new(StringArray::from(vec![value]));
+        let done = self.protect(rule, array).await;
+        done.as_string::<i32>().value(0).to_owned()
+    }
+}
+
+fn digits(text: &str) -> Vec<u16> {
+    text.chars().map(|c| c.to_digit(36).unwrap() as u16).collect()
+}
+
+#[tokio::test]
+async fn strings() {
+    let fixture = Fixture::new().await;
+    for value in [
+        "000000",
+        "1234567",
+        "9999999999999999",
+        "31415926535897932384626433832795028841971",
+    ] {
+        let expected = judge(&fixture.key, 10, b"", &digits(value));
+        assert_eq!(digits(&fixture.protect_text("digits", value).await), expected);
+    }
+    // Kept parts are the tweak, each with its length before it, as numerals of 16 bits.
+    let tweak = [0, 0, 0, 4, 0, 2, 0, 5, 0, 0, 0, 2, 0, 8];
+    let expected = judge(&fixture.key, 10, &tweak, &digits("9897412982"));
+    let found = fixture.protect_text("kept", "25-989-741-2982-8").await;
+    assert_eq!(digits(&found.replace('-', ""))[2..12], expected);
+    assert!(found.starts_with("25-") && found.ends_with("-8"));
+
+    let domain = b"\x00\x00\x00\x0bexample.com";
+    let symbols = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let index = |c: char| symbols.find(c).unwrap() as u16;
+    let plain: Vec<u16> = "annsmith".chars().map(index).collect();
+    let found = fixture.protect_text("email", "ann.smith@Example.COM").await;
+    let found: Vec<u16> = found
+        .split('@')
+        .next()
+        .unwrap()
+        .replace('.', "")
+        .chars()
+        .map(index)
+        .collect();
+    assert_eq!(found, judge(&fixture.key, 62, domain, &plain));
+
+    let expected = judge(&fixture.key, 36, &[0x00, 0xff, 0x10], &digits("hello42"));
+    assert_eq!(digits(&fixture.protect_text("fixed", "hello42").await), expected);
+}
+
+#[tokio::test]
+async fn ranked_domains_walk_until_inside() {
+    let fixture = Fixture::new().await;
+    let size = 1_500_006u32; // −5 … 1,500,000, so 21 bits
+    let values: Vec<i64> = vec![-5, 0, 1, 1_500_000, 777_777];
+    let done = fixture.protect("id", Arc::new(Int64Array::from(values.clone()))).await;
+    for (row, value) in values.iter().enumerate() {
+        let mut rank = (value + 5) as u32;
+        loop {
+            let bits: Vec<u16> = (0..21).rev().map(|i| (rank >> i & 1) as u16).collect();
+            rank = judge(&fixture.key, 2, b"", &bits)
+                .iter()
+                .fold(0, |rank, bit| rank << 1 | u32::from(*bit));
+            if rank < size {
+                break;
+            }
+        }
+        assert_eq!(done.as_primitive::<Int64Type>().value(row), i64::from(rank) - 5);
+    }
+    assert_eq!(done.null_count(), 0);
+}

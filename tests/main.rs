@@ -1,0 +1,12 @@
+//! The integration tests: one binary, so that DataFusion is linked once.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // in a test, a panic is the message
+
+mod bad_input;
+mod command;
+mod files;
+mod interchange;
+mod layers;
+mod sandbox;
+mod secrets;
+mod sql;

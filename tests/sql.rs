@@ -1,0 +1,238 @@
+//! SQL functions in any DataFusion session.
+
+use arrow::util::pretty::pretty_format_batches;
+use cipherform::sql::{from_datafusion, register, register_file};
+use cipherform::{Engine, ErrorKind, Result};
+use datafusion::prelude::SessionContext;
+
+use crate::sandbox::{Sandbox, people};
+
+const POLICY: &str = r#"
+version = 1
+keyring = "keyring.json"
+[rules.ssn]
+format = "us-ssn"
+key = "pii"
+[rules.card]
+format = "pan"
+key = "pii"
+mask = { keep_last = 4 }
+[rules.id]
+format = { type = "integer", min = 1, max = 999_999_999 }
+key = "pii"
+[rules.by]
+format = "digits"
+key = "pii"
+tweak = { column = "region" }
+[columns]
+"people.ssn" = "ssn"
+"people.card" = "card"
+"people.id" = "id"
+"#;
+
+struct Session {
+    sandbox: Sandbox,
+    ctx: SessionContext,
+    engine: Engine,
+}
+
+impl Session {
+    async fn new() -> Self {
+        let sandbox = Sandbox::new();
+        sandbox.policy(POLICY);
+        sandbox.write("people.parquet", &people());
+        sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
+        let engine = sandbox.engine().await;
+        let ctx = SessionContext::new();
+        register(&ctx, &engine).await.unwrap();
+        for name in ["people", "safe"] {
+            let path = sandbox.path(&format!("{name}.parquet"));
+            register_file(&ctx, Some(&engine), name, &path).await.unwrap();
+        }
+        let stored = sandbox.path("safe.parquet");
+        register_file(&ctx, None, "stored", &stored).await.unwrap();
+        Self { sandbox, ctx, engine }
+    }
+
+    async fn ask(&self, sql: &str) -> Result<String> {
+        let frame = self.ctx.sql(sql).await.map_err(from_datafusion)?;
+        let batches = frame.collect().await.map_err(from_datafusion)?;
+        Ok(pretty_format_batches(&batches).unwrap().to_string())
+    }
+
+    /// The one value that `sql` gives.
+    async fn value(&self, sql: &str) -> String {
+        let table = self.ask(sql).await.unwrap();
+        let row = table.lines().nth(3).unwrap_or_else(|| panic!("{sql}: {table}"));
+        row.trim_matches(['|', ' ']).to_owned()
+    }
+
+    async fn error(&self, sql: &str) -> cipherform::Error {
+        self.ask(sql).await.expect_err(sql)
+    }
+}
+
+#[tokio::test]
+async fn functions_agree_with_the_file() {
+    let session = Session::new().await;
+    for (sql, expected) in [
+        (
+            "SELECT count(*) FROM people p JOIN stored s ON protect(p.ssn, 'ssn') = s.ssn",
+            "3",
+        ),
+        (
+            "SELECT count(*) FROM people p JOIN stored s ON protect(p.id, 'id') = s.id",
+            "3",
+        ),
+        (
+            "SELECT count(*) FROM people p JOIN safe s ON p.ssn = s.ssn AND p.id = s.id",
+            "3",
+        ),
+        (
+            "SELECT count(*) FROM stored s JOIN people p ON reveal(s.ssn, 'ssn') = p.ssn",
+            "3",
+        ),
+        ("SELECT reveal(protect('123-45-6789', 'ssn'), 'ssn@1')", "123-45-6789"),
+        ("SELECT fpe_decrypt(fpe_encrypt(42, 'id'), 'id')", "42"),
+        (
+            "SELECT fpe_decrypt(fpe_encrypt('1234567', 'by', 'x'), 'by', 'x')",
+            "1234567",
+        ),
+        (
+            "SELECT protect('1234567', 'by', 'x') = fpe_encrypt('1234567', 'by', 'x')",
+            "true",
+        ),
+        (
+            "SELECT protect('1234567', 'by', 'x') = protect('1234567', 'by', 'y')",
+            "false",
+        ),
+        (
+            "SELECT fpe_encrypt(ssn, 'ssn') = protect(ssn, 'ssn') FROM people WHERE id = 1",
+            "true",
+        ),
+        (
+            "SELECT count(protect(v, 'by', t)) FROM (VALUES ('1234567', 'a'), (NULL, 'b')) AS x(v, t)",
+            "1",
+        ),
+        ("SELECT mask('4111-1111-1111-1234', 'card')", "****-****-****-1234"),
+        (
+            "SELECT mask(card, 'card') FROM people WHERE id = 1",
+            "****-****-****-1111",
+        ),
+        ("SELECT protect(NULL, 'card') IS NULL", "true"),
+        ("SELECT count(DISTINCT ssn) FROM safe", "3"),
+    ] {
+        assert_eq!(session.value(sql).await, expected, "{sql}");
+    }
+    // A pure function of its arguments, folded or not.
+    let folded = session.value("SELECT protect('899-99-9999', 'ssn')").await;
+    let unfolded = session
+        .value("SELECT protect(v, 'ssn') FROM (VALUES ('899-99-9999')) AS x(v)")
+        .await;
+    assert_eq!(folded, unfolded);
+}
+
+#[tokio::test]
+async fn types_are_kept() {
+    let session = Session::new().await;
+    for (sql, expected) in [
+        ("SELECT arrow_typeof(protect(id, 'id')) FROM people LIMIT 1", "Int64"),
+        ("SELECT arrow_typeof(protect(arrow_cast(7, 'Int64'), 'id'))", "Int64"),
+        (
+            "SELECT arrow_typeof(protect(arrow_cast('123-45-6789', 'LargeUtf8'), 'ssn'))",
+            "LargeUtf8",
+        ),
+        (
+            "SELECT arrow_typeof(protect(arrow_cast('123-45-6789', 'Utf8View'), 'ssn'))",
+            "Utf8View",
+        ),
+        (
+            "SELECT arrow_typeof(protect(arrow_cast('123-45-6789', 'Dictionary(Int32, Utf8)'), 'ssn'))",
+            "Dictionary(Int32, Utf8)",
+        ),
+    ] {
+        assert_eq!(session.value(sql).await, expected, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn mistakes_are_said_clearly() {
+    let session = Session::new().await;
+    for (sql, kind, what) in [
+        (
+            "SELECT protect('x', 'no-such')",
+            ErrorKind::BadPolicy,
+            "no rule `no-such`",
+        ),
+        (
+            "SELECT protect(ssn, note) FROM people",
+            ErrorKind::BadInput,
+            "the rule must be a literal",
+        ),
+        ("SELECT protect('x')", ErrorKind::BadInput, "takes a value and a rule"),
+        ("SELECT protect('x', 5)", ErrorKind::BadInput, "a name in quotes"),
+        (
+            "SELECT reveal('123-45-6789', 'ssn@9')",
+            ErrorKind::KeyNotUsable,
+            "not ready to reveal",
+        ),
+        (
+            "SELECT protect(ssn, 'id') FROM people",
+            ErrorKind::BadInput,
+            "not a whole number",
+        ),
+        (
+            "SELECT protect(id, 'ssn') FROM people",
+            ErrorKind::BadPolicy,
+            "cannot protect that",
+        ),
+        ("SELECT protect(1.5, 'id')", ErrorKind::BadPolicy, "is of type"),
+        (
+            "SELECT protect('1234567', 'by')",
+            ErrorKind::BadInput,
+            "takes its tweak from column `region`",
+        ),
+        (
+            "SELECT protect('123-45-6789', 'ssn', 'x')",
+            ErrorKind::BadInput,
+            "takes no tweak",
+        ),
+        (
+            "SELECT protect('000-00-0000', 'ssn')",
+            ErrorKind::BadInput,
+            "not a number that could be issued",
+        ),
+    ] {
+        let error = session.error(sql).await;
+        assert!(error.to_string().contains(what), "{sql}: {error}");
+        assert_eq!(error.kind(), kind, "{sql}: {error}");
+        assert!(!error.to_string().contains("000-00-0000"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn two_engines_keep_apart() {
+    let (one, two) = (Session::new().await, Session::new().await);
+    let sql = "SELECT protect('123-45-6789', 'ssn')";
+    assert_ne!(one.value(sql).await, two.value(sql).await);
+    // Registered in one session, the later engine answers.
+    register(&one.ctx, &two.engine).await.unwrap();
+    assert_eq!(one.value(sql).await, two.value(sql).await);
+}
+
+#[tokio::test]
+async fn two_files_cannot_be_one_table() {
+    let session = Session::new().await;
+    let path = session.sandbox.path("people.parquet");
+    let error = register_file(&session.ctx, None, "people", &path)
+        .await
+        .expect_err("taken");
+    assert!(error.to_string().contains("table `people`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_view_shows_its_binding_and_nothing_secret() {
+    let session = Session::new().await;
+    let plan = session.ask("EXPLAIN SELECT ssn FROM safe").await.unwrap();
+    assert!(plan.contains("ssn@1"), "{plan}");
+}
