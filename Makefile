@@ -17,6 +17,7 @@ test: tools fmt clippy docs rust python
 tools: $(VENV)/ready
 
 $(VENV)/ready: python/tests/requirements.txt
+	python3 -c 'import ensurepip, venv' || apt-get install --yes python3-venv
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@

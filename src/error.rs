@@ -25,6 +25,8 @@ pub enum ErrorKind {
     ProviderDown,
     /// The operating system refused a file operation.
     Io,
+    /// The person asked to stop.
+    Interrupted,
     /// Our own failure.
     Bug,
 }
@@ -91,6 +93,15 @@ impl Error {
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.0.message = format!("{context}: {}", self.0.message);
         self
+    }
+
+    /// The same error once more: its causes are in its message.
+    pub(crate) fn again(&self) -> Self {
+        let again = Self::new(self.kind(), self.to_string());
+        match self.hint() {
+            Some(hint) => again.with_hint(hint),
+            None => again,
+        }
     }
 
     /// What kind of failure this is.

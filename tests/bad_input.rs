@@ -63,8 +63,8 @@ fn a_rule_under_the_floor() {
     sandbox.write("people.parquet", &people());
     let short = "{ type = \"pan\", keep = [6, 4] }";
     sandbox.policy(&POLICY.replace("\"pan\"", short));
-    refused(&sandbox, 1, "100000 possible values", PROTECT);
-    refused(&sandbox, 1, "floor of 1000000", PROTECT);
+    refused(&sandbox, 1, "100,000 possible values", PROTECT);
+    refused(&sandbox, 1, "floor of 1,000,000", PROTECT);
     sandbox.policy(&POLICY.replace("max = 999_999_999", "max = 50"));
     refused(&sandbox, 1, "50 possible values", PROTECT);
     // A short value under a rule that is good for longer ones.

@@ -52,6 +52,26 @@ fn messages_hold_no_value() {
 }
 
 #[test]
+fn errors_of_the_query_engine_hold_no_value() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.parquet", &people());
+    sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
+    for sql in [
+        "SELECT CAST(ssn AS INT) FROM safe",
+        "SELECT to_timestamp(card) FROM safe",
+        "SELECT id * 10000000000000000 FROM safe",
+        "SELECT arrow_cast(id, 'Int8') FROM safe",
+        "SELECT CAST(ssn AS DATE) FROM safe",
+    ] {
+        let output = sandbox.run(&["query", "-c", sql, "safe.parquet"]);
+        let message = text(&output.stderr);
+        for value in ["6789", "899999999", "4111", "999999999", "0001"] {
+            assert!(!message.contains(value), "{sql}: {message}");
+        }
+    }
+}
+
+#[test]
 fn protected_files_hold_no_plaintext_byte_for_byte() {
     let sandbox = Sandbox::new();
     let plain = WriterProperties::builder()

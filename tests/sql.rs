@@ -24,6 +24,9 @@ key = "pii"
 format = "digits"
 key = "pii"
 tweak = { column = "region" }
+[rules.small]
+format = { type = "integer", min = 1, max = 9_999 }
+key = "pii"
 [columns]
 "people.ssn" = "ssn"
 "people.card" = "card"
@@ -175,6 +178,11 @@ async fn mistakes_are_said_clearly() {
             "SELECT reveal('123-45-6789', 'ssn@9')",
             ErrorKind::KeyNotUsable,
             "not ready to reveal",
+        ),
+        (
+            "SELECT protect(1, 'small')",
+            ErrorKind::BadPolicy,
+            "9,999 possible values",
         ),
         (
             "SELECT protect(ssn, 'id') FROM people",

@@ -16,7 +16,7 @@ Examples:
   cipherform query -c 'SELECT * FROM safe' safe.parquet
   cipherform reveal safe.parquet back.parquet
 
-Exit codes: 0 done, 1 your input or policy, 2 usage, 3 a key or KMS refused, 4 our failure.";
+Exit codes: 0 done, 1 your input or policy, 2 usage, 3 a key or KMS refused, 4 our failure, 130 interrupted.";
 
 /// Format-preserving encryption for data in use: Parquet files and SQL.
 #[derive(Debug, Parser)]

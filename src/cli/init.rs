@@ -41,7 +41,7 @@ format = { type = "integer", min = 1, max = 999_999_999 }
 key = "KEY"
 
 [columns]
-# "table.column", or a column of any table; `*` is a wildcard; the most specific line wins.
+# A line names `table.column`, or a column of any table; `*` is a wildcard; the most specific line wins.
 # The table of a file is its name without `.parquet`, or what --table says.
 # "people.ssn" = "ssn"
 # "*_phone" = "phone"

@@ -57,7 +57,7 @@ fn run(cli: Cli, printer: &Printer) -> Result<()> {
     })
 }
 
-/// 1 your input or policy, 3 a key or KMS refused, 4 our failure; 2, usage, is for clap.
+/// 1 your input or policy, 3 a key or KMS refused, 4 our failure, 130 as shells have it for Ctrl-C; 2, usage, is for clap.
 fn exit_code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::BadInput | ErrorKind::BadPolicy | ErrorKind::Io => 1,
@@ -67,6 +67,7 @@ fn exit_code(kind: ErrorKind) -> u8 {
         | ErrorKind::WrongKey
         | ErrorKind::ProviderDown => 3,
         ErrorKind::Bug => 4,
+        ErrorKind::Interrupted => 130,
     }
 }
 

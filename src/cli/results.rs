@@ -15,7 +15,7 @@ use crate::{Error, Result};
 pub(super) enum Results<W: Write + Send> {
     /// A table is aligned over all of its rows, so they are gathered first.
     Table(SchemaRef, Vec<RecordBatch>, W),
-    Csv(arrow::csv::Writer<BufWriter<W>>),
+    Csv(Box<arrow::csv::Writer<BufWriter<W>>>),
     Json(arrow::json::LineDelimitedWriter<BufWriter<W>>),
     Parquet(Box<ArrowWriter<BufWriter<W>>>),
 }
@@ -28,7 +28,7 @@ impl<W: Write + Send> Results<W> {
                 let mut writer = arrow::csv::Writer::new(BufWriter::new(out));
                 // The header, even if no row comes.
                 writer.write(&RecordBatch::new_empty(schema)).map_err(failed)?;
-                Self::Csv(writer)
+                Self::Csv(Box::new(writer))
             }
             Format::Json => Self::Json(arrow::json::LineDelimitedWriter::new(BufWriter::new(out))),
             Format::Parquet => {

@@ -94,7 +94,7 @@ impl Job {
         for row_group in 0..self.source.row_groups() {
             for batch in self.source.read(row_group)? {
                 if cancel.load(Ordering::Relaxed) {
-                    return Err(Error::new(ErrorKind::NotAllowed, "interrupted; nothing was written"));
+                    return Err(Error::new(ErrorKind::Interrupted, "interrupted; nothing was written"));
                 }
                 let batch = batch.map_err(|error| unreadable(&self.source.path, error))?;
                 let done = self

@@ -23,7 +23,8 @@ struct Shared {
     policy: Policy,
     keyring: Keyring,
     id: u64,
-    transforms: Mutex<HashMap<Resolved, Arc<Transform>>>,
+    /// What has been resolved, or why it could not be.
+    transforms: Mutex<HashMap<Resolved, Result<Arc<Transform>>>>,
 }
 
 /// What a transform was resolved for.
@@ -100,7 +101,7 @@ impl Engine {
     /// refused by its KMS.
     pub async fn resolve(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
         let grant = self.allow(rule, operation)?;
-        if let Some(transform) = self.known(rule, operation, grant) {
+        if let Some(Ok(transform)) = self.known(rule, operation, grant) {
             return Ok(transform);
         }
         let definition = self.shared.policy.rule(&rule.rule)?;
@@ -122,8 +123,8 @@ impl Engine {
             rule: rule.rule.clone(),
             version: Some(transform.key().version()),
         };
-        transforms.insert((numbered, operation, grant), transform.clone());
-        transforms.insert((rule.clone(), operation, grant), transform.clone());
+        transforms.insert((numbered, operation, grant), Ok(transform.clone()));
+        transforms.insert((rule.clone(), operation, grant), Ok(transform.clone()));
         Ok(transform)
     }
 
@@ -174,7 +175,11 @@ impl Engine {
                         Err(error) if matches!(error.kind(), ErrorKind::ProviderDown | ErrorKind::WrongKey) => {
                             return Err(error);
                         }
-                        _ => {}
+                        Err(error) => {
+                            let grant = self.grant(&rule.name)?;
+                            self.lock().insert((reference.clone(), operation, grant), Err(error));
+                        }
+                        Ok(_) => {}
                     }
                 }
             }
@@ -188,24 +193,27 @@ impl Engine {
     /// [`ErrorKind::NotAllowed`] when the role may not; else why there is none.
     pub fn resolved(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
         let grant = self.allow(rule, operation)?;
-        self.known(rule, operation, grant).ok_or_else(|| {
+        self.known(rule, operation, grant).unwrap_or_else(|| {
             let key = match self.shared.policy.rule(&rule.rule) {
                 Ok(definition) => &definition.key,
-                Err(error) => return error,
+                Err(error) => return Err(error),
             };
-            Error::new(
+            let error = Error::new(
                 ErrorKind::KeyNotUsable,
                 format!("rule `{rule}` is not ready to {operation}: key `{key}` has no such version, or its state forbids it"),
             )
-            .with_hint(format!("see `cipherform keys describe {}`", key.name))
+            .with_hint(format!("see `cipherform keys describe {}`", key.name));
+            Err(error)
         })
     }
 
-    fn known(&self, rule: &RuleRef, operation: Operation, grant: Grant) -> Option<Arc<Transform>> {
-        self.lock().get(&(rule.clone(), operation, grant)).cloned()
+    fn known(&self, rule: &RuleRef, operation: Operation, grant: Grant) -> Option<Result<Arc<Transform>>> {
+        let transforms = self.lock();
+        let known = transforms.get(&(rule.clone(), operation, grant))?;
+        Some(known.as_ref().map(Arc::clone).map_err(Error::again))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Resolved, Arc<Transform>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Resolved, Result<Arc<Transform>>>> {
         // Entries are whole or absent, so a panic elsewhere cannot have left one half done.
         self.shared.transforms.lock().unwrap_or_else(PoisonError::into_inner)
     }

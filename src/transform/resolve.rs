@@ -143,8 +143,10 @@ fn check_floor(rule: &Rule) -> Result<DomainFloor> {
     match domain {
         Some(domain) if domain < least => {
             let error = Error::bad_policy(format!(
-                "format {} leaves {domain} possible values to encrypt, under the floor of {least}: so few could all be tried",
-                rule.format.definition()
+                "format {} leaves {} possible values to encrypt, under the floor of {}: so few could all be tried",
+                rule.format.definition(),
+                grouped(domain),
+                grouped(least)
             ));
             Err(match least {
                 FLOOR => error.with_hint(
@@ -155,5 +157,30 @@ fn check_floor(rule: &Rule) -> Result<DomainFloor> {
             })
         }
         _ => Ok(floor),
+    }
+}
+
+/// A number with its digits in groups of three: 1,000,000.
+fn grouped(number: u128) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (FLOOR, "1,000,000")] {
+            assert_eq!(grouped(number), text);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The demo's data: `demo-data write FOLDER` makes it, `demo-data equal A B` compares two Parquet files value by value.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a small program of its own
+
 use std::error::Error;
 use std::fs::File;
 use std::path::Path;
