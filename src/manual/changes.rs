@@ -1,0 +1,66 @@
+//! Changes: what is frozen, what carries a version, and how each of them changes.
+//!
+//! What is protected today must reveal in ten years. So whatever decides about ciphertext or files has a name with a
+//! version, and what a name stands for never changes. An improvement is a new version beside the old one.
+//!
+//! # What is frozen now
+//!
+//! | what | name | where it stands |
+//! | --- | --- | --- |
+//! | formats | `alphabet/1`, `alphanumeric/1`, `digits/1`, `email/1`, `integer/1`, `pan/1`, `us-ssn/1` | metadata, fingerprint |
+//! | what defines a map | `cipherform fingerprint v1` | metadata, derivation |
+//! | the FF1 subkey | `cipherform ff1 subkey v1` | derivation |
+//! | the check value | `cipherform check value v1` | metadata |
+//! | column metadata | `"version": 1`, under the key `cipherform` | files |
+//! | the keyring file | `cipherform-keyring/1` | the file's `format` |
+//! | the local KMS file | `cipherform-local-kms/1` | the file's `format` |
+//! | what wrapping is bound to | `cipherform wrap v1` | wrapped keys |
+//! | the local KMS's wrapped bytes | a first byte 1, `cipherform local wrap v1` | keyring |
+//! | the policy | `version = 1` | the file |
+//!
+//! The labels of the other purposes of a key ([`Purpose`](crate::keys::Purpose)) are frozen as well, those not used yet
+//! included.
+//!
+//! ```
+//! use cipherform::formats::Format;
+//! for name in ["alphanumeric", "digits", "email", "pan", "us-ssn"] {
+//!     assert_eq!(Format::parse(name, toml::Table::new())?.version(), format!("{name}/1"));
+//! }
+//! # Ok::<(), cipherform::Error>(())
+//! ```
+//!
+//! # How a format changes
+//!
+//! Its tables and its reading of a value are part of the map: which social security numbers could be issued, what
+//! counts as a symbol, where the check digit goes. If one of these has to change, there will be `us-ssn/2`. Data
+//! protected under `/1` says so in its metadata and goes on being revealed by `/1`.
+//!
+//! What may change without a new version is what does not touch the map: the separators that are accepted, the text of
+//! an error, speed.
+//!
+//! # How a rule changes
+//!
+//! A rule's fingerprint covers its treatment, the cipher, and the format with its parameters. Key, `domain` and tweak
+//! are compared as well. Change one of these, and files protected before are refused on `reveal`, with what differs. So
+//! do not edit a rule that has protected something:
+//!
+//! 1. add a rule under a new name, and let `[columns]` point to it;
+//! 2. keep the old rule: files protected under it name it, and are revealed by it;
+//! 3. re-protect the old files (reveal, protect), then remove the old rule.
+//!
+//! Renaming a rule is a change, too, since its name is in the metadata, and is its `domain` unless it says otherwise.
+//! What may be edited at any time: `mask`, `[columns]`, `[roles]`, and the version that `key` is pinned to.
+//!
+//! Three settings are not compared and yet act in both directions, so mind the files there are: `on_invalid` and
+//! `on_empty` say what becomes of a stored value that does not fit, too; `insecure_small_domain` must stay for as long
+//! as there are short values to reveal.
+//!
+//! # How a file format changes
+//!
+//! A program that meets a keyring, a local KMS file, a policy or metadata of a version it does not know stops and says
+//! so. A later version of the program has to read the earlier ones.
+//!
+//! # The crate
+//!
+//! The version is 0.1: the Rust and Python interfaces may change between 0.x versions. What is frozen above is not
+//! affected by that.

@@ -1,0 +1,93 @@
+//! Limits: the numbers, and where they come from.
+//!
+//! # The cipher
+//!
+//! | what | limit | from |
+//! | --- | --- | --- |
+//! | radix | 2 to 65,536 | SP 800-38G |
+//! | AES key | 128, 192 or 256 bits; 256 for every derived key | SP 800-38G; our choice |
+//! | possible values | at least 1,000,000 | SP 800-38G Rev 1 (drafts) |
+//! | the same, with `insecure_small_domain` | at least 100 | SP 800-38G (2016) |
+//! | numerals in an FF1 message | at most 2^32 − 1 | SP 800-38G |
+//! | FF1 tweak | 0 to 2^32 − 1 bytes | SP 800-38G allows a maximum of one's choice |
+//! | numerals in an FF3-1 message | at most 2·⌊log_radix(2^96)⌋: 56 digits | SP 800-38G, FF3 |
+//! | FF3-1 tweak | exactly 7 bytes | SP 800-38G Rev 1 (2019 draft) |
+//!
+//! The shortest message follows from radix and floor: the smallest length, at least 2, with radix^length not below it.
+//!
+//! | radix | 2 | 10 | 16 | 26 | 36 | 62 | 1,000 and more |
+//! | --- | --- | --- | --- | --- | --- | --- | --- |
+//! | shortest, floor 1,000,000 | 20 | 6 | 5 | 5 | 4 | 4 | 2 |
+//! | shortest, floor 100 | 7 | 2 | 2 | 2 | 2 | 2 | 2 |
+//!
+//! ```
+//! use cipherform::cipher::{AesKey, Cipher, DomainFloor, Radix};
+//! let key = AesKey::try_new(&[7; 32])?;
+//! let hundred = DomainFloor::insecure(100, "for the table above")?;
+//! for (radix, million, least) in [(2, 20, 7), (10, 6, 2), (16, 5, 2), (26, 5, 2), (36, 4, 2), (62, 4, 2), (1_000, 2, 2)] {
+//!     let cipher = Cipher::ff1(&key, Radix::try_new(radix)?);
+//!     assert_eq!(*cipher.lengths().start(), million);
+//!     assert_eq!(*cipher.with_floor(hundred.clone()).lengths().start(), least);
+//! }
+//! # Ok::<(), cipherform::Error>(())
+//! ```
+//!
+//! # Formats
+//!
+//! | what | limit |
+//! | --- | --- |
+//! | symbols of an `alphabet` | 2 to 65,536 code points, each once |
+//! | `keep` | 0 to 255 symbols at either end |
+//! | `integer` | from −2^63 to 2^63 − 1; on an `Int32` column the range must fit 32 bits |
+//! | `pan` | 13 to 19 digits |
+//! | `email` | 64 octets before the @, 254 in all |
+//! | steps of a cycle walk | 256; each ends the walk with probability above 1/2, so to reach this is a fault of ours, and is reported as one |
+//!
+//! A format over numerals takes any length up to the cipher's. The time for one value grows faster than its length once
+//! a half is beyond 128 bits, where big integers take over: in decimal, from 77 digits on.
+//!
+//! # Columns and files
+//!
+//! | what | limit |
+//! | --- | --- |
+//! | Arrow types | `Utf8`, `LargeUtf8`, `Utf8View`: every format. `Int32`, `Int64`: `integer`. Dictionaries of these |
+//! | a tweak column | text or integers of any width, or a dictionary of these; not NULL where its value is not |
+//! | one `Utf8` array | its results must fit 2 GiB (a limit of Arrow) |
+//! | a file | one Parquet file, of any number of rows and row groups; row groups are cut where the source's are |
+//! | memory | batches of 8,192 rows, and the row group being written, encoded. A file with one huge row group needs memory for it |
+//! | disk | the whole target under a temporary name, `.cipherform-….tmp`, in the target's folder, before it gets its name |
+//! | CPU | one file is done on one thread |
+//!
+//! Columns within structs, lists and maps cannot be named by a policy. Compression and bloom filters are taken over
+//! from the source's first row group; other writer settings are the Parquet library's own.
+//!
+//! The target gets the permission bits of the source. So a protected file that everybody may read reveals to a plain
+//! file that everybody may read, unless the folder keeps them out. What `query -o` writes is for its owner alone (mode
+//! 600).
+//!
+//! Ctrl-C (and SIGTERM) ends `protect` and `reveal` at the next batch, and removes the temporary file. SIGKILL and a
+//! power cut leave it behind; after a `reveal` it holds plaintext, readable for its owner alone. Remove it.
+//!
+//! `--force` puts the new file in the target's place. If the target is a symbolic link, the link is replaced, not what
+//! it points to.
+//!
+//! # Keys
+//!
+//! | what | limit |
+//! | --- | --- |
+//! | a key name | 1 to 64 of `a`–`z`, `0`–`9`, `_`, `-`; a letter first |
+//! | a KMS key reference | 2,048 bytes |
+//! | versions of a data key | 2^32 − 1; at most one active |
+//! | a passphrase | not empty. There is no other check: its strength is yours to see to |
+//! | a key file | 32 bytes, or 64 hexadecimal digits |
+//!
+//! Argon2id of the local KMS: new files are written with 64 MiB, 3 passes, 1 lane (RFC 9106, the second recommended
+//! choice, with one lane in place of four). Since a file's parameters are used before the file can be authenticated,
+//! they are bounded on reading: memory 19 MiB to 2 GiB, 1 to 64 passes, 1 to 16 lanes, and memory × passes at least 38
+//! MiB and at most 16 GiB. Outside of these bounds the file is refused.
+//!
+//! # SQL
+//!
+//! A table is one Parquet file, or record batches in memory. Folders, partitions and remote object stores are not there
+//! yet. The sessions of [`sql::context`](crate::sql::context) may use as much memory as there is and spill nothing to
+//! disk, so a large sort or join needs the memory for it.

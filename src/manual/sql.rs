@@ -1,0 +1,87 @@
+//! SQL: functions, tables, roles, and what `cipherform query` does and refuses.
+//!
+//! # Functions
+//!
+//! | function | does | needs the grant |
+//! | --- | --- | --- |
+//! | `protect(v, 'rule' [, tweak])` | protects `v` as the rule says, under the active key version | plain |
+//! | `reveal(v, 'rule' [, tweak])` | undoes it | plain; masked gets the result masked |
+//! | `fpe_encrypt(v, 'rule' [, tweak])` | the FF1 underneath; a given tweak takes the place of the rule's, byte for byte | plain |
+//! | `fpe_decrypt(v, 'rule' [, tweak])` | its inverse | plain; masked as `reveal` |
+//! | `mask(v, 'rule')` | letters and digits replaced as the rule's `mask` says; needs no key | any |
+//!
+//! * The rule is a literal, since its key is looked up while the query is planned. `'card@2'` names a key version: to
+//!   reveal, any that the keyring has; to protect, only the active one.
+//! * For `protect` and `reveal` the tweak is the value of the rule's tweak column. It is required for rules that have
+//!   one, and refused for others.
+//! * The type of the result is the type of `v`. NULL gives NULL. Text takes every format; `INT` and `BIGINT` take
+//!   `integer`.
+//! * They are immutable: constant arguments are computed once, when the query is planned.
+//! * Rows in an error message are counted within the batch, since a query has no file order.
+//!
+//! # Tables
+//!
+//! [`register`](crate::sql::register) gives a DataFusion session the functions, and resolves every key version they may
+//! need. A rule whose key is missing is an error when it is used; a KMS that does not answer is one at once.
+//!
+//! [`register_file`](crate::sql::register_file) opens one Parquet file, and
+//! [`register_batches`](crate::sql::register_batches) record batches in memory. With an engine, each protected column
+//! becomes `reveal(column, 'rule@version')` with what its metadata names, in a view; rule and key are compared with the
+//! metadata there and then. So `SELECT … WHERE ssn = '…'` and joins on revealed values just work, whatever version each
+//! file has. Without an engine, the table is what is stored.
+//!
+//! Every row that a query needs is revealed. A comparison with a literal does not yet turn into one with its
+//! ciphertext, so the statistics of a protected column prune nothing.
+//!
+//! A result has no metadata. Stored values written out by a query are ciphertext that no longer says so: reveal them
+//! with `reveal --key-version`. To keep the metadata, protect files with `protect`.
+//!
+//! # Roles
+//!
+//! ```toml
+//! [roles.analyst]
+//! card = "masked"          # letters and digits replaced as the rule's `mask` says; integers are NULL
+//! custkey = "protected"    # the stored value
+//! phone = "plain"          # the value
+//! "*" = "denied"           # every other rule; without this line, too
+//! ```
+//!
+//! [`Engine::with_role`](crate::Engine::with_role) binds an engine to a role; the views and functions that are
+//! registered with it go by the grants. A query that needs a denied column fails; one that does not, runs. Without a
+//! role everything is plain: the host trusts whoever calls. SQL cannot name a role.
+//!
+//! Grants are by rule, not by column: columns that no rule protects are seen by everybody. See
+//! [`threats`](super::threats#who-is-kept-out) for what a role is a boundary against.
+//!
+//! A rule with a tweak column is revealed only to a role that sees that column plain as well, if it is protected.
+//!
+//! # `cipherform query`
+//!
+//! ```text
+//! cipherform query [-c SQL] [--format table|csv|json|parquet] [-o FILE] [--role NAME | --stored] FILE…
+//! ```
+//!
+//! * Each file is a table named by its stem; `NAME=FILE` gives it another name. SQL folds names to lower case, so a
+//!   stem with upper-case letters, hyphens or dots goes in double quotes, or gets another name.
+//! * Without `-c` there is a prompt; with input from a pipe, statements are read from it, and the first that fails ends
+//!   it. A statement ends with a semicolon at the end of a line, one statement at a time.
+//! * With `--stored`, no policy and no key is needed or asked for; the functions are not there. Neither is needed if no
+//!   file is protected and there is no policy.
+//! * `--role` shows what a role would see. Whoever runs the command with the keys at hand can leave it out.
+//! * `-o` writes whole or not at all, a file that only its owner can read, and replaces nothing.
+//! * The format `table` gathers all rows before it prints; the others are written as rows come. So after an error, CSV
+//!   and JSON on stdout may have begun.
+//!
+//! It refuses `INSERT` and `COPY`, so a query cannot write revealed values to disk but by `-o`. It does not refuse
+//! `CREATE VIEW`, `CREATE TABLE … AS` (in memory), `EXPLAIN`, `DESCRIBE`, `SHOW`, `SET`, and `CREATE EXTERNAL TABLE`,
+//! which reads any file that you may read, as it is stored.
+//!
+//! # In a session of your own
+//!
+//! [`sql::context`](crate::sql::context) makes the session that the command uses: nothing spilled to disk.
+//! [`sql::query`](crate::sql::query) plans a statement as the command does. Neither is required: functions and tables
+//! go into any `SessionContext`, and its configuration is yours. For people you do not trust, forbid statements that
+//! read files or change settings with DataFusion's `SQLOptions`.
+//!
+//! An error of ours comes out of DataFusion as it went in with [`from_datafusion`](crate::sql::from_datafusion): kind,
+//! message, hint.

@@ -1,0 +1,164 @@
+//! Threats: who is kept out, who is not, and what shows all the same.
+//!
+//! # What is protected
+//!
+//! * **The values** of the columns that a rule protects. Not how many rows there are, not the other columns, not which
+//!   values are equal.
+//! * **The data keys.** Whoever has one can reveal everything that was and will be protected with it.
+//!
+//! What stands between these and an adversary is the KMS: its permissions, or, for the local KMS, a passphrase or key
+//! file.
+//!
+//! # Who is kept out
+//!
+//! | adversary | has | gets |
+//! | --- | --- | --- |
+//! | thief of files | protected Parquet files | what [shows anyhow](#what-shows); no value |
+//! | thief of files, policy and keyring | all that the data's folder may hold | the same, and the rules' definitions, key names and times |
+//! | thief of these and the local KMS file | `kms.json` as well | the same, and may guess the passphrase: offline, without limit |
+//! | analyst with SQL and a role | queries, on a host that holds the keys | what the role's grants say, and what shows in it |
+//! | database or storage administrator | may also change and swap files | the same as the thief; and can do damage, see [integrity](#integrity) |
+//! | whoever may use the KMS key, and has the keyring | every data key under it | everything, for ever |
+//! | root, a debugger, another process of the same user | memory of the process | everything it handles |
+//!
+//! **The thief of files.** AES with a key of 256 bits stands in between. They may know plaintexts: each pair of a value
+//! and its ciphertext that they learn tells them that value wherever it occurs, and no other. They may know the
+//! distribution: see [equality](#what-shows). The metadata names rule, format, data key, version, domain and tweak (a
+//! fixed tweak in full), and a check value of 128 bits, by which a key could be recognised, but not found.
+//!
+//! **The thief of the keyring.** It holds data keys wrapped with AES-256-GCM under a KMS key that is not in it. With a
+//! KMS that they cannot call it is of no use. The policy tells them which columns you think worth protecting.
+//!
+//! **The thief of the local KMS file.** With a passphrase, all rests on the passphrase: Argon2id makes a guess cost
+//! memory and time, but a weak one falls. Only the empty passphrase is refused. With a key file, all rests on the key
+//! file: keep it on another medium than the data. The local KMS is an embedded convenience. A process that can read
+//! both of its files is not limited by any policy.
+//!
+//! **The analyst with a role.** A role is a boundary where a host runs the queries and the analyst holds neither keys
+//! nor policy. `cipherform query --role` on a machine where one has the keys shows what a role would see; it binds
+//! nobody. Mind what remains within a grant:
+//!
+//! * *plain* includes the right to protect, and with it to try values;
+//! * *masked* shows what the mask keeps, and that equal values are equal in it; a masked integer is NULL;
+//! * *protected* shows ciphertexts, so the analyst can count, join and recognise them;
+//! * *denied* fails the query that needs the column. That the column is there, and its type, still shows.
+//!
+//! Rules with the same key, format and `domain` share one subkey: that is what `domain` is for. So grant them alike: a
+//! role that sees the one plain and the other's ciphertexts reveals these with `reveal(column, 'the one')`.
+//!
+//! DataFusion has statements that read files (`CREATE EXTERNAL TABLE`) or change settings (`SET`). A host that serves
+//! people it does not trust has to refuse these itself (`SQLOptions::with_allow_ddl`, `with_allow_statements`), keep
+//! the process away from other files, and take the policy and the role from its own configuration. The role can be set
+//! by the host only, never by SQL.
+//!
+//! **Who may use the KMS.** Unwrapping a data key once is enough: keys do not change, and copies of the data can be
+//! revealed later, elsewhere, without the KMS. So take one data key for each class of sensitive data, and give KMS
+//! permission for a class as if it were the data itself. A rotation protects what comes after it, nothing before.
+//!
+//! **Who may write the policy** decides what is protected at all, and what a role sees: it is plain text and carries no
+//! signature. Files that are protected already are compared with it; the next file just follows it. Keep its write
+//! permission as narrow as the KMS's.
+//!
+//! # The right to protect
+//!
+//! Where the possible values can be listed, the right to protect is the right to reveal: protect them all, and look up.
+//! There are 888,931,098 social security numbers that can be issued; of the card numbers of one issuer (six digits
+//! known) with known last four, there are 100,000 with a valid check digit. This holds for every deterministic scheme,
+//! keyed hashes included. Do not offer `protect` to people who may not see the values. Here a role needs *plain* for
+//! it.
+//!
+//! # What shows
+//!
+//! | shows | so that | what helps |
+//! | --- | --- | --- |
+//! | equality | how often each value occurs; a known distribution names the frequent ones | a tweak column (equal values differ between its values), or not protecting so, but dropping the column |
+//! | joins | the same person in every table under the same rule | another `domain` for tables that need not join |
+//! | row order | in a file sorted by the value, the row's place is its rank | shuffle, or sort by something else, before protecting |
+//! | length and shape | separators stay, and so does the number of symbols; an e-mail address keeps its dots, and often gives a name away by its lengths alone | pad before, or another treatment |
+//! | kept parts | they are plain: the last four digits, the domain of an address, a country code | keep less |
+//! | NULL and empty strings | they stay (and values that became NULL by `on_invalid = "null"` say that they did not fit) | fill in before |
+//! | values left in the clear | with `on_invalid = "insecure-keep"` they stand there; the file says that there may be some | do not use it |
+//! | unprotected columns | a birth date, a ZIP code and a sex identify many people | drop (`unlisted = "drop"`), coarsen |
+//! | the number of distinct values | file size, dictionaries, statistics show it | – |
+//! | the tweak column | unless protected as well, it is plain | – |
+//!
+//! Statistics, page indexes, bloom filters and dictionaries of a protected file are those of the ciphertexts. The
+//! file's own key-value metadata is copied: if another program has put plaintext there, it stays.
+//!
+//! # Integrity
+//!
+//! Format-preserving encryption has none. Every well-formed text is the ciphertext of some value, so a changed one
+//! reveals to a well-formed, wrong value. Who can write the files can change values blindly, swap them between rows,
+//! bring back old ones, and drop rows. Nothing notices. If that matters, sign the files, or store them where writing is
+//! controlled.
+//!
+//! The keyring and the file of the local KMS are authenticated: a changed byte is noticed. An older copy of the whole
+//! file is not.
+//!
+//! What is noticed of a column, as long as its metadata is there: another key, another version, another rule, format,
+//! domain or tweak definition than those that protected it. Then `reveal` stops before the first row. Metadata is no
+//! proof of anything either. Who can write the file can write it; but it never grants anything, and a column that lies
+//! about its rule is revealed under that rule as the policy has it: to garbage, or to an error.
+//!
+//! # Small domains
+//!
+//! FF1 is at its weakest where few values are possible. Two things protect here: the floor of 1,000,000 possible
+//! values, which the drafts of SP 800-38G Rev 1 require, and the subkey, which is another one for each data key
+//! version, domain and format. The floor is a lower limit, no recommendation: above it the right to protect is still
+//! the right to reveal, and frequencies still show. `insecure_small_domain` lowers it to 100 for one rule, takes your
+//! reason, and writes it into every file.
+//!
+//! FF3 was broken in 2017. FF3-1 repaired it in a draft of 2019; since then it has been attacked again (Beyne, eprint
+//! 2021/815; Amon et al., eprint 2021/335), and the second public draft of Revision 1 (3 February 2025) removes the
+//! family. So no rule can use it. The bare cipher is there to read old data.
+//!
+//! # Timing
+//!
+//! Within [`cipher`](crate::cipher), for radices up to 64 and halves up to 128 bits, no table, branch or division
+//! depends on a key or a value: remainders are taken by multiplication with a reciprocal, additions wrap without
+//! branching. AES is the crate `aes`: the processor's instructions, or bit-sliced. ASCII alphabets of up to 64 symbols
+//! are searched whole for each symbol.
+//!
+//! What does show in time or memory access:
+//!
+//! * lengths: of values, tweaks, kept parts, and where separators stand;
+//! * whether a value fits, and where the first character is that does not;
+//! * the number of steps of a cycle walk, which says something about a rank and a key that nobody has found a use for;
+//! * how many distinct values a dictionary has;
+//! * larger or non-ASCII alphabets (a hash table), halves beyond 128 bits (big integers), and the naive kernel;
+//! * the arithmetic of ranks: reading and writing an integer or a social security number as text divides, and is not
+//!   written to be constant in time;
+//! * everything after: sorting, comparing and hashing plaintexts is what Arrow and DataFusion do with any column.
+//!
+//! # Memory
+//!
+//! Wiped when no longer needed: KMS keys, data keys, root keys, subkeys, AES key schedules, the content of a key file,
+//! the passphrase as we hold it. They are in [`Secret`](crate::Secret), which prints as `****` and cannot be
+//! serialised.
+//!
+//! Not wiped:
+//!
+//! * plaintexts: numerals and texts while they are worked on, halves and blocks on the stack, Arrow arrays, what
+//!   DataFusion and the Parquet library hold, and everything on the Python side. A `bytes` object with a key in Python
+//!   stays until its memory is used again;
+//! * the passphrase where it came from: an environment variable is visible to other processes of the same user and to
+//!   root for as long as the process runs; reading buffers are not wiped. Prefer a prompt, or `--passphrase-fd`.
+//!
+//! Nothing is locked into memory: a key can be swapped out, or be in a hibernation image. Use encrypted swap, or none.
+//!
+//! The command sets its core file limit to 0. Where the kernel pipes core dumps to a program (`core_pattern` begins
+//! with `|`), that limit does not bind; the program on the other end decides. A host that uses the crate or the Python
+//! package has to see to its own limit.
+//!
+//! # Other outlets
+//!
+//! * **Messages** name positions, lengths, columns, files and rules; never a value, never a key. A test feeds in bad
+//!   values and looks for them in every message. The file paths and key names in them are yours to judge before you
+//!   pass a log on.
+//! * **Query text** is yours: a literal in `WHERE ssn = '…'` stands in plans, so `EXPLAIN` prints it, and in the
+//!   shell's history and the list of processes when given with `-c`. The prompt keeps its history in memory only.
+//! * **Spill files**: the sessions of [`sql::context`](crate::sql::context), which `cipherform query` uses, start with
+//!   spilling to disk switched off. `SET datafusion.runtime.temp_directory` switches it on again. A session of your own
+//!   spills as you configure it.
+//! * **Temporary files**: `protect` and `reveal` write beside the target, readable for the owner alone until done. A
+//!   process that is killed outright leaves the file behind.
