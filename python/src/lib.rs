@@ -1,1 +1,33 @@
+//! The Python module `cipherform._cipherform`: parses, calls, hands back; no logic.
 
+mod array;
+mod chunked_array;
+mod column;
+mod data;
+mod engine;
+mod errors;
+mod ff1;
+mod ff3_1;
+mod fpe;
+mod query;
+mod runtime;
+mod table;
+mod tweaks;
+mod unlock;
+mod values;
+mod whole;
+mod work;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _cipherform(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    work::quiet_panics();
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<array::Array>()?;
+    module.add_class::<chunked_array::ChunkedArray>()?;
+    module.add_class::<engine::Engine>()?;
+    module.add_class::<ff1::FF1>()?;
+    module.add_class::<ff3_1::FF3_1>()?;
+    module.add_class::<table::Table>()
+}

@@ -1,0 +1,351 @@
+//! `cipherform.Engine`
+
+use std::path::PathBuf;
+
+use cipherform::cipher::Direction;
+use cipherform::{Error, Result, Secret};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use crate::column::{self, Column, GivenTweak};
+use crate::data::{Data, Given};
+use crate::query;
+use crate::runtime::Runtime;
+use crate::table::Table;
+use crate::unlock::KeyArguments;
+use crate::work::detached;
+use crate::{errors, whole};
+
+/// A policy and its keys: protects and reveals Arrow data, and asks SQL of it.
+///
+/// Results equal those of the command `cipherform` and of its SQL. Other Python threads run during the work.
+///
+/// Args:
+///     policy_path: The policy, such as `policy.toml`.
+///     passphrase: Unlocks the local KMS.
+///     passphrase_file: A file whose first line does.
+///     key_file: A file that does, as `cipherform init --key-file` writes it. Without any of the three, the environment
+///         says: CIPHERFORM_KEY_FILE, else CIPHERFORM_PASSPHRASE_FILE, else CIPHERFORM_PASSPHRASE.
+///     local_kms: The file of the local KMS. Else CIPHERFORM_LOCAL_KMS, else `cipherform/kms.json` in the user's
+///         configuration directory.
+///     role: See what this role of the policy may see.
+///
+/// Raises:
+///     PolicyError: The policy is wrong.
+///     IoError: A file cannot be read.
+///     WrongKeyError: The passphrase or key file is another one.
+///     KeyNotUsableError: There is nothing to unlock with.
+///     NotAllowedError: The policy has no such role.
+///
+/// Example:
+///     >>> engine = cipherform.Engine(policy, key_file=key_file, local_kms=local_kms)
+///     >>> engine.policy_path == policy
+///     True
+#[pyclass(module = "cipherform", frozen)]
+pub(crate) struct Engine {
+    engine: cipherform::Engine,
+    runtime: Runtime,
+}
+
+/// What is done to a column.
+enum Act {
+    Protect,
+    Reveal,
+    Crypt(Direction),
+    Mask,
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    #[pyo3(signature = (policy_path, *, passphrase=None, passphrase_file=None, key_file=None, local_kms=None, role=None))]
+    fn new(
+        py: Python<'_>,
+        policy_path: PathBuf,
+        passphrase: Option<String>,
+        passphrase_file: Option<PathBuf>,
+        key_file: Option<PathBuf>,
+        local_kms: Option<PathBuf>,
+        role: Option<&str>,
+    ) -> PyResult<Self> {
+        let keys = KeyArguments {
+            passphrase: passphrase.map(Secret::new),
+            passphrase_file,
+            key_file,
+            local_kms,
+        };
+        detached(py, || {
+            // A policy that is wrong is said before keys are looked for.
+            cipherform::policy::Policy::load(&policy_path)?;
+            let (registry, runtime) = (keys.registry()?, Runtime::default());
+            let engine = runtime.block_on(cipherform::Engine::open(&policy_path, &registry))?;
+            let engine = match role {
+                Some(role) => engine.with_role(role)?,
+                None => engine,
+            };
+            Ok(Self { engine, runtime })
+        })
+    }
+
+    /// The policy's file.
+    #[getter]
+    fn policy_path(&self) -> PathBuf {
+        self.engine.policy().path.clone()
+    }
+
+    /// The role this engine is bound to, if it is.
+    #[getter]
+    fn role(&self) -> Option<&str> {
+        self.engine.role()
+    }
+
+    /// Protects a column under a rule, or a table as the policy's `[columns]` say.
+    ///
+    /// Args:
+    ///     data: An Arrow array, chunked array, table, record batch or stream.
+    ///     rule: The rule for a column, such as "card".
+    ///     table: The name that a table has in the policy.
+    ///     tweak: The values of the rule's tweak column, if it has one: an Arrow array, or a str for all rows.
+    ///
+    /// Returns:
+    ///     What was given, of the same type, protected. Its metadata says how.
+    ///
+    /// Raises:
+    ///     BadInputError: A value does not fit its format; the message names its row, from 1, never the value.
+    ///     PolicyError: No such rule, or one for another type.
+    ///     NotAllowedError: The role may not.
+    ///
+    /// Example:
+    ///     >>> import pyarrow as pa
+    ///     >>> cards = pa.array(["4111111111111111", None])
+    ///     >>> protected = engine.protect(cards, "card")
+    ///     >>> pa.array(protected)[0].as_py()[-4:]
+    ///     '1111'
+    ///     >>> pa.array(engine.reveal(protected)) == cards
+    ///     True
+    #[pyo3(signature = (data, rule=None, *, table=None, tweak=None))]
+    fn protect(
+        &self,
+        data: &Bound<'_, PyAny>,
+        rule: Option<&str>,
+        table: Option<&str>,
+        tweak: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        self.run(Act::Protect, data, rule, table, None, tweak)
+    }
+
+    /// Reveals what was protected.
+    ///
+    /// Args:
+    ///     data: An Arrow array, chunked array, table, record batch or stream.
+    ///     rule: The rule of a column whose metadata was lost, such as "card", or "card@2" for version 2 of its key.
+    ///     table: The name that a table has in the policy; for a table whose metadata was lost.
+    ///     key_version: The version of the keys of a table whose metadata was lost.
+    ///     tweak: The values of the rule's tweak column, if it has one: an Arrow array, or a str for all rows.
+    ///
+    /// Returns:
+    ///     What was given, of the same type, revealed as the role may see it.
+    ///
+    /// Raises:
+    ///     BadInputError: Nothing says how it was protected, or a value does not fit its format.
+    ///     WrongKeyError: It was protected with another key or rule.
+    ///     NotAllowedError: The role may not.
+    ///
+    /// Example:
+    ///     >>> import pyarrow as pa
+    ///     >>> protected = pa.array(engine.protect(pa.array(["4111111111111111"]), "card"))
+    ///     >>> pa.array(engine.reveal(protected, "card@1")).to_pylist()
+    ///     ['4111111111111111']
+    #[pyo3(signature = (data, rule=None, *, table=None, key_version=None, tweak=None))]
+    fn reveal(
+        &self,
+        data: &Bound<'_, PyAny>,
+        rule: Option<&str>,
+        table: Option<&str>,
+        key_version: Option<u32>,
+        tweak: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        self.run(Act::Reveal, data, rule, table, key_version, tweak)
+    }
+
+    /// Encrypts a column with the key and format of a rule; the result carries no metadata.
+    ///
+    /// Args:
+    ///     array: An Arrow array or chunked array.
+    ///     rule: The rule.
+    ///     tweak: Takes the place of the rule's tweak: an Arrow array of text or integers, or a str for all rows.
+    ///
+    /// Raises:
+    ///     BadInputError: A value does not fit its format; the message names its row, from 1, never the value.
+    ///     PolicyError: No such rule, or one for another type.
+    ///     NotAllowedError: The role may not.
+    ///
+    /// Example:
+    ///     >>> import pyarrow as pa
+    ///     >>> cards = pa.array(["4111111111111111"])
+    ///     >>> encrypted = engine.encrypt(cards, "card", tweak="shop 7")
+    ///     >>> pa.array(engine.decrypt(encrypted, "card", tweak="shop 7")) == cards
+    ///     True
+    #[pyo3(signature = (array, rule, tweak=None))]
+    fn encrypt(&self, array: &Bound<'_, PyAny>, rule: &str, tweak: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        self.run(Act::Crypt(Direction::Encrypt), array, Some(rule), None, None, tweak)
+    }
+
+    /// Decrypts what `encrypt` encrypted with the same rule and tweak.
+    ///
+    /// Args:
+    ///     array: An Arrow array or chunked array.
+    ///     rule: The rule, or "rule@2" for version 2 of its key.
+    ///     tweak: The tweak that was given to encrypt.
+    ///
+    /// Raises:
+    ///     BadInputError: A value does not fit its format; the message names its row, from 1, never the value.
+    ///     PolicyError: No such rule, or one for another type.
+    ///     NotAllowedError: The role may not.
+    ///
+    /// Example:
+    ///     >>> import pyarrow as pa
+    ///     >>> encrypted = engine.encrypt(pa.array(["4111111111111111"]), "card")
+    ///     >>> pa.array(engine.decrypt(encrypted, "card")).to_pylist()
+    ///     ['4111111111111111']
+    #[pyo3(signature = (array, rule, tweak=None))]
+    fn decrypt(&self, array: &Bound<'_, PyAny>, rule: &str, tweak: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        self.run(Act::Crypt(Direction::Decrypt), array, Some(rule), None, None, tweak)
+    }
+
+    /// Replaces letters and digits of a column in the clear, as the rule's `mask` says. There is no way back.
+    ///
+    /// Args:
+    ///     array: An Arrow array or chunked array of text.
+    ///     rule: The rule.
+    ///
+    /// Raises:
+    ///     BadInputError: The column is not text.
+    ///     PolicyError: No such rule.
+    ///
+    /// Example:
+    ///     >>> import pyarrow as pa
+    ///     >>> pa.array(engine.mask(pa.array(["4111-1111-1111-1234"]), "card")).to_pylist()
+    ///     ['****-****-****-1234']
+    #[pyo3(signature = (array, rule))]
+    fn mask(&self, array: &Bound<'_, PyAny>, rule: &str) -> PyResult<Py<PyAny>> {
+        self.run(Act::Mask, array, Some(rule), None, None, None)
+    }
+
+    /// Asks SQL. Protected tables open revealed, as the role may see them; nothing is spilled to disk.
+    ///
+    /// Args:
+    ///     query: One statement, which may read but not write. It has the functions protect, reveal, fpe_encrypt,
+    ///         fpe_decrypt and mask.
+    ///     tables: Each an Arrow table, or the path of a Parquet file.
+    ///
+    /// Raises:
+    ///     BadInputError: The query is wrong, or writes; or a table cannot be read.
+    ///     NotAllowedError: The role may not see a column that the query needs.
+    ///     WrongKeyError: A table was protected with another key or rule.
+    ///
+    /// Example:
+    ///     >>> import pyarrow as pa
+    ///     >>> people = pa.table({"card": ["4111111111111111", "5500005555555559"]})
+    ///     >>> answer = engine.sql("SELECT count(*) AS people FROM t WHERE protect(card, 'card') <> card", t=people)
+    ///     >>> pa.table(answer)["people"].to_pylist()
+    ///     [2]
+    #[pyo3(signature = (query, /, **tables))]
+    fn sql(&self, py: Python<'_>, query: &str, tables: Option<&Bound<'_, PyDict>>) -> PyResult<Table> {
+        let mut given = Vec::new();
+        for (name, table) in tables.into_iter().flatten() {
+            let name: String = name.extract()?;
+            given.push((name, query::Source::from_python(&table)?));
+        }
+        detached(py, || {
+            let (batches, schema) = self.runtime.block_on(query::run(&self.engine, query, given))?;
+            Ok(Table::new(batches, schema))
+        })
+    }
+
+    fn __repr__(&self) -> String {
+        let path = self.engine.policy().path.display();
+        match self.engine.role() {
+            Some(role) => format!("Engine({path}, role={role})"),
+            None => format!("Engine({path})"),
+        }
+    }
+}
+
+impl Engine {
+    fn run(
+        &self,
+        act: Act,
+        data: &Bound<'_, PyAny>,
+        rule: Option<&str>,
+        table: Option<&str>,
+        key_version: Option<u32>,
+        tweak: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        let py = data.py();
+        let given = Given::from_python(data)?;
+        let tweak = match tweak {
+            None => None,
+            Some(text) if text.is_instance_of::<PyString>() => Some(GivenTweak::Text(text.extract()?)),
+            Some(array) => Some(GivenTweak::Array(Given::from_python(array)?)),
+        };
+        let (done, left_clear) = detached(py, || {
+            let (chunks, field, chunked) = match given.read()? {
+                Data::Table(batches, schema) => {
+                    refuse(
+                        rule.is_some() || tweak.is_some(),
+                        "a table goes by its columns' own rules and tweaks",
+                    )?;
+                    return self.runtime.block_on(async {
+                        match act {
+                            Act::Protect => whole::protect(&self.engine, table, &schema, &batches).await,
+                            _ => whole::reveal(&self.engine, table, key_version, &schema, &batches).await,
+                        }
+                    });
+                }
+                Data::Array(array, field) => (vec![array], field, false),
+                Data::Chunked(chunks, field) => (chunks, field, true),
+            };
+            refuse(table.is_some(), "table= is for tables, and this is one column")?;
+            refuse(
+                key_version.is_some(),
+                "a column takes its key version with its rule: \"card@2\"",
+            )?;
+            let column = Column::try_new(chunks, field, tweak)?;
+            let done = self.runtime.block_on(self.column(act, &column, rule))?;
+            let left_clear = vec![(done.field.name().clone(), done.left_clear)];
+            let field = done.field.into();
+            let mut chunks = done.chunks;
+            match (chunked, chunks.pop()) {
+                (false, Some(array)) => Ok((Data::Array(array, field), left_clear)),
+                (_, last) => {
+                    chunks.extend(last);
+                    Ok((Data::Chunked(chunks, field), left_clear))
+                }
+            }
+        })?;
+        errors::warn_left_clear(py, &left_clear)?;
+        Ok(done.into_pyobject(py)?.unbind())
+    }
+
+    async fn column(&self, act: Act, column: &Column, rule: Option<&str>) -> Result<column::Done> {
+        let named = || {
+            rule.ok_or_else(|| {
+                Error::bad_input("a column needs its rule").with_hint("name it: protect(array, \"card\")")
+            })
+        };
+        match act {
+            Act::Protect => column.protect(&self.engine, named()?).await,
+            Act::Reveal => column.reveal(&self.engine, rule).await,
+            Act::Crypt(direction) => column.crypt(&self.engine, named()?, direction).await,
+            Act::Mask => column.mask(&self.engine, named()?),
+        }
+    }
+}
+
+fn refuse(wrong: bool, message: &str) -> Result<()> {
+    match wrong {
+        true => Err(Error::bad_input(message)),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,39 @@
+//! Our errors as Python's.
+
+use cipherform::{Error, ErrorKind};
+use pyo3::prelude::*;
+
+/// `error` as an instance of its class in `cipherform.errors`.
+pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
+    let class = match error.kind() {
+        ErrorKind::BadInput => "BadInputError",
+        ErrorKind::BadPolicy => "PolicyError",
+        ErrorKind::NotAllowed => "NotAllowedError",
+        ErrorKind::KeyNotFound => "KeyNotFoundError",
+        ErrorKind::KeyNotUsable => "KeyNotUsableError",
+        ErrorKind::WrongKey => "WrongKeyError",
+        ErrorKind::ProviderDown => "ProviderDownError",
+        ErrorKind::Io => "IoError",
+        ErrorKind::Bug => "InternalError",
+        _ => "CipherformError",
+    };
+    let raised = py
+        .import("cipherform.errors")
+        .and_then(|errors| errors.getattr(class))
+        .and_then(|class| class.call1((error.to_string(), error.hint())));
+    match raised {
+        Ok(raised) => PyErr::from_value(raised),
+        Err(error) => error,
+    }
+}
+
+/// Warns of values that were left in the clear, as the rule says.
+pub(crate) fn warn_left_clear(py: Python<'_>, left_clear: &[(String, usize)]) -> PyResult<()> {
+    for (column, values) in left_clear.iter().filter(|(_, values)| *values > 0) {
+        let text = format!("column `{column}`: {values} values do not fit and were left in the clear (insecure-keep)");
+        let text = std::ffi::CString::new(text.replace('\0', ""))?;
+        let class = py.import("cipherform.errors")?.getattr("LeftClearWarning")?;
+        PyErr::warn(py, &class, &text, 1)?;
+    }
+    Ok(())
+}

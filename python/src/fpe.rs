@@ -1,0 +1,263 @@
+//! What `FF1` and `FF3_1` share: a cipher, and how its values are written.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, LargeStringArray, StringArray, StringViewArray};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use cipherform::cipher::{AesKey, Cipher, Direction, DomainFloor, Radix, Refusal, Tweaks};
+use cipherform::formats::Alphabet;
+use cipherform::{Error, Result};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
+
+use crate::data::{Data, Given};
+use crate::tweaks::{GivenTweaks, RowTweaks};
+use crate::values::{Answer, Value, decode, encode, in_row};
+use crate::work::detached;
+
+/// The alphabet of radices up to 36.
+const DIGITS: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
+
+/// Rows that go through the cipher together: enough to fill it, few enough to stay in the cache.
+const CHUNK: usize = 8192;
+
+pub(crate) struct Fpe {
+    cipher: Cipher,
+    /// None for a radix above 36 that was given none.
+    alphabet: Option<Alphabet>,
+}
+
+impl Fpe {
+    pub(crate) fn try_new(
+        cipher: fn(&AesKey, Radix) -> Cipher,
+        key: &[u8],
+        radix: i64,
+        alphabet: Option<&str>,
+        min_domain: i64,
+    ) -> Result<Self> {
+        let number = u32::try_from(radix).map_err(|_| Error::bad_input("a radix is 2 to 65,536"))?;
+        let radix = Radix::try_new(number)?;
+        let floor = match u64::try_from(min_domain).unwrap_or(0) {
+            min if min == DomainFloor::REV1.value() => DomainFloor::REV1,
+            min => DomainFloor::insecure(min, "the min_domain argument")?,
+        };
+        let alphabet = match alphabet {
+            Some(symbols) => Some(parse(symbols, number)?),
+            None => DIGITS.get(..number as usize).map(Alphabet::try_new).transpose()?,
+        };
+        let cipher = cipher(&AesKey::try_new(key)?, radix).with_floor(floor);
+        Ok(Self { cipher, alphabet })
+    }
+
+    pub(crate) fn radix(&self) -> u32 {
+        self.cipher.radix().value()
+    }
+
+    /// One value.
+    pub(crate) fn one(
+        &self,
+        py: Python<'_>,
+        direction: Direction,
+        value: &Bound<'_, PyAny>,
+        tweak: &[u8],
+    ) -> PyResult<Answer> {
+        let value = Value::from_python(value, self.radix(), None)?;
+        detached(py, || {
+            let mut numerals = Vec::new();
+            self.encode(&value, &mut numerals)?;
+            let length = numerals.len();
+            self.cipher
+                .apply(direction, Tweaks::Shared(tweak), &mut numerals, length)?;
+            Ok(self.answer(&value, &numerals))
+        })
+    }
+
+    /// A list of values, or an Arrow array of strings.
+    pub(crate) fn batch(
+        &self,
+        direction: Direction,
+        values: &Bound<'_, PyAny>,
+        tweaks: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        let py = values.py();
+        let tweaks = GivenTweaks::from_python(tweaks)?;
+        if values.is_instance_of::<PyList>() || values.is_instance_of::<PyTuple>() {
+            tweaks.check(py, values.len()?)?;
+            let answers = self.list(direction, values, &tweaks)?;
+            return Ok(PyList::new(py, answers)?.into_any().unbind());
+        }
+        if !Given::is(values)? {
+            return Err(PyTypeError::new_err(format!(
+                "values are a list or an Arrow array, not {}",
+                values.get_type().name()?
+            )));
+        }
+        let given = Given::from_python(values)?;
+        let data = detached(py, || given.read())?;
+        tweaks.check(py, data.rows())?;
+        let done = detached(py, || match data {
+            Data::Array(array, field) => Ok(Data::Array(self.array(direction, &array, 0, &tweaks)?, field)),
+            Data::Chunked(chunks, field) => {
+                let mut base = 0;
+                let mut done = Vec::with_capacity(chunks.len());
+                for chunk in &chunks {
+                    done.push(self.array(direction, chunk, base, &tweaks)?);
+                    base += chunk.len();
+                }
+                Ok(Data::Chunked(done, field))
+            }
+            Data::Table(..) => Err(Error::bad_input("this takes one column, not a table")),
+        })?;
+        Ok(done.into_pyobject(py)?.unbind())
+    }
+
+    fn list(&self, direction: Direction, values: &Bound<'_, PyAny>, tweaks: &GivenTweaks) -> PyResult<Vec<Answer>> {
+        let mut rows = Vec::with_capacity(values.len()?);
+        for (row, value) in values.try_iter()?.enumerate() {
+            rows.push(Value::from_python(&value?, self.radix(), Some(row))?);
+        }
+        detached(values.py(), || {
+            let mut answers = Vec::with_capacity(rows.len());
+            self.check_shared(direction, tweaks)?;
+            for (chunk, values) in rows.chunks(CHUNK).enumerate() {
+                let places: Vec<usize> = (chunk * CHUNK..).take(values.len()).collect();
+                let encode = |row: usize, numerals: &mut Vec<u16>| self.encode(&values[row - places[0]], numerals);
+                self.rows(direction, &places, tweaks, encode, |row, numerals| {
+                    answers.push(self.answer(&values[row - places[0]], numerals));
+                })?;
+            }
+            Ok(answers)
+        })
+    }
+
+    /// An array of strings; `base` rows came before it.
+    fn array(&self, direction: Direction, array: &ArrayRef, base: usize, tweaks: &GivenTweaks) -> Result<ArrayRef> {
+        let texts: Vec<Option<&str>> = match array.data_type() {
+            DataType::Utf8 => array.as_string::<i32>().iter().collect(),
+            DataType::LargeUtf8 => array.as_string::<i64>().iter().collect(),
+            DataType::Utf8View => array.as_string_view().iter().collect(),
+            DataType::Dictionary(_, values) if values.is_string() => {
+                let broken = |error| Error::bad_input("the dictionary cannot hold the results").with_source(error);
+                let plain = cast(array, values).map_err(broken)?;
+                return cast(&self.array(direction, &plain, base, tweaks)?, array.data_type()).map_err(broken);
+            }
+            other => {
+                return Err(Error::bad_input(format!(
+                    "an Arrow array here is of strings, not {other}"
+                )));
+            }
+        };
+        self.check_shared(direction, tweaks)?;
+        let mut done: Vec<Option<String>> = vec![None; texts.len()];
+        let live: Vec<usize> = (0..texts.len()).filter(|at| texts[*at].is_some()).collect();
+        for live in live.chunks(CHUNK) {
+            let places: Vec<usize> = live.iter().map(|at| base + at).collect();
+            let encode = |row: usize, numerals: &mut Vec<u16>| {
+                encode(self.alphabet.as_ref(), texts[row - base].unwrap_or_default(), numerals)
+            };
+            self.rows(direction, &places, tweaks, encode, |row, numerals| {
+                done[row - base] = self.alphabet.as_ref().map(|alphabet| decode(alphabet, numerals));
+            })?;
+        }
+        let bytes: usize = done.iter().flatten().map(String::len).sum();
+        match array.data_type() {
+            DataType::Utf8 if bytes > i32::MAX as usize => {
+                Err(Error::bad_input("the results exceed the 2 GiB of one Utf8 array")
+                    .with_hint("use smaller arrays, or large strings"))
+            }
+            DataType::Utf8 => Ok(Arc::new(done.into_iter().collect::<StringArray>())),
+            DataType::LargeUtf8 => Ok(Arc::new(done.into_iter().collect::<LargeStringArray>())),
+            _ => Ok(Arc::new(done.into_iter().collect::<StringViewArray>())),
+        }
+    }
+
+    /// Rows at these places of the whole batch, in one call of the cipher.
+    fn rows(
+        &self,
+        direction: Direction,
+        places: &[usize],
+        tweaks: &GivenTweaks,
+        encode: impl Fn(usize, &mut Vec<u16>) -> Result<()>,
+        mut answer: impl FnMut(usize, &[u16]),
+    ) -> Result<()> {
+        let mut numerals = Vec::new();
+        let mut ranges = Vec::with_capacity(places.len());
+        for place in places {
+            let start = numerals.len();
+            encode(*place, &mut numerals).map_err(|error| in_row(error, Some(*place)))?;
+            ranges.push(start..numerals.len());
+        }
+        let tweaks: RowTweaks<'_> = tweaks.of(places);
+        self.cipher
+            .apply_rows(direction, tweaks.as_tweaks(), &mut numerals, &ranges)
+            .map_err(|error| self.locate(error, direction, places, &ranges))?;
+        for (place, range) in places.iter().zip(ranges) {
+            answer(*place, &numerals[range]);
+        }
+        Ok(())
+    }
+
+    /// Refuses a tweak for all rows that does not suit the mode, even if there are no rows.
+    fn check_shared(&self, direction: Direction, tweaks: &GivenTweaks) -> Result<()> {
+        match tweaks.of(&[]) {
+            RowTweaks::Shared(tweak) => {
+                let shortest = *self.cipher.lengths().start();
+                self.cipher.apply(direction, Tweaks::Shared(tweak), &mut [], shortest)
+            }
+            RowTweaks::PerRow(_) => Ok(()),
+        }
+    }
+
+    /// `error` with the row of the whole batch in place of the row that the cipher saw.
+    fn locate(&self, error: Error, direction: Direction, places: &[usize], ranges: &[Range<usize>]) -> Error {
+        let refusal = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
+        if let Some(Refusal::TweakLength {
+            row: Some(row),
+            bytes,
+            takes,
+        }) = refusal
+        {
+            let (row, bytes, takes) = (Some(places[*row]), *bytes, *takes);
+            return Refusal::TweakLength { row, bytes, takes }.into();
+        }
+        // Numerals are below the radix, so what is left is a length.
+        let lengths = self.cipher.lengths();
+        let Some(row) = ranges.iter().position(|range| !lengths.contains(&range.len())) else {
+            return error;
+        };
+        let length = ranges[row].len();
+        match self.cipher.apply(direction, Tweaks::Shared(b""), &mut [], length) {
+            Err(refused) => in_row(refused, Some(places[row])),
+            Ok(()) => error,
+        }
+    }
+
+    fn encode(&self, value: &Value, numerals: &mut Vec<u16>) -> Result<()> {
+        match value {
+            Value::Text(text) => encode(self.alphabet.as_ref(), text, numerals)?,
+            Value::Numerals(given) => numerals.extend_from_slice(given),
+        }
+        Ok(())
+    }
+
+    fn answer(&self, value: &Value, numerals: &[u16]) -> Answer {
+        match (value, &self.alphabet) {
+            (Value::Text(_), Some(alphabet)) => Answer::Text(decode(alphabet, numerals)),
+            _ => Answer::Numerals(numerals.to_vec()),
+        }
+    }
+}
+
+/// An alphabet of exactly `radix` symbols.
+fn parse(symbols: &str, radix: u32) -> Result<Alphabet> {
+    let found = symbols.chars().count();
+    if found != radix as usize {
+        return Err(Error::bad_input(format!(
+            "the alphabet has {found} symbols, and the radix is {radix}"
+        )));
+    }
+    Alphabet::try_new(symbols).map_err(|error| Error::bad_input(error.to_string()))
+}

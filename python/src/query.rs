@@ -1,0 +1,52 @@
+//! SQL over Arrow tables and Parquet files.
+
+use std::path::PathBuf;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use cipherform::{Engine, Error, Result, sql};
+use pyo3::prelude::*;
+
+use crate::data::{Data, Given};
+
+/// What a table is made of.
+pub(crate) enum Source {
+    File(PathBuf),
+    Given(Given),
+}
+
+impl Source {
+    pub(crate) fn from_python(table: &Bound<'_, PyAny>) -> PyResult<Self> {
+        match table.extract() {
+            Ok(path) => Ok(Self::File(path)),
+            Err(_) => Given::from_python(table).map(Self::Given),
+        }
+    }
+}
+
+/// The answer to `query` over these tables.
+pub(crate) async fn run(
+    engine: &Engine,
+    query: &str,
+    tables: Vec<(String, Source)>,
+) -> Result<(Vec<RecordBatch>, SchemaRef)> {
+    let ctx = sql::context()?;
+    sql::register(&ctx, engine).await?;
+    for (name, source) in tables {
+        match source {
+            Source::File(path) => sql::register_file(&ctx, Some(engine), &name, &path).await?,
+            Source::Given(given) => {
+                let Data::Table(batches, schema) = given.read()? else {
+                    return Err(Error::bad_input(format!("`{name}` is one column, not a table")));
+                };
+                sql::register_batches(&ctx, Some(engine), &name, &schema, batches).await?;
+            }
+        }
+    }
+    let answer = sql::query(&ctx, query).await?;
+    let schema: SchemaRef = answer.schema().as_arrow().clone().into();
+    let batches = answer.collect().await.map_err(sql::from_datafusion)?;
+    // The schema of what was computed, which may say more of what can be null than that of the plan.
+    let schema = batches.first().map_or(schema, RecordBatch::schema);
+    Ok((batches, schema))
+}

@@ -1,0 +1,73 @@
+//! What unlocks the local KMS: arguments, else the environment. There is no prompt.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use cipherform::keys::KmsRegistry;
+use cipherform::kms::{LocalKms, Unlock};
+use cipherform::{Error, ErrorKind, Result, Secret};
+
+/// Where keys come from, as the caller says.
+pub(crate) struct KeyArguments {
+    pub(crate) passphrase: Option<Secret<String>>,
+    pub(crate) passphrase_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
+    pub(crate) local_kms: Option<PathBuf>,
+}
+
+impl KeyArguments {
+    /// The KMS clients there are.
+    pub(crate) fn registry(self) -> Result<KmsRegistry> {
+        let path = match self.local_kms.clone().or_else(|| path_from("CIPHERFORM_LOCAL_KMS")) {
+            Some(path) => path,
+            None => LocalKms::default_path()?,
+        };
+        Ok(KmsRegistry::new().with("local", LocalKms::open(path, self.unlock()?)))
+    }
+
+    fn unlock(self) -> Result<Unlock> {
+        match (self.passphrase, self.passphrase_file, self.key_file) {
+            (Some(passphrase), None, None) => Ok(Unlock::Passphrase(passphrase)),
+            (None, Some(path), None) => Ok(Unlock::Passphrase(first_line(&path)?)),
+            (None, None, Some(path)) => Ok(Unlock::KeyFile(path)),
+            (None, None, None) => from_environment(),
+            _ => Err(Error::bad_input(
+                "give one of passphrase, passphrase_file and key_file, not several",
+            )),
+        }
+    }
+}
+
+/// In the order of the command's.
+fn from_environment() -> Result<Unlock> {
+    if let Some(path) = path_from("CIPHERFORM_KEY_FILE") {
+        return Ok(Unlock::KeyFile(path));
+    }
+    if let Some(path) = path_from("CIPHERFORM_PASSPHRASE_FILE") {
+        return Ok(Unlock::Passphrase(first_line(&path)?));
+    }
+    match std::env::var("CIPHERFORM_PASSPHRASE") {
+        Ok(passphrase) => Ok(Unlock::Passphrase(Secret::new(passphrase))),
+        Err(_) => Err(Error::new(
+            ErrorKind::KeyNotUsable,
+            "the local KMS needs a passphrase or a key file",
+        )
+        .with_hint(
+            "pass passphrase=, passphrase_file= or key_file=, or set CIPHERFORM_PASSPHRASE or CIPHERFORM_KEY_FILE",
+        )),
+    }
+}
+
+fn path_from(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from)
+}
+
+fn first_line(path: &Path) -> Result<Secret<String>> {
+    let failed = |error| Error::io(format!("cannot read the passphrase from `{}`", path.display()), error);
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut line = Secret::new(String::new());
+    BufReader::new(file).read_line(line.expose_mut()).map_err(failed)?;
+    let length = line.expose().trim_end_matches(['\r', '\n']).len();
+    line.expose_mut().truncate(length);
+    Ok(line)
+}

@@ -1,0 +1,60 @@
+//! Whole tables, by the policy's `[columns]` or by what their columns say of themselves.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use cipherform::columns::{BatchPlan, RevealOptions};
+use cipherform::{Engine, Error, Result};
+
+use crate::data::Data;
+
+/// A table done, and how many values of which columns were left in the clear.
+pub(crate) type Done = (Data, Vec<(String, usize)>);
+
+pub(crate) async fn protect(
+    engine: &Engine,
+    table: Option<&str>,
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+) -> Result<Done> {
+    // Without its name only some of its lines would be found, and the rest would stay in the clear.
+    let plan = BatchPlan::protect(engine, table.ok_or_else(which)?, schema).await?;
+    apply(&plan, batches)
+}
+
+pub(crate) async fn reveal(
+    engine: &Engine,
+    table: Option<&str>,
+    key_version: Option<u32>,
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+) -> Result<Done> {
+    let table = match key_version {
+        None => table.unwrap_or_default(),
+        Some(_) => table.ok_or_else(which)?,
+    };
+    let plan = BatchPlan::reveal(engine, table, schema, RevealOptions { key_version }).await;
+    let plan = plan.map_err(|error| match error.hint() {
+        Some(hint) if hint.contains("--key-version") => {
+            error.with_hint("if it is, and its metadata was lost on the way, pass table= and key_version= to go by the policy's [columns]")
+        }
+        _ => error,
+    })?;
+    apply(&plan, batches)
+}
+
+fn apply(plan: &BatchPlan, batches: &[RecordBatch]) -> Result<Done> {
+    let mut done = Vec::with_capacity(batches.len());
+    let mut base = 0;
+    for batch in batches {
+        done.push(plan.apply(batch, base)?);
+        base += batch.num_rows() as u64;
+    }
+    let columns = plan.summary().into_iter();
+    let left_clear = columns.map(|column| (column.column, column.left_clear)).collect();
+    Ok((Data::Table(done, plan.output().clone()), left_clear))
+}
+
+fn which() -> Error {
+    Error::bad_input("which table of the policy's [columns] this is has not been said")
+        .with_hint("pass table=, such as table=\"customer\"")
+}
