@@ -141,6 +141,24 @@ fn statements_from_a_pipe() {
 }
 
 #[test]
+fn several_statements_in_one_go() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.parquet", &people());
+    let sql = "CREATE VIEW v AS SELECT ';' AS semicolon FROM people; SELECT semicolon, count(*) AS n FROM v GROUP BY 1; SELECT 2 AS two;";
+    let mut query = vec!["query", "--format", "csv", "-c", sql, "people.parquet"];
+    assert!(sandbox.ok(&query).ends_with("semicolon,n\n;,4\ntwo\n2\n"));
+    query.extend(["-o", "out.csv"]);
+    let stderr = sandbox.fails(1, &query);
+    assert!(stderr.contains("there are 3"), "{stderr}");
+    // Writing is refused wherever it stands.
+    sandbox.fails(
+        1,
+        &["query", "-c", "SELECT 1; COPY people TO 'leak.csv'", "people.parquet"],
+    );
+    assert!(!sandbox.path("leak.csv").exists());
+}
+
+#[test]
 fn queries_write_nothing() {
     let sandbox = Sandbox::new();
     sandbox.write("people.parquet", &people());

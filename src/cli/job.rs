@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use indicatif::HumanCount;
+
 use super::args::JobArgs;
 use super::printer::Printer;
 use crate::files::{Job, Progress};
@@ -47,7 +49,7 @@ pub(super) fn run(job: &Job, args: &JobArgs, what: &'static str, printer: &Print
     let seconds = started.elapsed().as_secs_f64();
     printer.say(format_args!(
         "{what} {} rows, {} protected {}, into `{}` in {seconds:.1} s",
-        report.rows,
+        HumanCount(report.rows),
         report.columns.len(),
         if report.columns.len() == 1 { "column" } else { "columns" },
         args.target.display()

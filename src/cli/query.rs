@@ -65,23 +65,33 @@ async fn engine(args: &QueryArgs, keys: &KeyArgs) -> Result<Option<crate::Engine
     }))
 }
 
-/// Runs one statement and writes its result: to stdout, or whole or not at all to a file that only its owner can read.
+/// Runs statements and writes their results: to stdout, or whole or not at all to a file that only its owner can read.
 async fn answer(
     ctx: &SessionContext,
-    statement: &str,
+    text: &str,
     format: Format,
     output: Option<&Path>,
     printer: &Printer,
 ) -> Result<()> {
-    let answer = sql::query(ctx, statement).await?;
-    match output {
-        None => stream(answer, format, printer.stdout()).await,
-        Some(path) => {
-            let aside = Aside::create(path, false)?;
-            stream(answer, format, aside.file()).await?;
-            aside.commit(None)
+    let statements = sql::statements(text)?;
+    if output.is_some() && statements.len() != 1 {
+        return Err(Error::bad_input(format!(
+            "one file holds the result of one statement, and there are {}",
+            statements.len()
+        )));
+    }
+    for statement in statements {
+        let answer = sql::query_statement(ctx, statement).await?;
+        match output {
+            None => stream(answer, format, printer.stdout()).await?,
+            Some(path) => {
+                let aside = Aside::create(path, false)?;
+                stream(answer, format, aside.file()).await?;
+                aside.commit(None)?;
+            }
         }
     }
+    Ok(())
 }
 
 async fn stream(answer: DataFrame, format: Format, out: impl Write + Send) -> Result<()> {

@@ -18,7 +18,7 @@ mod functions;
 mod session;
 mod tables;
 
-pub use session::{context, query, register, register_batches, register_file};
+pub use session::{context, query, query_statement, register, register_batches, register_file, statements};
 
 use errors::external;
 pub use errors::from_datafusion;

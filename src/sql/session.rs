@@ -1,5 +1,6 @@
 //! A DataFusion session that knows an engine.
 
+use std::collections::VecDeque;
 use std::path::Path;
 
 use arrow::array::RecordBatch;
@@ -9,6 +10,7 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::{DFParser, Statement};
 
 use super::{from_datafusion, functions, tables};
 use crate::Result;
@@ -33,9 +35,34 @@ pub fn context() -> Result<SessionContext> {
 /// # Errors
 /// A statement that does not parse, fit its tables, or read alone.
 pub async fn query(ctx: &SessionContext, statement: &str) -> Result<DataFrame> {
-    let read_only = SQLOptions::new().with_allow_dml(false);
-    let planned = ctx.sql_with_options(statement, read_only).await;
+    let planned = ctx.sql_with_options(statement, read_only()).await;
     planned.map_err(from_datafusion)
+}
+
+/// The statements in `text`, to be planned one after the other by [`query_statement`].
+///
+/// # Errors
+/// Text that does not parse.
+pub fn statements(text: &str) -> Result<VecDeque<Statement>> {
+    DFParser::parse_sql(text).map_err(from_datafusion)
+}
+
+/// As [`query`], for a statement that has been parsed.
+///
+/// # Errors
+/// A statement that does not fit its tables, or does not read alone.
+pub async fn query_statement(ctx: &SessionContext, statement: Statement) -> Result<DataFrame> {
+    let plan = ctx
+        .state()
+        .statement_to_plan(statement)
+        .await
+        .map_err(from_datafusion)?;
+    read_only().verify_plan(&plan).map_err(from_datafusion)?;
+    ctx.execute_logical_plan(plan).await.map_err(from_datafusion)
+}
+
+fn read_only() -> SQLOptions {
+    SQLOptions::new().with_allow_dml(false)
 }
 
 /// Gives `ctx` the functions of this module, bound to `engine` and its role, and resolves every key they may need.
