@@ -69,7 +69,7 @@
 //!
 //! **[`cli`](crate::cli)** is the command, one file a subcommand. *Invariants:* data goes to stdout, messages to
 //! stderr; no message holds a value or a key; the exit code says whose turn it is (0 done, 1 your input or policy, 2
-//! usage, 3 a key or KMS refused, 4 our failure).
+//! usage, 3 a key or KMS refused, 4 our failure, 130 interrupted).
 //!
 //! # What is deliberately absent
 //!
