@@ -1,5 +1,6 @@
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol, final, overload, type_check_only
 
 __all__ = [
@@ -213,7 +214,7 @@ class Engine:
         role: str | None = None,
     ) -> Engine: ...
     @property
-    def policy_path(self) -> os.PathLike[str]: ...
+    def policy_path(self) -> Path: ...
     @property
     def role(self) -> str | None: ...
     @overload
