@@ -63,8 +63,10 @@
 //!
 //! * Each file is a table named by its stem; `NAME=FILE` gives it another name. SQL folds names to lower case, so a
 //!   stem with upper-case letters, hyphens or dots goes in double quotes, or gets another name.
+//! * `-c` takes one statement or several, with semicolons between. Their results follow each other; CSV and Parquet
+//!   hold one result, so give them one statement. `-o` takes one.
 //! * Without `-c` there is a prompt; with input from a pipe, statements are read from it, and the first that fails ends
-//!   it. A statement ends with a semicolon at the end of a line, one statement at a time.
+//!   it. There, statements are run once a line ends with a semicolon.
 //! * With `--stored`, no policy and no key is needed or asked for; the functions are not there. Neither is needed if no
 //!   file is protected and there is no policy.
 //! * `--role` shows what a role would see. Whoever runs the command with the keys at hand can leave it out.
