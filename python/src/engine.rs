@@ -2,19 +2,19 @@
 
 use std::path::PathBuf;
 
+use cipherform::Secret;
 use cipherform::cipher::Direction;
-use cipherform::{Error, Result, Secret};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use crate::column::{self, Column, GivenTweak};
-use crate::data::{Data, Given};
-use crate::query;
+use crate::column::GivenTweak;
+use crate::data::Given;
+use crate::job::{Act, Job};
 use crate::runtime::Runtime;
 use crate::table::Table;
 use crate::unlock::KeyArguments;
 use crate::work::detached;
-use crate::{errors, whole};
+use crate::{errors, query};
 
 /// A policy and its keys: protects and reveals Arrow data, and asks SQL of it.
 ///
@@ -45,14 +45,6 @@ use crate::{errors, whole};
 pub(crate) struct Engine {
     engine: cipherform::Engine,
     runtime: Runtime,
-}
-
-/// What is done to a column.
-enum Act {
-    Protect,
-    Reveal,
-    Crypt(Direction),
-    Mask,
 }
 
 #[pymethods]
@@ -131,7 +123,12 @@ impl Engine {
         table: Option<&str>,
         tweak: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        self.run(Act::Protect, data, rule, table, None, tweak)
+        let job = Job {
+            rule,
+            table,
+            ..Job::new(Act::Protect)
+        };
+        self.run(job, data, tweak)
     }
 
     /// Reveals what was protected.
@@ -165,7 +162,13 @@ impl Engine {
         key_version: Option<u32>,
         tweak: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        self.run(Act::Reveal, data, rule, table, key_version, tweak)
+        let job = Job {
+            rule,
+            table,
+            key_version,
+            ..Job::new(Act::Reveal)
+        };
+        self.run(job, data, tweak)
     }
 
     /// Encrypts a column with the key and format of a rule; the result carries no metadata.
@@ -188,7 +191,7 @@ impl Engine {
     ///     True
     #[pyo3(signature = (array, rule, tweak=None))]
     fn encrypt(&self, array: &Bound<'_, PyAny>, rule: &str, tweak: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
-        self.run(Act::Crypt(Direction::Encrypt), array, Some(rule), None, None, tweak)
+        self.run(Job::of(Act::Crypt(Direction::Encrypt), rule), array, tweak)
     }
 
     /// Decrypts what `encrypt` encrypted with the same rule and tweak.
@@ -210,7 +213,7 @@ impl Engine {
     ///     ['4111111111111111']
     #[pyo3(signature = (array, rule, tweak=None))]
     fn decrypt(&self, array: &Bound<'_, PyAny>, rule: &str, tweak: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
-        self.run(Act::Crypt(Direction::Decrypt), array, Some(rule), None, None, tweak)
+        self.run(Job::of(Act::Crypt(Direction::Decrypt), rule), array, tweak)
     }
 
     /// Replaces letters and digits of a column in the clear, as the rule's `mask` says. There is no way back.
@@ -229,7 +232,7 @@ impl Engine {
     ///     ['****-****-****-1234']
     #[pyo3(signature = (array, rule))]
     fn mask(&self, array: &Bound<'_, PyAny>, rule: &str) -> PyResult<Py<PyAny>> {
-        self.run(Act::Mask, array, Some(rule), None, None, None)
+        self.run(Job::of(Act::Mask, rule), array, None)
     }
 
     /// Asks SQL. Protected tables open revealed, as the role may see them; nothing is spilled to disk.
@@ -273,15 +276,7 @@ impl Engine {
 }
 
 impl Engine {
-    fn run(
-        &self,
-        act: Act,
-        data: &Bound<'_, PyAny>,
-        rule: Option<&str>,
-        table: Option<&str>,
-        key_version: Option<u32>,
-        tweak: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Py<PyAny>> {
+    fn run(&self, job: Job<'_>, data: &Bound<'_, PyAny>, tweak: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         let py = data.py();
         let given = Given::from_python(data)?;
         let tweak = match tweak {
@@ -290,62 +285,10 @@ impl Engine {
             Some(array) => Some(GivenTweak::Array(Given::from_python(array)?)),
         };
         let (done, left_clear) = detached(py, || {
-            let (chunks, field, chunked) = match given.read()? {
-                Data::Table(batches, schema) => {
-                    refuse(
-                        rule.is_some() || tweak.is_some(),
-                        "a table goes by its columns' own rules and tweaks",
-                    )?;
-                    return self.runtime.block_on(async {
-                        match act {
-                            Act::Protect => whole::protect(&self.engine, table, &schema, &batches).await,
-                            _ => whole::reveal(&self.engine, table, key_version, &schema, &batches).await,
-                        }
-                    });
-                }
-                Data::Array(array, field) => (vec![array], field, false),
-                Data::Chunked(chunks, field) => (chunks, field, true),
-            };
-            refuse(table.is_some(), "table= is for tables, and this is one column")?;
-            refuse(
-                key_version.is_some(),
-                "a column takes its key version with its rule: \"card@2\"",
-            )?;
-            let column = Column::try_new(chunks, field, tweak)?;
-            let done = self.runtime.block_on(self.column(act, &column, rule))?;
-            let left_clear = vec![(done.field.name().clone(), done.left_clear)];
-            let field = done.field.into();
-            let mut chunks = done.chunks;
-            match (chunked, chunks.pop()) {
-                (false, Some(array)) => Ok((Data::Array(array, field), left_clear)),
-                (_, last) => {
-                    chunks.extend(last);
-                    Ok((Data::Chunked(chunks, field), left_clear))
-                }
-            }
+            let data = given.read()?;
+            self.runtime.block_on(job.run(&self.engine, data, tweak))
         })?;
         errors::warn_left_clear(py, &left_clear)?;
         Ok(done.into_pyobject(py)?.unbind())
-    }
-
-    async fn column(&self, act: Act, column: &Column, rule: Option<&str>) -> Result<column::Done> {
-        let named = || {
-            rule.ok_or_else(|| {
-                Error::bad_input("a column needs its rule").with_hint("name it: protect(array, \"card\")")
-            })
-        };
-        match act {
-            Act::Protect => column.protect(&self.engine, named()?).await,
-            Act::Reveal => column.reveal(&self.engine, rule).await,
-            Act::Crypt(direction) => column.crypt(&self.engine, named()?, direction).await,
-            Act::Mask => column.mask(&self.engine, named()?),
-        }
-    }
-}
-
-fn refuse(wrong: bool, message: &str) -> Result<()> {
-    match wrong {
-        true => Err(Error::bad_input(message)),
-        false => Ok(()),
     }
 }

@@ -9,6 +9,7 @@ mod errors;
 mod ff1;
 mod ff3_1;
 mod fpe;
+mod job;
 mod query;
 mod runtime;
 mod table;

@@ -43,7 +43,7 @@ pub(crate) async fn run(
             }
         }
     }
-    let answer = sql::query(&ctx, query).await?;
+    let answer = sql::query(&ctx, Some(engine), query).await?;
     let schema: SchemaRef = answer.schema().as_arrow().clone().into();
     let batches = answer.collect().await.map_err(sql::from_datafusion)?;
     // The schema of what was computed, which may say more of what can be null than that of the plan.
