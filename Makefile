@@ -39,5 +39,5 @@ rust:
 
 # The wheel goes through the same profile and target folder as the tests.
 python: tools
-	MATURIN_PEP517_ARGS="--profile dev --locked" $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --force-reinstall --no-deps ./python
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" MATURIN_PEP517_ARGS="--profile dev --locked" $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --force-reinstall --no-deps ./python
 	$(VENV)/bin/python -m pytest -q python/tests

@@ -130,6 +130,26 @@ fn a_wrong_passphrase() {
 }
 
 #[test]
+fn a_passphrase_that_is_too_short() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(&["init", "other"]);
+    command
+        .env_remove("CIPHERFORM_KEY_FILE")
+        .env("CIPHERFORM_PASSPHRASE", "7 chars");
+    let output = command
+        .env("CIPHERFORM_LOCAL_KMS", sandbox.path("new.json"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("shorter than 8"),
+        "{}",
+        text(&output.stderr)
+    );
+    assert!(!sandbox.path("new.json").exists() && !sandbox.path("other").exists());
+}
+
+#[test]
 fn no_passphrase_and_no_terminal() {
     let sandbox = Sandbox::new();
     sandbox.write("people.parquet", &people());
@@ -180,6 +200,8 @@ fn a_target_that_is_there_full_or_read_only() {
     assert_eq!(fs::read(sandbox.path("out.parquet")).unwrap(), b"precious");
     sandbox.ok(&["protect", "people.parquet", "out.parquet", "--force"]);
     fs::remove_file(sandbox.path("out.parquet")).unwrap();
+    let stderr = sandbox.fails(1, &["protect", "people.parquet", "no/out.parquet"]);
+    assert!(stderr.contains("its folder is not there"), "{stderr}");
     // Nobody, not even root, makes files there.
     refused(
         &sandbox,

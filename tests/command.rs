@@ -230,6 +230,64 @@ fn roles_see_what_they_may() {
 }
 
 #[test]
+fn a_role_cannot_look_past_its_views() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.parquet", &people());
+    sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
+    let raw = "CREATE EXTERNAL TABLE raw STORED AS PARQUET LOCATION 'safe.parquet'; SELECT ssn FROM raw";
+    let query = |sql: &str| sandbox.run(&["query", "--role", "analyst", "-c", sql, "safe.parquet"]);
+    for sql in [
+        raw,
+        "CREATE VIEW v AS SELECT 1",
+        "DROP VIEW safe",
+        "CREATE TABLE t AS SELECT 1",
+    ] {
+        let output = query(sql);
+        assert_eq!(output.status.code(), Some(1), "{sql}");
+        assert!(
+            text(&output.stderr).contains("DDL not supported"),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+    // Nobody turns spill files on.
+    let set = "SET datafusion.runtime.temp_directory = '/tmp'";
+    sandbox.fails(1, &["query", "-c", set, "safe.parquet"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn only_the_owner_can_read_what_is_revealed() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = Sandbox::new();
+    let path = sandbox.write("people.parquet", &people());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
+    sandbox.ok(&["reveal", "safe.parquet", "back.parquet"]);
+    let mode = |name: &str| fs::metadata(sandbox.path(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("safe.parquet"), mode("back.parquet")), (0o644, 0o600));
+}
+
+#[test]
+fn a_flag_goes_before_the_environment() {
+    let sandbox = Sandbox::new();
+    let flag = ["keys", "list", "--key-file", "unlock.key"];
+    let environment = [
+        ("CIPHERFORM_KEY_FILE", "missing"),
+        ("CIPHERFORM_PASSPHRASE", "wrong horse"),
+    ];
+    let output = sandbox.command(&flag).envs(environment).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let output = sandbox.command(&flag[..2]).envs(environment).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("more than one of"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
 fn init_writes_private_files_once() {
     let sandbox = Sandbox::new();
     sandbox.fails(1, &["init"]);

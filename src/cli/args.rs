@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::files;
 use crate::keys::{KeyName, KeyUse, KmsKeyRef};
+use crate::{Error, files};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,6 +28,14 @@ pub(super) struct Cli {
     pub(super) keys: KeyArgs,
 }
 
+/// Reads an argument of one of our types, with our hint if it is wrong.
+fn ours<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: Error| match error.hint() {
+        Some(hint) => format!("{error}\nhint: {hint}"),
+        None => error.to_string(),
+    })
+}
+
 /// Where policy and keys are.
 #[derive(Args, Debug)]
 pub(super) struct KeyArgs {
@@ -43,8 +51,8 @@ pub(super) struct KeyArgs {
     /// The file of the local KMS [default: cipherform/kms.json in your configuration directory]
     #[arg(long, global = true, env = "CIPHERFORM_LOCAL_KMS", value_name = "FILE")]
     pub(super) local_kms: Option<PathBuf>,
-    /// Unlock the local KMS with this key file
-    #[arg(long, global = true, env = "CIPHERFORM_KEY_FILE", value_name = "FILE")]
+    /// Unlock the local KMS with this key file [env: CIPHERFORM_KEY_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(super) key_file: Option<PathBuf>,
     /// Read the passphrase of the local KMS from the first line of this file; else CIPHERFORM_PASSPHRASE, else a prompt
     #[arg(
@@ -90,7 +98,7 @@ pub(super) struct InitArgs {
     #[arg(default_value = ".")]
     pub(super) folder: PathBuf,
     /// The name of the first data key
-    #[arg(long, default_value = "pii", value_name = "NAME")]
+    #[arg(long, default_value = "pii", value_name = "NAME", value_parser = ours::<KeyName>)]
     pub(super) key: KeyName,
 }
 
@@ -110,12 +118,13 @@ Examples:
   cipherform keys create exchange --use direct-ff1-256   an FF1 key itself, to exchange data with other software")]
     Create {
         /// Its name
+        #[arg(value_parser = ours::<KeyName>)]
         name: KeyName,
         /// What it may do, for ever: derive, direct-ff1-128, -192 or -256
-        #[arg(long = "use", default_value = "derive", value_name = "USE")]
+        #[arg(long = "use", default_value = "derive", value_name = "USE", value_parser = ours::<KeyUse>)]
         key_use: KeyUse,
         /// The KMS key that wraps it [default: the one that wraps the keyring's root]
-        #[arg(long, value_name = "URI")]
+        #[arg(long, value_name = "URI", value_parser = ours::<KmsKeyRef>)]
         kms: Option<KmsKeyRef>,
     },
     /// List the data keys
@@ -123,11 +132,13 @@ Examples:
     /// Show a data key and its versions
     Describe {
         /// Its name
+        #[arg(value_parser = ours::<KeyName>)]
         name: KeyName,
     },
     /// Make a new version: it protects from now on, the others still reveal
     Rotate {
         /// Its name
+        #[arg(value_parser = ours::<KeyName>)]
         name: KeyName,
     },
 }
@@ -177,7 +188,8 @@ pub(super) struct JobArgs {
 /// Ask SQL of Parquet files, protected or not.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Each file is a table named by its stem. A protected file opens revealed, with the key version its footer names.
+Each file is a table named by its stem; SQL wants a name with capitals in double quotes. A protected file opens revealed, with
+the key version its footer names.
 
 Examples:
   cipherform query -c 'SELECT count(*) FROM people' people.parquet
@@ -197,6 +209,9 @@ pub(super) struct QueryArgs {
     /// Write the results to this file instead of stdout
     #[arg(short, long, value_name = "FILE", requires = "command")]
     pub(super) output: Option<PathBuf>,
+    /// Replace that file if it is there
+    #[arg(long, requires = "output")]
+    pub(super) force: bool,
     /// Look at protected columns as they are stored; needs no policy and no key
     #[arg(long)]
     pub(super) stored: bool,

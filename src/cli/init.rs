@@ -61,11 +61,10 @@ pub(super) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printer) -> Re
             );
         }
     }
-    std::fs::create_dir_all(&args.folder)
-        .map_err(|error| Error::io(format!("cannot make the folder `{}`", args.folder.display()), error))?;
-
     let kms = local_kms(keys, printer)?;
     let registry = KmsRegistry::new().with("local", kms);
+    std::fs::create_dir_all(&args.folder)
+        .map_err(|error| Error::io(format!("cannot make the folder `{}`", args.folder.display()), error))?;
     let kms_key: KmsKeyRef = format!("local:{KMS_KEY}").parse()?;
     let mut ring = Keyring::create(&keyring, &kms_key, &registry).await?;
     ring.create_key(&args.key, KeyUse::Derive, None).await?;

@@ -1,7 +1,7 @@
 //! `cipherform inspect`
 
 use super::args::InspectArgs;
-use super::printer::Printer;
+use super::printer::{Printer, count};
 use crate::Result;
 use crate::files::Source;
 
@@ -10,11 +10,11 @@ pub(super) fn run(args: &InspectArgs, printer: &Printer) -> Result<()> {
     let columns = source.columns()?;
     let protected = columns.iter().filter(|column| column.protected.is_some()).count();
     printer.line(format_args!(
-        "{}: {} rows in {} row groups, {} columns, {protected} protected",
+        "{}: {} in {}, {}, {protected} protected",
         args.file.display(),
-        source.rows(),
-        source.row_groups(),
-        columns.len()
+        count(source.rows(), "row"),
+        count(source.row_groups() as u64, "row group"),
+        count(columns.len() as u64, "column")
     ))?;
     printer.line("")?;
     let mut rows = vec![["COLUMN", "TYPE", "TREATMENT", "RULE", "FORMAT", "KEY", "TWEAK", "CHECK"].map(String::from)];

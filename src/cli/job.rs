@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use indicatif::HumanCount;
-
 use super::args::JobArgs;
-use super::printer::Printer;
+use super::printer::{Printer, count};
 use crate::files::{Job, Progress};
 use crate::{Error, Result};
 
@@ -41,17 +39,17 @@ pub(super) fn run(job: &Job, args: &JobArgs, what: &'static str, printer: &Print
         ));
         if column.left_clear > 0 {
             printer.say(format_args!(
-                "warning: column `{}`: {} values do not fit and were left as they are (on_invalid = \"insecure-keep\")",
-                column.column, column.left_clear
+                "warning: column `{}`: left as it is by on_invalid = \"insecure-keep\": {}",
+                column.column,
+                count(column.left_clear as u64, "value")
             ));
         }
     }
     let seconds = started.elapsed().as_secs_f64();
     printer.say(format_args!(
-        "{what} {} rows, {} protected {}, into `{}` in {seconds:.1} s",
-        HumanCount(report.rows),
-        report.columns.len(),
-        if report.columns.len() == 1 { "column" } else { "columns" },
+        "{what} {}, {}, into `{}` in {seconds:.1} s",
+        count(report.rows, "row"),
+        count(report.columns.len() as u64, "protected column"),
         args.target.display()
     ));
     Ok(())

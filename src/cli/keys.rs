@@ -3,9 +3,9 @@
 use super::args::{KeyArgs, KeysArgs, KeysCommand};
 use super::printer::Printer;
 use super::session::{self, Ask};
-use crate::Result;
-use crate::keys::{KeyInfo, Keyring};
+use crate::keys::{DirectMode, KeyInfo, KeyUse, Keyring};
 use crate::policy::Policy;
+use crate::{Error, Result};
 
 pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
     let policy = Policy::load(&keys.policy)?;
@@ -13,6 +13,13 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
     let mut keyring = Keyring::open(&policy.keyring, &registry).await?;
     match args.command {
         KeysCommand::Create { name, key_use, kms } => {
+            if let KeyUse::Direct {
+                mode: DirectMode::Ff31Legacy,
+                ..
+            } = key_use
+            {
+                return Err(Error::bad_input("no rule of this version can use an FF3-1 key"));
+            }
             let key = keyring.create_key(&name, key_use, kms.as_ref()).await?;
             printer.say(format_args!(
                 "Made key `{}`, version 1, wrapped by `{}`.",

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{Error, Result};
 
@@ -70,6 +70,12 @@ impl Printer {
             .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
             .with_message(what)
     }
+}
+
+/// `1 row`, `1,500 rows`.
+pub(super) fn count(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", HumanCount(number))
 }
 
 /// Stdout, whose reader may stop (`| head`): then we are done.

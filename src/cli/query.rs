@@ -1,6 +1,6 @@
 //! `cipherform query`
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::printer::Printer;
 use super::results::Results;
 use super::session;
 use crate::files::{Aside, Source};
-use crate::{Error, Result, sql};
+use crate::{Engine, Error, Result, sql};
 
 const HELP: &str = "\
 Statements end with a semicolon. SHOW TABLES; and DESCRIBE table; tell what there is.
@@ -32,18 +32,32 @@ pub(super) async fn run(args: QueryArgs, keys: &KeyArgs, printer: &Printer) -> R
     for file in &args.files {
         sql::register_file(&ctx, engine.as_ref(), &file.name, &file.path).await?;
     }
+    let session = Session { ctx, engine };
     if let Some(statement) = &args.command {
-        return answer(&ctx, statement, args.format, args.output.as_deref(), printer).await;
+        return answer(
+            &session,
+            statement,
+            args.format,
+            args.output.as_deref().map(|path| (path, args.force)),
+            printer,
+        )
+        .await;
     }
     if std::io::stdin().is_terminal() {
-        prompt(&ctx, args.format, printer).await
+        prompt(&session, args.format, printer).await
     } else {
-        script(&ctx, args.format, printer).await
+        script(&session, args.format, printer).await
     }
 }
 
+/// What statements are asked of.
+struct Session {
+    ctx: SessionContext,
+    engine: Option<Engine>,
+}
+
 /// The engine, unless nothing here needs one: no file is protected, and there is no policy.
-async fn engine(args: &QueryArgs, keys: &KeyArgs) -> Result<Option<crate::Engine>> {
+async fn engine(args: &QueryArgs, keys: &KeyArgs) -> Result<Option<Engine>> {
     let mut protected = false;
     for file in &args.files {
         let columns = Source::open(&file.path)?.columns()?;
@@ -67,25 +81,25 @@ async fn engine(args: &QueryArgs, keys: &KeyArgs) -> Result<Option<crate::Engine
 
 /// Runs statements and writes their results: to stdout, or whole or not at all to a file that only its owner can read.
 async fn answer(
-    ctx: &SessionContext,
+    session: &Session,
     text: &str,
     format: Format,
-    output: Option<&Path>,
+    output: Option<(&Path, bool)>,
     printer: &Printer,
 ) -> Result<()> {
     let statements = sql::statements(text)?;
-    if output.is_some() && statements.len() != 1 {
+    if (output.is_some() || format == Format::Parquet) && statements.len() != 1 {
         return Err(Error::bad_input(format!(
             "one file holds the result of one statement, and there are {}",
             statements.len()
         )));
     }
     for statement in statements {
-        let answer = sql::query_statement(ctx, statement).await?;
+        let answer = sql::query_statement(&session.ctx, session.engine.as_ref(), statement).await?;
         match output {
             None => stream(answer, format, printer.stdout()).await?,
-            Some(path) => {
-                let aside = Aside::create(path, false)?;
+            Some((path, force)) => {
+                let aside = Aside::create(path, force)?;
                 stream(answer, format, aside.file()).await?;
                 aside.commit(None)?;
             }
@@ -104,7 +118,7 @@ async fn stream(answer: DataFrame, format: Format, out: impl Write + Send) -> Re
 }
 
 /// Statements from a terminal, until the person leaves.
-async fn prompt(ctx: &SessionContext, format: Format, printer: &Printer) -> Result<()> {
+async fn prompt(session: &Session, format: Format, printer: &Printer) -> Result<()> {
     let broken = |error: rustyline::error::ReadlineError| Error::bug("the prompt failed").with_source(error);
     let mut editor = rustyline::DefaultEditor::new().map_err(broken)?;
     printer.say(HELP);
@@ -141,26 +155,17 @@ async fn prompt(ctx: &SessionContext, format: Format, printer: &Printer) -> Resu
         }
         // The history stays in memory: statements may hold values.
         let _ = editor.add_history_entry(statement.trim());
-        if let Err(error) = answer(ctx, &statement, format, None, printer).await {
+        if let Err(error) = answer(session, &statement, format, None, printer).await {
             printer.error(&error);
         }
         statement.clear();
     }
 }
 
-/// Statements from a pipe: the first that fails ends it.
-async fn script(ctx: &SessionContext, format: Format, printer: &Printer) -> Result<()> {
-    let mut statement = String::new();
-    for line in std::io::stdin().lock().lines() {
-        let line = line.map_err(|error| Error::io("cannot read statements from stdin", error))?;
-        statement.push_str(&line);
-        statement.push('\n');
-        if line.trim_end().ends_with(';') {
-            answer(ctx, &std::mem::take(&mut statement), format, None, printer).await?;
-        }
-    }
-    match statement.trim().is_empty() {
-        true => Ok(()),
-        false => answer(ctx, &statement, format, None, printer).await,
-    }
+/// Statements from a pipe, up to the first that fails.
+async fn script(session: &Session, format: Format, printer: &Printer) -> Result<()> {
+    let mut text = String::new();
+    let read = std::io::stdin().read_to_string(&mut text);
+    read.map_err(|error| Error::io("cannot read statements from stdin", error))?;
+    answer(session, &text, format, None, printer).await
 }

@@ -1,6 +1,7 @@
 //! The KMS clients and the engine of one run.
 
-use std::io::{BufRead, BufReader, IsTerminal};
+use std::env;
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use super::args::KeyArgs;
@@ -10,6 +11,11 @@ use crate::transform::Engine;
 use crate::{Error, ErrorKind, Result, Secret};
 
 const PASSPHRASE: &str = "CIPHERFORM_PASSPHRASE";
+const PASSPHRASE_FILE: &str = "CIPHERFORM_PASSPHRASE_FILE";
+const KEY_FILE: &str = "CIPHERFORM_KEY_FILE";
+
+/// As much of a passphrase file as is read, in bytes.
+const LONGEST_FILE: usize = 4096;
 
 /// The engine that `--policy` names, its keyring unlocked.
 pub(super) async fn engine(args: &KeyArgs) -> Result<Engine> {
@@ -41,19 +47,30 @@ pub(super) enum Ask {
     Twice,
 }
 
-/// What unlocks the local KMS: a key file, or a passphrase from a file, a descriptor, the environment or a prompt.
+/// What unlocks the local KMS: a key file, or a passphrase from a file, a descriptor, the environment or a prompt. What the
+/// command line says goes before what the environment says.
 pub(super) fn unlock(args: &KeyArgs, ask: Ask) -> Result<Unlock> {
-    if let Some(path) = &args.key_file {
-        return Ok(Unlock::KeyFile(path.clone()));
-    }
-    let passphrase = if let Some(path) = &args.passphrase_file {
-        first_line(path)?
-    } else if let Some(descriptor) = args.passphrase_fd {
-        first_line(Path::new(&format!("/dev/fd/{descriptor}")))?
-    } else if let Ok(passphrase) = std::env::var(PASSPHRASE) {
-        Secret::new(passphrase)
-    } else {
-        prompt(ask)?
+    let flags = (&args.key_file, &args.passphrase_file, args.passphrase_fd);
+    let passphrase = match flags {
+        (Some(path), ..) => return Ok(Unlock::KeyFile(path.clone())),
+        (_, Some(path), _) => first_line(path)?,
+        (.., Some(descriptor)) => first_line(Path::new(&format!("/dev/fd/{descriptor}")))?,
+        _ => match (
+            env::var_os(KEY_FILE),
+            env::var_os(PASSPHRASE_FILE),
+            env::var(PASSPHRASE),
+        ) {
+            (Some(path), None, Err(_)) => return Ok(Unlock::KeyFile(path.into())),
+            (None, Some(path), Err(_)) => first_line(Path::new(&path))?,
+            (None, None, Ok(passphrase)) => Secret::new(passphrase),
+            (None, None, Err(_)) => prompt(ask)?,
+            _ => {
+                return Err(Error::bad_input(format!(
+                    "more than one of {KEY_FILE}, {PASSPHRASE_FILE} and {PASSPHRASE} is set"
+                ))
+                .with_hint("unset all but one, or say which by --key-file or --passphrase-file"));
+            }
+        },
     };
     Ok(Unlock::Passphrase(passphrase))
 }
@@ -61,9 +78,12 @@ pub(super) fn unlock(args: &KeyArgs, ask: Ask) -> Result<Unlock> {
 fn first_line(path: &Path) -> Result<Secret<String>> {
     let failed = |error| Error::io(format!("cannot read the passphrase from `{}`", path.display()), error);
     let file = std::fs::File::open(path).map_err(failed)?;
-    let mut line = Secret::new(String::new());
-    BufReader::new(file).read_line(line.expose_mut()).map_err(failed)?;
-    let length = line.expose().trim_end_matches(['\r', '\n']).len();
+    // Room for all of it at once: a buffer that grows leaves copies behind.
+    let mut line = Secret::new(String::with_capacity(LONGEST_FILE));
+    file.take(LONGEST_FILE as u64)
+        .read_to_string(line.expose_mut())
+        .map_err(failed)?;
+    let length = line.expose().find(['\r', '\n']).unwrap_or(line.expose().len());
     line.expose_mut().truncate(length);
     Ok(line)
 }

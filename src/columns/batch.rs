@@ -81,6 +81,11 @@ impl BatchPlan {
         }
     }
 
+    /// Protect or reveal.
+    pub fn direction(&self) -> Direction {
+        self.direction
+    }
+
     /// What batches look like after [`BatchPlan::apply`].
     pub fn output(&self) -> &SchemaRef {
         &self.output

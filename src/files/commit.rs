@@ -21,6 +21,13 @@ impl Aside {
         if !replace && target.symlink_metadata().is_ok() {
             return Err(exists(target));
         }
+        if !directory(target).is_dir() {
+            return Err(Error::new(
+                ErrorKind::Io,
+                format!("cannot write `{}`: its folder is not there", target.display()),
+            )
+            .with_hint(format!("make it first: mkdir -p {}", directory(target).display())));
+        }
         let file = tempfile::Builder::new()
             .prefix(".cipherform-")
             .suffix(".tmp")
@@ -69,7 +76,7 @@ fn directory(target: &Path) -> &Path {
 
 fn exists(target: &Path) -> Error {
     Error::new(ErrorKind::BadInput, format!("`{}` is there already", target.display()))
-        .with_hint("pass --force to replace it, or choose another name")
+        .with_hint("choose another name, or say that it may be replaced: --force")
 }
 
 pub(super) fn cannot_write(target: &Path, error: io::Error) -> Error {

@@ -15,6 +15,7 @@ use parquet::schema::types::ColumnPath;
 use super::commit::{Aside, cannot_write};
 use super::source::{Source, unreadable};
 use super::table_name;
+use crate::cipher::Direction;
 use crate::columns::{BatchPlan, ColumnSummary, RevealOptions};
 use crate::transform::Engine;
 use crate::{Error, ErrorKind, Result};
@@ -111,8 +112,14 @@ impl Job {
         buffered
             .into_inner()
             .map_err(|error| cannot_write(target, error.into_error()))?;
-        let permissions = self.source.file.metadata().map(|metadata| metadata.permissions());
-        aside.commit(Some(permissions.map_err(|error| cannot_write(target, error))?))?;
+        // A protected file may be read by whoever might read the plain one; a revealed one by its owner alone.
+        aside.commit(match self.plan.direction() {
+            Direction::Encrypt => {
+                let metadata = self.source.file.metadata();
+                Some(metadata.map_err(|error| cannot_write(target, error))?.permissions())
+            }
+            Direction::Decrypt => None,
+        })?;
         Ok(Report {
             rows,
             columns: self.plan.summary(),

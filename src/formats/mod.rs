@@ -76,6 +76,12 @@ pub trait StringFormat: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Is a text that does not fit on one side misfit on the other, too? Only then can values that do not fit be left in the
+    /// clear: else `reveal` would take one for a protected value.
+    fn same_on_both_sides(&self) -> bool {
+        true
+    }
+
     /// Appends the numerals and kept parts of `value`, which stands on `side`.
     ///
     /// # Errors
@@ -162,6 +168,14 @@ impl Format {
         match self {
             Self::String(format) => format.definition(),
             Self::Ranked(format) => format.definition(),
+        }
+    }
+
+    /// Can values that do not fit be left in the clear, and be told from protected ones by `reveal`?
+    pub fn same_on_both_sides(&self) -> bool {
+        match self {
+            Self::String(format) => format.same_on_both_sides(),
+            Self::Ranked(_) => true,
         }
     }
 

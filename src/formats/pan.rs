@@ -99,6 +99,10 @@ impl StringFormat for Pan {
         10
     }
 
+    fn same_on_both_sides(&self) -> bool {
+        self.check_digit != CheckDigit::Invalid
+    }
+
     fn usual_numerals(&self) -> Option<usize> {
         let solved = usize::from(self.check_digit != CheckDigit::Off);
         Some(USUAL_LENGTH.saturating_sub(self.keep.count() + solved))

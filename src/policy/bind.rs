@@ -14,11 +14,20 @@ pub(crate) enum Bound<'a> {
     Drop,
 }
 
-/// A line of `[columns]`: a pattern and a rule's name.
+/// What a line of `[columns]` says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Target {
+    /// The name of a rule.
+    Rule(String),
+    Keep,
+    Drop,
+}
+
+/// A line of `[columns]`: a pattern, and what becomes of the columns it names.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) pattern: String,
-    pub(super) rule: String,
+    pub(super) target: Target,
     /// Where it stands: `policy.toml:12:1`.
     pub(super) at: String,
 }
@@ -63,21 +72,25 @@ impl Policy {
         let mut lines: Vec<&Line> = self.columns.iter().filter(|line| line.names(table, column)).collect();
         lines.sort_by_key(|line| std::cmp::Reverse(line.rank(table)));
         match lines.as_slice() {
-            [first, second, ..] if first.rank(table) == second.rank(table) && first.rule != second.rule => {
+            [first, second, ..] if first.rank(table) == second.rank(table) && first.target != second.target => {
                 Err(Error::bad_policy(format!(
                     "column `{column}` of table `{table}` fits two lines equally well: {} and {}",
                     first.at, second.at
                 ))
                 .with_hint(format!("add a line \"{table}.{column}\" that says which rule it gets")))
             }
-            [line, ..] => Ok(Bound::Rule(self.rule(&line.rule)?)),
+            [line, ..] => Ok(match &line.target {
+                Target::Rule(name) => Bound::Rule(self.rule(name)?),
+                Target::Keep => Bound::Keep,
+                Target::Drop => Bound::Drop,
+            }),
             [] => match self.unlisted {
                 Unlisted::Keep => Ok(Bound::Keep),
                 Unlisted::Drop => Ok(Bound::Drop),
                 Unlisted::Error => Err(Error::bad_policy(format!(
                     "no line of [columns] names column `{column}` of table `{table}`, and the policy says unlisted = \"error\""
                 ))
-                .with_hint(format!("add \"{table}.{column}\" = \"a rule\", or say unlisted = \"keep\" or \"drop\""))),
+                .with_hint(format!("add \"{table}.{column}\" = \"keep\" (or \"drop\", or a rule)"))),
             },
         }
     }
@@ -160,6 +173,13 @@ mod tests {
             rule_of(&policy, "customer", "c_phone").expect("bound").as_deref(),
             Some("b")
         );
+    }
+
+    #[test]
+    fn a_line_may_keep_or_drop() {
+        let policy = policy("\"*\" = \"a\"\nnote = \"keep\"\ntemp = \"drop\"\n");
+        let bound = policy.bind("t", &["x", "note", "temp"]).expect("bound");
+        assert!(matches!(bound[..], [Bound::Rule(_), Bound::Keep, Bound::Drop]));
     }
 
     #[test]

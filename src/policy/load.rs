@@ -9,11 +9,15 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
-use super::bind::Line;
+use super::bind::{Line, Target};
 use super::rule::{Mask, OnEmpty, OnInvalid, Rule, Treatment, Tweak};
 use crate::formats::Format;
 use crate::policy::access::Grant;
 use crate::{Error, Result};
+
+/// What `[columns]` may say in place of a rule's name: the column stays as it is, or is left out.
+const KEEP: &str = "keep";
+const DROP: &str = "drop";
 
 /// What becomes of a column that no line names.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
@@ -81,17 +85,26 @@ impl Policy {
         }
         let mut rules = BTreeMap::new();
         for (name, rule) in file.rules {
+            if [KEEP, DROP].contains(&name.as_str()) {
+                return Err(source.error(
+                    rule.format.span(),
+                    format!("a rule cannot be called `{name}`: in [columns] that word says what becomes of a column"),
+                ));
+            }
             rules.insert(name.clone(), rule.check(name, &source)?);
         }
         let mut columns = Vec::with_capacity(file.columns.len());
         for (pattern, rule) in file.columns {
             let at = source.at(pattern.span());
-            if !rules.contains_key(rule.get_ref()) {
-                return Err(source.no_such_rule(rule.span(), rule.get_ref(), &rules));
-            }
+            let target = match rule.get_ref().as_str() {
+                KEEP => Target::Keep,
+                DROP => Target::Drop,
+                name if rules.contains_key(name) => Target::Rule(name.to_owned()),
+                name => return Err(source.no_such_rule(rule.span(), name, &rules)),
+            };
             columns.push(Line {
                 pattern: pattern.into_inner(),
-                rule: rule.into_inner(),
+                target,
                 at,
             });
         }
@@ -207,7 +220,7 @@ impl RuleFile {
         };
 
         let span = self.format.span();
-        let format = parse_format(self.format.into_inner()).map_err(|error| placed(span, error))?;
+        let format = parse_format(self.format.into_inner()).map_err(|error| placed(span.clone(), error))?;
         let key = self
             .key
             .get_ref()
@@ -228,6 +241,13 @@ impl RuleFile {
             return Err(in_rule(
                 reason.span(),
                 "insecure_small_domain takes the reason why so few values are accepted",
+            ));
+        }
+        if self.on_invalid == OnInvalid::InsecureKeep && !format.same_on_both_sides() {
+            return Err(in_rule(
+                span,
+                "on_invalid = \"insecure-keep\" does not go with this format: its protected values are values that do not \
+                 fit, so reveal could not tell them from those left in the clear",
             ));
         }
         Ok(Rule {
@@ -371,6 +391,22 @@ card = "masked"
             );
             assert!(message.contains(what), "{message} should contain {what}");
         }
+    }
+
+    #[test]
+    fn values_left_in_the_clear_must_be_told_from_protected_ones() {
+        let invalid = "format = { type = \"pan\", check_digit = \"invalid\" }";
+        let text = GOOD.replacen(
+            "format = \"pan\"",
+            &format!("{invalid}\non_invalid = \"insecure-keep\""),
+            1,
+        );
+        assert!(error(&text).starts_with("p.toml:6:10: rule `card`: on_invalid"));
+    }
+
+    #[test]
+    fn keep_and_drop_are_no_rules() {
+        assert!(error(&GOOD.replacen("[rules.card]", "[rules.keep]", 1)).contains("cannot be called `keep`"));
     }
 
     #[test]

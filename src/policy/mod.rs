@@ -11,6 +11,7 @@
 //!
 //! [columns]                                # `table.column`, or a column of any table; `*` is a wildcard
 //! "customer.c_card" = "card"
+//! "customer.c_comment" = "keep"            # as it is; "drop" leaves a column out
 //!
 //! [roles.analyst]                          # rule → "plain" | "masked" | "protected" | "denied"
 //! card = "masked"

@@ -17,14 +17,13 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
     if let Some(ours) = ours(&error) {
         return ours;
     }
-    let message = error.strip_backtrace();
-    Error::new(
-        ErrorKind::BadInput,
-        match error.find_root() {
-            DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => withhold_values(&message),
-            _ => message,
-        },
-    )
+    let message = match error.find_root() {
+        root @ (DataFusionError::ArrowError(..) | DataFusionError::Execution(_)) => {
+            withhold_values(&root.strip_backtrace())
+        }
+        _ => error.strip_backtrace(),
+    };
+    Error::new(ErrorKind::BadInput, message)
 }
 
 fn ours(error: &DataFusionError) -> Option<Error> {

@@ -30,12 +30,13 @@ pub fn context() -> Result<SessionContext> {
     ))
 }
 
-/// Plans `statement`, which may read but not write: `INSERT` and `COPY` are refused.
+/// Plans `statement`, which may read but not write: `INSERT` and `COPY` are refused, and so is `SET`, which could turn spill
+/// files on. Under a role (`engine` is bound to one) so is whatever makes or drops tables: it could look past a view.
 ///
 /// # Errors
 /// A statement that does not parse, fit its tables, or read alone.
-pub async fn query(ctx: &SessionContext, statement: &str) -> Result<DataFrame> {
-    let planned = ctx.sql_with_options(statement, read_only()).await;
+pub async fn query(ctx: &SessionContext, engine: Option<&Engine>, statement: &str) -> Result<DataFrame> {
+    let planned = ctx.sql_with_options(statement, read_only(engine)).await;
     planned.map_err(from_datafusion)
 }
 
@@ -51,18 +52,21 @@ pub fn statements(text: &str) -> Result<VecDeque<Statement>> {
 ///
 /// # Errors
 /// A statement that does not fit its tables, or does not read alone.
-pub async fn query_statement(ctx: &SessionContext, statement: Statement) -> Result<DataFrame> {
+pub async fn query_statement(ctx: &SessionContext, engine: Option<&Engine>, statement: Statement) -> Result<DataFrame> {
     let plan = ctx
         .state()
         .statement_to_plan(statement)
         .await
         .map_err(from_datafusion)?;
-    read_only().verify_plan(&plan).map_err(from_datafusion)?;
+    read_only(engine).verify_plan(&plan).map_err(from_datafusion)?;
     ctx.execute_logical_plan(plan).await.map_err(from_datafusion)
 }
 
-fn read_only() -> SQLOptions {
-    SQLOptions::new().with_allow_dml(false)
+fn read_only(engine: Option<&Engine>) -> SQLOptions {
+    SQLOptions::new()
+        .with_allow_dml(false)
+        .with_allow_statements(false)
+        .with_allow_ddl(engine.is_none_or(|engine| engine.role().is_none()))
 }
 
 /// Gives `ctx` the functions of this module, bound to `engine` and its role, and resolves every key they may need.

@@ -13,7 +13,7 @@ pub(super) fn parse(path: &Path) -> Result<Authenticated<Document>> {
             ErrorKind::KeyNotFound,
             format!("there is no keyring `{}`", path.display()),
         )
-        .with_hint("`cipherform init` makes one; or pass `--keyring`, if it is elsewhere"),
+        .with_hint("`cipherform init` makes one; if it is elsewhere, the line `keyring = …` of the policy says where"),
         _ => error,
     })?;
     Authenticated::parse(FORMAT, &bytes).map_err(|error| in_file(path, error))

@@ -12,6 +12,9 @@ use crate::{Error, ErrorKind, Result, Secret};
 /// The length of the unlock key, and of what a key file holds.
 const KEY: usize = 32;
 
+/// What SP 800-63B, section 5.1.1.2, asks of a secret that a person chooses.
+const SHORTEST_PASSPHRASE: usize = 8;
+
 /// What unlocks the file of a local KMS.
 #[derive(Clone, Debug)]
 pub enum Unlock {
@@ -46,6 +49,12 @@ impl UnlockMethod {
             Unlock::Passphrase(passphrase) if passphrase.expose().is_empty() => {
                 Err(Error::bad_input("the passphrase is empty")
                     .with_hint("choose one that nobody guesses, or use a key file"))
+            }
+            Unlock::Passphrase(passphrase) if passphrase.expose().chars().count() < SHORTEST_PASSPHRASE => {
+                Err(Error::bad_input(format!(
+                    "the passphrase is shorter than {SHORTEST_PASSPHRASE} characters"
+                ))
+                .with_hint("choose several words that nobody guesses, or use a key file"))
             }
             // RFC 9106, the second recommended choice, with one lane: a tenth of a second or two.
             Unlock::Passphrase(_) => Ok(Self::Argon2id {

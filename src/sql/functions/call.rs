@@ -98,7 +98,8 @@ impl Binding {
         let task = Task {
             transform: &transform,
             direction,
-            column: args.arg_fields[0].name(),
+            // A literal has no name of its own.
+            column: if scalar { name } else { args.arg_fields[0].name() },
             base: 0,
         };
         let done = columns::apply(task, &array, tweaks.as_ref()).map_err(external)?;
