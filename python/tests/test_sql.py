@@ -84,6 +84,12 @@ def test_python_protects_and_the_command_reveals(engine: cipherform.Engine, fold
     assert asked.stdout.split() == ["phone", "5550000000", "5550000001"]
 
 
+def test_a_role_makes_no_tables(engine: cipherform.Engine, analyst: cipherform.Engine, refused: Any) -> None:
+    refused(cipherform.BadInputError, "", lambda: analyst.sql("CREATE TABLE mine AS SELECT 1"))
+    for any_role in (engine, analyst):
+        refused(cipherform.BadInputError, "", lambda e=any_role: e.sql("SET datafusion.execution.batch_size = 1"))
+
+
 def test_what_is_refused(engine: cipherform.Engine, refused: Any, tmp_path: Path) -> None:
     bad, target = cipherform.BadInputError, tmp_path / "out.parquet"
     for statement in (f"COPY t TO '{target}'", "INSERT INTO t SELECT * FROM t", "SELECT nothing FROM t", "SELEKT", ""):
