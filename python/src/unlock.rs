@@ -1,7 +1,6 @@
 //! What unlocks the local KMS: arguments, else the environment. There is no prompt.
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cipherform::keys::KmsRegistry;
 use cipherform::kms::{LocalKms, Unlock};
@@ -28,9 +27,17 @@ impl KeyArguments {
     fn unlock(self) -> Result<Unlock> {
         match (self.passphrase, self.passphrase_file, self.key_file) {
             (Some(passphrase), None, None) => Ok(Unlock::Passphrase(passphrase)),
-            (None, Some(path), None) => Ok(Unlock::Passphrase(first_line(&path)?)),
+            (None, Some(path), None) => Unlock::passphrase_file(&path),
             (None, None, Some(path)) => Ok(Unlock::KeyFile(path)),
-            (None, None, None) => from_environment(),
+            (None, None, None) => Unlock::from_environment()?.ok_or_else(|| {
+                Error::new(
+                    ErrorKind::KeyNotUsable,
+                    "the local KMS needs a passphrase or a key file",
+                )
+                .with_hint(
+                    "pass passphrase=, passphrase_file= or key_file=, or set CIPHERFORM_PASSPHRASE or CIPHERFORM_KEY_FILE",
+                )
+            }),
             _ => Err(Error::bad_input(
                 "give one of passphrase, passphrase_file and key_file, not several",
             )),
@@ -38,36 +45,6 @@ impl KeyArguments {
     }
 }
 
-/// In the order of the command's.
-fn from_environment() -> Result<Unlock> {
-    if let Some(path) = path_from("CIPHERFORM_KEY_FILE") {
-        return Ok(Unlock::KeyFile(path));
-    }
-    if let Some(path) = path_from("CIPHERFORM_PASSPHRASE_FILE") {
-        return Ok(Unlock::Passphrase(first_line(&path)?));
-    }
-    match std::env::var("CIPHERFORM_PASSPHRASE") {
-        Ok(passphrase) => Ok(Unlock::Passphrase(Secret::new(passphrase))),
-        Err(_) => Err(Error::new(
-            ErrorKind::KeyNotUsable,
-            "the local KMS needs a passphrase or a key file",
-        )
-        .with_hint(
-            "pass passphrase=, passphrase_file= or key_file=, or set CIPHERFORM_PASSPHRASE or CIPHERFORM_KEY_FILE",
-        )),
-    }
-}
-
 fn path_from(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).map(PathBuf::from)
-}
-
-fn first_line(path: &Path) -> Result<Secret<String>> {
-    let failed = |error| Error::io(format!("cannot read the passphrase from `{}`", path.display()), error);
-    let file = std::fs::File::open(path).map_err(failed)?;
-    let mut line = Secret::new(String::new());
-    BufReader::new(file).read_line(line.expose_mut()).map_err(failed)?;
-    let length = line.expose().trim_end_matches(['\r', '\n']).len();
-    line.expose_mut().truncate(length);
-    Ok(line)
 }

@@ -1,7 +1,6 @@
 //! The KMS clients and the engine of one run.
 
-use std::env;
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use super::args::KeyArgs;
@@ -9,13 +8,6 @@ use crate::keys::KmsRegistry;
 use crate::kms::{LocalKms, Unlock};
 use crate::transform::Engine;
 use crate::{Error, ErrorKind, Result, Secret};
-
-const PASSPHRASE: &str = "CIPHERFORM_PASSPHRASE";
-const PASSPHRASE_FILE: &str = "CIPHERFORM_PASSPHRASE_FILE";
-const KEY_FILE: &str = "CIPHERFORM_KEY_FILE";
-
-/// As much of a passphrase file as is read, in bytes.
-const LONGEST_FILE: usize = 4096;
 
 /// The engine that `--policy` names, its keyring unlocked.
 pub(super) async fn engine(args: &KeyArgs) -> Result<Engine> {
@@ -50,42 +42,15 @@ pub(super) enum Ask {
 /// What unlocks the local KMS: a key file, or a passphrase from a file, a descriptor, the environment or a prompt. What the
 /// command line says goes before what the environment says.
 pub(super) fn unlock(args: &KeyArgs, ask: Ask) -> Result<Unlock> {
-    let flags = (&args.key_file, &args.passphrase_file, args.passphrase_fd);
-    let passphrase = match flags {
-        (Some(path), ..) => return Ok(Unlock::KeyFile(path.clone())),
-        (_, Some(path), _) => first_line(path)?,
-        (.., Some(descriptor)) => first_line(Path::new(&format!("/dev/fd/{descriptor}")))?,
-        _ => match (
-            env::var_os(KEY_FILE),
-            env::var_os(PASSPHRASE_FILE),
-            env::var(PASSPHRASE),
-        ) {
-            (Some(path), None, Err(_)) => return Ok(Unlock::KeyFile(path.into())),
-            (None, Some(path), Err(_)) => first_line(Path::new(&path))?,
-            (None, None, Ok(passphrase)) => Secret::new(passphrase),
-            (None, None, Err(_)) => prompt(ask)?,
-            _ => {
-                return Err(Error::bad_input(format!(
-                    "more than one of {KEY_FILE}, {PASSPHRASE_FILE} and {PASSPHRASE} is set"
-                ))
-                .with_hint("unset all but one, or say which by --key-file or --passphrase-file"));
-            }
+    match (&args.key_file, &args.passphrase_file, args.passphrase_fd) {
+        (Some(path), ..) => Ok(Unlock::KeyFile(path.clone())),
+        (_, Some(path), _) => Unlock::passphrase_file(path),
+        (.., Some(descriptor)) => Unlock::passphrase_file(Path::new(&format!("/dev/fd/{descriptor}"))),
+        _ => match Unlock::from_environment()? {
+            Some(unlock) => Ok(unlock),
+            None => prompt(ask).map(Unlock::Passphrase),
         },
-    };
-    Ok(Unlock::Passphrase(passphrase))
-}
-
-fn first_line(path: &Path) -> Result<Secret<String>> {
-    let failed = |error| Error::io(format!("cannot read the passphrase from `{}`", path.display()), error);
-    let file = std::fs::File::open(path).map_err(failed)?;
-    // Room for all of it at once: a buffer that grows leaves copies behind.
-    let mut line = Secret::new(String::with_capacity(LONGEST_FILE));
-    file.take(LONGEST_FILE as u64)
-        .read_to_string(line.expose_mut())
-        .map_err(failed)?;
-    let length = line.expose().find(['\r', '\n']).unwrap_or(line.expose().len());
-    line.expose_mut().truncate(length);
-    Ok(line)
+    }
 }
 
 fn prompt(ask: Ask) -> Result<Secret<String>> {
@@ -94,9 +59,7 @@ fn prompt(ask: Ask) -> Result<Secret<String>> {
             ErrorKind::KeyNotUsable,
             "the local KMS needs its passphrase, and there is no terminal to ask on",
         )
-        .with_hint(format!(
-            "set {PASSPHRASE}, or pass --passphrase-file, --passphrase-fd or --key-file"
-        )));
+        .with_hint("set CIPHERFORM_PASSPHRASE, or pass --passphrase-file, --passphrase-fd or --key-file"));
     }
     let ask_for = |what: &str| {
         rpassword::prompt_password(what)

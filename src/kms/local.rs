@@ -9,6 +9,7 @@
 //! What a KMS key wraps: a byte 1, the KMS key's id (16 bytes), then AES-256-GCM bound to that id and the wrap context.
 
 mod file;
+mod given;
 mod unlock;
 
 use std::collections::HashMap;

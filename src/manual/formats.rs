@@ -106,7 +106,7 @@
 //! * **Widen the range**, in integer columns: `min = 0, max = 999_999` takes a five-digit code; the result may have six
 //!   digits.
 //! * **Join short columns** into one before protecting: code and number together pass the floor.
-//! * **Leave the column out**: `unlisted = "drop"` drops what no line names.
+//! * **Leave the column out**: `"table.column" = "drop"`, or `unlisted = "drop"` for whatever no line names.
 //! * **Accept the risk**, with `insecure_small_domain`: where the values are not worth an attack.
 //! * **Let them be NULL**: `on_invalid = "null"`, if the few short ones do not matter. They are lost.
 //!
@@ -121,9 +121,9 @@
 //! | `on_empty = "invalid"` | an empty string does not fit | `on_invalid` decides |
 //!
 //! NULL stays NULL, always. The settings hold for `reveal` as well: a stored value that does not fit is an error, NULL,
-//! or left as it is. Mind `"insecure-keep"` with `check_digit = "invalid"` in `pan`: a card whose last digit is wrong
-//! by exactly one is left in the clear and yet looks protected, so that it would be revealed to another number. Do not
-//! combine these two.
+//! or left as it is. A policy that combines `"insecure-keep"` with `check_digit = "invalid"` in `pan` is refused: a card
+//! whose last digit is wrong by exactly one would stay in the clear and yet look protected, and `reveal` would make
+//! another number of it.
 //!
 //! # Separators
 //!

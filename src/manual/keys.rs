@@ -120,11 +120,12 @@
 //! The embedded default, so that nothing has to be set up. One file, `cipherform/kms.json` in the user's configuration
 //! directory, or where `--local-kms` or `CIPHERFORM_LOCAL_KMS` says; never beside the data. It is unlocked by
 //!
-//! 1. `--key-file` or `CIPHERFORM_KEY_FILE`, if given;
-//! 2. else `--passphrase-file` or `CIPHERFORM_PASSPHRASE_FILE`; `--passphrase-fd`; `CIPHERFORM_PASSPHRASE`;
+//! 1. `--key-file`, `--passphrase-file` or `--passphrase-fd`, one of them;
+//! 2. else `CIPHERFORM_KEY_FILE`, `CIPHERFORM_PASSPHRASE_FILE` or `CIPHERFORM_PASSPHRASE`: more than one of them is an
+//!    error;
 //! 3. else a prompt, if there is a terminal.
 //!
-//! A key file and a passphrase file exclude each other, wherever they are named. A file made with a key file is
+//! A new passphrase has at least 8 characters (SP 800-63B); several words are better. A file made with a key file is
 //! unlocked by that key file only, and likewise for a passphrase. There is no command yet to change either, nor to add
 //! KMS keys (in Rust: [`LocalKms::create_key`](crate::kms::LocalKms::create_key)).
 //!

@@ -61,9 +61,8 @@
 //! Columns within structs, lists and maps cannot be named by a policy. Compression and bloom filters are taken over
 //! from the source's first row group; other writer settings are the Parquet library's own.
 //!
-//! The target gets the permission bits of the source. So a protected file that everybody may read reveals to a plain
-//! file that everybody may read, unless the folder keeps them out. What `query -o` writes is for its owner alone (mode
-//! 600).
+//! What `protect` writes gets the permission bits of its source. What `reveal` and `query -o` write is for its owner alone
+//! (mode 600).
 //!
 //! Ctrl-C (and SIGTERM) ends `protect` and `reveal` at the next batch, and removes the temporary file. SIGKILL and a
 //! power cut leave it behind; after a `reveal` it holds plaintext, readable for its owner alone. Remove it.

@@ -35,8 +35,8 @@
 //! `"card@2"`.
 //!
 //! There is no prompt. What unlocks the local KMS is given as `passphrase=`, `passphrase_file=` or `key_file=`, or else
-//! stands in the environment: `CIPHERFORM_KEY_FILE`, `CIPHERFORM_PASSPHRASE_FILE`, `CIPHERFORM_PASSPHRASE`, in this
-//! order. `local_kms=` or `CIPHERFORM_LOCAL_KMS` names its file. `role=` binds the engine to a role: see
+//! stands in the environment: one of `CIPHERFORM_KEY_FILE`, `CIPHERFORM_PASSPHRASE_FILE` and `CIPHERFORM_PASSPHRASE`.
+//! `local_kms=` or `CIPHERFORM_LOCAL_KMS` names its file. `role=` binds the engine to a role: see
 //! [`sql`](super::sql#roles).
 //!
 //! `sql` takes one statement that reads, as [`sql::query`](crate::sql::query) does, in a session that spills nothing to

@@ -66,22 +66,23 @@
 //! * `-c` takes one statement or several, with semicolons between. Their results follow each other; CSV and Parquet
 //!   hold one result, so give them one statement. `-o` takes one.
 //! * Without `-c` there is a prompt; with input from a pipe, statements are read from it, and the first that fails ends
-//!   it. There, statements are run once a line ends with a semicolon.
+//!   it. They are parsed before the first is run.
 //! * With `--stored`, no policy and no key is needed or asked for; the functions are not there. Neither is needed if no
 //!   file is protected and there is no policy.
 //! * `--role` shows what a role would see. Whoever runs the command with the keys at hand can leave it out.
-//! * `-o` writes whole or not at all, a file that only its owner can read, and replaces nothing.
+//! * `-o` writes whole or not at all, a file that only its owner can read, and replaces one only with `--force`.
 //! * The format `table` gathers all rows before it prints; the others are written as rows come. So after an error, CSV
 //!   and JSON on stdout may have begun.
 //!
-//! It refuses `INSERT` and `COPY`, so a query cannot write revealed values to disk but by `-o`. It does not refuse
-//! `CREATE VIEW`, `CREATE TABLE … AS` (in memory), `EXPLAIN`, `DESCRIBE`, `SHOW`, `SET`, and `CREATE EXTERNAL TABLE`,
-//! which reads any file that you may read, as it is stored.
+//! It refuses `INSERT` and `COPY`, and `SET`, which could turn spill files on: so a query cannot write revealed values to
+//! disk but by `-o`. It does not refuse `CREATE VIEW`, `CREATE TABLE … AS` (in memory), `EXPLAIN`, `DESCRIBE`, `SHOW`, and
+//! `CREATE EXTERNAL TABLE`, which reads any file that you may read, as it is stored. With `--role`, whatever makes or drops
+//! tables and views is refused, too: it could look past a view, or take its place.
 //!
 //! # In a session of your own
 //!
 //! [`sql::context`](crate::sql::context) makes the session that the command uses: nothing spilled to disk.
-//! [`sql::query`](crate::sql::query) plans a statement as the command does. Neither is required: functions and tables
+//! [`sql::query`](crate::sql::query) plans a statement and refuses the same as the command does. Neither is required: functions and tables
 //! go into any `SessionContext`, and its configuration is yours. For people you do not trust, forbid statements that
 //! read files or change settings with DataFusion's `SQLOptions`.
 //!
