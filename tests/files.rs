@@ -209,6 +209,20 @@ fn a_protected_dictionary_tells_nothing_of_the_old_one() {
 }
 
 #[test]
+fn a_misfit_in_a_dictionary_is_named_by_its_first_row() {
+    let sandbox = Sandbox::new();
+    let values = [Some("40-000-0001"), None, Some("40-000-0001"), Some("bad"), Some("bad")];
+    let dictionary: DictionaryArray<Int32Type> = values.into_iter().collect();
+    let plan = "version = 1\nkeyring = \"keyring.json\"\n[rules.phone]\nformat = \"digits\"\nkey = \"pii\"\n\
+                [columns]\ndict = \"phone\"\n";
+    sandbox.policy(plan);
+    let batch = RecordBatch::try_from_iter([("dict", Arc::new(dictionary) as ArrayRef)]).unwrap();
+    sandbox.write("t.parquet", &batch);
+    let stderr = sandbox.fails(1, &["protect", "t.parquet", "out.parquet"]);
+    assert!(stderr.contains("column `dict`, row 4: character 1"), "{stderr}");
+}
+
+#[test]
 fn statistics_are_those_of_what_is_stored() {
     let sandbox = Sandbox::new();
     sandbox.write("people.parquet", &people());

@@ -73,12 +73,7 @@ impl Fixture {
         let engine = self.sandbox.engine().await;
         let rule: RuleRef = rule.parse().unwrap();
         let transform = engine.resolve(&rule, Operation::Protect).await.unwrap();
-        let task = Task {
-            transform: &transform,
-            direction: Direction::Encrypt,
-            column: "c",
-            base: 0,
-        };
+        let task = Task::new(&transform, Direction::Encrypt, "c");
         apply(task, &array, None).unwrap().array
     }
 

@@ -202,12 +202,7 @@ impl Column {
         let mut chunks = Vec::with_capacity(self.chunks.len());
         let (mut base, mut left_clear) = (0, 0);
         for (at, chunk) in self.chunks.iter().enumerate() {
-            let task = Task {
-                transform,
-                direction,
-                column,
-                base,
-            };
+            let task = Task::new(transform, direction, column).after(base);
             let done = columns::apply(task, chunk, self.tweaks.as_ref().map(|tweaks| &tweaks[at]))?;
             base += chunk.len() as u64;
             left_clear += done.left_clear;

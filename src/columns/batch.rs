@@ -127,12 +127,7 @@ impl BatchPlan {
             let Action::Transform { transform, tweak } = &column.action else {
                 continue;
             };
-            let task = Task {
-                transform,
-                direction: self.direction,
-                column: column.field.name(),
-                base,
-            };
+            let task = Task::new(transform, self.direction, column.field.name()).after(base);
             let tweaks = tweak.map(|place| plain[place].clone());
             let array = batch.column(column.input);
             let done = apply(task, array, tweaks.as_ref())?;

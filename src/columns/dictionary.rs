@@ -41,6 +41,11 @@ fn by_distinct<K: ArrowDictionaryKeyType>(
     }
     let used: Vec<usize> = (0..first_row.len()).filter(|i| first_row[*i].is_some()).collect();
     let distinct = take(array.values(), &indices(&used), None).map_err(broken)?;
+    let rows: Vec<usize> = used.iter().filter_map(|i| first_row[*i]).collect();
+    let task = Task {
+        rows: Some(&rows),
+        ..task
+    };
     let done = values(task, &distinct)?;
 
     // The results in their own order, equal ones once; NULLs become NULL rows.

@@ -24,7 +24,7 @@ where
         let (done, left) = task
             .transform
             .integers_of(task.direction, chunk, tweaks.as_deref())
-            .map_err(|error| error.locate(task.base + start as u64, task.column, task.transform))?;
+            .map_err(|error| error.locate(|row| task.number(start + row), task.column, task.transform))?;
         left_clear += left;
         for value in done {
             // `check_type` has compared the range with the type's.

@@ -29,14 +29,37 @@ const CHUNK: usize = 8192;
 /// What is done, to which column: for the work, and for messages.
 #[derive(Clone, Copy, Debug)]
 pub struct Task<'a> {
-    /// The transform.
-    pub transform: &'a Transform,
-    /// Protect or reveal.
-    pub direction: Direction,
-    /// The column's name.
-    pub column: &'a str,
-    /// How many rows came before this array's first.
-    pub base: u64,
+    transform: &'a Transform,
+    direction: Direction,
+    column: &'a str,
+    before: u64,
+    /// Where the rows of an array of distinct values first stand.
+    rows: Option<&'a [usize]>,
+}
+
+impl<'a> Task<'a> {
+    /// To protect or reveal the column called `column`.
+    pub fn new(transform: &'a Transform, direction: Direction, column: &'a str) -> Self {
+        Self {
+            transform,
+            direction,
+            column,
+            before: 0,
+            rows: None,
+        }
+    }
+
+    /// The same, for an array before which `rows` rows came: messages count on from there.
+    #[must_use]
+    pub fn after(self, rows: u64) -> Self {
+        Self { before: rows, ..self }
+    }
+
+    /// The number, from 1, of row `row`, from 0, of the array.
+    fn number(&self, row: usize) -> u64 {
+        let row = self.rows.map_or(row, |rows| rows[row]);
+        self.before + row as u64 + 1
+    }
 }
 
 /// An array done.

@@ -28,7 +28,7 @@ pub(super) fn apply<'a>(
         left_clear += task
             .transform
             .texts(task.direction, chunk, tweaks.as_deref(), &mut texts)
-            .map_err(|error| error.locate(task.base + start as u64, task.column, task.transform))?;
+            .map_err(|error| error.locate(|row| task.number(start + row), task.column, task.transform))?;
     }
     let array: ArrayRef = match array.data_type() {
         // A result may be longer than its value, so that a full array of 2 GiB would not hold it any more.

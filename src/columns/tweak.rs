@@ -35,7 +35,7 @@ impl Column {
                     (true, false) => Err(Error::bad_input(format!(
                         "column `{}`, row {}: its tweak, column `{}`, is NULL (rule `{}`)",
                         task.column,
-                        task.base + row as u64 + 1,
+                        task.number(row),
                         task.transform.tweak_column().unwrap_or_default(),
                         task.transform.rule().name
                     ))),

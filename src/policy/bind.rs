@@ -5,7 +5,7 @@ use crate::{Error, Result};
 
 /// What happens to one column.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Bound<'a> {
+pub enum Bound<'a> {
     /// It is protected under this rule.
     Rule(&'a Rule),
     /// It stays as it is.
@@ -52,7 +52,7 @@ impl Policy {
     /// # Errors
     /// [`crate::ErrorKind::BadPolicy`] when two lines fit a column equally well, when a `table.column` line names a column that
     /// the table lacks, or for a column that no line names if the policy says `unlisted = "error"`.
-    pub(crate) fn bind<'a>(&'a self, table: &str, columns: &[&str]) -> Result<Vec<Bound<'a>>> {
+    pub fn bind<'a>(&'a self, table: &str, columns: &[&str]) -> Result<Vec<Bound<'a>>> {
         for line in &self.columns {
             if let Some(column) = line.pattern.strip_prefix(&format!("{table}."))
                 && !column.contains('*')

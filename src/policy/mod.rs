@@ -26,6 +26,6 @@ mod load;
 mod rule;
 
 pub use access::Grant;
-pub(crate) use bind::Bound;
+pub use bind::Bound;
 pub use load::{Policy, Unlisted};
 pub use rule::{Mask, OnEmpty, OnInvalid, Rule, RuleRef, Treatment, Tweak};

@@ -32,13 +32,13 @@ impl From<Error> for RowError {
 }
 
 impl RowError {
-    /// This error, of rows that begin at `base`, in a column.
-    pub fn locate(self, base: u64, column: &str, transform: &Transform) -> Error {
+    /// This error, in a column; `number` gives the number that a row of the batch has for a person.
+    pub fn locate(self, number: impl Fn(usize) -> u64, column: &str, transform: &Transform) -> Error {
         let rule = &transform.rule;
         match self {
             Self::Misfit { row, misfit } => Error::bad_input(format!(
                 "column `{column}`, row {}: {misfit} (rule `{}`, format {})",
-                base + row as u64 + 1,
+                number(row),
                 rule.name,
                 rule.format.version()
             ))

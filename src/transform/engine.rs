@@ -81,7 +81,7 @@ impl Engine {
     }
 
     /// Tells this engine from every other of this process, and its roles from each other: what SQL functions compare by.
-    pub(crate) fn identity(&self) -> (u64, Option<&str>) {
+    pub fn identity(&self) -> (u64, Option<&str>) {
         (self.shared.id, self.role())
     }
 

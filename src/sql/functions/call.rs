@@ -95,13 +95,9 @@ impl Binding {
         let rows = if scalar { 1 } else { args.number_rows };
         let array = args.args[0].to_array(rows)?;
         let tweaks: Option<ArrayRef> = given.map(|tweak| tweak.to_array(rows)).transpose()?;
-        let task = Task {
-            transform: &transform,
-            direction,
-            // A literal has no name of its own.
-            column: if scalar { name } else { args.arg_fields[0].name() },
-            base: 0,
-        };
+        // A literal has no name of its own.
+        let column = if scalar { name } else { args.arg_fields[0].name() };
+        let task = Task::new(&transform, direction, column);
         let done = columns::apply(task, &array, tweaks.as_ref()).map_err(external)?;
         debug_assert_eq!(done.array.len(), rows);
         match scalar {
