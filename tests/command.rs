@@ -159,6 +159,20 @@ fn several_statements_in_one_go() {
 }
 
 #[test]
+fn a_file_name_is_no_pattern() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.parquet", &people());
+    for name in ["w*.parquet", "wx.parquet", "b[r]a%20c k.parquet"] {
+        sandbox.write(name, &people());
+    }
+    for name in ["w*", "b[r]a%20c k"] {
+        let sql = format!("SELECT count(*) AS n FROM \"{name}\"");
+        let file = format!("{name}.parquet");
+        assert_eq!(sandbox.ok(&["query", "--format", "csv", "-c", &sql, &file]), "n\n4\n");
+    }
+}
+
+#[test]
 fn queries_write_nothing() {
     let sandbox = Sandbox::new();
     sandbox.write("people.parquet", &people());

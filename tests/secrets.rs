@@ -62,6 +62,8 @@ fn errors_of_the_query_engine_hold_no_value() {
         "SELECT id * 10000000000000000 FROM safe",
         "SELECT arrow_cast(id, 'Int8') FROM safe",
         "SELECT CAST(ssn AS DATE) FROM safe",
+        "SELECT regexp_like('a', concat(ssn, '(')) FROM safe",
+        "SELECT encode('a', ssn) FROM safe",
     ] {
         let output = sandbox.run(&["query", "-c", sql, "safe.parquet"]);
         let message = text(&output.stderr);

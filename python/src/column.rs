@@ -154,7 +154,7 @@ impl Column {
             let text = cast(chunk, &DataType::LargeUtf8).map_err(unfit)?;
             let values = text.as_string::<i64>().iter();
             let masked: arrow::array::LargeStringArray =
-                values.map(|value| value.map(|value| mask(value, &rule.mask))).collect();
+                values.map(|value| value.map(|value| mask(value, rule))).collect();
             cast(&masked, data_type).map_err(unfit)
         });
         let chunks = masked.collect::<Result<_>>()?;

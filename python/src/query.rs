@@ -45,7 +45,7 @@ pub(crate) async fn run(
     }
     let answer = sql::query(&ctx, Some(engine), query).await?;
     let schema: SchemaRef = answer.schema().as_arrow().clone().into();
-    let batches = answer.collect().await.map_err(sql::from_datafusion)?;
+    let batches = answer.collect().await.map_err(sql::from_execution)?;
     // The schema of what was computed, which may say more of what can be null than that of the plan.
     let schema = batches.first().map_or(schema, RecordBatch::schema);
     Ok((batches, schema))

@@ -61,7 +61,7 @@ pub(super) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printer) -> Re
             );
         }
     }
-    let kms = local_kms(keys, printer)?;
+    let (kms, unlocks) = local_kms(keys, printer)?;
     let registry = KmsRegistry::new().with("local", kms);
     std::fs::create_dir_all(&args.folder)
         .map_err(|error| Error::io(format!("cannot make the folder `{}`", args.folder.display()), error))?;
@@ -80,10 +80,6 @@ pub(super) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printer) -> Re
         args.key
     ));
     let local = session::local_kms_path(keys)?;
-    let unlocks = match &keys.key_file {
-        Some(path) => format!("the key file `{}`", path.display()),
-        None => "its passphrase".to_owned(),
-    };
     printer.say("");
     printer.say("Back up, apart from each other and from the data:");
     printer.say(format_args!("  `{}` and {unlocks}", local.display()));
@@ -92,17 +88,19 @@ pub(super) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printer) -> Re
     Ok(())
 }
 
-/// The local KMS that is there, or a new one.
-fn local_kms(keys: &KeyArgs, printer: &Printer) -> Result<LocalKms> {
+/// The local KMS that is there, or a new one; and what unlocks it, in words.
+fn local_kms(keys: &KeyArgs, printer: &Printer) -> Result<(LocalKms, String)> {
     let path = session::local_kms_path(keys)?;
     let first_key: KeyName = KMS_KEY.parse()?;
     if path.symlink_metadata().is_ok() {
-        let kms = LocalKms::open(&path, session::unlock(keys, Ask::Once)?);
+        let unlock = session::unlock(keys, Ask::Once)?;
+        let unlocks = in_words(&unlock);
+        let kms = LocalKms::open(&path, unlock);
         if !kms.list()?.iter().any(|key| key.name == first_key) {
             kms.create_key(&first_key)?;
         }
         printer.say(format_args!("Using the local KMS in `{}`.", path.display()));
-        return Ok(kms);
+        return Ok((kms, unlocks));
     }
     let unlock = session::unlock(keys, Ask::Twice)?;
     if let Unlock::KeyFile(key_file) = &unlock
@@ -119,7 +117,15 @@ fn local_kms(keys: &KeyArgs, printer: &Printer) -> Result<LocalKms> {
         "Wrote `{}`: the local KMS, with KMS key `{KMS_KEY}`.",
         path.display()
     ));
-    Ok(LocalKms::open(&path, unlock))
+    let unlocks = in_words(&unlock);
+    Ok((LocalKms::open(&path, unlock), unlocks))
+}
+
+fn in_words(unlock: &Unlock) -> String {
+    match unlock {
+        Unlock::KeyFile(path) => format!("the key file `{}`", path.display()),
+        Unlock::Passphrase(_) => "its passphrase".to_owned(),
+    }
 }
 
 fn write_policy(path: &Path, key: &KeyName) -> Result<()> {

@@ -13,10 +13,7 @@ use crate::{Error, Result};
 pub(super) fn run(job: &Job, args: &JobArgs, what: &'static str, printer: &Printer) -> Result<()> {
     let cancel = Arc::new(AtomicBool::new(false));
     // Ctrl-C or a termination request ends the job at its next batch, and its half-written file goes with it.
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&cancel))
-            .map_err(|error| Error::io("cannot listen for signals", error))?;
-    }
+    cancel_on_signal(&cancel)?;
     let started = Instant::now();
     let mut bar = None;
     let report = job.run(&args.target, args.force, &cancel, &mut |Progress { rows, total }| {
@@ -52,5 +49,15 @@ pub(super) fn run(job: &Job, args: &JobArgs, what: &'static str, printer: &Print
         count(report.columns.len() as u64, "protected column"),
         args.target.display()
     ));
+    Ok(())
+}
+
+/// Sets `cancel` when the person or the system asks this process to end: Ctrl-C, a termination request, a closed terminal.
+pub(super) fn cancel_on_signal(cancel: &Arc<AtomicBool>) -> Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(cancel))
+            .map_err(|error| Error::io("cannot listen for signals", error))?;
+    }
     Ok(())
 }

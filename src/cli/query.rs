@@ -3,6 +3,8 @@
 use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::SessionContext;
@@ -11,9 +13,9 @@ use futures::StreamExt;
 use super::args::{Format, KeyArgs, QueryArgs};
 use super::printer::Printer;
 use super::results::Results;
-use super::session;
+use super::{job, session};
 use crate::files::{Aside, Source};
-use crate::{Engine, Error, Result, sql};
+use crate::{Engine, Error, ErrorKind, Result, sql};
 
 const HELP: &str = "\
 Statements end with a semicolon. SHOW TABLES; and DESCRIBE table; tell what there is.
@@ -100,7 +102,10 @@ async fn answer(
             None => stream(answer, format, printer.stdout()).await?,
             Some((path, force)) => {
                 let aside = Aside::create(path, force)?;
-                stream(answer, format, aside.file()).await?;
+                tokio::select! {
+                    done = stream(answer, format, aside.file()) => done?,
+                    interrupted = interrupted() => return Err(interrupted),
+                }
                 aside.commit(None)?;
             }
         }
@@ -108,11 +113,23 @@ async fn answer(
     Ok(())
 }
 
+/// Ends when the process is asked to: the file written aside goes with what this is raced against.
+async fn interrupted() -> Error {
+    let cancel = Arc::new(AtomicBool::new(false));
+    if let Err(error) = job::cancel_on_signal(&cancel) {
+        return error;
+    }
+    while !cancel.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Error::new(ErrorKind::Interrupted, "interrupted; nothing was written")
+}
+
 async fn stream(answer: DataFrame, format: Format, out: impl Write + Send) -> Result<()> {
     let mut results = Results::begin(Arc::new(answer.schema().as_arrow().clone()), format, out)?;
-    let mut batches = answer.execute_stream().await.map_err(sql::from_datafusion)?;
+    let mut batches = answer.execute_stream().await.map_err(sql::from_execution)?;
     while let Some(batch) = batches.next().await {
-        results.write(batch.map_err(sql::from_datafusion)?)?;
+        results.write(batch.map_err(sql::from_execution)?)?;
     }
     results.finish()
 }

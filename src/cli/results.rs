@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use arrow::json::WriterBuilder;
 use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
 
@@ -30,7 +31,13 @@ impl<W: Write + Send> Results<W> {
                 writer.write(&RecordBatch::new_empty(schema)).map_err(failed)?;
                 Self::Csv(Box::new(writer))
             }
-            Format::Json => Self::Json(arrow::json::LineDelimitedWriter::new(BufWriter::new(out))),
+            Format::Json => {
+                // A reader should not have to guess which columns there are.
+                let writer = WriterBuilder::new()
+                    .with_explicit_nulls(true)
+                    .build(BufWriter::new(out));
+                Self::Json(writer)
+            }
             Format::Parquet => {
                 let writer = ArrowWriter::try_new(BufWriter::new(out), schema, None);
                 Self::Parquet(Box::new(writer.map_err(parquet_failed)?))
@@ -70,6 +77,9 @@ impl<W: Write + Send> Results<W> {
 }
 
 fn failed(error: ArrowError) -> Error {
+    if let ArrowError::IoError(_, error) = error {
+        return Error::io("cannot write the result", error);
+    }
     Error::bad_input("the result cannot be written in this format").with_source(error)
 }
 

@@ -10,7 +10,7 @@ use super::metadata::{ProtectedColumn, clear};
 use super::{check_type, tweak};
 use crate::cipher::Direction;
 use crate::keys::{KeyVersionId, Operation};
-use crate::policy::{Bound, Rule, RuleRef};
+use crate::policy::{Bound, Rule, RuleRef, Tweak};
 use crate::transform::{Engine, Transform};
 use crate::{Error, ErrorKind, Result};
 
@@ -77,6 +77,9 @@ impl BatchPlan {
             .iter()
             .map(|field| ProtectedColumn::read(field))
             .collect::<Result<Vec<_>>>()?;
+        let by_name = schema.fields().iter().zip(&described);
+        let protected = by_name.filter_map(|(field, described)| Some((field.name().as_str(), described.as_ref()?)));
+        check_circles(engine, protected)?;
         let from_policy = match options.key_version {
             Some(version) if described.iter().all(Option::is_none) => {
                 Some((engine.policy().bind(table, &names)?, version))
@@ -179,11 +182,39 @@ fn transformed(transform: Arc<Transform>, field: &Arc<Field>, schema: &Schema) -
     Ok((action, field))
 }
 
+/// Refuses protected columns whose tweaks go in a circle: none could be revealed first. `protect` makes no such file.
+pub(crate) fn check_circles<'a>(
+    engine: &Engine,
+    protected: impl Iterator<Item = (&'a str, &'a ProtectedColumn)>,
+) -> Result<()> {
+    let rules: HashMap<&str, &str> = protected
+        .map(|(column, described)| (column, described.rule.as_str()))
+        .collect();
+    for start in rules.keys() {
+        let (mut column, mut seen) = (*start, Vec::new());
+        while let Some(rule) = rules.get(column) {
+            if seen.contains(&column) {
+                return Err(Error::bad_input(format!(
+                    "column `{start}`: by its metadata, tweak columns go in a circle: {} → {column}",
+                    seen.join(" → ")
+                ))
+                .with_hint("this file was not written by cipherform, or was changed since"));
+            }
+            seen.push(column);
+            match &engine.policy().rule(rule)?.tweak {
+                Tweak::Column(next) => column = next,
+                _ => break,
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a tweak column that would not be there on the way back: dropped, or part of a cycle.
 fn check_tweaks(rule: &Rule, column: &str, bound: &[Bound<'_>], names: &[&str]) -> Result<()> {
     let by_name: HashMap<&str, Bound<'_>> = names.iter().copied().zip(bound.iter().copied()).collect();
     let (mut rule, mut steps) = (rule, vec![column]);
-    while let crate::policy::Tweak::Column(next) = &rule.tweak {
+    while let Tweak::Column(next) = &rule.tweak {
         if steps.contains(&next.as_str()) {
             return Err(Error::bad_policy(format!(
                 "the tweak columns go in a circle: {} → {next}; none of them could be revealed first",

@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 
@@ -48,8 +50,12 @@ impl Source {
                 Error::bad_input(format!("`{}` is not a file", path.display())).with_hint("name one Parquet file")
             );
         }
-        let metadata =
-            ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|error| unreadable(path, error))?;
+        let load = |options| ArrowReaderMetadata::load(&file, options).map_err(|error| unreadable(path, error));
+        let metadata = load(ArrowReaderOptions::new())?;
+        let metadata = match int96_in_microseconds(&metadata) {
+            Some(schema) => load(ArrowReaderOptions::new().with_schema(Arc::new(schema)))?,
+            None => metadata,
+        };
         Ok(Self {
             path: path.to_owned(),
             file,
@@ -101,6 +107,33 @@ impl Source {
             .build()
             .map_err(|error| unreadable(&self.path, error))
     }
+}
+
+/// The schema for a file with timestamps of the old INT96 type, as Spark, Hive and Impala write them; `None` if it has none.
+///
+/// They read as nanoseconds unless told otherwise, and those end in 2262: year 9999, which often stands for "never", would wrap.
+fn int96_in_microseconds(metadata: &ArrowReaderMetadata) -> Option<Schema> {
+    let parquet = metadata.metadata().file_metadata().schema_descr();
+    let is_int96 = |root: usize| {
+        let mut leaves = (0..parquet.num_columns()).filter(|leaf| parquet.get_column_root_idx(*leaf) == root);
+        leaves.any(|leaf| parquet.column(leaf).physical_type() == PhysicalType::INT96)
+    };
+    let mut found = false;
+    let fields: Vec<_> = metadata
+        .schema()
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(root, field)| match field.data_type() {
+            DataType::Timestamp(TimeUnit::Nanosecond, zone) if is_int96(root) => {
+                found = true;
+                let micros = DataType::Timestamp(TimeUnit::Microsecond, zone.clone());
+                Arc::new(field.as_ref().clone().with_data_type(micros))
+            }
+            _ => Arc::clone(field),
+        })
+        .collect();
+    found.then(|| Schema::new_with_metadata(fields, metadata.schema().metadata().clone()))
 }
 
 /// A Parquet file that is not what it should be.

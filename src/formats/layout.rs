@@ -100,6 +100,10 @@ impl StringFormat for Layout {
         self.alphabet.radix()
     }
 
+    fn is_symbol(&self, symbol: char) -> bool {
+        symbol.is_alphanumeric() || self.alphabet.numeral(symbol).is_some()
+    }
+
     fn split(&self, value: &str, _: Side, parts: &mut Parts) -> Result<(), Misfit> {
         let start = parts.numerals.len();
         for (i, symbol) in value.chars().enumerate() {

@@ -82,6 +82,11 @@ pub trait StringFormat: fmt::Debug + Send + Sync {
         true
     }
 
+    /// Is `symbol` part of what is protected, so that a mask must hide it? Letters and digits are, wherever they stand.
+    fn is_symbol(&self, symbol: char) -> bool {
+        symbol.is_alphanumeric()
+    }
+
     /// Appends the numerals and kept parts of `value`, which stands on `side`.
     ///
     /// # Errors
@@ -168,6 +173,15 @@ impl Format {
         match self {
             Self::String(format) => format.definition(),
             Self::Ranked(format) => format.definition(),
+        }
+    }
+
+    /// Is `symbol` part of what is protected, so that a mask must hide it?
+    pub fn is_symbol(&self, symbol: char) -> bool {
+        match self {
+            Self::String(format) => format.is_symbol(symbol),
+            // The sign of an integer tells about its value.
+            Self::Ranked(format) => symbol.is_alphanumeric() || symbol == '-' && format.integers().is_some(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Our errors through DataFusion and back, and its errors without values.
 
+use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 
 use crate::{Error, ErrorKind};
@@ -24,6 +25,31 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
         _ => error.strip_backtrace(),
     };
     Error::new(ErrorKind::BadInput, message)
+}
+
+/// As [`from_datafusion`], for an error of running a query, not of planning it. Whatever an expression says of the value it
+/// failed on is left out whole: that value may have been revealed just then.
+pub fn from_execution(error: DataFusionError) -> Error {
+    if let Some(ours) = ours(&error) {
+        return ours;
+    }
+    let what = match error.find_root() {
+        DataFusionError::ArrowError(error, _) => match error.as_ref() {
+            ArrowError::CastError(_) => "a value cannot be cast",
+            ArrowError::ParseError(_) => "a text cannot be parsed",
+            ArrowError::DivideByZero => "a division by zero",
+            ArrowError::ArithmeticOverflow(_) => "a number is out of range",
+            ArrowError::ParquetError(_) => "a file is damaged",
+            _ => "an expression failed on a value",
+        },
+        DataFusionError::ResourcesExhausted(_) => "there is not enough memory for it",
+        DataFusionError::ParquetError(_) => "a file is damaged",
+        DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => "a file cannot be read",
+        DataFusionError::NotImplemented(_) => "something in it is not implemented",
+        _ => "an expression failed on a value",
+    };
+    Error::new(ErrorKind::BadInput, format!("the query failed while it ran: {what}"))
+        .with_hint("details are left out: they may hold the value")
 }
 
 fn ours(error: &DataFusionError) -> Option<Error> {

@@ -21,4 +21,4 @@ mod tables;
 pub use session::{context, query, query_statement, register, register_batches, register_file, statements};
 
 use errors::external;
-pub use errors::from_datafusion;
+pub use errors::{from_datafusion, from_execution};

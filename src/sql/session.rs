@@ -23,7 +23,9 @@ use crate::transform::Engine;
 pub fn context() -> Result<SessionContext> {
     let no_disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
     let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(no_disk).build_arc();
-    let config = SessionConfig::new().with_information_schema(true);
+    let mut config = SessionConfig::new().with_information_schema(true);
+    // As `files::Source` has it.
+    config.options_mut().execution.parquet.coerce_int96 = Some("us".to_owned());
     Ok(SessionContext::new_with_config_rt(
         config,
         runtime.map_err(from_datafusion)?,

@@ -81,7 +81,7 @@ impl Transform {
             let left = self.unmasked_texts(direction, rows, tweaks, &mut clear)?;
             for text in clear.iter() {
                 match text {
-                    Some(text) => out.push_with(|out| out.push_str(&mask(text, &self.rule.mask))),
+                    Some(text) => out.push_with(|out| out.push_str(&mask(text, &self.rule))),
                     None => out.push_null(),
                 }
             }

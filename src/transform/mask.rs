@@ -1,19 +1,15 @@
-//! `mask`: letters and digits replaced, for people who need the shape only.
+//! `mask`: symbols replaced, for people who need the shape only.
 
-use crate::policy::Mask;
+use crate::policy::Rule;
 
-/// `value` with its letters and digits replaced, but for those that `mask` keeps; everything else stays where it is.
+/// `value` with the symbols of the rule's format, and all letters and digits, replaced, but for those that its `mask` keeps;
+/// everything else stays where it is.
 ///
-/// A value that has no more letters and digits than are to be kept is replaced whole: else a mask would show it.
-///
-/// ```
-/// use cipherform::policy::Mask;
-/// let mask = Mask { keep_last: 4, ..Mask::default() };
-/// assert_eq!(cipherform::transform::mask("4111-1111-1111-1234", &mask), "****-****-****-1234");
-/// assert_eq!(cipherform::transform::mask("1234", &mask), "****");
-/// ```
-pub fn mask(value: &str, mask: &Mask) -> String {
-    let symbols = value.chars().filter(|c| c.is_alphanumeric()).count();
+/// A value that has no more symbols than are to be kept is replaced whole: else a mask would show it.
+pub fn mask(value: &str, rule: &Rule) -> String {
+    let mask = &rule.mask;
+    let hidden = |c: char| rule.format.is_symbol(c);
+    let symbols = value.chars().filter(|c| hidden(*c)).count();
     let kept = mask.keep_first.saturating_add(mask.keep_last);
     let (first, last) = match symbols > kept {
         true => (mask.keep_first, symbols - mask.keep_last),
@@ -23,7 +19,7 @@ pub fn mask(value: &str, mask: &Mask) -> String {
     value
         .chars()
         .map(|c| {
-            if !c.is_alphanumeric() {
+            if !hidden(c) {
                 return c;
             }
             place += 1;
@@ -38,20 +34,38 @@ pub fn mask(value: &str, mask: &Mask) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
 
-    #[test]
-    fn ends_are_kept_and_marks_stay() {
-        let keep = |keep_first, keep_last| Mask {
+    use super::*;
+    use crate::policy::{Mask, Policy};
+
+    fn masked(value: &str, format: &str, keep_first: usize, keep_last: usize) -> String {
+        let text = format!("version = 1\nkeyring = \"k\"\n[rules.r]\nformat = {format}\nkey = \"pii\"\n");
+        let policy = Policy::parse(&text, Path::new("p.toml")).unwrap();
+        let mut rule = policy.rule("r").unwrap().clone();
+        rule.mask = Mask {
             keep_first,
             keep_last,
             with: '#',
         };
-        assert_eq!(mask("ann@x.com", &keep(1, 0)), "a##@#.###");
-        assert_eq!(mask("añ-b1", &keep(1, 1)), "a#-#1");
-        assert_eq!(mask("ab", &keep(1, 1)), "##");
-        assert_eq!(mask("", &keep(1, 1)), "");
-        assert_eq!(mask("abc", &keep(0, 0)), "###");
-        assert_eq!(mask("abc", &keep(usize::MAX, 1)), "###");
+        mask(value, &rule)
+    }
+
+    #[test]
+    fn ends_are_kept_and_marks_stay() {
+        assert_eq!(masked("ann@x.com", "\"email\"", 1, 0), "a##@#.###");
+        assert_eq!(masked("añ-b1", "\"alphanumeric\"", 1, 1), "a#-#1");
+        assert_eq!(masked("ab", "\"digits\"", 1, 1), "##");
+        assert_eq!(masked("", "\"digits\"", 1, 1), "");
+        assert_eq!(masked("abc", "\"digits\"", usize::MAX, 1), "###");
+    }
+
+    #[test]
+    fn symbols_that_are_no_letters_are_hidden_too() {
+        let format = "{ type = \"alphabet\", symbols = \"!@$%^&🙂\", separators = \"-\" }";
+        assert_eq!(masked("!@-🙂%", format, 0, 0), "##-##");
+        let integer = "{ type = \"integer\", min = -9_000_000, max = 9 }";
+        assert_eq!(masked("-42", integer, 0, 0), "###");
+        assert_eq!(masked("123-45-6789", "\"us-ssn\"", 0, 4), "###-##-6789");
     }
 }

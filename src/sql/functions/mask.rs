@@ -60,14 +60,14 @@ impl ScalarUDFImpl for Mask {
             return exec_err!("{NAME}: the rule must be a literal");
         };
         let rule: RuleRef = literal(NAME, Some(rule))?.parse().map_err(external)?;
-        let mask_of_rule = self.binding.engine.policy().rule(&rule.rule).map_err(external)?.mask;
+        let rule = self.binding.engine.policy().rule(&rule.rule).map_err(external)?;
         let scalar = matches!(&args.args[0], ColumnarValue::Scalar(_));
         let array = args.args[0].to_array(if scalar { 1 } else { args.number_rows })?;
         let text = cast(&array, &DataType::Utf8)?;
         let masked: StringArray = text
             .as_string::<i32>()
             .iter()
-            .map(|value| value.map(|value| mask(value, &mask_of_rule)))
+            .map(|value| value.map(|value| mask(value, rule)))
             .collect();
         let masked: ArrayRef = cast(&(Arc::new(masked) as ArrayRef), array.data_type())?;
         match scalar {

@@ -36,6 +36,10 @@ pub(super) async fn register(
     let protected = columns::protected_columns(schema)?;
     let provider = match engine {
         Some(engine) if !protected.is_empty() => {
+            columns::check_circles(
+                engine,
+                protected.iter().map(|(name, described)| (name.as_str(), described)),
+            )?;
             let view = View::new(engine, protected);
             let mut expressions = Vec::new();
             for field in schema.fields() {
@@ -92,7 +96,14 @@ impl<'a> View<'a> {
             Some(other) if self.engine.grant(&other.rule)? == Grant::Plain => {
                 Box::pin(self.revealed(tweak, other)).await?
             }
-            Some(other) => return Ok(self.refuse(stored, tweak, &other.rule)),
+            Some(other) => {
+                let role = self.engine.role().unwrap_or_default();
+                let message = format!(
+                    "column `{name}` needs the plain value of column `{tweak}`, and role `{role}` may not see that (rule `{}`)",
+                    other.rule
+                );
+                return Ok(functions::denied(message).call(vec![stored]));
+            }
         };
         Ok(self.reveal.call(vec![stored, rule, tweak]))
     }
