@@ -23,7 +23,7 @@ def test_int96_timestamps_as_spark_writes_them(home: Folder) -> None:
     table = pa.table({"card": ["4111111111111111"] * 4, "at": pa.array(times, pa.timestamp("us"))})
     plain, safe, back = (home.path / name for name in ("t.parquet", "safe.parquet", "back.parquet"))
     pq.write_table(table, plain, use_deprecated_int96_timestamps=True, store_schema=False)
-    home.policy.write_text(home.policy.read_text().replace("[columns]", '[columns]\ncard = "card"'))
+    home.policy.write_text(home.policy.read_text().replace("\n[columns]", '\n[columns]\ncard = "card"'))
     home.command("protect", plain, safe)
     home.command("reveal", safe, back)
     for path in (safe, back):
