@@ -8,7 +8,7 @@
 //! | `reveal(v, 'rule' [, tweak])` | undoes it | plain; masked gets the result masked |
 //! | `fpe_encrypt(v, 'rule' [, tweak])` | the FF1 underneath; a given tweak takes the place of the rule's, byte for byte | plain |
 //! | `fpe_decrypt(v, 'rule' [, tweak])` | its inverse | plain; masked as `reveal` |
-//! | `mask(v, 'rule')` | letters and digits replaced as the rule's `mask` says; needs no key | any |
+//! | `mask(v, 'rule')` | letters, digits and the format's other symbols replaced as the rule's `mask` says; needs no key | any |
 //!
 //! * The rule is a literal, since its key is looked up while the query is planned. `'card@2'` names a key version: to
 //!   reveal, any that the keyring has; to protect, only the active one.
@@ -40,7 +40,7 @@
 //!
 //! ```toml
 //! [roles.analyst]
-//! card = "masked"          # letters and digits replaced as the rule's `mask` says; integers are NULL
+//! card = "masked"          # letters, digits and the format's other symbols replaced as the rule's `mask` says; integers are NULL
 //! custkey = "protected"    # the stored value
 //! phone = "plain"          # the value
 //! "*" = "denied"           # every other rule; without this line, too

@@ -155,7 +155,7 @@
 //!
 //! * **Messages** name positions, lengths, columns, files and rules; never a value, never a key. A test feeds in bad
 //!   values and looks for them in every message. Errors that DataFusion raises while rows are worked on, such as a
-//!   failed cast, name the value; quoted text and numbers in them are replaced by `…`. File paths and key names are
+//!   failed cast, name the value: [`sql::from_execution`](crate::sql::from_execution) leaves such a message out whole. File paths and key names are
 //!   yours to judge before you pass a log on.
 //! * **Query text** is yours: a literal in `WHERE ssn = '…'` stands in plans, so `EXPLAIN` prints it, and in the
 //!   shell's history and the list of processes when given with `-c`. The prompt keeps its history in memory only.

@@ -78,7 +78,8 @@ impl fmt::Display for Tweak {
     }
 }
 
-/// What `masked` shows of a value: letters and digits are replaced, but for those kept; the rest stays.
+/// What `masked` shows of a value: letters, digits and the format's other symbols are replaced, but for those
+/// kept; the rest stays.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Mask {

@@ -1,4 +1,4 @@
-//! `mask(value, 'rule')`: letters and digits replaced as the rule's `mask` says.
+//! `mask(value, 'rule')`: letters, digits and the format's other symbols replaced as the rule's `mask` says.
 //!
 //! It needs no key: whoever has the value may mask it.
 
