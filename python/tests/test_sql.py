@@ -101,7 +101,6 @@ def test_what_is_refused(engine: cipherform.Engine, refused: Any, tmp_path: Path
         engine.sql("SELECT 1", t=[1])  # type: ignore[arg-type]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_has_threads_of_its_own(engine: cipherform.Engine) -> None:
     engine.sql("SELECT 1")
     with warnings.catch_warnings():

@@ -161,7 +161,8 @@ fn tweaks_first(columns: &[Column]) -> Vec<usize> {
             }
         }
         if order.len() == before {
-            // Planning has refused circles; data from elsewhere gets an order all the same, and its check fails.
+            // Circles are refused by `protect`, and in metadata. Only a policy that has one, with data that lost its metadata,
+            // comes here; nothing of that can be compared, so any order is as good.
             order.extend((0..columns.len()).filter(|at| !order.contains(at)).collect::<Vec<_>>());
         }
     }
