@@ -49,8 +49,14 @@ impl Shape {
     }
 
     /// The head of every tweak, most significant byte first.
-    pub(super) fn heads(&self, aes: &Aes, memo: &mut Memo, tweaks: &[&[u8]], heads: &mut [u128]) {
-        for (tweak, head) in tweaks.iter().zip(&mut *heads) {
+    pub(super) fn heads<'t>(
+        &self,
+        aes: &Aes,
+        memo: &mut Memo,
+        tweaks: impl ExactSizeIterator<Item = &'t [u8]> + Clone,
+        heads: &mut [u128],
+    ) {
+        for (tweak, head) in tweaks.clone().zip(&mut *heads) {
             *head = match memo.0 {
                 Some((t, cipher_p)) if t == tweak.len() => cipher_p,
                 _ => {
@@ -61,21 +67,21 @@ impl Shape {
             };
         }
         // The k-th blocks of all tweaks that have one go through AES together.
-        let most = tweaks.iter().map(|tweak| self.whole_blocks(tweak.len())).max();
+        let most = tweaks.clone().map(|tweak| self.whole_blocks(tweak.len())).max();
         let mut blocks = Vec::new();
         for k in 0..most.unwrap_or_default() {
             let has_one = |tweak: &[u8]| k < self.whole_blocks(tweak.len());
             blocks.clear();
-            for (tweak, head) in tweaks.iter().zip(&*heads).filter(|(tweak, _)| has_one(tweak)) {
+            for (tweak, head) in tweaks.clone().zip(&*heads).filter(|(tweak, _)| has_one(tweak)) {
                 blocks.push(Block::from((head ^ block(tweak, k)).to_be_bytes()));
             }
             aes.encrypt_blocks(&mut blocks);
-            let chained = tweaks.iter().zip(&mut *heads).filter(|(tweak, _)| has_one(tweak));
+            let chained = tweaks.clone().zip(&mut *heads).filter(|(tweak, _)| has_one(tweak));
             for ((_, head), block) in chained.zip(&blocks) {
                 *head = u128::from_be_bytes(block.0);
             }
         }
-        for (tweak, head) in tweaks.iter().zip(heads) {
+        for (tweak, head) in tweaks.zip(heads) {
             *head ^= block(tweak, self.whole_blocks(tweak.len()));
         }
     }
@@ -129,7 +135,7 @@ mod tests {
             let shape = Shape::new(Radix::try_new(10).unwrap(), n);
             let tweaks: Vec<&[u8]> = (0..100).map(|t| &bytes[..(t * 37) % 99]).collect();
             let mut heads = vec![0; tweaks.len()];
-            shape.heads(&aes, &mut Memo::default(), &tweaks, &mut heads);
+            shape.heads(&aes, &mut Memo::default(), tweaks.iter().copied(), &mut heads);
             for (tweak, head) in tweaks.iter().zip(heads) {
                 let mut chain = aes.encrypt_be(shape.p(tweak.len()));
                 let pad = (16 - (tweak.len() + shape.b + 1) % 16) % 16;

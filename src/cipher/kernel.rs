@@ -11,6 +11,9 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Kernel {
+    /// Many values side by side in registers of 512 bits: VAES, IFMA and VBMI on x86-64.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
     /// Many values side by side, in plain Rust.
     Portable,
     /// One value at a time on big integers: slow, plainly right, not constant time.
@@ -31,6 +34,8 @@ impl Kernel {
     /// The name that [`Kernel::from_str`] reads.
     pub fn name(self) -> &'static str {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
             Self::Portable => "portable",
             Self::Naive => "naive",
         }
@@ -38,9 +43,13 @@ impl Kernel {
 
     /// Lets this kernel be used if it has given the known answers once in this process.
     pub(super) fn proven(self) -> Result<()> {
+        #[cfg(target_arch = "x86_64")]
+        static AVX512: OnceLock<bool> = OnceLock::new();
         static PORTABLE: OnceLock<bool> = OnceLock::new();
         static NAIVE: OnceLock<bool> = OnceLock::new();
         let proof = match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => &AVX512,
             Self::Portable => &PORTABLE,
             Self::Naive => &NAIVE,
         };

@@ -7,6 +7,8 @@ use aes::cipher::{Array, BlockCipherEncClosure, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128Enc, Aes192Enc, Aes256Enc, Block};
 
 use super::Refusal;
+#[cfg(target_arch = "x86_64")]
+use super::arch::x86_64::Schedule;
 use crate::{Result, Secret};
 
 /// An AES key of 128, 192 or 256 bits. It is wiped on drop, and `Debug` shows its size alone.
@@ -43,8 +45,15 @@ impl fmt::Debug for AesKey {
     }
 }
 
-/// CIPH_K: AES under one key. The crate `aes` wipes the schedules on drop.
-pub(super) enum Aes {
+/// CIPH_K: AES under one key. The schedules are wiped on drop.
+pub(super) struct Aes {
+    portable: Portable,
+    #[cfg(target_arch = "x86_64")]
+    schedule: Option<Box<Schedule>>,
+}
+
+/// The crate `aes`, which chooses its own code for the processor.
+enum Portable {
     Aes128(Aes128Enc),
     Aes192(Aes192Enc),
     Aes256(Aes256Enc),
@@ -53,30 +62,41 @@ pub(super) enum Aes {
 impl Aes {
     pub(super) fn new(key: &AesKey) -> Self {
         let bytes = key.0.expose().as_slice();
-        if let Ok(bytes) = <&Array<u8, _>>::try_from(bytes) {
-            Self::Aes128(Aes128Enc::new(bytes))
+        let portable = if let Ok(bytes) = <&Array<u8, _>>::try_from(bytes) {
+            Portable::Aes128(Aes128Enc::new(bytes))
         } else if let Ok(bytes) = <&Array<u8, _>>::try_from(bytes) {
-            Self::Aes192(Aes192Enc::new(bytes))
+            Portable::Aes192(Aes192Enc::new(bytes))
         } else {
             let bytes = <&Array<u8, _>>::try_from(bytes).expect("a key has 16, 24 or 32 bytes");
-            Self::Aes256(Aes256Enc::new(bytes))
+            Portable::Aes256(Aes256Enc::new(bytes))
+        };
+        Self {
+            portable,
+            #[cfg(target_arch = "x86_64")]
+            schedule: Schedule::new(bytes),
         }
     }
 
-    /// Runs `f` once with this key's fastest way through AES.
+    /// The schedule for our own kernels, if the processor has AES instructions.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn schedule(&self) -> Option<&Schedule> {
+        self.schedule.as_deref()
+    }
+
+    /// Runs `f` once with this key's fastest way through the crate `aes`.
     pub(super) fn with_backend(&self, f: impl BlockCipherEncClosure<BlockSize = U16>) {
-        match self {
-            Self::Aes128(aes) => aes.encrypt_with_backend(f),
-            Self::Aes192(aes) => aes.encrypt_with_backend(f),
-            Self::Aes256(aes) => aes.encrypt_with_backend(f),
+        match &self.portable {
+            Portable::Aes128(aes) => aes.encrypt_with_backend(f),
+            Portable::Aes192(aes) => aes.encrypt_with_backend(f),
+            Portable::Aes256(aes) => aes.encrypt_with_backend(f),
         }
     }
 
     pub(super) fn encrypt_blocks(&self, blocks: &mut [Block]) {
-        match self {
-            Self::Aes128(aes) => aes.encrypt_blocks(blocks),
-            Self::Aes192(aes) => aes.encrypt_blocks(blocks),
-            Self::Aes256(aes) => aes.encrypt_blocks(blocks),
+        match &self.portable {
+            Portable::Aes128(aes) => aes.encrypt_blocks(blocks),
+            Portable::Aes192(aes) => aes.encrypt_blocks(blocks),
+            Portable::Aes256(aes) => aes.encrypt_blocks(blocks),
         }
     }
 

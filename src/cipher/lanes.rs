@@ -12,7 +12,7 @@ use super::{Direction, Kernel, Mode, Radix, ff1, ff3_1};
 pub(super) const LANES: usize = 64;
 
 /// An integer that holds a half of a message.
-pub(super) trait Half: Copy + Default + arch::portable::Step {
+pub(super) trait Half: Copy + Default + arch::Native + arch::portable::Step {
     /// How to reduce modulo radix^m.
     type Modulus: Copy;
     /// How to read and write m numerals.
@@ -149,7 +149,10 @@ impl Draw {
 
 /// Everything public about one shape: what all its values have in common.
 pub(super) struct Plan<H: Half> {
-    aes_heads: Heads,
+    tweaked: Tweaked,
+    /// The shape as the kernel for AVX-512 takes it, if it does.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) avx512: Option<arch::x86_64::avx512::Shape>,
     pub(super) rounds: u8,
     pub(super) draw: Draw,
     /// Where the round number stands in a block.
@@ -163,7 +166,8 @@ pub(super) struct Plan<H: Half> {
     left_length: usize,
 }
 
-enum Heads {
+/// How tweaks come into the blocks.
+enum Tweaked {
     Ff1(ff1::Shape),
     Ff3,
 }
@@ -171,21 +175,31 @@ enum Heads {
 impl<H: Half> Plan<H> {
     /// A plan for messages of `n` numerals; both halves must fit `H`.
     pub(super) fn new(mode: Mode, radix: Radix, n: usize) -> Self {
-        let (aes_heads, rounds, draw, round_shift, split, u) = match mode {
+        let (tweaked, rounds, draw, round_shift, split, u) = match mode {
             Mode::Ff1 => {
                 let shape = ff1::Shape::new(radix, n);
                 let (draw, shift) = (Draw::First { d: shape.d }, shape.round_shift());
                 let (split, u) = (shape.b == 16, shape.u);
-                (Heads::Ff1(shape), ff1::ROUNDS, draw, shift, split, u)
+                (Tweaked::Ff1(shape), ff1::ROUNDS, draw, shift, split, u)
             }
             Mode::Ff3_1 | Mode::Ff3 => {
                 let u = ff3_1::left_length(n);
-                (Heads::Ff3, ff3_1::ROUNDS, Draw::Reversed, ff3_1::ROUND_SHIFT, false, u)
+                (
+                    Tweaked::Ff3,
+                    ff3_1::ROUNDS,
+                    Draw::Reversed,
+                    ff3_1::ROUND_SHIFT,
+                    false,
+                    u,
+                )
             }
         };
-        let modulus = |m| H::modulus(radix.highest(m).expect("halves were measured"), draw);
+        let highest = |m| radix.highest(m).expect("halves were measured");
+        let modulus = |m| H::modulus(highest(m), draw);
         Self {
-            aes_heads,
+            tweaked,
+            #[cfg(target_arch = "x86_64")]
+            avx512: arch::x86_64::avx512::Shape::new([highest(u), highest(n - u)], rounds, round_shift, draw),
             rounds,
             draw,
             round_shift,
@@ -198,15 +212,22 @@ impl<H: Half> Plan<H> {
         }
     }
 
-    /// What the blocks of even and odd rounds share, for each tweak.
-    fn heads(&self, aes: &Aes, memo: &mut ff1::Memo, tweaks: &[&[u8]], heads: &mut [[u128; LANES]; 2]) {
-        match &self.aes_heads {
-            Heads::Ff1(shape) => {
-                shape.heads(aes, memo, tweaks, &mut heads[0][..tweaks.len()]);
+    /// What the blocks of even and odd rounds share, for each of up to [`LANES`] tweaks.
+    fn heads<'t>(
+        &self,
+        aes: &Aes,
+        memo: &mut ff1::Memo,
+        tweaks: impl ExactSizeIterator<Item = &'t [u8]> + Clone,
+        heads: &mut [[u128; LANES]; 2],
+    ) {
+        match &self.tweaked {
+            Tweaked::Ff1(shape) => {
+                let rows = tweaks.len();
+                shape.heads(aes, memo, tweaks, &mut heads[0][..rows]);
                 heads[1] = heads[0];
             }
-            Heads::Ff3 => {
-                for (lane, tweak) in tweaks.iter().enumerate() {
+            Tweaked::Ff3 => {
+                for (lane, tweak) in tweaks.enumerate() {
                     (heads[0][lane], heads[1][lane]) = ff3_1::words(tweak);
                 }
             }
@@ -214,20 +235,63 @@ impl<H: Half> Plan<H> {
     }
 }
 
-/// Up to `LANES` values on their walk.
-pub(super) struct Group<H> {
-    pub(super) rows: usize,
-    pub(super) left: [H; LANES],
-    pub(super) right: [H; LANES],
-    /// For even and odd rounds.
-    pub(super) heads: [[u128; LANES]; 2],
+impl Plan<u64> {
+    /// Reads the halves of rows of `n` numerals of 8 bits.
+    pub(super) fn num_rows(&self, numerals: &[u8], n: usize, left: &mut [u64; BATCH], right: &mut [u64; BATCH]) {
+        let least_first = self.draw == Draw::Reversed;
+        let halves = left.iter_mut().zip(right);
+        for ((left, right), row) in halves.zip(numerals.chunks_exact(n)) {
+            let (numerals_left, numerals_right) = row.split_at(self.left_length);
+            *left = numeral::num_of(self.left_form, numerals_left, least_first);
+            *right = numeral::num_of(self.right_form, numerals_right, least_first);
+        }
+    }
+
+    /// Writes them back.
+    pub(super) fn str_rows(&self, numerals: &mut [u8], n: usize, left: &[u64; BATCH], right: &[u64; BATCH]) {
+        let least_first = self.draw == Draw::Reversed;
+        let halves = left.iter().zip(right);
+        for ((left, right), row) in halves.zip(numerals.chunks_exact_mut(n)) {
+            let (to_left, to_right) = row.split_at_mut(self.left_length);
+            numeral::str_of(self.left_form, *left, to_left, least_first);
+            numeral::str_of(self.right_form, *right, to_right, least_first);
+        }
+    }
+
+    /// Numerals of the left and right half.
+    pub(super) fn lengths(&self, n: usize) -> [usize; 2] {
+        [self.left_length, n - self.left_length]
+    }
 }
+
+/// What the blocks of even and odd rounds share.
+pub(super) enum Heads {
+    /// The same in all rows.
+    Shared([u128; 2]),
+    /// Of each row.
+    PerRow([[u128; LANES]; 2]),
+}
+
+/// Up to `LANES` values on their walk.
+pub(super) struct Group<'a, H> {
+    pub(super) rows: usize,
+    /// All lanes hold halves of the shape, also those beyond `rows`.
+    pub(super) left: &'a mut [H; LANES],
+    pub(super) right: &'a mut [H; LANES],
+    pub(super) heads: &'a Heads,
+}
+
+/// Rows that are read, walk and are written together: few enough for the first-level cache, so many that each of the three
+/// is a loop of its own, which the processor overlaps with itself.
+pub(super) const BATCH: usize = 8 * LANES;
 
 /// Where values come from and go to.
 pub(super) trait Rows<H: Half> {
     fn len(&self) -> usize;
-    fn load(&self, plan: &Plan<H>, row: usize) -> (H, H);
-    fn store(&mut self, plan: &Plan<H>, row: usize, left: H, right: H);
+    /// Reads the halves of `count` rows from `start` on.
+    fn load(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &mut [H; BATCH], right: &mut [H; BATCH]);
+    /// Writes them back.
+    fn store(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &[H; BATCH], right: &[H; BATCH]);
 }
 
 /// Rows of `n` numerals.
@@ -241,22 +305,24 @@ impl<H: Half> Rows<H> for NumeralRows<'_> {
         self.numerals.len() / self.n
     }
 
-    #[inline(always)]
-    fn load(&self, plan: &Plan<H>, row: usize) -> (H, H) {
-        let (left, right) = self.numerals[row * self.n..][..self.n].split_at(plan.left_length);
+    fn load(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &mut [H; BATCH], right: &mut [H; BATCH]) {
         let least_first = plan.draw == Draw::Reversed;
-        (
-            H::num(&plan.left_form, left, least_first),
-            H::num(&plan.right_form, right, least_first),
-        )
+        let rows = self.numerals[start * self.n..][..count * self.n].chunks_exact(self.n);
+        for ((left, right), row) in left.iter_mut().zip(right).zip(rows) {
+            let (numerals_left, numerals_right) = row.split_at(plan.left_length);
+            *left = H::num(&plan.left_form, numerals_left, least_first);
+            *right = H::num(&plan.right_form, numerals_right, least_first);
+        }
     }
 
-    #[inline(always)]
-    fn store(&mut self, plan: &Plan<H>, row: usize, left: H, right: H) {
-        let (to_left, to_right) = self.numerals[row * self.n..][..self.n].split_at_mut(plan.left_length);
+    fn store(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &[H; BATCH], right: &[H; BATCH]) {
         let least_first = plan.draw == Draw::Reversed;
-        left.str(&plan.left_form, to_left, least_first);
-        right.str(&plan.right_form, to_right, least_first);
+        let rows = self.numerals[start * self.n..][..count * self.n].chunks_exact_mut(self.n);
+        for ((left, right), row) in left.iter().zip(right).zip(rows) {
+            let (to_left, to_right) = row.split_at_mut(plan.left_length);
+            left.str(&plan.left_form, to_left, least_first);
+            right.str(&plan.right_form, to_right, least_first);
+        }
     }
 }
 
@@ -271,17 +337,26 @@ impl Rows<u64> for BitRows<'_> {
         self.values.len()
     }
 
-    #[inline(always)]
-    fn load(&self, plan: &Plan<u64>, row: usize) -> (u64, u64) {
-        let right = self.bits - plan.left_length as u32;
-        let value = self.values[row];
-        ((value >> right) as u64, (value & (u128::MAX >> (128 - right))) as u64)
+    fn load(
+        &mut self,
+        plan: &Plan<u64>,
+        start: usize,
+        count: usize,
+        left: &mut [u64; BATCH],
+        right: &mut [u64; BATCH],
+    ) {
+        let width = self.bits - plan.left_length as u32;
+        for ((left, right), value) in left.iter_mut().zip(right).zip(&self.values[start..][..count]) {
+            *left = (value >> width) as u64;
+            *right = (value & (u128::MAX >> (128 - width))) as u64;
+        }
     }
 
-    #[inline(always)]
-    fn store(&mut self, plan: &Plan<u64>, row: usize, left: u64, right: u64) {
+    fn store(&mut self, plan: &Plan<u64>, start: usize, count: usize, left: &[u64; BATCH], right: &[u64; BATCH]) {
         let width = self.bits - plan.left_length as u32;
-        self.values[row] = u128::from(left) << width | u128::from(right);
+        for ((left, right), value) in left.iter().zip(right).zip(&mut self.values[start..][..count]) {
+            *value = u128::from(*left) << width | u128::from(*right);
+        }
     }
 }
 
@@ -290,6 +365,11 @@ impl Rows<u64> for BitRows<'_> {
 pub(super) enum RowTweaks<'a> {
     Shared(&'a [u8]),
     PerRow(&'a [&'a [u8]]),
+    /// All of one length, one after the other.
+    Packed {
+        bytes: &'a [u8],
+        length: usize,
+    },
 }
 
 impl<'a> RowTweaks<'a> {
@@ -298,6 +378,7 @@ impl<'a> RowTweaks<'a> {
         match self {
             Self::Shared(tweak) => tweak,
             Self::PerRow(tweaks) => tweaks[row],
+            Self::Packed { bytes, length } => &bytes[row * length..][..length],
         }
     }
 }
@@ -312,29 +393,41 @@ pub(super) fn run<H: Half>(
     rows: &mut impl Rows<H>,
 ) {
     let mut memo = ff1::Memo::default();
-    let mut group = Group {
-        rows: 0,
-        left: [H::default(); LANES],
-        right: [H::default(); LANES],
-        heads: [[0; LANES]; 2],
-    };
+    let mut per_row = [[0; LANES]; 2];
+    let mut heads = Heads::Shared([0; 2]);
     if let RowTweaks::Shared(tweak) = tweaks {
-        plan.heads(aes, &mut memo, &[tweak], &mut group.heads);
-        for heads in &mut group.heads {
-            *heads = [heads[0]; LANES];
-        }
+        plan.heads(aes, &mut memo, [tweak].into_iter(), &mut per_row);
+        heads = Heads::Shared([per_row[0][0], per_row[1][0]]);
     }
-    for start in (0..rows.len()).step_by(LANES) {
-        group.rows = LANES.min(rows.len() - start);
-        if let RowTweaks::PerRow(tweaks) = tweaks {
-            plan.heads(aes, &mut memo, &tweaks[start..start + group.rows], &mut group.heads);
+    let (mut left, mut right) = ([H::default(); BATCH], [H::default(); BATCH]);
+    for start in (0..rows.len()).step_by(BATCH) {
+        let count = BATCH.min(rows.len() - start);
+        rows.load(plan, start, count, &mut left, &mut right);
+        let (lefts, _) = left.as_chunks_mut::<LANES>();
+        let (rights, _) = right.as_chunks_mut::<LANES>();
+        for ((first, left), right) in (0..count).step_by(LANES).zip(lefts).zip(rights) {
+            let lanes = LANES.min(count - first);
+            let at = start + first;
+            match tweaks {
+                RowTweaks::Shared(_) => {}
+                RowTweaks::PerRow(tweaks) => {
+                    plan.heads(aes, &mut memo, tweaks[at..at + lanes].iter().copied(), &mut per_row);
+                    heads = Heads::PerRow(per_row);
+                }
+                RowTweaks::Packed { bytes, length } => {
+                    let tweaks = (at..at + lanes).map(|row| &bytes[row * length..][..length]);
+                    plan.heads(aes, &mut memo, tweaks, &mut per_row);
+                    heads = Heads::PerRow(per_row);
+                }
+            }
+            let mut group = Group {
+                rows: lanes,
+                left,
+                right,
+                heads: &heads,
+            };
+            arch::walk(kernel, aes, plan, direction, &mut group);
         }
-        for lane in 0..group.rows {
-            (group.left[lane], group.right[lane]) = rows.load(plan, start + lane);
-        }
-        arch::walk(kernel, aes, plan, direction, &mut group);
-        for lane in 0..group.rows {
-            rows.store(plan, start + lane, group.left[lane], group.right[lane]);
-        }
+        rows.store(plan, start, count, &left, &right);
     }
 }

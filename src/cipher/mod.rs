@@ -28,15 +28,21 @@ mod ff3_1;
 mod kernel;
 mod key;
 mod lanes;
+#[doc(hidden)]
+pub mod limit;
 mod modulus;
+#[cfg(target_arch = "x86_64")]
+mod modulus52;
 mod naive;
 mod numeral;
 mod radix;
 mod refusal;
 mod rows;
 pub mod selftest;
+mod symbols;
 #[cfg(test)]
 mod tests;
+mod text;
 mod vectors;
 mod wide;
 
@@ -48,6 +54,7 @@ pub use kernel::Kernel;
 pub use key::AesKey;
 pub use radix::{DomainFloor, Radix};
 pub use refusal::Refusal;
+pub use symbols::Symbols;
 
 use self::key::Aes;
 use self::lanes::{BitRows, NumeralRows, Plan, RowTweaks};
@@ -83,6 +90,13 @@ pub enum Tweaks<'a> {
     Shared(&'a [u8]),
     /// One for each row, in order; FF1's may differ in length.
     PerRow(&'a [&'a [u8]]),
+    /// One for each row, all of `length` bytes, one after the other.
+    Packed {
+        /// The tweaks' bytes.
+        bytes: &'a [u8],
+        /// Bytes of each.
+        length: usize,
+    },
 }
 
 /// A format-preserving cipher: key, mode, radix, domain floor and kernel. Cheap to clone.
@@ -282,6 +296,14 @@ impl Cipher {
                     check(Some(row), tweak)?;
                 }
                 Ok(RowTweaks::PerRow(tweaks))
+            }
+            Tweaks::Packed { bytes, length } if Some(bytes.len()) != length.checked_mul(rows) => {
+                let tweaks = bytes.len().checked_div(length).unwrap_or_default();
+                Err(Refusal::TweakCount { tweaks, rows })
+            }
+            Tweaks::Packed { bytes, length } => {
+                check(None, bytes.get(..length).unwrap_or_default())?;
+                Ok(RowTweaks::Packed { bytes, length })
             }
         }
     }

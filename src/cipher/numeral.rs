@@ -3,6 +3,36 @@
 use super::Radix;
 use super::modulus::{Barrett, high_product_64};
 
+/// How a numeral is held: as 16 bits, or as 8 where the radix allows it.
+pub(super) trait Numeral: Copy {
+    fn of(value: u64) -> Self;
+    fn value(self) -> u64;
+}
+
+impl Numeral for u16 {
+    #[inline(always)]
+    fn of(value: u64) -> Self {
+        value as u16
+    }
+
+    #[inline(always)]
+    fn value(self) -> u64 {
+        self.into()
+    }
+}
+
+impl Numeral for u8 {
+    #[inline(always)]
+    fn of(value: u64) -> Self {
+        value as u8
+    }
+
+    #[inline(always)]
+    fn value(self) -> u64 {
+        self.into()
+    }
+}
+
 /// NUM and STR for halves of `m` numerals held in a `u64`.
 ///
 /// STR reads a number x < M = radix^m as the fraction x/M, whose digits come out of the point one by one when it is
@@ -32,19 +62,19 @@ impl Short {
 
     /// The number that `numerals` spell, most significant first.
     #[inline(always)]
-    pub(super) fn num<'a>(self, numerals: impl Iterator<Item = &'a u16>) -> u64 {
+    pub(super) fn num<'a, T: Numeral + 'a>(self, numerals: impl Iterator<Item = &'a T>) -> u64 {
         let (Self::Narrow { radix, .. } | Self::Wide { radix, .. }) = self;
         num(radix, numerals)
     }
 
     /// The numerals that spell `x`, most significant first.
     #[inline(always)]
-    pub(super) fn str<'a>(self, x: u64, numerals: impl Iterator<Item = &'a mut u16>) {
+    pub(super) fn str<'a, T: Numeral + 'a>(self, x: u64, numerals: impl Iterator<Item = &'a mut T>) {
         match self {
             Self::Narrow { radix, scale } => {
                 let mut fraction = x.wrapping_mul(scale);
                 for numeral in numerals {
-                    *numeral = high_product_64(fraction, radix) as u16;
+                    *numeral = T::of(high_product_64(fraction, radix));
                     fraction = fraction.wrapping_mul(radix);
                 }
             }
@@ -54,7 +84,7 @@ impl Short {
                 for numeral in numerals {
                     let carry = u128::from(low) * u128::from(radix);
                     let product = u128::from(high) * u128::from(radix) + (carry >> 64);
-                    *numeral = (product >> 64) as u16;
+                    *numeral = T::of((product >> 64) as u64);
                     (high, low) = (product as u64, carry as u64);
                 }
             }
@@ -136,7 +166,7 @@ impl Long {
 
 /// NUM of numerals in either order.
 #[inline(always)]
-pub(super) fn num_of(form: Short, numerals: &[u16], least_first: bool) -> u64 {
+pub(super) fn num_of<T: Numeral>(form: Short, numerals: &[T], least_first: bool) -> u64 {
     if least_first {
         form.num(numerals.iter().rev())
     } else {
@@ -146,7 +176,7 @@ pub(super) fn num_of(form: Short, numerals: &[u16], least_first: bool) -> u64 {
 
 /// STR of a number, in either order.
 #[inline(always)]
-pub(super) fn str_of(form: Short, x: u64, numerals: &mut [u16], least_first: bool) {
+pub(super) fn str_of<T: Numeral>(form: Short, x: u64, numerals: &mut [T], least_first: bool) {
     if least_first {
         form.str(x, numerals.iter_mut().rev());
     } else {
@@ -156,9 +186,9 @@ pub(super) fn str_of(form: Short, x: u64, numerals: &mut [u16], least_first: boo
 
 /// NUM by Horner's rule; the caller knows that it fits.
 #[inline(always)]
-fn num<'a>(radix: u64, numerals: impl Iterator<Item = &'a u16>) -> u64 {
+fn num<'a, T: Numeral + 'a>(radix: u64, numerals: impl Iterator<Item = &'a T>) -> u64 {
     numerals.fold(0u64, |number, numeral| {
-        number.wrapping_mul(radix).wrapping_add(u64::from(*numeral))
+        number.wrapping_mul(radix).wrapping_add(numeral.value())
     })
 }
 

@@ -83,6 +83,13 @@ pub enum Refusal {
         /// Numerals a row.
         length: usize,
     },
+    /// The alphabet of a text has not as many symbols as the radix.
+    Alphabet {
+        /// The radix.
+        radix: u32,
+        /// Symbols of the alphabet.
+        symbols: usize,
+    },
     /// Bits are asked of a cipher that is not FF1 over radix 2.
     NotBinary,
     /// An integer does not fit the bits it should.
@@ -112,6 +119,7 @@ impl Refusal {
             Self::NumeralOutOfRange { .. } => "numeral_out_of_range",
             Self::CharNotInAlphabet { .. } => "char_not_in_alphabet",
             Self::RaggedBatch { .. } => "ragged_batch",
+            Self::Alphabet { .. } => "alphabet",
             Self::NotBinary => "not_binary",
             Self::ValueTooWide { .. } => "value_too_wide",
             Self::BitWidth { .. } => "bit_width",
@@ -162,6 +170,7 @@ impl fmt::Display for Refusal {
             Self::RaggedBatch { numerals, length } => {
                 write!(f, "{numerals} numerals do not make whole rows of {length}")
             }
+            Self::Alphabet { radix, symbols } => write!(f, "an alphabet of {symbols} symbols for radix {radix}"),
             Self::NotBinary => f.write_str("bits need FF1 over radix 2"),
             Self::ValueTooWide { row, bits } => write!(f, "the value of row {row} has more than {bits} bits"),
             Self::BitWidth { bits } => write!(f, "values of {bits} bits: 2 to 128 are possible"),

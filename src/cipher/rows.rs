@@ -47,6 +47,10 @@ impl Cipher {
                     let tweaks: Vec<&[u8]> = shape.iter().map(|row| tweaks[*row]).collect();
                     self.apply(direction, Tweaks::PerRow(&tweaks), &mut batch, length)?;
                 }
+                Tweaks::Packed { bytes, length: each } => {
+                    let tweaks: Vec<&[u8]> = shape.iter().map(|row| &bytes[row * each..][..each]).collect();
+                    self.apply(direction, Tweaks::PerRow(&tweaks), &mut batch, length)?;
+                }
             }
             for (row, result) in shape.iter().zip(batch.chunks_exact(length)) {
                 numerals[rows[*row].clone()].copy_from_slice(result);

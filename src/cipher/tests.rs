@@ -314,3 +314,74 @@ fn long_values_are_right_and_take_their_time_but_no_more() {
         assert_eq!(long, plain);
     }
 }
+
+#[test]
+fn text_equals_numerals_for_every_tail_length_and_kernel() {
+    let alphabet: Vec<char> = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+/"
+        .chars()
+        .collect();
+    for value in [2, 3, 10, 26, 36, 62, 64] {
+        let symbols = Symbols::new(&alphabet[..value as usize]).unwrap();
+        let portable = Cipher::ff1(&key(), radix(value)).with_kernel(Kernel::Portable);
+        let shortest = *portable.lengths().start();
+        for n in (shortest..50).chain([64, 65, 100]) {
+            let mut expected = numerals(&portable, 70 * n);
+            let plain = expected.clone();
+            portable
+                .apply(Direction::Encrypt, Tweaks::Shared(b"t"), &mut expected, n)
+                .unwrap();
+            let text =
+                |numerals: &[u16]| -> Vec<u8> { numerals.iter().map(|at| alphabet[usize::from(*at)] as u8).collect() };
+            let (plain, expected) = (text(&plain), text(&expected));
+            for kernel in Kernel::available()
+                .into_iter()
+                .filter(|kernel| *kernel != Kernel::Naive)
+            {
+                let cipher = portable.clone().with_kernel(kernel);
+                for rows in (0..10).chain([31, 63, 64, 65, 70]) {
+                    let mut output = vec![0xAA; rows * n];
+                    let apply = |direction, input: &[u8], output: &mut [u8]| {
+                        cipher
+                            .apply_text(direction, Tweaks::Shared(b"t"), &symbols, input, output, n)
+                            .unwrap();
+                    };
+                    apply(Direction::Encrypt, &plain[..rows * n], &mut output);
+                    assert_eq!(output, expected[..rows * n], "{cipher:?}, {n} symbols, {rows} rows");
+                    apply(Direction::Decrypt, &expected[..rows * n], &mut output);
+                    assert_eq!(output, plain[..rows * n], "{cipher:?}, {n} symbols, {rows} rows");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn text_with_other_characters_is_refused_by_row() {
+    let symbols = Symbols::new(&"0123456789".chars().collect::<Vec<_>>()).unwrap();
+    for kernel in Kernel::available() {
+        let cipher = Cipher::ff1(&key(), radix(10)).with_kernel(kernel);
+        for n in [8, 16, 17, 38, 50] {
+            for (row, position) in [(0, 0), (3, n - 1), (6, n / 2)] {
+                for byte in [b'/', b':', b'-', 0, 0x80, 0xB0, 0xFF] {
+                    let mut input = vec![b'7'; 7 * n];
+                    input[row * n + position] = byte;
+                    let mut output = vec![0; 7 * n];
+                    let result = cipher.apply_text(
+                        Direction::Encrypt,
+                        Tweaks::Shared(b""),
+                        &symbols,
+                        &input,
+                        &mut output,
+                        n,
+                    );
+                    let expected = Refusal::NumeralOutOfRange {
+                        row,
+                        position,
+                        radix: 10,
+                    };
+                    assert_eq!(reason(result), expected, "{kernel}, {n}, {byte}");
+                }
+            }
+        }
+    }
+}

@@ -29,11 +29,11 @@ pub(super) fn apply(
     let mut memo = ff1::Memo::default();
     let mut head = [0];
     if let RowTweaks::Shared(tweak) = tweaks {
-        shape.heads(aes, &mut memo, &[tweak], &mut head);
+        shape.heads(aes, &mut memo, [tweak].into_iter(), &mut head);
     }
     for (row, numerals) in numerals.chunks_exact_mut(n).enumerate() {
-        if let RowTweaks::PerRow(tweaks) = tweaks {
-            shape.heads(aes, &mut memo, &tweaks[row..=row], &mut head);
+        if !matches!(tweaks, RowTweaks::Shared(_)) {
+            shape.heads(aes, &mut memo, [tweaks.of(row)].into_iter(), &mut head);
         }
         let (to_left, to_right) = numerals.split_at_mut(shape.u);
         let (mut left, mut right) = (powers.num(to_left), powers.num(to_right));

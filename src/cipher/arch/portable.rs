@@ -9,11 +9,11 @@ use aes::cipher::{Array, BlockCipherEncBackend, BlockCipherEncClosure, BlockSize
 use crate::cipher::Direction;
 use crate::cipher::feistel;
 use crate::cipher::key::Aes;
-use crate::cipher::lanes::{Draw, Group, Half, LANES, Modulus64, Modulus128, Plan};
+use crate::cipher::lanes::{Draw, Group, Half, Heads, LANES, Modulus64, Modulus128, Plan};
 use crate::cipher::modulus::mask;
 
 /// Takes `group` through all rounds inside one call of AES.
-pub(crate) fn walk<H: Half>(aes: &Aes, plan: &Plan<H>, direction: Direction, group: &mut Group<H>) {
+pub(crate) fn walk<H: Half>(aes: &Aes, plan: &Plan<H>, direction: Direction, group: &mut Group<'_, H>) {
     aes.with_backend(Walk { plan, direction, group });
 }
 
@@ -31,17 +31,17 @@ pub(crate) trait Step: Sized {
         Self: Half;
 }
 
-struct Walk<'a, H: Half> {
+struct Walk<'a, 'g, H: Half> {
     plan: &'a Plan<H>,
     direction: Direction,
-    group: &'a mut Group<H>,
+    group: &'a mut Group<'g, H>,
 }
 
-impl<H: Half> BlockSizeUser for Walk<'_, H> {
+impl<H: Half> BlockSizeUser for Walk<'_, '_, H> {
     type BlockSize = U16;
 }
 
-impl<H: Half> BlockCipherEncClosure for Walk<'_, H> {
+impl<H: Half> BlockCipherEncClosure for Walk<'_, '_, H> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
         let (plan, direction) = (self.plan, self.direction);
@@ -52,10 +52,18 @@ impl<H: Half> BlockCipherEncClosure for Walk<'_, H> {
             heads,
         } = self.group;
         let rows = (*rows).min(LANES);
+        let spread;
+        let heads = match heads {
+            Heads::Shared([even, odd]) => {
+                spread = [[*even; LANES], [*odd; LANES]];
+                &spread
+            }
+            Heads::PerRow(heads) => heads,
+        };
         let mut blocks = [Block::default(); LANES];
         let mut ends = [Block::default(); LANES];
         let two = plan.draw == Draw::First { d: 20 };
-        feistel::walk(direction, plan.rounds, left, right, |i, changed, fixed| {
+        feistel::walk(direction, plan.rounds, *left, *right, |i, changed, fixed| {
             let heads = &heads[usize::from(i % 2)][..rows];
             let round = u128::from(i) << plan.round_shift;
             if plan.split {

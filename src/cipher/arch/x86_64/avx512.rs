@@ -1,0 +1,722 @@
+//! The walk in AVX-512: VAES for the cipher, IFMA for the remainders, VBMI to bring bytes to their places.
+//!
+//! 64 rows walk as one *band* of two groups. Each group fills the AES pipes by itself; while one group's blocks go through AES,
+//! the other group's round ends and its next one begins: the two are written in turns, and the processor, which looks some 300
+//! instructions ahead, overlaps them.
+//!
+//! Where y has 8 bytes, two blocks share the last round of AES: SubBytes works byte by byte and ShiftRows is a fixed permutation,
+//! so the bytes that end in y can be brought together before it, in the order in which they are wanted, if the last round key is
+//! permuted likewise.
+//!
+//! Only the functions that are called from outside are compiled for the processor's features. What they are made of must be
+//! inlined, which Rust promises only for functions without features of their own: hence these are `unsafe`, as they may be called
+//! from nowhere else.
+
+use std::arch::x86_64::*;
+
+use super::Schedule;
+use crate::cipher::Direction;
+use crate::cipher::lanes::{Draw, Heads, LANES};
+use crate::cipher::modulus52::{Modulus52, Reduction};
+
+/// What this kernel needs to know about a shape.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cipher) struct Shape {
+    layout: Layout,
+    reduction: Reduction,
+    rounds: u8,
+    /// Where the bytes of blocks come from: 0…63 a register of halves, 64 zero, 65 the round number.
+    places: [Table; 4],
+    /// Modulo what the left and the right half change.
+    moduli: [Modulus52; 2],
+    /// 2^32, 2^64 and 2^96 modulo these.
+    powers: [[u64; 3]; 2],
+}
+
+/// How halves lie in registers, and y in what AES returns.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Layout {
+    /// Halves of 32 bits; y is the first 8 bytes.
+    Packed,
+    /// Halves of 32 bits; y is the whole block, least significant byte first: FF3.
+    PackedReversed,
+    /// Halves of 64 bits; y is the first 8 bytes.
+    Eight,
+    /// Halves of 64 bits; y is the first 12 bytes.
+    Twelve,
+}
+
+impl Shape {
+    /// The shape whose left and right half go up to `highest`; `None` if it is left to other code.
+    pub(in crate::cipher) fn new(highest: [u128; 2], rounds: u8, round_shift: u32, draw: Draw) -> Option<Self> {
+        let moduli = [highest[0].checked_add(1)?, highest[1].checked_add(1)?];
+        let packed = moduli
+            .iter()
+            .all(|m| *m <= 1 << 30 || m.is_power_of_two() && *m <= 1 << 32);
+        let (layout, bits) = match draw {
+            Draw::First { d: 8 } if packed => (Layout::Packed, 64),
+            Draw::Reversed if packed => (Layout::PackedReversed, 64),
+            Draw::First { d: 8 } => (Layout::Eight, 64),
+            Draw::First { d: 12 } => (Layout::Twelve, 96),
+            _ => return None,
+        };
+        let places = std::array::from_fn(|k| places(layout, k, round_shift));
+        let powers = moduli.map(|m| [32, 64, 96].map(|k| ((1u128 << k) % m) as u64));
+        let (reduction, moduli) = Reduction::of(moduli, bits)?;
+        Some(Self {
+            layout,
+            reduction,
+            rounds,
+            places,
+            moduli,
+            powers,
+        })
+    }
+}
+
+/// Where the bytes of four blocks come from, which are the k-th that a register of halves fills.
+fn places(layout: Layout, k: usize, round_shift: u32) -> Table {
+    let mut bytes = [64; 64];
+    for (at, place) in bytes.iter_mut().enumerate() {
+        let (block, p) = (4 * k + at / 16, at % 16);
+        let round = round_shift as usize / 8;
+        *place = match layout {
+            Layout::Packed if p >= 12 => 4 * block + 15 - p,
+            Layout::PackedReversed if p < 4 => 4 * block + p,
+            Layout::Eight | Layout::Twelve if p >= 8 => 8 * (block % 8) + 15 - p,
+            _ => 64,
+        } as u8;
+        // NUM(B) is zero where the round number stands.
+        if p == if layout == Layout::PackedReversed {
+            round
+        } else {
+            15 - round
+        } {
+            *place = 65;
+        }
+    }
+    Table(bytes)
+}
+
+/// Whether this processor has all that the functions here are compiled for.
+pub(in crate::cipher) fn available() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512ifma")
+        && is_x86_feature_detected!("avx512vbmi")
+        && is_x86_feature_detected!("avx512vbmi2")
+        && is_x86_feature_detected!("vaes")
+}
+
+/// Takes a band of rows through all rounds.
+pub(in crate::cipher) fn walk(
+    schedule: &Schedule,
+    shape: &Shape,
+    direction: Direction,
+    heads: &Heads,
+    left: &mut [u64; LANES],
+    right: &mut [u64; LANES],
+) {
+    use Layout::{Eight, Packed, PackedReversed, Twelve};
+    use Reduction::{Mask, Once, Short, Tiny, Twice, Wide};
+    macro_rules! band {
+        ($layout:ident, $reduction:ident, $registers:literal) => {{
+            const LAYOUT: u8 = $layout as u8;
+            const REDUCTION: u8 = $reduction as u8;
+            match direction {
+                Direction::Encrypt => band::<true, LAYOUT, REDUCTION, $registers>,
+                Direction::Decrypt => band::<false, LAYOUT, REDUCTION, $registers>,
+            }
+        }};
+    }
+    let band: unsafe fn(&Schedule, &Shape, &Heads, [&mut [u64; LANES]; 2]) = match (shape.layout, shape.reduction) {
+        (Packed, Mask) => band!(Packed, Mask, 2),
+        (Packed, Tiny) => band!(Packed, Tiny, 2),
+        (Packed, _) => band!(Packed, Short, 2),
+        (PackedReversed, Mask) => band!(PackedReversed, Mask, 2),
+        (PackedReversed, Tiny) => band!(PackedReversed, Tiny, 2),
+        (PackedReversed, _) => band!(PackedReversed, Short, 2),
+        (Eight, _) => band!(Eight, Short, 4),
+        (Twelve, Mask) => band!(Twelve, Mask, 4),
+        (Twelve, Twice) => band!(Twelve, Twice, 4),
+        (Twelve, Once) => band!(Twelve, Once, 4),
+        (Twelve, _) => band!(Twelve, Wide, 4),
+    };
+    assert!(available(), "this kernel was chosen on another processor");
+    // SAFETY: the processor has the features.
+    unsafe { band(schedule, shape, heads, [left, right]) }
+}
+
+/// AES alone, on blocks that stay in registers: `blocks` of them, rounded down to a multiple of 64.
+pub(in crate::cipher) fn aes_alone(schedule: &Schedule, blocks: u64) -> u64 {
+    assert!(available(), "this kernel was chosen on another processor");
+    // SAFETY: the processor has the features.
+    unsafe { aes_in_registers(schedule, blocks) }
+}
+
+type Z = __m512i;
+
+#[target_feature(enable = "avx512f,avx512bw,vaes")]
+fn aes_in_registers(schedule: &Schedule, blocks: u64) -> u64 {
+    // SAFETY: these are the features they need.
+    unsafe {
+        let mut states = [key(schedule, 0); 16];
+        for (k, state) in states.iter_mut().enumerate() {
+            *state = _mm512_add_epi64(*state, _mm512_set1_epi64(k as i64));
+        }
+        for _ in 0..blocks / 64 {
+            aes_inner(schedule, &mut states);
+            let key = key(schedule, schedule.rounds());
+            for state in &mut states {
+                *state = _mm512_aesenclast_epi128(*state, key);
+            }
+        }
+        states
+            .iter()
+            .fold(0, |sum, state| sum ^ _mm512_reduce_add_epi64(*state) as u64)
+    }
+}
+
+// `Layout` and `Reduction` as parameters of functions.
+const PACKED: u8 = Layout::Packed as u8;
+const REVERSED: u8 = Layout::PackedReversed as u8;
+const EIGHT: u8 = Layout::Eight as u8;
+const MASK: u8 = Reduction::Mask as u8;
+const TINY: u8 = Reduction::Tiny as u8;
+const SHORT: u8 = Reduction::Short as u8;
+const TWICE: u8 = Reduction::Twice as u8;
+const ONCE: u8 = Reduction::Once as u8;
+
+/// Keeps the compiler from moving what comes after this to before what made these two registers, and the other way round. Left
+/// to itself it brings the arithmetic together, and the processor does not look far enough ahead to take it apart again.
+macro_rules! in_order {
+    ($a:expr, $b:expr) => {
+        std::arch::asm!(
+            "/* {0} {1} */",
+            inout(zmm_reg) $a,
+            inout(zmm_reg) $b,
+            options(pure, nomem, nostack, preserves_flags)
+        )
+    };
+}
+
+/// A band of two groups, x and y, of 32 rows, whose halves take H registers each.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,vaes")]
+fn band<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
+    schedule: &Schedule,
+    shape: &Shape,
+    heads: &Heads,
+    [left, right]: [&mut [u64; LANES]; 2],
+) {
+    // SAFETY: these are the features that all of this needs.
+    unsafe {
+        let heads = Prepared::new::<LAYOUT>(schedule, heads);
+        let (lefts, rights) = (load_halves::<LAYOUT, H>(left), load_halves::<LAYOUT, H>(right));
+        // Rounds change one half and then the other: the left one first when encrypting.
+        let (parities, [[mut first_x, mut first_y], [mut second_x, mut second_y]]) = if ENCRYPT {
+            ([0, 1], [lefts, rights])
+        } else {
+            ([1, 0], [rights, lefts])
+        };
+        let moduli = parities.map(|parity| &shape.moduli[parity]);
+        let powers = parities.map(|parity| &shape.powers[parity]);
+        let last = shape.rounds - 1;
+        // Byte 0 is zero, byte 1 the round number, for `places`.
+        let round = |step: u8| {
+            let i = if ENCRYPT { step } else { last - step };
+            _mm512_set1_epi32(i32::from(i) << 8)
+        };
+
+        let mut x = [_mm512_setzero_si512(); 8];
+        let mut y = x;
+        for k in 0..H {
+            begin_round(shape, &mut x, k, &second_x, &heads, parities[0], 0, round(0));
+            begin_round(shape, &mut y, k, &second_y, &heads, parities[0], 1, round(0));
+        }
+        aes_inner(schedule, &mut x);
+        // The AES of one group, and between its rounds, register by register: the end of a round of the other group, which
+        // changes a half, and the start of its next, whose blocks hold what was changed.
+        const E0: usize = 1;
+        const B0: usize = 5;
+        macro_rules! turn {
+            ($running:ident, $ending:ident, $group:literal, $half:literal, $changed:ident, $step:expr) => {{
+                let next = round($step);
+                for r in 1..10 {
+                    aes_round(schedule, r, &mut $running);
+                    if (E0..E0 + H).contains(&r) {
+                        end_round::<ENCRYPT, LAYOUT, REDUCTION, H>(
+                            schedule,
+                            &mut $changed,
+                            r - E0,
+                            &$ending,
+                            moduli[$half],
+                            powers[$half],
+                        );
+                        in_order!($running[7], $changed[r - E0]);
+                    }
+                    if (B0..B0 + H).contains(&r) {
+                        begin_round(
+                            shape,
+                            &mut $ending,
+                            r - B0,
+                            &$changed,
+                            &heads,
+                            parities[1 - $half],
+                            $group,
+                            next,
+                        );
+                        in_order!($running[7], $ending[(8 / H) * (r - B0 + 1) - 1]);
+                    }
+                }
+                aes_long_keys(schedule, &mut $running);
+            }};
+        }
+        let mut step = 0;
+        loop {
+            turn!(y, x, 0, 0, first_x, step + 1);
+            turn!(x, y, 1, 0, first_y, step + 1);
+            step += 2;
+            if step > last {
+                break;
+            }
+            turn!(y, x, 0, 1, second_x, step);
+            turn!(x, y, 1, 1, second_y, step);
+        }
+        aes_inner(schedule, &mut y);
+        for k in 0..H {
+            end_round::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, &mut second_x, k, &x, moduli[1], powers[1]);
+            end_round::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, &mut second_y, k, &y, moduli[1], powers[1]);
+        }
+
+        let (lefts, rights) = if ENCRYPT {
+            ([first_x, first_y], [second_x, second_y])
+        } else {
+            ([second_x, second_y], [first_x, first_y])
+        };
+        store_halves::<LAYOUT, H>(&lefts, left);
+        store_halves::<LAYOUT, H>(&rights, right);
+    }
+}
+
+/// The heads of a band as AES blocks, with the first round key added, four to a register.
+struct Prepared {
+    blocks: [[Z; LANES / 4]; 2],
+    /// Selects the register: all bits, or none where all rows share their heads.
+    select: usize,
+}
+
+impl Prepared {
+    #[inline(always)]
+    unsafe fn new<const LAYOUT: u8>(schedule: &Schedule, heads: &Heads) -> Self {
+        // SAFETY: the caller has the features.
+        unsafe {
+            let first = key(schedule, 0);
+            let order = table(if LAYOUT == REVERSED { &SAME } else { &REVERSE });
+            let mut blocks = [[_mm512_setzero_si512(); LANES / 4]; 2];
+            let select = match heads {
+                Heads::Shared(shared) => {
+                    for parity in 0..2 {
+                        let block = _mm512_shuffle_epi8(load(&[shared[parity]; 4], 0), order);
+                        blocks[parity][0] = _mm512_xor_si512(block, first);
+                    }
+                    0
+                }
+                Heads::PerRow(rows) => {
+                    for parity in 0..if LAYOUT == REVERSED { 2 } else { 1 } {
+                        for (k, block) in blocks[parity].iter_mut().enumerate() {
+                            let quad = _mm512_shuffle_epi8(load(&rows[parity], 4 * k), order);
+                            *block = _mm512_xor_si512(quad, first);
+                        }
+                    }
+                    if LAYOUT != REVERSED {
+                        // FF1's even and odd rounds have the same.
+                        blocks[1] = blocks[0];
+                    }
+                    LANES / 4 - 1
+                }
+            };
+            Self { blocks, select }
+        }
+    }
+
+    #[inline(always)]
+    fn of(&self, parity: usize, block: usize) -> Z {
+        self.blocks[parity][block & self.select]
+    }
+}
+
+/// The blocks of a round for the rows of the k-th register of a group's halves, the first round key added.
+#[inline(always)]
+unsafe fn begin_round<const H: usize>(
+    shape: &Shape,
+    states: &mut [Z; 8],
+    k: usize,
+    halves: &[Z; H],
+    heads: &Prepared,
+    parity: usize,
+    group: usize,
+    round: Z,
+) {
+    // SAFETY: the caller has the features.
+    unsafe {
+        for i in 0..8 / H {
+            let number = _mm512_permutex2var_epi8(halves[k], table(&shape.places[i]), round);
+            let at = k * (8 / H) + i;
+            states[at] = _mm512_xor_si512(number, heads.of(parity, 8 * group + at));
+        }
+    }
+}
+
+/// The end of a round for the rows of the k-th register of a group's halves, from the last round of AES on.
+#[inline(always)]
+unsafe fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
+    schedule: &Schedule,
+    changed: &mut [Z; H],
+    k: usize,
+    states: &[Z; 8],
+    modulus: &Modulus52,
+    powers: &[u64; 3],
+) {
+    // SAFETY: the caller has the features.
+    unsafe {
+        let half = changed[k];
+        changed[k] = match LAYOUT {
+            PACKED => {
+                let y = [
+                    shared_end(schedule, states[4 * k], states[4 * k + 1]),
+                    shared_end(schedule, states[4 * k + 2], states[4 * k + 3]),
+                ];
+                packed_end::<ENCRYPT, REDUCTION>(half, y, modulus)
+            }
+            REVERSED => {
+                let y = [
+                    fold(schedule, states[4 * k], states[4 * k + 1], powers),
+                    fold(schedule, states[4 * k + 2], states[4 * k + 3], powers),
+                ];
+                packed_end::<ENCRYPT, REDUCTION>(half, y, modulus)
+            }
+            EIGHT => {
+                let y = shared_end(schedule, states[2 * k], states[2 * k + 1]);
+                wide_end::<ENCRYPT, REDUCTION>(half, y, y, modulus)
+            }
+            _ => {
+                let key = key(schedule, schedule.rounds());
+                let a = _mm512_aesenclast_epi128(states[2 * k], key);
+                let b = _mm512_aesenclast_epi128(states[2 * k + 1], key);
+                let high = _mm512_permutex2var_epi8(a, table(&UPPER), b);
+                let low = _mm512_permutex2var_epi8(a, table(&LOWER), b);
+                wide_end::<ENCRYPT, REDUCTION>(half, high, low, modulus)
+            }
+        };
+    }
+}
+
+/// One inner round of AES for all states.
+#[inline(always)]
+unsafe fn aes_round<const S: usize>(schedule: &Schedule, round: usize, states: &mut [Z; S]) {
+    // SAFETY: the caller has the features.
+    unsafe {
+        let key = key(schedule, round);
+        for state in states {
+            *state = _mm512_aesenc_epi128(*state, key);
+        }
+    }
+}
+
+/// All rounds of AES but the last.
+#[inline(always)]
+unsafe fn aes_inner<const S: usize>(schedule: &Schedule, states: &mut [Z; S]) {
+    // SAFETY: the caller has the features.
+    unsafe {
+        for round in 1..10 {
+            aes_round(schedule, round, states);
+        }
+        aes_long_keys(schedule, states);
+    }
+}
+
+/// The inner rounds that only longer keys have.
+#[inline(always)]
+unsafe fn aes_long_keys<const S: usize>(schedule: &Schedule, states: &mut [Z; S]) {
+    // SAFETY: the caller has the features.
+    unsafe {
+        if schedule.rounds() > 10 {
+            aes_round(schedule, 10, states);
+            aes_round(schedule, 11, states);
+            if schedule.rounds() > 12 {
+                aes_round(schedule, 12, states);
+                aes_round(schedule, 13, states);
+            }
+        }
+    }
+}
+
+/// The last round of eight blocks at once: of each only the first 8 bytes, as an integer.
+#[inline(always)]
+unsafe fn shared_end(schedule: &Schedule, a: Z, b: Z) -> Z {
+    // SAFETY: the caller has the features.
+    unsafe {
+        let key = broadcast(schedule.shared_key());
+        _mm512_aesenclast_epi128(_mm512_permutex2var_epi8(a, table(&SHARED), b), key)
+    }
+}
+
+/// The last round of eight blocks, and a 64-bit number that is y modulo M for each y of 128 bits: with 2^32, 2^64 and 2^96 modulo
+/// M ≤ 2^30 it is at most 3·(2^32 − 1)·(2^30 − 1) + 2^32 − 1 < 2^64. (For powers of two only its lower 32 bits matter.)
+#[inline(always)]
+unsafe fn fold(schedule: &Schedule, a: Z, b: Z, powers: &[u64; 3]) -> Z {
+    // SAFETY: the caller has the features.
+    unsafe {
+        let key = key(schedule, schedule.rounds());
+        let (a, b) = (_mm512_aesenclast_epi128(a, key), _mm512_aesenclast_epi128(b, key));
+        let low = _mm512_permutex2var_epi64(a, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b);
+        let high = _mm512_permutex2var_epi64(a, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), b);
+        let part = |x: Z, power: u64| _mm512_mul_epu32(x, _mm512_set1_epi64(power as i64));
+        let sum = _mm512_maskz_mov_epi32(0x5555, low);
+        let sum = _mm512_add_epi64(sum, part(_mm512_srli_epi64::<32>(low), powers[0]));
+        let sum = _mm512_add_epi64(sum, part(high, powers[1]));
+        _mm512_add_epi64(sum, part(_mm512_srli_epi64::<32>(high), powers[2]))
+    }
+}
+
+/// changed ± y modulo M for 16 rows.
+#[inline(always)]
+unsafe fn packed_end<const ENCRYPT: bool, const REDUCTION: u8>(changed: Z, y: [Z; 2], modulus: &Modulus52) -> Z {
+    // SAFETY: the caller has the features.
+    unsafe {
+        // Modulo 2^32, as 4M ≤ 2^32.
+        let set = |x: u64| _mm512_set1_epi32(x as i32);
+        let low = lower_halves(y);
+        if REDUCTION == MASK {
+            let sum = if ENCRYPT {
+                _mm512_add_epi32(changed, low)
+            } else {
+                _mm512_sub_epi32(changed, low)
+            };
+            return _mm512_and_si512(sum, set(modulus.m));
+        }
+        let q = lower_halves([
+            packed_quotient::<REDUCTION>(y[0], modulus),
+            packed_quotient::<REDUCTION>(y[1], modulus),
+        ]);
+        let product = _mm512_mullo_epi32(q, set(modulus.m));
+        let sum = if ENCRYPT {
+            _mm512_sub_epi32(_mm512_add_epi32(changed, low), product)
+        } else {
+            let above = _mm512_add_epi32(changed, set(modulus.m3));
+            _mm512_add_epi32(_mm512_sub_epi32(above, low), product)
+        };
+        let sum = _mm512_min_epu32(sum, _mm512_sub_epi32(sum, set(modulus.m2)));
+        _mm512_min_epu32(sum, _mm512_sub_epi32(sum, set(modulus.m)))
+    }
+}
+
+/// q̂ for y or a number that has its lower 32 bits.
+#[inline(always)]
+unsafe fn packed_quotient<const REDUCTION: u8>(y: Z, modulus: &Modulus52) -> Z {
+    // SAFETY: the caller has the features.
+    unsafe {
+        let mu = _mm512_set1_epi64(modulus.mu as i64);
+        if REDUCTION == TINY {
+            let h = _mm512_srli_epi64::<32>(y);
+            let q = upper_product(h, mu);
+            let g = _mm512_sub_epi64(h, _mm512_mul_epu32(q, _mm512_set1_epi64(modulus.m as i64)));
+            let z = _mm512_mask_mov_epi32(_mm512_slli_epi64::<32>(g), 0x5555, y);
+            let t = _mm512_srl_epi64(z, _mm_cvtsi32_si128(modulus.shift as i32));
+            return upper_product(t, _mm512_set1_epi64(modulus.nu as i64));
+        }
+        debug_assert!(REDUCTION == SHORT);
+        upper_product(_mm512_srli_epi64::<12>(y), mu)
+    }
+}
+
+/// The end of a round for 8 rows with halves of 64 bits: y is `low`, and `high` = ⌊y/2^32⌋ if it has 96 bits.
+#[inline(always)]
+unsafe fn wide_end<const ENCRYPT: bool, const REDUCTION: u8>(changed: Z, high: Z, low: Z, modulus: &Modulus52) -> Z {
+    // SAFETY: the caller has the features.
+    unsafe {
+        let set = |x: u64| _mm512_set1_epi64(x as i64);
+        let m = set(modulus.m);
+        let rest = |z: Z, q: Z| _mm512_sub_epi64(z, _mm512_mullo_epi64(q, m));
+        let lazy = match REDUCTION {
+            MASK => {
+                let sum = if ENCRYPT {
+                    _mm512_add_epi64(changed, low)
+                } else {
+                    _mm512_sub_epi64(changed, low)
+                };
+                return _mm512_and_si512(sum, m);
+            }
+            SHORT => rest(low, upper_product(_mm512_srli_epi64::<12>(low), set(modulus.mu))),
+            TWICE => {
+                let g = rest(high, upper_product(_mm512_srli_epi64::<12>(high), set(modulus.mu)));
+                let low = _mm512_maskz_mov_epi32(0x5555, low);
+                let (up, down) = (
+                    _mm_cvtsi32_si128(32 - modulus.shift as i32),
+                    _mm_cvtsi32_si128(modulus.shift as i32),
+                );
+                let t = _mm512_add_epi64(_mm512_sll_epi64(g, up), _mm512_srl_epi64(low, down));
+                let z = _mm512_or_si512(_mm512_slli_epi64::<32>(g), low);
+                rest(z, upper_product(t, set(modulus.nu)))
+            }
+            ONCE => rest(low, upper_product(_mm512_srli_epi64::<12>(high), set(modulus.mu))),
+            _ => {
+                let q = upper_product(_mm512_srli_epi64::<12>(high), set(modulus.mu));
+                let lazy = rest(low, _mm512_srl_epi64(q, _mm_cvtsi32_si128(modulus.shift as i32)));
+                let y = _mm512_min_epu64(lazy, _mm512_sub_epi64(lazy, m));
+                // Sums may pass 2^64, so differences, and M where they are negative.
+                let less = if ENCRYPT { _mm512_sub_epi64(m, y) } else { y };
+                let negative = _mm512_cmplt_epu64_mask(changed, less);
+                let rest = _mm512_sub_epi64(changed, less);
+                return _mm512_mask_add_epi64(rest, negative, rest, m);
+            }
+        };
+        let sum = if ENCRYPT {
+            _mm512_add_epi64(changed, lazy)
+        } else {
+            _mm512_sub_epi64(_mm512_add_epi64(changed, set(modulus.m3)), lazy)
+        };
+        let sum = _mm512_min_epu64(sum, _mm512_sub_epi64(sum, set(modulus.m2)));
+        _mm512_min_epu64(sum, _mm512_sub_epi64(sum, m))
+    }
+}
+
+/// ⌊t·µ/2^52⌋ for t, µ < 2^52.
+#[inline(always)]
+unsafe fn upper_product(t: Z, mu: Z) -> Z {
+    // SAFETY: the caller has the features.
+    unsafe { _mm512_madd52hi_epu64(_mm512_setzero_si512(), t, mu) }
+}
+
+/// The lower 32 bits of 16 numbers.
+#[inline(always)]
+unsafe fn lower_halves([a, b]: [Z; 2]) -> Z {
+    // SAFETY: the caller has the features.
+    unsafe {
+        let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        _mm512_permutex2var_epi32(a, even, b)
+    }
+}
+
+/// The halves of both groups, packed if they are.
+#[inline(always)]
+unsafe fn load_halves<const LAYOUT: u8, const H: usize>(halves: &[u64; LANES]) -> [[Z; H]; 2] {
+    // SAFETY: the caller has the features.
+    unsafe {
+        let mut groups = [[_mm512_setzero_si512(); H]; 2];
+        for (k, register) in groups.as_flattened_mut().iter_mut().enumerate() {
+            *register = if LAYOUT == PACKED || LAYOUT == REVERSED {
+                lower_halves([load(halves, 16 * k), load(halves, 16 * k + 8)])
+            } else {
+                load(halves, 8 * k)
+            };
+        }
+        groups
+    }
+}
+
+#[inline(always)]
+unsafe fn store_halves<const LAYOUT: u8, const H: usize>(groups: &[[Z; H]; 2], halves: &mut [u64; LANES]) {
+    // SAFETY: the caller has the features.
+    unsafe {
+        for (k, register) in groups.as_flattened().iter().enumerate() {
+            if LAYOUT == PACKED || LAYOUT == REVERSED {
+                let (low, high) = (
+                    _mm512_castsi512_si256(*register),
+                    _mm512_extracti64x4_epi64::<1>(*register),
+                );
+                store(_mm512_cvtepu32_epi64(low), halves, 16 * k);
+                store(_mm512_cvtepu32_epi64(high), halves, 16 * k + 8);
+            } else {
+                store(*register, halves, 8 * k);
+            }
+        }
+    }
+}
+
+/// 64 bytes from item `at` on.
+#[inline(always)]
+unsafe fn load<T: Copy>(items: &[T], at: usize) -> Z {
+    let items = &items[at..][..64 / size_of::<T>()];
+    // SAFETY: the caller has the features; these are 64 bytes of integers.
+    unsafe { _mm512_loadu_si512(items.as_ptr().cast()) }
+}
+
+/// 64 bytes to item `at` on.
+#[inline(always)]
+unsafe fn store(z: Z, items: &mut [u64], at: usize) {
+    let items = &mut items[at..][..8];
+    // SAFETY: the caller has the features; these are 64 bytes of integers.
+    unsafe { _mm512_storeu_si512(items.as_mut_ptr().cast(), z) }
+}
+
+#[inline(always)]
+unsafe fn table(bytes: &Table) -> Z {
+    // SAFETY: the caller has the features.
+    unsafe { load(&bytes.0, 0) }
+}
+
+#[inline(always)]
+unsafe fn broadcast(bytes: &[u8; 16]) -> Z {
+    // SAFETY: the caller has the features; 16 bytes are read.
+    unsafe { _mm512_broadcast_i32x4(_mm_loadu_si128(bytes.as_ptr().cast())) }
+}
+
+/// A round key in every block.
+#[inline(always)]
+unsafe fn key(schedule: &Schedule, round: usize) -> Z {
+    // SAFETY: the caller has the features.
+    unsafe { broadcast(&schedule.keys()[round]) }
+}
+
+/// Indices of bytes.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub(super) struct Table(pub(super) [u8; 64]);
+
+/// Fills a table with an expression of the block and the byte in it.
+macro_rules! table {
+    (|$block:ident, $p:ident| $index:expr) => {{
+        let mut bytes = [0; 64];
+        let mut at = 0;
+        while at < 64 {
+            let ($block, $p) = (at / 16, at % 16);
+            bytes[at] = $index as u8;
+            at += 1;
+        }
+        Table(bytes)
+    }};
+}
+
+/// Each block as it is.
+const SAME: Table = table!(|_block, p| p);
+
+/// Each block last byte first.
+const REVERSE: Table = table!(|_block, p| 15 - p);
+
+/// Of eight blocks in two registers, the first 8 bytes as integers.
+const UPPER: Table = table!(|block, p| 16 * (2 * block + p / 8) + 7 - p % 8);
+
+/// Of eight blocks in two registers, bytes 4 to 11 as integers.
+const LOWER: Table = table!(|block, p| 16 * (2 * block + p / 8) + 11 - p % 8);
+
+/// Where ShiftRows takes byte `p` of a block from.
+const fn shifted(p: usize) -> usize {
+    let (row, column) = (p % 4, p / 4);
+    row + 4 * ((column + row) % 4)
+}
+
+/// Of eight blocks in two registers, what the last round turns into [`UPPER`].
+const SHARED: Table = {
+    let mut bytes = [0; 64];
+    let mut at = 0;
+    while at < 64 {
+        let (block, p) = (at / 16, at % 16);
+        // Byte p of the result is byte 7 − p % 8 of its block's last state.
+        bytes[16 * block + shifted(p)] = (16 * (2 * block + p / 8) + shifted(7 - p % 8)) as u8;
+        at += 1;
+    }
+    Table(bytes)
+};

@@ -1,0 +1,9 @@
+//! Kernels for x86-64: AES and its arithmetic in vector registers.
+
+#![allow(unsafe_code)] // intrinsics that read and write memory, and calls into code for features that were detected
+
+pub(in crate::cipher) mod avx512;
+mod schedule;
+pub(in crate::cipher) mod text512;
+
+pub(in crate::cipher) use schedule::Schedule;

@@ -1,0 +1,165 @@
+//! Symbols of text, a byte each, and the numerals they stand for.
+
+use super::Refusal;
+use crate::Result;
+
+/// An alphabet of 2 to 64 ASCII characters: the character at index i is numeral i.
+///
+/// Neither reading nor writing looks anything up at an address that depends on a value.
+#[derive(Clone)]
+pub struct Symbols {
+    /// The alphabet, then zeros.
+    bytes: [u8; 64],
+    radix: usize,
+    /// Stretches of consecutive characters.
+    ranges: Vec<Range>,
+}
+
+/// Characters `first`, `first` + 1, … that are numerals `base`, `base` + 1, …
+#[derive(Clone, Copy)]
+struct Range {
+    first: u8,
+    length: u8,
+    base: u8,
+}
+
+impl Symbols {
+    /// The alphabet of `symbols`, in order; `None` if there are not 2 to 64, one is not ASCII or one repeats.
+    pub fn new(symbols: &[char]) -> Option<Self> {
+        let mut bytes = [0; 64];
+        if !(2..=64).contains(&symbols.len()) {
+            return None;
+        }
+        let mut ranges: Vec<Range> = Vec::new();
+        for (numeral, symbol) in symbols.iter().enumerate() {
+            let byte = u8::try_from(*symbol).ok().filter(u8::is_ascii)?;
+            if bytes[..numeral].contains(&byte) {
+                return None;
+            }
+            bytes[numeral] = byte;
+            match ranges.last_mut() {
+                Some(range) if range.first + range.length == byte => range.length += 1,
+                _ => ranges.push(Range {
+                    first: byte,
+                    length: 1,
+                    base: numeral as u8,
+                }),
+            }
+        }
+        Some(Self {
+            bytes,
+            radix: symbols.len(),
+            ranges,
+        })
+    }
+
+    /// How many there are.
+    pub fn radix(&self) -> usize {
+        self.radix
+    }
+
+    /// The alphabet, then zeros.
+    pub(super) fn bytes(&self) -> &[u8; 64] {
+        &self.bytes
+    }
+
+    /// Writes to `numerals` the numeral of each byte of `text`, which is as long; 0xFF for a byte that is no symbol.
+    pub(super) fn read(&self, text: &[u8], numerals: &mut [u8]) {
+        numerals.fill(0xFF);
+        for range in &self.ranges {
+            let Range { first, length, base } = *range;
+            for (numeral, byte) in numerals.iter_mut().zip(text) {
+                let at = byte.wrapping_sub(first);
+                // All ones outside of the range, which changes nothing.
+                *numeral &= at.wrapping_add(base) | 0u8.wrapping_sub(u8::from(at >= length));
+            }
+        }
+    }
+
+    /// Replaces each numeral by its symbol.
+    pub(super) fn write(&self, numerals: &mut [u8]) {
+        if let [only] = self.ranges[..] {
+            for numeral in numerals {
+                *numeral = numeral.wrapping_add(only.first);
+            }
+            return;
+        }
+        for numeral in numerals {
+            let mut byte = 0;
+            for range in &self.ranges {
+                let at = numeral.wrapping_sub(range.base);
+                byte |= at.wrapping_add(range.first) & 0u8.wrapping_sub(u8::from(at < range.length));
+            }
+            *numeral = byte;
+        }
+    }
+
+    /// Whether each byte of `text` is a symbol, appended to `flags` as 1 or 0.
+    pub fn mark(&self, text: &[u8], flags: &mut Vec<u8>) {
+        let start = flags.len();
+        flags.resize(start + text.len(), 0xFF);
+        self.read(text, &mut flags[start..]);
+        for flag in &mut flags[start..] {
+            *flag = u8::from(*flag < 64);
+        }
+    }
+
+    /// The first row of `n` bytes in which a byte is no symbol, and where.
+    pub(super) fn check(&self, text: &[u8], n: usize) -> Result<(), Refusal> {
+        let mut numerals = vec![0; text.len()];
+        self.read(text, &mut numerals);
+        match numerals.iter().position(|numeral| *numeral == 0xFF) {
+            None => Ok(()),
+            Some(at) => Err(Refusal::NumeralOutOfRange {
+                row: at / n,
+                position: at % n,
+                radix: self.radix as u32,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_and_writes_every_byte() {
+        for text in [
+            "01",
+            "0123456789",
+            "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+            "zyxba",
+            "qwertyuiop",
+        ] {
+            let chars: Vec<char> = text.chars().collect();
+            let symbols = Symbols::new(&chars).unwrap();
+            let all: Vec<u8> = (0..=255).collect();
+            let mut numerals = vec![0; 256];
+            symbols.read(&all, &mut numerals);
+            for byte in all {
+                let expected = chars
+                    .iter()
+                    .position(|symbol| *symbol == char::from(byte) && byte < 128);
+                assert_eq!(
+                    numerals[usize::from(byte)],
+                    expected.map_or(0xFF, |at| at as u8),
+                    "{text} {byte}"
+                );
+            }
+            let mut spelled: Vec<u8> = (0..chars.len() as u8).collect();
+            symbols.write(&mut spelled);
+            assert_eq!(spelled, text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn only_small_ascii_alphabets() {
+        for text in ["", "a", "aa", "aä", "漢字"] {
+            assert!(Symbols::new(&text.chars().collect::<Vec<_>>()).is_none(), "{text}");
+        }
+        let ascii: Vec<char> = (33..98u8).map(char::from).collect();
+        assert!(Symbols::new(&ascii).is_none());
+        assert!(Symbols::new(&ascii[..64]).is_some());
+    }
+}
