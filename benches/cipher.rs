@@ -1,41 +1,238 @@
-//! quick
+//! The cipher by itself: text in memory, on every kernel, against AES alone and the crate `fpe`.
+//!
+//! `make bench`, or `cargo bench --no-default-features --bench cipher -- avx512` for one kernel.
+
+#![allow(missing_docs, unreachable_pub, clippy::print_stdout)]
+
 mod common;
-use cipherform::cipher::limit::*;
-use cipherform::cipher::*;
+
+use cipherform::cipher::limit::{AesAlone, RoundsAlone};
+use cipherform::cipher::{AesKey, Cipher, Direction, Kernel, Mode, Radix, Symbols, Tweaks};
+use common::{Contender, Line, Report};
+use fpe::ff1::{FF1, FlexibleNumeralString};
+
+const ALPHABET: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Rows of a batch.
+const ROWS: usize = 8192;
+
+/// One shape.
+struct Shape {
+    mode: Mode,
+    radix: usize,
+    n: usize,
+    key_bits: usize,
+    /// Bytes of each row's tweak, if every row has its own.
+    per_row: Option<usize>,
+}
+
 fn main() {
-    let key = AesKey::try_new(&[7; 32]).unwrap();
-    for (radix, n) in [
-        (10, 16),
-        (10, 9),
-        (10, 7),
-        (10, 17),
-        (10, 18),
-        (36, 12),
-        (62, 10),
-        (10, 19),
-        (10, 26),
-        (62, 20),
-        (10, 36),
-        (10, 38),
-        (2, 30),
-    ] {
-        let cipher = Cipher::ff1(&key, Radix::try_new(radix).unwrap());
-        let floor = AesAlone::new(&key);
-        let mut enc = RoundsAlone::new(&cipher, n);
-        let mut dec = RoundsAlone::new(&cipher, n);
-        let mut c = [
-            common::Contender::new(6400, || floor.encrypt(64000)),
-            common::Contender::new(8192, move || enc.run(Direction::Encrypt, 8192)),
-            common::Contender::new(8192, move || dec.run(Direction::Decrypt, 8192)),
-        ];
-        common::race(&mut c, 41);
-        println!(
-            "radix {radix} n {n}: floor {:.1} M/s  enc {:.3} dec {:.3}  (p50 {:.3} {:.3})",
-            c[0].rate(0.9) / 1e6,
-            c[1].rate(0.9) / c[0].rate(0.9),
-            c[2].rate(0.9) / c[0].rate(0.9),
-            c[1].rate(0.5) / c[0].rate(0.5),
-            c[2].rate(0.5) / c[0].rate(0.5)
+    let only: Vec<Kernel> = std::env::args().filter_map(|name| name.parse().ok()).collect();
+    let mut report = Report::new("cipher");
+    let ff1 = |radix, n, key_bits, per_row| Shape {
+        mode: Mode::Ff1,
+        radix,
+        n,
+        key_bits,
+        per_row,
+    };
+    let mut shapes: Vec<Shape> = (9..=38).map(|n| ff1(10, n, 256, None)).collect();
+    shapes.extend([40, 48, 56, 100].map(|n| ff1(10, n, 256, None)));
+    shapes.extend([
+        ff1(36, 12, 256, None),
+        ff1(62, 10, 256, None),
+        ff1(62, 20, 256, None),
+        ff1(2, 64, 256, None),
+    ]);
+    shapes.extend([
+        ff1(10, 16, 128, None),
+        ff1(10, 16, 192, None),
+        ff1(10, 16, 256, Some(8)),
+        ff1(10, 16, 256, Some(28)),
+    ]);
+    shapes.push(Shape {
+        mode: Mode::Ff3_1,
+        ..ff1(10, 16, 256, None)
+    });
+    for shape in &shapes {
+        for kernel in Kernel::available() {
+            let few = shape.n == 16 || [12, 20, 40].contains(&shape.n);
+            if kernel == Kernel::Naive
+                || !only.is_empty() && !only.contains(&kernel)
+                || kernel != Kernel::fastest() && !few
+            {
+                continue;
+            }
+            run(&mut report, shape, kernel);
+        }
+    }
+    let from = vec![b'7'; 16 * ROWS];
+    let mut to = from.clone();
+    let line = Line {
+        bench: "cipher",
+        shape: "16 bytes".into(),
+        mode: "memcpy".into(),
+        key_bits: 0,
+        kernel: String::new(),
+    };
+    report.alone(
+        &line,
+        Contender::new(ROWS, move || {
+            to.copy_from_slice(std::hint::black_box(&from));
+            std::hint::black_box(&to)[0].into()
+        }),
+    );
+}
+
+fn run(report: &mut Report, shape: &Shape, kernel: Kernel) {
+    let Shape {
+        mode,
+        radix,
+        n,
+        key_bits,
+        per_row,
+    } = *shape;
+    let bytes: Vec<u8> = (0..key_bits as u8 / 8).collect::<Vec<_>>();
+    let bytes = if key_bits == 256 { (0..32).collect() } else { bytes };
+    let key = AesKey::try_new(&bytes).expect("a key");
+    let alphabet: Vec<char> = ALPHABET.chars().take(radix).collect();
+    let symbols = Symbols::new(&alphabet).expect("an alphabet");
+    let number = Radix::try_new(radix as u32).expect("a radix");
+    let cipher = match mode {
+        Mode::Ff1 => Cipher::ff1(&key, number),
+        _ => Cipher::ff3_1_legacy(&key, number),
+    }
+    .with_kernel(kernel);
+    let mut state = 1u64;
+    let mut random = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize
+    };
+    let plain: Vec<u8> = (0..ROWS * n).map(|_| alphabet[random() % radix] as u8).collect();
+    let tweak_bytes: Vec<u8> = (0..ROWS * per_row.unwrap_or_default())
+        .map(|_| random() as u8)
+        .collect();
+    let shared: &[u8] = b"7 bytes";
+    let tweaks = match per_row {
+        Some(length) => Tweaks::Packed {
+            bytes: &tweak_bytes,
+            length,
+        },
+        None => Tweaks::Shared(shared),
+    };
+    let tweak_of = |row: usize| per_row.map_or(shared, |length| &tweak_bytes[row * length..][..length]);
+
+    // Right first, then fast.
+    let numerals = |text: &[u8]| -> Vec<u16> {
+        let numeral = |byte: &u8| {
+            alphabet
+                .iter()
+                .position(|symbol| *symbol as u8 == *byte)
+                .expect("a symbol") as u16
+        };
+        text.iter().map(numeral).collect()
+    };
+    let mut protected = vec![0; plain.len()];
+    cipher
+        .apply_text(Direction::Encrypt, tweaks, &symbols, &plain, &mut protected, n)
+        .expect("fits");
+    let judge = Judge::new(&bytes, radix as u32);
+    if mode == Mode::Ff1 {
+        for row in (0..ROWS).step_by(37) {
+            let at = row * n..(row + 1) * n;
+            let expected = judge.encrypt(tweak_of(row), numerals(&plain[at.clone()]));
+            assert_eq!(
+                numerals(&protected[at]),
+                expected,
+                "radix {radix}, {n} symbols, row {row}"
+            );
+        }
+    }
+    let mut back = vec![0; plain.len()];
+    cipher
+        .apply_text(Direction::Decrypt, tweaks, &symbols, &protected, &mut back, n)
+        .expect("fits");
+    assert!(back == plain, "decryption gives the plaintext back");
+
+    let alone = AesAlone::new(&key);
+    let blocks = if mode == Mode::Ff1 { 10 } else { 8 };
+    let floor = || Contender::new(ROWS, || alone.encrypt(blocks * ROWS as u64));
+    let few = numerals(&plain[..64 * n]);
+    let fpe = || {
+        Contender::new(64, || {
+            let rows = few.chunks_exact(n).enumerate();
+            rows.fold(0, |sum, (row, numerals)| {
+                sum ^ u64::from(judge.encrypt(tweak_of(row), numerals.to_vec())[0])
+            })
+        })
+    };
+    let (mut out, mut out_too) = (vec![0; plain.len()], vec![0; plain.len()]);
+    let mut line = Line {
+        bench: "cipher",
+        shape: format!(
+            "{}radix {radix}, {n} symbols",
+            if mode == Mode::Ff1 { "" } else { "FF3-1, " }
+        ),
+        mode: per_row.map_or("text".to_owned(), |length| format!("text, tweak {length}")),
+        key_bits,
+        kernel: kernel.to_string(),
+    };
+    let ours = Contender::new(ROWS, || {
+        cipher
+            .apply_text(Direction::Encrypt, tweaks, &symbols, &plain, &mut out, n)
+            .expect("fits");
+        out[0].into()
+    });
+    let back = Contender::new(ROWS, || {
+        cipher
+            .apply_text(Direction::Decrypt, tweaks, &symbols, &protected, &mut out_too, n)
+            .expect("fits");
+        out_too[0].into()
+    });
+    report.race(&line, floor(), ours, back, fpe());
+    if per_row.is_none() && number_of_bits(radix, n.div_ceil(2)) <= 64.0 {
+        line.mode = "rounds".to_owned();
+        let (mut forth, mut back) = (RoundsAlone::new(&cipher, n), RoundsAlone::new(&cipher, n));
+        report.race(
+            &line,
+            floor(),
+            Contender::new(ROWS, || forth.run(Direction::Encrypt, ROWS)),
+            Contender::new(ROWS, || back.run(Direction::Decrypt, ROWS)),
+            fpe(),
         );
+    }
+}
+
+fn number_of_bits(radix: usize, m: usize) -> f64 {
+    m as f64 * (radix as f64).log2()
+}
+
+/// The crate `fpe`.
+enum Judge {
+    Aes128(Box<FF1<aes::Aes128>>),
+    Aes192(Box<FF1<aes::Aes192>>),
+    Aes256(Box<FF1<aes::Aes256>>),
+}
+
+impl Judge {
+    fn new(key: &[u8], radix: u32) -> Self {
+        match key.len() {
+            16 => Self::Aes128(Box::new(FF1::new(key, radix).expect("a radix"))),
+            24 => Self::Aes192(Box::new(FF1::new(key, radix).expect("a radix"))),
+            _ => Self::Aes256(Box::new(FF1::new(key, radix).expect("a radix"))),
+        }
+    }
+
+    fn encrypt(&self, tweak: &[u8], numerals: Vec<u16>) -> Vec<u16> {
+        let numerals = FlexibleNumeralString::from(numerals);
+        match self {
+            Self::Aes128(ff1) => ff1.encrypt(tweak, &numerals),
+            Self::Aes192(ff1) => ff1.encrypt(tweak, &numerals),
+            Self::Aes256(ff1) => ff1.encrypt(tweak, &numerals),
+        }
+        .expect("fits")
+        .into()
     }
 }

@@ -1,11 +1,19 @@
 //! Interleaved slices: every contender runs for a few milliseconds in turn, again and again, so that a noisy neighbour
 //! hits all alike.
 
+#![allow(clippy::print_stdout)] // a bench prints its table
+
+use std::fs::File;
 use std::hint::black_box;
+use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long one turn takes.
 const SLICE: Duration = Duration::from_millis(4);
+
+/// Turns of each contender.
+const SLICES: usize = 41;
 
 /// One thing to time.
 pub struct Contender<'a> {
@@ -44,7 +52,7 @@ impl<'a> Contender<'a> {
 }
 
 /// Runs all `contenders` in turn, `slices` times.
-pub fn race(contenders: &mut [Contender<'_>], slices: usize) {
+fn race(contenders: &mut [Contender<'_>], slices: usize) {
     for contender in contenders.iter_mut() {
         let rate = contender.slice();
         contender.times = ((rate * SLICE.as_secs_f64()) as usize / contender.values).max(1);
@@ -54,5 +62,103 @@ pub fn race(contenders: &mut [Contender<'_>], slices: usize) {
             let rate = contender.slice();
             contender.rates.push(rate);
         }
+    }
+}
+
+/// What a line of the table says beside figures.
+pub struct Line {
+    /// Which bench.
+    pub bench: &'static str,
+    /// What the values look like.
+    pub shape: String,
+    /// What is timed.
+    pub mode: String,
+    /// Bits of the AES key.
+    pub key_bits: usize,
+    /// Our kernel.
+    pub kernel: String,
+}
+
+/// The table, printed line by line, and the file of results.
+pub struct Report {
+    file: File,
+}
+
+impl Report {
+    /// Writes to `benches/results/NAME.csv`.
+    pub fn new(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
+        std::fs::create_dir_all(&folder).expect("benches/results can be made");
+        let mut file = File::create(folder.join(format!("{name}.csv"))).expect("the results can be written");
+        let columns = "bench,shape,mode,direction,key_bits,kernel,values_per_s_p50,values_per_s_p90,floor_p90,ratio_floor,fpe_p90,ratio_fpe";
+        writeln!(file, "{columns}").expect("the results can be written");
+        println!(
+            "{:<34} {:<16} {:<8} {:>4} {:<9} {:>10} {:>10} {:>8} {:>8}",
+            "shape", "mode", "way", "key", "kernel", "p50 M/s", "p90 M/s", "÷ floor", "÷ fpe"
+        );
+        Self { file }
+    }
+
+    /// Races the AES floor, ours both ways and the crate `fpe`, and writes a line for each way.
+    pub fn race(
+        &mut self,
+        line: &Line,
+        floor: Contender<'_>,
+        encrypt: Contender<'_>,
+        decrypt: Contender<'_>,
+        fpe: Contender<'_>,
+    ) {
+        let mut contenders = [floor, encrypt, decrypt, fpe];
+        race(&mut contenders, SLICES);
+        let [floor, encrypt, decrypt, fpe] = &contenders;
+        for (direction, ours) in [("encrypt", encrypt), ("decrypt", decrypt)] {
+            self.line(line, direction, ours, Some((floor, fpe)));
+        }
+    }
+
+    /// Times one thing by itself.
+    pub fn alone(&mut self, line: &Line, contender: Contender<'_>) {
+        let mut contenders = [contender];
+        race(&mut contenders, SLICES);
+        self.line(line, "", &contenders[0], None);
+    }
+
+    fn line(
+        &mut self,
+        line: &Line,
+        direction: &str,
+        ours: &Contender<'_>,
+        against: Option<(&Contender<'_>, &Contender<'_>)>,
+    ) {
+        let (p50, p90) = (ours.rate(0.5), ours.rate(0.9));
+        let (mut floor, mut ratio_floor, mut fpe, mut ratio_fpe) = Default::default();
+        if let Some((the_floor, the_fpe)) = against {
+            (floor, ratio_floor) = (
+                format!("{:.0}", the_floor.rate(0.9)),
+                format!("{:.3}", p90 / the_floor.rate(0.9)),
+            );
+            (fpe, ratio_fpe) = (
+                format!("{:.0}", the_fpe.rate(0.9)),
+                format!("{:.1}", p90 / the_fpe.rate(0.9)),
+            );
+        }
+        let Line {
+            bench,
+            shape,
+            mode,
+            key_bits,
+            kernel,
+        } = line;
+        println!(
+            "{shape:<34} {mode:<16} {direction:<8} {key_bits:>4} {kernel:<9} {:>10.2} {:>10.2} {ratio_floor:>8} {ratio_fpe:>8}",
+            p50 / 1e6,
+            p90 / 1e6
+        );
+        let shape = shape.replace(',', ";");
+        writeln!(
+            self.file,
+            "{bench},{shape},{mode},{direction},{key_bits},{kernel},{p50:.0},{p90:.0},{floor},{ratio_floor},{fpe},{ratio_fpe}"
+        )
+        .expect("the results can be written");
     }
 }

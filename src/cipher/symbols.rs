@@ -6,7 +6,7 @@ use crate::Result;
 /// An alphabet of 2 to 64 ASCII characters: the character at index i is numeral i.
 ///
 /// Neither reading nor writing looks anything up at an address that depends on a value.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Symbols {
     /// The alphabet, then zeros.
     bytes: [u8; 64],
@@ -16,7 +16,7 @@ pub struct Symbols {
 }
 
 /// Characters `first`, `first` + 1, … that are numerals `base`, `base` + 1, …
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Range {
     first: u8,
     length: u8,
@@ -51,6 +51,19 @@ impl Symbols {
             radix: symbols.len(),
             ranges,
         })
+    }
+
+    /// The decimal digits.
+    pub fn digits() -> Self {
+        let digits: Vec<char> = ('0'..='9').collect();
+        Self::new(&digits).expect("ten ASCII characters")
+    }
+
+    /// The numeral of `symbol`, which is one.
+    pub fn numeral(&self, symbol: u8) -> u8 {
+        let mut numeral = [0];
+        self.read(&[symbol], &mut numeral);
+        numeral[0]
     }
 
     /// How many there are.

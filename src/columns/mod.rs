@@ -114,9 +114,7 @@ pub fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&ArrayRef>) -> Res
         _ => None,
     };
     match array.data_type() {
-        DataType::Utf8 => text::apply(task, array, array.as_string::<i32>().iter(), tweak_column.as_ref()),
-        DataType::LargeUtf8 => text::apply(task, array, array.as_string::<i64>().iter(), tweak_column.as_ref()),
-        DataType::Utf8View => text::apply(task, array, array.as_string_view().iter(), tweak_column.as_ref()),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => text::apply(task, array, tweak_column.as_ref()),
         DataType::Int32 => integer::apply::<Int32Type>(task, array.as_primitive(), tweak_column.as_ref()),
         DataType::Int64 => integer::apply::<Int64Type>(task, array.as_primitive(), tweak_column.as_ref()),
         DataType::Dictionary(_, values) if tweak_column.is_some() => {

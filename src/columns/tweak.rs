@@ -1,10 +1,13 @@
 //! The plaintext of one column as the tweak of another.
 
+use std::ops::Range;
+
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
-use super::Task;
+use super::{Task, text};
+use crate::transform::ColumnTweaks;
 use crate::{Error, Result};
 
 /// A tweak column as text: strings as they are, integers in decimal.
@@ -16,6 +19,24 @@ impl Column {
         let text = cast(array, &DataType::Utf8)
             .map_err(|error| Error::bad_input("the tweak column cannot be read as text").with_source(error))?;
         Ok(Self(text.as_string().clone()))
+    }
+
+    /// The tweaks of these rows, if none is NULL and all have the same length.
+    pub(super) fn packed(&self, rows: Range<usize>) -> Option<ColumnTweaks<'_>> {
+        if self
+            .0
+            .nulls()
+            .is_some_and(|nulls| nulls.slice(rows.start, rows.len()).null_count() > 0)
+        {
+            return None;
+        }
+        let offsets = &self.0.value_offsets()[rows.start..=rows.end];
+        let length = text::common_length(offsets)?;
+        let whole = offsets[0] as usize..offsets[rows.len()] as usize;
+        Some(ColumnTweaks::Packed {
+            bytes: &self.0.value_data()[whole],
+            length,
+        })
     }
 
     /// The tweaks of `rows` rows from `start` on; where the value is NULL the tweak does not matter.

@@ -1,7 +1,7 @@
 //! Symbols in their places: separators and kept positions stay where they are.
 
-use super::{Alphabet, Misfit, Parts, StringFormat};
-use crate::formats::Side;
+use super::{Alphabet, Misfit, Parts, Plain, Side, StringFormat};
+use crate::cipher::Symbols;
 use crate::{Error, Result};
 
 /// What may stand between symbols unless a policy says otherwise: the space and every ASCII punctuation mark.
@@ -35,6 +35,8 @@ pub(super) struct Layout {
     /// Name and version.
     name: &'static str,
     alphabet: Alphabet,
+    /// The same, if it is small and ASCII.
+    symbols: Option<Symbols>,
     separators: Separators,
     keep: Keep,
 }
@@ -79,6 +81,7 @@ impl Layout {
         }
         Ok(Self {
             name,
+            symbols: Symbols::new(alphabet.symbols()),
             alphabet,
             separators: Separators { ascii, others },
             keep,
@@ -102,6 +105,16 @@ impl StringFormat for Layout {
 
     fn is_symbol(&self, symbol: char) -> bool {
         symbol.is_alphanumeric() || self.alphabet.numeral(symbol).is_some()
+    }
+
+    fn plain(&self) -> Option<Plain<'_>> {
+        Some(Plain {
+            symbols: self.symbols.as_ref()?,
+            separators: self.separators.ascii,
+            keep: [self.keep.first, self.keep.last],
+            lengths: None,
+            check: None,
+        })
     }
 
     fn split(&self, value: &str, _: Side, parts: &mut Parts) -> Result<(), Misfit> {

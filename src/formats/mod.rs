@@ -22,6 +22,7 @@ mod layout;
 mod luhn;
 mod misfit;
 mod pan;
+mod plain;
 mod us_ssn;
 
 use std::fmt;
@@ -29,6 +30,8 @@ use std::sync::Arc;
 
 pub use alphabet::Alphabet;
 pub use misfit::Misfit;
+pub(crate) use plain::MOST;
+pub use plain::Plain;
 use serde::de::DeserializeOwned;
 
 use crate::{Error, Result};
@@ -85,6 +88,12 @@ pub trait StringFormat: fmt::Debug + Send + Sync {
     /// Is `symbol` part of what is protected, so that a mask must hide it? Letters and digits are, wherever they stand.
     fn is_symbol(&self, symbol: char) -> bool {
         symbol.is_alphanumeric()
+    }
+
+    /// The same format for whole columns, if it is one of ASCII symbols and separators. It must give the same answers as
+    /// [`split`](Self::split) and [`join`](Self::join), or leave a value to them.
+    fn plain(&self) -> Option<Plain<'_>> {
+        None
     }
 
     /// Appends the numerals and kept parts of `value`, which stands on `side`.

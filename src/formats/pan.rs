@@ -7,13 +7,18 @@
 //! The check digit carries no information of its own. So one free digit, the last one not kept, is left out of the encryption
 //! and set afterwards to what makes the sum right: the effective domain has one digit fewer than those not kept.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
 use super::layout::{Keep, keep_ends};
-use super::{Format, Misfit, Parts, Side, StringFormat, luhn, parameters};
+use super::{Format, Misfit, Parts, Plain, Side, StringFormat, luhn, parameters};
+use crate::cipher::Symbols;
 use crate::{Error, Result};
+
+/// Digits of a card number.
+const LENGTHS: RangeInclusive<usize> = 13..=19;
 
 /// The length that a rule is judged by before any data is read.
 const USUAL_LENGTH: usize = 16;
@@ -63,6 +68,7 @@ impl CheckDigit {
 struct Pan {
     keep: Keep,
     check_digit: CheckDigit,
+    digits: Symbols,
 }
 
 pub(super) fn parse(table: toml::Table) -> Result<Format> {
@@ -74,10 +80,18 @@ pub(super) fn parse(table: toml::Table) -> Result<Format> {
             keep.first, keep.last
         )));
     }
-    Ok(Format::String(Arc::new(Pan { keep, check_digit })))
+    Ok(Format::String(Arc::new(Pan::new(keep, check_digit))))
 }
 
 impl Pan {
+    fn new(keep: Keep, check_digit: CheckDigit) -> Self {
+        Self {
+            keep,
+            check_digit,
+            digits: Symbols::digits(),
+        }
+    }
+
     /// The place that Luhn decides: the last one not kept.
     fn solved_place(&self, length: usize) -> usize {
         length - self.keep.last - 1
@@ -86,7 +100,7 @@ impl Pan {
 
 impl StringFormat for Pan {
     fn definition(&self) -> String {
-        let Self { keep, check_digit } = self;
+        let Self { keep, check_digit, .. } = self;
         format!(
             "pan/1 keep={},{} check_digit={}",
             keep.first,
@@ -108,6 +122,17 @@ impl StringFormat for Pan {
         Some(USUAL_LENGTH.saturating_sub(self.keep.count() + solved))
     }
 
+    fn plain(&self) -> Option<Plain<'_>> {
+        let checked = self.check_digit != CheckDigit::Off;
+        Some(Plain {
+            symbols: &self.digits,
+            separators: 1 << b' ' | 1 << b'-' | 1 << b'.',
+            keep: [self.keep.first, self.keep.last],
+            lengths: Some(LENGTHS),
+            check: checked.then(|| [Side::Plain, Side::Protected].map(|side| self.check_digit.sum(side))),
+        })
+    }
+
     fn split(&self, value: &str, side: Side, parts: &mut Parts) -> Result<(), Misfit> {
         let start = parts.numerals.len();
         for (i, byte) in value.bytes().enumerate() {
@@ -119,7 +144,7 @@ impl StringFormat for Pan {
             }
         }
         let found = parts.numerals.len() - start;
-        if !(13..=19).contains(&found) {
+        if !LENGTHS.contains(&found) {
             return Err(Misfit::Length {
                 found,
                 expected: "13 to 19 digits",
@@ -159,10 +184,7 @@ mod tests {
     use super::*;
 
     fn pan(keep: [u8; 2], check_digit: CheckDigit) -> Pan {
-        Pan {
-            keep: keep.into(),
-            check_digit,
-        }
+        Pan::new(keep.into(), check_digit)
     }
 
     fn digits(text: &str) -> Vec<u16> {

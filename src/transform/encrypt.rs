@@ -332,7 +332,7 @@ impl Transform {
         }
     }
 
-    fn no_tweaks(&self) -> Error {
+    pub(super) fn no_tweaks(&self) -> Error {
         let column = self.tweak_column().unwrap_or_default();
         Error::bad_input(format!(
             "rule `{}` takes its tweak from column `{column}`",
@@ -380,7 +380,7 @@ impl From<Left> for Fate {
     }
 }
 
-fn sides(direction: Direction) -> (Side, Side) {
+pub(super) fn sides(direction: Direction) -> (Side, Side) {
     match direction {
         Direction::Encrypt => (Side::Plain, Side::Protected),
         Direction::Decrypt => (Side::Protected, Side::Plain),

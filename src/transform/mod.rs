@@ -7,11 +7,13 @@ mod encrypt;
 mod engine;
 mod fingerprint;
 mod mask;
+mod plain;
 mod resolve;
 mod texts;
 
 pub use encrypt::RowError;
 pub use engine::Engine;
 pub use mask::mask;
+pub use plain::{ColumnTweaks, Rows};
 pub use resolve::Transform;
 pub use texts::Texts;
