@@ -16,6 +16,7 @@ use arrow::datatypes::{DataType, Int32Type, Int64Type};
 
 pub use batch::{BatchPlan, ColumnSummary};
 pub use bind::RevealOptions;
+#[cfg(feature = "sql")]
 pub(crate) use bind::{check_circles, resolve};
 pub use metadata::{METADATA_KEY, ProtectedColumn, protected_columns};
 

@@ -1,0 +1,357 @@
+//! Whole columns: Arrow in, Arrow out, against AES alone and the crate `fpe`.
+//!
+//! `make bench`, or `cargo bench --no-default-features --features columns --bench columns -- pan` for shapes with that name.
+
+#![allow(missing_docs, unreachable_pub, clippy::print_stdout)]
+
+mod common;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
+use cipherform::cipher::limit::AesAlone;
+use cipherform::cipher::{AesKey, Direction, Kernel};
+use cipherform::columns::{Task, apply};
+use cipherform::keys::{DirectMode, KeyBits, KeyUse, Keyring, KmsRegistry, Operation};
+use cipherform::kms::MemoryKms;
+use cipherform::policy::Policy;
+use cipherform::{Engine, transform::Transform};
+use common::{Contender, Line, Report};
+use fpe::ff1::{FF1, FlexibleNumeralString};
+
+/// Rows of a column.
+const ROWS: usize = 65_536;
+
+/// What FF1 sees of one value: radix, tweak, numerals.
+type Seen = (u32, Vec<u8>, Vec<u16>);
+
+struct Shape {
+    name: String,
+    format: &'static str,
+    key_bits: usize,
+    column: ArrayRef,
+    tweaks: Option<ArrayRef>,
+    /// What FF1 sees of a row.
+    seen: Box<dyn Fn(&ArrayRef, usize) -> Seen>,
+    /// For ranked domains: how many values there are.
+    size: Option<u64>,
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+
+    fn text(&mut self, alphabet: &str, n: usize) -> String {
+        let alphabet = alphabet.as_bytes();
+        (0..n)
+            .map(|_| char::from(alphabet[self.below(alphabet.len())]))
+            .collect()
+    }
+}
+
+const DIGITS: &str = "0123456789";
+const UPPER: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const MIXED: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+fn numerals(alphabet: &str, text: &str) -> Vec<u16> {
+    text.bytes()
+        .filter_map(|byte| alphabet.bytes().position(|symbol| symbol == byte))
+        .map(|at| at as u16)
+        .collect()
+}
+
+/// All symbols, no tweak.
+fn whole(alphabet: &'static str) -> Box<dyn Fn(&ArrayRef, usize) -> Seen> {
+    Box::new(move |array, row| {
+        let text = cast(&array.slice(row, 1), &DataType::Utf8).expect("text");
+        (
+            alphabet.len() as u32,
+            Vec::new(),
+            numerals(alphabet, text.as_string::<i32>().value(0)),
+        )
+    })
+}
+
+/// A card number with so many digits kept, which are the tweak, and as many more not encrypted.
+fn card(first: usize, last: usize, solved: usize) -> Box<dyn Fn(&ArrayRef, usize) -> Seen> {
+    Box::new(move |array, row| {
+        let digits = numerals(DIGITS, array.as_string::<i32>().value(row));
+        let end = digits.len() - last;
+        let mut tweak = Vec::new();
+        for part in [&digits[..first], &digits[end..]] {
+            tweak.extend((2 * part.len() as u32).to_be_bytes());
+            tweak.extend(part.iter().flat_map(|digit| digit.to_be_bytes()));
+        }
+        (10, tweak, digits[first..end - solved].to_vec())
+    })
+}
+
+fn shapes() -> Vec<Shape> {
+    let mut random = Random(1);
+    let mut shapes = Vec::new();
+    let mut text = |name: String, format, key_bits, rows: Vec<String>, seen| {
+        shapes.push(Shape {
+            name,
+            format,
+            key_bits,
+            column: Arc::new(StringArray::from(rows)),
+            tweaks: None,
+            seen,
+            size: None,
+        });
+    };
+    for n in 9..=38 {
+        let rows = (0..ROWS).map(|_| random.text(DIGITS, n)).collect();
+        text(format!("{n} digits"), "\"digits\"", 256, rows, whole(DIGITS));
+    }
+    for n in [40, 48, 56] {
+        let rows = (0..ROWS).map(|_| random.text(DIGITS, n)).collect();
+        text(format!("{n} digits"), "\"digits\"", 256, rows, whole(DIGITS));
+    }
+    for key_bits in [128, 192] {
+        let rows = (0..ROWS).map(|_| random.text(DIGITS, 16)).collect();
+        text("16 digits".into(), "\"digits\"", key_bits, rows, whole(DIGITS));
+    }
+    let rows = (0..ROWS).map(|_| random.text(UPPER, 12)).collect();
+    text(
+        "radix 36, n = 12".into(),
+        "{ type = \"alphanumeric\", case = \"upper\" }",
+        256,
+        rows,
+        whole(UPPER),
+    );
+    for n in [10, 20] {
+        let rows = (0..ROWS).map(|_| random.text(MIXED, n)).collect();
+        text(
+            format!("radix 62, n = {n}"),
+            "\"alphanumeric\"",
+            256,
+            rows,
+            whole(MIXED),
+        );
+    }
+    let rows = (0..ROWS)
+        .map(|_| {
+            let n = 12 + random.below(8);
+            random.text(DIGITS, n)
+        })
+        .collect();
+    text("12 to 19 digits".into(), "\"digits\"", 256, rows, whole(DIGITS));
+    let rows = (0..ROWS)
+        .map(|_| {
+            let digits = random.text(DIGITS, 16);
+            format!(
+                "{}-{}-{}-{}",
+                &digits[..4],
+                &digits[4..8],
+                &digits[8..12],
+                &digits[12..]
+            )
+        })
+        .collect();
+    text(
+        "pan, separators, keep 6 + 4, check off".into(),
+        "{ type = \"pan\", keep = [6, 4], check_digit = \"off\" }",
+        256,
+        rows,
+        card(6, 4, 0),
+    );
+    let rows = (0..ROWS)
+        .map(|_| {
+            loop {
+                let card = random.text(DIGITS, 16);
+                let doubled = |i: usize, d: usize| if i % 2 == 0 { 2 * d - 9 * usize::from(d > 4) } else { d };
+                let sum: usize = card
+                    .bytes()
+                    .enumerate()
+                    .map(|(i, byte)| doubled(i, usize::from(byte - b'0')))
+                    .sum();
+                if sum.is_multiple_of(10) {
+                    break card;
+                }
+            }
+        })
+        .collect();
+    text(
+        "pan, keep last four, check on".into(),
+        "\"pan\"",
+        256,
+        rows,
+        card(0, 4, 1),
+    );
+
+    let digits: Vec<String> = (0..ROWS).map(|_| random.text(DIGITS, 16)).collect();
+    let digits: ArrayRef = Arc::new(StringArray::from(digits));
+    shapes.push(Shape {
+        name: "16 digits, Utf8View".into(),
+        format: "\"digits\"",
+        key_bits: 256,
+        column: cast(&digits, &DataType::Utf8View).expect("text"),
+        tweaks: None,
+        seen: whole(DIGITS),
+        size: None,
+    });
+    let tweaks: Vec<String> = (0..ROWS).map(|_| random.text(MIXED, 8)).collect();
+    let tweaks: ArrayRef = Arc::new(StringArray::from(tweaks));
+    let of = tweaks.clone();
+    shapes.push(Shape {
+        name: "16 digits, 8-byte tweak a row".into(),
+        format: "\"digits\"",
+        key_bits: 256,
+        column: digits,
+        tweaks: Some(tweaks),
+        seen: Box::new(move |array, row| {
+            let tweak = of.as_string::<i32>().value(row).as_bytes().to_vec();
+            (10, tweak, numerals(DIGITS, array.as_string::<i32>().value(row)))
+        }),
+        size: None,
+    });
+    let numbers: Vec<i64> = (0..ROWS).map(|_| random.below(1_000_000_000) as i64).collect();
+    shapes.push(Shape {
+        name: "Int64, 0 to 999,999,999".into(),
+        format: "{ type = \"integer\", min = 0, max = 999_999_999 }",
+        key_bits: 256,
+        column: Arc::new(Int64Array::from(numbers)),
+        tweaks: None,
+        seen: Box::new(|array, row| {
+            let number = array.as_primitive::<Int64Type>().value(row);
+            (
+                2,
+                Vec::new(),
+                (0..30).rev().map(|bit| (number >> bit & 1) as u16).collect(),
+            )
+        }),
+        size: Some(1_000_000_000),
+    });
+    shapes
+}
+
+fn main() {
+    let only: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let mut report = Report::new("columns");
+    for shape in shapes() {
+        if only.is_empty() || only.iter().any(|name| shape.name.contains(name)) {
+            runtime.block_on(run(&mut report, &shape));
+        }
+    }
+}
+
+async fn run(report: &mut Report, shape: &Shape) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (transform, key) = transform(folder.path(), shape).await;
+    let column_apply = |direction, column: &ArrayRef| {
+        let task = Task::new(&transform, direction, "c");
+        apply(task, column, shape.tweaks.as_ref()).expect("fits").array
+    };
+
+    // Right first, then fast.
+    let protected = column_apply(Direction::Encrypt, &shape.column);
+    assert_eq!(protected.data_type(), shape.column.data_type());
+    let judge = |seen: Seen| {
+        let (radix, tweak, mut numerals) = seen;
+        loop {
+            numerals = fpe(&key, radix, &tweak, numerals);
+            let rank = numerals.iter().fold(0, |rank, bit| rank * 2 + u64::from(*bit));
+            if shape.size.is_none_or(|size| rank < size) {
+                return numerals;
+            }
+        }
+    };
+    for row in (0..ROWS).step_by(101) {
+        let expected = judge((shape.seen)(&shape.column, row));
+        assert_eq!((shape.seen)(&protected, row).2, expected, "{}, row {row}", shape.name);
+    }
+    assert!(
+        *column_apply(Direction::Decrypt, &protected) == *shape.column,
+        "reveal gives the column back"
+    );
+
+    let alone = AesAlone::new(&AesKey::try_new(&key).expect("a key"));
+    let few: Vec<Seen> = (0..64).map(|row| (shape.seen)(&shape.column, row)).collect();
+    let line = Line {
+        bench: "columns",
+        shape: shape.name.clone(),
+        mode: shape.column.data_type().to_string(),
+        key_bits: shape.key_bits,
+        kernel: Kernel::fastest().to_string(),
+    };
+    report.race(
+        &line,
+        Contender::new(ROWS / 8, || alone.encrypt(10 * ROWS as u64 / 8)),
+        Contender::new(ROWS, || column_apply(Direction::Encrypt, &shape.column).len() as u64),
+        Contender::new(ROWS, || column_apply(Direction::Decrypt, &protected).len() as u64),
+        Contender::new(64, || {
+            few.iter().fold(0, |sum, seen| sum ^ u64::from(judge(seen.clone())[0]))
+        }),
+    );
+}
+
+/// The rule's transform, and its key.
+async fn transform(folder: &Path, shape: &Shape) -> (Arc<Transform>, Vec<u8>) {
+    let registry = KmsRegistry::new().with("memory", MemoryKms::new().with_key("bench"));
+    let path = folder.join("keyring.json");
+    let kms_key = "memory:bench".parse().expect("a reference");
+    let mut keyring = Keyring::create(&path, &kms_key, &registry).await.expect("a keyring");
+    let bits = match shape.key_bits {
+        128 => KeyBits::B128,
+        192 => KeyBits::B192,
+        _ => KeyBits::B256,
+    };
+    let mode = DirectMode::Ff1;
+    let name = "key".parse().expect("a name");
+    keyring
+        .create_key(&name, KeyUse::Direct { mode, bits }, None)
+        .await
+        .expect("a key");
+    let handle = keyring
+        .handle(&"key".parse().expect("a reference"), Operation::Protect)
+        .await
+        .expect("a key");
+    let key = handle.direct_key(mode).expect("a key").expose().clone();
+    let tweak = if shape.tweaks.is_some() {
+        "tweak = { column = \"t\" }"
+    } else {
+        ""
+    };
+    let policy = format!(
+        "version = 1\nkeyring = \"keyring.json\"\n[rules.rule]\nformat = {}\nkey = \"key\"\n{tweak}\n",
+        shape.format
+    );
+    let policy = Policy::parse(&policy, &folder.join("policy.toml")).expect("a policy");
+    let engine = Engine::new(policy, keyring);
+    let rule = "rule".parse().expect("a name");
+    (
+        engine.resolve(&rule, Operation::Protect).await.expect("a transform"),
+        key,
+    )
+}
+
+fn fpe(key: &[u8], radix: u32, tweak: &[u8], numerals: Vec<u16>) -> Vec<u16> {
+    let numerals = FlexibleNumeralString::from(numerals);
+    match key.len() {
+        16 => FF1::<aes::Aes128>::new(key, radix)
+            .expect("a radix")
+            .encrypt(tweak, &numerals),
+        24 => FF1::<aes::Aes192>::new(key, radix)
+            .expect("a radix")
+            .encrypt(tweak, &numerals),
+        _ => FF1::<aes::Aes256>::new(key, radix)
+            .expect("a radix")
+            .encrypt(tweak, &numerals),
+    }
+    .expect("fits")
+    .into()
+}
