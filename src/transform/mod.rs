@@ -9,9 +9,11 @@ mod fingerprint;
 mod mask;
 mod resolve;
 mod texts;
+mod tokenize;
 
 pub use encrypt::RowError;
 pub use engine::Engine;
 pub use mask::mask;
 pub use resolve::Transform;
 pub use texts::Texts;
+pub use tokenize::Left;
