@@ -27,6 +27,8 @@
 pub mod conformance;
 mod memory;
 mod mint;
+#[cfg(feature = "tokens-postgres")]
+mod postgres;
 mod seal;
 #[cfg(feature = "tokens-sqlite")]
 mod sqlite;
@@ -37,6 +39,8 @@ mod tokenizer;
 mod url;
 
 pub use memory::MemoryTokens;
+#[cfg(feature = "tokens-postgres")]
+pub use postgres::PostgresTokens;
 #[cfg(feature = "tokens-sqlite")]
 pub use sqlite::SqliteTokens;
 pub use store::{

@@ -1,6 +1,6 @@
 //! A tokenizer over the memory store.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -214,6 +214,83 @@ async fn an_engine_that_slept_through_a_reindex_goes_on() {
         Err(TokenizeError::Other(error)) => assert_eq!(error.kind(), ErrorKind::ProviderDown),
         other => panic!("{other:?}"),
     }
+}
+
+/// Each store in a task of its own, some given up in the middle: what they tell is one bijection, and so is what is stored.
+pub(super) async fn end_with_a_bijection(stores: Vec<Arc<dyn TokenStore>>) {
+    let keys = handles(1).await;
+    let values: Arc<Vec<String>> = Arc::new((0..4_000).map(|n| format!("{n:04}")).collect());
+    let mut tasks = Vec::new();
+    for (at, store) in stores.iter().cloned().enumerate() {
+        let (keys, values) = (keys.clone(), Arc::clone(&values));
+        tasks.push(tokio::spawn(async move {
+            let tokenizer =
+                Tokenizer::open(rule("digits", toml::Table::new()), store, keys.last().cloned(), keys).await;
+            let tokenizer = tokenizer.unwrap();
+            let mut told = Vec::new();
+            for round in 0..6 {
+                // Overlapping values, in another order each time, and few enough tokens that many collide.
+                let mine: Vec<&str> = (0..700)
+                    .map(|n| &*values[(n * (2 * at + 3) + round * 500) % 4_000])
+                    .collect();
+                let mint = tokenizer.tokenize(&mine, false, at_zero());
+                if round % 3 == 1 {
+                    // Given up in the middle, at another place each time.
+                    let patience = Duration::from_millis(3 * (at as u64 + 1));
+                    let _ = tokio::time::timeout(patience, mint).await;
+                    continue;
+                }
+                let tokens = mint.await.unwrap();
+                let tokens = tokens.iter().map(|token| token.unwrap().to_owned());
+                told.extend(mine.iter().map(|value| (*value).to_owned()).zip(tokens));
+            }
+            told
+        }));
+    }
+    let (mut token_of, mut value_of) = (HashMap::new(), HashMap::new());
+    for task in tasks {
+        for (value, token) in task.await.unwrap() {
+            assert_eq!(token_of.entry(value.clone()).or_insert_with(|| token.clone()), &token);
+            assert_eq!(value_of.entry(token).or_insert_with(|| value.clone()), &value);
+        }
+    }
+    let tokenizer = Tokenizer::open(rule("digits", toml::Table::new()), Arc::clone(&stores[0]), None, keys)
+        .await
+        .unwrap();
+    let rows = stores[0].scan("digits", None, 10_000).await.unwrap();
+    let stored: Vec<&str> = rows.iter().map(|row| row.token.as_str()).collect();
+    let values: HashSet<Revealed> = tokenizer.reveal(&stored, at(0)).await.unwrap().into_iter().collect();
+    assert_eq!(values.len(), stored.len(), "every stored token has a value of its own");
+    let used = stores[0].stats(0).await.unwrap()[0].fullest_percent.unwrap();
+    assert!(
+        (used - stored.len() as f64 / 50.0).abs() < 1e-9,
+        "spaces count what is stored"
+    );
+}
+
+fn at_zero() -> Timestamp {
+    at(0)
+}
+
+#[tokio::test]
+async fn writers_in_memory_end_with_a_bijection() {
+    let store = MemoryTokens::new().unwrap();
+    end_with_a_bijection((0..8).map(|_| Arc::new(store.clone()) as Arc<dyn TokenStore>).collect()).await;
+}
+
+#[cfg(feature = "tokens-sqlite")]
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_of_one_file_end_with_a_bijection() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stores: Vec<Arc<dyn TokenStore>> = Vec::new();
+    for _ in 0..8 {
+        stores.push(Arc::new(
+            super::SqliteTokens::open(&folder.path().join("tokens.db"))
+                .await
+                .unwrap(),
+        ));
+    }
+    end_with_a_bijection(stores).await;
 }
 
 #[tokio::test]

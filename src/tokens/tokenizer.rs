@@ -107,7 +107,7 @@ impl Tokenized {
 }
 
 /// What a token stands for.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Revealed {
     /// This value.
     Value(String),

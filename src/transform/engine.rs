@@ -144,11 +144,13 @@ impl Engine {
         });
         let mut transforms = self.lock();
         // The version that a bare name stands for goes by its number too, as tables bind it.
-        let numbered = RuleRef {
-            rule: rule.rule.clone(),
-            version: Some(transform.key().version()),
-        };
-        transforms.insert((numbered, operation, grant), Ok(transform.clone()));
+        if transform.tokenizer().is_none() {
+            let numbered = RuleRef {
+                rule: rule.rule.clone(),
+                version: Some(transform.key().version()),
+            };
+            transforms.insert((numbered, operation, grant), Ok(transform.clone()));
+        }
         transforms.insert((rule.clone(), operation, grant), Ok(transform.clone()));
         Ok(transform)
     }
@@ -170,8 +172,7 @@ impl Engine {
         operation: Operation,
     ) -> Result<Transform> {
         if rule.version.is_some() && operation == Operation::Protect {
-            return Err(Error::bad_input("tokens are sealed with the active version of the key")
-                .with_hint("name the rule without a version"));
+            return Err(no_version_of_tokens());
         }
         let keyring = &self.shared.keyring;
         let key = keyring.handle(&definition.key, operation).await?;
@@ -273,6 +274,9 @@ impl Engine {
         let grant = self.allow(rule, operation)?;
         self.known(rule, operation, grant).unwrap_or_else(|| {
             let key = match self.shared.policy.rule(&rule.rule) {
+                Ok(definition) if definition.tokens.is_some() && rule.version.is_some() => {
+                    return Err(no_version_of_tokens());
+                }
                 Ok(definition) => &definition.key,
                 Err(error) => return Err(error),
             };
@@ -319,6 +323,11 @@ impl Engine {
             ))),
         }
     }
+}
+
+fn no_version_of_tokens() -> Error {
+    Error::bad_input("a token goes by no key version: each row of its store says which one sealed it")
+        .with_hint("name the rule without a version")
 }
 
 impl fmt::Debug for Engine {

@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, new_null_array};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, Signature, Volatility};
@@ -49,7 +49,8 @@ impl Binding {
     pub(super) fn volatile(engine: &Engine) -> Self {
         Self {
             engine: engine.clone(),
-            signature: Signature::user_defined(Volatility::Volatile),
+            // DataFusion does not ask an asynchronous function which types it would like.
+            signature: Signature::any(2, Volatility::Volatile),
         }
     }
 
@@ -70,6 +71,9 @@ impl Binding {
                     .with_hint("use protect and reveal, or a rule with treatment = \"tokenize\""),
             ));
         }
+        if args.arg_fields[0].data_type() == &DataType::Null {
+            return Ok(Arc::new(Field::new(name, DataType::Utf8, true)));
+        }
         self.return_field(name, operation, args)
     }
 
@@ -86,7 +90,10 @@ impl Binding {
         };
         let rule = args.args[1].to_array(1)?;
         let transform = self.transform(literal(name, Some(&ScalarValue::try_from_array(&rule, 0)?))?, operation)?;
-        let array = args.args[0].to_array(args.number_rows)?;
+        let mut array = args.args[0].to_array(args.number_rows)?;
+        if array.data_type() == &DataType::Null {
+            array = new_null_array(&DataType::Utf8, array.len());
+        }
         let task = Task::new(&transform, direction, args.arg_fields[0].name());
         let treated = columns::treat(task, &array, None).await.map_err(external)?;
         Ok(ColumnarValue::Array(treated.array))

@@ -2,6 +2,8 @@
 //!
 //! A role that may see values masked gets them masked.
 
+use std::sync::Arc;
+
 use arrow::datatypes::{DataType, FieldRef};
 use async_trait::async_trait;
 use datafusion::common::{Result, internal_err};
@@ -9,9 +11,8 @@ use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
-use std::sync::Arc;
 
-use super::call::{Binding, coerce};
+use super::call::Binding;
 use crate::cipher::Direction;
 use crate::keys::Operation;
 use crate::transform::Engine;
@@ -38,10 +39,6 @@ impl ScalarUDFImpl for Detokenize {
 
     fn signature(&self) -> &Signature {
         &self.binding.signature
-    }
-
-    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        coerce(NAME, types, 2)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
