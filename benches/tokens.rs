@@ -69,9 +69,17 @@ async fn key() -> KeyHandle {
     let folder = tempfile::tempdir().unwrap();
     let registry = KmsRegistry::new().with("memory", MemoryKms::new().with_key("main"));
     let path = folder.path().join("keyring.json");
-    let mut keyring = Keyring::create(path, &"memory:main".parse().unwrap(), &registry).await.unwrap();
-    keyring.create_key(&"pii".parse().unwrap(), KeyUse::Derive, None).await.unwrap();
-    keyring.handle(&"pii".parse().unwrap(), Operation::Protect).await.unwrap()
+    let mut keyring = Keyring::create(path, &"memory:main".parse().unwrap(), &registry)
+        .await
+        .unwrap();
+    keyring
+        .create_key(&"pii".parse().unwrap(), KeyUse::Derive, None)
+        .await
+        .unwrap();
+    keyring
+        .handle(&"pii".parse().unwrap(), Operation::Protect)
+        .await
+        .unwrap()
 }
 
 async fn tokenizer(store: Arc<dyn TokenStore>, key: &KeyHandle) -> Tokenizer {
@@ -82,7 +90,9 @@ async fn tokenizer(store: Arc<dyn TokenStore>, key: &KeyHandle) -> Tokenizer {
         ttl: None,
         never_valid_as: Vec::new(),
     };
-    Tokenizer::open(rule, store, Some(key.clone()), Vec::new()).await.unwrap()
+    Tokenizer::open(rule, store, Some(key.clone()), Vec::new())
+        .await
+        .unwrap()
 }
 
 /// Tokenizes batch by batch, as a file or a query does.
@@ -108,7 +118,10 @@ async fn stored(tokenizer: &Tokenizer, values: &[String]) -> Vec<Record> {
     }
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     let tokens = tokenizer.find(&values, Timestamp::now()).await.unwrap();
-    tokens.into_iter().map(|token| records.remove(&token.unwrap()).unwrap()).collect()
+    tokens
+        .into_iter()
+        .map(|token| records.remove(&token.unwrap()).unwrap())
+        .collect()
 }
 
 async fn sqlite(rows: usize, key: &KeyHandle, table: &mut Table) {
@@ -133,7 +146,12 @@ async fn sqlite(rows: usize, key: &KeyHandle, table: &mut Table) {
 async fn plain_sqlite(path: &Path) -> Connection {
     drop(SqliteTokens::open(path).await.unwrap());
     let connection = Connection::open(path).unwrap();
-    for (name, value) in [("synchronous", "FULL"), ("secure_delete", "ON"), ("temp_store", "MEMORY"), ("cache_size", "-65536")] {
+    for (name, value) in [
+        ("synchronous", "FULL"),
+        ("secure_delete", "ON"),
+        ("temp_store", "MEMORY"),
+        ("cache_size", "-65536"),
+    ] {
         connection.pragma_update(None, name, value).unwrap();
     }
     connection
@@ -149,7 +167,9 @@ fn plain_insert(connection: &mut Connection, records: &[Record]) -> Duration {
                 .unwrap();
             for record in batch {
                 let (lookup, sealed) = record.value.as_ref().unwrap();
-                insert.execute(params![1, record.token, lookup, sealed, None::<i64>]).unwrap();
+                insert
+                    .execute(params![1, record.token, lookup, sealed, None::<i64>])
+                    .unwrap();
             }
         }
         change.commit().unwrap();
@@ -166,7 +186,11 @@ fn plain_find(connection: &mut Connection, records: &[Record]) -> Duration {
             .unwrap();
         let found: Vec<String> = batch
             .iter()
-            .map(|record| query.query_row(params![1, record.value.as_ref().unwrap().0], |row| row.get(0)).unwrap())
+            .map(|record| {
+                query
+                    .query_row(params![1, record.value.as_ref().unwrap().0], |row| row.get(0))
+                    .unwrap()
+            })
             .collect();
         assert_eq!(found.len(), batch.len());
     }
@@ -207,14 +231,23 @@ impl Table {
         theirs.sort_unstable();
         let per_second = |times: &[Duration]| rows as f64 / times[times.len() / 2].as_secs_f64();
         let (ours, theirs) = (per_second(&ours), per_second(&theirs));
-        println!("{what:<28} {ours:>10.0}/s   {plain:<28} {theirs:>10.0}/s   ratio {:.2}", ours / theirs);
-        self.csv.push(format!("{what},{plain},{rows},{ours:.0},{theirs:.0},{:.3},,,", ours / theirs));
+        println!(
+            "{what:<28} {ours:>10.0}/s   {plain:<28} {theirs:>10.0}/s   ratio {:.2}",
+            ours / theirs
+        );
+        self.csv.push(format!(
+            "{what},{plain},{rows},{ours:.0},{theirs:.0},{:.3},,,",
+            ours / theirs
+        ));
     }
 
     fn size(&mut self, tokens: usize, cost: Duration, bytes: u64, memory: u64) {
         let (micros, mebibytes) = (cost.as_secs_f64() * 1e6, bytes / (1 << 20));
-        println!("{tokens:>12} tokens: {micros:>6.1} µs for a new one, {mebibytes} MiB of file, {memory} MiB of memory at most");
-        self.csv.push(format!("SQLite by size,,{tokens},,,,{micros:.2},{mebibytes},{memory}"));
+        println!(
+            "{tokens:>12} tokens: {micros:>6.1} µs for a new one, {mebibytes} MiB of file, {memory} MiB of memory at most"
+        );
+        self.csv
+            .push(format!("SQLite by size,,{tokens},,,,{micros:.2},{mebibytes},{memory}"));
     }
 
     fn write(&self) {
@@ -256,11 +289,20 @@ mod postgres {
                 .await
                 .unwrap();
             plain_new.push(insert(&mut client, &records).await);
-            client.batch_execute("ANALYZE cipherform_tokens, plain_tokens").await.unwrap();
+            client
+                .batch_execute("ANALYZE cipherform_tokens, plain_tokens")
+                .await
+                .unwrap();
             known.push(tokenize(&tokenizer, &values).await);
             plain_known.push(find(&client, &records).await);
         }
-        table.compare("PostgreSQL, new tokens", "COPY + INSERT ON CONFLICT", rows, new, plain_new);
+        table.compare(
+            "PostgreSQL, new tokens",
+            "COPY + INSERT ON CONFLICT",
+            rows,
+            new,
+            plain_new,
+        );
         table.compare("PostgreSQL, known values", "SELECT … = ANY", rows, known, plain_known);
     }
 
@@ -284,7 +326,11 @@ mod postgres {
             for record in batch {
                 let (lookup, sealed) = record.value.as_ref().unwrap();
                 let lookup = &lookup[..];
-                writer.as_mut().write(&[&record.token, &lookup, sealed, &None::<i64>]).await.unwrap();
+                writer
+                    .as_mut()
+                    .write(&[&record.token, &lookup, sealed, &None::<i64>])
+                    .await
+                    .unwrap();
             }
             writer.finish().await.unwrap();
             let statement = "INSERT INTO plain_tokens SELECT 1, * FROM plain_new ON CONFLICT DO NOTHING";
@@ -297,7 +343,10 @@ mod postgres {
     async fn find(client: &Client, records: &[Record]) -> Duration {
         let started = Instant::now();
         for batch in records.chunks(BATCH) {
-            let lookups: Vec<&[u8]> = batch.iter().map(|record| &record.value.as_ref().unwrap().0[..]).collect();
+            let lookups: Vec<&[u8]> = batch
+                .iter()
+                .map(|record| &record.value.as_ref().unwrap().0[..])
+                .collect();
             let query = "SELECT lookup, token FROM plain_tokens WHERE domain = 1 AND lookup = ANY ($1)";
             let found = client.query(query, &[&lookups]).await.unwrap();
             let found: Vec<(Vec<u8>, String)> = found.iter().map(|row| (row.get(0), row.get(1))).collect();

@@ -254,6 +254,12 @@ impl Engine {
     ///     PolicyError: No such rule, or one that does not tokenize.
     ///     NotAllowedError: The role may not.
     ///     ProviderDownError: The token store does not answer.
+    ///
+    /// Example:
+    ///     >>> import pyarrow as pa
+    ///     >>> tokens = engine.tokenize(pa.array(["ann", None]), "account")
+    ///     >>> pa.array(engine.detokenize(tokens, "account")).to_pylist()
+    ///     ['ann', None]
     #[pyo3(signature = (array, rule))]
     fn detokenize(&self, array: &Bound<'_, PyAny>, rule: &str) -> PyResult<Py<PyAny>> {
         self.run(Job::of(Act::Tokens(Direction::Decrypt), rule), array, None)

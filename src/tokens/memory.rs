@@ -48,7 +48,10 @@ impl Content {
 
 impl Domain {
     fn empty(&mut self, token: &str) -> bool {
-        let emptied = self.rows.get_mut(token).and_then(|content| content.value.take());
+        let emptied = self.rows.get_mut(token).and_then(|content| {
+            content.expires = content.expires.filter(|_| content.value.is_none());
+            content.value.take()
+        });
         if let Some((lookup, _)) = &emptied {
             self.lookups.remove(lookup);
         }

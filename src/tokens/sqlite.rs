@@ -46,6 +46,7 @@ CREATE TABLE cipherform_tokens (
     PRIMARY KEY (domain, token)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX cipherform_lookups ON cipherform_tokens (domain, lookup);
+CREATE INDEX cipherform_expiring ON cipherform_tokens (domain, expires) WHERE expires IS NOT NULL;
 ";
 
 /// An SQLite file of tokens. Clones share the connection; processes share the file.
@@ -201,13 +202,24 @@ impl TokenStore for SqliteTokens {
             let view = inner.connection.transaction()?;
             let mut found = vec![None; lookups.len()];
             {
-                let mut query = view
-                    .prepare_cached("SELECT token, expires FROM cipherform_tokens WHERE domain = ?1 AND lookup = ?2")?;
+                // Without expired rows the index alone answers.
+                let mut expired =
+                    view.prepare_cached("SELECT 1 FROM cipherform_tokens WHERE domain = ?1 AND expires <= ?2 LIMIT 1")?;
+                let some_expired = expired.exists(params![domain, now.cast_signed()])?;
+                let mut query = view.prepare_cached(match some_expired {
+                    false => "SELECT token FROM cipherform_tokens WHERE domain = ?1 AND lookup = ?2",
+                    true => {
+                        "SELECT token FROM cipherform_tokens
+                         WHERE domain = ?1 AND lookup = ?2 AND (expires IS NULL OR expires > ?3)"
+                    }
+                })?;
+                query.raw_bind_parameter(1, domain)?;
+                if some_expired {
+                    query.raw_bind_parameter(3, now.cast_signed())?;
+                }
                 for at in in_order(&lookups) {
-                    let mut rows = query.query(params![domain, lookups[at]])?;
-                    if let Some(row) = rows.next()?
-                        && !has_expired(row.get(1)?, now)
-                    {
+                    query.raw_bind_parameter(2, lookups[at])?;
+                    if let Some(row) = query.raw_query().next()? {
                         found[at] = Some(row.get(0)?);
                     }
                 }
@@ -277,7 +289,7 @@ impl TokenStore for SqliteTokens {
             let mut emptied = 0;
             {
                 let mut update = change.prepare_cached(
-                    "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL
+                    "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL
                      WHERE domain = ?1 AND token = ?2 AND sealed IS NOT NULL",
                 )?;
                 for token in &tokens {
@@ -303,7 +315,7 @@ impl TokenStore for SqliteTokens {
             };
             let change = inner.change()?;
             let emptied = change.execute(
-                "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL
+                "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL
                  WHERE sealed IS NOT NULL AND expires <= ?2 AND (?1 IS NULL OR domain = ?1)",
                 params![number, now.cast_signed()],
             )?;
@@ -425,8 +437,9 @@ fn insert(change: &Transaction<'_>, domain: i64, insertion: &Insertion) -> rusql
     )?;
     let mut known =
         change.prepare_cached("SELECT token, expires FROM cipherform_tokens WHERE domain = ?1 AND lookup = ?2")?;
-    let mut empty = change
-        .prepare_cached("UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL WHERE domain = ?1 AND token = ?2")?;
+    let mut empty = change.prepare_cached(
+        "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL WHERE domain = ?1 AND token = ?2",
+    )?;
     // In the order of the tokens, which is that of the table.
     let mut order: Vec<usize> = (0..minted.len()).collect();
     order.sort_unstable_by(|one, other| insertion.entries[*one].token.cmp(&insertion.entries[*other].token));

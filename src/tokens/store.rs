@@ -189,7 +189,7 @@ pub struct Record {
     pub token: String,
     /// The look-up hash and the sealed value; `None` if it was emptied.
     pub value: Option<(Lookup, Vec<u8>)>,
-    /// When it expires.
+    /// When it expires; `None` for one that was emptied.
     pub expires: Option<u64>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::{Error, ErrorKind, Result};
 /// Values that are looked up, minted and stored together: one transaction.
 const BATCH: usize = 8192;
 
-/// As many are looked up first. If none of them is known, the rest is taken for new, which saves looking it up.
+/// As many are looked up first, where the batch before held nothing known. If none of them is known, the rest is taken for new, which saves looking it up.
 const SAMPLE: usize = 64;
 
 /// Rows that are resealed or re-indexed together.
@@ -54,6 +54,8 @@ pub struct Tokenizer {
     index: RwLock<Option<Arc<Index>>>,
     /// To what part of its limit the fullest space is filled that was minted in, in thousandths.
     fullest: AtomicU64,
+    /// Whether the last batch held values that were known.
+    met_known: AtomicBool,
 }
 
 /// Makes look-up hashes.
@@ -145,6 +147,7 @@ impl Tokenizer {
             keys: keys.map(|key| (key.version_id(), key)).collect(),
             index: RwLock::new(None),
             fullest: AtomicU64::new(0),
+            met_known: AtomicBool::new(false),
         };
         if tokenizer.active.is_some() {
             tokenizer.refresh_index().await?;
@@ -284,16 +287,17 @@ impl Tokenizer {
         if self.rule.per_occurrence {
             return Ok(vec![None; lookups.len()]);
         }
-        let sampled = if lookups.len() > 4 * SAMPLE {
-            SAMPLE
-        } else {
-            lookups.len()
+        let sampled = match self.met_known.load(Ordering::Relaxed) {
+            false if lookups.len() > 4 * SAMPLE => SAMPLE,
+            _ => lookups.len(),
         };
         let domain = &self.domain();
         let mut found = self.store.find(domain, lookups[..sampled].to_vec(), now).await?;
         if found.iter().any(Option::is_some) && sampled < lookups.len() {
             found.extend(self.store.find(domain, lookups[sampled..].to_vec(), now).await?);
         }
+        self.met_known
+            .store(found.iter().any(Option::is_some), Ordering::Relaxed);
         found.resize(lookups.len(), None);
         Ok(found.into_iter().map(|token| token.map(Ok)).collect())
     }
