@@ -15,7 +15,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("tokens", &["formats", "keys"]),
     ("policy", &["formats", "keys", "tokens"]),
     ("transform", &["cipher", "formats", "keys", "policy", "tokens"]),
-    ("columns", &["cipher", "formats", "keys", "policy", "transform"]),
+    (
+        "columns",
+        &["cipher", "formats", "keys", "policy", "tokens", "transform"],
+    ),
     (
         "files",
         &["cipher", "formats", "keys", "policy", "transform", "columns"],
