@@ -1,6 +1,6 @@
 # Two commands are all the set-up there is: `make demo` and `make test`.
 SHELL := /bin/bash
-.PHONY: demo test tools fmt clippy docs rust python
+.PHONY: demo test tools postgresql fmt clippy docs rust python
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := .venv
@@ -14,13 +14,17 @@ demo:
 test: tools fmt clippy docs rust python
 
 # A Python with the libraries the Python tests compare with.
-tools: $(VENV)/ready
+tools: $(VENV)/ready postgresql
 
 $(VENV)/ready: python/tests/requirements.txt
 	python3 -c 'import ensurepip, venv' || apt-get install --yes python3-venv
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
+
+# A PostgreSQL server for the tests to start; nothing runs by itself.
+postgresql:
+	ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || apt-get install --yes --no-install-recommends postgresql
 
 fmt:
 	cargo fmt --all --check
@@ -36,6 +40,7 @@ docs:
 rust:
 	cargo test --locked --all-targets
 	cargo test --locked --doc
+	cargo test --locked --no-default-features --features tokens-postgres,tokens-sqlite --lib tokens
 
 # The wheel goes through the same profile and target folder as the tests.
 python: tools

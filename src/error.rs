@@ -21,7 +21,7 @@ pub enum ErrorKind {
     KeyNotUsable,
     /// A key, passphrase or tag does not authenticate what it should.
     WrongKey,
-    /// A KMS does not answer.
+    /// A KMS or a token store does not answer.
     ProviderDown,
     /// The operating system refused a file operation.
     Io,

@@ -17,6 +17,7 @@ pub mod policy;
 mod secret;
 #[cfg(feature = "sql")]
 pub mod sql;
+pub mod tokens;
 pub mod transform;
 
 pub use error::{Error, ErrorKind, Result};

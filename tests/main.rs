@@ -10,3 +10,4 @@ mod layers;
 mod sandbox;
 mod secrets;
 mod sql;
+mod tokens;

@@ -97,7 +97,7 @@ impl Column {
         }
         let transform = engine.resolve(&rule.parse()?, Operation::Protect).await?;
         self.check_tweak(&transform)?;
-        let mut done = self.apply(&transform, Direction::Encrypt)?;
+        let mut done = self.apply(&transform, Direction::Encrypt).await?;
         let described = serde_json::to_string(&ProtectedColumn::of(&transform))
             .map_err(|error| Error::bug("metadata cannot be written").with_source(error))?;
         let mut metadata = done.field.metadata().clone();
@@ -117,7 +117,7 @@ impl Column {
             (None, Some(rule)) => {
                 let transform = engine.resolve(&rule, Operation::Reveal).await?;
                 self.check_tweak(&transform)?;
-                self.apply(&transform, Direction::Decrypt)
+                self.apply(&transform, Direction::Decrypt).await
             }
             (None, None) => Err(Error::bad_input("the array does not say how it was protected")
                 .with_hint("name the rule: reveal(array, \"card\"), or \"card@2\" for version 2 of its key")),
@@ -131,10 +131,30 @@ impl Column {
             Direction::Decrypt => Operation::Reveal,
         };
         let transform = engine.resolve(&rule.parse()?, operation).await?;
-        match self.tweaks {
-            Some(_) => self.apply(&transform.with_tweak_argument(), direction),
-            None => self.apply(&transform, direction),
+        if transform.tokenizer().is_some() {
+            return Err(
+                Error::bad_policy(format!("rule `{rule}` tokenizes, which is not encryption"))
+                    .with_hint("use tokenize and detokenize, or protect and reveal"),
+            );
         }
+        match self.tweaks {
+            Some(_) => self.apply(&transform.with_tweak_argument(), direction).await,
+            None => self.apply(&transform, direction).await,
+        }
+    }
+
+    /// The tokens of a rule that tokenizes.
+    pub(crate) async fn tokens(&self, engine: &Engine, rule: &str, direction: Direction) -> Result<Done> {
+        let operation = match direction {
+            Direction::Encrypt => Operation::Protect,
+            Direction::Decrypt => Operation::Reveal,
+        };
+        let transform = engine.resolve(&rule.parse()?, operation).await?;
+        if transform.tokenizer().is_none() {
+            return Err(Error::bad_policy(format!("rule `{rule}` does not tokenize"))
+                .with_hint("use protect and reveal, or encrypt and decrypt"));
+        }
+        self.apply(&transform, direction).await
     }
 
     /// Replaces letters and digits, as the rule's mask says.
@@ -189,23 +209,23 @@ impl Column {
             columns.extend(self.tweaks.as_ref().map(|tweaks| tweaks[at].clone()));
             let batch = RecordBatch::try_new(Arc::clone(&schema), columns)
                 .map_err(|error| Error::bad_input("the array does not fit its field").with_source(error))?;
-            chunks.push(plan.apply(&batch, base)?.column(0).clone());
+            chunks.push(plan.apply(&batch, base).await?.column(0).clone());
             base += chunk.len() as u64;
         }
         let left_clear = plan.summary().iter().map(|column| column.left_clear).sum();
         Ok(self.done(chunks, left_clear))
     }
 
-    fn apply(&self, transform: &Transform, direction: Direction) -> Result<Done> {
+    async fn apply(&self, transform: &Transform, direction: Direction) -> Result<Done> {
         let column = &self.name;
         columns::check_type(transform, column, self.field.data_type())?;
         let mut chunks = Vec::with_capacity(self.chunks.len());
         let (mut base, mut left_clear) = (0, 0);
         for (at, chunk) in self.chunks.iter().enumerate() {
             let task = Task::new(transform, direction, column).after(base);
-            let done = columns::apply(task, chunk, self.tweaks.as_ref().map(|tweaks| &tweaks[at]))?;
+            let done = columns::treat(task, chunk, self.tweaks.as_ref().map(|tweaks| &tweaks[at])).await?;
             base += chunk.len() as u64;
-            left_clear += done.left_clear;
+            left_clear += done.left.clear;
             chunks.push(done.array);
         }
         Ok(self.done(chunks, left_clear))

@@ -216,6 +216,55 @@ impl Engine {
         self.run(Job::of(Act::Crypt(Direction::Decrypt), rule), array, tweak)
     }
 
+    /// The token of each value of a column, minted for those that have none; the result carries no metadata.
+    ///
+    /// Args:
+    ///     array: An Arrow array or chunked array.
+    ///     rule: A rule of the policy with treatment = "tokenize".
+    ///
+    /// Raises:
+    ///     BadInputError: A value does not fit its format, or the tokens of its shape are half used up.
+    ///     PolicyError: No such rule, or one that does not tokenize.
+    ///     NotAllowedError: The role may not.
+    ///     ProviderDownError: The token store does not answer.
+    ///     IoError: The token store is full, or cannot be written.
+    ///
+    /// Example:
+    ///     >>> import pyarrow as pa
+    ///     >>> accounts = pa.array(["ann", "bob", "ann"])
+    ///     >>> tokens = pa.array(engine.tokenize(accounts, "account"))
+    ///     >>> tokens[0] == tokens[2]
+    ///     True
+    ///     >>> pa.array(engine.detokenize(tokens, "account")) == accounts
+    ///     True
+    #[pyo3(signature = (array, rule))]
+    fn tokenize(&self, array: &Bound<'_, PyAny>, rule: &str) -> PyResult<Py<PyAny>> {
+        self.run(Job::of(Act::Tokens(Direction::Encrypt), rule), array, None)
+    }
+
+    /// The value of each token of a column.
+    ///
+    /// Args:
+    ///     array: An Arrow array or chunked array.
+    ///     rule: A rule of the policy with treatment = "tokenize".
+    ///
+    /// Raises:
+    ///     BadInputError: A token was never issued; or its value was deleted or has expired, and the rule says that this
+    ///         is an error.
+    ///     PolicyError: No such rule, or one that does not tokenize.
+    ///     NotAllowedError: The role may not.
+    ///     ProviderDownError: The token store does not answer.
+    ///
+    /// Example:
+    ///     >>> import pyarrow as pa
+    ///     >>> tokens = engine.tokenize(pa.array(["ann", None]), "account")
+    ///     >>> pa.array(engine.detokenize(tokens, "account")).to_pylist()
+    ///     ['ann', None]
+    #[pyo3(signature = (array, rule))]
+    fn detokenize(&self, array: &Bound<'_, PyAny>, rule: &str) -> PyResult<Py<PyAny>> {
+        self.run(Job::of(Act::Tokens(Direction::Decrypt), rule), array, None)
+    }
+
     /// Replaces letters and digits of a column in the clear, as the rule's `mask` says. There is no way back.
     ///
     /// Args:
@@ -239,7 +288,7 @@ impl Engine {
     ///
     /// Args:
     ///     query: One statement, which may read but not write. It has the functions protect, reveal, fpe_encrypt,
-    ///         fpe_decrypt and mask.
+    ///         fpe_decrypt, tokenize, detokenize and mask.
     ///     tables: Each an Arrow table, or the path of a Parquet file.
     ///
     /// Raises:

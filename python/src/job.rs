@@ -12,6 +12,7 @@ pub(crate) enum Act {
     Protect,
     Reveal,
     Crypt(Direction),
+    Tokens(Direction),
     Mask,
 }
 
@@ -86,6 +87,7 @@ impl<'a> Job<'a> {
             Act::Protect => column.protect(engine, named()?).await,
             Act::Reveal => column.reveal(engine, self.rule).await,
             Act::Crypt(direction) => column.crypt(engine, named()?, direction).await,
+            Act::Tokens(direction) => column.tokens(engine, named()?, direction).await,
             Act::Mask => column.mask(engine, named()?),
         }
     }

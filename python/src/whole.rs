@@ -18,7 +18,7 @@ pub(crate) async fn protect(
 ) -> Result<Done> {
     // Without its name only some of its lines would be found, and the rest would stay in the clear.
     let plan = BatchPlan::protect(engine, table.ok_or_else(which)?, schema).await?;
-    apply(&plan, batches)
+    apply(&plan, batches).await
 }
 
 pub(crate) async fn reveal(
@@ -39,14 +39,14 @@ pub(crate) async fn reveal(
         }
         _ => error,
     })?;
-    apply(&plan, batches)
+    apply(&plan, batches).await
 }
 
-fn apply(plan: &BatchPlan, batches: &[RecordBatch]) -> Result<Done> {
+async fn apply(plan: &BatchPlan, batches: &[RecordBatch]) -> Result<Done> {
     let mut done = Vec::with_capacity(batches.len());
     let mut base = 0;
     for batch in batches {
-        done.push(plan.apply(batch, base)?);
+        done.push(plan.apply(batch, base).await?);
         base += batch.num_rows() as u64;
     }
     let columns = plan.summary().into_iter();

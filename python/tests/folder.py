@@ -16,6 +16,7 @@ COMMAND = Path(os.environ.get("CIPHERFORM_BIN", TARGET / "debug" / "cipherform")
 POLICY = """\
 version = 1
 keyring = "keyring.json"
+tokens = "sqlite:tokens.db"
 
 [rules.card]
 format = "pan"
@@ -40,6 +41,11 @@ on_invalid = "null"
 format = { type = "digits" }
 key = "pii"
 on_invalid = "insecure-keep"
+
+[rules.account]
+treatment = "tokenize"
+format = "opaque"
+key = "pii"
 
 [columns]
 "people.id" = "id"

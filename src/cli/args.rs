@@ -74,6 +74,8 @@ pub(super) enum Command {
     Init(InitArgs),
     /// Create, list, describe and rotate data keys
     Keys(KeysArgs),
+    /// Look after the token stores of the policy
+    Tokens(TokensArgs),
     /// Protect a Parquet file as the policy says
     Protect(ProtectArgs),
     /// Reveal a protected Parquet file
@@ -140,6 +142,67 @@ Examples:
         /// Its name
         #[arg(value_parser = ours::<KeyName>)]
         name: KeyName,
+    },
+}
+
+/// Look after the token stores of the policy.
+#[derive(Args, Debug)]
+pub(super) struct TokensArgs {
+    #[command(subcommand)]
+    pub(super) command: TokensCommand,
+    /// How results are written
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(super) format: TokensFormat,
+}
+
+/// How results about tokens are written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(super) enum TokensFormat {
+    /// For people
+    #[default]
+    Table,
+    /// One object a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokensCommand {
+    /// Count the tokens of each rule: those in use, forgotten and expired, and how full the fullest token space is
+    Stats,
+    /// Write out the rows of a rule, sealed as they are: no value is revealed
+    Export {
+        /// The rule
+        rule: String,
+    },
+    /// Forget what has expired, of one rule or of all
+    Expire {
+        /// The rule
+        rule: Option<String>,
+    },
+    /// Forget values for ever: their tokens stay taken, and can never be revealed again
+    #[command(after_help = "\
+Examples:
+  cipherform tokens delete account tok_3kTMd1Rz0QKvN5LxwY8CbA
+  cipherform tokens delete ssn --values forget.txt     one value a line; `-` reads stdin, so that no value is in a shell's history")]
+    Delete {
+        /// The rule
+        rule: String,
+        /// The tokens
+        #[arg(required_unless_present = "values")]
+        tokens: Vec<String>,
+        /// Forget the values in this file, one a line, instead
+        #[arg(long, value_name = "FILE", conflicts_with = "tokens")]
+        values: Option<PathBuf>,
+    },
+    /// Find values by the active key version from now on; nothing is minted meanwhile
+    Reindex {
+        /// The rule
+        rule: String,
+    },
+    /// Seal with the active key version what an older one has sealed; tokens stay, and others may go on working
+    Reseal {
+        /// The rule; else all
+        rule: Option<String>,
     },
 }
 

@@ -9,19 +9,23 @@ use super::printer::{Printer, count};
 use crate::files::{Job, Progress};
 use crate::{Error, Result};
 
+/// From how full a token space on it is said to be filling up.
+const WARN_PERCENT: f64 = 75.0;
+
 /// Runs `job`, and says what it did.
-pub(super) fn run(job: &Job, args: &JobArgs, what: &'static str, printer: &Printer) -> Result<()> {
+pub(super) async fn run(job: &Job, args: &JobArgs, what: &'static str, printer: &Printer) -> Result<()> {
     let cancel = Arc::new(AtomicBool::new(false));
     // Ctrl-C or a termination request ends the job at its next batch, and its half-written file goes with it.
     cancel_on_signal(&cancel)?;
     let started = Instant::now();
     let mut bar = None;
-    let report = job.run(&args.target, args.force, &cancel, &mut |Progress { rows, total }| {
+    let mut progress = |Progress { rows, total }| {
         if !args.quiet {
             bar.get_or_insert_with(|| printer.progress(total, what))
                 .set_position(rows);
         }
-    });
+    };
+    let report = job.run(&args.target, args.force, &cancel, &mut progress).await;
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
@@ -39,6 +43,20 @@ pub(super) fn run(job: &Job, args: &JobArgs, what: &'static str, printer: &Print
                 "warning: column `{}`: left as it is by on_invalid = \"insecure-keep\": {}",
                 column.column,
                 count(column.left_clear as u64, "value")
+            ));
+        }
+        if column.forgotten > 0 {
+            printer.say(format_args!(
+                "warning: column `{}`: their value was deleted, or has expired: {}",
+                column.column,
+                count(column.forgotten as u64, "token")
+            ));
+        }
+        if column.fullest_percent > WARN_PERCENT {
+            printer.say(format_args!(
+                "warning: column `{}`, rule `{}`: of the tokens that values of one shape may get, {:.0} % are used up; at 100 % (half of all there \
+                 are) no more are minted",
+                column.column, column.rule, column.fullest_percent
             ));
         }
     }

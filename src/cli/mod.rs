@@ -12,6 +12,7 @@ mod results;
 mod reveal;
 mod selftest;
 mod session;
+mod tokens;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,7 @@ fn run(cli: Cli, printer: &Printer) -> Result<()> {
         match cli.command {
             Command::Init(args) => init::run(args, &cli.keys, printer).await,
             Command::Keys(args) => keys::run(args, &cli.keys, printer).await,
+            Command::Tokens(args) => tokens::run(args, &cli.keys, printer).await,
             Command::Protect(args) => protect::run(args, &cli.keys, printer).await,
             Command::Reveal(args) => reveal::run(args, &cli.keys, printer).await,
             Command::Query(args) => query::run(args, &cli.keys, printer).await,

@@ -9,5 +9,5 @@ use crate::files::Job;
 pub(super) async fn run(args: ProtectArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
     let engine = session::engine(keys).await?;
     let planned = Job::protect(&engine, &args.job.source, args.job.table.as_deref()).await?;
-    job::run(&planned, &args.job, "protected", printer)
+    job::run(&planned, &args.job, "protected", printer).await
 }

@@ -13,5 +13,5 @@ pub(super) async fn run(args: RevealArgs, keys: &KeyArgs, printer: &Printer) -> 
         key_version: args.key_version,
     };
     let planned = Job::reveal(&engine, &args.job.source, args.job.table.as_deref(), options).await?;
-    job::run(&planned, &args.job, "revealed", printer)
+    job::run(&planned, &args.job, "revealed", printer).await
 }

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 
-use super::{Task, apply};
+use super::{Task, treat};
 use crate::cipher::Direction;
+use crate::tokens::Tokenizer;
 use crate::transform::Transform;
 use crate::{Error, Result};
 
@@ -21,6 +22,7 @@ pub struct BatchPlan {
     /// The places in `columns`, in an order in which every tweak comes before what it tweaks.
     order: Vec<usize>,
     left_clear: Vec<AtomicUsize>,
+    forgotten: Vec<AtomicUsize>,
 }
 
 /// One column of the output.
@@ -63,6 +65,10 @@ pub struct ColumnSummary {
     pub key: String,
     /// Values left in the clear so far, by `on_invalid = "insecure-keep"`.
     pub left_clear: usize,
+    /// Tokens so far whose value was deleted, or has expired.
+    pub forgotten: usize,
+    /// For minted tokens: to what part of what it may hold the fullest space is filled that was minted in, in percent.
+    pub fullest_percent: f64,
 }
 
 impl BatchPlan {
@@ -70,6 +76,7 @@ impl BatchPlan {
         let fields: Vec<FieldRef> = columns.iter().map(|column| Arc::clone(&column.field)).collect();
         let output = Arc::new(Schema::new_with_metadata(fields, input.metadata().clone()));
         let left_clear = columns.iter().map(|_| AtomicUsize::new(0)).collect();
+        let forgotten = columns.iter().map(|_| AtomicUsize::new(0)).collect();
         let order = tweaks_first(&columns);
         Self {
             direction,
@@ -78,6 +85,7 @@ impl BatchPlan {
             columns,
             order,
             left_clear,
+            forgotten,
         }
     }
 
@@ -93,15 +101,18 @@ impl BatchPlan {
 
     /// The columns that are not just copied, in their order.
     pub fn summary(&self) -> Vec<ColumnSummary> {
-        let columns = self.columns.iter().zip(&self.left_clear);
+        let counts = self.left_clear.iter().zip(&self.forgotten);
+        let columns = self.columns.iter().zip(counts);
         columns
-            .filter_map(|(column, left_clear)| match &column.action {
+            .filter_map(|(column, (left_clear, forgotten))| match &column.action {
                 Action::Copy => None,
                 Action::Transform { transform, .. } => Some(ColumnSummary {
                     column: column.field.name().clone(),
                     rule: transform.rule().name.clone(),
                     key: format!("{}@{}", transform.key().name(), transform.key().version()),
                     left_clear: left_clear.load(Ordering::Relaxed),
+                    forgotten: forgotten.load(Ordering::Relaxed),
+                    fullest_percent: transform.tokenizer().map_or(0.0, Tokenizer::fullest_percent),
                 }),
             })
             .collect()
@@ -110,8 +121,8 @@ impl BatchPlan {
     /// Does one batch; `base` rows came before it.
     ///
     /// # Errors
-    /// As [`super::apply`].
-    pub fn apply(&self, batch: &RecordBatch, base: u64) -> Result<RecordBatch> {
+    /// As [`super::treat`].
+    pub async fn apply(&self, batch: &RecordBatch, base: u64) -> Result<RecordBatch> {
         if batch.num_columns() != self.input.fields().len() {
             return Err(Error::bug("a batch with another schema than the plan's"));
         }
@@ -130,8 +141,9 @@ impl BatchPlan {
             let task = Task::new(transform, self.direction, column.field.name()).after(base);
             let tweaks = tweak.map(|place| plain[place].clone());
             let array = batch.column(column.input);
-            let done = apply(task, array, tweaks.as_ref())?;
-            self.left_clear[*at].fetch_add(done.left_clear, Ordering::Relaxed);
+            let done = treat(task, array, tweaks.as_ref()).await?;
+            self.left_clear[*at].fetch_add(done.left.clear, Ordering::Relaxed);
+            self.forgotten[*at].fetch_add(done.left.forgotten, Ordering::Relaxed);
             if self.direction == Direction::Decrypt {
                 plain[column.input] = done.array.clone();
             }

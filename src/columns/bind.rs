@@ -10,7 +10,7 @@ use super::metadata::{ProtectedColumn, clear};
 use super::{check_type, tweak};
 use crate::cipher::Direction;
 use crate::keys::{KeyVersionId, Operation};
-use crate::policy::{Bound, Rule, RuleRef, Tweak};
+use crate::policy::{Bound, Rule, RuleRef, Treatment, Tweak};
 use crate::transform::{Engine, Transform};
 use crate::{Error, ErrorKind, Result};
 
@@ -130,14 +130,24 @@ impl BatchPlan {
 
 /// The transform that reveals a column that describes itself, after comparing the two.
 pub(crate) async fn resolve(engine: &Engine, column: &str, described: &ProtectedColumn) -> Result<Arc<Transform>> {
-    let id: KeyVersionId = described
-        .key_version_id
-        .parse()
-        .map_err(|error: Error| error.context(format_args!("column `{column}`, `cipherform` metadata")))?;
-    let transform = engine
-        .resolve_version(&described.rule, id)
-        .await
-        .map_err(|error| error.context(format_args!("column `{column}`")))?;
+    let transform = match described.treatment {
+        Treatment::Encrypt => {
+            let id: KeyVersionId = described
+                .key_version_id
+                .parse()
+                .map_err(|error: Error| error.context(format_args!("column `{column}`, `cipherform` metadata")))?;
+            engine.resolve_version(&described.rule, id).await
+        }
+        // Each token's row in the store says which version sealed it, which may be another one by now.
+        Treatment::Tokenize => {
+            let rule = RuleRef {
+                rule: described.rule.clone(),
+                version: None,
+            };
+            engine.resolve(&rule, Operation::Reveal).await
+        }
+    };
+    let transform = transform.map_err(|error| error.context(format_args!("column `{column}`")))?;
     described.compare(&transform).map_err(|what| {
         Error::new(
             ErrorKind::WrongKey,

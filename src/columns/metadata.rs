@@ -38,6 +38,10 @@ pub struct ProtectedColumn {
     pub tweak: String,
     /// The check value of key, rule and tweak definition, in hexadecimal.
     pub check: String,
+    /// The identity of the token store, in hexadecimal. For tokens this counts, and key version and check value do not: rows of the store are sealed
+    /// anew when a key is rotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
     /// What departs from the standard, or leaves values in the clear; each with its reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nonconforming: Vec<String>,
@@ -66,6 +70,9 @@ impl ProtectedColumn {
             key_version_id: key.version_id().to_string(),
             tweak: rule.tweak.to_string(),
             check: hex::encode(transform.check_value()),
+            store: transform
+                .tokenizer()
+                .map(|tokenizer| tokenizer.store().id().to_string()),
             nonconforming,
         }
     }
@@ -115,6 +122,12 @@ impl ProtectedColumn {
         }
         if self.tweak != ours.tweak {
             return Err("its tweak differs");
+        }
+        if self.store != ours.store {
+            return Err("its tokens are in another store");
+        }
+        if self.treatment == Treatment::Tokenize {
+            return Ok(());
         }
         if self.key_version_id != ours.key_version_id || self.check != ours.check {
             return Err("its key differs");

@@ -1,6 +1,6 @@
 //! Arrow arrays in, Arrow arrays out, of the same type.
 //!
-//! [`apply`] does one array under one transform. A [`BatchPlan`] does whole record batches: it binds a policy to a schema, or
+//! [`treat`] does one array under one transform ([`apply`] does so without waiting, for what waits for nothing). A [`BatchPlan`] does whole record batches: it binds a policy to a schema, or
 //! reads the metadata of one that is protected, and checks all that can be checked before the first row.
 
 mod batch;
@@ -9,6 +9,7 @@ mod dictionary;
 mod integer;
 mod metadata;
 mod text;
+mod tokens;
 mod tweak;
 
 use arrow::array::{Array, ArrayRef, AsArray};
@@ -21,7 +22,7 @@ pub(crate) use bind::{check_circles, resolve};
 pub use metadata::{METADATA_KEY, ProtectedColumn, protected_columns};
 
 use crate::cipher::Direction;
-use crate::transform::Transform;
+use crate::transform::{Left, Transform};
 use crate::{Error, Result};
 
 /// Rows that walk together: large enough to fill every lane, small enough to stay in the cache.
@@ -104,12 +105,45 @@ pub fn check_type(transform: &Transform, column: &str, data_type: &DataType) -> 
     }))
 }
 
-/// Protects or reveals one array. `tweaks` is the tweak column, of the same length, for a transform that has one.
+/// Protects or reveals one array, as [`apply`] does, under any treatment: tokens are asked of their store.
+///
+/// # Errors
+/// As [`apply`]; what the store says.
+pub async fn treat(task: Task<'_>, array: &ArrayRef, tweaks: Option<&ArrayRef>) -> Result<Treated> {
+    match task.transform.tokenizer() {
+        Some(_) => tokens::apply(task, array).await,
+        None => apply(task, array, tweaks).map(|done| Treated {
+            array: done.array,
+            left: Left {
+                clear: done.left_clear,
+                forgotten: 0,
+            },
+        }),
+    }
+}
+
+/// An array done, under any treatment.
+#[derive(Debug)]
+pub struct Treated {
+    /// The result, of the same type and length.
+    pub array: ArrayRef,
+    /// Rows that did not get what they came for.
+    pub left: Left,
+}
+
+/// Encrypts or decrypts one array. `tweaks` is the tweak column, of the same length, for a transform that has one.
 ///
 /// # Errors
 /// A type that does not fit (see [`check_type`]); a row that does not fit, if the rule says so; a NULL tweak.
 pub fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&ArrayRef>) -> Result<Done> {
     check_type(task.transform, task.column, array.data_type())?;
+    if task.transform.tokenizer().is_some() {
+        let rule = &task.transform.rule().name;
+        return Err(
+            Error::bad_policy(format!("rule `{rule}` tokenizes, which is not encryption"))
+                .with_hint("use tokenize and detokenize, or protect and reveal"),
+        );
+    }
     let tweak_column = match (task.transform.tweak_column(), tweaks) {
         (Some(_), Some(tweaks)) => Some(tweak::Column::try_new(tweaks)?),
         _ => None,

@@ -78,12 +78,12 @@ impl Job {
     ///
     /// # Errors
     /// A row that does not fit, a damaged page, a full or read-only target; `target` is then as it was.
-    pub fn run(
+    pub async fn run(
         &self,
         target: &Path,
         replace: bool,
         cancel: &AtomicBool,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Report> {
         let aside = Aside::create(target, replace)?;
         let failed = |error: ParquetError| write_error(target, error);
@@ -101,6 +101,7 @@ impl Job {
                 let done = self
                     .plan
                     .apply(&batch, rows)
+                    .await
                     .map_err(|error| error.context(format_args!("`{}`", self.source.path.display())))?;
                 writer.write(&done).map_err(failed)?;
                 rows += batch.num_rows() as u64;

@@ -21,6 +21,7 @@ mod integer;
 mod layout;
 mod luhn;
 mod misfit;
+mod opaque;
 mod pan;
 mod plain;
 mod us_ssn;
@@ -77,6 +78,11 @@ pub trait StringFormat: fmt::Debug + Send + Sync {
     /// domain floor is refused before any data is read.
     fn usual_numerals(&self) -> Option<usize> {
         None
+    }
+
+    /// How many numerals a token has for a value in which [`split`](Self::split) found `found`.
+    fn token_numerals(&self, found: usize) -> usize {
+        found
     }
 
     /// Is a text that does not fit on one side misfit on the other, too? Only then can values that do not fit be left in the
@@ -150,6 +156,7 @@ const FORMATS: &[(&str, Parse)] = &[
     ("digits", digits::parse),
     ("email", email::parse),
     ("integer", integer::parse),
+    ("opaque", opaque::parse),
     ("pan", pan::parse),
     ("us-ssn", us_ssn::parse),
 ];

@@ -66,6 +66,11 @@ macro_rules! random_id {
 pub(crate) use random_id;
 
 random_id! {
+    /// Which store of tokens: fixed when the store is made.
+    pub struct StoreId
+}
+
+random_id! {
     /// Which keyring: fixed when the file is created.
     pub struct KeyringId
 }

@@ -47,7 +47,7 @@ mod wrap_context;
 pub use derive::Purpose;
 pub use document::{KeyInfo, VersionInfo};
 pub use handle::KeyHandle;
-pub use ids::{DataKeyId, KeyVersionId, KeyringId};
+pub use ids::{DataKeyId, KeyVersionId, KeyringId, StoreId};
 pub use key_ref::{KeyName, KeyRef, KmsKeyRef};
 pub use key_use::{DirectMode, KeyBits, KeyUse};
 pub use keyring::Keyring;

@@ -6,7 +6,7 @@
 //!                             │
 //!                          columns                                          Arrow arrays in, Arrow arrays out
 //!                             │
-//!                         transform  ◄── policy · keys                      the one joint: a rule and a key become a function
+//!                         transform  ◄── policy · keys · tokens             the one joint: a rule and a key become a function
 //!                             │              ▲
 //!                          formats          kms                             a value's text ⇄ numerals + what is kept clear
 //!                             │
@@ -24,7 +24,7 @@
 //!
 //! Keys are slow to get and must not leak; rows are fast and many. So there is one moment, before the first row, when
 //! everything that can wait or fail is done: the policy is read, the keyring authenticated, the KMS asked, the types
-//! compared. After it comes code that waits for nothing and asks nobody.
+//! compared. After it comes code that waits for nothing and asks nobody; but for tokens, whose store is asked batch by batch.
 //!
 //! # The layers, from below
 //!
@@ -44,6 +44,9 @@
 //! wrapped key is bound to are ids, never names; no key serves two uses; a changed byte in the keyring is noticed;
 //! every KMS client passes one conformance suite, and so can yours:
 //! [`conformance::check`](crate::kms::conformance::check).
+//!
+//! **[`tokens`](crate::tokens)** draws random tokens, seals values and keeps both in a store. *Invariants:* a store never sees a value or a key; what
+//! makes a token unique is a constraint of the store, not a look before; a token is never issued again; every store passes one conformance suite.
 //!
 //! **[`policy`](crate::policy)** reads `policy.toml`. *Invariants:* unknown fields are refused; an error says file,
 //! line and column; what comes out needs no more checks.

@@ -7,9 +7,12 @@
 //!
 //! | what | name | where it stands |
 //! | --- | --- | --- |
-//! | formats | `alphabet/1`, `alphanumeric/1`, `digits/1`, `email/1`, `integer/1`, `pan/1`, `us-ssn/1` | metadata, fingerprint |
+//! | formats | `alphabet/1`, `alphanumeric/1`, `digits/1`, `email/1`, `integer/1`, `opaque/1`, `pan/1`, `us-ssn/1` | metadata, fingerprint |
 //! | what defines a map | `cipherform fingerprint v1` | metadata, derivation |
 //! | the FF1 subkey | `cipherform ff1 subkey v1` | derivation |
+//! | token look-up and sealing | `cipherform token index subkey v1`, `cipherform token seal subkey v1`, `cipherform sealed token v1` | derivation, associated data |
+//! | a sealed value | a first byte 1 | token store |
+//! | token tables | version 1 | token store |
 //! | the check value | `cipherform check value v1` | metadata |
 //! | column metadata | `"version": 1`, under the key `cipherform` | files |
 //! | the keyring file | `cipherform-keyring/1` | the file's `format` |
@@ -23,7 +26,7 @@
 //!
 //! ```
 //! use cipherform::formats::Format;
-//! for name in ["alphanumeric", "digits", "email", "pan", "us-ssn"] {
+//! for name in ["alphanumeric", "digits", "email", "opaque", "pan", "us-ssn"] {
 //!     assert_eq!(Format::parse(name, toml::Table::new())?.version(), format!("{name}/1"));
 //! }
 //! # Ok::<(), cipherform::Error>(())

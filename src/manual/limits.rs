@@ -85,6 +85,15 @@
 //! they are bounded on reading: memory 19 MiB to 2 GiB, 1 to 64 passes, 1 to 16 lanes, and memory × passes at least 38
 //! MiB and at most 16 GiB. Outside of these bounds the file is refused.
 //!
+//! # Tokens
+//!
+//! | what | limit |
+//! | --- | --- |
+//! | tokens of one shape and kept part | half of all there are |
+//! | values minted in one transaction | 8,192 distinct ones |
+//! | waiting for other writers of an SQLite store | 60 seconds |
+//! | look-up hash | 128 bits: among 10^12 values, two share one with a probability of about 10^-15 |
+//!
 //! # SQL
 //!
 //! A table is one Parquet file, or record batches in memory. Folders, partitions and remote object stores are not there

@@ -7,6 +7,7 @@
 //! | [`formats`] | What does each format take, what stays in the clear, how many values are left? |
 //! | [`keys`] | What wraps what, byte for byte? What to back up, what rotation does? |
 //! | [`sql`] | Which functions are there, what does a role see, what does `cipherform query` refuse? |
+//! | [`tokens`] | What is kept in a token store, who may write to it, how is a value forgotten? |
 //! | [`python`] | The same policy, from Python |
 //! | [`limits`] | The numbers |
 //! | [`changes`] | What is frozen, and how a format changes |
@@ -27,3 +28,4 @@ pub mod limits;
 pub mod python;
 pub mod sql;
 pub mod threats;
+pub mod tokens;

@@ -26,6 +26,8 @@
 //! cards = engine.reveal(cards)
 //! cards = engine.encrypt(cards, "card")                 # the same, without metadata
 //! cards = engine.decrypt(cards, "card@1")               # a key version, as in SQL
+//! tokens = engine.tokenize(accounts, "account")         # random tokens, kept in the store that the policy names
+//! accounts = engine.detokenize(tokens, "account")
 //! answer = engine.sql("SELECT count(*) FROM t WHERE ssn IS NULL", t=safe, u="safe.parquet")
 //! ```
 //!

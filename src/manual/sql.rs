@@ -8,6 +8,8 @@
 //! | `reveal(v, 'rule' [, tweak])` | undoes it | plain; masked gets the result masked |
 //! | `fpe_encrypt(v, 'rule' [, tweak])` | the FF1 underneath; a given tweak takes the place of the rule's, byte for byte | plain |
 //! | `fpe_decrypt(v, 'rule' [, tweak])` | its inverse | plain; masked as `reveal` |
+//! | `tokenize(v, 'rule')` | the token of `v`, minted if it has none: [`tokens`](super::tokens) | plain |
+//! | `detokenize(t, 'rule')` | the value of a token | plain; masked as `reveal` |
 //! | `mask(v, 'rule')` | letters, digits and the format's other symbols replaced as the rule's `mask` says; needs no key | any |
 //!
 //! * The rule is a literal, since its key is looked up while the query is planned. `'card@2'` names a key version: to
@@ -16,7 +18,8 @@
 //!   one, and refused for others.
 //! * The type of the result is the type of `v`. NULL gives NULL. Text takes every format; `INT` and `BIGINT` take
 //!   `integer`.
-//! * They are immutable: constant arguments are computed once, when the query is planned.
+//! * They are immutable: constant arguments are computed once, when the query is planned. But `tokenize` and `detokenize` are volatile: they ask
+//!   their store when the query runs, and never while it is planned.
 //! * Rows in an error message are counted within the batch, since a query has no file order.
 //!
 //! # Tables

@@ -10,9 +10,10 @@ use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use super::bind::{Line, Target};
-use super::rule::{Mask, OnEmpty, OnInvalid, Rule, Treatment, Tweak};
+use super::rule::{Mask, OnEmpty, OnForgotten, OnInvalid, Rule, Tokens, Treatment, Tweak};
 use crate::formats::Format;
 use crate::policy::access::Grant;
+use crate::tokens::StoreUrl;
 use crate::{Error, Result};
 
 /// What `[columns]` may say in place of a rule's name: the column stays as it is, or is left out.
@@ -83,7 +84,8 @@ impl Policy {
                 format!("version = {} is not known, this is 1", file.version.get_ref()),
             ));
         }
-        let mut rules = BTreeMap::new();
+        let mut rules: BTreeMap<String, Rule> = BTreeMap::new();
+        let formats = token_formats(&file.rules);
         for (name, rule) in file.rules {
             if [KEEP, DROP].contains(&name.as_str()) {
                 return Err(source.error(
@@ -91,7 +93,18 @@ impl Policy {
                     format!("a rule cannot be called `{name}`: in [columns] that word says what becomes of a column"),
                 ));
             }
-            rules.insert(name.clone(), rule.check(name, &source)?);
+            let at = rule.format.span();
+            let rule = rule.check(name.clone(), file.tokens.as_ref(), &formats, &source)?;
+            if let Some(other) = rules.values().find(|other| mint_differently(&rule, other)) {
+                return Err(source.error(
+                    at,
+                    format!(
+                        "rules `{}` and `{name}` share a domain of tokens, and only one of them mints per occurrence",
+                        other.name
+                    ),
+                ));
+            }
+            rules.insert(name, rule);
         }
         let mut columns = Vec::with_capacity(file.columns.len());
         for (pattern, rule) in file.columns {
@@ -146,6 +159,21 @@ impl Policy {
     }
 }
 
+/// The formats that `never_valid_as` may name; what is wrong with one is said where its rule is read.
+fn token_formats(rules: &BTreeMap<String, RuleFile>) -> BTreeMap<String, Format> {
+    let parsed = rules
+        .iter()
+        .filter_map(|(name, rule)| Some((name.clone(), parse_format(rule.format.get_ref().clone()).ok()?)));
+    parsed.collect()
+}
+
+/// Do both mint into one domain of one store, one of them per occurrence?
+fn mint_differently(one: &Rule, other: &Rule) -> bool {
+    one.domain == other.domain
+        && matches!((&one.tokens, &other.tokens), (Some(one), Some(other))
+            if one.store == other.store && one.per_occurrence != other.per_occurrence)
+}
+
 fn names(rules: &BTreeMap<String, Rule>) -> String {
     rules.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
@@ -180,6 +208,7 @@ impl Source<'_> {
 struct PolicyFile {
     version: Spanned<i64>,
     keyring: PathBuf,
+    tokens: Option<Spanned<String>>,
     #[serde(default)]
     unlisted: Unlisted,
     #[serde(default)]
@@ -205,10 +234,22 @@ struct RuleFile {
     #[serde(default)]
     on_empty: OnEmpty,
     insecure_small_domain: Option<Spanned<String>>,
+    tokens: Option<Spanned<String>>,
+    per_occurrence: Option<Spanned<bool>>,
+    ttl: Option<Spanned<String>>,
+    never_valid_as: Option<Spanned<Vec<String>>>,
+    on_forgotten: Option<Spanned<OnForgotten>>,
 }
 
 impl RuleFile {
-    fn check(self, name: String, source: &Source<'_>) -> Result<Rule> {
+    fn check(
+        mut self,
+        name: String,
+        tokens: Option<&Spanned<String>>,
+        formats: &BTreeMap<String, Format>,
+        source: &Source<'_>,
+    ) -> Result<Rule> {
+        let tokens = self.check_tokens(&name, tokens, formats, source)?;
         let in_rule = |span: Range<usize>, message: &str| source.error(span, format!("rule `{name}`: {message}"));
         // An error found deeper down gets its place here, and keeps its hint.
         let placed = |span: Range<usize>, error: Error| {
@@ -232,6 +273,7 @@ impl RuleFile {
             None => name.clone(),
         };
         let tweak = match self.tweak {
+            None if tokens.is_some() => Tweak::None,
             None => Tweak::Kept,
             Some(tweak) => parse_tweak(tweak.get_ref()).map_err(|message| in_rule(tweak.span(), message))?,
         };
@@ -260,8 +302,91 @@ impl RuleFile {
             on_invalid: self.on_invalid,
             on_empty: self.on_empty,
             insecure_small_domain: self.insecure_small_domain.map(Spanned::into_inner),
+            tokens,
             name,
         })
+    }
+
+    /// What only rules that tokenize have, and what they do not have.
+    fn check_tokens(
+        &mut self,
+        name: &str,
+        default: Option<&Spanned<String>>,
+        formats: &BTreeMap<String, Format>,
+        source: &Source<'_>,
+    ) -> Result<Option<Tokens>> {
+        let in_rule = |span: Range<usize>, message: &str| source.error(span, format!("rule `{name}`: {message}"));
+        if self.treatment != Treatment::Tokenize {
+            let spans = [
+                self.tokens.as_ref().map(Spanned::span),
+                self.per_occurrence.as_ref().map(Spanned::span),
+                self.ttl.as_ref().map(Spanned::span),
+                self.never_valid_as.as_ref().map(Spanned::span),
+                self.on_forgotten.as_ref().map(Spanned::span),
+            ];
+            if let Some(span) = spans.into_iter().flatten().next() {
+                return Err(in_rule(span, "this is for rules with treatment = \"tokenize\""));
+            }
+            if formats
+                .get(name)
+                .is_some_and(|format| format.version().starts_with("opaque/"))
+            {
+                return Err(in_rule(
+                    self.format.span(),
+                    "format \"opaque\" is for rules with treatment = \"tokenize\"",
+                ));
+            }
+            return Ok(None);
+        }
+        if let Some(tweak) = &self.tweak {
+            return Err(in_rule(tweak.span(), "a token is random: it takes no tweak"));
+        }
+        if let Some(reason) = &self.insecure_small_domain {
+            return Err(in_rule(
+                reason.span(),
+                "tokens have no floor: what they must not do is fill more than half of their space",
+            ));
+        }
+        let url = self.tokens.as_ref().or(default).ok_or_else(|| {
+            in_rule(self.format.span(), "it does not say where its tokens are kept")
+                .with_hint("add a line tokens = \"sqlite:tokens.db\" to the rule, or to the top of the policy")
+        })?;
+        let folder = source.path.parent().unwrap_or(Path::new(""));
+        let store = StoreUrl::parse(url.get_ref(), folder).map_err(|error| {
+            let placed = in_rule(url.span(), error.message());
+            match error.hint() {
+                Some(hint) => placed.with_hint(hint),
+                None => placed,
+            }
+        })?;
+        let ttl = match &self.ttl {
+            None => None,
+            Some(text) => match humantime::parse_duration(text.get_ref()) {
+                Ok(ttl) if ttl.as_secs() > 0 => Some(ttl),
+                _ => {
+                    return Err(in_rule(
+                        text.span(),
+                        "a time to live is written like \"90 days\" or \"12h\"",
+                    ));
+                }
+            },
+        };
+        let mut never_valid_as = Vec::new();
+        if let Some(rules) = &self.never_valid_as {
+            for other in rules.get_ref() {
+                match formats.get(other) {
+                    Some(format) => never_valid_as.push(format.clone()),
+                    None => return Err(in_rule(rules.span(), &format!("there is no rule `{other}`"))),
+                }
+            }
+        }
+        Ok(Some(Tokens {
+            store,
+            per_occurrence: self.per_occurrence.take().is_some_and(Spanned::into_inner),
+            ttl,
+            never_valid_as,
+            on_forgotten: self.on_forgotten.take().map(Spanned::into_inner).unwrap_or_default(),
+        }))
     }
 }
 
@@ -407,6 +532,81 @@ card = "masked"
     #[test]
     fn keep_and_drop_are_no_rules() {
         assert!(error(&GOOD.replacen("[rules.card]", "[rules.keep]", 1)).contains("cannot be called `keep`"));
+    }
+
+    const TOKENS: &str = r#"version = 1
+keyring = "k"
+tokens = "sqlite:tokens.db"
+
+[rules.account]
+treatment = "tokenize"
+format = "opaque"
+key = "pii"
+ttl = "90 days"
+never_valid_as = ["card"]
+
+[rules.card]
+treatment = "tokenize"
+format = "pan"
+key = "pii"
+tokens = "postgres://db/tokens"
+per_occurrence = true
+on_forgotten = "keep"
+"#;
+
+    #[test]
+    fn rules_that_tokenize() {
+        let policy = Policy::parse(TOKENS, Path::new("/etc/p.toml")).expect("good");
+        let account = policy.rule("account").expect("rule").tokens.clone().expect("tokens");
+        assert_eq!(account.store, StoreUrl::Sqlite("/etc/tokens.db".into()));
+        assert_eq!(account.ttl, Some(std::time::Duration::from_secs(90 * 86_400)));
+        assert_eq!(account.never_valid_as.len(), 1);
+        let card = policy.rule("card").expect("rule").tokens.clone().expect("tokens");
+        assert!(card.per_occurrence && card.on_forgotten == OnForgotten::Keep);
+        assert_eq!(card.store.to_string(), "postgres://db/tokens");
+    }
+
+    #[test]
+    fn what_only_tokens_have_and_what_they_do_not_have() {
+        for (from, to, at, what) in [
+            (
+                "tokens = \"sqlite:tokens.db\"\n",
+                "",
+                "p.toml:6:10",
+                "where its tokens are kept",
+            ),
+            ("sqlite:tokens.db", "mysql:x", "p.toml:3:10", "no URL of a token store"),
+            ("//db/", "//u:pw@db/", "p.toml:16:10", "no place for the password"),
+            ("90 days", "soon", "p.toml:9:7", "time to live"),
+            ("[\"card\"]", "[\"cart\"]", "p.toml:10:18", "no rule `cart`"),
+            ("ttl = \"90 days\"", "tweak = \"none\"", "p.toml:9:9", "takes no tweak"),
+            (
+                "treatment = \"tokenize\"\nformat = \"pan\"",
+                "format = \"pan\"",
+                "p.toml:15:10",
+                "treatment",
+            ),
+            (
+                "treatment = \"tokenize\"\nformat = \"opaque\"\nkey = \"pii\"\nttl = \"90 days\"\nnever_valid_as = [\"card\"]",
+                "format = \"opaque\"\nkey = \"pii\"",
+                "p.toml:6:10",
+                "opaque",
+            ),
+            (
+                "tokens = \"postgres://db/tokens\"",
+                "domain = \"account\"",
+                "p.toml:14:10",
+                "per occurrence",
+            ),
+        ] {
+            assert!(TOKENS.contains(from), "{from}");
+            let message = error(&TOKENS.replacen(from, to, 1));
+            assert!(
+                message.starts_with(&format!("{at}: ")),
+                "{message} should start with {at}"
+            );
+            assert!(message.contains(what), "{message} should contain {what}");
+        }
     }
 
     #[test]

@@ -9,6 +9,12 @@
 //! format = "pan"                           # keeps the last four; treatment = "encrypt" is the default
 //! key = "pii"                              # a name in the keyring, or `pii@3`
 //!
+//! [rules.account]
+//! treatment = "tokenize"                   # a random token, kept in a store
+//! tokens = "sqlite:tokens.db"              # relative to the policy; on top of the file it holds for every rule
+//! format = "digits"                        # or "opaque": tok_…
+//! key = "pii"
+//!
 //! [columns]                                # `table.column`, or a column of any table; `*` is a wildcard
 //! "customer.c_card" = "card"
 //! "customer.c_comment" = "keep"            # as it is; "drop" leaves a column out
@@ -28,4 +34,4 @@ mod rule;
 pub use access::Grant;
 pub use bind::Bound;
 pub use load::{Policy, Unlisted};
-pub use rule::{Mask, OnEmpty, OnInvalid, Rule, RuleRef, Treatment, Tweak};
+pub use rule::{Mask, OnEmpty, OnForgotten, OnInvalid, Rule, RuleRef, Tokens, Treatment, Tweak};

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::formats::Format;
 use crate::keys::KeyRef;
+use crate::tokens::StoreUrl;
 use crate::{Error, Result};
 
 /// One way to protect: treatment, format, key and tweak. Columns under the same rule join with each other.
@@ -32,6 +34,36 @@ pub struct Rule {
     pub on_empty: OnEmpty,
     /// Why fewer than 1,000,000 possible values are accepted.
     pub insecure_small_domain: Option<String>,
+    /// Where and how tokens are minted, for the treatment that does.
+    pub tokens: Option<Tokens>,
+}
+
+/// Where and how tokens are minted.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// Where they are kept.
+    pub store: StoreUrl,
+    /// Whether each occurrence of a value gets a token of its own; by default equal values get the same.
+    pub per_occurrence: bool,
+    /// How long a token can be revealed; by default for ever.
+    pub ttl: Option<Duration>,
+    /// No token is a valid value of these rules' formats.
+    pub never_valid_as: Vec<Format>,
+    /// What `reveal` makes of a token whose value was deleted, or has expired.
+    pub on_forgotten: OnForgotten,
+}
+
+/// What `reveal` makes of a token whose value was deleted, or has expired.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnForgotten {
+    /// NULL.
+    #[default]
+    Null,
+    /// The token, as it is.
+    Keep,
+    /// The whole operation fails, naming row and column.
+    Error,
 }
 
 /// What is done to a value.
@@ -42,12 +74,15 @@ pub enum Treatment {
     /// FF1 (SP 800-38G): the result has the format of the value.
     #[default]
     Encrypt,
+    /// A random token of the format, kept in a store.
+    Tokenize,
 }
 
 impl fmt::Display for Treatment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Encrypt => "encrypt",
+            Self::Tokenize => "tokenize",
         })
     }
 }

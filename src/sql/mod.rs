@@ -6,6 +6,8 @@
 //! | `reveal(v, 'rule' [, tweak])` | undoes it; `'rule@2'` names a key version |
 //! | `fpe_encrypt(v, 'rule' [, tweak])` | the FF1 underneath; a given tweak takes the place of the rule's |
 //! | `fpe_decrypt(v, 'rule' [, tweak])` | its inverse |
+//! | `tokenize(v, 'rule')` | the token of `v`, minted if it has none |
+//! | `detokenize(t, 'rule')` | the value of a token |
 //! | `mask(v, 'rule')` | letters, digits and the format's other symbols replaced as the rule's `mask` says |
 //!
 //! The rule is a literal. Keys are resolved by [`register`], never while a query is planned or runs.

@@ -157,7 +157,7 @@ impl Transform {
         out: &mut Texts,
     ) -> Result<usize, RowError> {
         let (from, to) = sides(direction);
-        let lengths = self.cipher.lengths();
+        let lengths = self.cipher()?.lengths();
         let mut parts = Parts::default();
         let mut live: Vec<Live> = Vec::with_capacity(rows.len());
         let mut fates: Vec<Fate> = Vec::with_capacity(rows.len());
@@ -210,7 +210,7 @@ impl Transform {
             }
             _ => self.tweaks_of(&live.iter().map(|live| live.row).collect::<Vec<_>>(), tweaks)?,
         };
-        self.cipher
+        self.cipher()?
             .apply_rows(direction, tweaks.as_tweaks(), numerals, &ranges)?;
 
         let mut left = 0;
@@ -298,7 +298,7 @@ impl Transform {
                     Tweaks::PerRow(&per_row)
                 }
             };
-            self.cipher.apply_bits(direction, tweaks, &mut batch, bits)?;
+            self.cipher()?.apply_bits(direction, tweaks, &mut batch, bits)?;
             for (at, rank) in pending.iter().zip(&batch) {
                 ranks[*at] = *rank;
             }

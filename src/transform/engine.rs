@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Transform;
 use crate::keys::{KeyRef, KeyVersionId, Keyring, KmsRegistry, Operation};
-use crate::policy::{Grant, Policy, RuleRef};
+use crate::policy::{Grant, Policy, Rule, RuleRef, Tokens};
+use crate::tokens::{StoreUrl, TokenRule, TokenStore, Tokenizer};
 use crate::{Error, ErrorKind, Result};
 
 /// A policy, its keyring and the KMS clients that open it. Cheap to clone: clones share resolved keys.
@@ -25,6 +26,8 @@ struct Shared {
     id: u64,
     /// What has been resolved, or why it could not be.
     transforms: Mutex<HashMap<Resolved, Result<Arc<Transform>>>>,
+    /// The token stores that are open.
+    stores: Mutex<HashMap<StoreUrl, Arc<dyn TokenStore>>>,
 }
 
 /// What a transform was resolved for.
@@ -50,6 +53,7 @@ impl Engine {
                 keyring,
                 id: NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
                 transforms: Mutex::default(),
+                stores: Mutex::default(),
             }),
             role: None,
         }
@@ -63,6 +67,29 @@ impl Engine {
         self.shared.policy.grant(Some(role), "*")?;
         self.role = Some(role.into());
         Ok(self)
+    }
+
+    /// Uses `store` for the rules whose tokens the policy keeps at `url`: a store in memory, or one of the program's own.
+    #[must_use]
+    pub fn with_token_store(self, url: StoreUrl, store: Arc<dyn TokenStore>) -> Self {
+        self.stores().insert(url, store);
+        self
+    }
+
+    /// The store that the policy's `url` means, opened if it was not before.
+    ///
+    /// # Errors
+    /// As [`StoreUrl::open`].
+    pub async fn token_store(&self, url: &StoreUrl) -> Result<Arc<dyn TokenStore>> {
+        let known = self.stores().get(url).cloned();
+        match known {
+            Some(store) => Ok(store),
+            None => {
+                let store = url.open().await?;
+                // Whoever opened it first at the same time: one connection is enough.
+                Ok(Arc::clone(self.stores().entry(url.clone()).or_insert(store)))
+            }
+        }
     }
 
     /// The policy.
@@ -105,13 +132,11 @@ impl Engine {
             return Ok(transform);
         }
         let definition = self.shared.policy.rule(&rule.rule)?;
-        let key = KeyRef {
-            version: rule.version.or(definition.key.version),
-            ..definition.key.clone()
+        let transform = match &definition.tokens {
+            Some(tokens) => self.tokens(definition, tokens, rule, operation).await,
+            None => self.cipher(definition, rule, operation).await,
         };
-        let handle = self.shared.keyring.handle(&key, operation).await;
-        let handle = handle.map_err(|error| error.context(format_args!("rule `{}`", rule.rule)))?;
-        let transform = Transform::try_new(definition, handle)?;
+        let transform = transform.map_err(|error| error.context(format_args!("rule `{}`", rule.rule)))?;
         let transform = Arc::new(if grant == Grant::Masked {
             transform.masked()
         } else {
@@ -119,13 +144,61 @@ impl Engine {
         });
         let mut transforms = self.lock();
         // The version that a bare name stands for goes by its number too, as tables bind it.
-        let numbered = RuleRef {
-            rule: rule.rule.clone(),
-            version: Some(transform.key().version()),
-        };
-        transforms.insert((numbered, operation, grant), Ok(transform.clone()));
+        if transform.tokenizer().is_none() {
+            let numbered = RuleRef {
+                rule: rule.rule.clone(),
+                version: Some(transform.key().version()),
+            };
+            transforms.insert((numbered, operation, grant), Ok(transform.clone()));
+        }
         transforms.insert((rule.clone(), operation, grant), Ok(transform.clone()));
         Ok(transform)
+    }
+
+    async fn cipher(&self, definition: &Rule, rule: &RuleRef, operation: Operation) -> Result<Transform> {
+        let key = KeyRef {
+            version: rule.version.or(definition.key.version),
+            ..definition.key.clone()
+        };
+        Transform::try_new(definition, self.shared.keyring.handle(&key, operation).await?)
+    }
+
+    /// Every row of a token store says itself which key version sealed it, so all that can be had are.
+    async fn tokens(
+        &self,
+        definition: &Rule,
+        tokens: &Tokens,
+        rule: &RuleRef,
+        operation: Operation,
+    ) -> Result<Transform> {
+        if rule.version.is_some() && operation == Operation::Protect {
+            return Err(no_version_of_tokens());
+        }
+        let keyring = &self.shared.keyring;
+        let key = keyring.handle(&definition.key, operation).await?;
+        let mut keys = Vec::new();
+        for version in keyring.describe(&definition.key.name)?.versions {
+            let version = KeyRef {
+                version: Some(version.number),
+                ..definition.key.clone()
+            };
+            match keyring.handle(&version, Operation::Reveal).await {
+                Ok(handle) => keys.push(handle),
+                Err(error) if error.kind() == ErrorKind::ProviderDown => return Err(error),
+                // What it sealed cannot be revealed; that is said where such a row is met.
+                Err(_) => {}
+            }
+        }
+        let token_rule = TokenRule {
+            domain: definition.domain.clone(),
+            format: definition.format.clone(),
+            per_occurrence: tokens.per_occurrence,
+            ttl: tokens.ttl,
+            never_valid_as: tokens.never_valid_as.clone(),
+        };
+        let store = self.token_store(&tokens.store).await?;
+        let active = (operation == Operation::Protect).then(|| key.clone());
+        Transform::tokens(definition, key, Tokenizer::open(token_rule, store, active, keys).await?)
     }
 
     /// The transform for revealing what was protected under `rule` with the key version `id`.
@@ -162,7 +235,9 @@ impl Engine {
     pub async fn resolve_all(&self) -> Result<()> {
         for rule in self.shared.policy.rules() {
             let mut versions = vec![None];
-            if let Ok(key) = self.shared.keyring.describe(&rule.key.name) {
+            if let Ok(key) = self.shared.keyring.describe(&rule.key.name)
+                && rule.tokens.is_none()
+            {
                 versions.extend(key.versions.iter().map(|version| Some(version.number)));
             }
             for version in versions {
@@ -172,7 +247,11 @@ impl Engine {
                 };
                 for operation in [Operation::Protect, Operation::Reveal] {
                     match self.resolve(&reference, operation).await {
-                        Err(error) if matches!(error.kind(), ErrorKind::ProviderDown | ErrorKind::WrongKey) => {
+                        // A token store that is down concerns its own rules only.
+                        Err(error)
+                            if matches!(error.kind(), ErrorKind::ProviderDown | ErrorKind::WrongKey)
+                                && rule.tokens.is_none() =>
+                        {
                             return Err(error);
                         }
                         Err(error) => {
@@ -195,6 +274,9 @@ impl Engine {
         let grant = self.allow(rule, operation)?;
         self.known(rule, operation, grant).unwrap_or_else(|| {
             let key = match self.shared.policy.rule(&rule.rule) {
+                Ok(definition) if definition.tokens.is_some() && rule.version.is_some() => {
+                    return Err(no_version_of_tokens());
+                }
                 Ok(definition) => &definition.key,
                 Err(error) => return Err(error),
             };
@@ -211,6 +293,10 @@ impl Engine {
         let transforms = self.lock();
         let known = transforms.get(&(rule.clone(), operation, grant))?;
         Some(known.as_ref().map(Arc::clone).map_err(Error::again))
+    }
+
+    fn stores(&self) -> std::sync::MutexGuard<'_, HashMap<StoreUrl, Arc<dyn TokenStore>>> {
+        self.shared.stores.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Resolved, Result<Arc<Transform>>>> {
@@ -237,6 +323,11 @@ impl Engine {
             ))),
         }
     }
+}
+
+fn no_version_of_tokens() -> Error {
+    Error::bad_input("a token goes by no key version: each row of its store says which one sealed it")
+        .with_hint("name the rule without a version")
 }
 
 impl fmt::Debug for Engine {

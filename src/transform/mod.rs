@@ -10,6 +10,7 @@ mod mask;
 mod plain;
 mod resolve;
 mod texts;
+mod tokenize;
 
 pub use encrypt::RowError;
 pub use engine::Engine;
@@ -17,3 +18,4 @@ pub use mask::mask;
 pub use plain::{ColumnTweaks, Rows};
 pub use resolve::Transform;
 pub use texts::Texts;
+pub use tokenize::Left;

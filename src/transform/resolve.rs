@@ -1,12 +1,14 @@
 //! From a rule and a key to a transform.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::fingerprint::fingerprint;
 use crate::cipher::{AesKey, Cipher, DomainFloor, Mode, Radix};
 use crate::formats::Format;
 use crate::keys::{DirectMode, KeyHandle, KeyUse, Purpose};
 use crate::policy::{Rule, Tweak};
+use crate::tokens::Tokenizer;
 use crate::{Error, Result};
 
 /// The smallest effective domain without an override (SP 800-38G Rev 1 drafts, section 5.1).
@@ -19,12 +21,19 @@ const FLOOR_2016: u128 = 100;
 #[derive(Clone)]
 pub struct Transform {
     pub(super) rule: Rule,
-    pub(super) cipher: Cipher,
+    work: Work,
     key: KeyHandle,
     fingerprint: [u8; 32],
     check_value: [u8; 16],
     /// Whether what it reveals is masked, for a role that may see no more.
     pub(super) masked: bool,
+}
+
+/// What does the work.
+#[derive(Clone)]
+enum Work {
+    Cipher(Box<Cipher>),
+    Tokens(Arc<Tokenizer>),
 }
 
 impl Transform {
@@ -45,10 +54,22 @@ impl Transform {
             Format::Ranked(_) => 2,
         };
         let cipher = Cipher::ff1(&AesKey::try_new(bytes.expose())?, Radix::try_new(radix)?).with_floor(floor);
+        Self::assemble(rule, key, fingerprint, Work::Cipher(Box::new(cipher)))
+    }
+
+    /// The transform of a `rule` that tokenizes. `key` seals new values.
+    ///
+    /// # Errors
+    /// None that a caller can cause.
+    pub(super) fn tokens(rule: &Rule, key: KeyHandle, tokenizer: Tokenizer) -> Result<Self> {
+        Self::assemble(rule, key, fingerprint(rule), Work::Tokens(Arc::new(tokenizer)))
+    }
+
+    fn assemble(rule: &Rule, key: KeyHandle, fingerprint: [u8; 32], work: Work) -> Result<Self> {
         let check_value = key.check_value(&rule.domain, &fingerprint, &rule.tweak.to_string())?;
         Ok(Self {
             rule: rule.clone(),
-            cipher,
+            work,
             key,
             fingerprint,
             check_value,
@@ -56,10 +77,31 @@ impl Transform {
         })
     }
 
+    /// The cipher; a rule that tokenizes has none.
+    pub(super) fn cipher(&self) -> Result<&Cipher> {
+        match &self.work {
+            Work::Cipher(cipher) => Ok(cipher),
+            Work::Tokens(_) => Err(Error::bug("a rule that tokenizes has no cipher")),
+        }
+    }
+
+    /// What mints and reveals the tokens of a rule that tokenizes.
+    pub fn tokenizer(&self) -> Option<&Tokenizer> {
+        match &self.work {
+            Work::Cipher(_) => None,
+            Work::Tokens(tokenizer) => Some(tokenizer),
+        }
+    }
+
     /// The same, but what it reveals is masked.
     pub(super) fn masked(mut self) -> Self {
         self.masked = true;
         self
+    }
+
+    /// Whether what it reveals is masked, for a role that may see no more.
+    pub fn is_masked(&self) -> bool {
+        self.masked
     }
 
     /// The rule.
@@ -90,9 +132,9 @@ impl Transform {
         transform
     }
 
-    /// Which block cipher mode, key size and kernel does the work.
-    pub fn mode(&self) -> Mode {
-        self.cipher.mode()
+    /// Which block cipher mode, key size and kernel does the work; `None` for tokens.
+    pub fn mode(&self) -> Option<Mode> {
+        self.cipher().ok().map(Cipher::mode)
     }
 
     /// The column whose plaintext is the tweak, if one is.

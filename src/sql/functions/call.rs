@@ -3,11 +3,12 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, new_null_array};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, Signature, Volatility};
 
+use crate::Error;
 use crate::cipher::Direction;
 use crate::columns::{self, Task};
 use crate::keys::Operation;
@@ -44,10 +45,58 @@ impl Binding {
         }
     }
 
+    /// For a function that asks a token store: what it gives is not what it gave, so it is called for its rows alone, never while a query is planned.
+    pub(super) fn volatile(engine: &Engine) -> Self {
+        Self {
+            engine: engine.clone(),
+            // DataFusion does not ask an asynchronous function which types it would like.
+            signature: Signature::any(2, Volatility::Volatile),
+        }
+    }
+
     /// The transform that the rule argument names.
     pub(super) fn transform(&self, rule: &str, operation: Operation) -> Result<Arc<Transform>> {
         let rule: RuleRef = rule.parse().map_err(external)?;
         self.engine.resolved(&rule, operation).map_err(external)
+    }
+
+    /// The field of a result of tokens.
+    pub(super) fn token_field(&self, name: &str, operation: Operation, args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let rule = literal(name, args.scalar_arguments.get(1).copied().flatten())?;
+        let transform = self.transform(rule, operation)?;
+        if transform.tokenizer().is_none() {
+            let rule = &transform.rule().name;
+            return Err(external(
+                Error::bad_policy(format!("{name}: rule `{rule}` does not tokenize"))
+                    .with_hint("use protect and reveal, or a rule with treatment = \"tokenize\""),
+            ));
+        }
+        if args.arg_fields[0].data_type() == &DataType::Null {
+            return Ok(Arc::new(Field::new(name, DataType::Utf8, true)));
+        }
+        self.return_field(name, operation, args)
+    }
+
+    /// Asks the token store for the tokens of values, or the values of tokens.
+    pub(super) async fn tokens(
+        &self,
+        name: &str,
+        direction: Direction,
+        args: ScalarFunctionArgs,
+    ) -> Result<ColumnarValue> {
+        let operation = match direction {
+            Direction::Encrypt => Operation::Protect,
+            Direction::Decrypt => Operation::Reveal,
+        };
+        let rule = args.args[1].to_array(1)?;
+        let transform = self.transform(literal(name, Some(&ScalarValue::try_from_array(&rule, 0)?))?, operation)?;
+        let mut array = args.args[0].to_array(args.number_rows)?;
+        if array.data_type() == &DataType::Null {
+            array = new_null_array(&DataType::Utf8, array.len());
+        }
+        let task = Task::new(&transform, direction, args.arg_fields[0].name());
+        let treated = columns::treat(task, &array, None).await.map_err(external)?;
+        Ok(ColumnarValue::Array(treated.array))
     }
 
     /// The field of the result: the type of the first argument, after checking that the rule can work on it.
@@ -62,6 +111,13 @@ impl Binding {
             operation,
         )?;
         let value = &args.arg_fields[0];
+        if transform.tokenizer().is_some() && self.signature.volatility == Volatility::Immutable {
+            let rule = &transform.rule().name;
+            return Err(external(
+                Error::bad_policy(format!("{name}: rule `{rule}` tokenizes"))
+                    .with_hint("in SQL, use tokenize and detokenize for it"),
+            ));
+        }
         columns::check_type(&transform, value.name(), value.data_type()).map_err(external)?;
         Ok(Arc::new(Field::new(name, value.data_type().clone(), true)))
     }

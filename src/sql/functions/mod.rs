@@ -2,11 +2,13 @@
 
 mod call;
 mod denied;
+mod detokenize;
 mod fpe_decrypt;
 mod fpe_encrypt;
 mod mask;
 mod protect;
 mod reveal;
+mod tokenize;
 
 use datafusion::logical_expr::ScalarUDF;
 
@@ -20,12 +22,19 @@ pub(super) fn all(engine: &Engine) -> Vec<ScalarUDF> {
         fpe_encrypt::FpeEncrypt::new(engine).into(),
         fpe_decrypt::FpeDecrypt::new(engine).into(),
         mask::Mask::new(engine).into(),
+        tokenize::Tokenize::udf(engine),
+        detokenize::Detokenize::udf(engine),
     ]
 }
 
 /// `reveal`, bound to `engine`, for views.
 pub(super) fn reveal(engine: &Engine) -> ScalarUDF {
     reveal::Reveal::new(engine).into()
+}
+
+/// `detokenize`, bound to `engine`, for views.
+pub(super) fn detokenize(engine: &Engine) -> ScalarUDF {
+    detokenize::Detokenize::udf(engine)
 }
 
 /// What stands in a view for a column that a role may not see.

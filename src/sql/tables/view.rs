@@ -86,6 +86,9 @@ impl<'a> View<'a> {
     async fn revealed(&self, name: &str, described: &ProtectedColumn) -> Result<Expr> {
         let transform = columns::resolve(self.engine, name, described).await?;
         let stored = Expr::Column(Column::from_name(name));
+        if transform.tokenizer().is_some() {
+            return Ok(functions::detokenize(self.engine).call(vec![stored, lit(described.rule.as_str())]));
+        }
         let rule = lit(format!("{}@{}", described.rule, transform.key().version()));
         let Tweak::Column(tweak) = &transform.rule().tweak else {
             return Ok(self.reveal.call(vec![stored, rule]));

@@ -1,0 +1,276 @@
+//! Random tokens of a format.
+
+use std::collections::{HashMap, HashSet};
+
+use sha2::{Digest, Sha256};
+
+use super::{Space, SpaceId};
+use crate::formats::{Format, Misfit, Parts, Side};
+use crate::keys::encoding::length_prefixed;
+use crate::keys::random;
+use crate::{Error, Result};
+
+/// How often a token is drawn before there is said to be none. With half of the places taken, 2^-128 is the chance to be wrong.
+const DRAWS: usize = 128;
+
+/// Spaces above this size are not counted: half of it is 3.4 × 10^10 tokens of one shape and kept part, several terabytes.
+const COUNTED: u128 = 1 << 36;
+
+/// What the tokens of one shape have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
+    /// How many numerals are drawn, for formats that have them.
+    numerals: usize,
+    /// `None` if there are too many to be counted.
+    pub(super) space: Option<Space>,
+}
+
+/// Draws tokens for values.
+pub(super) struct Minter<'a> {
+    format: &'a Format,
+    never_valid_as: &'a [Format],
+    random: Random,
+    parts: Parts,
+    shapes: HashMap<(usize, Vec<u8>), Shape>,
+}
+
+impl<'a> Minter<'a> {
+    pub(super) fn new(format: &'a Format, never_valid_as: &'a [Format]) -> Self {
+        Self {
+            format,
+            never_valid_as,
+            random: Random::default(),
+            parts: Parts::default(),
+            shapes: HashMap::new(),
+        }
+    }
+
+    /// The shape of the tokens that `value` may get.
+    pub(super) fn shape(&mut self, value: &str) -> Result<Shape, Misfit> {
+        self.parts.numerals.clear();
+        self.parts.kept.clear();
+        let numerals = match self.format {
+            Format::String(format) => {
+                format.split(value, Side::Plain, &mut self.parts)?;
+                match format.token_numerals(self.parts.numerals.len()) {
+                    0 => return Err(Misfit::UnderFloor { found: 0, least: 1 }),
+                    numerals => numerals,
+                }
+            }
+            Format::Ranked(format) => format.rank(value).map(|_| 0)?,
+        };
+        let key = (numerals, std::mem::take(&mut self.parts.kept));
+        if let Some(known) = self.shapes.get(&key) {
+            let known = known.clone();
+            self.parts.kept = key.1;
+            return Ok(known);
+        }
+        let size = match self.format {
+            Format::String(format) => {
+                u128::from(format.radix()).saturating_pow(u32::try_from(numerals).unwrap_or(u32::MAX))
+            }
+            Format::Ranked(format) => format.size(),
+        };
+        let space = (size <= COUNTED).then(|| Space {
+            id: self.space_id(&key.1, numerals),
+            limit: size as u64 / 2,
+        });
+        let shape = Shape { numerals, space };
+        self.shapes.insert(key, shape.clone());
+        Ok(shape)
+    }
+
+    fn space_id(&self, kept: &[u8], numerals: usize) -> SpaceId {
+        let parts = length_prefixed(&[
+            b"cipherform token space v1",
+            self.format.definition().as_bytes(),
+            &(numerals as u64).to_be_bytes(),
+            kept,
+        ]);
+        let mut id = SpaceId::default();
+        id.copy_from_slice(&Sha256::digest(parts)[..16]);
+        id
+    }
+
+    /// A token for `value`: not the value itself, not one of `drawn`, no valid value where it must not be one.
+    pub(super) fn draw(&mut self, value: &str, shape: &Shape, drawn: &HashSet<String>) -> Result<String> {
+        for _ in 0..DRAWS {
+            let mut token = String::with_capacity(value.len());
+            match self.format {
+                Format::String(format) => {
+                    self.parts.numerals.clear();
+                    for _ in 0..shape.numerals {
+                        let numeral = self.random.below(format.radix().into())?;
+                        self.parts.numerals.push(numeral as u16); // below a radix of at most 2^16
+                    }
+                    format.join(value, &self.parts.numerals, Side::Protected, &mut token);
+                }
+                Format::Ranked(format) => {
+                    let rank = self.random.below(format.size())?;
+                    format.unrank(rank, value, &mut token);
+                }
+            }
+            let valid_elsewhere = self.never_valid_as.iter().any(|format| is_valid(format, &token));
+            if token != value && !drawn.contains(&token) && !valid_elsewhere {
+                return Ok(token);
+            }
+        }
+        Err(exhausted())
+    }
+}
+
+/// What is said when no free token is found.
+pub(super) fn exhausted() -> Error {
+    Error::bad_input(format!(
+        "no token is free for a value: {DRAWS} draws gave only such as are taken, or excluded"
+    ))
+    .with_hint(
+        "keep less of the value in clear, use format = \"opaque\", or exclude less by never_valid_as; `cipherform tokens stats` shows how \
+         full the store is",
+    )
+}
+
+/// Is `text` a value of `format`?
+fn is_valid(format: &Format, text: &str) -> bool {
+    match format {
+        Format::String(format) => format.split(text, Side::Plain, &mut Parts::default()).is_ok(),
+        Format::Ranked(format) => format.rank(text).is_ok(),
+    }
+}
+
+/// Random bytes of the operating system, fetched by the kilobyte.
+struct Random {
+    bytes: [u8; 1024],
+    used: usize,
+}
+
+impl Default for Random {
+    fn default() -> Self {
+        Self {
+            bytes: [0; 1024],
+            used: 1024,
+        }
+    }
+}
+
+impl Random {
+    /// A number below `limit`, each as likely as the other.
+    fn below(&mut self, limit: u128) -> Result<u128> {
+        let bits = 128 - (limit - 1).leading_zeros();
+        let length = (bits as usize).div_ceil(8);
+        let mask = u128::MAX.checked_shr(128 - bits).unwrap_or(0);
+        loop {
+            if self.used + length > self.bytes.len() {
+                self.bytes = random::array()?;
+                self.used = 0;
+            }
+            let mut number = [0; 16];
+            number[..length].copy_from_slice(&self.bytes[self.used..][..length]);
+            self.used += length;
+            let number = u128::from_le_bytes(number) & mask;
+            if number < limit {
+                return Ok(number);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn format(name: &str, parameters: toml::Table) -> Format {
+        Format::parse(name, parameters).unwrap()
+    }
+
+    #[test]
+    fn numbers_are_uniform_over_their_whole_range() {
+        let mut random = Random::default();
+        for limit in [1u128, 2, 3, 10, 62, 256, 257, 65_536, u128::MAX] {
+            let found: HashSet<u128> = (0..2_000).map(|_| random.below(limit).unwrap()).collect();
+            assert!(found.iter().all(|number| *number < limit));
+            if limit <= 62 {
+                assert_eq!(found.len() as u128, limit);
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_have_the_format_of_their_value_and_are_not_it() {
+        for (format, value) in [
+            (format("pan", toml::Table::new()), "4111-1111-1111-1111"),
+            (
+                format("pan", toml::toml! { check_digit = "invalid" }),
+                "4111-1111-1111-1111",
+            ),
+            (format("us-ssn", toml::Table::new()), "123-45-6789"),
+            (format("email", toml::Table::new()), "a@example.com"),
+            (format("digits", toml::Table::new()), "7"),
+            (format("integer", toml::toml! { min = 1  max = 2 }), "1"),
+            (format("opaque", toml::Table::new()), "anything at all"),
+        ] {
+            let mut minter = Minter::new(&format, &[]);
+            let shape = minter.shape(value).unwrap();
+            for _ in 0..200 {
+                let token = minter.draw(value, &shape, &HashSet::new()).unwrap();
+                assert_ne!(token, value);
+                match &format {
+                    Format::String(format) => format.split(&token, Side::Protected, &mut Parts::default()).unwrap(),
+                    Format::Ranked(format) => format.rank(&token).map(drop).unwrap(),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_card_token_passes_or_fails_luhn_as_asked() {
+        let value = "4111111111111111";
+        let valid = format("pan", toml::Table::new());
+        for (check_digit, passes) in [("valid", true), ("invalid", false)] {
+            let mut parameters = toml::Table::new();
+            parameters.insert("check_digit".into(), check_digit.into());
+            let format = format("pan", parameters);
+            let mut minter = Minter::new(&format, &[]);
+            let shape = minter.shape(value).unwrap();
+            for _ in 0..200 {
+                let token = minter.draw(value, &shape, &HashSet::new()).unwrap();
+                assert_eq!(is_valid(&valid, &token), passes);
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_can_be_kept_from_being_values_of_another_format() {
+        let (digits, ssn) = (
+            format("digits", toml::Table::new()),
+            format("us-ssn", toml::Table::new()),
+        );
+        let never = [ssn.clone()];
+        let mut minter = Minter::new(&digits, &never);
+        let shape = minter.shape("123456789").unwrap();
+        for _ in 0..200 {
+            let token = minter.draw("123456789", &shape, &HashSet::new()).unwrap();
+            assert!(!is_valid(&ssn, &token));
+        }
+        let never = [digits.clone()];
+        let mut minter = Minter::new(&digits, &never);
+        assert!(minter.draw("123456789", &shape, &HashSet::new()).is_err());
+    }
+
+    #[test]
+    fn spaces_are_halved_and_told_apart() {
+        let digits = format("digits", toml::toml! { keep = [1, 0] });
+        let mut minter = Minter::new(&digits, &[]);
+        let mut space = |value| minter.shape(value).unwrap().space;
+        assert_eq!(space("1234").unwrap().limit, 500);
+        assert_eq!(space("1234"), space("1999"));
+        assert_eq!(space("1-234"), space("1999"));
+        assert_ne!(space("1234"), space("2234"));
+        assert_ne!(space("1234"), space("12345"));
+        assert!(space("1234567890123456").is_none());
+        assert_eq!(
+            minter.shape("1").unwrap_err(),
+            Misfit::UnderFloor { found: 0, least: 1 }
+        );
+    }
+}

@@ -1,0 +1,620 @@
+//! Tokens in a PostgreSQL database, shared between machines.
+//!
+//! New rows go by COPY into a temporary table, and from there by one INSERT … ON CONFLICT DO NOTHING. `synchronous_commit` is on, so that what was told is
+//! there after a crash of the server, too. What is emptied is gone from the table at once, and from its files after the next VACUUM.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::lock::{Mutex, MutexGuard};
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Config, Row, Transaction};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{DomainState, DomainStats, Found, Inserted, Insertion, Lookup, Minted, Record, Replacement, TokenStore};
+use crate::keys::{KeyVersionId, StoreId};
+use crate::{Error, ErrorKind, Result, Secret};
+
+/// How long to wait for a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a transaction that ran into another one is done again.
+const ATTEMPTS: usize = 10;
+
+/// The password comes from here, as with PostgreSQL's own programs.
+const PASSWORD: &str = "PGPASSWORD";
+
+/// One who makes the tables keeps others from doing so at the same time.
+const SCHEMA: &str = "
+SELECT pg_advisory_xact_lock(7163386542);
+CREATE TABLE IF NOT EXISTS cipherform_store (version int NOT NULL, id bytea NOT NULL);
+CREATE TABLE IF NOT EXISTS cipherform_domains (
+    domain int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE,
+    index_key bytea NOT NULL,
+    reindexing_to bytea
+);
+CREATE TABLE IF NOT EXISTS cipherform_spaces (
+    domain int NOT NULL,
+    space bytea NOT NULL,
+    used bigint NOT NULL,
+    most bigint NOT NULL,
+    PRIMARY KEY (domain, space)
+);
+CREATE TABLE IF NOT EXISTS cipherform_tokens (
+    domain int NOT NULL,
+    token text COLLATE \"C\" NOT NULL,
+    lookup bytea,
+    sealed bytea,
+    expires bigint,
+    PRIMARY KEY (domain, token)
+);
+CREATE INDEX IF NOT EXISTS cipherform_expiring ON cipherform_tokens (domain, expires) WHERE expires IS NOT NULL;
+CREATE UNIQUE INDEX IF NOT EXISTS cipherform_lookups ON cipherform_tokens (domain, lookup);
+";
+
+const TEMPORARY: &str = "
+CREATE TEMPORARY TABLE IF NOT EXISTS cipherform_new (
+    token text COLLATE \"C\" NOT NULL,
+    lookup bytea NOT NULL,
+    sealed bytea NOT NULL,
+    expires bigint
+) ON COMMIT DELETE ROWS;
+";
+
+/// A PostgreSQL database of tokens. Clones share the connection.
+#[derive(Clone)]
+pub struct PostgresTokens {
+    id: StoreId,
+    config: Arc<Config>,
+    connection: Arc<Mutex<Option<Connection>>>,
+}
+
+struct Connection {
+    client: Client,
+    domains: HashMap<String, i32>,
+}
+
+impl PostgresTokens {
+    /// Connects to the database that `url` names, making the tables if they are not there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ProviderDown`] when the server does not answer, [`ErrorKind::NotAllowed`] when it refuses, [`ErrorKind::BadPolicy`] for a URL that it
+    /// does not understand.
+    pub async fn open(url: &str) -> Result<Self> {
+        Self::open_with(url, std::env::var(PASSWORD).ok().map(Secret::new)).await
+    }
+
+    /// The same, with a password that does not come from the environment.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with(url: &str, password: Option<Secret<String>>) -> Result<Self> {
+        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
+            Error::bad_policy("the URL of the token store is wrong").with_source(error)
+        })?;
+        if let Some(password) = password {
+            config.password(password.expose());
+        }
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(PATIENCE);
+        }
+        config.application_name("cipherform");
+        let mut connection = connect(&config).await?;
+        let id = make_tables(&mut connection.client).await?;
+        Ok(Self {
+            id,
+            config: Arc::new(config),
+            connection: Arc::new(Mutex::new(Some(connection))),
+        })
+    }
+
+    /// The connection, made anew if it was lost. One call at a time has it.
+    async fn connection(&self) -> Result<MutexGuard<'_, Option<Connection>>> {
+        let mut guard = self.connection.lock().await;
+        if guard.as_ref().is_none_or(|connection| connection.client.is_closed()) {
+            *guard = None;
+            *guard = Some(connect(&self.config).await?);
+        }
+        Ok(guard)
+    }
+}
+
+async fn connect(config: &Config) -> Result<Connection> {
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(BuilderVerifierExt::with_platform_verifier)
+        .map_err(|error| Error::bug("TLS cannot be set up").with_source(error))?
+        .with_no_client_auth();
+    let (client, connection) = config.connect(MakeRustlsConnect::new(tls)).await.map_err(failed)?;
+    // It ends with the client; what goes wrong on it is told by the client's calls.
+    tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    client
+        .batch_execute("SET synchronous_commit = on; SET client_min_messages = warning")
+        .await
+        .map_err(failed)?;
+    client.batch_execute(TEMPORARY).await.map_err(failed)?;
+    Ok(Connection {
+        client,
+        domains: HashMap::new(),
+    })
+}
+
+async fn make_tables(client: &mut Client) -> Result<StoreId> {
+    let there = client
+        .query_one("SELECT to_regclass('cipherform_lookups') IS NOT NULL", &[])
+        .await;
+    let change = client.transaction().await.map_err(failed)?;
+    if !there.map_err(failed)?.get::<_, bool>(0) {
+        change.batch_execute(SCHEMA).await.map_err(failed)?;
+        let id = StoreId::random()?;
+        let statement =
+            "INSERT INTO cipherform_store (version, id) SELECT 1, $1 WHERE NOT EXISTS (SELECT FROM cipherform_store)";
+        change
+            .execute(statement, &[&&id.as_bytes()[..]])
+            .await
+            .map_err(failed)?;
+    }
+    let row = change
+        .query_one("SELECT version, id FROM cipherform_store", &[])
+        .await
+        .map_err(failed)?;
+    change.commit().await.map_err(failed)?;
+    match (row.get::<_, i32>(0), bytes(row.get(1))) {
+        (1, Some(id)) => Ok(StoreId::from_bytes(id)),
+        _ => Err(Error::bad_input("the database holds token tables of another version")),
+    }
+}
+
+impl Connection {
+    async fn domain(&mut self, name: &str) -> Result<Option<i32>> {
+        if let Some(domain) = self.domains.get(name) {
+            return Ok(Some(*domain));
+        }
+        let found = self
+            .client
+            .query_opt("SELECT domain FROM cipherform_domains WHERE name = $1", &[&name])
+            .await
+            .map_err(failed)?;
+        let domain = found.map(|row| row.get(0));
+        if let Some(domain) = domain {
+            self.domains.insert(name.to_owned(), domain);
+        }
+        Ok(domain)
+    }
+}
+
+/// The connection that a guard from [`PostgresTokens::connection`] holds.
+fn held(guard: &mut Option<Connection>) -> Result<&mut Connection> {
+    guard
+        .as_mut()
+        .ok_or_else(|| Error::bug("a connection was made and is not there"))
+}
+
+#[async_trait]
+impl TokenStore for PostgresTokens {
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    async fn domain(&self, name: &str, index_key: KeyVersionId) -> Result<DomainState> {
+        let mut guard = self.connection().await?;
+        let client = &held(&mut guard)?.client;
+        let state = "SELECT index_key, reindexing_to FROM cipherform_domains WHERE name = $1";
+        for _ in 0..2 {
+            if let Some(row) = client.query_opt(state, &[&name]).await.map_err(failed)? {
+                return domain_state(&row);
+            }
+            let make = "INSERT INTO cipherform_domains (name, index_key) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+            let made = client.execute(make, &[&name, &&index_key.as_bytes()[..]]).await;
+            made.map_err(failed)?;
+        }
+        Err(Error::bug("a domain was made and is not there"))
+    }
+
+    async fn find(&self, domain: &str, lookups: Vec<Lookup>, now: u64) -> Result<Vec<Option<String>>> {
+        let mut guard = self.connection().await?;
+        let connection = held(&mut guard)?;
+        let mut found = vec![None; lookups.len()];
+        let Some(domain) = connection.domain(domain).await? else {
+            return Ok(found);
+        };
+        let places: HashMap<&[u8], usize> = lookups.iter().zip(0..).map(|(lookup, at)| (&lookup[..], at)).collect();
+        let asked: Vec<&[u8]> = lookups.iter().map(|lookup| &lookup[..]).collect();
+        let query = "SELECT lookup, token FROM cipherform_tokens
+            WHERE domain = $1 AND lookup = ANY ($2) AND (expires IS NULL OR expires > $3)";
+        let now = now.cast_signed();
+        let parameters: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&domain, Type::INT4), (&asked, Type::BYTEA_ARRAY), (&now, Type::INT8)];
+        // With the types said, it is one round trip.
+        let rows = connection.client.query_typed(query, &parameters).await;
+        for row in rows.map_err(failed)? {
+            if let Some(at) = places.get(row.get::<_, &[u8]>(0)) {
+                found[*at] = Some(row.get(1));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn insert(&self, insertion: Arc<Insertion>) -> Result<Inserted> {
+        let mut guard = self.connection().await?;
+        let connection = held(&mut guard)?;
+        let Some(domain) = connection.domain(&insertion.domain).await? else {
+            return Ok(Inserted::OtherIndex);
+        };
+        if insertion.entries.is_empty() {
+            return Ok(Inserted::Done {
+                minted: Vec::new(),
+                used: Vec::new(),
+            });
+        }
+        let mut attempt = 1;
+        loop {
+            match insert(&mut connection.client, domain, &insertion).await {
+                // Another transaction had rows that this one wanted, and the other way round: nothing of it is there.
+                Err(error) if attempt < ATTEMPTS && ran_into_another(&error) => attempt += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn reveal(&self, domain: &str, tokens: Vec<String>, now: u64) -> Result<Vec<Found>> {
+        let mut guard = self.connection().await?;
+        let connection = held(&mut guard)?;
+        let mut found = vec![Found::Unknown; tokens.len()];
+        let Some(domain) = connection.domain(domain).await? else {
+            return Ok(found);
+        };
+        let places: HashMap<&str, usize> = tokens.iter().zip(0..).map(|(token, at)| (token.as_str(), at)).collect();
+        let query =
+            "SELECT token, lookup, sealed, expires FROM cipherform_tokens WHERE domain = $1 AND token = ANY ($2)";
+        let rows = connection.client.query(query, &[&domain, &tokens]).await;
+        for row in rows.map_err(failed)? {
+            let record = record(&row)?;
+            let has_expired = record.expires.is_some_and(|expires| expires <= now);
+            if let Some(at) = places.get(record.token.as_str()) {
+                found[*at] = match record.value {
+                    Some((lookup, sealed)) if !has_expired => Found::Value {
+                        lookup,
+                        sealed,
+                        expires: record.expires,
+                    },
+                    _ => Found::Emptied,
+                };
+            }
+        }
+        Ok(found)
+    }
+
+    async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<u64> {
+        let mut guard = self.connection().await?;
+        let connection = held(&mut guard)?;
+        let Some(domain) = connection.domain(domain).await? else {
+            return Ok(0);
+        };
+        let update = "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL
+            WHERE domain = $1 AND token = ANY ($2) AND sealed IS NOT NULL";
+        connection
+            .client
+            .execute(update, &[&domain, &tokens])
+            .await
+            .map_err(failed)
+    }
+
+    async fn expire(&self, domain: Option<&str>, now: u64) -> Result<u64> {
+        let mut guard = self.connection().await?;
+        let connection = held(&mut guard)?;
+        let number = match domain {
+            Some(name) => match connection.domain(name).await? {
+                None => return Ok(0),
+                number => number,
+            },
+            None => None,
+        };
+        let update = "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL
+            WHERE sealed IS NOT NULL AND expires <= $2 AND ($1::int IS NULL OR domain = $1)";
+        let emptied = connection.client.execute(update, &[&number, &now.cast_signed()]).await;
+        emptied.map_err(failed)
+    }
+
+    async fn stats(&self, now: u64) -> Result<Vec<DomainStats>> {
+        let mut guard = self.connection().await?;
+        let query = "SELECT name, index_key, reindexing_to,
+                (SELECT max(100.0 * used / greatest(most, 1))::float8 FROM cipherform_spaces s WHERE s.domain = d.domain),
+                count(t.sealed) - count(*) FILTER (WHERE t.sealed IS NOT NULL AND t.expires <= $1),
+                count(t.token) - count(t.sealed),
+                count(*) FILTER (WHERE t.sealed IS NOT NULL AND t.expires <= $1)
+            FROM cipherform_domains d LEFT JOIN cipherform_tokens t USING (domain)
+            GROUP BY d.domain ORDER BY name COLLATE \"C\"";
+        let rows = held(&mut guard)?.client.query(query, &[&now.cast_signed()]).await;
+        let stats = |row: &Row| {
+            let state = domain_state_at(row, 1)?;
+            let number = |at| row.get::<_, i64>(at).cast_unsigned();
+            Ok(DomainStats {
+                domain: row.get(0),
+                index_key: state.index_key,
+                reindexing_to: state.reindexing_to,
+                fullest_percent: row.get(3),
+                tokens: number(4),
+                emptied: number(5),
+                expired: number(6),
+            })
+        };
+        rows.map_err(failed)?.iter().map(stats).collect()
+    }
+
+    async fn scan(&self, domain: &str, after: Option<String>, limit: usize) -> Result<Vec<Record>> {
+        let mut guard = self.connection().await?;
+        let connection = held(&mut guard)?;
+        let Some(domain) = connection.domain(domain).await? else {
+            return Ok(Vec::new());
+        };
+        // No token is empty, so the empty text comes before the first.
+        let (after, limit) = (after.unwrap_or_default(), limit as i64);
+        let query = "SELECT token, lookup, sealed, expires FROM cipherform_tokens
+            WHERE domain = $1 AND token > $2 ORDER BY token LIMIT $3";
+        let rows = connection.client.query(query, &[&domain, &after, &limit]).await;
+        rows.map_err(failed)?.iter().map(record).collect()
+    }
+
+    async fn replace(&self, domain: &str, replacements: Vec<Replacement>) -> Result<u64> {
+        let mut guard = self.connection().await?;
+        let connection = held(&mut guard)?;
+        let Some(domain) = connection.domain(domain).await? else {
+            return Ok(0);
+        };
+        let tokens: Vec<&str> = replacements.iter().map(|new| new.token.as_str()).collect();
+        let old: Vec<&[u8]> = replacements.iter().map(|new| &new.old[..]).collect();
+        let lookups: Vec<&[u8]> = replacements.iter().map(|new| &new.lookup[..]).collect();
+        let sealed: Vec<&[u8]> = replacements.iter().map(|new| &new.sealed[..]).collect();
+        let update = "UPDATE cipherform_tokens t SET lookup = new.lookup, sealed = new.sealed
+            FROM unnest($2::text[], $3::bytea[], $4::bytea[], $5::bytea[]) AS new (token, old, lookup, sealed)
+            WHERE t.domain = $1 AND t.token = new.token AND t.sealed = new.old";
+        let replaced = connection
+            .client
+            .execute(update, &[&domain, &tokens, &old, &lookups, &sealed])
+            .await;
+        replaced.map_err(failed)
+    }
+
+    async fn begin_reindex(&self, domain: &str, to: KeyVersionId) -> Result<()> {
+        let mut guard = self.connection().await?;
+        let update = "UPDATE cipherform_domains SET reindexing_to = $2
+            WHERE name = $1 AND (reindexing_to IS NULL OR reindexing_to = $2)";
+        let begun = held(&mut guard)?
+            .client
+            .execute(update, &[&domain, &&to.as_bytes()[..]])
+            .await;
+        match begun.map_err(failed)? {
+            1 => Ok(()),
+            _ => Err(super::store::reindexing_elsewhere(domain)),
+        }
+    }
+
+    async fn end_reindex(&self, domain: &str, to: KeyVersionId) -> Result<()> {
+        let mut guard = self.connection().await?;
+        let update = "UPDATE cipherform_domains SET index_key = $2, reindexing_to = NULL WHERE name = $1";
+        let ended = held(&mut guard)?
+            .client
+            .execute(update, &[&domain, &&to.as_bytes()[..]])
+            .await;
+        ended.map(drop).map_err(failed)
+    }
+}
+
+/// One transaction; nothing of it is there unless it says so.
+async fn insert(client: &mut Client, domain: i32, insertion: &Insertion) -> Result<Inserted> {
+    let change = client.transaction().await.map_err(failed)?;
+    // Held until the end, so that no re-index can begin in between.
+    let state = "SELECT index_key, reindexing_to FROM cipherform_domains WHERE domain = $1 FOR SHARE";
+    let state = domain_state(&change.query_one(state, &[&domain]).await.map_err(failed)?)?;
+    if state.index_key != insertion.index_key || state.reindexing_to.is_some() {
+        return Ok(Inserted::OtherIndex);
+    }
+    copy(&change, insertion).await?;
+    let all = insertion.entries.len();
+    let minted = match put(&change, domain).await? == all as u64 {
+        true => vec![Minted::New; all],
+        false => tell_apart(&change, domain, insertion).await?,
+    };
+    let inserted = count(&change, domain, insertion, minted).await?;
+    if matches!(inserted, Inserted::Done { .. }) {
+        change.commit().await.map_err(failed)?;
+    }
+    Ok(inserted)
+}
+
+/// The entries, into the temporary table.
+async fn copy(change: &Transaction<'_>, insertion: &Insertion) -> Result<()> {
+    let sink = change
+        .copy_in("COPY cipherform_new FROM STDIN BINARY")
+        .await
+        .map_err(failed)?;
+    let types = [Type::TEXT, Type::BYTEA, Type::BYTEA, Type::INT8];
+    let mut writer = pin!(BinaryCopyInWriter::new(sink, &types));
+    for entry in &insertion.entries {
+        let expires = entry.expires.map(u64::cast_signed);
+        let lookup = &entry.lookup[..];
+        writer
+            .as_mut()
+            .write(&[&entry.token, &lookup, &entry.sealed, &expires])
+            .await
+            .map_err(failed)?;
+    }
+    writer.finish().await.map(drop).map_err(failed)
+}
+
+/// What is new of the temporary table, into the table: in one order for everybody, so that two wait for each other as seldom as may be.
+async fn put(change: &Transaction<'_>, domain: i32) -> Result<u64> {
+    let statement = "INSERT INTO cipherform_tokens (domain, token, lookup, sealed, expires)
+        SELECT $1, token, lookup, sealed, expires FROM cipherform_new ORDER BY lookup ON CONFLICT DO NOTHING";
+    change.execute(statement, &[&domain]).await.map_err(failed)
+}
+
+/// What became of each entry, after some could not be put in.
+async fn tell_apart(change: &Transaction<'_>, domain: i32, insertion: &Insertion) -> Result<Vec<Minted>> {
+    let empty = "UPDATE cipherform_tokens t SET lookup = NULL, sealed = NULL, expires = NULL FROM cipherform_new new
+        WHERE t.domain = $1 AND t.lookup = new.lookup AND t.expires <= $2 AND t.xmin <> pg_current_xact_id()::xid";
+    let now = insertion.now.cast_signed();
+    if change.execute(empty, &[&domain, &now]).await.map_err(failed)? > 0 {
+        put(change, domain).await?;
+    }
+    let query = "SELECT t.lookup, t.token, t.xmin = pg_current_xact_id()::xid
+        FROM cipherform_new new JOIN cipherform_tokens t ON t.domain = $1 AND t.lookup = new.lookup";
+    let rows = change.query(query, &[&domain]).await.map_err(failed)?;
+    let mut known: HashMap<&[u8], (String, bool)> = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        known.insert(row.get(0), (row.get(1), row.get(2)));
+    }
+    let fate = |lookup: &Lookup| match known.remove(&lookup[..]) {
+        Some((_, true)) => Minted::New,
+        Some((token, false)) => Minted::Known(token),
+        None => Minted::TokenTaken,
+    };
+    Ok(insertion.entries.iter().map(|entry| &entry.lookup).map(fate).collect())
+}
+
+/// Counts what was put in, and refuses what would be too much.
+async fn count(change: &Transaction<'_>, domain: i32, insertion: &Insertion, minted: Vec<Minted>) -> Result<Inserted> {
+    let mut added = vec![0i64; insertion.spaces.len()];
+    let mut wanted = added.clone();
+    for (entry, minted) in insertion.entries.iter().zip(&minted) {
+        if let Some(space) = entry.space {
+            wanted[space] += i64::from(!matches!(minted, Minted::Known(_)));
+            added[space] += i64::from(*minted == Minted::New);
+        }
+    }
+    let mut used = vec![0; added.len()];
+    if used.is_empty() {
+        return Ok(Inserted::Done { minted, used });
+    }
+    // In one order for everybody.
+    let mut order: Vec<usize> = (0..added.len()).collect();
+    order.sort_unstable_by_key(|at| insertion.spaces[*at].id);
+    let ids: Vec<&[u8]> = order.iter().map(|at| &insertion.spaces[*at].id[..]).collect();
+    let more: Vec<i64> = order.iter().map(|at| added[*at]).collect();
+    let most: Vec<i64> = order
+        .iter()
+        .map(|at| insertion.spaces[*at].limit.cast_signed())
+        .collect();
+    let statement = "INSERT INTO cipherform_spaces AS s (domain, space, used, most)
+        SELECT $1, * FROM unnest($2::bytea[], $3::int8[], $4::int8[])
+        ON CONFLICT (domain, space) DO UPDATE SET used = s.used + excluded.used RETURNING space, used";
+    let rows = change
+        .query(statement, &[&domain, &ids, &more, &most])
+        .await
+        .map_err(failed)?;
+    let now: HashMap<&[u8], i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    for (at, space) in insertion.spaces.iter().enumerate() {
+        let count = now.get(&space.id[..]).copied().unwrap_or_default();
+        let would_be = (count + wanted[at] - added[at]).cast_unsigned();
+        if wanted[at] > 0 && would_be > space.limit {
+            return Ok(Inserted::Full {
+                space: at,
+                used: would_be,
+            });
+        }
+        used[at] = count.cast_unsigned();
+    }
+    Ok(Inserted::Done { minted, used })
+}
+
+fn domain_state(row: &Row) -> Result<DomainState> {
+    domain_state_at(row, 0)
+}
+
+fn domain_state_at(row: &Row, at: usize) -> Result<DomainState> {
+    let key = |bytes: &[u8]| {
+        let id: Result<[u8; 16], _> = bytes.try_into();
+        id.map(KeyVersionId::from_bytes).map_err(|_| damaged())
+    };
+    Ok(DomainState {
+        index_key: key(row.get(at))?,
+        reindexing_to: row.get::<_, Option<&[u8]>>(at + 1).map(key).transpose()?,
+    })
+}
+
+fn record(row: &Row) -> Result<Record> {
+    let lookup: Option<&[u8]> = row.get(1);
+    let lookup = lookup.map(Lookup::try_from).transpose().map_err(|_| damaged())?;
+    Ok(Record {
+        token: row.get(0),
+        value: lookup.zip(row.get(2)),
+        expires: row.get::<_, Option<i64>>(3).map(i64::cast_unsigned),
+    })
+}
+
+fn bytes(bytes: &[u8]) -> Option<[u8; 16]> {
+    bytes.try_into().ok()
+}
+
+fn damaged() -> Error {
+    Error::new(
+        ErrorKind::Io,
+        "the token tables hold something else than this program has put there",
+    )
+}
+
+/// The server's code alone: its texts may quote what it was given.
+fn failed(error: tokio_postgres::Error) -> Error {
+    let Some(code) = error.code() else {
+        return Error::new(
+            ErrorKind::ProviderDown,
+            "the PostgreSQL server of the token store cannot be reached",
+        )
+        .with_source(error)
+        .with_hint("nothing of this batch was stored; is it running, and the URL right?");
+    };
+    let said = |kind, what: &str| {
+        Error::new(
+            kind,
+            format!("PostgreSQL, for the token store: {what} (SQLSTATE {})", code.code()),
+        )
+    };
+    match *code {
+        SqlState::DISK_FULL => said(ErrorKind::Io, "its disk is full").with_hint("nothing of this batch was stored"),
+        SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+            said(ErrorKind::NotAllowed, "it lets this user not in").with_hint("set PGPASSWORD in the environment")
+        }
+        SqlState::INSUFFICIENT_PRIVILEGE => said(ErrorKind::NotAllowed, "this user may not do that")
+            .with_hint("the user needs to make tables once, to read and change them, and temporary tables"),
+        SqlState::INVALID_CATALOG_NAME => said(ErrorKind::BadInput, "there is no such database"),
+        SqlState::T_R_DEADLOCK_DETECTED | SqlState::T_R_SERIALIZATION_FAILURE => {
+            said(ErrorKind::ProviderDown, COLLIDED).with_hint("try again")
+        }
+        SqlState::ADMIN_SHUTDOWN
+        | SqlState::CRASH_SHUTDOWN
+        | SqlState::CANNOT_CONNECT_NOW
+        | SqlState::TOO_MANY_CONNECTIONS => said(ErrorKind::ProviderDown, "it takes no work now")
+            .with_hint("nothing of this batch was stored; try again"),
+        _ => said(ErrorKind::Io, "an operation failed").with_hint("the server's log says more"),
+    }
+}
+
+const COLLIDED: &str = "others were in the way";
+
+fn ran_into_another(error: &Error) -> bool {
+    error.message().contains(COLLIDED)
+}
+
+impl fmt::Debug for PostgresTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresTokens")
+            .field("hosts", &self.config.get_hosts())
+            .field("database", &self.config.get_dbname())
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! A real server, started and ended by the test.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::tokens::{conformance, tests};
+
+const PASSWORD_OF_TESTS: &str = "a password of tests";
+
+/// Where Debian and others put the programs of the server.
+fn program(name: &str) -> std::path::PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found: Vec<_> = versions.map(|version| version.path().join("bin").join(name)).collect();
+    found.retain(|path| path.exists());
+    found.sort();
+    found.pop().expect("PostgreSQL is installed: `make tools` does so")
+}
+
+/// A command of the user `postgres`: the server does not run as root.
+fn as_postgres(program: &Path) -> Command {
+    let uid = Command::new("id").arg("-u").output().unwrap().stdout;
+    if uid != b"0\n" {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid=postgres", "--regid=postgres", "--clear-groups"])
+        .arg(program);
+    command
+}
+
+struct Server {
+    folder: TempDir,
+    port: u16,
+    process: Child,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("password"), PASSWORD_OF_TESTS).unwrap();
+        // Where this is not root, it is its own already.
+        let _ = Command::new("chown")
+            .args(["-R", "postgres"])
+            .arg(folder.path())
+            .stderr(Stdio::null())
+            .status();
+        let made = as_postgres(&program("initdb"))
+            .args([
+                "-A",
+                "scram-sha-256",
+                "-U",
+                "cipherform",
+                "--no-sync",
+                "-D",
+                "data",
+                "--pwfile=password",
+            ])
+            .current_dir(folder.path())
+            .stdout(Stdio::null())
+            .status();
+        assert!(made.unwrap().success());
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let process = Self::spawn(&folder, port);
+        let server = Self { folder, port, process };
+        server.wait().await;
+        server
+    }
+
+    fn spawn(folder: &TempDir, port: u16) -> Child {
+        as_postgres(&program("postgres"))
+            .args([
+                "-D",
+                "data",
+                "-c",
+                "listen_addresses=127.0.0.1",
+                "-k",
+                ".",
+                "-p",
+                &port.to_string(),
+            ])
+            .current_dir(folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    async fn wait(&self) {
+        for _ in 0..300 {
+            if self.open().await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the server does not answer");
+    }
+
+    fn url(&self) -> String {
+        format!("postgres://cipherform@127.0.0.1:{}/postgres", self.port)
+    }
+
+    async fn open(&self) -> Result<PostgresTokens> {
+        PostgresTokens::open_with(&self.url(), Some(Secret::new(PASSWORD_OF_TESTS.to_owned()))).await
+    }
+
+    /// Ends it at once, as a crash would.
+    fn stop(&mut self) {
+        let pid = self.process.id().to_string();
+        let _ = Command::new("kill").args(["-QUIT", &pid]).status();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+#[tokio::test]
+async fn conforms_and_survives_its_server() {
+    let mut server = Server::start().await;
+    let (one, two) = (server.open().await.unwrap(), server.open().await.unwrap());
+    assert_eq!(one.id(), two.id());
+    conformance::check(Arc::new(one.clone())).await.unwrap();
+
+    let error = PostgresTokens::open_with(&server.url(), Some(Secret::new("another".to_owned())))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotAllowed, "{error}");
+    let error = PostgresTokens::open(&format!("{}?sslmode=require", server.url()))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ProviderDown, "{error}");
+
+    server.stop();
+    let error = one.stats(0).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ProviderDown, "{error}");
+    server.process = Server::spawn(&server.folder, server.port);
+    server.wait().await;
+    assert!(!one.stats(0).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_on_their_own_connections_end_with_a_bijection() {
+    let server = Server::start().await;
+    let mut stores: Vec<Arc<dyn TokenStore>> = Vec::new();
+    for _ in 0..8 {
+        stores.push(Arc::new(server.open().await.unwrap()));
+    }
+    tests::end_with_a_bijection(stores).await;
+}

@@ -1,0 +1,688 @@
+//! One rule over one store.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit as _, Mac};
+use sha2::Sha256;
+
+use super::mint::{self, Minter, Shape};
+use super::seal::{self, Opener, Row, Sealer};
+use super::{Entry, Found, Inserted, Insertion, Lookup, Minted, Record, Replacement, Space, TokenStore};
+use crate::formats::{Format, Misfit};
+use crate::keys::{KeyHandle, KeyVersionId, Purpose, Timestamp, random};
+use crate::{Error, ErrorKind, Result};
+
+/// Values that are looked up, minted and stored together: one transaction.
+const BATCH: usize = 8192;
+
+/// As many are looked up first, where the batch before held nothing known. If none of them is known, the rest is taken for new, which saves looking it up.
+const SAMPLE: usize = 64;
+
+/// Rows that are resealed or re-indexed together.
+const PAGE: usize = 2048;
+
+/// How often the tokens of a batch that turn out to be taken are drawn anew. At half-full spaces each round halves them.
+const ROUNDS: usize = 64;
+
+/// What is minted, and for how long.
+#[derive(Clone, Debug)]
+pub struct TokenRule {
+    /// What its tokens stand under in the store, and its subkeys are bound to.
+    pub domain: String,
+    /// What values and tokens look like.
+    pub format: Format,
+    /// Whether each occurrence of a value gets a token of its own.
+    pub per_occurrence: bool,
+    /// How long a token can be revealed.
+    pub ttl: Option<Duration>,
+    /// No token is a valid value of any of these.
+    pub never_valid_as: Vec<Format>,
+}
+
+/// A rule over a store, its keys at hand: tokens for values, values for tokens.
+pub struct Tokenizer {
+    store: Arc<dyn TokenStore>,
+    rule: TokenRule,
+    /// Seals new values, and is what look-up hashes move to.
+    active: Option<KeyHandle>,
+    /// All versions that open sealed values.
+    keys: HashMap<KeyVersionId, KeyHandle>,
+    index: RwLock<Option<Arc<Index>>>,
+    /// To what part of its limit the fullest space is filled that was minted in, in thousandths.
+    fullest: AtomicU64,
+    /// Whether the last batch held values that were known.
+    met_known: AtomicBool,
+}
+
+/// Makes look-up hashes.
+struct Index {
+    key: KeyVersionId,
+    mac: Hmac<Sha256>,
+}
+
+impl Index {
+    fn of(&self, value: &str) -> Lookup {
+        let mut mac = self.mac.clone();
+        mac.update(value.as_bytes());
+        let mut lookup = Lookup::default();
+        lookup.copy_from_slice(&mac.finalize().into_bytes()[..16]);
+        lookup
+    }
+}
+
+/// Why values could not be tokenized.
+#[derive(Debug)]
+pub enum TokenizeError {
+    /// A value does not fit the format.
+    Misfit {
+        /// From 0, in the values given.
+        row: usize,
+        /// Why.
+        misfit: Misfit,
+    },
+    /// Not this value's fault.
+    Other(Error),
+}
+
+impl From<Error> for TokenizeError {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// The tokens of some values.
+#[derive(Debug, Default)]
+pub struct Tokenized {
+    distinct: Vec<Result<String, Misfit>>,
+    rows: Vec<u32>,
+}
+
+impl Tokenized {
+    /// For each value its token, or why it has none.
+    pub fn iter(&self) -> impl Iterator<Item = Result<&str, &Misfit>> {
+        self.rows.iter().map(|at| self.distinct[*at as usize].as_deref())
+    }
+}
+
+/// What a token stands for.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Revealed {
+    /// This value.
+    Value(String),
+    /// Nothing any more: it was deleted, or has expired.
+    Emptied,
+    /// Nothing: it was never issued.
+    Unknown,
+}
+
+/// How far a walk over the store is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Progress {
+    /// Tokens seen.
+    pub seen: u64,
+    /// Of these, tokens changed.
+    pub changed: u64,
+}
+
+impl Tokenizer {
+    /// The rule over `store`. `active` seals new values: without it there is no minting. `keys` are the versions that open what is sealed.
+    ///
+    /// # Errors
+    /// What the store says; [`ErrorKind::KeyNotUsable`] for a key that is not for deriving.
+    pub async fn open(
+        rule: TokenRule,
+        store: Arc<dyn TokenStore>,
+        active: Option<KeyHandle>,
+        keys: Vec<KeyHandle>,
+    ) -> Result<Self> {
+        let keys = keys.into_iter().chain(active.clone());
+        let tokenizer = Self {
+            store,
+            rule,
+            active,
+            keys: keys.map(|key| (key.version_id(), key)).collect(),
+            index: RwLock::new(None),
+            fullest: AtomicU64::new(0),
+            met_known: AtomicBool::new(false),
+        };
+        if tokenizer.active.is_some() {
+            tokenizer.refresh_index().await?;
+        }
+        Ok(tokenizer)
+    }
+
+    /// The rule.
+    pub fn rule(&self) -> &TokenRule {
+        &self.rule
+    }
+
+    /// The store.
+    pub fn store(&self) -> &dyn TokenStore {
+        &*self.store
+    }
+
+    /// To what part of what it may hold the fullest space is filled that this tokenizer has minted in, in percent.
+    pub fn fullest_percent(&self) -> f64 {
+        self.fullest.load(Ordering::Relaxed) as f64 / 10.0
+    }
+
+    /// The token of each value: the one it has, or else a new one. A value that does not fit is an error before anything is stored; with
+    /// `report_misfits` it only has no token.
+    ///
+    /// # Errors
+    /// A misfit; a space that would be more than half full ([`ErrorKind::BadInput`]); what the store says. What was minted before stays in the store,
+    /// and is found again.
+    pub async fn tokenize(
+        &self,
+        values: &[&str],
+        report_misfits: bool,
+        now: Timestamp,
+    ) -> Result<Tokenized, TokenizeError> {
+        let mut done = Tokenized::default();
+        let mut minter = Minter::new(&self.rule.format, &self.rule.never_valid_as);
+        if !report_misfits {
+            // Before the first of several transactions.
+            for (row, value) in values.iter().enumerate().skip(BATCH) {
+                if let Err(misfit) = minter.shape(value) {
+                    return Err(TokenizeError::Misfit { row, misfit });
+                }
+            }
+        }
+        for (at, batch) in values.chunks(BATCH).enumerate() {
+            let base = at * BATCH;
+            self.tokenize_batch(batch, report_misfits, seconds(now), &mut minter, &mut done)
+                .await
+                .map_err(|error| match error {
+                    TokenizeError::Misfit { row, misfit } => TokenizeError::Misfit {
+                        row: base + row,
+                        misfit,
+                    },
+                    other => other,
+                })?;
+        }
+        Ok(done)
+    }
+
+    async fn tokenize_batch(
+        &self,
+        values: &[&str],
+        report_misfits: bool,
+        now: u64,
+        minter: &mut Minter<'_>,
+        done: &mut Tokenized,
+    ) -> Result<(), TokenizeError> {
+        // Once more if somebody has re-indexed the domain in between, since this engine was opened.
+        for _ in 0..2 {
+            let index = self.index().await?;
+            let batch = self.distinct(values, &index)?;
+            let mut tokens = self.known(&batch, now).await?;
+            let mut pending = Vec::new();
+            for (at, token) in tokens.iter_mut().enumerate() {
+                if token.is_none() {
+                    match minter.shape(values[batch.first[at]]) {
+                        Ok(shape) => pending.push((at, shape)),
+                        Err(misfit) if report_misfits => *token = Some(Err(misfit)),
+                        Err(misfit) => {
+                            return Err(TokenizeError::Misfit {
+                                row: batch.first[at],
+                                misfit,
+                            });
+                        }
+                    }
+                }
+            }
+            if !self
+                .mint(values, &batch, &index, pending, now, minter, &mut tokens)
+                .await?
+            {
+                self.refresh_index().await?;
+                continue;
+            }
+            let base = done.distinct.len() as u32; // fewer than 2^32 rows in an array
+            done.distinct.extend(tokens.into_iter().flatten());
+            done.rows.extend(batch.rows.iter().map(|at| base + at));
+            return Ok(());
+        }
+        Err(TokenizeError::Other(
+            Error::new(
+                ErrorKind::ProviderDown,
+                format!(
+                    "the look-up hashes of `{}` are being changed to another key",
+                    self.rule.domain
+                ),
+            )
+            .with_hint("wait until `cipherform tokens reindex` is done; if it was interrupted, run it again"),
+        ))
+    }
+
+    fn distinct(&self, values: &[&str], index: &Index) -> Result<Distinct> {
+        let mut batch = Distinct::default();
+        if self.rule.per_occurrence {
+            batch.lookups = values.iter().map(|_| random::array()).collect::<Result<_>>()?;
+            batch.first = (0..values.len()).collect();
+            batch.rows = (0..values.len() as u32).collect();
+            return Ok(batch);
+        }
+        let mut places: HashMap<Lookup, u32> = HashMap::with_capacity(values.len());
+        batch.rows.reserve(values.len());
+        for (row, value) in values.iter().enumerate() {
+            let lookup = index.of(value);
+            let place = *places.entry(lookup).or_insert_with(|| {
+                batch.lookups.push(lookup);
+                batch.first.push(row);
+                batch.lookups.len() as u32 - 1
+            });
+            batch.rows.push(place);
+        }
+        Ok(batch)
+    }
+
+    /// The tokens that are there.
+    async fn known(&self, batch: &Distinct, now: u64) -> Result<Vec<Option<Result<String, Misfit>>>> {
+        let lookups = &batch.lookups;
+        if self.rule.per_occurrence {
+            return Ok(vec![None; lookups.len()]);
+        }
+        let sampled = match self.met_known.load(Ordering::Relaxed) {
+            false if lookups.len() > 4 * SAMPLE => SAMPLE,
+            _ => lookups.len(),
+        };
+        let domain = &self.domain();
+        let mut found = self.store.find(domain, lookups[..sampled].to_vec(), now).await?;
+        if found.iter().any(Option::is_some) && sampled < lookups.len() {
+            found.extend(self.store.find(domain, lookups[sampled..].to_vec(), now).await?);
+        }
+        self.met_known
+            .store(found.iter().any(Option::is_some), Ordering::Relaxed);
+        found.resize(lookups.len(), None);
+        Ok(found.into_iter().map(|token| token.map(Ok)).collect())
+    }
+
+    /// Mints tokens for `pending`; false if the domain is indexed with another key by now.
+    #[allow(clippy::too_many_arguments, reason = "the parts of one step, each used once")]
+    async fn mint(
+        &self,
+        values: &[&str],
+        batch: &Distinct,
+        index: &Index,
+        mut pending: Vec<(usize, Shape)>,
+        now: u64,
+        minter: &mut Minter<'_>,
+        tokens: &mut [Option<Result<String, Misfit>>],
+    ) -> Result<bool> {
+        if pending.is_empty() {
+            return Ok(true);
+        }
+        let active = self
+            .active
+            .as_ref()
+            .ok_or_else(|| Error::new(ErrorKind::KeyNotUsable, "no key version may seal new values"))?;
+        let domain = self.domain();
+        let mut sealer = Sealer::new(active, &self.rule.domain)?;
+        let expires = self.rule.ttl.map(|ttl| now.saturating_add(ttl.as_secs()));
+        for _ in 0..ROUNDS {
+            let mut drawn = HashSet::with_capacity(pending.len());
+            let mut entries = Vec::with_capacity(pending.len());
+            let mut spaces = Spaces::default();
+            for (at, shape) in &pending {
+                let value = values[batch.first[*at]];
+                let token = minter.draw(value, shape, &drawn)?;
+                let lookup = batch.lookups[*at];
+                let row = Row {
+                    store: self.store.id(),
+                    domain: &self.rule.domain,
+                    token: &token,
+                    lookup: &lookup,
+                    expires,
+                };
+                let sealed = sealer.seal(row, value)?;
+                drawn.insert(token.clone());
+                entries.push(Entry {
+                    token,
+                    lookup,
+                    sealed,
+                    expires,
+                    space: shape.space.map(|space| spaces.place(space)),
+                });
+            }
+            let insertion = Arc::new(Insertion {
+                domain: domain.clone(),
+                index_key: index.key,
+                entries,
+                spaces: spaces.list,
+                now,
+            });
+            let minted = match self.store.insert(Arc::clone(&insertion)).await? {
+                Inserted::OtherIndex => return Ok(false),
+                Inserted::Full { space, used } => return Err(self.full(insertion.spaces[space], used)),
+                Inserted::Done { minted, used } => {
+                    for (space, used) in insertion.spaces.iter().zip(used) {
+                        self.fullest
+                            .fetch_max(used.saturating_mul(1000) / space.limit.max(1), Ordering::Relaxed);
+                    }
+                    minted
+                }
+            };
+            let entries = Arc::unwrap_or_clone(insertion).entries;
+            let mut again = Vec::new();
+            for ((place, entry), minted) in pending.into_iter().zip(entries).zip(minted) {
+                match minted {
+                    Minted::New => tokens[place.0] = Some(Ok(entry.token)),
+                    Minted::Known(token) => tokens[place.0] = Some(Ok(token)),
+                    Minted::TokenTaken => again.push(place),
+                }
+            }
+            if again.is_empty() {
+                return Ok(true);
+            }
+            pending = again;
+        }
+        Err(mint::exhausted())
+    }
+
+    fn full(&self, space: Space, used: u64) -> Error {
+        Error::bad_input(format!(
+            "the tokens of one shape would be {used} of {} in domain `{}`: no more than half are used, so that a token cannot be guessed",
+            2 * space.limit,
+            self.rule.domain
+        ))
+        .with_hint("nothing of this batch was minted; keep less of the value in clear, allow longer values, or use format = \"opaque\"")
+    }
+
+    /// What each token stands for.
+    ///
+    /// # Errors
+    /// A row that does not authenticate ([`ErrorKind::WrongKey`]); a key version that is not there; what the store says.
+    pub async fn reveal(&self, tokens: &[&str], now: Timestamp) -> Result<Vec<Revealed>> {
+        let mut revealed = Vec::with_capacity(tokens.len());
+        let mut opener = Opener::new(&self.keys, &self.rule.domain);
+        for batch in tokens.chunks(BATCH) {
+            let mut places: HashMap<&str, usize> = HashMap::with_capacity(batch.len());
+            let mut distinct: Vec<String> = Vec::with_capacity(batch.len());
+            for token in batch {
+                places.entry(token).or_insert_with(|| {
+                    distinct.push((*token).to_owned());
+                    distinct.len() - 1
+                });
+            }
+            let found = self
+                .store
+                .reveal(&self.domain(), distinct.clone(), seconds(now))
+                .await?;
+            let mut values = Vec::with_capacity(found.len());
+            for (token, found) in distinct.iter().zip(found) {
+                values.push(match found {
+                    Found::Unknown => Revealed::Unknown,
+                    Found::Emptied => Revealed::Emptied,
+                    Found::Value {
+                        lookup,
+                        sealed,
+                        expires,
+                    } => Revealed::Value(self.unseal(&mut opener, token, &lookup, expires, &sealed)?),
+                });
+            }
+            revealed.extend(batch.iter().map(|token| values[places[token]].clone()));
+        }
+        Ok(revealed)
+    }
+
+    /// The tokens that `values` have, to delete them by: none for a rule per occurrence.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadInput`] for a rule per occurrence, whose values cannot be found; what the store says.
+    pub async fn find(&self, values: &[&str], now: Timestamp) -> Result<Vec<Option<String>>> {
+        if self.rule.per_occurrence {
+            return Err(
+                Error::bad_input("a rule that mints per occurrence cannot find the tokens of a value")
+                    .with_hint("name the tokens"),
+            );
+        }
+        let index = self.index().await?;
+        let mut found = Vec::with_capacity(values.len());
+        for batch in values.chunks(BATCH) {
+            let distinct = self.distinct(batch, &index)?;
+            let tokens = self.store.find(&self.domain(), distinct.lookups, seconds(now)).await?;
+            found.extend(distinct.rows.iter().map(|at| tokens[*at as usize].clone()));
+        }
+        Ok(found)
+    }
+
+    /// Makes `tokens` unrevealable for ever. Returns how many were not so before.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn delete(&self, tokens: Vec<String>) -> Result<u64> {
+        let mut deleted = 0;
+        for batch in tokens.chunks(BATCH) {
+            let distinct: HashSet<String> = batch.iter().cloned().collect();
+            deleted += self
+                .store
+                .delete(&self.domain(), distinct.into_iter().collect())
+                .await?;
+        }
+        Ok(deleted)
+    }
+
+    /// Empties what has expired. Returns how many.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn expire(&self, now: Timestamp) -> Result<u64> {
+        self.store.expire(Some(&self.domain()), seconds(now)).await
+    }
+
+    /// Seals every value that an older key version sealed under the active one. Tokens stay; others may work meanwhile. What is interrupted can be taken
+    /// up again.
+    ///
+    /// # Errors
+    /// As for [`reveal`](Self::reveal).
+    pub async fn reseal(&self, told: &mut (dyn FnMut(Progress) + Send)) -> Result<Progress> {
+        let active = self.active()?;
+        self.walk(told, |record, opener, sealer| {
+            let Some((lookup, sealed)) = &record.value else {
+                return Ok(None);
+            };
+            if seal::key_version(sealed)? == active.version_id() {
+                return Ok(None);
+            }
+            self.replacement(record, lookup, sealed, *lookup, opener, sealer)
+                .map(Some)
+        })
+        .await
+    }
+
+    /// Makes every look-up hash anew, under the active key version. Meanwhile tokens are revealed and known values found, but none are minted. What is
+    /// interrupted must be taken up again.
+    ///
+    /// # Errors
+    /// As for [`reveal`](Self::reveal); a rule per occurrence has nothing to find values by.
+    pub async fn reindex(&self, told: &mut (dyn FnMut(Progress) + Send)) -> Result<Progress> {
+        let active = self.active()?;
+        let (domain, to) = (self.domain(), active.version_id());
+        self.store.begin_reindex(&domain, to).await?;
+        let index = self.make_index(to)?;
+        let walked = match self.rule.per_occurrence {
+            true => Progress::default(),
+            false => {
+                self.walk(told, |record, opener, sealer| {
+                    let Some((lookup, sealed)) = &record.value else {
+                        return Ok(None);
+                    };
+                    let value = self.unseal(opener, &record.token, lookup, record.expires, sealed)?;
+                    match index.of(&value) {
+                        same if same == *lookup => Ok(None),
+                        other => self
+                            .replacement(record, lookup, sealed, other, opener, sealer)
+                            .map(Some),
+                    }
+                })
+                .await?
+            }
+        };
+        self.store.end_reindex(&domain, to).await?;
+        self.refresh_index().await?;
+        Ok(walked)
+    }
+
+    /// Offers every row to `change`, page by page, and puts its answers in the store: until none is left, since others may change rows meanwhile.
+    async fn walk(
+        &self,
+        told: &mut (dyn FnMut(Progress) + Send),
+        change: impl Fn(&Record, &mut Opener<'_>, &mut Sealer) -> Result<Option<Replacement>>,
+    ) -> Result<Progress> {
+        let domain = self.domain();
+        let (mut after, mut progress) = (None, Progress::default());
+        loop {
+            let page = self.store.scan(&domain, after.clone(), PAGE).await?;
+            let Some(last) = page.last() else { return Ok(progress) };
+            let mut opener = Opener::new(&self.keys, &self.rule.domain);
+            let mut sealer = Sealer::new(self.active()?, &self.rule.domain)?;
+            let mut replacements = Vec::new();
+            for record in &page {
+                replacements.extend(change(record, &mut opener, &mut sealer)?);
+            }
+            let wanted = replacements.len() as u64;
+            let replaced = match wanted {
+                0 => 0,
+                _ => self.store.replace(&domain, replacements).await?,
+            };
+            progress.changed += replaced;
+            if replaced == wanted {
+                progress.seen += page.len() as u64;
+                after = Some(last.token.clone());
+                told(progress);
+            }
+        }
+    }
+
+    fn replacement(
+        &self,
+        record: &Record,
+        old_lookup: &Lookup,
+        old: &[u8],
+        lookup: Lookup,
+        opener: &mut Opener<'_>,
+        sealer: &mut Sealer,
+    ) -> Result<Replacement> {
+        let value = self.unseal(opener, &record.token, old_lookup, record.expires, old)?;
+        let row = Row {
+            store: self.store.id(),
+            domain: &self.rule.domain,
+            token: &record.token,
+            lookup: &lookup,
+            expires: record.expires,
+        };
+        Ok(Replacement {
+            token: record.token.clone(),
+            old: old.to_vec(),
+            lookup,
+            sealed: sealer.seal(row, &value)?,
+        })
+    }
+
+    fn unseal(
+        &self,
+        opener: &mut Opener<'_>,
+        token: &str,
+        lookup: &Lookup,
+        expires: Option<u64>,
+        sealed: &[u8],
+    ) -> Result<String> {
+        let row = Row {
+            store: self.store.id(),
+            domain: &self.rule.domain,
+            token,
+            lookup,
+            expires,
+        };
+        opener.open(row, sealed)
+    }
+
+    /// The name of the domain in the store. Tokens per occurrence have random look-up hashes, so they stand apart.
+    pub fn domain(&self) -> String {
+        match self.rule.per_occurrence {
+            false => self.rule.domain.clone(),
+            true => format!("{} (per occurrence)", self.rule.domain),
+        }
+    }
+
+    fn active(&self) -> Result<&KeyHandle> {
+        self.active
+            .as_ref()
+            .ok_or_else(|| Error::new(ErrorKind::KeyNotUsable, "no key version may seal values"))
+    }
+
+    async fn index(&self) -> Result<Arc<Index>> {
+        let known = self.index.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Some(index) => Ok(index),
+            None => self.refresh_index().await,
+        }
+    }
+
+    async fn refresh_index(&self) -> Result<Arc<Index>> {
+        let state = self.store.domain(&self.domain(), self.active()?.version_id()).await?;
+        let index = Arc::new(self.make_index(state.index_key)?);
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&index));
+        Ok(index)
+    }
+
+    fn make_index(&self, key: KeyVersionId) -> Result<Index> {
+        let handle = self.keys.get(&key).ok_or_else(|| {
+            Error::new(
+                ErrorKind::KeyNotFound,
+                format!(
+                    "values of `{}` are found by key version {key}, which cannot be used here",
+                    self.rule.domain
+                ),
+            )
+            .with_hint("use the keyring that made the store; after a re-index, open the policy again")
+        })?;
+        let subkey = handle.subkey(Purpose::TokenIndex, &self.rule.domain, self.store.id().as_bytes(), 32)?;
+        let mac = Hmac::new_from_slice(subkey.expose()).expect("HMAC takes a key of any length");
+        Ok(Index { key, mac })
+    }
+}
+
+impl fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokenizer")
+            .field("domain", &self.rule.domain)
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The distinct values of a batch.
+#[derive(Default)]
+struct Distinct {
+    lookups: Vec<Lookup>,
+    /// Where each first stands.
+    first: Vec<usize>,
+    /// For each row, the place of its value among the distinct.
+    rows: Vec<u32>,
+}
+
+#[derive(Default)]
+struct Spaces {
+    list: Vec<Space>,
+    places: HashMap<super::SpaceId, usize>,
+}
+
+impl Spaces {
+    fn place(&mut self, space: Space) -> usize {
+        *self.places.entry(space.id).or_insert_with(|| {
+            self.list.push(space);
+            self.list.len() - 1
+        })
+    }
+}
+
+fn seconds(time: Timestamp) -> u64 {
+    let since = time.as_system_time().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,465 @@
+//! Tokens: in files, in SQL, and in a store that many write to.
+
+use std::collections::{HashMap, HashSet};
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch, StringArray};
+use cipherform::sql::{from_datafusion, register};
+use cipherform::tokens::{SqliteTokens, TokenStore};
+use datafusion::prelude::SessionContext;
+use rand::prelude::*;
+
+use crate::sandbox::{Sandbox, read, text};
+
+const POLICY: &str = r#"
+version = 1
+keyring = "keyring.json"
+tokens = "sqlite:tokens.db"
+[rules.account]
+treatment = "tokenize"
+format = "opaque"
+key = "pii"
+[rules.card]
+treatment = "tokenize"
+format = { type = "pan", check_digit = "invalid" }
+key = "pii"
+mask = { keep_last = 4 }
+[rules.number]
+treatment = "tokenize"
+format = { type = "integer", min = 1, max = 100_000 }
+key = "pii"
+[rules.visit]
+treatment = "tokenize"
+format = "digits"
+per_occurrence = true
+on_forgotten = "keep"
+key = "pii"
+[rules.encrypted]
+format = "pan"
+key = "pii"
+[columns]
+"*account" = "account"
+"*card" = "card"
+"*number" = "number"
+"*visit" = "visit"
+[roles.clerk]
+card = "masked"
+"*" = "denied"
+"#;
+
+const PROTECT: [&str; 3] = ["protect", "plain.parquet", "safe.parquet"];
+
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.policy(POLICY);
+    sandbox
+}
+
+fn accounts<'a>(values: impl IntoIterator<Item = &'a str>) -> RecordBatch {
+    let column: StringArray = values.into_iter().map(Some).collect();
+    RecordBatch::try_from_iter([("account", Arc::new(column) as ArrayRef)]).unwrap()
+}
+
+/// A few columns of every kind, NULLs among them.
+fn customers() -> RecordBatch {
+    let rows = 3_000;
+    let cards = [Some("4111-1111-1111-1111"), Some("5500000000000004"), None];
+    let account: StringArray = (0..rows)
+        .map(|n| (n % 7 > 0).then(|| format!("account {}", n % 900)))
+        .collect();
+    let card: StringArray = (0..rows).map(|n| cards[n % 3]).collect();
+    let card = arrow::compute::cast(&card, &"Dictionary(Int16, Utf8)".parse().unwrap()).unwrap();
+    let number: Int32Array = (0..rows).map(|n| Some(n as i32 % 800 + 1)).collect();
+    let visit: StringArray = (0..rows).map(|n| Some(format!("{:08}", n % 10))).collect();
+    RecordBatch::try_from_iter_with_nullable([
+        ("account", Arc::new(account) as ArrayRef, true),
+        ("card", card, true),
+        ("number", Arc::new(number) as ArrayRef, true),
+        ("visit", Arc::new(visit) as ArrayRef, true),
+    ])
+    .unwrap()
+}
+
+fn strings(batch: &RecordBatch, column: usize) -> Vec<String> {
+    let values = batch.column(column).as_string::<i32>().iter();
+    values.map(|value| value.unwrap_or("NULL").to_owned()).collect()
+}
+
+#[test]
+fn files_go_there_and_back() {
+    let sandbox = sandbox();
+    let plain = customers();
+    sandbox.write("plain.parquet", &plain);
+    sandbox.ok(&PROTECT);
+    let (_, safe) = read(&sandbox.path("safe.parquet"));
+    assert_eq!(
+        safe.schema()
+            .fields()
+            .iter()
+            .map(|field| field.data_type())
+            .collect::<Vec<_>>(),
+        plain
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| field.data_type())
+            .collect::<Vec<_>>(),
+    );
+    for column in [0, 3] {
+        let (values, tokens) = (strings(&plain, column), strings(&safe, column));
+        assert!(
+            values
+                .iter()
+                .zip(&tokens)
+                .all(|(value, token)| value != token || value == "NULL")
+        );
+        let distinct: HashSet<_> = tokens.iter().filter(|token| *token != "NULL").collect();
+        // Per occurrence each row has a token of its own.
+        assert_eq!(distinct.len(), if column == 3 { 3_000 } else { 900 });
+    }
+    // Once more: known values keep their tokens.
+    sandbox.ok(&["protect", "plain.parquet", "again.parquet"]);
+    assert_eq!(
+        read(&sandbox.path("again.parquet")).1.columns()[..3],
+        safe.columns()[..3]
+    );
+
+    sandbox.ok(&["reveal", "safe.parquet", "back.parquet"]);
+    assert_eq!(read(&sandbox.path("back.parquet")).1.columns(), plain.columns());
+    assert!(sandbox.ok(&["inspect", "safe.parquet"]).contains("tokenize"));
+
+    let clerk = ["query", "--role", "clerk", "--format", "csv", "safe.parquet", "-c"];
+    let shown = sandbox.ok(&[&clerk[..], &["SELECT DISTINCT card FROM safe ORDER BY card"]].concat());
+    assert_eq!(shown, "card\n************0004\n****-****-****-1111\n\"\"\n");
+    let refused = sandbox.fails(3, &[&clerk[..], &["SELECT account FROM safe"]].concat());
+    assert!(refused.contains("may not see column `account`"), "{refused}");
+
+    // Another store knows nothing of these tokens.
+    std::fs::rename(sandbox.path("tokens.db"), sandbox.path("elsewhere.db")).unwrap();
+    let error = sandbox.fails(3, &["reveal", "safe.parquet", "no.parquet"]);
+    assert!(
+        error.contains("another store") && !sandbox.path("no.parquet").exists(),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_deleted_cannot_be_revealed_and_the_rest_can() {
+    let sandbox = sandbox();
+    sandbox.write("plain.parquet", &accounts(["ann", "bob", "cyd"]));
+    sandbox.ok(&PROTECT);
+    std::fs::write(sandbox.path("forget.txt"), "bob\nnobody\n").unwrap();
+    let told = sandbox.run(&["tokens", "delete", "account", "--values", "forget.txt"]);
+    assert_eq!(text(&told.stderr), "rule account: forgot 1 token\n");
+    // A column that may not hold NULL does not.
+    let error = sandbox.fails(1, &["reveal", "safe.parquet", "back.parquet"]);
+    assert!(
+        error.contains("hold NULL") && !sandbox.path("back.parquet").exists(),
+        "{error}"
+    );
+    sandbox.policy(&POLICY.replacen("format = \"opaque\"", "format = \"opaque\"\non_forgotten = \"keep\"", 1));
+    let output = sandbox.run(&["reveal", "safe.parquet", "back.parquet"]);
+    assert!(text(&output.stderr).contains("was deleted, or has expired: 1 token"));
+    let (tokens, back) = (
+        strings(&read(&sandbox.path("safe.parquet")).1, 0),
+        strings(&read(&sandbox.path("back.parquet")).1, 0),
+    );
+    assert_eq!(back, ["ann", &tokens[1], "cyd"]);
+    sandbox.policy(&POLICY.replacen(
+        "format = \"opaque\"",
+        "format = \"opaque\"\non_forgotten = \"error\"",
+        1,
+    ));
+    let error = sandbox.fails(1, &["reveal", "safe.parquet", "no.parquet"]);
+    assert!(error.contains("row 2") && error.contains("was deleted"), "{error}");
+    // The value gets another token.
+    sandbox.ok(&["protect", "plain.parquet", "again.parquet"]);
+    assert_ne!(strings(&read(&sandbox.path("again.parquet")).1, 0)[1], tokens[1]);
+    let stats = sandbox.ok(&["tokens", "stats", "--format", "json"]);
+    let account: serde_json::Value = serde_json::from_str(stats.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (&account["rule"], &account["tokens"], &account["forgotten"]),
+        (&"account".into(), &3.into(), &1.into())
+    );
+}
+
+#[test]
+fn rotation_changes_no_token() {
+    let sandbox = sandbox();
+    sandbox.write("plain.parquet", &customers());
+    sandbox.ok(&PROTECT);
+    let before = sandbox.ok(&["tokens", "export", "account", "--format", "json"]);
+    sandbox.ok(&["keys", "rotate", "pii"]);
+    sandbox.ok(&["tokens", "reseal"]);
+    for rule in ["account", "card", "number", "visit"] {
+        sandbox.ok(&["tokens", "reindex", rule]);
+    }
+    let after = sandbox.ok(&["tokens", "export", "account", "--format", "json"]);
+    let rows = |text: &str| -> Vec<serde_json::Value> {
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let (before, after) = (rows(&before), rows(&after));
+    assert_eq!(before.len(), 900);
+    for (old, new) in before.iter().zip(&after) {
+        assert_eq!(old["token"], new["token"]);
+        assert_ne!(old["lookup"], new["lookup"]);
+        assert_ne!(old["sealed"], new["sealed"]);
+    }
+    assert!(sandbox.ok(&["tokens", "stats"]).contains("pii@2"));
+    sandbox.ok(&["reveal", "safe.parquet", "back.parquet"]);
+    assert_eq!(read(&sandbox.path("back.parquet")).1.columns(), customers().columns());
+    sandbox.ok(&["protect", "plain.parquet", "again.parquet"]);
+    assert_eq!(
+        strings(&read(&sandbox.path("again.parquet")).1, 0),
+        strings(&read(&sandbox.path("safe.parquet")).1, 0)
+    );
+}
+
+#[tokio::test]
+async fn sql_mints_for_rows_alone() {
+    let sandbox = sandbox();
+    let engine = sandbox.engine().await;
+    let ctx = SessionContext::new();
+    register(&ctx, &engine).await.unwrap();
+    let ask = async |sql: &str| {
+        let batches = ctx.sql(sql).await.map_err(from_datafusion)?.collect().await;
+        batches.map_err(from_datafusion)
+    };
+    let store = SqliteTokens::open(&sandbox.path("tokens.db")).await.unwrap();
+    let minted = async || {
+        let stats = store.stats(0).await.unwrap();
+        stats.iter().map(|stats| stats.tokens).sum::<u64>()
+    };
+    for planned in [
+        "EXPLAIN SELECT tokenize('ann', 'account')",
+        "EXPLAIN VERBOSE SELECT tokenize('ann', 'account') AS t WHERE tokenize('bob', 'account') IS NOT NULL",
+        "SELECT tokenize(x, 'account') FROM (VALUES ('ann')) AS t (x) WHERE 1 = 2",
+    ] {
+        ask(planned).await.unwrap();
+        assert_eq!(minted().await, 0, "{planned}");
+    }
+    let one = ask("SELECT tokenize(x, 'account') FROM (VALUES ('ann'), ('bob'), ('ann'), (NULL)) AS t (x)")
+        .await
+        .unwrap();
+    let tokens = strings(&one[0], 0);
+    assert!(tokens[0] == tokens[2] && tokens[0] != tokens[1] && tokens[3] == "NULL");
+    assert_eq!(minted().await, 2);
+    let back = ask(&format!("SELECT detokenize('{}', 'account')", tokens[1]))
+        .await
+        .unwrap();
+    assert_eq!(strings(&back[0], 0), ["bob"]);
+    for (wrong, message) in [
+        ("SELECT detokenize('tok_0', 'account')", "no such token"),
+        ("SELECT tokenize('4111111111111112', 'card')", "check digit"),
+        ("SELECT tokenize('4111111111111111', 'encrypted')", "does not tokenize"),
+        ("SELECT protect('x', 'account')", "tokenizes"),
+        ("SELECT tokenize('x', 'account@1')", "goes by no key version"),
+    ] {
+        let error = ask(wrong).await.unwrap_err();
+        assert!(format!("{error:?}").contains(message), "{wrong}: {error:?}");
+    }
+    // A clerk sees cards masked, and can make no token.
+    let clerk = sandbox.engine().await.with_role("clerk").unwrap();
+    let ctx = SessionContext::new();
+    register(&ctx, &clerk).await.unwrap();
+    let refused = ctx
+        .sql("SELECT tokenize('4111111111111111', 'card')")
+        .await
+        .map_err(from_datafusion);
+    assert_eq!(refused.unwrap_err().kind(), cipherform::ErrorKind::NotAllowed);
+}
+
+/// Eight processes over overlapping values, some of them killed in the middle, until each has had its way.
+#[test]
+fn eight_writers_and_kills_end_with_a_bijection() {
+    let sandbox = sandbox();
+    let mut random = rand::rng();
+    let pool: Vec<String> = (0..12_000).map(|n| format!("account number {n}")).collect();
+    for writer in 0..8 {
+        let values: Vec<&str> = (0..20_000)
+            .map(|_| pool.choose(&mut random).unwrap().as_str())
+            .collect();
+        sandbox.write(&format!("plain{writer}.parquet"), &accounts(values));
+    }
+    let start = |writer: usize| -> Child {
+        let names = [format!("plain{writer}.parquet"), format!("safe{writer}.parquet")];
+        let mut command = sandbox.command(&["protect", "--quiet", &names[0], &names[1]]);
+        command.stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let (mut kills, mut pending) = (0, (0..8).collect::<Vec<_>>());
+    for round in 0.. {
+        let mut running: Vec<(usize, Child)> = pending.iter().map(|writer| (*writer, start(*writer))).collect();
+        if round < 4 {
+            std::thread::sleep(Duration::from_millis(random.random_range(20..120)));
+            for (_, child) in running.iter_mut().filter(|_| random.random_bool(0.7)) {
+                child.kill().unwrap();
+                kills += 1;
+            }
+        }
+        pending.clear();
+        for (writer, child) in running {
+            let output = child.wait_with_output().unwrap();
+            match output.status.code() {
+                Some(0) => {}
+                // Killed; one that was already done has its file.
+                None => pending.extend((!sandbox.path(&format!("safe{writer}.parquet")).exists()).then_some(writer)),
+                Some(code) => panic!("writer {writer}: {code}: {}", text(&output.stderr)),
+            }
+        }
+        if pending.is_empty() {
+            break;
+        }
+    }
+    assert!(kills > 0);
+    let (mut token_of, mut value_of) = (HashMap::new(), HashMap::new());
+    for writer in 0..8 {
+        let values = strings(&read(&sandbox.path(&format!("plain{writer}.parquet"))).1, 0);
+        let tokens = strings(&read(&sandbox.path(&format!("safe{writer}.parquet"))).1, 0);
+        for (value, token) in values.into_iter().zip(tokens) {
+            assert_eq!(
+                token_of.entry(value.clone()).or_insert_with(|| token.clone()),
+                &token,
+                "one token a value"
+            );
+            assert_eq!(
+                value_of.entry(token).or_insert_with(|| value.clone()),
+                &value,
+                "one value a token"
+            );
+        }
+    }
+    // What the killed have minted is there once, too.
+    let exported = sandbox.ok(&["tokens", "export", "account", "--format", "json"]);
+    let stored: HashSet<String> = exported
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["token"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(stored.len(), exported.lines().count());
+    assert!(value_of.keys().all(|token| stored.contains(token)));
+    assert!(stored.len() <= pool.len());
+    sandbox.ok(&["reveal", "safe7.parquet", "back7.parquet"]);
+    assert_eq!(
+        read(&sandbox.path("back7.parquet")).1.columns(),
+        read(&sandbox.path("plain7.parquet")).1.columns()
+    );
+}
+
+#[tokio::test]
+async fn no_value_stands_in_the_files_of_the_store() {
+    let sandbox = sandbox();
+    let values: Vec<String> = (0..2_000).map(|n| format!("plaintext of person {n:05}")).collect();
+    sandbox.write("plain.parquet", &accounts(values.iter().map(String::as_str)));
+    // Held open, so that the log stays when the command has ended.
+    let store = SqliteTokens::open(&sandbox.path("tokens.db")).await.unwrap();
+    sandbox.ok(&PROTECT);
+    let tokens = strings(&read(&sandbox.path("safe.parquet")).1, 0);
+    let found = |needle: &str| {
+        let files = sandbox
+            .listing()
+            .into_iter()
+            .filter(|name| name.starts_with("tokens.db"));
+        let holds = |name: &String| {
+            let bytes = std::fs::read(sandbox.path(name)).unwrap();
+            bytes.windows(needle.len()).any(|window| window == needle.as_bytes())
+        };
+        files.filter(holds).collect::<Vec<_>>()
+    };
+    assert!(sandbox.listing().contains(&"tokens.db-wal".to_owned()));
+    assert!(!found(&tokens[77]).is_empty(), "tokens are found there");
+    assert_eq!(found("plaintext of person"), [""; 0]);
+    // What is deleted leaves neither its sealed value nor its look-up hash.
+    let row = store.scan("account", None, 1).await.unwrap().remove(0);
+    let (lookup, sealed) = row.value.unwrap();
+    let raw = |bytes: &[u8]| {
+        let files = sandbox
+            .listing()
+            .into_iter()
+            .filter(|name| name.starts_with("tokens.db"));
+        let mut contents = files.map(|name| std::fs::read(sandbox.path(&name)).unwrap());
+        contents.any(|content| content.windows(bytes.len()).any(|window| window == bytes))
+    };
+    assert!(raw(&lookup) && raw(&sealed));
+    sandbox.ok(&["tokens", "delete", "account", &row.token]);
+    assert!(!raw(&lookup) && !raw(&sealed));
+}
+
+#[test]
+fn a_store_that_is_down_or_full_fails_the_job_and_leaves_nothing() {
+    let sandbox = sandbox();
+    let values: Vec<String> = (0..20_000).map(|n| format!("account number {n}")).collect();
+    sandbox.write("plain.parquet", &accounts(values.iter().map(String::as_str)));
+    sandbox.policy(&POLICY.replace("sqlite:tokens.db", "sqlite:no/such/folder/tokens.db"));
+    let error = sandbox.fails(1, &PROTECT);
+    assert!(
+        error.contains("token store") && !sandbox.path("safe.parquet").exists(),
+        "{error}"
+    );
+
+    std::fs::write(sandbox.path("text.db"), "not a database, ".repeat(100)).unwrap();
+    sandbox.policy(&POLICY.replace("sqlite:tokens.db", "sqlite:text.db"));
+    assert!(sandbox.fails(1, &PROTECT).contains("no SQLite file"));
+
+    // No file may grow beyond a megabyte: to SQLite that is what a full disk is.
+    sandbox.policy(POLICY);
+    let mut command = sandbox.command(&[]);
+    let program = command.get_program().to_owned();
+    let mut limited = std::process::Command::new("/bin/sh");
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 2048; exec \"$0\" \"$@\""])
+        .arg(program)
+        .args(PROTECT)
+        .current_dir(sandbox.folder.path())
+        .envs(
+            command
+                .env("PATH", "/usr/bin:/bin")
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    let output = limited.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("token store"), "{}", text(&output.stderr));
+    assert!(
+        !sandbox
+            .listing()
+            .iter()
+            .any(|name| name.starts_with("safe") || name.ends_with(".tmp"))
+    );
+    // With room again it goes on from what is there.
+    sandbox.ok(&PROTECT);
+    sandbox.ok(&["reveal", "safe.parquet", "back.parquet"]);
+    assert_eq!(strings(&read(&sandbox.path("back.parquet")).1, 0), values);
+}
+
+#[test]
+fn a_rule_says_in_time_that_its_tokens_run_out() {
+    let sandbox = sandbox();
+    sandbox.policy(&POLICY.replace("max = 100_000", "max = 1_000"));
+    let numbers = |count: i32| {
+        let column: Int32Array = (1..=count).map(Some).collect();
+        RecordBatch::try_from_iter([("number", Arc::new(column) as ArrayRef)]).unwrap()
+    };
+    sandbox.write("plain.parquet", &numbers(300));
+    let told = text(&sandbox.run(&PROTECT).stderr);
+    assert!(!told.contains("warning"), "{told}");
+    sandbox.write("plain.parquet", &numbers(450));
+    let told = text(
+        &sandbox
+            .run(&["protect", "--force", "plain.parquet", "safe.parquet"])
+            .stderr,
+    );
+    assert!(told.contains("90 % are used up"), "{told}");
+    sandbox.write("plain.parquet", &numbers(501));
+    let error = sandbox.fails(1, &["protect", "plain.parquet", "full.parquet"]);
+    assert!(
+        error.contains("501 of 1000") && !sandbox.path("full.parquet").exists(),
+        "{error}"
+    );
+    assert!(sandbox.ok(&["tokens", "stats"]).contains("90.0 %"));
+}
