@@ -66,22 +66,7 @@ fn main() {
             run(&mut report, shape, kernel);
         }
     }
-    let from = vec![b'7'; 16 * ROWS];
-    let mut to = from.clone();
-    let line = Line {
-        bench: "cipher",
-        shape: "16 bytes".into(),
-        mode: "memcpy".into(),
-        key_bits: 0,
-        kernel: String::new(),
-    };
-    report.alone(
-        &line,
-        Contender::new(ROWS, move || {
-            to.copy_from_slice(std::hint::black_box(&from));
-            std::hint::black_box(&to)[0].into()
-        }),
-    );
+    report.memcpy("cipher", ROWS);
 }
 
 fn run(report: &mut Report, shape: &Shape, kernel: Kernel) {

@@ -116,11 +116,23 @@ impl Report {
         }
     }
 
-    /// Times one thing by itself.
-    pub fn alone(&mut self, line: &Line, contender: Contender<'_>) {
-        let mut contenders = [contender];
+    /// Times the copying of 16 bytes a row, which is what memory alone would allow.
+    pub fn memcpy(&mut self, bench: &'static str, rows: usize) {
+        let from = vec![b'7'; 16 * rows];
+        let mut to = from.clone();
+        let line = Line {
+            bench,
+            shape: "16 bytes".into(),
+            mode: "memcpy".into(),
+            key_bits: 0,
+            kernel: String::new(),
+        };
+        let mut contenders = [Contender::new(rows, move || {
+            to.copy_from_slice(std::hint::black_box(&from));
+            std::hint::black_box(&to)[0].into()
+        })];
         race(&mut contenders, SLICES);
-        self.line(line, "", &contenders[0], None);
+        self.line(&line, "", &contenders[0], None);
     }
 
     fn line(

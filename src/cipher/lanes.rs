@@ -265,6 +265,10 @@ impl Plan<u64> {
 }
 
 /// What the blocks of even and odd rounds share.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, on the stack of a band: a box would be an allocation for 64 rows"
+)]
 pub(super) enum Heads {
     /// The same in all rows.
     Shared([u128; 2]),

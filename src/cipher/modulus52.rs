@@ -57,7 +57,8 @@ impl Reduction {
     /// How to reduce y of `bits` bits, 64 or 96, modulo the powers of one radix that both halves have; `None` where nothing
     /// fits.
     pub(super) fn of(moduli: [u128; 2], bits: u32) -> Option<(Self, [Modulus52; 2])> {
-        let fits: &[(Self, fn(u128) -> bool)] = match bits {
+        type Fits = fn(u128) -> bool;
+        let fits: &[(Self, Fits)] = match bits {
             64 => &[
                 (Self::Mask, |m| m.is_power_of_two() && m <= 1 << 64),
                 (Self::Short, |m| m > 1 << 12 && m <= 1 << 32),

@@ -73,8 +73,8 @@ impl Transform {
 
     fn plain(&self) -> Option<Plain<'_>> {
         match &self.rule.format {
-            Format::String(format) => format.plain(),
-            Format::Ranked(_) => None,
+            Format::String(format) if self.tokenizer().is_none() => format.plain(),
+            Format::String(_) | Format::Ranked(_) => None,
         }
     }
 
@@ -94,7 +94,8 @@ impl Transform {
         let Some(plain) = self.plain().filter(Plain::is_bare) else {
             return Ok(false);
         };
-        if !self.cipher.lengths().contains(&n) || n > MOST {
+        let cipher = self.cipher()?;
+        if !cipher.lengths().contains(&n) || n > MOST {
             return Ok(false);
         }
         let tweaks = match (&self.rule.tweak, tweaks) {
@@ -105,8 +106,7 @@ impl Transform {
             (Tweak::Kept | Tweak::None, _) => Tweaks::Shared(&[]),
         };
         // Lengths and tweaks are right, so only a byte that is no symbol can be refused.
-        Ok(self
-            .cipher
+        Ok(cipher
             .apply_text(direction, tweaks, plain.symbols, input, output, n)
             .is_ok())
     }
@@ -126,6 +126,7 @@ impl Transform {
         let Some(plain) = self.plain() else {
             return Ok((0..rows.places.len()).collect());
         };
+        let cipher = self.cipher()?;
         let (from, to) = sides(direction);
         let mut buckets: Vec<Bucket> = Vec::new();
         buckets.resize_with(MOST + 1, Bucket::default);
@@ -157,7 +158,7 @@ impl Transform {
             }
             symbols.truncate(n);
             match plain.free(&symbols, from) {
-                Some(free) if !strange && self.cipher.lengths().contains(&free.len()) => {
+                Some(free) if !strange && cipher.lengths().contains(&free.len()) => {
                     let bucket = &mut buckets[free.len()];
                     bucket.symbols.extend_from_slice(&symbols[free]);
                     if with_kept {
@@ -192,8 +193,7 @@ impl Transform {
                     Tweaks::PerRow(&per_row)
                 }
             };
-            self.cipher
-                .apply_text(direction, tweaks, plain.symbols, &bucket.symbols, &mut results, n)?;
+            cipher.apply_text(direction, tweaks, plain.symbols, &bucket.symbols, &mut results, n)?;
             for (laid, result) in bucket.rows.iter().zip(results.chunks_exact(n)) {
                 plain.put(&mut output[laid.start..], laid.mask, result, to);
             }

@@ -232,8 +232,8 @@ fn band<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usi
         let mut x = [_mm512_setzero_si512(); 8];
         let mut y = x;
         for k in 0..H {
-            begin_round(shape, &mut x, k, &second_x, &heads, parities[0], 0, round(0));
-            begin_round(shape, &mut y, k, &second_y, &heads, parities[0], 1, round(0));
+            begin_round(shape, &mut x, k, &second_x, &heads, [parities[0], 0], round(0));
+            begin_round(shape, &mut y, k, &second_y, &heads, [parities[0], 1], round(0));
         }
         aes_inner(schedule, &mut x);
         // The AES of one group, and between its rounds, register by register: the end of a round of the other group, which
@@ -263,8 +263,7 @@ fn band<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usi
                             r - B0,
                             &$changed,
                             &heads,
-                            parities[1 - $half],
-                            $group,
+                            [parities[1 - $half], $group],
                             next,
                         );
                         in_order!($running[7], $ending[(8 / H) * (r - B0 + 1) - 1]);
@@ -355,8 +354,7 @@ unsafe fn begin_round<const H: usize>(
     k: usize,
     halves: &[Z; H],
     heads: &Prepared,
-    parity: usize,
-    group: usize,
+    [parity, group]: [usize; 2],
     round: Z,
 ) {
     // SAFETY: the caller has the features.

@@ -158,7 +158,7 @@ impl Form {
         let (gather, filled) = (load(&self.gather.0), self.filled);
         let r = self.radix.value as i32;
         let pairs = _mm512_set1_epi16((1 << 8 | r) as i16);
-        let fours = _mm512_set1_epi32(1 << 16 | r * r);
+        let fours = _mm512_set1_epi32((1 << 16) | (r * r));
         let fourth = _mm512_set1_epi64(self.fourth.value as i64);
         let eighth = _mm512_set1_epi64(self.eighth as i64);
         let mut misfits = _mm512_setzero_si512();
