@@ -10,6 +10,8 @@ use crate::{Error, ErrorKind, Result};
 #[derive(Clone, Debug, Default)]
 pub struct KmsRegistry {
     clients: BTreeMap<String, Arc<dyn KmsClient>>,
+    /// Schemes that a build with this feature would serve.
+    absent: BTreeMap<String, &'static str>,
 }
 
 impl KmsRegistry {
@@ -31,6 +33,13 @@ impl KmsRegistry {
         self
     }
 
+    /// Remembers that a build with `feature` would serve `scheme`, to say so.
+    #[must_use]
+    pub(crate) fn without(mut self, scheme: impl Into<String>, feature: &'static str) -> Self {
+        self.absent.insert(scheme.into(), feature);
+        self
+    }
+
     /// The client for `key`.
     ///
     /// # Errors
@@ -45,6 +54,13 @@ impl KmsRegistry {
     }
 
     fn missing(&self, scheme: &str) -> Error {
+        if let Some(feature) = self.absent.get(scheme) {
+            let message =
+                format!("this build has no KMS client for scheme `{scheme}`: its feature `{feature}` is not enabled");
+            return Error::new(ErrorKind::ProviderDown, message).with_hint(format!(
+                "build with `--features {feature}`, or with `--features full` for everything"
+            ));
+        }
         let error = Error::new(ErrorKind::ProviderDown, format!("no KMS client for scheme `{scheme}`"));
         let registered: Vec<_> = self.clients.keys().map(String::as_str).collect();
         error.with_hint(match registered.as_slice() {
