@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{KmsClient, KmsKeyRef};
+use super::{CachePolicy, KeyAudit, KmsClient, KmsKeyRef};
 use crate::{Error, ErrorKind, Result};
 
 /// The KMS clients of this process by scheme. Passed to whatever opens a keyring; there is no global one. Clones share the clients.
@@ -12,6 +12,8 @@ pub struct KmsRegistry {
     clients: BTreeMap<String, Arc<dyn KmsClient>>,
     /// Schemes that a build with this feature would serve.
     absent: BTreeMap<String, &'static str>,
+    cache: Option<CachePolicy>,
+    audit: Option<Arc<dyn KeyAudit>>,
 }
 
 impl KmsRegistry {
@@ -31,6 +33,28 @@ impl KmsRegistry {
     pub fn with_shared(mut self, scheme: impl Into<String>, client: Arc<dyn KmsClient>) -> Self {
         self.clients.insert(scheme.into(), client);
         self
+    }
+
+    /// Sets how long the keyrings that are opened through this keep unwrapped keys; it goes before what a policy says.
+    #[must_use]
+    pub fn with_cache(mut self, policy: CachePolicy) -> Self {
+        self.cache = Some(policy);
+        self
+    }
+
+    /// Tells `audit` of everything that is asked of a KMS from here on.
+    #[must_use]
+    pub fn with_audit(mut self, audit: Arc<dyn KeyAudit>) -> Self {
+        self.audit = Some(audit);
+        self
+    }
+
+    pub(crate) fn cache(&self) -> Option<CachePolicy> {
+        self.cache
+    }
+
+    pub(super) fn audit(&self) -> Option<&dyn KeyAudit> {
+        self.audit.as_deref()
     }
 
     /// Remembers that a build with `feature` would serve `scheme`, to say so.
