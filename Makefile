@@ -13,18 +13,27 @@ demo:
 # Installs what the tests need and runs everything.
 test: tools fmt clippy docs rust python
 
-# A Python with the libraries the Python tests compare with.
-tools: $(VENV)/ready postgresql
+# A Python with the libraries the Python tests compare with, and the servers the KMS tests talk to; LocalStack wants a Python of its own.
+tools: $(VENV)/ready $(VENV)/localstack/ready postgresql softhsm
 
-$(VENV)/ready: python/tests/requirements.txt
+$(VENV)/ready: python/tests/requirements.txt tests/kms/requirements.txt
 	python3 -c 'import ensurepip, venv' || apt-get install --yes python3-venv
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(foreach file,$^,-r $(file))
+	touch $@
+
+$(VENV)/localstack/ready: tests/kms/localstack.txt $(VENV)/ready
+	python3 -m venv $(VENV)/localstack
+	$(VENV)/localstack/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 # A PostgreSQL server for the tests to start; nothing runs by itself.
 postgresql:
 	ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || apt-get install --yes --no-install-recommends postgresql
+
+# An HSM in software, for the PKCS#11 tests.
+softhsm:
+	test -e /usr/lib/softhsm/libsofthsm2.so || { apt-get update && apt-get install --yes --no-install-recommends softhsm2; }
 
 fmt:
 	cargo fmt --all --check

@@ -6,6 +6,8 @@ mod bad_input;
 mod command;
 mod files;
 mod interchange;
+#[cfg(all(feature = "kms-aws", feature = "kms-vault"))]
+mod kms;
 mod layers;
 mod sandbox;
 mod secrets;

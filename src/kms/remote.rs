@@ -2,6 +2,8 @@
 
 #[cfg(feature = "kms-http")]
 pub(super) mod http;
+#[cfg(any(feature = "kms-azure", feature = "kms-gcp"))]
+pub(super) mod oauth;
 #[cfg(feature = "kms-tls")]
 pub(super) mod tls;
 
@@ -12,10 +14,10 @@ use backon::{BlockingRetryable as _, ExponentialBuilder};
 use tokio::sync::Semaphore;
 
 use super::Patience;
-#[cfg(any(feature = "kms-azure", feature = "kms-kmip"))]
+#[cfg(feature = "kms-azure")]
 use crate::Secret;
 use crate::keys::KmsKeyRef;
-#[cfg(any(feature = "kms-azure", feature = "kms-kmip"))]
+#[cfg(feature = "kms-azure")]
 use crate::keys::WrapContext;
 use crate::{Error, ErrorKind, Result};
 
@@ -97,7 +99,7 @@ pub(super) fn attempt<T>(patience: Patience, once: impl FnMut() -> Result<T, Fai
 }
 
 /// What is wrapped where a service binds no context: the key and a digest of its context.
-#[cfg(any(feature = "kms-azure", feature = "kms-kmip"))]
+#[cfg(feature = "kms-azure")]
 pub(super) fn with_digest(plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Secret<Vec<u8>> {
     use sha2::{Digest as _, Sha256};
     let digest = Sha256::digest(context.to_bytes());
@@ -105,7 +107,7 @@ pub(super) fn with_digest(plaintext: &Secret<Vec<u8>>, context: &WrapContext) ->
 }
 
 /// The key of what [`with_digest`] made for the same context.
-#[cfg(any(feature = "kms-azure", feature = "kms-kmip"))]
+#[cfg(feature = "kms-azure")]
 pub(super) fn without_digest(unwrapped: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Secret<Vec<u8>>> {
     use sha2::{Digest as _, Sha256};
     use subtle::ConstantTimeEq as _;

@@ -104,7 +104,8 @@ async fn described(registry: &KmsRegistry, kms_key: &KmsKeyRef) -> Result<KmsKey
 }
 
 async fn kms_key_finding(registry: &KmsRegistry, kms_key: &KmsKeyRef) -> Finding {
-    let outcome = described(registry, kms_key).await.and_then(|info| match info.state {
+    let described = async { registry.client(kms_key)?.describe(kms_key).await };
+    let outcome = described.await.and_then(|info| match info.state {
         KmsKeyState::Enabled => {
             let told = [
                 Some(info.state.to_string()),
@@ -115,7 +116,7 @@ async fn kms_key_finding(registry: &KmsRegistry, kms_key: &KmsKeyRef) -> Finding
             Ok(told.into_iter().flatten().collect::<Vec<_>>().join("; "))
         }
         state => Err(
-            Error::new(ErrorKind::KeyNotUsable, format!("KMS key `{kms_key}` is {state}")).with_hint(match state {
+            Error::new(ErrorKind::KeyNotUsable, format!("is {state}")).with_hint(match state {
                 KmsKeyState::PendingDeletion => "cancel the deletion now: what it wraps is lost with it",
                 KmsKeyState::Disabled => "enable it again in its KMS",
                 _ => "its KMS says what it lacks",
