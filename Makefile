@@ -1,6 +1,6 @@
 # Two commands are all the set-up there is: `make demo` and `make test`.
 SHELL := /bin/bash
-.PHONY: demo test tools postgresql fmt clippy docs rust python
+.PHONY: demo test tools postgresql softhsm fmt clippy docs rust python
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := .venv
@@ -45,10 +45,10 @@ clippy:
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace
 
-# The command, the demo's data and the tests in one build, so that nothing is linked or compiled twice.
-rust:
-	cargo test --locked --all-targets
-	cargo test --locked --doc
+# The command, the demo's data and the tests in one build, so that nothing is linked or compiled twice: with every provider, as the wheel is built.
+rust: tools
+	cargo test --locked --features full --all-targets
+	cargo test --locked --features full --doc
 	cargo test --locked --no-default-features --features tokens-postgres,tokens-sqlite --lib tokens
 
 # The wheel goes through the same profile and target folder as the tests.

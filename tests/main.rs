@@ -6,7 +6,7 @@ mod bad_input;
 mod command;
 mod files;
 mod interchange;
-#[cfg(all(feature = "kms-aws", feature = "kms-vault"))]
+#[cfg(feature = "full")]
 mod kms;
 mod layers;
 mod sandbox;

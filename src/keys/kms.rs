@@ -19,7 +19,7 @@ use crate::{Result, Secret};
 ///   neither wraps `key ‖ SHA-256(context bytes)` and compares in constant time after unwrapping.
 /// - Retry what may be retried inside; what comes out as an error is final for the caller.
 /// - `Debug` prints no credential. Messages name the key and what to do, and hold no key bytes.
-/// - [`conformance::check`](crate::kms::conformance::check) must pass.
+/// - `kms::conformance::check`, with the feature `kms-conformance`, must pass.
 ///
 /// # Errors
 ///

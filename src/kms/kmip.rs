@@ -329,7 +329,8 @@ impl Answer {
         Err(match reason {
             0x01 => no_such_key("the KMIP server"),
             0x05 => says(ErrorKind::KeyNotUsable, NO_SUCH_OPERATION),
-            0x0a | 0x07 if operation == operation::DECRYPT => does_not_unwrap(),
+            // A cryptographic failure, an invalid field; a general failure is what some servers call a tag that does not fit.
+            0x0a | 0x07 | 0x100 if operation == operation::DECRYPT => does_not_unwrap(),
             0x0c if text.contains("ctive") || text.contains("mask") => says(
                 ErrorKind::KeyNotUsable,
                 "the key must be active, and its usage mask allow encrypt and decrypt",

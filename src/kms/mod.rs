@@ -12,7 +12,7 @@
 //! | `vault` | `VaultKms`: HashiCorp Vault, OpenBao | `kms-vault` |
 //!
 //! [`with_remote`] puts those that this build has into a registry. A provider of one's own implements the trait, passes
-//! [`conformance::check`], and is registered in a [`KmsRegistry`] in the same way.
+//! `conformance::check` (feature `kms-conformance`), and is registered in a [`KmsRegistry`] in the same way.
 
 #[cfg(any(test, feature = "kms-conformance"))]
 pub mod conformance;

@@ -1,5 +1,6 @@
 //! The KMS providers against real servers and doubles: conformance, moves from one to another, faults.
 
+mod clouds;
 mod conformance;
 mod faults;
 mod moves;

@@ -200,7 +200,7 @@ fn what_the_builds_carry() {
                 "aws-lc-rs",
                 "aws-lc-sys",
                 "openssl",
-                "openssl-",
+                "openssl-sys",
                 "native-tls",
                 "hyper",
                 "hyper-",

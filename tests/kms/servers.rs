@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -26,7 +27,8 @@ pub(crate) fn tool(name: &str) -> PathBuf {
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
-        let offset = NEXT.fetch_add(1, Ordering::Relaxed);
+        // A server may take the port behind its own as well, for its cluster.
+        let offset = NEXT.fetch_add(2, Ordering::Relaxed);
         // Each test process starts elsewhere; below the range that the system gives out by itself.
         let port = 20_000 + ((std::process::id() as u16).wrapping_mul(31).wrapping_add(offset)) % 12_000;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
@@ -49,6 +51,8 @@ impl Server {
         let mut command = command(port, folder.path());
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let child = command
+            // With the processes it starts it is one group, and ends as one.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -79,7 +83,11 @@ impl Server {
 
     /// Ends it now.
     pub(crate) fn stop(&mut self) {
-        let _ = self.child.kill();
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill")
+            .args(["-KILL", "--", &group])
+            .stderr(Stdio::null())
+            .status();
         let _ = self.child.wait();
     }
 }
@@ -101,14 +109,7 @@ pub(crate) fn openbao() -> Server {
         command
     });
     // It listens before it is unsealed.
-    let started = Instant::now();
-    while http("GET", &format!("{}/v1/sys/health", server.url()), &[], None).0 != 200 {
-        assert!(
-            started.elapsed() < Duration::from_secs(60),
-            "OpenBao does not get ready"
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_for(&format!("{}/v1/sys/health", server.url()));
     bao(&server, "POST", "sys/mounts/transit", json!({ "type": "transit" }));
     bao(&server, "POST", "transit/keys/main", json!({}));
     server
@@ -147,8 +148,18 @@ pub(crate) fn localstack() -> Server {
             .env("SERVICES", "kms,sts");
         command
     });
+    wait_for(&format!("{}/_localstack/health", server.url()));
     aws_key(&server, "main");
     server
+}
+
+/// Waits until a server that listens is ready.
+fn wait_for(url: &str) {
+    let started = Instant::now();
+    while http("GET", url, &[], None).0 != 200 {
+        assert!(started.elapsed() < Duration::from_secs(60), "{url} does not get ready");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// A key of an AWS double behind `alias/NAME`; gives its id.
@@ -211,9 +222,10 @@ impl SoftHsm {
             "5678",
         ]);
         let key = hsm.folder.path().join("key");
-        let mut bytes = [0; 32];
+        // The tool reads up to the first line feed, so 32 hexadecimal digits are the 32 bytes.
+        let mut bytes = [0; 16];
         fs::File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
-        fs::write(&key, bytes).unwrap();
+        fs::write(&key, hex::encode(bytes)).unwrap();
         let import = [
             "--import",
             key.to_str().unwrap(),
@@ -271,9 +283,10 @@ pub(crate) fn http(method: &str, url: &str, headers: &[&str], body: Option<&str>
         request.push_str(header);
         request.push_str("\r\n");
     }
-    write!(stream, "{request}\r\n{body}").unwrap();
+    let _ = write!(stream, "{request}\r\n{body}");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    // A server that is not ready may hang up; then the answer is none.
+    let _ = stream.read_to_string(&mut answer);
     let status = answer
         .split(' ')
         .nth(1)
@@ -532,4 +545,57 @@ pub(crate) fn read_request(stream: &mut TcpStream) -> Option<Vec<u8>> {
             }
         }
     }
+}
+
+/// PyKMIP with mutual TLS; the key's id.
+pub(crate) fn pykmip() -> (Server, String) {
+    let server = Server::start(|port, folder| {
+        certificates(folder);
+        fs::create_dir(folder.join("policies")).unwrap();
+        let at = |name: &str| folder.join(name).display().to_string();
+        let config = format!(
+            "[server]\nhostname=127.0.0.1\nport={port}\ncertificate_path={}\nkey_path={}\nca_path={}\nauth_suite=TLS1.2\npolicy_path={}\n\
+             enable_tls_client_auth=True\ndatabase_path={}\n",
+            at("server.pem"),
+            at("server.key"),
+            at("ca.pem"),
+            at("policies"),
+            at("keys.db"),
+        );
+        fs::write(folder.join("server.conf"), config).unwrap();
+        let mut command = Command::new(tool("bin/pykmip-server"));
+        command
+            .arg("-f")
+            .arg(folder.join("server.conf"))
+            .arg("-l")
+            .arg(folder.join("server.log"));
+        command
+    });
+    let made = kmip(
+        &server,
+        "k = c.create(enums.CryptographicAlgorithm.AES, 256, cryptographic_usage_mask=[enums.CryptographicUsageMask.ENCRYPT, \
+         enums.CryptographicUsageMask.DECRYPT]); c.activate(k); print(k)",
+    );
+    (server, made)
+}
+
+/// Asks PyKMIP by its own client, `c`, in Python.
+pub(crate) fn kmip(server: &Server, code: &str) -> String {
+    let at = |name: &str| server.folder.path().join(name).display().to_string();
+    let program = format!(
+        "from kmip.pie import client\nfrom kmip import enums\n\
+         c = client.ProxyKmipClient(hostname='127.0.0.1', port={}, cert='{}', key='{}', ca='{}', ssl_version='PROTOCOL_TLSv1_2')\n\
+         c.open()\n{code}\n",
+        server.port,
+        at("job.pem"),
+        at("job.key"),
+        at("ca.pem"),
+    );
+    let output = Command::new(tool("bin/python"))
+        .args(["-c", &program])
+        .env("HOME", server.folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
