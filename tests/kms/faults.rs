@@ -67,7 +67,7 @@ async fn down_in_the_middle_of_a_job() {
 async fn a_job_ends_with_max_hold() {
     let place = Place::new("local:main", &[]);
     let policy = format!(
-        "{}\n[keys]\nttl = \"1ms\"\nmax_hold = \"1ms\"\n",
+        "{}\n[keys]\nttl = \"1ns\"\nmax_hold = \"1ns\"\n",
         crate::sandbox::POLICY
     );
     place.sandbox.policy(&policy);
