@@ -1,6 +1,6 @@
 # Two commands are all the set-up there is: `make demo` and `make test`.
 SHELL := /bin/bash
-.PHONY: demo test tools postgresql fmt clippy docs rust python
+.PHONY: demo test tools postgresql softhsm fmt clippy docs rust python
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := .venv
@@ -13,18 +13,27 @@ demo:
 # Installs what the tests need and runs everything.
 test: tools fmt clippy docs rust python
 
-# A Python with the libraries the Python tests compare with.
-tools: $(VENV)/ready postgresql
+# A Python with the libraries the Python tests compare with, and the servers the KMS tests talk to; LocalStack wants a Python of its own.
+tools: $(VENV)/ready $(VENV)/localstack/ready postgresql softhsm
 
-$(VENV)/ready: python/tests/requirements.txt
+$(VENV)/ready: python/tests/requirements.txt tests/kms/requirements.txt
 	python3 -c 'import ensurepip, venv' || apt-get install --yes python3-venv
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(foreach file,$^,-r $(file))
+	touch $@
+
+$(VENV)/localstack/ready: tests/kms/localstack.txt $(VENV)/ready
+	python3 -m venv $(VENV)/localstack
+	$(VENV)/localstack/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 # A PostgreSQL server for the tests to start; nothing runs by itself.
 postgresql:
 	ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || apt-get install --yes --no-install-recommends postgresql
+
+# An HSM in software, for the PKCS#11 tests.
+softhsm:
+	test -e /usr/lib/softhsm/libsofthsm2.so || { apt-get update && apt-get install --yes --no-install-recommends softhsm2; }
 
 fmt:
 	cargo fmt --all --check
@@ -36,10 +45,10 @@ clippy:
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace
 
-# The command, the demo's data and the tests in one build, so that nothing is linked or compiled twice.
-rust:
-	cargo test --locked --all-targets
-	cargo test --locked --doc
+# The command, the demo's data and the tests in one build, so that nothing is linked or compiled twice: with every provider, as the wheel is built.
+rust: tools
+	cargo test --locked --features full --all-targets
+	cargo test --locked --features full --doc
 	cargo test --locked --no-default-features --features tokens-postgres,tokens-sqlite --lib tokens
 
 # The wheel goes through the same profile and target folder as the tests.

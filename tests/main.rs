@@ -6,6 +6,8 @@ mod bad_input;
 mod command;
 mod files;
 mod interchange;
+#[cfg(feature = "full")]
+mod kms;
 mod layers;
 mod sandbox;
 mod secrets;

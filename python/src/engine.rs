@@ -68,8 +68,8 @@ impl Engine {
         };
         detached(py, || {
             // A policy that is wrong is said before keys are looked for.
-            cipherform::policy::Policy::load(&policy_path)?;
-            let (registry, runtime) = (keys.registry()?, Runtime::default());
+            let policy = cipherform::policy::Policy::load(&policy_path)?;
+            let (registry, runtime) = (keys.registry(&policy.keyring)?, Runtime::default());
             let engine = runtime.block_on(cipherform::Engine::open(&policy_path, &registry))?;
             let engine = match role {
                 Some(role) => engine.with_role(role)?,

@@ -1,9 +1,9 @@
 //! What unlocks the local KMS: arguments, else the environment. There is no prompt.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use cipherform::keys::KmsRegistry;
-use cipherform::kms::{LocalKms, Unlock};
+use cipherform::keys::{Keyring, KmsRegistry};
+use cipherform::kms::{self, LocalKms, Settings, Unlock};
 use cipherform::{Error, ErrorKind, Result, Secret};
 
 /// Where keys come from, as the caller says.
@@ -15,13 +15,18 @@ pub(crate) struct KeyArguments {
 }
 
 impl KeyArguments {
-    /// The KMS clients there are.
-    pub(crate) fn registry(self) -> Result<KmsRegistry> {
+    /// The KMS clients there are. The local KMS is unlocked only if the keyring needs it.
+    pub(crate) fn registry(self, keyring: &Path) -> Result<KmsRegistry> {
+        let registry = kms::with_remote(KmsRegistry::new(), &Settings::from_environment()?);
+        let needed = Keyring::kms_keys(keyring)?;
+        if !needed.iter().any(|key| key.scheme() == "local") {
+            return Ok(registry);
+        }
         let path = match self.local_kms.clone().or_else(|| path_from("CIPHERFORM_LOCAL_KMS")) {
             Some(path) => path,
             None => LocalKms::default_path()?,
         };
-        Ok(KmsRegistry::new().with("local", LocalKms::open(path, self.unlock()?)))
+        Ok(registry.with("local", LocalKms::open(path, self.unlock()?)))
     }
 
     fn unlock(self) -> Result<Unlock> {

@@ -72,7 +72,7 @@ pub(super) struct KeyArgs {
 pub(super) enum Command {
     /// Write a policy, a keyring and, if there is none, the local KMS
     Init(InitArgs),
-    /// Create, list, describe and rotate data keys
+    /// Create, list, describe, rotate, rewrap and check data keys
     Keys(KeysArgs),
     /// Look after the token stores of the policy
     Tokens(TokensArgs),
@@ -94,7 +94,8 @@ pub(super) enum Command {
 Examples:
   cipherform init                         asks for a passphrase
   cipherform init --key-file ~/cf.key     no passphrase: writes a key file, and seals the local KMS under it
-  cipherform init secrets --key payroll   into the folder `secrets`, with a first data key `payroll`")]
+  cipherform init secrets --key payroll   into the folder `secrets`, with a first data key `payroll`
+  cipherform init --kms vault:https://vault.example:8200/transit/main   no local KMS: the keyring is Vault's to open")]
 pub(super) struct InitArgs {
     /// The folder for policy.toml and keyring.json
     #[arg(default_value = ".")]
@@ -102,9 +103,12 @@ pub(super) struct InitArgs {
     /// The name of the first data key
     #[arg(long, default_value = "pii", value_name = "NAME", value_parser = ours::<KeyName>)]
     pub(super) key: KeyName,
+    /// The KMS key that wraps the keyring, in place of the local KMS
+    #[arg(long, value_name = "URI", value_parser = ours::<KmsKeyRef>)]
+    pub(super) kms: Option<KmsKeyRef>,
 }
 
-/// Create, list, describe and rotate data keys.
+/// Create, list, describe, rotate, rewrap and check data keys.
 #[derive(Args, Debug)]
 pub(super) struct KeysArgs {
     #[command(subcommand)]
@@ -117,6 +121,7 @@ pub(super) enum KeysCommand {
     #[command(after_help = "\
 Examples:
   cipherform keys create payroll
+  cipherform keys create cards --kms aws-kms:alias/cards?region=eu-west-1   made and wrapped by AWS KMS
   cipherform keys create exchange --use direct-ff1-256   an FF1 key itself, to exchange data with other software")]
     Create {
         /// Its name
@@ -131,12 +136,29 @@ Examples:
     },
     /// List the data keys
     List,
-    /// Show a data key and its versions
+    /// Show a data key, its versions, and what its KMS says about the KMS key
     Describe {
         /// Its name
         #[arg(value_parser = ours::<KeyName>)]
         name: KeyName,
     },
+    /// Wrap the same data keys under another KMS key: no data is touched
+    #[command(after_help = "\
+Examples:
+  cipherform keys rewrap --to vault:https://vault.example:8200/transit/main     everything, the keyring's root included
+  cipherform keys rewrap --to aws-kms:alias/cards?region=eu-west-1 cards        only this data key
+
+It does not remedy a KMS key that somebody else has had: rotate the data keys, and protect the data anew.")]
+    Rewrap {
+        /// The KMS key that wraps from now on
+        #[arg(long, value_name = "URI", value_parser = ours::<KmsKeyRef>)]
+        to: KmsKeyRef,
+        /// The data keys [default: all of them, and the keyring's root]
+        #[arg(value_name = "NAME", value_parser = ours::<KeyName>)]
+        names: Vec<KeyName>,
+    },
+    /// Reach each KMS, unwrap each wrapped key, tell what is due
+    Doctor,
     /// Make a new version: it protects from now on, the others still reveal
     Rotate {
         /// Its name

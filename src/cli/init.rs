@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::{InitArgs, KeyArgs};
 use super::printer::Printer;
 use super::session::{self, Ask};
-use crate::keys::{KeyName, KeyUse, Keyring, KmsKeyRef, KmsRegistry};
+use crate::keys::{KeyName, KeyUse, Keyring, KmsRegistry};
 use crate::kms::{LocalKms, Unlock};
 use crate::{Error, Result};
 
@@ -61,11 +61,19 @@ pub(super) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printer) -> Re
             );
         }
     }
-    let (kms, unlocks) = local_kms(keys, printer)?;
-    let registry = KmsRegistry::new().with("local", kms);
+    let (kms_key, registry, local) = match args.kms {
+        Some(key) if key.scheme() != "local" => {
+            let registry = session::registry(keys, &[])?;
+            (key, registry, None)
+        }
+        named => {
+            let (kms, unlocks) = local_kms(keys, printer)?;
+            let key = named.map_or_else(|| format!("local:{KMS_KEY}").parse(), Ok)?;
+            (key, KmsRegistry::new().with("local", kms), Some(unlocks))
+        }
+    };
     std::fs::create_dir_all(&args.folder)
         .map_err(|error| Error::io(format!("cannot make the folder `{}`", args.folder.display()), error))?;
-    let kms_key: KmsKeyRef = format!("local:{KMS_KEY}").parse()?;
     let mut ring = Keyring::create(&keyring, &kms_key, &registry).await?;
     ring.create_key(&args.key, KeyUse::Derive, None).await?;
     write_policy(&policy, &args.key)?;
@@ -74,16 +82,26 @@ pub(super) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printer) -> Re
         "Wrote `{}`: the rules. Say in [columns] which column gets which.",
         policy.display()
     ));
+    let without = if local.is_some() { "the local KMS" } else { "that KMS" };
     printer.say(format_args!(
-        "Wrote `{}`: data key `{}`, wrapped by `{kms_key}`. Useless without the local KMS.",
+        "Wrote `{}`: data key `{}`, wrapped by `{kms_key}`. Useless without {without}.",
         keyring.display(),
         args.key
     ));
-    let local = session::local_kms_path(keys)?;
     printer.say("");
-    printer.say("Back up, apart from each other and from the data:");
-    printer.say(format_args!("  `{}` and {unlocks}", local.display()));
-    printer.say(format_args!("  `{}`, after every change of keys", keyring.display()));
+    match local {
+        Some(unlocks) => {
+            let local = session::local_kms_path(keys)?;
+            printer.say("Back up, apart from each other and from the data:");
+            printer.say(format_args!("  `{}` and {unlocks}", local.display()));
+            printer.say(format_args!("  `{}`, after every change of keys", keyring.display()));
+        }
+        None => {
+            printer.say("Back up, apart from the data:");
+            printer.say(format_args!("  `{}`, after every change of keys", keyring.display()));
+            printer.say("and guard the KMS key against deletion.");
+        }
+    }
     printer.say("Without any one of them, what is protected cannot be revealed by anybody.");
     Ok(())
 }

@@ -1,15 +1,25 @@
-//! `cipherform keys create | list | describe | rotate`
+//! `cipherform keys create | list | describe | rotate | rewrap | doctor`
+
+use std::path::Path;
 
 use super::args::{KeyArgs, KeysArgs, KeysCommand};
-use super::printer::Printer;
-use super::session::{self, Ask};
-use crate::keys::{DirectMode, KeyInfo, KeyUse, Keyring};
+use super::printer::{self, Printer};
+use super::session;
+use crate::keys::{DirectMode, Finding, KeyInfo, KeyUse, Keyring, KmsRegistry};
 use crate::policy::Policy;
 use crate::{Error, Result};
 
 pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
     let policy = Policy::load(&keys.policy)?;
-    let registry = session::registry(keys, Ask::Once)?;
+    let mut needed = Keyring::kms_keys(&policy.keyring)?;
+    match &args.command {
+        KeysCommand::Create { kms: Some(key), .. } | KeysCommand::Rewrap { to: key, .. } => needed.push(key.clone()),
+        _ => {}
+    }
+    let registry = session::registry(keys, &needed)?;
+    if let KeysCommand::Doctor = args.command {
+        return doctor(&policy.keyring, &registry, printer).await;
+    }
     let mut keyring = Keyring::open(&policy.keyring, &registry).await?;
     match args.command {
         KeysCommand::Create { name, key_use, kms } => {
@@ -35,6 +45,18 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
             ));
             back_up(&keyring, printer);
         }
+        KeysCommand::Rewrap { to, names } => {
+            let count = keyring.rewrap(&to, &names).await?;
+            printer.say(format_args!(
+                "{} wrapped by `{to}` now.",
+                printer::count(count as u64, "key version")
+            ));
+            if names.is_empty() {
+                printer.say("So is the keyring itself: the former KMS key is not needed for this keyring any more, but for its older copies.");
+            }
+            back_up(&keyring, printer);
+        }
+        KeysCommand::Doctor => {}
         KeysCommand::List => {
             let mut rows = vec![["KEY", "USE", "ACTIVE VERSION", "VERSIONS", "CREATED", "KMS KEY"].map(String::from)];
             rows.extend(keyring.list().iter().map(row));
@@ -47,6 +69,21 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
             printer.line(format_args!("use      {}", key.key_use))?;
             printer.line(format_args!("created  {}", key.created))?;
             printer.line(format_args!("kms key  {}", key.kms_key))?;
+            let told = keyring.describe_kms_key(&key.kms_key).await?;
+            let created = told.created.map(|created| created.to_string());
+            for (what, said) in [
+                ("manager", Some(told.manager)),
+                ("id", Some(told.id)),
+                ("state", Some(told.state.to_string())),
+                ("usage", told.usage),
+                ("origin", told.origin),
+                ("rotation", told.rotation),
+                ("created", created),
+            ] {
+                if let Some(said) = said {
+                    printer.line(format_args!("  {what:<9}{said}"))?;
+                }
+            }
             printer.line("")?;
             let mut rows = vec![["VERSION", "STATE", "CREATED", "ID"].map(String::from)];
             rows.extend(key.versions.iter().map(|version| {
@@ -61,6 +98,37 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
         }
     }
     Ok(())
+}
+
+/// Says how each thing is; fails like the first that is not well.
+async fn doctor(keyring: &Path, registry: &KmsRegistry, printer: &Printer) -> Result<()> {
+    let (mut ill, mut first) = (0, None);
+    for Finding {
+        subject,
+        outcome,
+        advice,
+        ..
+    } in Keyring::examine(keyring, registry).await?
+    {
+        match outcome {
+            Ok(well) => printer.line(format_args!("ok    {subject}: {well}"))?,
+            Err(error) => {
+                printer.line(format_args!("FAIL  {subject}: {error}"))?;
+                if let Some(hint) = error.hint() {
+                    printer.line(format_args!("      hint: {hint}"))?;
+                }
+                ill += 1;
+                first.get_or_insert(error.kind());
+            }
+        }
+        if let Some(advice) = advice {
+            printer.line(format_args!("due   {subject}: {advice}"))?;
+        }
+    }
+    match first {
+        None => Ok(()),
+        Some(kind) => Err(Error::new(kind, format!("{} not well", printer::count(ill, "thing")))),
+    }
 }
 
 fn row(key: &KeyInfo) -> [String; 6] {

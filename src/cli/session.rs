@@ -4,22 +4,27 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use super::args::KeyArgs;
-use crate::keys::KmsRegistry;
-use crate::kms::{LocalKms, Unlock};
+use crate::keys::{Keyring, KmsKeyRef, KmsRegistry};
+use crate::kms::{self, LocalKms, Settings, Unlock};
 use crate::transform::Engine;
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// The engine that `--policy` names, its keyring unlocked.
 pub(super) async fn engine(args: &KeyArgs) -> Result<Engine> {
     // A policy that is missing or wrong is said before a passphrase is asked for.
-    crate::policy::Policy::load(&args.policy)?;
-    Engine::open(&args.policy, &registry(args, Ask::Once)?).await
+    let policy = crate::policy::Policy::load(&args.policy)?;
+    let registry = registry(args, &Keyring::kms_keys(&policy.keyring)?)?;
+    Engine::open(&args.policy, &registry).await
 }
 
-/// The KMS clients there are.
-pub(super) fn registry(args: &KeyArgs, ask: Ask) -> Result<KmsRegistry> {
-    let local = LocalKms::open(local_kms_path(args)?, unlock(args, ask)?);
-    Ok(KmsRegistry::new().with("local", local))
+/// The KMS clients there are. The local KMS is unlocked only if one of `needed` is its key.
+pub(super) fn registry(args: &KeyArgs, needed: &[KmsKeyRef]) -> Result<KmsRegistry> {
+    let registry = kms::with_remote(KmsRegistry::new(), &Settings::from_environment()?);
+    if !needed.iter().any(|key| key.scheme() == "local") {
+        return Ok(registry);
+    }
+    let local = LocalKms::open(local_kms_path(args)?, unlock(args, Ask::Once)?);
+    Ok(registry.with("local", local))
 }
 
 /// Where the local KMS is.

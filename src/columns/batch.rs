@@ -138,6 +138,7 @@ impl BatchPlan {
             let Action::Transform { transform, tweak } = &column.action else {
                 continue;
             };
+            transform.key().check_hold()?;
             let task = Task::new(transform, self.direction, column.field.name()).after(base);
             let tweaks = tweak.map(|place| plain[place].clone());
             let array = batch.column(column.input);

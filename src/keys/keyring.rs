@@ -1,10 +1,14 @@
 //! The keyring: a file of wrapped data keys.
 
 mod change;
+mod examine;
 mod file;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
 
+pub use self::examine::Finding;
 use self::file::{in_file, parse, sealed, verified};
 use super::cache::Cache;
 use super::document::{Document, KeyEntry, RootEntry, VersionEntry};
@@ -63,7 +67,7 @@ impl Keyring {
             document,
             root,
             registry: registry.clone(),
-            cache: Cache::default(),
+            cache: Cache::new(registry.cache().unwrap_or_default(), Arc::new(Instant::now)),
         })
     }
 
@@ -93,8 +97,23 @@ impl Keyring {
             document,
             root,
             registry: registry.clone(),
-            cache: Cache::default(),
+            cache: Cache::new(registry.cache().unwrap_or_default(), Arc::new(Instant::now)),
         })
+    }
+
+    /// The KMS keys that the keyring at `path` says it needs: to be asked before it can be authenticated, so believe it no further than that.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open), but nothing is asked of a KMS.
+    pub fn kms_keys(path: &Path) -> Result<Vec<KmsKeyRef>> {
+        let file = parse(path)?;
+        let document = file.unverified();
+        let keys = document.keys.iter().map(|key| &key.kms_key);
+        let mut keys: Vec<_> = keys.chain([&document.root.kms_key]).cloned().collect();
+        keys.sort();
+        keys.dedup();
+        Ok(keys)
     }
 
     /// The identity of the keyring.
@@ -195,8 +214,8 @@ impl Keyring {
             let bytes = envelope::unwrap(&self.registry, &key.kms_key, &version.wrapped.0, length, &context).await?;
             Material::try_new(key.key_use, bytes)
         };
-        let material = self.cache.fetch_once(version.id, fetch).await;
-        let material = material.map_err(|error| {
+        let fetched = self.cache.fetch_once(version.id, fetch).await;
+        let (material, hold) = fetched.map_err(|error| {
             in_file(
                 &self.path,
                 error.context(format!("key `{}@{}`", key.name, version.number)),
@@ -207,6 +226,7 @@ impl Keyring {
             version: version.number,
             version_id: version.id,
             material,
+            hold,
         })
     }
 

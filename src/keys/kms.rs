@@ -19,7 +19,7 @@ use crate::{Result, Secret};
 ///   neither wraps `key ‖ SHA-256(context bytes)` and compares in constant time after unwrapping.
 /// - Retry what may be retried inside; what comes out as an error is final for the caller.
 /// - `Debug` prints no credential. Messages name the key and what to do, and hold no key bytes.
-/// - [`conformance::check`](crate::kms::conformance::check) must pass.
+/// - `kms::conformance::check`, with the feature `kms-conformance`, must pass.
 ///
 /// # Errors
 ///
@@ -80,6 +80,15 @@ pub struct KmsKeyInfo {
     pub state: KmsKeyState,
     /// When it was made, if the KMS says.
     pub created: Option<Timestamp>,
+    /// What it may be used for, in the KMS's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<String>,
+    /// Where its material comes from, in the KMS's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// When the KMS gives it new material, in the KMS's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<String>,
 }
 
 impl KmsKeyInfo {
@@ -90,6 +99,9 @@ impl KmsKeyInfo {
             id: id.into(),
             state,
             created: None,
+            usage: None,
+            origin: None,
+            rotation: None,
         }
     }
 
@@ -97,6 +109,27 @@ impl KmsKeyInfo {
     #[must_use]
     pub fn with_created(mut self, created: Timestamp) -> Self {
         self.created = Some(created);
+        self
+    }
+
+    /// Adds what it may be used for.
+    #[must_use]
+    pub fn with_usage(mut self, usage: impl Into<String>) -> Self {
+        self.usage = Some(usage.into());
+        self
+    }
+
+    /// Adds where its material comes from.
+    #[must_use]
+    pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
+    /// Adds when it gets new material.
+    #[must_use]
+    pub fn with_rotation(mut self, rotation: impl Into<String>) -> Self {
+        self.rotation = Some(rotation.into());
         self
     }
 }

@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod audit;
 pub(crate) mod authenticated;
 mod cache;
 pub(crate) mod derive;
@@ -44,13 +45,15 @@ pub(crate) mod store;
 mod timestamp;
 mod wrap_context;
 
+pub use audit::{KeyAction, KeyAudit, KeyEvent};
+pub use cache::CachePolicy;
 pub use derive::Purpose;
 pub use document::{KeyInfo, VersionInfo};
 pub use handle::KeyHandle;
 pub use ids::{DataKeyId, KeyVersionId, KeyringId, StoreId};
 pub use key_ref::{KeyName, KeyRef, KmsKeyRef};
 pub use key_use::{DirectMode, KeyBits, KeyUse};
-pub use keyring::Keyring;
+pub use keyring::{Finding, Keyring};
 pub use kms::{DataKey, KmsClient, KmsKeyInfo, KmsKeyState};
 pub use registry::KmsRegistry;
 pub use state::{KeyState, Operation};

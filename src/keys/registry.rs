@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{KmsClient, KmsKeyRef};
+use super::{CachePolicy, KeyAudit, KmsClient, KmsKeyRef};
 use crate::{Error, ErrorKind, Result};
 
 /// The KMS clients of this process by scheme. Passed to whatever opens a keyring; there is no global one. Clones share the clients.
 #[derive(Clone, Debug, Default)]
 pub struct KmsRegistry {
     clients: BTreeMap<String, Arc<dyn KmsClient>>,
+    /// Schemes that a build with this feature would serve.
+    absent: BTreeMap<String, &'static str>,
+    cache: Option<CachePolicy>,
+    audit: Option<Arc<dyn KeyAudit>>,
 }
 
 impl KmsRegistry {
@@ -31,6 +35,36 @@ impl KmsRegistry {
         self
     }
 
+    /// Sets how long the keyrings that are opened through this keep unwrapped keys; it goes before what a policy says.
+    #[must_use]
+    pub fn with_cache(mut self, policy: CachePolicy) -> Self {
+        self.cache = Some(policy);
+        self
+    }
+
+    /// Tells `audit` of everything that is asked of a KMS from here on.
+    #[must_use]
+    pub fn with_audit(mut self, audit: Arc<dyn KeyAudit>) -> Self {
+        self.audit = Some(audit);
+        self
+    }
+
+    pub(crate) fn cache(&self) -> Option<CachePolicy> {
+        self.cache
+    }
+
+    pub(super) fn audit(&self) -> Option<&dyn KeyAudit> {
+        self.audit.as_deref()
+    }
+
+    /// Remembers that a build with `feature` would serve `scheme`, to say so.
+    #[must_use]
+    #[allow(dead_code, reason = "a build with every client lacks none")]
+    pub(crate) fn without(mut self, scheme: impl Into<String>, feature: &'static str) -> Self {
+        self.absent.insert(scheme.into(), feature);
+        self
+    }
+
     /// The client for `key`.
     ///
     /// # Errors
@@ -45,6 +79,13 @@ impl KmsRegistry {
     }
 
     fn missing(&self, scheme: &str) -> Error {
+        if let Some(feature) = self.absent.get(scheme) {
+            let message =
+                format!("this build has no KMS client for scheme `{scheme}`: its feature `{feature}` is not enabled");
+            return Error::new(ErrorKind::ProviderDown, message).with_hint(format!(
+                "build with `--features {feature}`, or with `--features full` for everything"
+            ));
+        }
         let error = Error::new(ErrorKind::ProviderDown, format!("no KMS client for scheme `{scheme}`"));
         let registered: Vec<_> = self.clients.keys().map(String::as_str).collect();
         error.with_hint(match registered.as_slice() {

@@ -4,15 +4,63 @@
 //! | --- | --- | --- |
 //! | `local` | `LocalKms`: a sealed file in the user's configuration directory | `kms-local` |
 //! | `memory` | [`MemoryKms`]: for tests | |
+//! | `aws-kms` | `AwsKms`: AWS KMS | `kms-aws` |
+//! | `azure-kv` | `AzureKms`: Azure Key Vault, Managed HSM | `kms-azure` |
+//! | `gcp-kms` | `GcpKms`: Google Cloud KMS | `kms-gcp` |
+//! | `kmip` | `KmipKms`: servers that speak KMIP | `kms-kmip` |
+//! | `pkcs11` | `Pkcs11Kms`: hardware security modules | `kms-pkcs11` |
+//! | `vault` | `VaultKms`: HashiCorp Vault, OpenBao | `kms-vault` |
 //!
-//! A provider of one's own implements the trait, passes [`conformance::check`], and is registered in a [`KmsRegistry`](crate::keys::KmsRegistry).
+//! [`with_remote`] puts those that this build has into a registry. A provider of one's own implements the trait, passes
+//! `conformance::check` (feature `kms-conformance`), and is registered in a [`KmsRegistry`] in the same way.
 
+#[cfg(any(test, feature = "kms-conformance"))]
 pub mod conformance;
 #[cfg(feature = "kms-local")]
 mod local;
 mod memory;
+#[cfg(feature = "kms-remote")]
+mod remote;
 mod seal;
+mod settings;
 
 #[cfg(feature = "kms-local")]
 pub use local::{LocalKeyInfo, LocalKms, Unlock};
 pub use memory::{Calls, MemoryKms};
+pub use settings::{Patience, Settings};
+
+use crate::keys::KmsRegistry;
+
+/// Declares the providers of remote KMSs: a line each.
+macro_rules! remote_providers {
+    ($($scheme:literal $feature:literal $module:ident::$client:ident)*) => {
+        $(
+            #[cfg(feature = $feature)]
+            mod $module;
+            #[cfg(feature = $feature)]
+            pub use $module::$client;
+        )*
+
+        /// Adds to `registry` the clients of all remote KMSs that this build has. None is asked anything yet.
+        #[must_use]
+        #[cfg_attr(not(feature = "kms-remote"), allow(unused_variables, reason = "no client reads them"))]
+        pub fn with_remote(registry: KmsRegistry, settings: &Settings) -> KmsRegistry {
+            $(
+                #[cfg(feature = $feature)]
+                let registry = registry.with($scheme, $client::new(settings.clone()));
+                #[cfg(not(feature = $feature))]
+                let registry = registry.without($scheme, $feature);
+            )*
+            registry
+        }
+    };
+}
+
+remote_providers! {
+    "vault" "kms-vault" vault::VaultKms
+    "pkcs11" "kms-pkcs11" pkcs11::Pkcs11Kms
+    "aws-kms" "kms-aws" aws::AwsKms
+    "azure-kv" "kms-azure" azure::AzureKms
+    "gcp-kms" "kms-gcp" gcp::GcpKms
+    "kmip" "kms-kmip" kmip::KmipKms
+}

@@ -42,8 +42,8 @@
 //! **[`keys`](crate::keys)** is the keyring, the derivation of subkeys, and the trait that a KMS implements.
 //! **[`kms`](crate::kms)** has one implementation a file. *Invariants:* a data key is stored only wrapped; what a
 //! wrapped key is bound to are ids, never names; no key serves two uses; a changed byte in the keyring is noticed;
-//! every KMS client passes one conformance suite, and so can yours:
-//! [`conformance::check`](crate::kms::conformance::check).
+//! every KMS client passes one conformance suite, and so can yours: `kms::conformance::check`, with the feature
+//! `kms-conformance`. All remote clients share one HTTP, one TLS (rustls over ring) and one patience.
 //!
 //! **[`tokens`](crate::tokens)** draws random tokens, seals values and keeps both in a store. *Invariants:* a store never sees a value or a key; what
 //! makes a token unique is a constraint of the store, not a look before; a token is never issued again; every store passes one conformance suite.

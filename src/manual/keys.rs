@@ -130,8 +130,164 @@
 //! KMS keys (in Rust: [`LocalKms::create_key`](crate::kms::LocalKms::create_key)).
 //!
 //! Whatever it protects against, it does so by these two files being apart from the data and from each other. It is a
-//! guardrail on one machine; a KMS with permissions and an audit log is another thing. Clients of remote ones are not
-//! there yet; one of your own implements [`KmsClient`](crate::keys::KmsClient).
+//! guardrail on one machine; a KMS with permissions and an audit log is another thing.
+//!
+//! # The KMS of the company
+//!
+//! A build with the provider's feature (`full` has them all) takes a KMS key by its URI: `init --kms URI` wraps a new
+//! keyring by it, `keys create NAME --kms URI` a single data key, and `keys rewrap --to URI` moves what there is.
+//!
+//! | URI | service | feature |
+//! | --- | --- | --- |
+//! | `local:NAME`, `local:/path/kms.json#NAME` | the local KMS | `kms-local` |
+//! | `aws-kms:ARN`, `aws-kms:alias/NAME?region=…`, `aws-kms:KEY-ID?region=…`; also `profile`, `endpoint`, `context.NAME` | AWS KMS | `kms-aws` |
+//! | `vault:https://HOST:PORT/MOUNT/KEY`; also `namespace` | the transit engine of HashiCorp Vault and OpenBao | `kms-vault` |
+//! | `pkcs11:token=LABEL;object=LABEL?module-path=/….so` (RFC 7512); also `serial`, `manufacturer`, `model`, `id`, `pin-source` | HSMs | `kms-pkcs11` |
+//! | `kmip://HOST:PORT/UID` | KMIP 1.4 servers | `kms-kmip` |
+//! | `gcp-kms:projects/P/locations/L/keyRings/R/cryptoKeys/K`; also `endpoint` | Google Cloud KMS | `kms-gcp` |
+//! | `azure-kv:https://VAULT.vault.azure.net/keys/NAME` | Azure Key Vault, Managed HSM | `kms-azure` |
+//!
+//! A URI holds no secret: it stands in the keyring. What stands behind `?` is percent-encoded. Keys travel over TLS only;
+//! `http://` is taken for this machine alone (127.0.0.1, `[::1]`, localhost). Trusted is what the system trusts;
+//! `SSL_CERT_FILE` names a file of certificates instead, for all providers.
+//!
+//! Data keys are made the KMS's way: by its generate-data-key (AWS, Vault), by the HSM's random numbers (PKCS#11), else
+//! by the operating system's, wrapped by the KMS. They are kept only wrapped, and used outside it.
+//!
+//! ## What the words mean elsewhere
+//!
+//! | here | AWS KMS | Vault, OpenBao | PKCS#11 |
+//! | --- | --- | --- | --- |
+//! | KMS key | KMS key (once: customer master key) | transit key | AES key object on a token |
+//! | data key | data key | data key | a key that is wrapped by `C_Encrypt` |
+//! | make a data key | GenerateDataKey | `transit/datakey/plaintext` | `C_GenerateRandom`, then `C_Encrypt` |
+//! | wrap, unwrap | Encrypt, Decrypt | `transit/encrypt`, `transit/decrypt` | `C_Encrypt`, `C_Decrypt` with `CKM_AES_GCM` |
+//! | wrap context | encryption context: `cipherform:keyring`, `:data-key`, `:version`, `:use` | associated data | additional authenticated data |
+//! | disabled | Disabled | (a policy that denies) | (token or PIN away) |
+//! | pending-deletion | PendingDeletion | soft-deleted (OpenBao) | |
+//! | new material in the same KMS key | key rotation: nothing to do here | `transit/keys/KEY/rotate`: nothing to do, until `min_decryption_version` is raised: `rewrap` to the same URI first | another object: `rewrap` |
+//! | rewrap | ReEncrypt (here: Decrypt, Encrypt) | `transit/rewrap` (here: decrypt, encrypt) | decrypt, encrypt |
+//! | who may | key policy, IAM policy, grants | token and its policies | PIN, and the attributes of the key |
+//! | custom key store | a KMS key in CloudHSM, or outside AWS | managed keys | the token |
+//!
+//! ## AWS KMS
+//!
+//! A symmetric key for `ENCRYPT_DECRYPT`. Credentials and region are found as the AWS SDK finds them: environment,
+//! `AWS_PROFILE` or `?profile=`, web identity, container, instance. The least that works:
+//!
+//! ```json
+//! { "Version": "2012-10-17", "Statement": [ {
+//!     "Effect": "Allow",
+//!     "Action": ["kms:DescribeKey", "kms:GenerateDataKey", "kms:Encrypt", "kms:Decrypt"],
+//!     "Resource": "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+//!     "Condition": { "StringEquals": { "kms:EncryptionContext:cipherform:keyring": "THE KEYRING'S ID" } }
+//! } ] }
+//! ```
+//!
+//! Who only protects and reveals needs `kms:Decrypt` alone; `kms:GenerateDataKey` is for `keys create` and `rotate`,
+//! `kms:Encrypt` for `rewrap`, `kms:DescribeKey` for `describe` and `doctor` (which the condition cannot cover, so give it
+//! in a statement of its own; with `kms:GetKeyRotationStatus` they tell the rotation, too). CloudTrail shows the context.
+//! `context.team=pay` adds a pair of your own. `CIPHERFORM_AWS_GRANT_TOKENS` holds grant tokens, between commas, for the
+//! minutes until a new grant is known everywhere. `AWS_CA_BUNDLE` names certificates to trust. Not built in: IAM Identity
+//! Center (`aws sso login`; `aws configure export-credentials` helps) and `credential_process`.
+//!
+//! ## HashiCorp Vault, OpenBao
+//!
+//! A transit key of an AEAD type, `aes256-gcm96` as it is by default. The least that works:
+//!
+//! ```text
+//! path "transit/keys/main"              { capabilities = ["read"] }      # describe, doctor, rewrap
+//! path "transit/datakey/plaintext/main" { capabilities = ["update"] }    # keys create, rotate
+//! path "transit/encrypt/main"           { capabilities = ["update"] }    # rewrap
+//! path "transit/decrypt/main"           { capabilities = ["update"] }    # everything: the only one that jobs need
+//! path "transit/random/*"               { capabilities = ["update"] }    # keys create --use direct-…
+//! ```
+//!
+//! | login | variables (each `VAULT_…` or `BAO_…`) |
+//! | --- | --- |
+//! | token | `VAULT_TOKEN`, `VAULT_TOKEN_FILE`, or `~/.vault-token` |
+//! | AppRole | `VAULT_ROLE_ID` and `VAULT_SECRET_ID` or `VAULT_SECRET_ID_FILE` |
+//! | TLS certificate | `VAULT_AUTH_METHOD=cert`, `VAULT_CLIENT_CERT`, `VAULT_CLIENT_KEY`; `VAULT_CERT_ROLE` if need be |
+//!
+//! `VAULT_AUTH_MOUNT` says where the login is mounted if not under its own name; `VAULT_CACERT` whom to trust.
+//!
+//! ## PKCS#11
+//!
+//! An AES key of 256 bits that stays inside: `CKA_SENSITIVE` true, `CKA_EXTRACTABLE` false, `CKA_ENCRYPT` and
+//! `CKA_DECRYPT` true; others are refused. With OpenSC:
+//!
+//! ```text
+//! pkcs11-tool --module M --login --token-label hsm --keygen --key-type aes:32 --label kek --id 01 --sensitive --private
+//! ```
+//!
+//! The PIN comes from `pin-source=/path`, or `CIPHERFORM_PKCS11_PIN`, or the file `CIPHERFORM_PKCS11_PIN_FILE` names; the
+//! module from `module-path`, or `CIPHERFORM_PKCS11_MODULE`. A job needs no more than the user PIN of that token. The
+//! module is loaded into this process: name only one that you trust.
+//!
+//! ## KMIP
+//!
+//! An AES key of 256 bits in the state active, with the usage mask encrypt and decrypt, owned by the client of the
+//! certificate. `CIPHERFORM_KMIP_CERT`, `CIPHERFORM_KMIP_KEY` and `CIPHERFORM_KMIP_CA` are PEM files. The server wraps
+//! (AES-GCM, KMIP 1.4). A server that lacks those operations but gives the key out is asked for the key, and it wraps in
+//! this process: then the KMS key does leave its KMS.
+//!
+//! ## Google Cloud KMS
+//!
+//! A key for `ENCRYPT_DECRYPT`; `roles/cloudkms.cryptoKeyEncrypterDecrypter` on that key (jobs: `cryptoKeyDecrypter`),
+//! and `roles/cloudkms.viewer` for `describe` and `doctor`. Application Default Credentials: the file that
+//! `GOOGLE_APPLICATION_CREDENTIALS` names (a service account's or a person's), `gcloud auth application-default login`,
+//! or the machine's account.
+//!
+//! ## Azure Key Vault
+//!
+//! An RSA key of 3072 or 4096 bits (RSA-OAEP-256), or in a Managed HSM an `oct-HSM` key of 256 bits (A256KW), with the
+//! operations wrapKey and unwrapKey; the role `Key Vault Crypto Service Encryption User` (get, wrapKey, unwrapKey).
+//! `AZURE_TENANT_ID` and `AZURE_CLIENT_ID` with `AZURE_CLIENT_SECRET` (or `…_FILE`), or `AZURE_FEDERATED_TOKEN_FILE`; else
+//! the machine's managed identity. What an RSA key wraps, anybody could wrap who has its public half; the keyring's MAC
+//! is what tells ours.
+//!
+//! ## When a KMS is away
+//!
+//! What may be asked again is: no answer, throttling, a failure of the server; four times, each for ten seconds
+//! (`CIPHERFORM_KMS_TIMEOUT` gives more or less), with pauses that double, shortened at random. Eight questions at most
+//! are under way to one provider. Where no answer comes the exit code is 3, and nothing is written.
+//!
+//! An unwrapped key is fetched once, however many columns ask. In the policy:
+//!
+//! ```toml
+//! [keys]
+//! ttl = "1h"         # then the KMS is asked again
+//! max_hold = "24h"   # a running job keeps its keys up to this age; then it ends, and nothing is written
+//! max_uses = 1000    # a fetched key is given out so many times; without limit if left out
+//! ```
+//!
+//! From nine tenths of `ttl` on a key is renewed early. If the KMS is down then, the key serves on until `ttl` and is
+//! refused after it. A refusal (key disabled, permission taken) counts at once. A job resolves its keys before it begins,
+//! so an outage in its middle does not touch it. In Rust, [`KmsRegistry::with_audit`](crate::keys::KmsRegistry::with_audit)
+//! hears of each question to a KMS, and `tracing` of each attempt; neither tells a key or a credential.
+//!
+//! ## Moving to another KMS key
+//!
+//! `keys rewrap --to URI` unwraps each data key and wraps it under the new KMS key: the same data keys, so no data is
+//! touched. Each is unwrapped again before the keyring is written. Without names it takes the keyring's root along, and
+//! the former KMS key is needed only for older copies of the keyring.
+//!
+//! It does not remedy a compromised KMS key: who has had that, and a copy of the keyring, has the data keys. Then rotate
+//! the data keys, and protect the data anew.
+//!
+//! `keys doctor` reaches each KMS, tells each KMS key's state, authenticates the keyring, unwraps each version, and says
+//! what is due: a version that has protected for more than two years (SP 800-57 Part 1, table 1). Its exit code is that
+//! of the first thing that is not well.
+//!
+//! ## What a KMS key wraps, byte for byte
+//!
+//! | provider | wrapped bytes |
+//! | --- | --- |
+//! | AWS, Google | what the service gives |
+//! | Vault | its text, `vault:v1:…` |
+//! | PKCS#11 | 0x01 ‖ nonce (12) ‖ ciphertext ‖ tag (16) |
+//! | KMIP | 0x01 ‖ nonce (12) ‖ tag (16) ‖ ciphertext; 0x02 ‖ nonce (12) ‖ ciphertext ‖ tag (16) if it was done here |
+//! | Azure | 0x01 ‖ length of the key's version ‖ version ‖ what the service gives for data key ‖ SHA-256(context) |
 //!
 //! # States
 //!

@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::bind::{Line, Target};
 use super::rule::{Mask, OnEmpty, OnForgotten, OnInvalid, Rule, Tokens, Treatment, Tweak};
 use crate::formats::Format;
+use crate::keys::CachePolicy;
 use crate::policy::access::Grant;
 use crate::tokens::StoreUrl;
 use crate::{Error, Result};
@@ -42,6 +43,8 @@ pub struct Policy {
     pub keyring: PathBuf,
     /// What becomes of a column that no line names.
     pub unlisted: Unlisted,
+    /// How long unwrapped keys stay in memory.
+    pub cache: CachePolicy,
     /// SHA-256 of the file.
     pub digest: [u8; 32],
     rules: BTreeMap<String, Rule>,
@@ -135,6 +138,7 @@ impl Policy {
             path: path.to_owned(),
             keyring: path.parent().unwrap_or(Path::new("")).join(file.keyring),
             unlisted: file.unlisted,
+            cache: file.keys.check(&source)?,
             digest: Sha256::digest(text).into(),
             rules,
             columns,
@@ -212,11 +216,54 @@ struct PolicyFile {
     #[serde(default)]
     unlisted: Unlisted,
     #[serde(default)]
+    keys: KeysFile,
+    #[serde(default)]
     rules: BTreeMap<String, RuleFile>,
     #[serde(default)]
     columns: BTreeMap<Spanned<String>, Spanned<String>>,
     #[serde(default)]
     roles: BTreeMap<String, BTreeMap<Spanned<String>, Grant>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeysFile {
+    ttl: Option<Spanned<String>>,
+    max_uses: Option<Spanned<u64>>,
+    max_hold: Option<Spanned<String>>,
+}
+
+impl KeysFile {
+    fn check(self, source: &Source) -> Result<CachePolicy> {
+        let duration = |text: Spanned<String>| match humantime::parse_duration(text.get_ref()) {
+            Ok(duration) if !duration.is_zero() => Ok(duration),
+            _ => Err(source
+                .error(text.span(), "this is no length of time")
+                .with_hint("write it like \"30m\", \"1h\", \"7d\"")),
+        };
+        let mut cache = CachePolicy::default();
+        if let Some(ttl) = self.ttl {
+            cache = cache.with_ttl(duration(ttl)?);
+        }
+        if let Some(uses) = self.max_uses {
+            if *uses.get_ref() == 0 {
+                return Err(source.error(uses.span(), "a key that may not be used at all is of no use"));
+            }
+            cache = cache.with_max_uses(uses.into_inner());
+        }
+        if let Some(hold) = self.max_hold {
+            let at = hold.span();
+            cache = cache.with_max_hold(duration(hold)?);
+            if cache.max_hold < cache.ttl {
+                return Err(source
+                    .error(at, "max_hold is shorter than ttl")
+                    .with_hint("set `ttl`, too: one hour unless said otherwise"));
+            }
+        } else {
+            cache.max_hold = cache.max_hold.max(cache.ttl);
+        }
+        Ok(cache)
+    }
 }
 
 #[derive(Deserialize)]

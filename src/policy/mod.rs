@@ -5,6 +5,11 @@
 //! keyring = "keyring.json"                 # relative to the policy
 //! unlisted = "error"                       # a column no line below names: "keep" (default) | "error" | "drop"
 //!
+//! [keys]                                   # how long unwrapped keys stay in memory; all of it may be left out
+//! ttl = "1h"                               # then the KMS is asked again; through an outage a key serves until then
+//! max_hold = "24h"                         # how long a running job may keep its keys
+//! max_uses = 1000                          # how often a fetched key is given out; without limit if left out
+//!
 //! [rules.card]
 //! format = "pan"                           # keeps the last four; treatment = "encrypt" is the default
 //! key = "pii"                              # a name in the keyring, or `pii@3`

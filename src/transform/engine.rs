@@ -40,7 +40,11 @@ impl Engine {
     /// A bad policy, a keyring that is missing or does not authenticate, a KMS that refuses.
     pub async fn open(path: &Path, registry: &KmsRegistry) -> Result<Self> {
         let policy = Policy::load(path)?;
-        let keyring = Keyring::open(&policy.keyring, registry).await?;
+        let registry = match registry.cache() {
+            Some(_) => registry.clone(),
+            None => registry.clone().with_cache(policy.cache),
+        };
+        let keyring = Keyring::open(&policy.keyring, &registry).await?;
         Ok(Self::new(policy, keyring))
     }
 
@@ -128,7 +132,9 @@ impl Engine {
     /// refused by its KMS.
     pub async fn resolve(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
         let grant = self.allow(rule, operation)?;
-        if let Some(Ok(transform)) = self.known(rule, operation, grant) {
+        if let Some(Ok(transform)) = self.known(rule, operation, grant)
+            && transform.key().is_fresh()
+        {
             return Ok(transform);
         }
         let definition = self.shared.policy.rule(&rule.rule)?;
@@ -272,7 +278,12 @@ impl Engine {
     /// [`ErrorKind::NotAllowed`] when the role may not; else why there is none.
     pub fn resolved(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
         let grant = self.allow(rule, operation)?;
-        self.known(rule, operation, grant).unwrap_or_else(|| {
+        let known = self.known(rule, operation, grant).map(|known| {
+            let transform = known?;
+            transform.key().check_hold()?;
+            Ok(transform)
+        });
+        known.unwrap_or_else(|| {
             let key = match self.shared.policy.rule(&rule.rule) {
                 Ok(definition) if definition.tokens.is_some() && rule.version.is_some() => {
                     return Err(no_version_of_tokens());

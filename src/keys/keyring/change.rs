@@ -5,8 +5,10 @@ use super::file::{in_file, parse, sealed, verified};
 use crate::keys::document::{Document, KeyEntry, VersionEntry};
 use crate::keys::encoding::Base64;
 use crate::keys::handle::Material;
-use crate::keys::{DataKeyId, KeyInfo, KeyName, KeyState, KeyUse, KeyVersionId, KmsKeyRef, Timestamp, envelope, store};
-use crate::{Error, Result};
+use crate::keys::{
+    DataKeyId, KeyInfo, KeyName, KeyState, KeyUse, KeyVersionId, KmsKeyRef, Timestamp, WrapContext, envelope, store,
+};
+use crate::{Error, ErrorKind, Result, Secret};
 
 impl Keyring {
     /// Creates a key with one active version, guarded by `kms_key`, or else by the keyring's own.
@@ -66,6 +68,76 @@ impl Keyring {
             key.versions.push(VersionEntry { number, ..version });
             Ok(key.info())
         })
+    }
+
+    /// Wraps data keys under `to` instead: the same keys under another KMS key, so no data is touched. Without `names` it is all of them, and the keyring's
+    /// root. Each is unwrapped again by the new KMS key before anything is written.
+    ///
+    /// It is no remedy for a KMS key that somebody else has had: what it wrapped before may be known.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotFound`](crate::ErrorKind::KeyNotFound); what either KMS or the file says otherwise. The file is then as it was.
+    pub async fn rewrap(&mut self, to: &KmsKeyRef, names: &[KeyName]) -> Result<usize> {
+        for name in names {
+            self.entry(name)?;
+        }
+        let before = &self.document;
+        let mut after = before.clone();
+        let mut count = 0;
+        if names.is_empty() {
+            let context = Document::root_context(before.id, before.root.id);
+            after.root.wrapped = Base64(self.rewrapped(to, &self.root, &context, "the root").await?);
+            after.root.kms_key = to.clone();
+        }
+        for (key, place) in before.keys.iter().zip(&mut after.keys) {
+            if !names.is_empty() && !names.contains(&key.name) {
+                continue;
+            }
+            for (version, place) in key.versions.iter().zip(&mut place.versions) {
+                let what = format!("key `{}@{}`", key.name, version.number);
+                let (context, length) = (
+                    before.context(key.id, version.id, key.key_use),
+                    Material::length(key.key_use),
+                );
+                let unwrapped =
+                    envelope::unwrap(&self.registry, &key.kms_key, &version.wrapped.0, length, &context).await;
+                let plaintext = unwrapped.map_err(|error| in_file(&self.path, error.context(&what)))?;
+                place.wrapped = Base64(self.rewrapped(to, &plaintext, &context, &what).await?);
+                count += 1;
+            }
+            place.kms_key = to.clone();
+        }
+        let generation = before.generation;
+        self.commit(|document| {
+            if document.generation != generation {
+                return Err(Error::bad_input("was changed by somebody else meanwhile").with_hint("try again"));
+            }
+            *document = after;
+            Ok(count)
+        })
+    }
+
+    async fn rewrapped(
+        &self,
+        to: &KmsKeyRef,
+        plaintext: &Secret<Vec<u8>>,
+        context: &WrapContext,
+        what: &str,
+    ) -> Result<Vec<u8>> {
+        let wrap = async {
+            let wrapped = envelope::wrap(&self.registry, to, plaintext, context).await?;
+            let back = envelope::unwrap(&self.registry, to, &wrapped, plaintext.expose().len(), context).await?;
+            match back.expose() == plaintext.expose() {
+                true => Ok(wrapped),
+                false => Err(Error::new(
+                    ErrorKind::WrongKey,
+                    format!("KMS key `{to}`: unwraps to another key than it wrapped"),
+                )),
+            }
+        };
+        wrap.await
+            .map_err(|error: Error| in_file(&self.path, error.context(what)))
     }
 
     async fn new_version(&self, key: DataKeyId, key_use: KeyUse, kms_key: &KmsKeyRef) -> Result<VersionEntry> {

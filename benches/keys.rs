@@ -1,0 +1,93 @@
+//! What share of a job of ten million rows goes into its keys: `cargo bench --features full --bench keys`.
+//!
+//! The local KMS with a key file, and one whose every answer takes 20 ms, as one in the same region may.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)] // a bench prints, and a panic is its message
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use async_trait::async_trait;
+use cipherform::columns::BatchPlan;
+use cipherform::keys::{KeyUse, Keyring, KmsClient, KmsKeyInfo, KmsKeyRef, KmsRegistry, WrapContext};
+use cipherform::kms::{LocalKms, MemoryKms, Unlock};
+use cipherform::{Engine, Result, Secret};
+
+const POLICY: &str = "version = 1\nkeyring = \"keyring.json\"\n[rules.ssn]\nformat = \"us-ssn\"\nkey = \"pii\"\n[columns]\nssn = \"ssn\"\n";
+
+/// A KMS some way off.
+#[derive(Debug)]
+struct Distant(MemoryKms);
+
+impl Distant {
+    async fn travel(&self) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[async_trait]
+impl KmsClient for Distant {
+    async fn describe(&self, key: &KmsKeyRef) -> Result<KmsKeyInfo> {
+        self.travel().await;
+        self.0.describe(key).await
+    }
+
+    async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
+        self.travel().await;
+        self.0.wrap(key, plaintext, context).await
+    }
+
+    async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
+        self.travel().await;
+        self.0.unwrap(key, wrapped, context).await
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    // As a part of the tests it only shows that it runs.
+    let rows = if std::env::args().any(|argument| argument == "--bench") {
+        10_000_000
+    } else {
+        10_000
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (file, key) = (folder.path().join("kms.json"), folder.path().join("unlock.key"));
+    LocalKms::create_key_file(&key).unwrap();
+    LocalKms::create(&file, &Unlock::KeyFile(key.clone()), &"main".parse().unwrap()).unwrap();
+    let local = KmsRegistry::new().with("local", LocalKms::open(file, Unlock::KeyFile(key)));
+    measure("local KMS", "local:main", &local, rows).await;
+    let distant = KmsRegistry::new().with("memory", Distant(MemoryKms::new().with_key("main")));
+    measure("KMS 20 ms away", "memory:main", &distant, rows).await;
+}
+
+async fn measure(name: &str, kms_key: &str, registry: &KmsRegistry, rows: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = folder.path().join("policy.toml");
+    std::fs::write(&policy, POLICY).unwrap();
+    let mut keyring = Keyring::create(folder.path().join("keyring.json"), &kms_key.parse().unwrap(), registry)
+        .await
+        .unwrap();
+    keyring
+        .create_key(&"pii".parse().unwrap(), KeyUse::Derive, None)
+        .await
+        .unwrap();
+
+    let values: Vec<String> = (0..8_192)
+        .map(|row| format!("{:03}-{:02}-{:04}", 1 + row % 600, 1 + row % 99, 1 + row % 9_999))
+        .collect();
+    let batch = RecordBatch::try_from_iter([("ssn", Arc::new(StringArray::from(values)) as ArrayRef)]).unwrap();
+    let started = Instant::now();
+    let engine = Engine::open(&policy, registry).await.unwrap();
+    let plan = BatchPlan::protect(&engine, "t", &batch.schema()).await.unwrap();
+    let keys = started.elapsed();
+    let mut done = 0;
+    while done < rows {
+        plan.apply(&batch, done as u64).unwrap();
+        done += batch.num_rows();
+    }
+    let all = started.elapsed();
+    let share = 100.0 * keys.as_secs_f64() / all.as_secs_f64();
+    println!("{name}: keys {keys:.2?} of {all:.2?} for {done} rows: {share:.3} %");
+}

@@ -1,0 +1,127 @@
+//! Whether a keyring is in good health: each KMS reached, each wrapped key unwrapped, what is due.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::file::{parse, verified};
+use super::{Keyring, ROOT};
+use crate::keys::document::Document;
+use crate::keys::handle::Material;
+use crate::keys::{KeyState, KmsKeyInfo, KmsKeyRef, KmsKeyState, KmsRegistry, envelope};
+use crate::{Error, ErrorKind, Result};
+
+/// The longest that SP 800-57 Part 1, table 1, gives a key for symmetric data encryption to protect with: two years.
+const ORIGINATOR_PERIOD: Duration = Duration::from_secs(2 * 365 * 24 * 3_600);
+
+/// One thing that was looked at.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Finding {
+    /// What: a KMS key, the root, a version of a data key.
+    pub subject: String,
+    /// What was found, or why it is not well.
+    pub outcome: Result<String>,
+    /// What is due, though all is well.
+    pub advice: Option<String>,
+}
+
+impl Finding {
+    fn new(subject: String, outcome: Result<String>) -> Self {
+        Self {
+            subject,
+            outcome,
+            advice: None,
+        }
+    }
+}
+
+impl Keyring {
+    /// Looks at everything that the keyring at `path` rests on, and goes on where something fails. Nothing is changed, and no key is kept.
+    ///
+    /// # Errors
+    ///
+    /// Only if there is no such file, or none that can be read as a keyring: what fails otherwise is a [`Finding`].
+    pub async fn examine(path: &Path, registry: &KmsRegistry) -> Result<Vec<Finding>> {
+        let file = parse(path)?;
+        let document = file.unverified().clone();
+        let mut findings = Vec::new();
+        let kms_keys = document.keys.iter().map(|key| &key.kms_key);
+        let kms_keys: BTreeSet<&KmsKeyRef> = kms_keys.chain([&document.root.kms_key]).collect();
+        for kms_key in kms_keys {
+            findings.push(kms_key_finding(registry, kms_key).await);
+        }
+        let root = &document.root;
+        let context = Document::root_context(document.id, root.id);
+        let root = match envelope::unwrap(registry, &root.kms_key, &root.wrapped.0, ROOT, &context).await {
+            Ok(root) => verified(path, file, &root).map(|document| {
+                format!(
+                    "authentic, generation {}, guarded by `{}`",
+                    document.generation, document.root.kms_key
+                )
+            }),
+            Err(error) => Err(error),
+        };
+        findings.push(Finding::new(format!("keyring `{}`", path.display()), root));
+        for key in &document.keys {
+            for version in &key.versions {
+                let context = document.context(key.id, version.id, key.key_use);
+                let length = Material::length(key.key_use);
+                let unwrapped = envelope::unwrap(registry, &key.kms_key, &version.wrapped.0, length, &context).await;
+                let outcome = unwrapped.map(|_| format!("{}, unwraps", version.state));
+                let mut finding = Finding::new(format!("key `{}@{}`", key.name, version.number), outcome);
+                let age = SystemTime::now()
+                    .duration_since(version.created.as_system_time())
+                    .unwrap_or_default();
+                if version.state == KeyState::Active && age > ORIGINATOR_PERIOD {
+                    finding.advice = Some(format!(
+                        "it has protected for {} days, more than the two years of SP 800-57: `cipherform keys rotate {}`",
+                        age.as_secs() / 86_400,
+                        key.name
+                    ));
+                }
+                findings.push(finding);
+            }
+        }
+        Ok(findings)
+    }
+
+    /// What the KMS says about one of its keys.
+    ///
+    /// # Errors
+    ///
+    /// What the KMS says.
+    pub async fn describe_kms_key(&self, kms_key: &KmsKeyRef) -> Result<KmsKeyInfo> {
+        described(&self.registry, kms_key).await
+    }
+}
+
+async fn described(registry: &KmsRegistry, kms_key: &KmsKeyRef) -> Result<KmsKeyInfo> {
+    let described = async { registry.client(kms_key)?.describe(kms_key).await };
+    described
+        .await
+        .map_err(|error: Error| error.context(format!("KMS key `{kms_key}`")))
+}
+
+async fn kms_key_finding(registry: &KmsRegistry, kms_key: &KmsKeyRef) -> Finding {
+    let described = async { registry.client(kms_key)?.describe(kms_key).await };
+    let outcome = described.await.and_then(|info| match info.state {
+        KmsKeyState::Enabled => {
+            let told = [
+                Some(info.state.to_string()),
+                info.usage,
+                info.origin,
+                info.rotation.map(|rotation| format!("rotation {rotation}")),
+            ];
+            Ok(told.into_iter().flatten().collect::<Vec<_>>().join("; "))
+        }
+        state => Err(
+            Error::new(ErrorKind::KeyNotUsable, format!("is {state}")).with_hint(match state {
+                KmsKeyState::PendingDeletion => "cancel the deletion now: what it wraps is lost with it",
+                KmsKeyState::Disabled => "enable it again in its KMS",
+                _ => "its KMS says what it lacks",
+            }),
+        ),
+    });
+    Finding::new(format!("KMS key `{kms_key}`"), outcome)
+}
