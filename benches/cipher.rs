@@ -1,6 +1,6 @@
 //! The cipher by itself: text in memory, on every kernel, against AES alone and the crate `fpe`.
 //!
-//! `make bench`, or `cargo bench --no-default-features --bench cipher -- avx512` for one kernel.
+//! `make bench`, or `cargo bench --no-default-features --bench cipher -- avx512 "16 symbols"` for one kernel and some shapes.
 
 #![allow(missing_docs, unreachable_pub, clippy::print_stdout)]
 
@@ -26,8 +26,17 @@ struct Shape {
     per_row: Option<usize>,
 }
 
+impl Shape {
+    fn name(&self) -> String {
+        let mode = if self.mode == Mode::Ff1 { "" } else { "FF3-1, " };
+        format!("{mode}radix {}, {} symbols", self.radix, self.n)
+    }
+}
+
 fn main() {
-    let only: Vec<Kernel> = std::env::args().filter_map(|name| name.parse().ok()).collect();
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
+    let only: Vec<Kernel> = wanted.iter().filter_map(|name| name.parse().ok()).collect();
+    let named: Vec<&String> = wanted.iter().filter(|name| name.parse::<Kernel>().is_err()).collect();
     let mut report = Report::new("cipher");
     let ff1 = |radix, n, key_bits, per_row| Shape {
         mode: Mode::Ff1,
@@ -55,6 +64,9 @@ fn main() {
         ..ff1(10, 16, 256, None)
     });
     for shape in &shapes {
+        if !named.is_empty() && !named.iter().any(|name| shape.name().contains(*name)) {
+            continue;
+        }
         for kernel in Kernel::available() {
             let few = shape.n == 16 || [12, 20, 40].contains(&shape.n);
             if kernel == Kernel::Naive
@@ -156,10 +168,7 @@ fn run(report: &mut Report, shape: &Shape, kernel: Kernel) {
     let (mut out, mut out_too) = (vec![0; plain.len()], vec![0; plain.len()]);
     let mut line = Line {
         bench: "cipher",
-        shape: format!(
-            "{}radix {radix}, {n} symbols",
-            if mode == Mode::Ff1 { "" } else { "FF3-1, " }
-        ),
+        shape: shape.name(),
         mode: per_row.map_or("text".to_owned(), |length| format!("text, tweak {length}")),
         key_bits,
         kernel: kernel.to_string(),

@@ -126,8 +126,8 @@ pub(in crate::cipher) fn walk(
             const LAYOUT: u8 = $layout as u8;
             const REDUCTION: u8 = $reduction as u8;
             match direction {
-                Direction::Encrypt => band::<true, LAYOUT, REDUCTION, $registers>,
-                Direction::Decrypt => band::<false, LAYOUT, REDUCTION, $registers>,
+                Direction::Encrypt => band_in_memory::<true, LAYOUT, REDUCTION, $registers>,
+                Direction::Decrypt => band_in_memory::<false, LAYOUT, REDUCTION, $registers>,
             }
         }};
     }
@@ -156,7 +156,7 @@ pub(in crate::cipher) fn aes_alone(schedule: &Schedule, blocks: u64) -> u64 {
     unsafe { aes_in_registers(schedule, blocks) }
 }
 
-type Z = __m512i;
+pub(super) type Z = __m512i;
 
 #[target_feature(enable = "avx512f,avx512bw,vaes")]
 fn aes_in_registers(schedule: &Schedule, blocks: u64) -> u64 {
@@ -202,24 +202,74 @@ macro_rules! in_order {
     };
 }
 
-/// A band of two groups, x and y, of 32 rows, whose halves take H registers each.
+/// Where the halves of a band come from and go to.
+pub(super) trait Ends<const H: usize> {
+    /// The left and the right halves of a group.
+    ///
+    /// # Safety
+    /// The caller has the features.
+    unsafe fn load(&mut self, group: usize) -> [[Z; H]; 2];
+
+    /// Takes them back.
+    ///
+    /// # Safety
+    /// The caller has the features.
+    unsafe fn store(&mut self, group: usize, halves: [[Z; H]; 2]);
+}
+
+/// Halves in memory.
+struct Halves<'a, const LAYOUT: u8>([&'a mut [u64; LANES]; 2]);
+
+impl<const LAYOUT: u8, const H: usize> Ends<H> for Halves<'_, LAYOUT> {
+    #[inline(always)]
+    unsafe fn load(&mut self, group: usize) -> [[Z; H]; 2] {
+        let [left, right] = &self.0;
+        // SAFETY: the caller has the features.
+        unsafe {
+            [
+                load_halves::<LAYOUT, H>(&left[32 * group..]),
+                load_halves::<LAYOUT, H>(&right[32 * group..]),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store(&mut self, group: usize, halves: [[Z; H]; 2]) {
+        let [left, right] = &mut self.0;
+        // SAFETY: the caller has the features.
+        unsafe {
+            store_halves::<LAYOUT, H>(&halves[0], &mut left[32 * group..]);
+            store_halves::<LAYOUT, H>(&halves[1], &mut right[32 * group..]);
+        }
+    }
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,vaes")]
-fn band<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
+fn band_in_memory<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
     schedule: &Schedule,
     shape: &Shape,
     heads: &Heads,
-    [left, right]: [&mut [u64; LANES]; 2],
+    halves: [&mut [u64; LANES]; 2],
 ) {
     // SAFETY: these are the features that all of this needs.
     unsafe {
         let heads = Prepared::new::<LAYOUT>(schedule, heads);
-        let (lefts, rights) = (load_halves::<LAYOUT, H>(left), load_halves::<LAYOUT, H>(right));
+        band::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, shape, &heads, &mut Halves::<LAYOUT>(halves));
+    }
+}
+
+/// Takes a band of two groups, x and y, of 32 rows, whose halves take H registers each, through all rounds.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,vaes")]
+pub(super) fn band<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
+    schedule: &Schedule,
+    shape: &Shape,
+    heads: &Prepared,
+    ends: &mut impl Ends<H>,
+) {
+    // SAFETY: these are the features that all of this needs.
+    unsafe {
         // Rounds change one half and then the other: the left one first when encrypting.
-        let (parities, [[mut first_x, mut first_y], [mut second_x, mut second_y]]) = if ENCRYPT {
-            ([0, 1], [lefts, rights])
-        } else {
-            ([1, 0], [rights, lefts])
-        };
+        let parities: [usize; 2] = if ENCRYPT { [0, 1] } else { [1, 0] };
         let moduli = parities.map(|parity| &shape.moduli[parity]);
         let powers = parities.map(|parity| &shape.powers[parity]);
         let last = shape.rounds - 1;
@@ -231,9 +281,16 @@ fn band<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usi
 
         let mut x = [_mm512_setzero_si512(); 8];
         let mut y = x;
+        // While the first blocks of x are in AES, y is read; while the last ones of y are, x is written.
+        let [left, right] = ends.load(0);
+        let (mut first_x, mut second_x) = if ENCRYPT { (left, right) } else { (right, left) };
         for k in 0..H {
-            begin_round(shape, &mut x, k, &second_x, &heads, [parities[0], 0], round(0));
-            begin_round(shape, &mut y, k, &second_y, &heads, [parities[0], 1], round(0));
+            begin_round::<LAYOUT, H>(shape, &mut x, k, &second_x, heads, [parities[0], 0], round(0));
+        }
+        let [left, right] = ends.load(1);
+        let (mut first_y, mut second_y) = if ENCRYPT { (left, right) } else { (right, left) };
+        for k in 0..H {
+            begin_round::<LAYOUT, H>(shape, &mut y, k, &second_y, heads, [parities[0], 1], round(0));
         }
         aes_inner(schedule, &mut x);
         // The AES of one group, and between its rounds, register by register: the end of a round of the other group, which
@@ -257,12 +314,12 @@ fn band<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usi
                         in_order!($running[7], $changed[r - E0]);
                     }
                     if (B0..B0 + H).contains(&r) {
-                        begin_round(
+                        begin_round::<LAYOUT, H>(
                             shape,
                             &mut $ending,
                             r - B0,
                             &$changed,
-                            &heads,
+                            heads,
                             [parities[1 - $half], $group],
                             next,
                         );
@@ -283,24 +340,35 @@ fn band<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usi
             turn!(y, x, 0, 1, second_x, step);
             turn!(x, y, 1, 1, second_y, step);
         }
-        aes_inner(schedule, &mut y);
         for k in 0..H {
             end_round::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, &mut second_x, k, &x, moduli[1], powers[1]);
+        }
+        ends.store(
+            0,
+            if ENCRYPT {
+                [first_x, second_x]
+            } else {
+                [second_x, first_x]
+            },
+        );
+        aes_inner(schedule, &mut y);
+        for k in 0..H {
             end_round::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, &mut second_y, k, &y, moduli[1], powers[1]);
         }
-
-        let (lefts, rights) = if ENCRYPT {
-            ([first_x, first_y], [second_x, second_y])
-        } else {
-            ([second_x, second_y], [first_x, first_y])
-        };
-        store_halves::<LAYOUT, H>(&lefts, left);
-        store_halves::<LAYOUT, H>(&rights, right);
+        ends.store(
+            1,
+            if ENCRYPT {
+                [first_y, second_y]
+            } else {
+                [second_y, first_y]
+            },
+        );
     }
 }
 
 /// The heads of a band as AES blocks, with the first round key added, four to a register.
-struct Prepared {
+pub(super) struct Prepared {
+    /// Of even and odd rounds; FF1 has the same for both, here the first.
     blocks: [[Z; LANES / 4]; 2],
     /// Selects the register: all bits, or none where all rows share their heads.
     select: usize,
@@ -308,30 +376,27 @@ struct Prepared {
 
 impl Prepared {
     #[inline(always)]
-    unsafe fn new<const LAYOUT: u8>(schedule: &Schedule, heads: &Heads) -> Self {
+    pub(super) unsafe fn new<const LAYOUT: u8>(schedule: &Schedule, heads: &Heads) -> Self {
         // SAFETY: the caller has the features.
         unsafe {
             let first = key(schedule, 0);
             let order = table(if LAYOUT == REVERSED { &SAME } else { &REVERSE });
+            let parities = if LAYOUT == REVERSED { 2 } else { 1 };
             let mut blocks = [[_mm512_setzero_si512(); LANES / 4]; 2];
             let select = match heads {
                 Heads::Shared(shared) => {
-                    for parity in 0..2 {
+                    for parity in 0..parities {
                         let block = _mm512_shuffle_epi8(load(&[shared[parity]; 4], 0), order);
                         blocks[parity][0] = _mm512_xor_si512(block, first);
                     }
                     0
                 }
                 Heads::PerRow(rows) => {
-                    for parity in 0..if LAYOUT == REVERSED { 2 } else { 1 } {
+                    for parity in 0..parities {
                         for (k, block) in blocks[parity].iter_mut().enumerate() {
                             let quad = _mm512_shuffle_epi8(load(&rows[parity], 4 * k), order);
                             *block = _mm512_xor_si512(quad, first);
                         }
-                    }
-                    if LAYOUT != REVERSED {
-                        // FF1's even and odd rounds have the same.
-                        blocks[1] = blocks[0];
                     }
                     LANES / 4 - 1
                 }
@@ -340,15 +405,88 @@ impl Prepared {
         }
     }
 
+    /// FF1's heads of [`LANES`] rows whose tweaks all have `length` bytes and stand one after the other, from the value of AES
+    /// for what comes before them.
     #[inline(always)]
-    fn of(&self, parity: usize, block: usize) -> Z {
+    pub(super) unsafe fn set_packed(
+        &mut self,
+        schedule: &Schedule,
+        chain: u128,
+        whole_blocks: usize,
+        tweaks: &[u8],
+        length: usize,
+    ) {
+        assert!(tweaks.len() == LANES * length);
+        // SAFETY: the caller has the features; only bytes of `tweaks` are read.
+        unsafe {
+            let chain = broadcast(&chain.to_be_bytes());
+            let block = |row: usize, k: usize| {
+                let rest = length.saturating_sub(16 * k).min(16);
+                let at = tweaks.as_ptr().add((row * length + 16 * k).min(tweaks.len()));
+                _mm_maskz_loadu_epi8(((1u32 << rest) - 1) as u16, at.cast())
+            };
+            let quad = |quad: usize, k: usize| {
+                let low =
+                    _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(block(4 * quad, k)), block(4 * quad + 1, k));
+                let high = _mm256_inserti128_si256::<1>(
+                    _mm256_castsi128_si256(block(4 * quad + 2, k)),
+                    block(4 * quad + 3, k),
+                );
+                _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
+            };
+            let first = key(schedule, 0);
+            self.select = LANES / 4 - 1;
+            for (half, states) in self.blocks[0].as_chunks_mut::<8>().0.iter_mut().enumerate() {
+                *states = [_mm512_xor_si512(chain, first); 8];
+                for k in 0..whole_blocks {
+                    for (i, state) in states.iter_mut().enumerate() {
+                        *state = _mm512_xor_si512(*state, quad(8 * half + i, k));
+                    }
+                    aes_inner(schedule, states);
+                    let last = _mm512_xor_si512(key(schedule, schedule.rounds()), first);
+                    for state in &mut *states {
+                        *state = _mm512_aesenclast_epi128(*state, last);
+                    }
+                }
+                for (i, state) in states.iter_mut().enumerate() {
+                    *state = _mm512_xor_si512(*state, quad(8 * half + i, whole_blocks));
+                }
+            }
+        }
+    }
+
+    /// Brings FF1's heads of each 16 rows to the order 0, 4, 8, 12, 1, 5, …
+    #[inline(always)]
+    pub(super) unsafe fn transpose(&mut self) {
+        if self.select == 0 {
+            return;
+        }
+        for quads in self.blocks[0].as_chunks_mut::<4>().0 {
+            let [a, b, c, d] = *quads;
+            // SAFETY: the caller has the features.
+            *quads = unsafe {
+                let (ab_low, ab_high) = (_mm512_shuffle_i64x2::<0x88>(a, b), _mm512_shuffle_i64x2::<0xDD>(a, b));
+                let (cd_low, cd_high) = (_mm512_shuffle_i64x2::<0x88>(c, d), _mm512_shuffle_i64x2::<0xDD>(c, d));
+                [
+                    _mm512_shuffle_i64x2::<0x88>(ab_low, cd_low),
+                    _mm512_shuffle_i64x2::<0x88>(ab_high, cd_high),
+                    _mm512_shuffle_i64x2::<0xDD>(ab_low, cd_low),
+                    _mm512_shuffle_i64x2::<0xDD>(ab_high, cd_high),
+                ]
+            };
+        }
+    }
+
+    #[inline(always)]
+    fn of<const LAYOUT: u8>(&self, parity: usize, block: usize) -> Z {
+        let parity = if LAYOUT == REVERSED { parity } else { 0 };
         self.blocks[parity][block & self.select]
     }
 }
 
 /// The blocks of a round for the rows of the k-th register of a group's halves, the first round key added.
 #[inline(always)]
-unsafe fn begin_round<const H: usize>(
+unsafe fn begin_round<const LAYOUT: u8, const H: usize>(
     shape: &Shape,
     states: &mut [Z; 8],
     k: usize,
@@ -362,7 +500,7 @@ unsafe fn begin_round<const H: usize>(
         for i in 0..8 / H {
             let number = _mm512_permutex2var_epi8(halves[k], table(&shape.places[i]), round);
             let at = k * (8 / H) + i;
-            states[at] = _mm512_xor_si512(number, heads.of(parity, 8 * group + at));
+            states[at] = _mm512_xor_si512(number, heads.of::<LAYOUT>(parity, 8 * group + at));
         }
     }
 }
@@ -598,28 +736,28 @@ unsafe fn lower_halves([a, b]: [Z; 2]) -> Z {
     }
 }
 
-/// The halves of both groups, packed if they are.
+/// The halves of a group, packed if they are.
 #[inline(always)]
-unsafe fn load_halves<const LAYOUT: u8, const H: usize>(halves: &[u64; LANES]) -> [[Z; H]; 2] {
+unsafe fn load_halves<const LAYOUT: u8, const H: usize>(halves: &[u64]) -> [Z; H] {
     // SAFETY: the caller has the features.
     unsafe {
-        let mut groups = [[_mm512_setzero_si512(); H]; 2];
-        for (k, register) in groups.as_flattened_mut().iter_mut().enumerate() {
+        let mut group = [_mm512_setzero_si512(); H];
+        for (k, register) in group.iter_mut().enumerate() {
             *register = if LAYOUT == PACKED || LAYOUT == REVERSED {
                 lower_halves([load(halves, 16 * k), load(halves, 16 * k + 8)])
             } else {
                 load(halves, 8 * k)
             };
         }
-        groups
+        group
     }
 }
 
 #[inline(always)]
-unsafe fn store_halves<const LAYOUT: u8, const H: usize>(groups: &[[Z; H]; 2], halves: &mut [u64; LANES]) {
+unsafe fn store_halves<const LAYOUT: u8, const H: usize>(group: &[Z; H], halves: &mut [u64]) {
     // SAFETY: the caller has the features.
     unsafe {
-        for (k, register) in groups.as_flattened().iter().enumerate() {
+        for (k, register) in group.iter().enumerate() {
             if LAYOUT == PACKED || LAYOUT == REVERSED {
                 let (low, high) = (
                     _mm512_castsi512_si256(*register),
