@@ -60,7 +60,7 @@ impl Shape {
             *head = match memo.0 {
                 Some((t, cipher_p)) if t == tweak.len() => cipher_p,
                 _ => {
-                    let cipher_p = aes.encrypt_be(self.p(tweak.len()));
+                    let cipher_p = self.chain(aes, tweak.len());
                     memo.0 = Some((tweak.len(), cipher_p));
                     cipher_p
                 }
@@ -97,8 +97,13 @@ impl Shape {
             | t as u128
     }
 
+    /// The chaining value before the tweak, if that has `t` bytes.
+    pub(super) fn chain(&self, aes: &Aes, t: usize) -> u128 {
+        aes.encrypt_be(self.p(t))
+    }
+
     /// How many whole blocks T ‖ 0^((−t−b−1) mod 16) has.
-    fn whole_blocks(&self, t: usize) -> usize {
+    pub(super) fn whole_blocks(&self, t: usize) -> usize {
         // Together with [i] and NUM(B) it fills blocks exactly.
         let fixed = (t + self.b + 1).next_multiple_of(16) - self.b - 1;
         fixed / 16

@@ -212,8 +212,23 @@ impl<H: Half> Plan<H> {
         }
     }
 
+    /// What the blocks of even and odd rounds share if all rows have `tweak`.
+    pub(super) fn shared_heads(&self, aes: &Aes, tweak: &[u8]) -> Heads {
+        let mut heads = [[0; LANES]; 2];
+        self.heads(aes, &mut ff1::Memo::default(), [tweak].into_iter(), &mut heads);
+        Heads::Shared([heads[0][0], heads[1][0]])
+    }
+
+    /// For FF1: the chaining value before tweaks of `length` bytes, and how many whole blocks these have.
+    pub(super) fn chain(&self, aes: &Aes, length: usize) -> Option<(u128, usize)> {
+        match &self.tweaked {
+            Tweaked::Ff1(shape) => Some((shape.chain(aes, length), shape.whole_blocks(length))),
+            Tweaked::Ff3 => None,
+        }
+    }
+
     /// What the blocks of even and odd rounds share, for each of up to [`LANES`] tweaks.
-    fn heads<'t>(
+    pub(super) fn heads<'t>(
         &self,
         aes: &Aes,
         memo: &mut ff1::Memo,
@@ -400,8 +415,7 @@ pub(super) fn run<H: Half>(
     let mut per_row = [[0; LANES]; 2];
     let mut heads = Heads::Shared([0; 2]);
     if let RowTweaks::Shared(tweak) = tweaks {
-        plan.heads(aes, &mut memo, [tweak].into_iter(), &mut per_row);
-        heads = Heads::Shared([per_row[0][0], per_row[1][0]]);
+        heads = plan.shared_heads(aes, tweak);
     }
     let (mut left, mut right) = ([H::default(); BATCH], [H::default(); BATCH]);
     for start in (0..rows.len()).step_by(BATCH) {

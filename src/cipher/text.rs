@@ -42,6 +42,15 @@ impl Cipher {
             .is_some_and(|highest| highest <= u64::MAX.into());
         if short && self.kernel != super::Kernel::Naive {
             let plan = Plan::<u64>::new(self.mode, self.radix, n);
+            let mut text = arch::Text {
+                symbols,
+                input,
+                output: &mut *output,
+                n,
+            };
+            if let Some(all) = arch::walk_text(self.kernel, &self.aes, &plan, direction, checked, &mut text) {
+                return if all { Ok(()) } else { Ok(symbols.check(input, n)?) };
+            }
             let mut rows = TextRows {
                 symbols,
                 input,

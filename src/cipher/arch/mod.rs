@@ -5,7 +5,7 @@ pub(super) mod portable;
 pub(super) mod x86_64;
 
 use super::key::Aes;
-use super::lanes::{BATCH, Draw, Group, Half, Plan};
+use super::lanes::{BATCH, Draw, Group, Half, Plan, RowTweaks};
 use super::{Direction, Kernel, Symbols};
 
 /// The kernels that this processor can run, the fastest first.
@@ -103,4 +103,68 @@ impl TextForm {
         let _ = (left, right, text);
         false
     }
+}
+
+/// Rows of `n` symbols and where they go.
+pub(super) struct Text<'a> {
+    pub(super) symbols: &'a Symbols,
+    pub(super) input: &'a [u8],
+    pub(super) output: &'a mut [u8],
+    pub(super) n: usize,
+}
+
+/// Takes text through all rounds where a kernel has code that needs no halves in memory: says then whether all bytes are symbols.
+pub(super) fn walk_text(
+    kernel: Kernel,
+    aes: &Aes,
+    plan: &Plan<u64>,
+    direction: Direction,
+    tweaks: RowTweaks<'_>,
+    text: &mut Text<'_>,
+) -> Option<bool> {
+    #[cfg(target_arch = "x86_64")]
+    if kernel == Kernel::Avx512 {
+        return digits_in_avx512(aes, plan, direction, tweaks, text);
+    }
+    let _ = (kernel, aes, plan, direction, tweaks, text);
+    None
+}
+
+#[cfg(target_arch = "x86_64")]
+fn digits_in_avx512(
+    aes: &Aes,
+    plan: &Plan<u64>,
+    direction: Direction,
+    tweaks: RowTweaks<'_>,
+    text: &mut Text<'_>,
+) -> Option<bool> {
+    use super::ff1::Memo;
+    use super::lanes::{Heads, LANES};
+    use x86_64::digits512::{Form, HeadSource, covers, run};
+
+    let (schedule, shape) = (aes.schedule()?, plan.avx512.as_ref()?);
+    let form = Form::new(text.symbols, plan.lengths(text.n), plan.draw == Draw::Reversed)?;
+    if !covers(shape, &form) {
+        return None;
+    }
+    let mut memo = Memo::default();
+    let mut per_row = |rows: std::ops::Range<usize>| {
+        let mut heads = [[0; LANES]; 2];
+        plan.heads(aes, &mut memo, rows.map(|row| tweaks.of(row)), &mut heads);
+        Heads::PerRow(heads)
+    };
+    let heads = match tweaks {
+        RowTweaks::Shared(tweak) => HeadSource::Shared(plan.shared_heads(aes, tweak)),
+        RowTweaks::Packed { bytes, length } => match plan.chain(aes, length) {
+            Some((chain, whole_blocks)) => HeadSource::Packed {
+                chain,
+                whole_blocks,
+                tweaks: bytes,
+                length,
+            },
+            None => HeadSource::Each(&mut per_row),
+        },
+        RowTweaks::PerRow(_) => HeadSource::Each(&mut per_row),
+    };
+    Some(run(schedule, shape, &form, direction, heads, text.input, text.output))
 }

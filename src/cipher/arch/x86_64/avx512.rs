@@ -22,8 +22,8 @@ use crate::cipher::modulus52::{Modulus52, Reduction};
 /// What this kernel needs to know about a shape.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cipher) struct Shape {
-    layout: Layout,
-    reduction: Reduction,
+    pub(super) layout: Layout,
+    pub(super) reduction: Reduction,
     rounds: u8,
     /// Where the bytes of blocks come from: 0…63 a register of halves, 64 zero, 65 the round number.
     places: [Table; 4],
@@ -35,7 +35,7 @@ pub(in crate::cipher) struct Shape {
 
 /// How halves lie in registers, and y in what AES returns.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Layout {
+pub(super) enum Layout {
     /// Halves of 32 bits; y is the first 8 bytes.
     Packed,
     /// Halves of 32 bits; y is the whole block, least significant byte first: FF3.
@@ -455,13 +455,14 @@ impl Prepared {
         }
     }
 
-    /// Brings FF1's heads of each 16 rows to the order 0, 4, 8, 12, 1, 5, …
+    /// Brings the heads of each 16 rows to the order 0, 4, 8, 12, 1, 5, …
     #[inline(always)]
-    pub(super) unsafe fn transpose(&mut self) {
+    pub(super) unsafe fn transpose<const LAYOUT: u8>(&mut self) {
         if self.select == 0 {
             return;
         }
-        for quads in self.blocks[0].as_chunks_mut::<4>().0 {
+        let parities = if LAYOUT == REVERSED { 2 } else { 1 };
+        for quads in self.blocks[..parities].as_flattened_mut().as_chunks_mut::<4>().0 {
             let [a, b, c, d] = *quads;
             // SAFETY: the caller has the features.
             *quads = unsafe {
@@ -789,7 +790,7 @@ unsafe fn store(z: Z, items: &mut [u64], at: usize) {
 }
 
 #[inline(always)]
-unsafe fn table(bytes: &Table) -> Z {
+pub(super) unsafe fn table(bytes: &Table) -> Z {
     // SAFETY: the caller has the features.
     unsafe { load(&bytes.0, 0) }
 }

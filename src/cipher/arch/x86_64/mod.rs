@@ -3,6 +3,7 @@
 #![allow(unsafe_code)] // intrinsics that read and write memory, and calls into code for features that were detected
 
 pub(in crate::cipher) mod avx512;
+pub(in crate::cipher) mod digits512;
 mod schedule;
 pub(in crate::cipher) mod text512;
 
