@@ -39,6 +39,7 @@ mod radix;
 mod refusal;
 mod rows;
 pub mod selftest;
+mod sieve;
 mod symbols;
 #[cfg(test)]
 mod tests;
@@ -50,10 +51,13 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+#[cfg(feature = "columns")]
+pub(crate) use arch::ascii::string_array;
 pub use kernel::Kernel;
 pub use key::AesKey;
 pub use radix::{DomainFloor, Radix};
 pub use refusal::Refusal;
+pub use sieve::{Fate, Pattern, Place, Sieve};
 pub use symbols::Symbols;
 
 use self::key::Aes;

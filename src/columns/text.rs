@@ -6,14 +6,20 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, GenericStringArray, LargeStringArray, OffsetSizeTrait, StringArray, StringViewArray,
-    StringViewBuilder,
 };
-use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType;
 
 use super::{CHUNK, Done, Task, tweak};
+use crate::cipher::{Place, string_array};
 use crate::transform::{ColumnTweaks, RowError, Rows, Texts};
 use crate::{Error, Result};
+
+/// Rows that are looked at for one length.
+const UNIFORM: usize = 8 * CHUNK;
+
+/// Bytes of rows that are looked at together.
+const MOST_BYTES: usize = u32::MAX as usize;
 
 /// Does a text array.
 pub(super) fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&tweak::Column>) -> Result<Done> {
@@ -28,9 +34,9 @@ pub(super) fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&tweak::Col
         DataType::Utf8 => side_by_side::<i32>(task, array.as_string(), tweaks),
         DataType::LargeUtf8 => side_by_side::<i64>(task, array.as_string(), tweaks),
         _ => {
-            let done = side_by_side::<i64>(task, &gathered(array.as_string_view()), tweaks)?;
+            let done = side_by_side::<i64>(task, &gathered(array.as_string_view())?, tweaks)?;
             Ok(Done {
-                array: Arc::new(viewed(done.array.as_string::<i64>())),
+                array: Arc::new(StringViewArray::from(done.array.as_string::<i64>())),
                 ..done
             })
         }
@@ -99,25 +105,40 @@ fn side_by_side<O: OffsetSizeTrait>(
         changed: Vec::new(),
         left_clear: 0,
     };
-    for start in (0..array.len()).step_by(CHUNK) {
-        let rows = start..array.len().min(start + CHUNK);
-        let place = |row: usize| offsets[row].as_usize() - first..offsets[row + 1].as_usize() - first;
-        let whole = offsets[rows.start].as_usize() - first..offsets[rows.end].as_usize() - first;
-        let nulls = array.nulls().map(|nulls| nulls.slice(rows.start, rows.len()));
-        let nulls = nulls.filter(|nulls| nulls.null_count() > 0);
-        if nulls.is_none()
+    let whole = |rows: &Range<usize>| offsets[rows.start].as_usize() - first..offsets[rows.end].as_usize() - first;
+    for rows in stretches(0..array.len(), UNIFORM) {
+        let no_nulls = |nulls: &NullBuffer| nulls.slice(rows.start, rows.len()).null_count() == 0;
+        if array.nulls().is_none_or(no_nulls)
             && let Some(n) = common_length(&offsets[rows.start..=rows.end])
-            && job.uniform(rows.clone(), n, whole.clone(), tweaks)?
+            && job.uniform(rows.clone(), n, whole(&rows), tweaks)?
         {
             continue;
         }
-        let is_null = |row: usize| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row - rows.start));
-        let places: Vec<_> = rows.clone().map(|row| (!is_null(row)).then(|| place(row))).collect();
-        job.output[whole.clone()].copy_from_slice(&input[whole]);
-        for row in rows.clone().filter(|row| is_null(*row)) {
-            job.output[place(row)].fill(0); // what stands behind a NULL is not for others
+        let size = if whole(&rows).len() > MOST_BYTES { 1 } else { CHUNK };
+        for rows in stretches(rows, size) {
+            if whole(&rows).len() > MOST_BYTES {
+                let row = task.number(rows.start);
+                return Err(Error::bad_input(format!(
+                    "column `{}`, row {row}: a value of more than 4 GiB",
+                    task.column
+                )));
+            }
+            let start = offsets[rows.start].as_usize();
+            let place = |row: usize| {
+                let [from, to] = [offsets[row], offsets[row + 1]].map(|offset| (offset.as_usize() - start) as u32);
+                match array.is_null(row) {
+                    true => Place::NULL,
+                    false => Place {
+                        start: from,
+                        length: to - from,
+                    },
+                }
+            };
+            job.chunk(&rows, whole(&rows), place, tweaks)?;
+            for row in rows.filter(|row| array.is_null(*row)) {
+                job.output[whole(&(row..row + 1))].fill(0); // what stands behind a NULL is not for others
+            }
         }
-        job.chunk(rows.start, &places, tweaks)?;
     }
     job.finish(array)
 }
@@ -158,31 +179,42 @@ impl Job<'_> {
             .uniform_rows(self.task.direction, input, n, tweaks, output)
     }
 
-    /// Rows of any lengths.
-    fn chunk(&mut self, start: usize, places: &[Option<Range<usize>>], tweaks: Option<&tweak::Column>) -> Result<()> {
+    /// Rows of any lengths, which stand in `whole`.
+    fn chunk(
+        &mut self,
+        rows: &Range<usize>,
+        whole: Range<usize>,
+        place: impl Fn(usize) -> Place,
+        tweaks: Option<&tweak::Column>,
+    ) -> Result<()> {
         let Task {
             transform, direction, ..
         } = self.task;
+        let start = rows.start;
+        let places: Vec<Place> = rows.clone().map(place).collect();
+        let is_null = places.iter().map(|place| *place == Place::NULL);
         let tweaks = match tweaks {
-            Some(column) => Some(column.bytes(&self.task, start, places.iter().map(Option::is_none))?),
+            Some(column) => Some(column.bytes(&self.task, start, is_null)?),
             None => None,
         };
+        let (input, output) = (&self.input[whole.clone()], &mut self.output[whole]);
         let locate = |error: RowError| error.locate(|row| self.task.number(start + row), self.task.column, transform);
         let rows = Rows {
-            bytes: self.input,
-            places,
+            bytes: input,
+            places: &places,
         };
         let column_tweaks = tweaks.as_deref().map_or(ColumnTweaks::None, ColumnTweaks::Slices);
         let others = transform
-            .plain_rows(direction, rows, column_tweaks, &mut self.output)
+            .plain_rows(direction, rows, column_tweaks, output)
             .map_err(locate)?;
         if others.is_empty() {
             return Ok(());
         }
-        let text = |row: &usize| {
-            let place = places[*row].clone()?;
-            std::str::from_utf8(&self.input[place]).ok()
+        let range = |row: usize| {
+            let Place { start, length } = places[row];
+            start as usize..(start + length) as usize
         };
+        let text = |row: &usize| std::str::from_utf8(&input[range(*row)]).ok();
         let values: Vec<Option<&str>> = others.iter().map(text).collect();
         let tweaks: Option<Vec<&[u8]>> = tweaks.map(|tweaks| others.iter().map(|row| tweaks[*row]).collect());
         let mut results = Texts::default();
@@ -197,13 +229,13 @@ impl Job<'_> {
             })
             .map_err(locate)?;
         for (row, result) in others.iter().zip(results.iter()) {
-            let place = places[*row].clone().unwrap_or_default();
+            let place = range(*row);
             match result {
                 Some(result) if result.len() == place.len() => {
-                    self.output[place].copy_from_slice(result.as_bytes());
+                    output[place].copy_from_slice(result.as_bytes());
                 }
                 result => {
-                    self.output[place].fill(0);
+                    output[place].fill(0);
                     self.changed.push((start + row, result.map(str::to_owned)));
                 }
             }
@@ -230,8 +262,7 @@ impl Job<'_> {
                     Some(NullBuffer::from(valid))
                 }
             };
-            let values = Buffer::from_vec(self.output);
-            Arc::new(GenericStringArray::<O>::try_new(offsets, values, nulls).map_err(broken)?)
+            Arc::new(string_array::<O>(offsets, self.output, nulls).map_err(broken)?)
         } else {
             let first = array.value_offsets()[0].as_usize();
             let mut changed = self.changed.iter().peekable();
@@ -252,6 +283,12 @@ impl Job<'_> {
     }
 }
 
+/// `rows` in parts of `most`.
+fn stretches(rows: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = rows.end;
+    rows.step_by(most).map(move |start| start..end.min(start + most))
+}
+
 /// The length of all texts, if they have the same.
 pub(super) fn common_length<O: OffsetSizeTrait>(offsets: &[O]) -> Option<usize> {
     let n = offsets[1] - offsets[0];
@@ -263,15 +300,19 @@ pub(super) fn common_length<O: OffsetSizeTrait>(offsets: &[O]) -> Option<usize> 
 }
 
 /// The texts of a view array, one after the other.
-fn gathered(array: &StringViewArray) -> LargeStringArray {
-    array.iter().collect()
-}
-
-/// A view array of these texts.
-fn viewed(array: &LargeStringArray) -> StringViewArray {
-    let mut views = StringViewBuilder::with_capacity(array.len());
-    for text in array {
-        views.append_option(text);
+fn gathered(array: &StringViewArray) -> Result<LargeStringArray> {
+    let length = |row: usize| {
+        if array.is_null(row) {
+            0
+        } else {
+            array.views()[row] as u32 as usize
+        }
+    };
+    let offsets = OffsetBuffer::<i64>::from_lengths((0..array.len()).map(length));
+    let mut values = Vec::with_capacity(offsets[array.len()] as usize);
+    for row in (0..array.len()).filter(|row| array.is_valid(*row)) {
+        values.extend_from_slice(array.value(row).as_bytes());
     }
-    views.finish()
+    string_array(offsets, values, array.nulls().cloned())
+        .map_err(|error| Error::bug("views that are no text").with_source(error))
 }

@@ -3,7 +3,7 @@
 use std::ops::{Range, RangeInclusive};
 
 use super::{Parts, Side, luhn};
-use crate::cipher::Symbols;
+use crate::cipher::{Cipher, Pattern, Sieve, Symbols};
 
 /// A format whose values are ASCII symbols, separators among them, of which some are kept at either end.
 #[derive(Clone)]
@@ -25,6 +25,24 @@ impl Plain<'_> {
     /// Whether rows are nothing but symbols to encrypt.
     pub fn is_bare(&self) -> bool {
         self.keep == [0, 0] && self.check.is_none() && self.lengths.is_none()
+    }
+
+    /// What takes values apart that stand on `side` and puts them together on the other; `None` if no kernel of `cipher` has code for
+    /// it.
+    pub fn sieve(&self, cipher: &Cipher, side: Side, kept_is_tweak: bool) -> Option<Sieve> {
+        let other = match side {
+            Side::Plain => Side::Protected,
+            Side::Protected => Side::Plain,
+        };
+        let pattern = Pattern {
+            symbols: self.symbols,
+            separators: self.separators,
+            keep: self.keep,
+            lengths: self.lengths.clone().unwrap_or(0..=MOST),
+            check: self.check.map(|sums| [sum_on(sums, side), sum_on(sums, other)]),
+            kept_is_tweak,
+        };
+        Sieve::new(cipher, &pattern)
     }
 
     /// Which of the symbols of a value on `side` are encrypted; `None` if it is not well-formed, or too short.

@@ -3,12 +3,10 @@
 //! What this does is what [`StringFormat`](crate::formats::StringFormat) does, row by row, for the formats and values that most
 //! columns hold. A row that it has no way for is left to that; so are all errors.
 
-use std::ops::Range;
-
 use super::encrypt::sides;
 use super::{RowError, Transform};
 use crate::Result;
-use crate::cipher::{Direction, Tweaks};
+use crate::cipher::{Direction, Fate, Place, Sieve, Tweaks};
 use crate::formats::{Format, MOST, Parts, Plain};
 use crate::policy::{OnEmpty, Tweak};
 
@@ -17,8 +15,8 @@ use crate::policy::{OnEmpty, Tweak};
 pub struct Rows<'a> {
     /// The bytes of all rows.
     pub bytes: &'a [u8],
-    /// Where each row stands; `None` is NULL.
-    pub places: &'a [Option<Range<usize>>],
+    /// Where each row stands.
+    pub places: &'a [Place],
 }
 
 /// The tweak column's bytes, a tweak a row.
@@ -111,8 +109,8 @@ impl Transform {
             .is_ok())
     }
 
-    /// Encrypts or decrypts rows: `output`, which holds the same bytes as `rows`, gets the results in their places. Returns the
-    /// rows that were left alone, in order.
+    /// Encrypts or decrypts rows: `output`, which is as long as their buffer, gets the results in their places, and the rows that are
+    /// left alone as they are. Returns the latter, in order. What stands between rows is of no use then.
     ///
     /// # Errors
     /// A fault of ours.
@@ -124,8 +122,72 @@ impl Transform {
         output: &mut [u8],
     ) -> Result<Vec<usize>, RowError> {
         let Some(plain) = self.plain() else {
+            output.copy_from_slice(rows.bytes);
             return Ok((0..rows.places.len()).collect());
         };
+        let cipher = self.cipher()?;
+        let with_kept = self.rule.tweak == Tweak::Kept && plain.keep != [0, 0];
+        match plain.sieve(cipher, sides(direction).0, with_kept) {
+            Some(sieve) => self.sieved_rows(direction, &sieve, &plain, rows, tweaks, output),
+            None => self.rows_one_by_one(direction, &plain, rows, tweaks, output),
+        }
+    }
+
+    /// Rows that a kernel takes apart.
+    fn sieved_rows(
+        &self,
+        direction: Direction,
+        sieve: &Sieve,
+        plain: &Plain<'_>,
+        rows: Rows<'_>,
+        tweaks: ColumnTweaks<'_>,
+        output: &mut [u8],
+    ) -> Result<Vec<usize>, RowError> {
+        let cipher = self.cipher()?;
+        let taken = sieve.take(rows.bytes, rows.places);
+        let mut results = vec![Vec::new(); taken.buckets.len()];
+        for (n, bucket) in taken.buckets.iter().enumerate().filter(|(_, bucket)| bucket.rows > 0) {
+            let length = n * bucket.rows;
+            results[n].resize(length + Sieve::SLACK, 0);
+            let kept = Sieve::tweak_length(plain.keep);
+            let slices: Vec<&[u8]>;
+            let tweaks = match (&self.rule.tweak, tweaks) {
+                (Tweak::Fixed(bytes), _) => Tweaks::Shared(bytes),
+                (Tweak::Kept, _) if plain.keep != [0, 0] => Tweaks::Packed {
+                    bytes: &bucket.tweaks[..kept * bucket.rows],
+                    length: kept,
+                },
+                (Tweak::Kept | Tweak::None, _) => Tweaks::Shared(&[]),
+                (Tweak::Column(_), ColumnTweaks::None) => return Err(RowError::Other(self.no_tweaks())),
+                (Tweak::Column(_), tweaks) => {
+                    let fates = taken.fates.iter().enumerate();
+                    let here = fates.filter(|(_, fate)| **fate == Fate::Taken(n as u8));
+                    slices = here.map(|(row, _)| tweaks.of(row)).collect();
+                    Tweaks::PerRow(&slices)
+                }
+            };
+            let (symbols, result) = (&bucket.symbols[..length], &mut results[n][..length]);
+            cipher.apply_text(direction, tweaks, plain.symbols, symbols, result, n)?;
+        }
+        sieve.put(rows.bytes, rows.places, &taken, &results, output);
+        let is_left = |(row, fate): (usize, &Fate)| {
+            let place = rows.places[row];
+            let stays = place == Place::NULL || place.length == 0 && self.rule.on_empty == OnEmpty::Keep;
+            (*fate == Fate::Left && !stays).then_some(row)
+        };
+        Ok(taken.fates.iter().enumerate().filter_map(is_left).collect())
+    }
+
+    /// The same in plain Rust.
+    fn rows_one_by_one(
+        &self,
+        direction: Direction,
+        plain: &Plain<'_>,
+        rows: Rows<'_>,
+        tweaks: ColumnTweaks<'_>,
+        output: &mut [u8],
+    ) -> Result<Vec<usize>, RowError> {
+        output.copy_from_slice(rows.bytes);
         let cipher = self.cipher()?;
         let (from, to) = sides(direction);
         let mut buckets: Vec<Bucket> = Vec::new();
@@ -135,8 +197,10 @@ impl Transform {
         let mut symbols = Vec::with_capacity(MOST);
         let with_kept = self.rule.tweak == Tweak::Kept && plain.keep != [0, 0];
         for (row, place) in rows.places.iter().enumerate() {
-            let Some(place) = place else { continue };
-            let text = &rows.bytes[place.clone()];
+            if *place == Place::NULL {
+                continue;
+            }
+            let text = &rows.bytes[place.start as usize..][..place.length as usize];
             if text.is_empty() && self.rule.on_empty == OnEmpty::Keep {
                 continue;
             }
@@ -166,7 +230,7 @@ impl Transform {
                     }
                     bucket.rows.push(Laid {
                         row,
-                        start: place.start,
+                        start: place.start as usize,
                         mask,
                     });
                 }

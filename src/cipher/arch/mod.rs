@@ -1,11 +1,16 @@
 //! What depends on the processor: the one place where a kernel is chosen.
 
+#[cfg(feature = "columns")]
+pub(super) mod ascii;
 pub(super) mod portable;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86_64;
 
 use super::key::Aes;
+use std::ops::RangeInclusive;
+
 use super::lanes::{BATCH, Draw, Group, Half, Plan, RowTweaks};
+use super::sieve::{Pattern, Place, Taken};
 use super::{Direction, Kernel, Symbols};
 
 /// The kernels that this processor can run, the fastest first.
@@ -167,4 +172,34 @@ fn digits_in_avx512(
         RowTweaks::PerRow(_) => HeadSource::Each(&mut per_row),
     };
     Some(run(schedule, shape, &form, direction, heads, text.input, text.output))
+}
+
+/// How a kernel takes texts apart. Only AVX-512 does.
+pub(super) struct Sieve {
+    #[cfg(target_arch = "x86_64")]
+    avx512: Box<x86_64::sieve512::Form>,
+}
+
+impl Sieve {
+    pub(super) fn new(kernel: Kernel, free: RangeInclusive<usize>, pattern: &Pattern<'_>) -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if kernel == Kernel::Avx512 {
+            let avx512 = Box::new(x86_64::sieve512::Form::new(free, pattern)?);
+            return Some(Self { avx512 });
+        }
+        let _ = (kernel, free, pattern);
+        None
+    }
+
+    pub(super) fn take(&self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
+        #[cfg(target_arch = "x86_64")]
+        self.avx512.take(bytes, places, taken);
+        let _ = (bytes, places, taken);
+    }
+
+    pub(super) fn put(&self, bytes: &[u8], places: &[Place], taken: &Taken, results: &[Vec<u8>], output: &mut [u8]) {
+        #[cfg(target_arch = "x86_64")]
+        self.avx512.put(bytes, places, taken, results, output);
+        let _ = (bytes, places, taken, results, output);
+    }
 }

@@ -5,6 +5,7 @@
 pub(in crate::cipher) mod avx512;
 pub(in crate::cipher) mod digits512;
 mod schedule;
+pub(in crate::cipher) mod sieve512;
 pub(in crate::cipher) mod text512;
 
 pub(in crate::cipher) use schedule::Schedule;

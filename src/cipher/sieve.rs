@@ -1,0 +1,118 @@
+//! Texts taken apart and put together again, many at a time: which bytes are symbols, which of these are encrypted.
+
+use std::ops::RangeInclusive;
+
+use super::{Cipher, Symbols, arch};
+
+/// How the texts of a column are made.
+#[derive(Debug)]
+pub struct Pattern<'a> {
+    /// The alphabet.
+    pub symbols: &'a Symbols,
+    /// The ASCII characters that may stand between symbols, as bits.
+    pub separators: u128,
+    /// How many symbols at the start and at the end are not encrypted.
+    pub keep: [usize; 2],
+    /// How many symbols a text has.
+    pub lengths: RangeInclusive<usize>,
+    /// For decimal digits with a Luhn check: what the sum modulo 10 is where texts are taken apart, and where they are put together.
+    /// The last digit that is not kept is then not encrypted, but set to what makes the sum right.
+    pub check: Option<[u16; 2]>,
+    /// Whether the kept symbols are the tweak: the numerals of each end as 16 bits, and before them their length in bytes, as 32 bits.
+    pub kept_is_tweak: bool,
+}
+
+/// Where a text stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Place {
+    /// Its first byte.
+    pub start: u32,
+    /// Its bytes.
+    pub length: u32,
+}
+
+impl Place {
+    /// The place of no text: NULL.
+    pub const NULL: Self = Self {
+        start: 0,
+        length: u32::MAX,
+    };
+}
+
+/// What became of a text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fate {
+    /// Its free symbols, so many, stand in their bucket.
+    Taken(u8),
+    /// It is left to others.
+    Left,
+}
+
+/// Texts with as many free symbols, in order.
+#[derive(Debug, Default)]
+pub struct Bucket {
+    /// How many.
+    pub rows: usize,
+    /// Their free symbols, text after text, and then some bytes of no meaning.
+    pub symbols: Vec<u8>,
+    /// Their tweaks, if the kept symbols are that; bytes of no meaning after them, too.
+    pub tweaks: Vec<u8>,
+}
+
+/// Texts taken apart.
+#[derive(Debug)]
+pub struct Taken {
+    /// Of each text.
+    pub fates: Vec<Fate>,
+    /// By the number of free symbols.
+    pub buckets: Vec<Bucket>,
+    /// Which bytes of each text are symbols.
+    pub(super) masks: Vec<u64>,
+}
+
+/// Takes texts apart and puts them together.
+pub struct Sieve(arch::Sieve);
+
+impl Sieve {
+    /// The longest text that is taken apart, in bytes.
+    pub const LONGEST: usize = 64;
+    /// So many bytes after what has a meaning are there for the taking.
+    pub const SLACK: usize = 64;
+
+    /// `None` if the kernel of `cipher` has no code for it.
+    pub fn new(cipher: &Cipher, pattern: &Pattern<'_>) -> Option<Self> {
+        arch::Sieve::new(cipher.kernel, cipher.lengths(), pattern).map(Self)
+    }
+
+    /// Bytes of a tweak, if the kept symbols are that.
+    pub fn tweak_length(keep: [usize; 2]) -> usize {
+        keep.iter().map(|count| 4 + 2 * count).sum()
+    }
+
+    /// Takes the texts at `places` apart.
+    ///
+    /// # Panics
+    ///
+    /// If a place is not in `bytes`.
+    pub fn take(&self, bytes: &[u8], places: &[Place]) -> Taken {
+        let mut taken = Taken {
+            fates: vec![Fate::Left; places.len()],
+            buckets: Vec::new(),
+            masks: vec![0; places.len()],
+        };
+        taken.buckets.resize_with(Self::LONGEST + 1, Bucket::default);
+        self.0.take(bytes, places, &mut taken);
+        taken
+    }
+
+    /// Puts together in `output`, at the places of `bytes`, what was taken from there, with other free symbols: those of each bucket
+    /// in `results`, and [`Sieve::SLACK`] bytes more. Other texts are copied as they are. What stands between texts and after the last
+    /// one may be overwritten.
+    ///
+    /// # Panics
+    ///
+    /// If `taken` is of other places, or a result is too short.
+    pub fn put(&self, bytes: &[u8], places: &[Place], taken: &Taken, results: &[Vec<u8>], output: &mut [u8]) {
+        self.0.put(bytes, places, taken, results, output);
+    }
+}
