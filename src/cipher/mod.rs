@@ -57,7 +57,7 @@ pub use kernel::Kernel;
 pub use key::AesKey;
 pub use radix::{DomainFloor, Radix};
 pub use refusal::Refusal;
-pub use sieve::{Fate, Pattern, Place, Sieve};
+pub use sieve::{Fate, Pattern, Place, Sieve, Taken};
 pub use symbols::Symbols;
 
 use self::key::Aes;

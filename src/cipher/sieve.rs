@@ -59,8 +59,8 @@ pub struct Bucket {
     pub tweaks: Vec<u8>,
 }
 
-/// Texts taken apart.
-#[derive(Debug)]
+/// Texts taken apart. Its memory serves again.
+#[derive(Debug, Default)]
 pub struct Taken {
     /// Of each text.
     pub fates: Vec<Fate>,
@@ -89,20 +89,21 @@ impl Sieve {
         keep.iter().map(|count| 4 + 2 * count).sum()
     }
 
-    /// Takes the texts at `places` apart.
+    /// Takes the texts at `places` apart, in place of what `taken` held.
     ///
     /// # Panics
     ///
     /// If a place is not in `bytes`.
-    pub fn take(&self, bytes: &[u8], places: &[Place]) -> Taken {
-        let mut taken = Taken {
-            fates: vec![Fate::Left; places.len()],
-            buckets: Vec::new(),
-            masks: vec![0; places.len()],
-        };
+    pub fn take(&self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
+        taken.fates.clear();
+        taken.fates.resize(places.len(), Fate::Left);
+        taken.masks.clear();
+        taken.masks.resize(places.len(), 0);
         taken.buckets.resize_with(Self::LONGEST + 1, Bucket::default);
-        self.0.take(bytes, places, &mut taken);
-        taken
+        for bucket in &mut taken.buckets {
+            bucket.rows = 0;
+        }
+        self.0.take(bytes, places, taken);
     }
 
     /// Puts together in `output`, at the places of `bytes`, what was taken from there, with other free symbols: those of each bucket

@@ -12,7 +12,7 @@ use arrow::datatypes::DataType;
 
 use super::{CHUNK, Done, Task, tweak};
 use crate::cipher::{Place, string_array};
-use crate::transform::{ColumnTweaks, RowError, Rows, Texts};
+use crate::transform::{ColumnTweaks, RowError, Rows, Scratch, Texts};
 use crate::{Error, Result};
 
 /// Rows that are looked at for one length.
@@ -104,6 +104,7 @@ fn side_by_side<O: OffsetSizeTrait>(
         output: vec![0; input.len()],
         changed: Vec::new(),
         left_clear: 0,
+        scratch: Scratch::default(),
     };
     let whole = |rows: &Range<usize>| offsets[rows.start].as_usize() - first..offsets[rows.end].as_usize() - first;
     for rows in stretches(0..array.len(), UNIFORM) {
@@ -151,6 +152,7 @@ struct Job<'a> {
     /// Rows whose result is NULL or has another length, in order.
     changed: Vec<(usize, Option<String>)>,
     left_clear: usize,
+    scratch: Scratch,
 }
 
 impl Job<'_> {
@@ -205,7 +207,7 @@ impl Job<'_> {
         };
         let column_tweaks = tweaks.as_deref().map_or(ColumnTweaks::None, ColumnTweaks::Slices);
         let others = transform
-            .plain_rows(direction, rows, column_tweaks, output)
+            .plain_rows(direction, rows, column_tweaks, &mut self.scratch, output)
             .map_err(locate)?;
         if others.is_empty() {
             return Ok(());

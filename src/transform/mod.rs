@@ -15,7 +15,7 @@ mod tokenize;
 pub use encrypt::RowError;
 pub use engine::Engine;
 pub use mask::mask;
-pub use plain::{ColumnTweaks, Rows};
+pub use plain::{ColumnTweaks, Rows, Scratch};
 pub use resolve::Transform;
 pub use texts::Texts;
 pub use tokenize::Left;

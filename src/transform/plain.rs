@@ -6,7 +6,7 @@
 use super::encrypt::sides;
 use super::{RowError, Transform};
 use crate::Result;
-use crate::cipher::{Direction, Fate, Place, Sieve, Tweaks};
+use crate::cipher::{Direction, Fate, Place, Sieve, Taken, Tweaks};
 use crate::formats::{Format, MOST, Parts, Plain};
 use crate::policy::{OnEmpty, Tweak};
 
@@ -17,6 +17,14 @@ pub struct Rows<'a> {
     pub bytes: &'a [u8],
     /// Where each row stands.
     pub places: &'a [Place],
+}
+
+/// Memory that serves again from one call of [`Transform::plain_rows`] to the next.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    taken: Taken,
+    /// What became of each bucket.
+    results: Vec<Vec<u8>>,
 }
 
 /// The tweak column's bytes, a tweak a row.
@@ -119,6 +127,7 @@ impl Transform {
         direction: Direction,
         rows: Rows<'_>,
         tweaks: ColumnTweaks<'_>,
+        scratch: &mut Scratch,
         output: &mut [u8],
     ) -> Result<Vec<usize>, RowError> {
         let Some(plain) = self.plain() else {
@@ -128,7 +137,7 @@ impl Transform {
         let cipher = self.cipher()?;
         let with_kept = self.rule.tweak == Tweak::Kept && plain.keep != [0, 0];
         match plain.sieve(cipher, sides(direction).0, with_kept) {
-            Some(sieve) => self.sieved_rows(direction, &sieve, &plain, rows, tweaks, output),
+            Some(sieve) => self.sieved_rows(direction, (&sieve, scratch), &plain, rows, tweaks, output),
             None => self.rows_one_by_one(direction, &plain, rows, tweaks, output),
         }
     }
@@ -137,18 +146,21 @@ impl Transform {
     fn sieved_rows(
         &self,
         direction: Direction,
-        sieve: &Sieve,
+        (sieve, scratch): (&Sieve, &mut Scratch),
         plain: &Plain<'_>,
         rows: Rows<'_>,
         tweaks: ColumnTweaks<'_>,
         output: &mut [u8],
     ) -> Result<Vec<usize>, RowError> {
         let cipher = self.cipher()?;
-        let taken = sieve.take(rows.bytes, rows.places);
-        let mut results = vec![Vec::new(); taken.buckets.len()];
+        let Scratch { taken, results } = scratch;
+        sieve.take(rows.bytes, rows.places, taken);
+        results.resize_with(taken.buckets.len(), Vec::new);
         for (n, bucket) in taken.buckets.iter().enumerate().filter(|(_, bucket)| bucket.rows > 0) {
             let length = n * bucket.rows;
-            results[n].resize(length + Sieve::SLACK, 0);
+            if results[n].len() < length + Sieve::SLACK {
+                results[n].resize(length + Sieve::SLACK, 0);
+            }
             let kept = Sieve::tweak_length(plain.keep);
             let slices: Vec<&[u8]>;
             let tweaks = match (&self.rule.tweak, tweaks) {
@@ -169,7 +181,7 @@ impl Transform {
             let (symbols, result) = (&bucket.symbols[..length], &mut results[n][..length]);
             cipher.apply_text(direction, tweaks, plain.symbols, symbols, result, n)?;
         }
-        sieve.put(rows.bytes, rows.places, &taken, &results, output);
+        sieve.put(rows.bytes, rows.places, taken, results, output);
         let is_left = |(row, fate): (usize, &Fate)| {
             let place = rows.places[row];
             let stays = place == Place::NULL || place.length == 0 && self.rule.on_empty == OnEmpty::Keep;

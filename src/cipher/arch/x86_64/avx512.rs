@@ -407,8 +407,8 @@ impl Prepared {
         }
     }
 
-    /// FF1's heads of [`LANES`] rows whose tweaks all have `length` bytes and stand one after the other, from the value of AES
-    /// for what comes before them.
+    /// FF1's heads of [`LANES`] rows whose tweaks all have `length` bytes and stand one after the other, with anything after them,
+    /// from the value of AES for what comes before.
     #[inline(always)]
     pub(super) unsafe fn set_packed(
         &mut self,
@@ -418,31 +418,17 @@ impl Prepared {
         tweaks: &[u8],
         length: usize,
     ) {
-        assert!(tweaks.len() == LANES * length);
+        assert!(tweaks.len() >= LANES * length);
         // SAFETY: the caller has the features; only bytes of `tweaks` are read.
         unsafe {
             let chain = broadcast(&chain.to_be_bytes());
-            let block = |row: usize, k: usize| {
-                let rest = length.saturating_sub(16 * k).min(16);
-                let at = tweaks.as_ptr().add((row * length + 16 * k).min(tweaks.len()));
-                _mm_maskz_loadu_epi8(((1u32 << rest) - 1) as u16, at.cast())
-            };
-            let quad = |quad: usize, k: usize| {
-                let low =
-                    _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(block(4 * quad, k)), block(4 * quad + 1, k));
-                let high = _mm256_inserti128_si256::<1>(
-                    _mm256_castsi128_si256(block(4 * quad + 2, k)),
-                    block(4 * quad + 3, k),
-                );
-                _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
-            };
             let first = key(schedule, 0);
             self.select = LANES / 4 - 1;
             for (half, states) in self.blocks[0].as_chunks_mut::<8>().0.iter_mut().enumerate() {
                 *states = [_mm512_xor_si512(chain, first); 8];
                 for k in 0..whole_blocks {
                     for (i, state) in states.iter_mut().enumerate() {
-                        *state = _mm512_xor_si512(*state, quad(8 * half + i, k));
+                        *state = _mm512_xor_si512(*state, tweak_blocks(tweaks, length, 8 * half + i, k));
                     }
                     aes_inner(schedule, states);
                     let last = _mm512_xor_si512(key(schedule, schedule.rounds()), first);
@@ -451,7 +437,7 @@ impl Prepared {
                     }
                 }
                 for (i, state) in states.iter_mut().enumerate() {
-                    *state = _mm512_xor_si512(*state, quad(8 * half + i, whole_blocks));
+                    *state = _mm512_xor_si512(*state, tweak_blocks(tweaks, length, 8 * half + i, whole_blocks));
                 }
             }
         }
@@ -484,6 +470,37 @@ impl Prepared {
     fn of<const LAYOUT: u8>(&self, parity: usize, block: usize) -> Z {
         let parity = if LAYOUT == REVERSED { parity } else { 0 };
         self.blocks[parity][block & self.select]
+    }
+}
+
+/// The k-th blocks of the tweaks of four rows, zeros after their end.
+#[inline(always)]
+unsafe fn tweak_blocks(tweaks: &[u8], length: usize, quad: usize, k: usize) -> Z {
+    // SAFETY: the caller has the features.
+    unsafe {
+        let at = 4 * quad * length + 16 * k;
+        let low = _mm256_castsi128_si256(bytes_from(tweaks, at));
+        let low = _mm256_inserti128_si256::<1>(low, bytes_from(tweaks, at + length));
+        let high = _mm256_castsi128_si256(bytes_from(tweaks, at + 2 * length));
+        let high = _mm256_inserti128_si256::<1>(high, bytes_from(tweaks, at + 3 * length));
+        let own = length.saturating_sub(16 * k).min(16);
+        let own = ((1u64 << own) - 1) * 0x0001_0001_0001_0001;
+        _mm512_maskz_mov_epi8(own, _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high))
+    }
+}
+
+/// 16 bytes from `at` on, or zeros from the end of `bytes` on.
+#[inline(always)]
+unsafe fn bytes_from(bytes: &[u8], at: usize) -> __m128i {
+    // SAFETY: the caller has the features; only bytes of the slice are read.
+    unsafe {
+        if at + 16 <= bytes.len() {
+            _mm_loadu_si128(bytes.as_ptr().add(at).cast())
+        } else {
+            // A masked load takes several times as long.
+            let there = bytes.len().saturating_sub(at);
+            _mm_maskz_loadu_epi8((1 << there) - 1, bytes.as_ptr().add(bytes.len() - there).cast())
+        }
     }
 }
 

@@ -265,7 +265,7 @@ where
                     tweaks,
                     length,
                 } => {
-                    let mut tweaks = &tweaks[start * *length..][..count * *length];
+                    let mut tweaks = &tweaks[start * *length..];
                     if count < LANES {
                         last_tweaks.extend_from_slice(tweaks);
                         last_tweaks.resize(LANES * *length, 0);

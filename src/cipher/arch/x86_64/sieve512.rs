@@ -5,11 +5,15 @@ use std::arch::x86_64::*;
 use std::ops::RangeInclusive;
 
 use super::avx512::{Table, available};
-use crate::cipher::sieve::{Fate, Pattern, Place, Sieve, Taken};
+use crate::cipher::sieve::{Bucket, Fate, Pattern, Place, Sieve, Taken};
 
 /// The class of a byte is its numeral if it is a symbol, else one of these.
 const SEPARATOR: u8 = 0x40;
 const STRANGE: u8 = 0x80;
+
+/// Rows that are done together step by step: the steps of one row wait for each other, and the processor does not look far enough
+/// ahead to find many rows whose steps do not, unless each loop is short.
+const BLOCK: usize = 64;
 
 /// What a digit adds to a Luhn sum in a place that counts double.
 const DOUBLED: [i8; 16] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9, 0, 0, 0, 0, 0, 0];
@@ -18,11 +22,13 @@ const DOUBLED: [i8; 16] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9, 0, 0, 0, 0, 0, 0];
 pub(in crate::cipher) struct Form {
     classes: [Table; 2],
     keep: [usize; 2],
-    lengths: RangeInclusive<usize>,
-    free: RangeInclusive<usize>,
+    /// Symbols that are not free.
+    outer: usize,
+    /// How many symbols a text has, at least and at most.
+    lengths: [usize; 2],
+    /// How many free ones.
+    free: [usize; 2],
     check: Option<[u16; 2]>,
-    /// All symbols are free.
-    bare: bool,
     /// Symbol `keep[0]` and those after it; and back.
     down: Table,
     up: Table,
@@ -46,7 +52,11 @@ impl Form {
             0
         };
         let most = *pattern.lengths.end();
-        if first + last > Sieve::LONGEST || tweak > 64 || pattern.check.is_some() && most > 31 {
+        if first + last > Sieve::LONGEST
+            || *free.start() > Sieve::LONGEST
+            || tweak > 64
+            || pattern.check.is_some() && most > 31
+        {
             return None;
         }
         let mut classes = [[STRANGE; 64]; 2];
@@ -74,10 +84,10 @@ impl Form {
         Some(Self {
             classes: classes.map(Table),
             keep: pattern.keep,
-            lengths: pattern.lengths.clone(),
-            free,
+            outer: first + last + usize::from(pattern.check.is_some()),
+            lengths: [*pattern.lengths.start(), *pattern.lengths.end()],
+            free: [*free.start(), *free.end().min(&Sieve::LONGEST)],
             check: pattern.check,
-            bare: pattern.keep == [0, 0] && pattern.check.is_none() && pattern.separators == 0,
             down: Table(std::array::from_fn(|i| (i + first) as u8)),
             up: Table(std::array::from_fn(|i| i.wrapping_sub(first) as u8)),
             numerals: Table(numerals),
@@ -91,12 +101,7 @@ impl Form {
     pub(in crate::cipher) fn take(&self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
         assert!(available(), "this kernel was chosen on another processor");
         // SAFETY: the processor has the features.
-        unsafe {
-            match self.bare {
-                true => self.take_rows::<true>(bytes, places, taken),
-                false => self.take_rows::<false>(bytes, places, taken),
-            }
-        }
+        unsafe { self.take_rows(bytes, places, taken) }
     }
 
     pub(in crate::cipher) fn put(
@@ -110,143 +115,223 @@ impl Form {
         assert!(available(), "this kernel was chosen on another processor");
         assert!(bytes.len() == output.len());
         // SAFETY: the processor has the features.
-        unsafe {
-            match self.bare {
-                true => self.put_rows::<true>(bytes, places, taken, results, output),
-                false => self.put_rows::<false>(bytes, places, taken, results, output),
-            }
-        }
+        unsafe { self.put_rows(bytes, places, taken, results, output) }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn take_rows<const BARE: bool>(&self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
-        let (low, high) = (load(&self.classes[0]), load(&self.classes[1]));
-        let down = load(&self.down);
-        let [first, last] = self.keep;
-        let outer = first + last + usize::from(self.check.is_some());
-        let rows = places.iter().zip(&mut taken.fates).zip(&mut taken.masks);
-        for ((place, fate), mask) in rows {
-            let length = place.length as usize;
-            if length.wrapping_sub(1) >= Sieve::LONGEST {
-                continue;
-            }
-            let whole = u64::MAX >> (64 - length);
-            let text = &bytes[place.start as usize..][..length];
-            // SAFETY: only the bytes of `text` are read.
-            let text = unsafe { _mm512_maskz_loadu_epi8(whole, text.as_ptr().cast()) };
-            let classes = _mm512_permutex2var_epi8(low, text, high);
-            let strange = _mm512_movepi8_mask(_mm512_or_si512(classes, text)) & whole;
-            let symbols = _mm512_mask_cmplt_epu8_mask(whole, classes, _mm512_set1_epi8(SEPARATOR as i8));
-            let count = symbols.count_ones() as usize;
-            let n = count.wrapping_sub(outer);
-            if strange != 0 || !self.free.contains(&n) || n > Sieve::LONGEST || !self.lengths.contains(&count) {
-                continue;
-            }
-            let bucket = &mut taken.buckets[n];
-            let at = bucket.rows * n;
-            if bucket.symbols.len() < at + 64 {
-                grow(&mut bucket.symbols, at);
-            }
-            if BARE {
-                store(text, &mut bucket.symbols[at..]);
-            } else {
-                let numerals = _mm512_maskz_compress_epi8(symbols, classes);
-                if let Some([sum, _]) = self.check
-                    && luhn(numerals, count) % 10 != sum
-                {
-                    continue;
-                }
-                let free = _mm512_permutexvar_epi8(down, _mm512_maskz_compress_epi8(symbols, text));
-                store(free, &mut bucket.symbols[at..]);
-                if self.tweak > 0 {
-                    let tweak = self.tweak(numerals, count);
-                    let at = bucket.rows * self.tweak;
-                    if bucket.tweaks.len() < at + 64 {
-                        grow(&mut bucket.tweaks, at);
-                    }
-                    store(tweak, &mut bucket.tweaks[at..]);
+    fn take_rows(&self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
+        let Taken { fates, buckets, masks } = taken;
+        let Some([sum, _]) = self.check else {
+            return self.take_block::<false>(bytes, places, fates, masks, buckets);
+        };
+        for start in (0..places.len()).step_by(BLOCK) {
+            let block = start..places.len().min(start + BLOCK);
+            let (places, fates, masks) = (&places[block.clone()], &mut fates[block.clone()], &mut masks[block]);
+            for ((place, fate), mask) in places.iter().zip(&mut *fates).zip(&mut *masks) {
+                if let Some((n, symbols)) = self.judge(bytes, *place) {
+                    (*fate, *mask) = (Fate::Taken(n), symbols);
                 }
             }
-            bucket.rows += 1;
-            *fate = Fate::Taken(n as u8);
-            *mask = symbols;
+            self.check(bytes, places, fates, masks, sum);
+            self.take_block::<true>(bytes, places, fates, masks, buckets);
         }
     }
 
-    /// The tweak that the numerals of a text's symbols make.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
-    fn tweak(&self, numerals: __m512i, count: usize) -> __m512i {
-        let places = load(&self.numerals);
-        let places = _mm512_mask_add_epi8(places, self.from_end, places, _mm512_set1_epi8(count as i8));
-        let kept = _mm512_maskz_permutexvar_epi8(self.from_start | self.from_end, places, numerals);
-        _mm512_or_si512(kept, load(&self.constants))
-    }
-
+    /// Takes texts apart, those that are `JUDGED` or all that may be.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn put_rows<const BARE: bool>(
+    fn take_block<const JUDGED: bool>(
         &self,
         bytes: &[u8],
         places: &[Place],
-        taken: &Taken,
-        results: &[Vec<u8>],
-        output: &mut [u8],
+        fates: &mut [Fate],
+        masks: &mut [u64],
+        buckets: &mut [Bucket],
     ) {
-        let (low, high) = (load(&self.classes[0]), load(&self.classes[1]));
-        let up = load(&self.up);
-        let mut used = [0; Sieve::LONGEST + 1];
-        for ((place, fate), mask) in places.iter().zip(&taken.fates).zip(&taken.masks) {
-            if *place == Place::NULL {
-                continue;
-            }
-            let (start, length) = (place.start as usize, place.length as usize);
-            let Fate::Taken(n) = *fate else {
-                output[start..][..length].copy_from_slice(&bytes[start..][..length]);
-                continue;
-            };
-            let n = usize::from(n);
-            let at = used[n];
-            used[n] += n;
-            let free: &[u8; 64] = results[n][at..].first_chunk().expect("results have some bytes more");
-            // SAFETY: 64 bytes are read.
-            let free = unsafe { _mm512_loadu_si512(free.as_ptr().cast()) };
-            let text = if BARE {
-                free
-            } else {
-                let whole = u64::MAX >> (64 - length);
-                let text = &bytes[start..][..length];
-                // SAFETY: only the bytes of `text` are read.
-                let text = unsafe { _mm512_maskz_loadu_epi8(whole, text.as_ptr().cast()) };
-                let symbols = _mm512_maskz_compress_epi8(*mask, text);
-                let places = (u64::MAX >> (64 - n)) << self.keep[0];
-                let mut symbols = _mm512_mask_permutexvar_epi8(symbols, places, up, free);
-                if let Some([_, sum]) = self.check {
-                    let numerals = _mm512_permutex2var_epi8(low, symbols, high);
-                    let count = mask.count_ones() as usize;
-                    let place = self.keep[0] + n;
-                    let others = luhn(
-                        _mm512_mask_mov_epi8(numerals, 1 << place, _mm512_setzero_si512()),
-                        count,
-                    );
-                    let wanted = (sum + 300 - others) % 10; // sums are below 300
-                    let digit = match (count - 1 - place) % 2 {
-                        0 => wanted,
-                        // Doubling permutes the digits: 0…4 → 0 2 4 6 8, 5…9 → 1 3 5 7 9.
-                        _ => (wanted + 9 * (wanted % 2)) / 2,
+        let (down, numerals, constants) = (load(&self.down), load(&self.numerals), load(&self.constants));
+        for ((place, fate), mask) in places.iter().zip(fates).zip(masks) {
+            let n = match (JUDGED, *fate) {
+                (true, Fate::Taken(n)) => n,
+                (true, Fate::Left) => continue,
+                (false, _) => {
+                    let Some((n, symbols)) = self.judge(bytes, *place) else {
+                        continue;
                     };
-                    let digit = _mm512_set1_epi8((b'0' + digit as u8) as i8);
-                    symbols = _mm512_mask_mov_epi8(symbols, 1 << place, digit);
+                    (*fate, *mask) = (Fate::Taken(n), symbols);
+                    n
                 }
-                _mm512_mask_expand_epi8(text, *mask, symbols)
             };
-            if let Some(to) = output[start..].first_chunk_mut::<64>() {
-                // SAFETY: 64 bytes are written; those beyond this text are written again with the next ones.
-                unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), text) }
-            } else {
-                let to = &mut output[start..][..length];
-                // SAFETY: only the bytes of `to` are written.
-                unsafe { _mm512_mask_storeu_epi8(to.as_mut_ptr().cast(), u64::MAX >> (64 - length), text) }
+            let text = self.text(bytes, *place);
+            let n = usize::from(n);
+            let bucket = &mut buckets[n];
+            let free = match n == place.length as usize {
+                true => text,
+                false => _mm512_permutexvar_epi8(down, _mm512_maskz_compress_epi8(*mask, text)),
+            };
+            append(&mut bucket.symbols, bucket.rows, free, n);
+            if self.tweak > 0 {
+                let symbols = _mm512_maskz_compress_epi8(*mask, self.classes(text));
+                let count = _mm512_set1_epi8(mask.count_ones() as i8);
+                let from = _mm512_mask_add_epi8(numerals, self.from_end, numerals, count);
+                let kept = _mm512_maskz_permutexvar_epi8(self.from_start | self.from_end, from, symbols);
+                append(
+                    &mut bucket.tweaks,
+                    bucket.rows,
+                    _mm512_or_si512(kept, constants),
+                    self.tweak,
+                );
             }
+            bucket.rows += 1;
+        }
+    }
+
+    /// How many free symbols a text has that may be taken, and where all its symbols are.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn judge(&self, bytes: &[u8], place: Place) -> Option<(u8, u64)> {
+        let length = place.length as usize;
+        if length.wrapping_sub(1) >= Sieve::LONGEST {
+            return None;
+        }
+        let text = self.text(bytes, place);
+        let classes = self.classes(text);
+        let whole = u64::MAX >> (64 - length);
+        let strange = _mm512_movepi8_mask(_mm512_or_si512(classes, text)) & whole;
+        let symbols = _mm512_mask_cmplt_epu8_mask(whole, classes, _mm512_set1_epi8(SEPARATOR as i8));
+        let count = symbols.count_ones() as usize;
+        let n = count.wrapping_sub(self.outer);
+        (strange == 0 && within(self.free, n) && within(self.lengths, count)).then_some((n as u8, symbols))
+    }
+
+    /// Leaves texts whose Luhn sum is not `sum`.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn check(&self, bytes: &[u8], places: &[Place], fates: &mut [Fate], masks: &[u64], sum: u16) {
+        for ((place, fate), mask) in places.iter().zip(fates).zip(masks) {
+            if *fate != Fate::Left {
+                let digits = _mm512_maskz_compress_epi8(*mask, self.classes(self.text(bytes, *place)));
+                if luhn(digits, mask.count_ones()) % 10 != sum {
+                    *fate = Fate::Left;
+                }
+            }
+        }
+    }
+
+    /// A text, and bytes of no meaning after it.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    fn text(&self, bytes: &[u8], place: Place) -> __m512i {
+        let (bytes, length) = (&bytes[place.start as usize..], place.length as usize);
+        assert!(length <= bytes.len());
+        // SAFETY: only bytes of `bytes` are read.
+        unsafe {
+            match (bytes.len(), length) {
+                // A masked load takes several times as long.
+                (..64, _) => _mm512_maskz_loadu_epi8((1 << bytes.len()) - 1, bytes.as_ptr().cast()),
+                (_, ..=32) => _mm512_castsi256_si512(_mm256_loadu_si256(bytes.as_ptr().cast())),
+                _ => _mm512_loadu_si512(bytes.as_ptr().cast()),
+            }
+        }
+    }
+
+    /// The class of each byte.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+    fn classes(&self, text: __m512i) -> __m512i {
+        _mm512_permutex2var_epi8(load(&self.classes[0]), text, load(&self.classes[1]))
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn put_rows(&self, bytes: &[u8], places: &[Place], taken: &Taken, results: &[Vec<u8>], output: &mut [u8]) {
+        let mut used = [0; Sieve::LONGEST + 1];
+        let Some([_, sum]) = self.check else {
+            for ((place, fate), mask) in places.iter().zip(&taken.fates).zip(&taken.masks) {
+                let symbols = match *fate {
+                    Fate::Taken(n) => self.symbols(bytes, *place, *mask, usize::from(n), results, &mut used),
+                    Fate::Left => _mm512_setzero_si512(),
+                };
+                self.put_row(bytes, *place, *fate, *mask, symbols, output);
+            }
+            return;
+        };
+        let mut symbols = [_mm512_setzero_si512(); BLOCK];
+        for start in (0..places.len()).step_by(BLOCK) {
+            let block = start..places.len().min(start + BLOCK);
+            let (places, fates, masks) = (&places[block.clone()], &taken.fates[block.clone()], &taken.masks[block]);
+            for (((place, fate), mask), symbols) in places.iter().zip(fates).zip(masks).zip(&mut symbols) {
+                if let Fate::Taken(n) = *fate {
+                    *symbols = self.symbols(bytes, *place, *mask, usize::from(n), results, &mut used);
+                }
+            }
+            for ((fate, mask), symbols) in fates.iter().zip(masks).zip(&mut symbols) {
+                if let Fate::Taken(n) = *fate {
+                    *symbols = self.solved(*symbols, mask.count_ones(), n.into(), sum);
+                }
+            }
+            for (((place, fate), mask), symbols) in places.iter().zip(fates).zip(masks).zip(&symbols) {
+                self.put_row(bytes, *place, *fate, *mask, *symbols, output);
+            }
+        }
+    }
+
+    /// The symbols of a text, its `n` free ones replaced by the next ones of their bucket.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn symbols(
+        &self,
+        bytes: &[u8],
+        place: Place,
+        mask: u64,
+        n: usize,
+        results: &[Vec<u8>],
+        used: &mut [usize; Sieve::LONGEST + 1],
+    ) -> __m512i {
+        let free = load_free(&results[n][used[n]..], n);
+        used[n] += n;
+        if n == place.length as usize {
+            return free;
+        }
+        let there = (u64::MAX >> (64 - n)) << self.keep[0];
+        let symbols = _mm512_maskz_compress_epi8(mask, self.text(bytes, place));
+        _mm512_mask_permutexvar_epi8(symbols, there, load(&self.up), free)
+    }
+
+    /// The symbols of a text with the check digit that brings their Luhn sum to `sum`.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn solved(&self, symbols: __m512i, count: u32, n: u32, sum: u16) -> __m512i {
+        let place = self.keep[0] as u32 + n;
+        let digits = _mm512_mask_mov_epi8(self.classes(symbols), 1 << place, _mm512_setzero_si512());
+        let wanted = (sum + 300 - luhn(digits, count)) % 10; // sums are below 300
+        let digit = match (count - 1 - place) % 2 {
+            0 => wanted,
+            // Doubling permutes the digits: 0…4 → 0 2 4 6 8, 5…9 → 1 3 5 7 9.
+            _ => (wanted + 9 * (wanted % 2)) / 2,
+        };
+        _mm512_mask_set1_epi8(symbols, 1 << place, (b'0' + digit as u8) as i8)
+    }
+
+    /// Writes a text with these symbols, or as it was if it was left.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn put_row(&self, bytes: &[u8], place: Place, fate: Fate, mask: u64, symbols: __m512i, output: &mut [u8]) {
+        if place == Place::NULL {
+            return;
+        }
+        let (start, length) = (place.start as usize, place.length as usize);
+        let Fate::Taken(n) = fate else {
+            output[start..][..length].copy_from_slice(&bytes[start..][..length]);
+            return;
+        };
+        let text = match usize::from(n) == length {
+            true => symbols,
+            false => _mm512_mask_expand_epi8(self.text(bytes, place), mask, symbols),
+        };
+        let to = &mut output[start..];
+        if to.len() >= 64 {
+            store(text, length, to); // what is written beyond this text is written again with the next ones
+        } else {
+            let to = &mut to[..length];
+            // SAFETY: only the bytes of `to` are written.
+            unsafe { _mm512_mask_storeu_epi8(to.as_mut_ptr().cast(), u64::MAX >> (64 - length), text) }
         }
     }
 }
@@ -254,7 +339,7 @@ impl Form {
 /// The Luhn sum of up to 31 digits, not reduced.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
-fn luhn(digits: __m512i, count: usize) -> u16 {
+fn luhn(digits: __m512i, count: u32) -> u16 {
     // The last digit first.
     let lanes = _mm256_setr_epi8(
         0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29,
@@ -272,6 +357,17 @@ fn luhn(digits: __m512i, count: usize) -> u16 {
     (_mm_cvtsi128_si64(sums) + _mm_extract_epi64::<1>(sums)) as u16
 }
 
+/// Writes the first `length` bytes of `register` after `rows` times as many, and others of no meaning after them.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn append(bytes: &mut Vec<u8>, rows: usize, register: __m512i, length: usize) {
+    let at = rows * length;
+    if bytes.len() < at + 64 {
+        grow(bytes, at);
+    }
+    store(register, length, &mut bytes[at..]);
+}
+
 /// Makes room for more rows, and for 64 bytes from `at` on.
 #[cold]
 fn grow(bytes: &mut Vec<u8>, at: usize) {
@@ -285,10 +381,35 @@ fn load(table: &Table) -> __m512i {
     unsafe { _mm512_loadu_si512(table.0.as_ptr().cast()) }
 }
 
+/// The first 64 bytes, or 32 if no more than `length` matter: every second load of 64 would touch two cache lines.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store(register: __m512i, to: &mut [u8]) {
-    let to: &mut [u8; 64] = to.first_chunk_mut().expect("buckets have room");
-    // SAFETY: 64 bytes are written.
-    unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), register) }
+fn load_free(bytes: &[u8], length: usize) -> __m512i {
+    let bytes: &[u8; 64] = bytes.first_chunk().expect("results have some bytes more");
+    // SAFETY: at most 64 bytes are read.
+    unsafe {
+        match length {
+            ..=32 => _mm512_zextsi256_si512(_mm256_loadu_si256(bytes.as_ptr().cast())),
+            _ => _mm512_loadu_si512(bytes.as_ptr().cast()),
+        }
+    }
+}
+
+/// Writes 64 bytes, or 32 if no more than `length` matter.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(register: __m512i, length: usize, to: &mut [u8]) {
+    let to: &mut [u8; 64] = to.first_chunk_mut().expect("there is room");
+    // SAFETY: at most 64 bytes are written.
+    unsafe {
+        match length {
+            ..=32 => _mm256_storeu_si256(to.as_mut_ptr().cast(), _mm512_castsi512_si256(register)),
+            _ => _mm512_storeu_si512(to.as_mut_ptr().cast(), register),
+        }
+    }
+}
+
+#[inline]
+fn within([first, last]: [usize; 2], n: usize) -> bool {
+    n.wrapping_sub(first) <= last - first
 }
