@@ -125,15 +125,12 @@ fn side_by_side<O: OffsetSizeTrait>(
                 )));
             }
             let start = offsets[rows.start].as_usize();
-            let place = |row: usize| {
-                let [from, to] = [offsets[row], offsets[row + 1]].map(|offset| (offset.as_usize() - start) as u32);
-                match array.is_null(row) {
-                    true => Place::NULL,
-                    false => Place {
-                        start: from,
-                        length: to - from,
-                    },
-                }
+            let place = |row: usize| match array.is_null(row) {
+                true => Place::NULL,
+                false => Place {
+                    start: (offsets[row].as_usize() - start) as u32,
+                    length: (offsets[row + 1] - offsets[row]).as_usize() as u32,
+                },
             };
             job.chunk(&rows, whole(&rows), place, tweaks)?;
             for row in rows.filter(|row| array.is_null(*row)) {

@@ -2,6 +2,9 @@
 
 #[cfg(feature = "columns")]
 pub(super) mod ascii;
+#[cfg(all(test, unix))]
+#[allow(unsafe_code)] // pages that cannot be touched
+mod guard;
 pub(super) mod portable;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86_64;
