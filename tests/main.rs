@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // in a test, a panic is the message
 
 mod bad_input;
+mod columns;
 mod command;
 mod files;
 mod interchange;
