@@ -37,7 +37,7 @@ format = { type = "pan", keep = [0, 4] }
 key = "k"
 on_invalid = "null"
 [rules.bin]
-format = { type = "pan", keep = [6, 4], check_digit = "ignore" }
+format = { type = "pan", keep = [6, 4], check_digit = "off" }
 key = "k"
 on_invalid = "null"
 insecure_small_domain = "a test"
