@@ -49,10 +49,13 @@ async fn down_in_the_middle_of_a_job() {
         .unwrap();
     let safe = place.sandbox.path("safe.parquet");
     job.run(&safe, false, &AtomicBool::new(false), &mut |_| vault.stop())
+        .await
         .unwrap();
     let job = Job::reveal(&engine, &safe, None, Default::default()).await.unwrap();
     let back = place.sandbox.path("back.parquet");
-    job.run(&back, false, &AtomicBool::new(false), &mut |_| {}).unwrap();
+    job.run(&back, false, &AtomicBool::new(false), &mut |_| {})
+        .await
+        .unwrap();
     assert_eq!(read(&back), read(&place.sandbox.path("people.parquet")));
     assert!(
         Engine::open(&place.sandbox.path("policy.toml"), &registry)
