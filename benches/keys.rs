@@ -84,7 +84,7 @@ async fn measure(name: &str, kms_key: &str, registry: &KmsRegistry, rows: usize)
     let keys = started.elapsed();
     let mut done = 0;
     while done < rows {
-        plan.apply(&batch, done as u64).unwrap();
+        plan.apply(&batch, done as u64).await.unwrap();
         done += batch.num_rows();
     }
     let all = started.elapsed();

@@ -118,8 +118,7 @@ fn one_by_one(transform: &Transform, direction: Direction, rows: &[Option<&str>]
     let done = rows.iter().map(|row| {
         let mut out = Texts::default();
         transform.texts(direction, &[*row], None, &mut out).ok().unwrap();
-        let result = out.iter().next().unwrap().map(str::to_owned);
-        result
+        out.iter().map(|text| text.map(str::to_owned)).next().flatten()
     });
     done.collect()
 }

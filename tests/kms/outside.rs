@@ -14,7 +14,12 @@ use cipherform::{Error, ErrorKind, Result, Secret};
 
 /// A KMS that keeps what it wraps, and hands out receipts.
 #[derive(Debug, Default)]
-struct Cloakroom(Mutex<BTreeMap<Vec<u8>, (String, Vec<u8>, Secret<Vec<u8>>)>>);
+struct Cloakroom(Mutex<BTreeMap<Receipt, Coat>>);
+
+type Receipt = Vec<u8>;
+
+/// Under which key, for which context, what.
+type Coat = (String, Vec<u8>, Secret<Vec<u8>>);
 
 #[async_trait]
 impl KmsClient for Cloakroom {

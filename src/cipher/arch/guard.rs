@@ -73,17 +73,17 @@ impl Drop for Guarded {
 const ALPHABET: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 fn cipher(radix: usize) -> Cipher {
-    let key = AesKey::try_new(&[9; 32]).unwrap();
-    Cipher::ff1(&key, Radix::try_new(radix as u32).unwrap())
+    let key = AesKey::try_new(&[9; 32]).expect("a key");
+    Cipher::ff1(&key, Radix::try_new(radix as u32).expect("a radix"))
 }
 
 fn symbols(radix: usize) -> Symbols {
-    Symbols::new(&ALPHABET.chars().take(radix).collect::<Vec<_>>()).unwrap()
+    Symbols::new(&ALPHABET.chars().take(radix).collect::<Vec<_>>()).expect("an alphabet")
 }
 
 /// Symbols that differ from place to place.
 fn text(radix: usize, length: usize) -> Vec<u8> {
-    let at = |i: usize| (i * 2_654_435_761 >> 7) % radix;
+    let at = |i: usize| ((i * 2_654_435_761) >> 7) % radix;
     (0..length).map(|i| ALPHABET.as_bytes()[at(i)]).collect()
 }
 

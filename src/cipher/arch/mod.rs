@@ -161,8 +161,12 @@ fn digits_in_avx512(
         plan.heads(aes, &mut memo, rows.map(|row| tweaks.of(row)), &mut heads);
         Heads::PerRow(heads)
     };
+    let shared;
     let heads = match tweaks {
-        RowTweaks::Shared(tweak) => HeadSource::Shared(plan.shared_heads(aes, tweak)),
+        RowTweaks::Shared(tweak) => {
+            shared = plan.shared_heads(aes, tweak);
+            HeadSource::Shared(&shared)
+        }
         RowTweaks::Packed { bytes, length } => match plan.chain(aes, length) {
             Some((chain, whole_blocks)) => HeadSource::Packed {
                 chain,

@@ -8,6 +8,11 @@
 //! of these in two pairs, and looks up both digits of each pair. The quotients are ⌊x·µ/2^w⌋ with µ = ⌈2^w/D⌉ = (2^w + e)/D, which is
 //! ⌊x/D⌋ for all x with x·e < 2^w (Granlund and Montgomery 1994, theorem 4.2); each is tried at its worst x in the tests.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "an index says which rows a register holds, not only where it stands"
+)]
+
 use std::arch::x86_64::*;
 use std::ops::Range;
 
@@ -159,7 +164,7 @@ impl Form {
 /// The heads of rows.
 pub(in crate::cipher) enum HeadSource<'a> {
     /// The same for all.
-    Shared(Heads),
+    Shared(&'a Heads),
     /// FF1's, of tweaks of one length that stand one after the other: what AES gives for P, how many whole blocks a tweak has, and
     /// the tweaks.
     Packed {
@@ -247,7 +252,7 @@ where
 {
     let rows = input.len() / form.n;
     let (mut last_in, mut last_out, mut last_tweaks) = (Vec::new(), Vec::new(), Vec::new());
-    let shared = match &heads {
+    let shared = match heads {
         HeadSource::Shared(heads) => heads,
         _ => &Heads::Shared([0; 2]),
     };
