@@ -78,7 +78,44 @@ fn main() {
             run(&mut report, shape, kernel);
         }
     }
-    report.memcpy("cipher", ROWS);
+    if named.is_empty() && only.is_empty() {
+        for n in [100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000] {
+            one_long_value(&mut report, n);
+        }
+        report.memcpy("cipher", ROWS);
+    }
+}
+
+/// One decimal value of any length, by itself: that no value stalls a job.
+fn one_long_value(report: &mut Report, n: usize) {
+    let cipher = Cipher::ff1(
+        &AesKey::try_new(&[7; 32]).expect("a key"),
+        Radix::try_new(10).expect("a radix"),
+    );
+    let plain: Vec<u16> = (0..n).map(|at| (at * 7 % 10) as u16).collect();
+    let mut value = plain.clone();
+    for direction in [Direction::Encrypt, Direction::Decrypt] {
+        cipher
+            .apply(direction, Tweaks::Shared(&[]), &mut value, n)
+            .expect("fits");
+    }
+    assert_eq!(value, plain);
+    let line = Line {
+        bench: "cipher",
+        shape: format!("radix 10, {n} symbols"),
+        mode: "one value".into(),
+        key_bits: 256,
+        kernel: Kernel::fastest().to_string(),
+    };
+    for (direction, way) in [(Direction::Encrypt, "encrypt"), (Direction::Decrypt, "decrypt")] {
+        let one = Contender::new(1, || {
+            cipher
+                .apply(direction, Tweaks::Shared(&[]), &mut value, n)
+                .expect("fits");
+            value[0].into()
+        });
+        report.alone(&line, way, one);
+    }
 }
 
 fn run(report: &mut Report, shape: &Shape, kernel: Kernel) {

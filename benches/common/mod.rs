@@ -127,12 +127,18 @@ impl Report {
             key_bits: 0,
             kernel: String::new(),
         };
-        let mut contenders = [Contender::new(rows, move || {
+        let copy = Contender::new(rows, move || {
             to.copy_from_slice(std::hint::black_box(&from));
             std::hint::black_box(&to)[0].into()
-        })];
+        });
+        self.alone(&line, "", copy);
+    }
+
+    /// Times one thing by itself.
+    pub fn alone(&mut self, line: &Line, direction: &str, contender: Contender<'_>) {
+        let mut contenders = [contender];
         race(&mut contenders, SLICES);
-        self.line(&line, "", &contenders[0], None);
+        self.line(line, direction, &contenders[0], None);
     }
 
     fn line(

@@ -5,7 +5,7 @@ use aes::Block;
 use super::arch;
 use super::key::Aes;
 use super::modulus::{Barrett, Long, Medium, Short};
-use super::numeral;
+use super::numeral::{self, Numeral};
 use super::{Direction, Kernel, Mode, Radix, ff1, ff3_1};
 
 /// Values that walk together: the blocks that the widest backend of the crate `aes` takes in one call.
@@ -20,8 +20,8 @@ pub(super) trait Half: Copy + Default + arch::Native + arch::portable::Step {
 
     fn modulus(highest: u128, draw: Draw) -> Self::Modulus;
     fn form(radix: Radix, m: usize) -> Self::Form;
-    fn num(form: &Self::Form, numerals: &[u16], least_first: bool) -> Self;
-    fn str(self, form: &Self::Form, numerals: &mut [u16], least_first: bool);
+    fn num<T: Numeral>(form: &Self::Form, numerals: &[T], least_first: bool) -> Self;
+    fn str<T: Numeral>(self, form: &Self::Form, numerals: &mut [T], least_first: bool);
     fn wide(self) -> u128;
 }
 
@@ -60,12 +60,12 @@ impl Half for u64 {
     }
 
     #[inline(always)]
-    fn num(form: &Self::Form, numerals: &[u16], least_first: bool) -> Self {
+    fn num<T: Numeral>(form: &Self::Form, numerals: &[T], least_first: bool) -> Self {
         numeral::num_of(*form, numerals, least_first)
     }
 
     #[inline(always)]
-    fn str(self, form: &Self::Form, numerals: &mut [u16], least_first: bool) {
+    fn str<T: Numeral>(self, form: &Self::Form, numerals: &mut [T], least_first: bool) {
         numeral::str_of(*form, self, numerals, least_first);
     }
 
@@ -103,12 +103,12 @@ impl Half for u128 {
     }
 
     #[inline(always)]
-    fn num(form: &Self::Form, numerals: &[u16], least_first: bool) -> Self {
+    fn num<T: Numeral>(form: &Self::Form, numerals: &[T], least_first: bool) -> Self {
         form.num(numerals, least_first)
     }
 
     #[inline(always)]
-    fn str(self, form: &Self::Form, numerals: &mut [u16], least_first: bool) {
+    fn str<T: Numeral>(self, form: &Self::Form, numerals: &mut [T], least_first: bool) {
         form.str(self, numerals, least_first);
     }
 
@@ -250,26 +250,26 @@ impl<H: Half> Plan<H> {
     }
 }
 
-impl Plan<u64> {
-    /// Reads the halves of rows of `n` numerals of 8 bits.
-    pub(super) fn num_rows(&self, numerals: &[u8], n: usize, left: &mut [u64; BATCH], right: &mut [u64; BATCH]) {
+impl<H: Half> Plan<H> {
+    /// Reads the halves of rows of `n` numerals.
+    pub(super) fn num_rows<T: Numeral>(&self, numerals: &[T], n: usize, left: &mut [H; BATCH], right: &mut [H; BATCH]) {
         let least_first = self.draw == Draw::Reversed;
         let halves = left.iter_mut().zip(right);
         for ((left, right), row) in halves.zip(numerals.chunks_exact(n)) {
             let (numerals_left, numerals_right) = row.split_at(self.left_length);
-            *left = numeral::num_of(self.left_form, numerals_left, least_first);
-            *right = numeral::num_of(self.right_form, numerals_right, least_first);
+            *left = H::num(&self.left_form, numerals_left, least_first);
+            *right = H::num(&self.right_form, numerals_right, least_first);
         }
     }
 
     /// Writes them back.
-    pub(super) fn str_rows(&self, numerals: &mut [u8], n: usize, left: &[u64; BATCH], right: &[u64; BATCH]) {
+    pub(super) fn str_rows<T: Numeral>(&self, numerals: &mut [T], n: usize, left: &[H; BATCH], right: &[H; BATCH]) {
         let least_first = self.draw == Draw::Reversed;
         let halves = left.iter().zip(right);
         for ((left, right), row) in halves.zip(numerals.chunks_exact_mut(n)) {
             let (to_left, to_right) = row.split_at_mut(self.left_length);
-            numeral::str_of(self.left_form, *left, to_left, least_first);
-            numeral::str_of(self.right_form, *right, to_right, least_first);
+            left.str(&self.left_form, to_left, least_first);
+            right.str(&self.right_form, to_right, least_first);
         }
     }
 
@@ -325,23 +325,16 @@ impl<H: Half> Rows<H> for NumeralRows<'_> {
     }
 
     fn load(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &mut [H; BATCH], right: &mut [H; BATCH]) {
-        let least_first = plan.draw == Draw::Reversed;
-        let rows = self.numerals[start * self.n..][..count * self.n].chunks_exact(self.n);
-        for ((left, right), row) in left.iter_mut().zip(right).zip(rows) {
-            let (numerals_left, numerals_right) = row.split_at(plan.left_length);
-            *left = H::num(&plan.left_form, numerals_left, least_first);
-            *right = H::num(&plan.right_form, numerals_right, least_first);
-        }
+        plan.num_rows(&self.numerals[start * self.n..][..count * self.n], self.n, left, right);
     }
 
     fn store(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &[H; BATCH], right: &[H; BATCH]) {
-        let least_first = plan.draw == Draw::Reversed;
-        let rows = self.numerals[start * self.n..][..count * self.n].chunks_exact_mut(self.n);
-        for ((left, right), row) in left.iter().zip(right).zip(rows) {
-            let (to_left, to_right) = row.split_at_mut(plan.left_length);
-            left.str(&plan.left_form, to_left, least_first);
-            right.str(&plan.right_form, to_right, least_first);
-        }
+        plan.str_rows(
+            &mut self.numerals[start * self.n..][..count * self.n],
+            self.n,
+            left,
+            right,
+        );
     }
 }
 

@@ -121,7 +121,7 @@ impl Long {
 
     /// The number that `numerals` spell.
     #[inline(always)]
-    pub(super) fn num(&self, numerals: &[u16], least_first: bool) -> u128 {
+    pub(super) fn num<T: Numeral>(&self, numerals: &[T], least_first: bool) -> u128 {
         let mut number = 0u128;
         for k in 0..self.chunks {
             let (start, end) = self.bounds(k, numerals.len(), least_first);
@@ -134,7 +134,7 @@ impl Long {
 
     /// The numerals that spell `x`.
     #[inline(always)]
-    pub(super) fn str(&self, mut x: u128, numerals: &mut [u16], least_first: bool) {
+    pub(super) fn str<T: Numeral>(&self, mut x: u128, numerals: &mut [T], least_first: bool) {
         for k in (0..self.chunks).rev() {
             let part = if k > 0 {
                 let (rest, part) = self.by_chunk.div_rem(x);

@@ -1,7 +1,7 @@
 //! Text in, text out: rows of symbols that are read, walk and are written without a numeral in memory.
 
-use super::lanes::{BATCH, Plan, Rows};
-use super::{Cipher, Direction, Refusal, Symbols, Tweaks, arch, lanes};
+use super::lanes::{BATCH, Half, Plan, RowTweaks, Rows};
+use super::{Cipher, Direction, Kernel, Refusal, Symbols, Tweaks, arch, lanes};
 use crate::Result;
 
 impl Cipher {
@@ -36,89 +36,95 @@ impl Cipher {
         }
         let checked = self.check_tweaks(tweaks, input.len() / n)?;
         self.kernel.proven()?;
-        let short = self
-            .radix
-            .highest(n.div_ceil(2))
-            .is_some_and(|highest| highest <= u64::MAX.into());
-        if short && self.kernel != super::Kernel::Naive {
-            let plan = Plan::<u64>::new(self.mode, self.radix, n);
-            let mut text = arch::Text {
-                symbols,
-                input,
-                output: &mut *output,
-                n,
-            };
-            if let Some(all) = arch::walk_text(self.kernel, &self.aes, &plan, direction, checked, &mut text) {
-                return if all { Ok(()) } else { Ok(symbols.check(input, n)?) };
+        let mut text = arch::Text {
+            symbols,
+            input,
+            output: &mut *output,
+            n,
+        };
+        let fits = match self.radix.highest(n.div_ceil(2)) {
+            Some(highest) if self.kernel != Kernel::Naive && highest <= u64::MAX.into() => {
+                let plan = Plan::<u64>::new(self.mode, self.radix, n);
+                match arch::walk_text(self.kernel, &self.aes, &plan, direction, checked, &mut text) {
+                    Some(fits) => fits,
+                    None => {
+                        let form = arch::TextForm::new(self.kernel, symbols, &plan, n);
+                        self.walk_text(&plan, direction, checked, text, form)
+                    }
+                }
             }
-            let mut rows = TextRows {
-                symbols,
-                input,
-                output,
-                n,
-                misfit: false,
-                form: arch::TextForm::new(self.kernel, symbols, &plan, n),
-                numerals: vec![0; BATCH * n],
-            };
-            lanes::run(self.kernel, &self.aes, &plan, direction, checked, &mut rows);
-            if rows.misfit {
+            Some(_) if self.kernel != Kernel::Naive => {
+                let plan = Plan::<u128>::new(self.mode, self.radix, n);
+                self.walk_text(&plan, direction, checked, text, arch::TextForm::none())
+            }
+            _ => {
                 symbols.check(input, n)?;
+                symbols.read(input, output);
+                let mut numerals: Vec<u16> = output.iter().map(|numeral| u16::from(*numeral)).collect();
+                self.apply_checked(direction, checked, &mut numerals, n);
+                for (byte, numeral) in output.iter_mut().zip(numerals) {
+                    *byte = numeral as u8; // radix ≤ 64
+                }
+                symbols.write(output);
+                true
             }
-            return Ok(());
-        }
-        symbols.check(input, n)?;
-        symbols.read(input, output);
-        let mut numerals: Vec<u16> = output.iter().map(|numeral| u16::from(*numeral)).collect();
-        self.apply_checked(direction, checked, &mut numerals, n);
-        for (byte, numeral) in output.iter_mut().zip(numerals) {
-            *byte = numeral as u8; // radix ≤ 64
-        }
-        symbols.write(output);
-        Ok(())
+        };
+        if fits { Ok(()) } else { Ok(symbols.check(input, n)?) }
+    }
+
+    /// Takes rows through the walk; `false` if a byte is no symbol.
+    fn walk_text<H: Half>(
+        &self,
+        plan: &Plan<H>,
+        direction: Direction,
+        tweaks: RowTweaks<'_>,
+        text: arch::Text<'_>,
+        form: arch::TextForm,
+    ) -> bool {
+        let mut rows = TextRows {
+            numerals: vec![0; BATCH * text.n],
+            text,
+            misfit: false,
+            form,
+        };
+        lanes::run(self.kernel, &self.aes, plan, direction, tweaks, &mut rows);
+        !rows.misfit
     }
 }
 
-/// Rows of `n` symbols.
+/// Rows of symbols.
 struct TextRows<'a> {
-    symbols: &'a Symbols,
-    input: &'a [u8],
-    output: &'a mut [u8],
-    n: usize,
+    text: arch::Text<'a>,
     /// A byte was no symbol.
     misfit: bool,
     form: arch::TextForm,
     numerals: Vec<u8>,
 }
 
-impl Rows<u64> for TextRows<'_> {
+impl<H: Half> Rows<H> for TextRows<'_> {
     fn len(&self) -> usize {
-        self.input.len() / self.n
+        self.text.input.len() / self.text.n
     }
 
-    fn load(
-        &mut self,
-        plan: &Plan<u64>,
-        start: usize,
-        count: usize,
-        left: &mut [u64; BATCH],
-        right: &mut [u64; BATCH],
-    ) {
-        let text = &self.input[start * self.n..][..count * self.n];
-        if self.form.read(text, left, right, &mut self.misfit) {
+    fn load(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &mut [H; BATCH], right: &mut [H; BATCH]) {
+        let arch::Text { symbols, input, n, .. } = self.text;
+        let text = &input[start * n..][..count * n];
+        if H::read(&self.form, text, left, right, &mut self.misfit) {
             return;
         }
         let numerals = &mut self.numerals[..text.len()];
-        self.symbols.read(text, numerals);
+        symbols.read(text, numerals);
         self.misfit |= numerals.iter().fold(0, |all, numeral| all | numeral) & 0x80 != 0;
-        plan.num_rows(numerals, self.n, left, right);
+        plan.num_rows(numerals, n, left, right);
     }
 
-    fn store(&mut self, plan: &Plan<u64>, start: usize, count: usize, left: &[u64; BATCH], right: &[u64; BATCH]) {
-        let text = &mut self.output[start * self.n..][..count * self.n];
-        if self.form.write(left, right, text) {
+    fn store(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &[H; BATCH], right: &[H; BATCH]) {
+        let n = self.text.n;
+        let text = &mut self.text.output[start * n..][..count * n];
+        if H::write(&self.form, left, right, text) {
             return;
         }
-        plan.str_rows(text, self.n, left, right);
-        self.symbols.write(text);
+        plan.str_rows(text, n, left, right);
+        self.text.symbols.write(text);
     }
 }

@@ -47,6 +47,22 @@ pub(super) trait Native: Sized {
     {
         false
     }
+
+    /// Reads rows of text; `false` if that is left to other code. Sets `misfit` if a byte is no symbol.
+    fn read(
+        _: &TextForm,
+        _text: &[u8],
+        _left: &mut [Self; BATCH],
+        _right: &mut [Self; BATCH],
+        _misfit: &mut bool,
+    ) -> bool {
+        false
+    }
+
+    /// Writes rows of text; `false` if that is left to other code.
+    fn write(_: &TextForm, _left: &[Self; BATCH], _right: &[Self; BATCH], _text: &mut [u8]) -> bool {
+        false
+    }
 }
 
 impl Native for u64 {
@@ -59,6 +75,26 @@ impl Native for u64 {
             }
             _ => false,
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn read(
+        form: &TextForm,
+        text: &[u8],
+        left: &mut [u64; BATCH],
+        right: &mut [u64; BATCH],
+        misfit: &mut bool,
+    ) -> bool {
+        let Some(form) = &form.avx512 else { return false };
+        *misfit |= !form.read(text, left, right);
+        true
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn write(form: &TextForm, left: &[u64; BATCH], right: &[u64; BATCH], text: &mut [u8]) -> bool {
+        let Some(form) = &form.avx512 else { return false };
+        form.write(left, right, text);
+        true
     }
 }
 
@@ -78,38 +114,15 @@ impl TextForm {
             return Self { avx512 };
         }
         let _ = (kernel, symbols, plan, n);
+        Self::none()
+    }
+
+    /// None, whatever the kernel.
+    pub(super) fn none() -> Self {
         Self {
             #[cfg(target_arch = "x86_64")]
             avx512: None,
         }
-    }
-
-    /// Reads rows of text; `false` if that is left to other code. Sets `misfit` if a byte is no symbol.
-    pub(super) fn read(
-        &self,
-        text: &[u8],
-        left: &mut [u64; BATCH],
-        right: &mut [u64; BATCH],
-        misfit: &mut bool,
-    ) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(form) = &self.avx512 {
-            *misfit |= !form.read(text, left, right);
-            return true;
-        }
-        let _ = (text, left, right, misfit);
-        false
-    }
-
-    /// Writes rows of text; `false` if that is left to other code.
-    pub(super) fn write(&self, left: &[u64; BATCH], right: &[u64; BATCH], text: &mut [u8]) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(form) = &self.avx512 {
-            form.write(left, right, text);
-            return true;
-        }
-        let _ = (left, right, text);
-        false
     }
 }
 
