@@ -36,12 +36,28 @@ impl Numeral for u8 {
 /// NUM and STR for halves of `m` numerals held in a `u64`.
 ///
 /// STR reads a number x < M = radix^m as the fraction x/M, whose digits come out of the point one by one when it is
-/// multiplied by the radix. With w bits after the point and C = ⌊2^w/M⌋ + 1, x/M ≤ x·C/2^w < x/M + x/2^w ≤ (x + 1)/M if
+/// multiplied by the radix. A number beyond 2^32 is taken in two parts of at most that, if it can be. With w bits after the point and C = ⌊2^w/M⌋ + 1, x/M ≤ x·C/2^w < x/M + x/2^w ≤ (x + 1)/M if
 /// M² ≤ 2^w: the same first m digits. So w = 64 does for M ≤ 2^32, w = 128 for M ≤ 2^64.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Short {
-    Narrow { radix: u64, scale: u64 },
-    Wide { radix: u64, scale: u128 },
+    Narrow {
+        radix: u64,
+        scale: u64,
+    },
+    /// The last `lower` numerals are a part of their own, below `by` ≤ 2^32.
+    Split {
+        radix: u64,
+        lower: usize,
+        by: u64,
+        /// ⌊2^64/by⌋
+        mu: u64,
+        /// Of the upper part and the lower one.
+        scales: [u64; 2],
+    },
+    Wide {
+        radix: u64,
+        scale: u128,
+    },
 }
 
 impl Short {
@@ -49,11 +65,23 @@ impl Short {
     pub(super) fn new(radix: Radix, m: usize) -> Self {
         let highest = radix.highest(m).expect("halves were measured");
         debug_assert!(highest <= u64::MAX.into());
+        let narrow = |m: usize| radix.power_up_to(m, 1 << 32);
+        let lower = (1..=m).take_while(|m| narrow(*m).is_some()).last().unwrap_or(1);
+        let parts = [narrow(m - lower), narrow(lower)];
         let (modulus, radix) = (highest + 1, u64::from(radix.value()));
+        let scale = |modulus: u64| u64::MAX / modulus + 1;
         // ⌊(2^w − 1)/M⌋ + 1 is ⌊2^w/M⌋ + 1, but for powers of two 2^w/M, where the error is even 0.
         if modulus <= 1 << 32 {
-            let scale = (u128::from(u64::MAX) / modulus) as u64 + 1;
+            let scale = scale(modulus as u64);
             Self::Narrow { radix, scale }
+        } else if let [Some(upper), Some(by)] = parts {
+            Self::Split {
+                radix,
+                lower,
+                by,
+                mu: ((1u128 << 64) / u128::from(by)) as u64,
+                scales: [scale(upper), scale(by)],
+            }
         } else {
             let scale = u128::MAX / modulus + 1;
             Self::Wide { radix, scale }
@@ -63,20 +91,32 @@ impl Short {
     /// The number that `numerals` spell, most significant first.
     #[inline(always)]
     pub(super) fn num<'a, T: Numeral + 'a>(self, numerals: impl Iterator<Item = &'a T>) -> u64 {
-        let (Self::Narrow { radix, .. } | Self::Wide { radix, .. }) = self;
+        let (Self::Narrow { radix, .. } | Self::Split { radix, .. } | Self::Wide { radix, .. }) = self;
         num(radix, numerals)
     }
 
     /// The numerals that spell `x`, most significant first.
     #[inline(always)]
-    pub(super) fn str<'a, T: Numeral + 'a>(self, x: u64, numerals: impl Iterator<Item = &'a mut T>) {
+    pub(super) fn str<'a, T: Numeral + 'a>(self, x: u64, mut numerals: impl ExactSizeIterator<Item = &'a mut T>) {
         match self {
-            Self::Narrow { radix, scale } => {
-                let mut fraction = x.wrapping_mul(scale);
-                for numeral in numerals {
-                    *numeral = T::of(high_product_64(fraction, radix));
-                    fraction = fraction.wrapping_mul(radix);
-                }
+            Self::Narrow { radix, scale } => narrow_str(x, radix, scale, numerals),
+            Self::Split {
+                radix,
+                lower,
+                by,
+                mu,
+                scales,
+            } => {
+                // At most 1 too small, as for `modulus::Short`.
+                let (q, rest) = (
+                    high_product_64(x, mu),
+                    x.wrapping_sub(high_product_64(x, mu).wrapping_mul(by)),
+                );
+                let more = u64::from(rest >= by);
+                let (q, rest) = (q + more, rest - by * more);
+                let upper = numerals.len() - lower;
+                narrow_str(q, radix, scales[0], numerals.by_ref().take(upper));
+                narrow_str(rest, radix, scales[1], numerals);
             }
             Self::Wide { radix, scale } => {
                 let fraction = u128::from(x).wrapping_mul(scale);
@@ -181,6 +221,16 @@ pub(super) fn str_of<T: Numeral>(form: Short, x: u64, numerals: &mut [T], least_
         form.str(x, numerals.iter_mut().rev());
     } else {
         form.str(x, numerals.iter_mut());
+    }
+}
+
+/// STR of a number below 2^32.
+#[inline(always)]
+fn narrow_str<'a, T: Numeral + 'a>(x: u64, radix: u64, scale: u64, numerals: impl Iterator<Item = &'a mut T>) {
+    let mut fraction = x.wrapping_mul(scale);
+    for numeral in numerals {
+        *numeral = T::of(high_product_64(fraction, radix));
+        fraction = fraction.wrapping_mul(radix);
     }
 }
 
