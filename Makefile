@@ -1,6 +1,6 @@
 # Two commands are all the set-up there is: `make demo` and `make test`.
 SHELL := /bin/bash
-.PHONY: demo test tools postgresql softhsm fmt clippy docs rust python
+.PHONY: demo test bench tools postgresql softhsm fmt clippy docs rust python
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := .venv
@@ -12,6 +12,13 @@ demo:
 
 # Installs what the tests need and runs everything.
 test: tools fmt clippy docs rust python
+
+# Races against AES alone, the crate `fpe` and plain stores; the figures go to benches/results. Needs a quiet machine.
+bench:
+	cargo bench --locked --no-default-features --bench cipher
+	cargo bench --locked --no-default-features --features columns --bench columns
+	cargo bench --locked --no-default-features --features tokens-sqlite --bench tokens
+	cargo bench --locked --no-default-features --features columns,kms-local --bench keys
 
 # A Python with the libraries the Python tests compare with, and the servers the KMS tests talk to; LocalStack wants a Python of its own.
 tools: $(VENV)/ready $(VENV)/localstack/ready postgresql softhsm

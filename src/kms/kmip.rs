@@ -527,7 +527,7 @@ mod tests {
         let items: Vec<_> = Reader(writer.0.expose()).items().collect();
         assert_eq!(items.len(), 4);
         assert_eq!(items[2], (0x42_0020, &b"Hello World"[..]));
-        assert_eq!(Reader(&writer.0.expose()[..12]).items().count(), 0, "cut short");
+        assert_eq!(Reader(&writer.0.expose()[..11]).items().count(), 0, "cut short");
     }
 
     #[test]

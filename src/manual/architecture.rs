@@ -28,11 +28,13 @@
 //!
 //! # The layers, from below
 //!
-//! **[`cipher`](crate::cipher)** takes numerals and gives numerals: FF1, and FF3-1 for old data. It knows no text, no
-//! column and no policy. *Invariants:* it is exactly the standard, with integers only (a rounded logarithm has broken
+//! **[`cipher`](crate::cipher)** takes numerals and gives numerals: FF1, and FF3-1 for old data; or takes and gives
+//! the symbols that stand for them. It knows no format, no column and no policy. *Invariants:* it is exactly the standard, with integers only (a rounded logarithm has broken
 //! other implementations at this very step); every kernel gives every published answer; a kernel proves itself on known
 //! answers before its first use in a process; nothing in it branches or looks up by a key or a value, within the bounds
-//! that [`threats`](super::threats#timing) names. A *naive twin*, the steps of the standard in order on big integers,
+//! that [`threats`](super::threats#timing) names. Rows of one shape walk side by side; the code for a processor's vector
+//! registers, and all `unsafe` of this crate with it, is in `cipher/arch`. There text goes into registers, through the
+//! rounds and out again, and texts with separators or kept ends are taken apart (a `Sieve`). A *naive twin*, the steps of the standard in order on big integers,
 //! judges the fast paths. The crate `fpe` judges both.
 //!
 //! **[`formats`](crate::formats)** turns a text into numerals and the part that is kept clear, and back. *Invariants:*
