@@ -1,5 +1,5 @@
 //! Interleaved slices: every contender runs for a few milliseconds in turn, again and again, so that a noisy neighbour
-//! hits all alike.
+//! hits all alike. `cargo test` runs benches, too: then each contender runs once, and nothing is written.
 
 #![allow(clippy::print_stdout)] // a bench prints its table
 
@@ -14,6 +14,11 @@ const SLICE: Duration = Duration::from_millis(4);
 
 /// Turns of each contender.
 const SLICES: usize = 41;
+
+/// Whether this is `cargo bench`.
+fn measuring() -> bool {
+    std::env::args().any(|argument| argument == "--bench")
+}
 
 /// One thing to time.
 pub struct Contender<'a> {
@@ -53,6 +58,13 @@ impl<'a> Contender<'a> {
 
 /// Runs all `contenders` in turn, `slices` times.
 fn race(contenders: &mut [Contender<'_>], slices: usize) {
+    if !measuring() {
+        for contender in contenders {
+            let rate = contender.slice();
+            contender.rates.push(rate);
+        }
+        return;
+    }
     for contender in contenders.iter_mut() {
         let rate = contender.slice();
         contender.times = ((rate * SLICE.as_secs_f64()) as usize / contender.values).max(1);
@@ -81,17 +93,20 @@ pub struct Line {
 
 /// The table, printed line by line, and the file of results.
 pub struct Report {
-    file: File,
+    file: Option<File>,
 }
 
 impl Report {
     /// Writes to `benches/results/NAME.csv`.
     pub fn new(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
-        std::fs::create_dir_all(&folder).expect("benches/results can be made");
-        let mut file = File::create(folder.join(format!("{name}.csv"))).expect("the results can be written");
-        let columns = "bench,shape,mode,direction,key_bits,kernel,values_per_s_p50,values_per_s_p90,floor_p90,ratio_floor,fpe_p90,ratio_fpe";
-        writeln!(file, "{columns}").expect("the results can be written");
+        let file = measuring().then(|| {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
+            std::fs::create_dir_all(&folder).expect("benches/results can be made");
+            let mut file = File::create(folder.join(format!("{name}.csv"))).expect("the results can be written");
+            let columns = "bench,shape,mode,direction,key_bits,kernel,values_per_s_p50,values_per_s_p90,floor_p90,ratio_floor,fpe_p90,ratio_fpe";
+            writeln!(file, "{columns}").expect("the results can be written");
+            file
+        });
         println!(
             "{:<34} {:<16} {:<8} {:>4} {:<9} {:>10} {:>10} {:>8} {:>8}",
             "shape", "mode", "way", "key", "kernel", "p50 M/s", "p90 M/s", "÷ floor", "÷ fpe"
@@ -173,10 +188,12 @@ impl Report {
             p90 / 1e6
         );
         let shape = shape.replace(',', ";");
-        writeln!(
-            self.file,
-            "{bench},{shape},{mode},{direction},{key_bits},{kernel},{p50:.0},{p90:.0},{floor},{ratio_floor},{fpe},{ratio_fpe}"
-        )
-        .expect("the results can be written");
+        if let Some(file) = &mut self.file {
+            writeln!(
+                file,
+                "{bench},{shape},{mode},{direction},{key_bits},{kernel},{p50:.0},{p90:.0},{floor},{ratio_floor},{fpe},{ratio_fpe}"
+            )
+            .expect("the results can be written");
+        }
     }
 }

@@ -45,6 +45,15 @@ pub trait KmsClient: fmt::Debug + Send + Sync {
         Ok(DataKey { plaintext, wrapped })
     }
 
+    /// Whether [`generate_data_key`](Self::generate_data_key) would be allowed, found out without making a data key: `false` is
+    /// that the service cannot say, a refusal is the error.
+    ///
+    /// As it stands: `false`.
+    async fn try_generate(&self, key: &KmsKeyRef, context: &WrapContext) -> Result<bool> {
+        let _ = (key, context);
+        Ok(false)
+    }
+
     /// `plaintext` under `key`, bound to `context`. Two calls need not give the same bytes.
     async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>>;
 

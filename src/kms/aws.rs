@@ -149,6 +149,25 @@ impl KmsClient for AwsKms {
         Ok(DataKey { plaintext, wrapped })
     }
 
+    async fn try_generate(&self, key: &KmsKeyRef, context: &WrapContext) -> Result<bool> {
+        let (place, client) = self.place(key).await?;
+        let answer = client
+            .generate_data_key()
+            .key_id(&place.key)
+            .number_of_bytes(32)
+            .set_encryption_context(Some(place.encryption_context(context)))
+            .set_grant_tokens(self.grant_tokens())
+            .dry_run(true)
+            .send()
+            .await;
+        match answer {
+            // A dry run that would succeed fails with a name of its own; a service that knows none makes a data key, which nobody keeps.
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(answer)) if answer.err().code() == Some("DryRunOperationException") => Ok(true),
+            Err(error) => Err(refused(error, &place)),
+        }
+    }
+
     async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
         let (place, client) = self.place(key).await?;
         let answer = client

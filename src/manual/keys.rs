@@ -275,7 +275,7 @@
 //! It does not remedy a compromised KMS key: who has had that, and a copy of the keyring, has the data keys. Then rotate
 //! the data keys, and protect the data anew.
 //!
-//! `keys doctor` reaches each KMS, tells each KMS key's state, authenticates the keyring, unwraps each version, and says
+//! `keys doctor` reaches each KMS, tells each KMS key's state (and with AWS, by a dry run, whether it would make data keys for us), authenticates the keyring, unwraps each version, and says
 //! what is due: a version that has protected for more than two years (SP 800-57 Part 1, table 1). Its exit code is that
 //! of the first thing that is not well.
 //!

@@ -87,6 +87,62 @@ fn shelve(shelf: &Shelf, plaintext: Vec<u8>, bound: Vec<u8>) -> Vec<u8> {
     receipt
 }
 
+/// AWS's dry run, which no double has: allowed is an error of its own name, and nothing else is.
+#[test]
+fn doctor_asks_aws_for_a_dry_run() {
+    let allowed = Arc::new(Mutex::new(true));
+    let allows = allowed.clone();
+    let port = fake(move |request| {
+        assert!(request.line.starts_with("POST /"));
+        let sent = request.json();
+        if request.head.contains("x-amz-target: trentservice.describekey\r") {
+            return (
+                200,
+                json!({ "KeyMetadata": { "KeyId": sent["KeyId"], "KeyState": "Enabled", "KeyUsage": "ENCRYPT_DECRYPT" } }),
+            );
+        }
+        if !request.head.contains("x-amz-target: trentservice.generatedatakey\r") {
+            return (
+                400,
+                json!({ "__type": "AccessDeniedException", "Message": "no more than a test needs" }),
+            );
+        }
+        assert_eq!(sent["DryRun"], json!(true));
+        assert_eq!(sent["NumberOfBytes"], json!(32));
+        assert!(sent["EncryptionContext"]["cipherform:keyring"].is_string());
+        match *allows.lock().unwrap() {
+            true => (
+                412,
+                json!({ "__type": "DryRunOperationException", "Message": "The request would have succeeded, but the DryRun option is set." }),
+            ),
+            false => (
+                400,
+                json!({ "__type": "AccessDeniedException", "Message": "is not authorized to perform: kms:GenerateDataKey" }),
+            ),
+        }
+    });
+    let place = Place::new("local:main", &super::AWS);
+    place.protects_and_reveals();
+    // A keyring that names the fake's key: what it wraps cannot be unwrapped there, but doctor goes on.
+    let path = place.sandbox.path("keyring.json");
+    let keyring = fs::read_to_string(&path).unwrap();
+    let key = super::aws_uri(port, "alias/main");
+    fs::write(&path, keyring.replace("\"local:main\"", &format!("\"{key}\""))).unwrap();
+    let told = || String::from_utf8(place.run(&["keys", "doctor"]).stdout).unwrap();
+    let advice = "it makes no data keys for us";
+    assert!(
+        told().contains(&format!("ok    KMS key `{key}`")) && !told().contains(advice),
+        "{}",
+        told()
+    );
+    *allowed.lock().unwrap() = false;
+    assert!(
+        told().contains(advice) && told().contains("kms:GenerateDataKey"),
+        "{}",
+        told()
+    );
+}
+
 const GCP_KEY: &str = "projects/p/locations/l/keyRings/r/cryptoKeys/main";
 
 /// The fake of Google Cloud KMS and its token service; `pair` is the service account's key.

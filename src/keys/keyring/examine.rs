@@ -48,11 +48,20 @@ impl Keyring {
         let mut findings = Vec::new();
         let kms_keys = document.keys.iter().map(|key| &key.kms_key);
         let kms_keys: BTreeSet<&KmsKeyRef> = kms_keys.chain([&document.root.kms_key]).collect();
-        for kms_key in kms_keys {
-            findings.push(kms_key_finding(registry, kms_key).await);
-        }
         let root = &document.root;
         let context = Document::root_context(document.id, root.id);
+        for kms_key in kms_keys {
+            let mut finding = kms_key_finding(registry, kms_key).await;
+            if finding.outcome.is_ok()
+                && let Ok(client) = registry.client(kms_key)
+                && let Err(refusal) = client.try_generate(kms_key, &context).await
+            {
+                finding.advice = Some(format!(
+                    "it makes no data keys for us, which jobs do not need, but `keys create` and `keys rotate` do: {refusal}"
+                ));
+            }
+            findings.push(finding);
+        }
         let root = match envelope::unwrap(registry, &root.kms_key, &root.wrapped.0, ROOT, &context).await {
             Ok(root) => verified(path, file, &root).map(|document| {
                 format!(
