@@ -191,9 +191,17 @@ impl Report {
         if let Some(file) = &mut self.file {
             writeln!(
                 file,
-                "{bench},{shape},{mode},{direction},{key_bits},{kernel},{p50:.0},{p90:.0},{floor},{ratio_floor},{fpe},{ratio_fpe}"
+                "{bench},{shape},{mode},{direction},{key_bits},{kernel},{},{},{floor},{ratio_floor},{fpe},{ratio_fpe}",
+                written(p50),
+                written(p90)
             )
             .expect("the results can be written");
         }
     }
+}
+
+/// A rate as it stands in the file of results.
+fn written(rate: f64) -> String {
+    let places = if rate < 1000.0 { 3 } else { 0 };
+    format!("{rate:.places$}")
 }
