@@ -14,7 +14,28 @@ use cipherform::keys::{KeyUse, Keyring, KmsClient, KmsKeyInfo, KmsKeyRef, KmsReg
 use cipherform::kms::{LocalKms, MemoryKms, Unlock};
 use cipherform::{Engine, Result, Secret};
 
-const POLICY: &str = "version = 1\nkeyring = \"keyring.json\"\n[rules.ssn]\nformat = \"us-ssn\"\nkey = \"pii\"\n[columns]\nssn = \"ssn\"\n";
+/// A customer: four columns of one class, as a table of ten million people has at least.
+const POLICY: &str = r#"
+version = 1
+keyring = "keyring.json"
+[rules.ssn]
+format = "us-ssn"
+key = "pii"
+[rules.phone]
+format = "digits"
+key = "pii"
+[rules.card]
+format = { type = "pan", check_digit = "off" }
+key = "pii"
+[rules.mail]
+format = "email"
+key = "pii"
+[columns]
+ssn = "ssn"
+phone = "phone"
+card = "card"
+mail = "mail"
+"#;
 
 /// A KMS some way off.
 #[derive(Debug)]
@@ -74,10 +95,18 @@ async fn measure(name: &str, kms_key: &str, registry: &KmsRegistry, rows: usize)
         .await
         .unwrap();
 
-    let values: Vec<String> = (0..8_192)
-        .map(|row| format!("{:03}-{:02}-{:04}", 1 + row % 600, 1 + row % 99, 1 + row % 9_999))
-        .collect();
-    let batch = RecordBatch::try_from_iter([("ssn", Arc::new(StringArray::from(values)) as ArrayRef)]).unwrap();
+    let column =
+        |value: fn(u32) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values((0..8_192).map(value))) };
+    let batch = RecordBatch::try_from_iter([
+        (
+            "ssn",
+            column(|row| format!("{:03}-{:02}-{:04}", 1 + row % 600, 1 + row % 99, 1 + row % 9_999)),
+        ),
+        ("phone", column(|row| format!("+1 212 555 {:04}", row % 10_000))),
+        ("card", column(|row| format!("400000{:010}", row * 7_919))),
+        ("mail", column(|row| format!("customer.{row}@example.com"))),
+    ])
+    .unwrap();
     let started = Instant::now();
     let engine = Engine::open(&policy, registry).await.unwrap();
     let plan = BatchPlan::protect(&engine, "t", &batch.schema()).await.unwrap();
