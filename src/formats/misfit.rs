@@ -32,6 +32,18 @@ pub enum Misfit {
         /// The least there must be.
         least: usize,
     },
+    /// Too few values have this value's shape: an attacker could try them all.
+    SmallDomain {
+        /// How many have it.
+        values: u128,
+        /// The least there must be.
+        least: u128,
+    },
+    /// Longer than what is encrypted as one number.
+    TooWide {
+        /// The most bits.
+        most: u64,
+    },
     /// More symbols than the cipher takes.
     TooLong {
         /// Symbols to encrypt.
@@ -57,10 +69,42 @@ impl fmt::Display for Misfit {
                 f,
                 "leaves {found} symbols to encrypt, under the floor of {least}: so few values could all be tried"
             ),
+            Self::SmallDomain { values, least } => write!(
+                f,
+                "leaves {} possible values to encrypt, under the floor of {}: so few could all be tried",
+                grouped(*values),
+                grouped(*least)
+            ),
+            Self::TooWide { most } => write!(f, "is longer than {most} bits can number"),
             Self::TooLong { found, most } => write!(f, "has {found} symbols to encrypt, the cipher takes {most}"),
             Self::CheckDigit => f.write_str("the check digit is wrong"),
             Self::Malformed(what) => f.write_str(what),
             Self::OutOfRange => f.write_str("outside of the range"),
+        }
+    }
+}
+
+/// A number with its digits in groups of three: 1,000,000.
+pub(crate) fn grouped(number: u128) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_000_000, "1,000,000")] {
+            assert_eq!(grouped(number), text);
         }
     }
 }

@@ -1,36 +1,47 @@
 //! A value's text ⇄ numerals and the part kept clear.
 //!
-//! There are two kinds of format:
+//! There are three kinds of format:
 //!
 //! * a [`StringFormat`]: the value is a string over one alphabet, with separators and kept positions. FF1 runs straight on its
 //!   numerals, so any other FF1 with the same key, radix and tweak gives the same answer;
 //! * a [`RankedFormat`]: the value is one of N well-formed things (an integer in a range, a social security number). Its rank
-//!   0…N−1 is encrypted over the next power of two, again and again until it lands inside (*cycle walking*), and unranked.
+//!   0…N−1 is encrypted over the next power of two, again and again until it lands inside (*cycle walking*), and unranked;
+//! * a [`MixedFormat`]: the value is places with choices of their own (letters here, digits there), which make a number in mixed
+//!   radix, encrypted as a rank is. N goes by the value's shape.
 //!
-//! In both, the value itself is the layout of its result: separators and kept parts are copied from it, so that
+//! In all of them, the value itself is the layout of its result: separators and kept parts are copied from it, so that
 //! `join(v, split(v)) == v` and the result has the shape of the input.
 //!
 //! A format and its tables are versioned (`pan/1`) and frozen; a later table is a new version.
 
 mod alphabet;
 mod alphanumeric;
+mod bits;
 mod custom;
 mod digits;
 mod email;
+mod hex;
 mod integer;
+mod ipv4;
+mod ipv6;
 mod layout;
 mod luhn;
+mod mac;
 mod misfit;
+mod mixed;
 mod opaque;
 mod pan;
 mod plain;
 mod us_ssn;
+mod uuid;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use alphabet::Alphabet;
 pub use misfit::Misfit;
+pub(crate) use misfit::grouped;
+pub use mixed::{MixedFormat, Ordinal, Places};
 pub(crate) use plain::MOST;
 pub use plain::Plain;
 use serde::de::DeserializeOwned;
@@ -59,11 +70,16 @@ pub struct Parts {
 impl Parts {
     /// Appends one kept part.
     pub(crate) fn keep(&mut self, part: &[u8]) {
-        // A value is an Arrow string, at most 2 GiB; a longer one would only make its own tweak differ.
-        let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
-        self.kept.extend_from_slice(&length.to_be_bytes());
-        self.kept.extend_from_slice(part);
+        keep(&mut self.kept, part);
     }
+}
+
+/// Appends one part to the canonical encoding of what is kept.
+fn keep(kept: &mut Vec<u8>, part: &[u8]) {
+    // A value is an Arrow string, at most 2 GiB; a longer one would only make its own tweak differ.
+    let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+    kept.extend_from_slice(&length.to_be_bytes());
+    kept.extend_from_slice(part);
 }
 
 /// A format whose values are strings over one alphabet.
@@ -102,6 +118,12 @@ pub trait StringFormat: fmt::Debug + Send + Sync {
         None
     }
 
+    /// What short values are encrypted among, where [`Format::banded`] gave the format one.
+    fn band(&self, value: &str, side: Side) -> Option<&dyn RankedFormat> {
+        let _ = (value, side);
+        None
+    }
+
     /// Appends the numerals and kept parts of `value`, which stands on `side`.
     ///
     /// # Errors
@@ -137,13 +159,15 @@ pub trait RankedFormat: fmt::Debug + Send + Sync {
     }
 }
 
-/// A format of either kind.
+/// A format of any kind.
 #[derive(Clone, Debug)]
 pub enum Format {
     /// See [`StringFormat`].
     String(Arc<dyn StringFormat>),
     /// See [`RankedFormat`].
     Ranked(Arc<dyn RankedFormat>),
+    /// See [`MixedFormat`].
+    Mixed(Arc<dyn MixedFormat>),
 }
 
 /// A parser of one format's parameters.
@@ -155,10 +179,15 @@ const FORMATS: &[(&str, Parse)] = &[
     ("alphanumeric", alphanumeric::parse),
     ("digits", digits::parse),
     ("email", email::parse),
+    ("hex", hex::parse),
     ("integer", integer::parse),
+    ("ipv4", ipv4::parse),
+    ("ipv6", ipv6::parse),
+    ("mac", mac::parse),
     ("opaque", opaque::parse),
     ("pan", pan::parse),
     ("us-ssn", us_ssn::parse),
+    ("uuid", uuid::parse),
 ];
 
 impl Format {
@@ -189,6 +218,7 @@ impl Format {
         match self {
             Self::String(format) => format.definition(),
             Self::Ranked(format) => format.definition(),
+            Self::Mixed(format) => format.definition(),
         }
     }
 
@@ -196,6 +226,7 @@ impl Format {
     pub fn is_symbol(&self, symbol: char) -> bool {
         match self {
             Self::String(format) => format.is_symbol(symbol),
+            Self::Mixed(format) => format.is_symbol(symbol),
             // The sign of an integer tells about its value.
             Self::Ranked(format) => symbol.is_alphanumeric() || symbol == '-' && format.integers().is_some(),
         }
@@ -205,7 +236,17 @@ impl Format {
     pub fn same_on_both_sides(&self) -> bool {
         match self {
             Self::String(format) => format.same_on_both_sides(),
+            Self::Mixed(format) => format.same_on_both_sides(),
             Self::Ranked(_) => true,
+        }
+    }
+
+    /// What `value` on `side` is encrypted among, if it is a short one of a format that has bands for such.
+    pub fn band(&self, value: &str, side: Side) -> Option<&dyn RankedFormat> {
+        match self {
+            Self::String(format) => format.band(value, side),
+            Self::Mixed(format) => format.band(value, side),
+            Self::Ranked(_) => None,
         }
     }
 

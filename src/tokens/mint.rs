@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use sha2::{Digest, Sha256};
 
 use super::{Space, SpaceId};
-use crate::formats::{Format, Misfit, Parts, Side};
+use crate::formats::{Format, Misfit, Parts, Places, Side};
 use crate::keys::encoding::length_prefixed;
 use crate::keys::random;
 use crate::{Error, Result};
@@ -31,6 +31,7 @@ pub(super) struct Minter<'a> {
     never_valid_as: &'a [Format],
     random: Random,
     parts: Parts,
+    places: Places,
     shapes: HashMap<(usize, Vec<u8>), Shape>,
 }
 
@@ -41,6 +42,7 @@ impl<'a> Minter<'a> {
             never_valid_as,
             random: Random::default(),
             parts: Parts::default(),
+            places: Places::default(),
             shapes: HashMap::new(),
         }
     }
@@ -58,6 +60,18 @@ impl<'a> Minter<'a> {
                 }
             }
             Format::Ranked(format) => format.rank(value).map(|_| 0)?,
+            Format::Mixed(format) => {
+                self.places.digits.clear();
+                self.places.choices.clear();
+                self.places.kept.clear();
+                format.split(value, Side::Plain, &mut self.places)?;
+                self.parts.kept.append(&mut self.places.kept);
+                // The choices are the shape.
+                for choices in &self.places.choices {
+                    self.parts.kept.extend_from_slice(&choices.to_be_bytes());
+                }
+                self.places.digits.len()
+            }
         };
         let key = (numerals, std::mem::take(&mut self.parts.kept));
         if let Some(known) = self.shapes.get(&key) {
@@ -70,6 +84,8 @@ impl<'a> Minter<'a> {
                 u128::from(format.radix()).saturating_pow(u32::try_from(numerals).unwrap_or(u32::MAX))
             }
             Format::Ranked(format) => format.size(),
+            Format::Mixed(_) => (self.places.choices.iter())
+                .fold(1u128, |size, choices| size.saturating_mul(u128::from(*choices))),
         };
         let space = (size <= COUNTED).then(|| Space {
             id: self.space_id(&key.1, numerals),
@@ -109,6 +125,19 @@ impl<'a> Minter<'a> {
                     let rank = self.random.below(format.size())?;
                     format.unrank(rank, value, &mut token);
                 }
+                Format::Mixed(format) => {
+                    self.places.digits.clear();
+                    self.places.choices.clear();
+                    self.places.kept.clear();
+                    // It has passed `shape`.
+                    format
+                        .split(value, Side::Plain, &mut self.places)
+                        .map_err(|misfit| Error::bug(format!("a value with a shape: {misfit}")))?;
+                    for (digit, choices) in self.places.digits.iter_mut().zip(&self.places.choices) {
+                        *digit = self.random.below(u128::from(*choices))? as u64; // below 2^32
+                    }
+                    format.join(value, &self.places.digits, Side::Protected, &mut token);
+                }
             }
             let valid_elsewhere = self.never_valid_as.iter().any(|format| is_valid(format, &token));
             if token != value && !drawn.contains(&token) && !valid_elsewhere {
@@ -135,6 +164,7 @@ fn is_valid(format: &Format, text: &str) -> bool {
     match format {
         Format::String(format) => format.split(text, Side::Plain, &mut Parts::default()).is_ok(),
         Format::Ranked(format) => format.rank(text).is_ok(),
+        Format::Mixed(format) => format.split(text, Side::Plain, &mut Places::default()).is_ok(),
     }
 }
 
@@ -208,6 +238,7 @@ mod tests {
             (format("digits", toml::Table::new()), "7"),
             (format("integer", toml::toml! { min = 1  max = 2 }), "1"),
             (format("opaque", toml::Table::new()), "anything at all"),
+            (format("ipv4", toml::toml! { prefix = 24 }), "192.0.2.1"),
         ] {
             let mut minter = Minter::new(&format, &[]);
             let shape = minter.shape(value).unwrap();
@@ -217,6 +248,7 @@ mod tests {
                 match &format {
                     Format::String(format) => format.split(&token, Side::Protected, &mut Parts::default()).unwrap(),
                     Format::Ranked(format) => format.rank(&token).map(drop).unwrap(),
+                    Format::Mixed(format) => format.split(&token, Side::Protected, &mut Places::default()).unwrap(),
                 }
             }
         }

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use num_bigint::BigUint;
+
 use super::{Texts, Transform, mask};
 use crate::cipher::{Direction, Tweaks};
-use crate::formats::{Format, Misfit, Parts, RankedFormat, Side, StringFormat};
+use crate::formats::{Format, Misfit, MixedFormat, Ordinal, Parts, Places, RankedFormat, Side, StringFormat};
 use crate::policy::{OnEmpty, OnInvalid, Tweak};
 use crate::{Error, Result};
 
@@ -43,9 +45,9 @@ impl RowError {
                 rule.format.version()
             ))
             .with_hint(match misfit {
-                Misfit::UnderFloor { .. } => {
-                    "set on_invalid = \"null\" in the rule, keep less of the value, or accept the risk with \
-                     insecure_small_domain = \"the reason\""
+                Misfit::UnderFloor { .. } | Misfit::SmallDomain { .. } => {
+                    "set on_short = \"band\" in the rule if its format takes it, keep less of the value, set on_invalid = \"null\", or \
+                     accept the risk with insecure_small_domain = \"the reason\""
                 }
                 _ => "mend the value, or set on_invalid = \"null\" or \"insecure-keep\" in the rule",
             }),
@@ -53,6 +55,9 @@ impl RowError {
         }
     }
 }
+
+/// The widest number of a mixed format, in bits: 870 letters. Work goes by the square of it.
+const WIDEST: u64 = 4_096;
 
 /// One row on its way through the cipher.
 struct Live {
@@ -97,9 +102,51 @@ impl Transform {
         tweaks: Option<&[&[u8]]>,
         out: &mut Texts,
     ) -> Result<usize, RowError> {
+        let (from, _) = sides(direction);
+        // An empty text belongs to no band.
+        let band = |value: &str| self.rule.format.band(value, from).filter(|_| !value.is_empty());
+        let mut banded: Vec<(usize, &str, &dyn RankedFormat)> = Vec::new();
+        for (row, value) in rows.iter().enumerate() {
+            banded.extend(value.and_then(|value| Some((row, value, band(value)?))));
+        }
+        if banded.is_empty() {
+            return self.unbanded_texts(direction, rows, tweaks, out);
+        }
+        let mut others = rows.to_vec();
+        let (mut live, mut ranks, mut lasts) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, value, band) in &banded {
+            others[*row] = None;
+            // What a band takes, it ranks.
+            let rank = band.rank(value).map_err(|misfit| RowError::Misfit { row: *row, misfit })?;
+            live.push(*row);
+            ranks.push(rank);
+            lasts.push(band.size() - 1);
+        }
+        let mut done = Texts::default();
+        let left = self.unbanded_texts(direction, &others, tweaks, &mut done)?;
+        self.walk(direction, &mut ranks, |at| lasts[at], &self.tweaks_of(&live, tweaks)?)?;
+        let mut results = banded.iter().zip(ranks).peekable();
+        for (row, text) in done.iter().enumerate() {
+            match (results.next_if(|((at, ..), _)| *at == row), text) {
+                (Some(((_, value, band), rank)), _) => out.push_with(|out| band.unrank(rank, value, out)),
+                (None, Some(text)) => out.push_with(|out| out.push_str(text)),
+                (None, None) => out.push_null(),
+            }
+        }
+        Ok(left)
+    }
+
+    fn unbanded_texts(
+        &self,
+        direction: Direction,
+        rows: &[Option<&str>],
+        tweaks: Option<&[&[u8]]>,
+        out: &mut Texts,
+    ) -> Result<usize, RowError> {
         match &self.rule.format {
             Format::String(format) => self.strings(format.as_ref(), direction, rows, tweaks, out),
             Format::Ranked(format) => self.ranked_texts(format.as_ref(), direction, rows, tweaks, out),
+            Format::Mixed(format) => self.mixed_texts(format.as_ref(), direction, rows, tweaks, out),
         }
     }
 
@@ -140,8 +187,8 @@ impl Transform {
                 None => {}
             }
         }
-        let size = u128::from(max.abs_diff(min)) + 1;
-        self.walk(direction, size, &mut ranks, &self.tweaks_of(&live, tweaks)?)?;
+        let last = u128::from(max.abs_diff(min));
+        self.walk(direction, &mut ranks, |_| last, &self.tweaks_of(&live, tweaks)?)?;
         for (row, rank) in live.into_iter().zip(ranks) {
             out[row] = Some((i128::from(min) + rank as i128) as i64); // within min…max
         }
@@ -255,7 +302,8 @@ impl Transform {
             };
             fates.push(fate);
         }
-        self.walk(direction, format.size(), &mut ranks, &self.tweaks_of(&live, tweaks)?)?;
+        let last = format.size() - 1;
+        self.walk(direction, &mut ranks, |_| last, &self.tweaks_of(&live, tweaks)?)?;
         for (value, fate) in rows.iter().zip(fates) {
             match (value, fate) {
                 (Some(value), Fate::Live(at)) => out.push_with(|out| format.unrank(ranks[at], value, out)),
@@ -269,46 +317,180 @@ impl Transform {
         Ok(left)
     }
 
-    /// Cycle walking: FF1 over the next power of two, again for those that land outside.
+    fn mixed_texts(
+        &self,
+        format: &dyn MixedFormat,
+        direction: Direction,
+        rows: &[Option<&str>],
+        tweaks: Option<&[&[u8]]>,
+        out: &mut Texts,
+    ) -> Result<usize, RowError> {
+        let (from, to) = sides(direction);
+        let floor = u128::from(self.binary()?.floor().value());
+        let mut places = Places::default();
+        let mut live: Vec<Live> = Vec::with_capacity(rows.len());
+        let mut numbers = Numbers::default();
+        let mut fates: Vec<Fate> = Vec::with_capacity(rows.len());
+        for (row, value) in rows.iter().enumerate() {
+            let Some(value) = value else {
+                fates.push(Fate::Null);
+                continue;
+            };
+            if value.is_empty() && self.rule.on_empty == OnEmpty::Keep {
+                fates.push(Fate::Clear);
+                continue;
+            }
+            let (start, kept) = (places.digits.len(), places.kept.len());
+            let split = format.split(value, from, &mut places).and_then(|()| {
+                let ordinal = Ordinal::of(&places.digits[start..], &places.choices[start..]);
+                match &ordinal {
+                    Ordinal::Narrow { last, .. } if *last < floor - 1 => Err(Misfit::SmallDomain {
+                        values: *last + 1,
+                        least: floor,
+                    }),
+                    wide if wide.bits() > WIDEST => Err(Misfit::TooWide { most: WIDEST }),
+                    _ => Ok(ordinal),
+                }
+            });
+            match split {
+                Ok(ordinal) => {
+                    fates.push(Fate::Live(live.len()));
+                    numbers.push(live.len(), ordinal);
+                    live.push(Live {
+                        row,
+                        numerals: start..places.digits.len(),
+                        kept: kept..places.kept.len(),
+                    });
+                }
+                Err(misfit) => {
+                    places.digits.truncate(start);
+                    places.choices.truncate(start);
+                    places.kept.truncate(kept);
+                    fates.push(self.misfit(row, misfit)?.into());
+                }
+            }
+        }
+
+        let rows_of = |at: &[usize]| -> Result<RowTweaks<'_>, RowError> {
+            match &self.rule.tweak {
+                Tweak::Kept if !places.kept.is_empty() => Ok(RowTweaks::PerRow(
+                    at.iter().map(|at| &places.kept[live[*at].kept.clone()]).collect(),
+                )),
+                _ => self.tweaks_of(&at.iter().map(|at| live[*at].row).collect::<Vec<_>>(), tweaks),
+            }
+        };
+        let Numbers { narrow, mut wide } = numbers;
+        let (at, mut ranks, lasts): (Vec<usize>, Vec<u128>, Vec<u128>) = narrow.into_iter().fold(
+            Default::default(),
+            |(mut at, mut ranks, mut lasts), (i, rank, last): (usize, u128, u128)| {
+                at.push(i);
+                ranks.push(rank);
+                lasts.push(last);
+                (at, ranks, lasts)
+            },
+        );
+        self.walk(direction, &mut ranks, |i| lasts[i], &rows_of(&at)?)?;
+        let of_wide: Vec<usize> = wide.iter().map(|(at, ..)| *at).collect();
+        self.walk_wide(direction, &mut wide, &rows_of(&of_wide)?)?;
+        let mut results: Vec<Option<Ordinal>> = vec![None; live.len()];
+        for ((at, rank), last) in at.into_iter().zip(ranks).zip(lasts) {
+            results[at] = Some(Ordinal::Narrow { rank, last });
+        }
+        for (at, rank, last) in wide {
+            results[at] = Some(Ordinal::Wide { rank, last });
+        }
+
+        let (mut left, mut digits) = (0, Vec::new());
+        for (value, fate) in rows.iter().zip(fates) {
+            match (value, fate) {
+                (Some(value), Fate::Live(at)) => {
+                    digits.clear();
+                    if let Some(ordinal) = &results[at] {
+                        ordinal.spell(&places.choices[live[at].numerals.clone()], &mut digits);
+                    }
+                    out.push_with(|out| format.join(value, &digits, to, out));
+                }
+                (Some(value), Fate::Clear) => {
+                    left += usize::from(!value.is_empty());
+                    out.push_with(|out| out.push_str(value));
+                }
+                _ => out.push_null(),
+            }
+        }
+        Ok(left)
+    }
+
+    /// Cycle walking: FF1 over the next power of two, again for those that land outside. `last(i)` is the greatest rank of row i's shape.
     fn walk(
         &self,
         direction: Direction,
-        size: u128,
         ranks: &mut [u128],
+        last: impl Fn(usize) -> u128,
         tweaks: &RowTweaks<'_>,
     ) -> Result<(), RowError> {
-        let bits = (128 - (size - 1).leading_zeros()).max(2);
-        // Outside are 2^bits − size ranks; a walk that starts inside cannot take more steps than there are outside, and one.
-        let outside = match bits {
-            128 => u128::MAX - size + 1,
-            bits => (1 << bits) - size,
-        };
-        let most = MOST_WALKS.min(outside + 1);
-        let mut pending: Vec<usize> = (0..ranks.len()).collect();
-        for _ in 0..most {
-            if pending.is_empty() {
-                break;
-            }
-            let mut batch: Vec<u128> = pending.iter().map(|at| ranks[*at]).collect();
-            let per_row: Vec<&[u8]>;
-            let tweaks = match tweaks {
-                RowTweaks::Shared(tweak) => Tweaks::Shared(tweak),
-                RowTweaks::PerRow(tweaks) => {
-                    per_row = pending.iter().map(|at| tweaks[*at]).collect();
-                    Tweaks::PerRow(&per_row)
+        let bits = |at: &usize| (128 - last(*at).leading_zeros()).max(2);
+        let mut order: Vec<usize> = (0..ranks.len()).collect();
+        if !order.is_sorted_by_key(bits) {
+            order.sort_by_key(bits);
+        }
+        for group in order.chunk_by(|a, b| bits(a) == bits(b)) {
+            let bits = bits(&group[0]);
+            let highest = u128::MAX >> (128 - bits);
+            // A walk that starts inside cannot take more steps than there are ranks outside, and one.
+            let outside = group.iter().map(|at| highest - last(*at)).max().unwrap_or(0);
+            let most = MOST_WALKS.min(outside.saturating_add(1));
+            let mut pending = group.to_vec();
+            for _ in 0..most {
+                if pending.is_empty() {
+                    break;
                 }
-            };
-            self.cipher()?.apply_bits(direction, tweaks, &mut batch, bits)?;
-            for (at, rank) in pending.iter().zip(&batch) {
-                ranks[*at] = *rank;
+                let mut batch: Vec<u128> = pending.iter().map(|at| ranks[*at]).collect();
+                let per_row = tweaks.of(&pending);
+                self.binary()?
+                    .apply_bits(direction, per_row.as_tweaks(), &mut batch, bits)?;
+                for (at, rank) in pending.iter().zip(&batch) {
+                    ranks[*at] = *rank;
+                }
+                pending.retain(|at| ranks[*at] > last(*at));
             }
-            pending.retain(|at| ranks[*at] >= size);
+            if !pending.is_empty() {
+                return Err(too_many_steps(most));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for numbers of more than 128 bits, each with the greatest of its shape.
+    fn walk_wide(
+        &self,
+        direction: Direction,
+        numbers: &mut [(usize, BigUint, BigUint)],
+        tweaks: &RowTweaks<'_>,
+    ) -> Result<(), RowError> {
+        let mut pending: Vec<usize> = (0..numbers.len()).collect();
+        for _ in 0..MOST_WALKS {
+            if pending.is_empty() {
+                return Ok(());
+            }
+            let (mut numerals, mut ranges) = (Vec::new(), Vec::new());
+            for at in &pending {
+                let (_, rank, last) = &numbers[*at];
+                let start = numerals.len();
+                numerals.extend((0..last.bits()).rev().map(|place| u16::from(rank.bit(place))));
+                ranges.push(start..numerals.len());
+            }
+            let per_row = tweaks.of(&pending);
+            self.binary()?
+                .apply_rows(direction, per_row.as_tweaks(), &mut numerals, &ranges)?;
+            for (at, range) in pending.iter().zip(ranges) {
+                let bytes: Vec<u8> = numerals[range].iter().map(|bit| *bit as u8).collect(); // 0 or 1
+                numbers[*at].1 = BigUint::from_radix_be(&bytes, 2).unwrap_or_default();
+            }
+            pending.retain(|at| numbers[*at].1 > numbers[*at].2);
         }
         match pending.is_empty() {
             true => Ok(()),
-            false => Err(RowError::Other(Error::bug(format!(
-                "a cycle walk took more than {most} steps"
-            )))),
+            false => Err(too_many_steps(MOST_WALKS)),
         }
     }
 
@@ -342,12 +524,40 @@ impl Transform {
     }
 }
 
+fn too_many_steps(most: u128) -> RowError {
+    RowError::Other(Error::bug(format!("a cycle walk took more than {most} steps")))
+}
+
+/// Numbers by width, with what says whose they are.
+#[derive(Default)]
+struct Numbers {
+    narrow: Vec<(usize, u128, u128)>,
+    wide: Vec<(usize, BigUint, BigUint)>,
+}
+
+impl Numbers {
+    fn push(&mut self, at: usize, ordinal: Ordinal) {
+        match ordinal {
+            Ordinal::Narrow { rank, last } => self.narrow.push((at, rank, last)),
+            Ordinal::Wide { rank, last } => self.wide.push((at, rank, last)),
+        }
+    }
+}
+
 enum RowTweaks<'a> {
     Shared(&'a [u8]),
     PerRow(Vec<&'a [u8]>),
 }
 
-impl RowTweaks<'_> {
+impl<'a> RowTweaks<'a> {
+    /// Those of some rows.
+    fn of(&self, rows: &[usize]) -> RowTweaks<'a> {
+        match self {
+            Self::Shared(tweak) => RowTweaks::Shared(tweak),
+            Self::PerRow(tweaks) => RowTweaks::PerRow(rows.iter().map(|row| tweaks[*row]).collect()),
+        }
+    }
+
     fn as_tweaks(&self) -> Tweaks<'_> {
         match self {
             Self::Shared(tweak) => Tweaks::Shared(tweak),

@@ -80,7 +80,7 @@ impl Transform {
     fn plain(&self) -> Option<Plain<'_>> {
         match &self.rule.format {
             Format::String(format) if self.tokenizer().is_none() => format.plain(),
-            Format::String(_) | Format::Ranked(_) => None,
+            Format::String(_) | Format::Ranked(_) | Format::Mixed(_) => None,
         }
     }
 

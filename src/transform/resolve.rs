@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::fingerprint::fingerprint;
 use crate::cipher::{AesKey, Cipher, DomainFloor, Mode, Radix};
-use crate::formats::Format;
+use crate::formats::{Format, grouped};
 use crate::keys::{DirectMode, KeyHandle, KeyUse, Purpose};
 use crate::policy::{Rule, Tweak};
 use crate::tokens::Tokenizer;
@@ -32,7 +32,11 @@ pub struct Transform {
 /// What does the work.
 #[derive(Clone)]
 enum Work {
-    Cipher(Box<Cipher>),
+    Cipher {
+        cipher: Box<Cipher>,
+        /// For numbers: the same key with radix 2.
+        binary: Box<Cipher>,
+    },
     Tokens(Arc<Tokenizer>),
 }
 
@@ -51,10 +55,16 @@ impl Transform {
         };
         let radix = match &rule.format {
             Format::String(format) => format.radix(),
-            Format::Ranked(_) => 2,
+            Format::Ranked(_) | Format::Mixed(_) => 2,
         };
-        let cipher = Cipher::ff1(&AesKey::try_new(bytes.expose())?, Radix::try_new(radix)?).with_floor(floor);
-        Self::assemble(rule, key, fingerprint, Work::Cipher(Box::new(cipher)))
+        let aes = AesKey::try_new(bytes.expose())?;
+        let ff1 = |radix| Ok::<_, Error>(Box::new(Cipher::ff1(&aes, Radix::try_new(radix)?).with_floor(floor.clone())));
+        let work = Work::Cipher {
+            cipher: ff1(radix)?,
+            // FF1's first block says which radix it is for, so one key may serve both.
+            binary: ff1(2)?,
+        };
+        Self::assemble(rule, key, fingerprint, work)
     }
 
     /// The transform of a `rule` that tokenizes. `key` seals new values.
@@ -80,15 +90,23 @@ impl Transform {
     /// The cipher; a rule that tokenizes has none.
     pub(super) fn cipher(&self) -> Result<&Cipher> {
         match &self.work {
-            Work::Cipher(cipher) => Ok(cipher),
-            Work::Tokens(_) => Err(Error::bug("a rule that tokenizes has no cipher")),
+            Work::Cipher { cipher, .. } => Ok(cipher),
+            Work::Tokens(_) => Err(no_cipher()),
+        }
+    }
+
+    /// The cipher for numbers.
+    pub(super) fn binary(&self) -> Result<&Cipher> {
+        match &self.work {
+            Work::Cipher { binary, .. } => Ok(binary),
+            Work::Tokens(_) => Err(no_cipher()),
         }
     }
 
     /// What mints and reveals the tokens of a rule that tokenizes.
     pub fn tokenizer(&self) -> Option<&Tokenizer> {
         match &self.work {
-            Work::Cipher(_) => None,
+            Work::Cipher { .. } => None,
             Work::Tokens(tokenizer) => Some(tokenizer),
         }
     }
@@ -149,7 +167,7 @@ impl Transform {
     pub fn integers(&self) -> Option<(i64, i64)> {
         match &self.rule.format {
             Format::Ranked(format) => format.integers(),
-            Format::String(_) => None,
+            Format::String(_) | Format::Mixed(_) => None,
         }
     }
 }
@@ -164,6 +182,10 @@ impl fmt::Debug for Transform {
     }
 }
 
+fn no_cipher() -> Error {
+    Error::bug("a rule that tokenizes has no cipher")
+}
+
 /// The floor this rule works under; an error when its usual value is already below it.
 fn check_floor(rule: &Rule) -> Result<DomainFloor> {
     let domain = match &rule.format {
@@ -172,6 +194,7 @@ fn check_floor(rule: &Rule) -> Result<DomainFloor> {
             length.map(|length| u128::from(format.radix()).saturating_pow(u32::try_from(length).unwrap_or(u32::MAX)))
         }
         Format::Ranked(format) => Some(format.size()),
+        Format::Mixed(format) => format.usual_size(),
     };
     let floor = match &rule.insecure_small_domain {
         Some(reason) => DomainFloor::insecure(FLOOR_2016 as u64, reason)?,
@@ -199,30 +222,5 @@ fn check_floor(rule: &Rule) -> Result<DomainFloor> {
             })
         }
         _ => Ok(floor),
-    }
-}
-
-/// A number with its digits in groups of three: 1,000,000.
-fn grouped(number: u128) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (FLOOR, "1,000,000")] {
-            assert_eq!(grouped(number), text);
-        }
     }
 }
