@@ -5,15 +5,16 @@
 
 mod batch;
 mod bind;
+mod counted;
 mod dictionary;
-mod integer;
 mod metadata;
+mod runs;
 mod text;
 mod tokens;
 mod tweak;
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Int32Type, Int64Type};
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::DataType;
 
 pub use batch::{BatchPlan, ColumnSummary};
 pub use bind::RevealOptions;
@@ -79,30 +80,38 @@ pub struct Done {
 /// # Errors
 /// [`crate::ErrorKind::BadPolicy`] that says which types it works on.
 pub fn check_type(transform: &Transform, column: &str, data_type: &DataType) -> Result<()> {
-    let (min, max) = transform.integers().unwrap_or((0, 0));
-    let fits = match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Int32 => transform.integers().is_some() && i32::try_from(min).is_ok() && i32::try_from(max).is_ok(),
-        DataType::Int64 => transform.integers().is_some(),
-        DataType::Dictionary(_, values) => return check_type(transform, column, values),
-        _ => false,
+    let reason = match (data_type, transform.counts()) {
+        (DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View, _) => return Ok(()),
+        (DataType::Dictionary(_, values), _) => return check_type(transform, column, values),
+        (DataType::RunEndEncoded(_, values), _) => return check_type(transform, column, values.data_type()),
+        (other, Some(counts)) => match counted::factor(&counts, other) {
+            Ok(_) => return Ok(()),
+            Err(reason) => reason,
+        },
+        (other, None) if other.is_integer() => "integer columns take format = { type = \"integer\", min = …, max = … }",
+        (other, None) if other.is_decimal() => {
+            "decimal columns take format = { type = \"decimal\", min = …, max = …, scale = … }"
+        }
+        (DataType::Date32 | DataType::Date64, None) => "columns of dates take format = \"date\"",
+        (DataType::Time32(_) | DataType::Time64(_), None) => {
+            "columns of times take format = { type = \"time\", resolution = … }"
+        }
+        (DataType::Timestamp(..), None) => "columns of timestamps take format = \"timestamp\"",
+        (DataType::Float16 | DataType::Float32 | DataType::Float64, None) => {
+            "a floating-point number has no format to keep; make it a decimal, or drop the column"
+        }
+        (DataType::Struct(_) | DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..), None) => {
+            "name a field within it, as in \"address.postcode\" or \"phones[]\""
+        }
+        _ => "text columns take every format",
     };
-    if fits {
-        return Ok(());
-    }
     let rule = transform.rule();
     let error = Error::bad_policy(format!(
         "column `{column}` is of type {data_type}, and rule `{}` (format {}) cannot protect that",
         rule.name,
         rule.format.definition().split(" symbols=").next().unwrap_or_default()
     ));
-    Err(error.with_hint(match data_type {
-        DataType::Int32 | DataType::Int64 if transform.integers().is_none() => {
-            "integer columns take format = { type = \"integer\", min = …, max = … }"
-        }
-        DataType::Int32 => "the range must lie within −2,147,483,648 … 2,147,483,647",
-        _ => "text columns take every format; Int32 and Int64 take `integer`; so do dictionaries of these",
-    }))
+    Err(error.with_hint(reason))
 }
 
 /// Protects or reveals one array, as [`apply`] does, under any treatment: tokens are asked of their store.
@@ -150,12 +159,12 @@ pub fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&ArrayRef>) -> Res
     };
     match array.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => text::apply(task, array, tweak_column.as_ref()),
-        DataType::Int32 => integer::apply::<Int32Type>(task, array.as_primitive(), tweak_column.as_ref()),
-        DataType::Int64 => integer::apply::<Int64Type>(task, array.as_primitive(), tweak_column.as_ref()),
         DataType::Dictionary(_, values) if tweak_column.is_some() => {
             dictionary::apply_by_row(task, array, values, |task, rows| apply(task, rows, tweaks))
         }
         DataType::Dictionary(..) => dictionary::apply(task, array, |task, values| apply(task, values, None)),
-        other => Err(Error::bug(format!("no code for type {other}"))),
+        DataType::RunEndEncoded(_, values) => runs::apply(task, array, values.data_type(), tweaks),
+        other => counted::apply(task, array, tweak_column.as_ref())
+            .unwrap_or_else(|| Err(Error::bug(format!("no code for type {other}")))),
     }
 }

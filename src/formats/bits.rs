@@ -192,10 +192,7 @@ pub(super) mod tests {
         assert_eq!(runs(u128::MAX), [run(96, 32), run(64, 32), run(32, 32), run(0, 32)]);
         assert_eq!(runs(0), []);
         for mask in [1, 1 << 127, 0xf0f0, u128::MAX >> 3, u128::MAX / 3] {
-            let together = runs(mask)
-                .iter()
-                .map(|run| u128::from(run.mask()) << run.place)
-                .fold(0, |all, run| all + run);
+            let together: u128 = runs(mask).iter().map(|run| u128::from(run.mask()) << run.place).sum();
             assert_eq!(together, mask);
         }
     }

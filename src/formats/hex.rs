@@ -41,7 +41,10 @@ mod tests {
             format.split(value, Side::Plain, &mut parts).ok()?;
             Some(parts.numerals)
         };
-        assert_eq!(numerals(toml::Table::new(), "de:ad 0-f"), Some(vec![13, 14, 10, 13, 0, 15]));
+        assert_eq!(
+            numerals(toml::Table::new(), "de:ad 0-f"),
+            Some(vec![13, 14, 10, 13, 0, 15])
+        );
         let kept = toml::toml! { case = "upper"  keep = [2, 1]  separators = "x" };
         assert_eq!(numerals(kept.clone(), "0xABCDEF"), Some(vec![11, 12, 13, 14]));
         for value in ["0xabcdef", "0x-ABCDEF", "0xABCDEG"] {

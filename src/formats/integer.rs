@@ -4,39 +4,57 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Format, Misfit, RankedFormat, parameters};
+use super::counted::{Count, Counted, Counts, Unit};
+use super::{Format, Misfit, parameters};
 use crate::{Error, Result};
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Parameters {
+    min: Bound,
+    max: Bound,
+}
+
+/// A number as TOML has it, up to 2^63 − 1, or in quotes.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Bound {
+    Number(i64),
+    Text(String),
+}
+
+impl Bound {
+    fn value(self) -> Result<i128> {
+        match self {
+            Self::Number(number) => Ok(number.into()),
+            Self::Text(text) => text
+                .replace('_', "")
+                .parse()
+                .map_err(|_| Error::bad_policy("min and max are whole numbers, those beyond 2^63 in quotes")),
+        }
+    }
+}
+
+#[derive(Debug)]
 struct Integer {
-    /// The smallest value, included.
-    min: i64,
-    /// The largest value, included.
-    max: i64,
+    min: i128,
+    max: i128,
 }
 
 pub(super) fn parse(table: toml::Table) -> Result<Format> {
-    let integer: Integer = parameters(table)?;
-    if integer.min >= integer.max {
-        return Err(Error::bad_policy(format!(
-            "min = {} is not below max = {}",
-            integer.min, integer.max
-        )));
-    }
-    Ok(Format::Ranked(Arc::new(integer)))
+    let Parameters { min, max } = parameters(table)?;
+    let (min, max) = (min.value()?, max.value()?);
+    let unit = Unit::Integer;
+    let format = Counted::try_new(Integer { min, max }, Counts { unit, min, max })?;
+    Ok(Format::Ranked(Arc::new(format)))
 }
 
-impl RankedFormat for Integer {
+impl Count for Integer {
     fn definition(&self) -> String {
         format!("integer/1 min={} max={}", self.min, self.max)
     }
 
-    fn size(&self) -> u128 {
-        u128::from(self.max.abs_diff(self.min)) + 1
-    }
-
-    fn rank(&self, value: &str) -> Result<u128, Misfit> {
+    fn read(&self, value: &str) -> Result<i128, Misfit> {
         // Only the canonical text comes back the same: no plus sign, no leading zeros, no minus zero.
         let digits = value.strip_prefix('-').unwrap_or(value);
         let canonical = match digits.as_bytes() {
@@ -49,33 +67,33 @@ impl RankedFormat for Integer {
                 "not a whole number in plain digits (no spaces, plus sign, leading zeros or decimal point)",
             ));
         }
-        let number: i64 = value.parse().map_err(|_| Misfit::OutOfRange)?;
-        if number < self.min || number > self.max {
-            return Err(Misfit::OutOfRange);
+        value.parse().map_err(|_| Misfit::OutOfRange)
+    }
+
+    fn write(&self, count: i128, out: &mut String) {
+        // Most are narrow, and those are written faster.
+        match i64::try_from(count) {
+            Ok(narrow) => out.push_str(&narrow.to_string()),
+            Err(_) => out.push_str(&count.to_string()),
         }
-        Ok(number.abs_diff(self.min).into())
-    }
-
-    fn unrank(&self, rank: u128, _: &str, out: &mut String) {
-        let number = i128::from(self.min) + rank as i128; // below 2^64 from i64::MIN
-        out.push_str(&number.to_string());
-    }
-
-    fn integers(&self) -> Option<(i64, i64)> {
-        Some((self.min, self.max))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::RankedFormat;
+
+    fn ranked(table: toml::Table) -> Arc<dyn RankedFormat> {
+        match parse(table) {
+            Ok(Format::Ranked(format)) => format,
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
-    fn ranks_the_whole_of_i64() {
-        let all = Integer {
-            min: i64::MIN,
-            max: i64::MAX,
-        };
+    fn ranks_the_whole_of_i64_and_u64() {
+        let all = ranked(toml::toml! { min = "-9_223_372_036_854_775_808"  max = "9_223_372_036_854_775_807" });
         assert_eq!(all.size(), 1 << 64);
         for (text, rank) in [
             ("-9223372036854775808", 0),
@@ -87,15 +105,34 @@ mod tests {
             all.unrank(rank, text, &mut out);
             assert_eq!(out, text);
         }
+        let unsigned = ranked(toml::toml! { min = 0  max = "18_446_744_073_709_551_615" });
+        assert_eq!(unsigned.rank("18446744073709551615"), Ok((1 << 64) - 1));
+        assert!(parse(toml::toml! { min = 0  max = "many" }).is_err());
+    }
+
+    #[test]
+    fn the_widest_range_is_ranked_at_both_ends() {
+        let mut table = toml::Table::new();
+        table.insert("min".into(), (i128::MIN + 1).to_string().into());
+        table.insert("max".into(), i128::MAX.to_string().into());
+        let widest = ranked(table.clone());
+        for (count, rank) in [(i128::MIN + 1, 0), (0, (1 << 127) - 1), (i128::MAX, u128::MAX - 1)] {
+            assert_eq!(widest.rank(&count.to_string()), Ok(rank));
+            let mut out = String::new();
+            widest.unrank(rank, "", &mut out);
+            assert_eq!(out, count.to_string());
+        }
+        table.insert("min".into(), i128::MIN.to_string().into());
+        assert!(parse(table).is_err());
     }
 
     #[test]
     fn only_canonical_text_in_range() {
-        let range = Integer { min: -5, max: 1000 };
+        let range = ranked(toml::toml! { min = -5  max = 1_000 });
         for text in ["", "-", "+1", "01", "-0", "1.0", " 1", "1 ", "١", "1e2"] {
             assert!(matches!(range.rank(text), Err(Misfit::Malformed(_))), "{text}");
         }
-        for text in ["-6", "1001", "99999999999999999999"] {
+        for text in ["-6", "1001", "99999999999999999999", &"9".repeat(99)] {
             assert_eq!(range.rank(text), Err(Misfit::OutOfRange));
         }
         assert_eq!(range.rank("-5"), Ok(0));

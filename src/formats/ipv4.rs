@@ -56,7 +56,12 @@ mod tests {
 
     #[test]
     fn the_prefix_stays() {
-        for (prefix, other) in [(0, "245.255.128.254"), (8, "10.255.128.254"), (12, "10.15.128.254"), (24, "10.0.127.254")] {
+        for (prefix, other) in [
+            (0, "245.255.128.254"),
+            (8, "10.255.128.254"),
+            (12, "10.15.128.254"),
+            (24, "10.0.127.254"),
+        ] {
             let table = toml::Table::from_iter([("prefix".to_owned(), toml::Value::from(prefix))]);
             assert_eq!(there_and_back(&parse(table).expect("a prefix"), "10.0.127.1"), other);
         }
@@ -66,7 +71,16 @@ mod tests {
     #[test]
     fn misfits() {
         let all = Ipv4 { prefix: 0 };
-        for value in ["", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1.2.3.4/8", " 1.2.3.4", "1.2.3.٤"] {
+        for value in [
+            "",
+            "1.2.3",
+            "1.2.3.4.5",
+            "256.1.1.1",
+            "01.2.3.4",
+            "1.2.3.4/8",
+            " 1.2.3.4",
+            "1.2.3.٤",
+        ] {
             assert!(all.read(value).is_err(), "{value}");
         }
     }

@@ -97,7 +97,15 @@ mod tests {
     #[test]
     fn misfits() {
         let all: Ipv6 = parameters(toml::Table::new()).expect("defaults");
-        for value in ["", "2001:DB8::1", "2001:0db8::1", "2001:db8:0:0:0:0:0:1", "fe80::1%eth0", "::1/64", "1.2.3.4"] {
+        for value in [
+            "",
+            "2001:DB8::1",
+            "2001:0db8::1",
+            "2001:db8:0:0:0:0:0:1",
+            "fe80::1%eth0",
+            "::1/64",
+            "1.2.3.4",
+        ] {
             assert!(all.read(value).is_err(), "{value}");
         }
     }

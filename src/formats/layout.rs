@@ -1,6 +1,9 @@
 //! Symbols in their places: separators and kept positions stay where they are.
 
-use super::{Alphabet, Misfit, Parts, Plain, Side, StringFormat};
+use std::sync::Arc;
+
+use super::class::FLOOR;
+use super::{Alphabet, MOST, Misfit, Parts, Plain, RankedFormat, Side, StringFormat};
 use crate::cipher::Symbols;
 use crate::{Error, Result};
 
@@ -30,7 +33,7 @@ impl Keep {
 }
 
 /// A string over one alphabet, with separators that stay and symbols kept at either end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Layout {
     /// Name and version.
     name: &'static str,
@@ -39,9 +42,74 @@ pub(super) struct Layout {
     symbols: Option<Symbols>,
     separators: Separators,
     keep: Keep,
+    band: Option<Short>,
 }
 
-#[derive(Debug)]
+/// All strings of 1 to so many symbols, shorter ones first: what short values are encrypted among.
+#[derive(Clone, Debug)]
+struct Short {
+    alphabet: Alphabet,
+    longest: usize,
+    size: u128,
+}
+
+impl Short {
+    /// Up to the first length with which the floor is passed.
+    fn new(alphabet: &Alphabet) -> Self {
+        let mut short = Self {
+            alphabet: alphabet.clone(),
+            longest: 0,
+            size: 0,
+        };
+        while short.size < FLOOR {
+            short.longest += 1;
+            short.size += short.of_length(short.longest);
+        }
+        short
+    }
+
+    /// How many strings have `length` symbols, at most [`Self::longest`].
+    fn of_length(&self, length: usize) -> u128 {
+        u128::from(self.alphabet.radix()).pow(length as u32)
+    }
+}
+
+impl RankedFormat for Short {
+    fn definition(&self) -> String {
+        format!("band of {}", self.size)
+    }
+
+    fn size(&self) -> u128 {
+        self.size
+    }
+
+    fn rank(&self, value: &str) -> Result<u128, Misfit> {
+        let (mut number, mut length) = (0u128, 0);
+        for (i, symbol) in value.chars().enumerate() {
+            let numeral = self.alphabet.numeral(symbol);
+            let numeral = numeral.filter(|_| i < self.longest);
+            let numeral = numeral.ok_or(Misfit::Character { position: i + 1 })?;
+            number = number * u128::from(self.alphabet.radix()) + u128::from(numeral);
+            length += 1;
+        }
+        let shorter: u128 = (1..length).map(|length| self.of_length(length)).sum();
+        Ok(shorter + number)
+    }
+
+    fn unrank(&self, rank: u128, _: &str, out: &mut String) {
+        let (mut number, mut length) = (rank, 1);
+        while number >= self.of_length(length) {
+            number -= self.of_length(length);
+            length += 1;
+        }
+        for place in (0..length).rev() {
+            let numeral = number / self.of_length(place) % u128::from(self.alphabet.radix());
+            out.push(self.alphabet.symbol(numeral as u16)); // below the radix
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
 struct Separators {
     ascii: u128,
     others: Vec<char>,
@@ -85,6 +153,7 @@ impl Layout {
             alphabet,
             separators: Separators { ascii, others },
             keep,
+            band: None,
         })
     }
 }
@@ -93,8 +162,9 @@ impl StringFormat for Layout {
     fn definition(&self) -> String {
         // Separators do not define the map: they only say what is accepted.
         let symbols: String = self.alphabet.symbols().iter().collect();
+        let short = if self.band.is_some() { " short=band" } else { "" };
         format!(
-            "{} keep={},{} symbols={symbols}",
+            "{} keep={},{}{short} symbols={symbols}",
             self.name, self.keep.first, self.keep.last
         )
     }
@@ -112,9 +182,27 @@ impl StringFormat for Layout {
             symbols: self.symbols.as_ref()?,
             separators: self.separators.ascii,
             keep: [self.keep.first, self.keep.last],
-            lengths: None,
+            // Short values are left to `band`.
+            lengths: self.band.as_ref().map(|short| short.longest + 1..=MOST),
             check: None,
         })
+    }
+
+    fn band(&self, value: &str, _: Side) -> Option<&dyn RankedFormat> {
+        let short = self.band.as_ref()?;
+        short.rank(value).is_ok().then_some(short)
+    }
+
+    fn banded(&self) -> Result<Arc<dyn StringFormat>> {
+        if self.keep.count() > 0 {
+            return Err(Error::bad_policy(
+                "on_short = \"band\" does not go with keep: values that share a band change their length",
+            ));
+        }
+        Ok(Arc::new(Self {
+            band: Some(Short::new(&self.alphabet)),
+            ..self.clone()
+        }))
     }
 
     fn split(&self, value: &str, _: Side, parts: &mut Parts) -> Result<(), Misfit> {
@@ -170,6 +258,36 @@ pub(super) fn keep_ends(start: usize, keep: Keep, parts: &mut Parts) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn short_values_are_numbered_together() {
+        for (symbols, longest, size) in [
+            ("0123456789", 6, 1_111_110),
+            ("01", 19, (1 << 20) - 2),
+            ("αβγδε", 9, 2_441_405),
+        ] {
+            let alphabet = Alphabet::try_new(symbols).expect("alphabet");
+            let short = Short::new(&alphabet);
+            assert_eq!((short.longest, short.size), (longest, size));
+            for rank in (0..100).chain(size - 100..size).chain((0..size).step_by(9_973)) {
+                let mut text = String::new();
+                short.unrank(rank, "", &mut text);
+                assert_eq!(short.rank(&text), Ok(rank), "{text}");
+            }
+        }
+        let banded = layout([0, 0]).banded().expect("a band");
+        assert_ne!(banded.definition(), layout([0, 0]).definition());
+        for (value, is_short) in [
+            ("7", true),
+            ("999999", true),
+            ("1000000", false),
+            ("12-34", false),
+            ("12a", false),
+        ] {
+            assert_eq!(banded.band(value, Side::Plain).is_some(), is_short, "{value}");
+        }
+        assert!(layout([1, 0]).banded().is_err());
+    }
 
     fn layout(keep: [u8; 2]) -> Layout {
         let alphabet = Alphabet::try_new("0123456789").expect("alphabet");

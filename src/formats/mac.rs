@@ -65,10 +65,16 @@ impl Bits for Mac {
             }
         };
         // As many separators as there are, each in its place: what is left are 12 digits.
-        if (group..bytes.len()).step_by(group + 1).any(|place| bytes[place] != separator) {
-            return Err(Misfit::Malformed("the separators are not all the same and in their places"));
+        if (group..bytes.len())
+            .step_by(group + 1)
+            .any(|place| bytes[place] != separator)
+        {
+            return Err(Misfit::Malformed(
+                "the separators are not all the same and in their places",
+            ));
         }
-        self.case.read(value, |i, byte| byte == separator && i % (group + 1) == group)
+        self.case
+            .read(value, |i, byte| byte == separator && i % (group + 1) == group)
     }
 
     fn write(&self, bits: u128, value: &str, out: &mut String) {

@@ -1,11 +1,13 @@
 //! Formats whose symbols have choices of their own: a letter here, a digit there.
 
 use std::fmt;
+use std::sync::Arc;
 
 use num_bigint::BigUint;
 use num_traits::{One, ToPrimitive, Zero};
 
 use super::{Misfit, RankedFormat, Side};
+use crate::Result;
 
 /// What [`MixedFormat::split`] finds in one value. Reused from value to value: `split` appends.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +72,14 @@ pub trait MixedFormat: fmt::Debug + Send + Sync {
     fn band(&self, value: &str, side: Side) -> Option<&dyn RankedFormat> {
         let _ = (value, side);
         None
+    }
+
+    /// The same format with a band for short values.
+    ///
+    /// # Errors
+    /// A format that has none.
+    fn banded(&self) -> Result<Arc<dyn MixedFormat>> {
+        Err(super::no_band())
     }
 }
 

@@ -16,11 +16,18 @@
 
 mod alphabet;
 mod alphanumeric;
+mod base64url;
 mod bits;
+mod calendar;
+mod check;
+mod class;
+mod counted;
 mod custom;
+mod decimal;
 mod digits;
 mod email;
 mod hex;
+mod iban;
 mod integer;
 mod ipv4;
 mod ipv6;
@@ -31,7 +38,11 @@ mod misfit;
 mod mixed;
 mod opaque;
 mod pan;
+mod phone;
 mod plain;
+mod postcode;
+mod script;
+mod template;
 mod us_ssn;
 mod uuid;
 
@@ -39,6 +50,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use alphabet::Alphabet;
+pub use counted::{Counts, Resolution, Unit};
 pub use misfit::Misfit;
 pub(crate) use misfit::grouped;
 pub use mixed::{MixedFormat, Ordinal, Places};
@@ -124,6 +136,14 @@ pub trait StringFormat: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The same format with a band for short values.
+    ///
+    /// # Errors
+    /// A format that has none.
+    fn banded(&self) -> Result<Arc<dyn StringFormat>> {
+        Err(no_band())
+    }
+
     /// Appends the numerals and kept parts of `value`, which stands on `side`.
     ///
     /// # Errors
@@ -153,8 +173,8 @@ pub trait RankedFormat: fmt::Debug + Send + Sync {
     /// Appends to `out` the text of `rank`, in the layout of `value`.
     fn unrank(&self, rank: u128, value: &str, out: &mut String);
 
-    /// The range of integers this format stands for, if it can be used on integer columns.
-    fn integers(&self) -> Option<(i64, i64)> {
+    /// What this format counts, if it can be used on columns of numbers, dates or times: a count's rank is its distance from the least.
+    fn counts(&self) -> Option<Counts> {
         None
     }
 }
@@ -177,17 +197,30 @@ type Parse = fn(toml::Table) -> Result<Format>;
 const FORMATS: &[(&str, Parse)] = &[
     ("alphabet", custom::parse),
     ("alphanumeric", alphanumeric::parse),
+    ("base64url", base64url::parse),
+    ("date", calendar::date),
+    ("decimal", decimal::parse),
     ("digits", digits::parse),
     ("email", email::parse),
     ("hex", hex::parse),
+    ("iban", iban::parse),
     ("integer", integer::parse),
     ("ipv4", ipv4::parse),
     ("ipv6", ipv6::parse),
     ("mac", mac::parse),
+    ("name", script::name),
+    ("npi", template::npi),
     ("opaque", opaque::parse),
     ("pan", pan::parse),
+    ("phone", phone::parse),
+    ("postcode", postcode::parse),
+    ("template", template::parse),
+    ("text", script::text),
+    ("time", calendar::time),
+    ("timestamp", calendar::timestamp),
     ("us-ssn", us_ssn::parse),
     ("uuid", uuid::parse),
+    ("vin", template::vin),
 ];
 
 impl Format {
@@ -227,8 +260,17 @@ impl Format {
         match self {
             Self::String(format) => format.is_symbol(symbol),
             Self::Mixed(format) => format.is_symbol(symbol),
-            // The sign of an integer tells about its value.
-            Self::Ranked(format) => symbol.is_alphanumeric() || symbol == '-' && format.integers().is_some(),
+            // The sign of a number tells about its value.
+            Self::Ranked(format) => {
+                let signed = matches!(
+                    format.counts(),
+                    Some(Counts {
+                        unit: Unit::Integer | Unit::Decimal { .. },
+                        ..
+                    })
+                );
+                symbol.is_alphanumeric() || symbol == '-' && signed
+            }
         }
     }
 
@@ -239,6 +281,20 @@ impl Format {
             Self::Mixed(format) => format.same_on_both_sides(),
             Self::Ranked(_) => true,
         }
+    }
+
+    /// The same format, but short values are encrypted among each other, in one ranked domain that passes the floor: a result may then
+    /// be longer or shorter than its value (`on_short = "band"`).
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::BadPolicy`] for a format that has no short values, or cannot join them.
+    pub fn banded(&self) -> Result<Self> {
+        let banded = match self {
+            Self::String(format) => format.banded().map(Self::String),
+            Self::Mixed(format) => format.banded().map(Self::Mixed),
+            Self::Ranked(_) => Err(no_band()),
+        };
+        banded.map_err(|error| error.context(format_args!("format {}", self.version())))
     }
 
     /// What `value` on `side` is encrypted among, if it is a short one of a format that has bands for such.
@@ -255,6 +311,13 @@ impl Format {
         let definition = self.definition();
         definition.split(' ').next().unwrap_or_default().to_owned()
     }
+}
+
+fn no_band() -> Error {
+    Error::bad_policy("on_short = \"band\" does not go with this format").with_hint(
+        "it goes with digits, alphanumeric, alphabet, hex, text, name, template and postcode; for others accept the risk with \
+         insecure_small_domain = \"the reason\"",
+    )
 }
 
 /// Reads the parameters of a format; one it does not have is refused.
@@ -274,6 +337,15 @@ mod tests {
             let mut parameters = toml::Table::new();
             if *name == "integer" {
                 parameters.extend(toml::toml! { min = 0  max = 9_999_999 });
+            }
+            if *name == "template" {
+                parameters.extend(toml::toml! { pattern = "AAA-9999" });
+            }
+            if *name == "postcode" {
+                parameters.extend(toml::toml! { country = "GB" });
+            }
+            if *name == "decimal" {
+                parameters.extend(toml::toml! { min = 0  max = 9_999_999  scale = 2 });
             }
             if *name == "alphabet" {
                 parameters.extend(toml::toml! { symbols = "0123456789abcdef" });

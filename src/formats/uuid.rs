@@ -61,7 +61,11 @@ impl Bits for Uuid {
         let bits = match value.len() {
             36 => self.case.read(value, |i, byte| byte == b'-' && HYPHENS.contains(&i))?,
             32 => self.case.read(value, |_, _| false)?,
-            _ => return Err(Misfit::Malformed("not 32 digits, with hyphens as 8-4-4-4-12 or without")),
+            _ => {
+                return Err(Misfit::Malformed(
+                    "not 32 digits, with hyphens as 8-4-4-4-12 or without",
+                ));
+            }
         };
         if value.len() == 36 && HYPHENS.iter().any(|place| value.as_bytes()[*place] != b'-') {
             return Err(Misfit::Malformed("the hyphens are not as in 8-4-4-4-12"));
@@ -90,7 +94,10 @@ mod tests {
         assert_eq!(other, "07e2b051-8213-4e2f-989a-ff5f36e19409");
         for version in 1..=8 {
             let value = format!("00000000-0000-{version}000-8000-000000000000");
-            assert_eq!(there_and_back(&format, &value), format!("ffffffff-ffff-{version}fff-bfff-ffffffffffff"));
+            assert_eq!(
+                there_and_back(&format, &value),
+                format!("ffffffff-ffff-{version}fff-bfff-ffffffffffff")
+            );
         }
     }
 

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use super::bind::{Line, Target};
-use super::rule::{Mask, OnEmpty, OnForgotten, OnInvalid, Rule, Tokens, Treatment, Tweak};
+use super::rule::{Mask, OnEmpty, OnForgotten, OnInvalid, OnShort, Rule, Tokens, Treatment, Tweak};
 use crate::formats::Format;
 use crate::keys::CachePolicy;
 use crate::policy::access::Grant;
@@ -280,6 +280,7 @@ struct RuleFile {
     on_invalid: OnInvalid,
     #[serde(default)]
     on_empty: OnEmpty,
+    on_short: Option<Spanned<OnShort>>,
     insecure_small_domain: Option<Spanned<String>>,
     tokens: Option<Spanned<String>>,
     per_occurrence: Option<Spanned<bool>>,
@@ -308,7 +309,18 @@ impl RuleFile {
         };
 
         let span = self.format.span();
-        let format = parse_format(self.format.into_inner()).map_err(|error| placed(span.clone(), error))?;
+        let mut format = parse_format(self.format.into_inner()).map_err(|error| placed(span.clone(), error))?;
+        let on_short = self
+            .on_short
+            .as_ref()
+            .map(|on_short| *on_short.get_ref())
+            .unwrap_or_default();
+        if let Some(at) = self.on_short.filter(|_| on_short == OnShort::Band) {
+            if tokens.is_some() {
+                return Err(in_rule(at.span(), "a token is random: short values need no band"));
+            }
+            format = format.banded().map_err(|error| placed(at.span(), error))?;
+        }
         let key = self
             .key
             .get_ref()
@@ -348,6 +360,7 @@ impl RuleFile {
             mask: self.mask.unwrap_or_default(),
             on_invalid: self.on_invalid,
             on_empty: self.on_empty,
+            on_short,
             insecure_small_domain: self.insecure_small_domain.map(Spanned::into_inner),
             tokens,
             name,

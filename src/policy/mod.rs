@@ -39,4 +39,4 @@ mod rule;
 pub use access::Grant;
 pub use bind::Bound;
 pub use load::{Policy, Unlisted};
-pub use rule::{Mask, OnEmpty, OnForgotten, OnInvalid, Rule, RuleRef, Tokens, Treatment, Tweak};
+pub use rule::{Mask, OnEmpty, OnForgotten, OnInvalid, OnShort, Rule, RuleRef, Tokens, Treatment, Tweak};

@@ -32,6 +32,8 @@ pub struct Rule {
     pub on_invalid: OnInvalid,
     /// What becomes of an empty string.
     pub on_empty: OnEmpty,
+    /// What becomes of a value too short to hide among those of its shape. With a band, `format` has it.
+    pub on_short: OnShort,
     /// Why fewer than 1,000,000 possible values are accepted.
     pub insecure_small_domain: Option<String>,
     /// Where and how tokens are minted, for the treatment that does.
@@ -165,6 +167,17 @@ pub enum OnEmpty {
     Keep,
     /// It is a value that does not fit.
     Invalid,
+}
+
+/// What becomes of a value with too few others of its shape to hide among.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnShort {
+    /// It does not fit.
+    #[default]
+    Invalid,
+    /// Short values are encrypted among each other, whatever their length: the result may be longer or shorter.
+    Band,
 }
 
 /// A rule as SQL and Python name it: `card`, or `card@2` for version 2 of its key.

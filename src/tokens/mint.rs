@@ -84,8 +84,9 @@ impl<'a> Minter<'a> {
                 u128::from(format.radix()).saturating_pow(u32::try_from(numerals).unwrap_or(u32::MAX))
             }
             Format::Ranked(format) => format.size(),
-            Format::Mixed(_) => (self.places.choices.iter())
-                .fold(1u128, |size, choices| size.saturating_mul(u128::from(*choices))),
+            Format::Mixed(_) => {
+                (self.places.choices.iter()).fold(1u128, |size, choices| size.saturating_mul(u128::from(*choices)))
+            }
         };
         let space = (size <= COUNTED).then(|| Space {
             id: self.space_id(&key.1, numerals),

@@ -6,7 +6,7 @@ use num_bigint::BigUint;
 
 use super::{Texts, Transform, mask};
 use crate::cipher::{Direction, Tweaks};
-use crate::formats::{Format, Misfit, MixedFormat, Ordinal, Parts, Places, RankedFormat, Side, StringFormat};
+use crate::formats::{Counts, Format, Misfit, MixedFormat, Ordinal, Parts, Places, RankedFormat, Side, StringFormat};
 use crate::policy::{OnEmpty, OnInvalid, Tweak};
 use crate::{Error, Result};
 
@@ -117,7 +117,9 @@ impl Transform {
         for (row, value, band) in &banded {
             others[*row] = None;
             // What a band takes, it ranks.
-            let rank = band.rank(value).map_err(|misfit| RowError::Misfit { row: *row, misfit })?;
+            let rank = band
+                .rank(value)
+                .map_err(|misfit| RowError::Misfit { row: *row, misfit })?;
             live.push(*row);
             ranks.push(rank);
             lasts.push(band.size() - 1);
@@ -150,35 +152,30 @@ impl Transform {
         }
     }
 
-    /// As [`Transform::texts`], for integer columns. `None` in the result is NULL, as is every integer masked.
+    /// As [`Transform::texts`], for what the format counts (see [`Transform::counts`]). `None` in the result is NULL, as is every count masked.
     ///
     /// # Errors
-    /// The first row that does not fit, if the rule says so; a rule whose format is not for integers.
-    pub fn integers_of(
+    /// The first row that does not fit, if the rule says so; a rule whose format does not count.
+    pub fn counted(
         &self,
         direction: Direction,
-        rows: &[Option<i64>],
+        rows: &[Option<i128>],
         tweaks: Option<&[&[u8]]>,
-    ) -> Result<(Vec<Option<i64>>, usize), RowError> {
-        let Some((min, max)) = self.integers() else {
-            return Err(RowError::Other(
-                Error::bad_policy(format!(
-                    "format {} is for text, not integers",
-                    self.rule.format.version()
-                ))
-                .with_hint("use format = { type = \"integer\", min = …, max = … }"),
-            ));
+    ) -> Result<(Vec<Option<i128>>, usize), RowError> {
+        let Some(Counts { min, max, .. }) = self.counts() else {
+            let version = self.rule.format.version();
+            return Err(RowError::Other(Error::bug(format!("format {version} does not count"))));
         };
         if self.masked && direction == Direction::Decrypt {
             return Ok((vec![None; rows.len()], 0));
         }
         let mut out = rows.to_vec();
-        let (mut live, mut ranks, mut left) = (Vec::new(), Vec::new(), 0);
+        let (mut live, mut ranks, mut left) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()), 0);
         for (row, value) in rows.iter().enumerate() {
             match value {
                 Some(value) if (min..=max).contains(value) => {
                     live.push(row);
-                    ranks.push(u128::from(value.abs_diff(min)));
+                    ranks.push(value.abs_diff(min));
                 }
                 Some(_) => match self.misfit(row, Misfit::OutOfRange)? {
                     Left::Null => out[row] = None,
@@ -187,10 +184,10 @@ impl Transform {
                 None => {}
             }
         }
-        let last = u128::from(max.abs_diff(min));
+        let last = max.abs_diff(min);
         self.walk(direction, &mut ranks, |_| last, &self.tweaks_of(&live, tweaks)?)?;
         for (row, rank) in live.into_iter().zip(ranks) {
-            out[row] = Some((i128::from(min) + rank as i128) as i64); // within min…max
+            out[row] = Some(min.wrapping_add_unsigned(rank)); // within min…max
         }
         Ok((out, left))
     }
@@ -504,6 +501,14 @@ impl Transform {
                 RowTweaks::PerRow(live.iter().map(|row| tweaks[*row]).collect())
             }
         })
+    }
+
+    /// What becomes of a row that does not fit: whether it stays in the clear, else it is NULL.
+    ///
+    /// # Errors
+    /// That it does not fit, if the rule says so.
+    pub fn on_misfit(&self, row: usize, misfit: Misfit) -> Result<bool, RowError> {
+        self.misfit(row, misfit).map(|left| matches!(left, Left::Clear))
     }
 
     fn misfit(&self, row: usize, misfit: Misfit) -> Result<Left, RowError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::fingerprint::fingerprint;
 use crate::cipher::{AesKey, Cipher, DomainFloor, Mode, Radix};
-use crate::formats::{Format, grouped};
+use crate::formats::{Counts, Format, grouped};
 use crate::keys::{DirectMode, KeyHandle, KeyUse, Purpose};
 use crate::policy::{Rule, Tweak};
 use crate::tokens::Tokenizer;
@@ -58,7 +58,11 @@ impl Transform {
             Format::Ranked(_) | Format::Mixed(_) => 2,
         };
         let aes = AesKey::try_new(bytes.expose())?;
-        let ff1 = |radix| Ok::<_, Error>(Box::new(Cipher::ff1(&aes, Radix::try_new(radix)?).with_floor(floor.clone())));
+        let ff1 = |radix| {
+            Ok::<_, Error>(Box::new(
+                Cipher::ff1(&aes, Radix::try_new(radix)?).with_floor(floor.clone()),
+            ))
+        };
         let work = Work::Cipher {
             cipher: ff1(radix)?,
             // FF1's first block says which radix it is for, so one key may serve both.
@@ -163,10 +167,10 @@ impl Transform {
         }
     }
 
-    /// The range of integers this works on, if it works on integer columns.
-    pub fn integers(&self) -> Option<(i64, i64)> {
+    /// What it counts, if it works on columns of numbers, dates or times.
+    pub fn counts(&self) -> Option<Counts> {
         match &self.rule.format {
-            Format::Ranked(format) => format.integers(),
+            Format::Ranked(format) => format.counts(),
             Format::String(_) | Format::Mixed(_) => None,
         }
     }

@@ -1,0 +1,289 @@
+//! Sets of characters that may stand in one place, and values that are one of several sequences of such places.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Misfit, Ordinal, RankedFormat};
+
+/// The floor that a band has to pass (SP 800-38G Rev 1 drafts, section 5.1).
+pub(super) const FLOOR: u128 = 1_000_000;
+
+/// Characters, in ranges; the order of the ranges is that of the numerals.
+#[derive(Clone, Eq, PartialEq)]
+pub(super) struct Class {
+    /// First character of each range, how many there are, how far apart they stand, and how many came before.
+    ranges: Vec<Range>,
+    size: u64,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+struct Range {
+    first: u32,
+    count: u32,
+    step: u32,
+    before: u64,
+}
+
+impl Class {
+    /// The characters of `ranges`, each from its first to its last by a step. No character may stand in two of them.
+    pub(super) fn new(ranges: &[(char, char, u32)]) -> Self {
+        let mut size = 0;
+        let ranges = ranges
+            .iter()
+            .map(|(first, last, step)| {
+                let first = u32::from(*first);
+                let count = (u32::from(*last) - first) / step + 1;
+                let before = size;
+                size += u64::from(count);
+                Range {
+                    first,
+                    count,
+                    step: *step,
+                    before,
+                }
+            })
+            .collect();
+        Self { ranges, size }
+    }
+
+    /// How many characters it has.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The place of `symbol` in it.
+    pub(super) fn index(&self, symbol: char) -> Option<u64> {
+        let symbol = u32::from(symbol);
+        self.ranges.iter().find_map(|range| {
+            let distance = symbol.checked_sub(range.first)?;
+            let inside = distance % range.step == 0 && distance / range.step < range.count;
+            inside.then(|| range.before + u64::from(distance / range.step))
+        })
+    }
+
+    /// The character at `index`, which is below the size.
+    pub(super) fn symbol(&self, index: u64) -> char {
+        let range = self
+            .ranges
+            .iter()
+            .rev()
+            .find(|range| range.before <= index)
+            .unwrap_or(&self.ranges[0]);
+        let code = range.first + (index - range.before) as u32 * range.step; // below `count`
+        char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER) // the ranges are of characters
+    }
+
+    /// Have they no character in common?
+    pub(super) fn is_disjoint(&self, other: &Self) -> bool {
+        (0..self.size).all(|index| other.index(self.symbol(index)).is_none())
+    }
+
+    /// The characters of this one and then those of `other`, which has no character in common with it.
+    pub(super) fn with(&self, other: &Self) -> Self {
+        let mut ranges = self.ranges.clone();
+        ranges.extend(other.ranges.iter().map(|range| Range {
+            before: range.before + self.size,
+            ..*range
+        }));
+        Self {
+            ranges,
+            size: self.size + other.size,
+        }
+    }
+}
+
+impl fmt::Debug for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Class({} characters)", self.size)
+    }
+}
+
+/// What stands in one place of a pattern.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    Literal(char),
+    Class(Arc<Class>),
+}
+
+impl Place {
+    pub(super) fn takes(&self, symbol: char) -> bool {
+        match self {
+            Self::Literal(literal) => *literal == symbol,
+            Self::Class(class) => class.index(symbol).is_some(),
+        }
+    }
+
+    pub(super) fn choices(&self) -> u64 {
+        match self {
+            Self::Literal(_) => 1,
+            Self::Class(class) => class.size(),
+        }
+    }
+
+    /// Is there no symbol that both take?
+    pub(super) fn is_disjoint(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Literal(literal), place) | (place, Self::Literal(literal)) => !place.takes(*literal),
+            (Self::Class(one), Self::Class(other)) => one.is_disjoint(other),
+        }
+    }
+}
+
+/// Does `value` have just these places?
+pub(super) fn fits(pattern: &[Place], value: &str) -> bool {
+    let mut symbols = value.chars();
+    pattern
+        .iter()
+        .all(|place| symbols.next().is_some_and(|symbol| place.takes(symbol)))
+        && symbols.next().is_none()
+}
+
+/// How many values a pattern has; `None` beyond 2^128 − 1.
+pub(super) fn size(pattern: &[Place]) -> Option<u128> {
+    pattern
+        .iter()
+        .try_fold(1u128, |size, place| size.checked_mul(u128::from(place.choices())))
+}
+
+/// The values of several patterns, numbered together: what short values are encrypted among, so that a result may be of another pattern.
+#[derive(Debug)]
+pub(super) struct Union {
+    /// Each with the number of its first value. No value has two.
+    patterns: Vec<(u128, Vec<Place>)>,
+    size: u128,
+}
+
+impl Union {
+    /// `None` if there are 2^128 values or more.
+    pub(super) fn new(patterns: impl IntoIterator<Item = Vec<Place>>) -> Option<Self> {
+        let mut before = 0u128;
+        let mut numbered = Vec::new();
+        for pattern in patterns {
+            let first = before;
+            before = before.checked_add(size(&pattern)?)?;
+            numbered.push((first, pattern));
+        }
+        Some(Self {
+            patterns: numbered,
+            size: before,
+        })
+    }
+
+    pub(super) fn takes(&self, value: &str) -> bool {
+        self.patterns.iter().any(|(_, pattern)| fits(pattern, value))
+    }
+}
+
+impl RankedFormat for Union {
+    fn definition(&self) -> String {
+        format!("band of {}", self.size)
+    }
+
+    fn size(&self) -> u128 {
+        self.size
+    }
+
+    fn rank(&self, value: &str) -> Result<u128, Misfit> {
+        let pattern = self.patterns.iter().find(|(_, pattern)| fits(pattern, value));
+        let (first, pattern) = pattern.ok_or(Misfit::Malformed("not of any of the patterns"))?;
+        let rank = pattern
+            .iter()
+            .zip(value.chars())
+            .fold(0u128, |rank, (place, symbol)| match place {
+                Place::Literal(_) => rank,
+                Place::Class(class) => {
+                    rank * u128::from(class.size()) + u128::from(class.index(symbol).unwrap_or_default())
+                }
+            });
+        Ok(first + rank)
+    }
+
+    fn unrank(&self, rank: u128, _: &str, out: &mut String) {
+        let Some((first, pattern)) = self.patterns.iter().rev().find(|(first, _)| *first <= rank) else {
+            return; // the first pattern begins at 0
+        };
+        let choices: Vec<u64> = pattern.iter().map(Place::choices).collect();
+        let mut digits = Vec::with_capacity(choices.len());
+        let ordinal = Ordinal::Narrow {
+            rank: rank - first,
+            last: self.size,
+        };
+        ordinal.spell(&choices, &mut digits);
+        out.extend(pattern.iter().zip(digits).map(|(place, digit)| match place {
+            Place::Literal(literal) => *literal,
+            Place::Class(class) => class.symbol(digit),
+        }));
+    }
+}
+
+/// Of patterns in order of their sizes, as many of the smallest as have the floor's number of values together: none if the smallest has.
+pub(super) fn short(mut patterns: Vec<Vec<Place>>) -> Option<Union> {
+    patterns.sort_by_key(|pattern| size(pattern).unwrap_or(u128::MAX)); // stable
+    let (mut together, mut taken) = (0u128, 0);
+    while together < FLOOR {
+        together = together.saturating_add(size(patterns.get(taken)?)?);
+        taken += 1;
+    }
+    patterns.truncate(taken);
+    match taken {
+        1 => None,
+        _ => Union::new(patterns),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(ranges: &[(char, char, u32)]) -> Place {
+        Place::Class(Arc::new(Class::new(ranges)))
+    }
+
+    #[test]
+    fn characters_and_indices_are_inverse() {
+        let class = Class::new(&[('a', 'f', 1), ('Ā', 'Ķ', 2), ('0', '9', 1)]);
+        assert_eq!(class.size(), 6 + 28 + 10);
+        for index in 0..class.size() {
+            assert_eq!(class.index(class.symbol(index)), Some(index));
+        }
+        assert_eq!((class.symbol(6), class.symbol(7), class.symbol(34)), ('Ā', 'Ă', '0'));
+        for stranger in ['g', 'ā', '`', '/', ':', '\u{0}', '\u{10ffff}'] {
+            assert_eq!(class.index(stranger), None);
+        }
+        let more = class.with(&Class::new(&[('x', 'z', 1)]));
+        assert_eq!((more.size(), more.index('y')), (47, Some(45)));
+        assert!(!class.is_disjoint(&more) && class.is_disjoint(&Class::new(&[('x', 'z', 1)])));
+    }
+
+    #[test]
+    fn a_union_numbers_its_values_without_gaps() {
+        let (letter, digit) = (class(&[('a', 'e', 1)]), class(&[('0', '2', 1)]));
+        let union = Union::new([
+            vec![digit.clone()],
+            vec![letter.clone(), Place::Literal('-'), digit.clone()],
+            vec![letter.clone(), letter, digit],
+        ])
+        .expect("a small one");
+        assert_eq!(union.size(), 3 + 15 + 75);
+        let mut seen = std::collections::HashSet::new();
+        for rank in 0..union.size() {
+            let mut text = String::new();
+            union.unrank(rank, "", &mut text);
+            assert_eq!(union.rank(&text), Ok(rank));
+            assert!(union.takes(&text) && seen.insert(text));
+        }
+        for stranger in ["", "3", "a-", "a-1x", "aa", "aaa1"] {
+            assert!(union.rank(stranger).is_err() && !union.takes(stranger), "{stranger}");
+        }
+    }
+
+    #[test]
+    fn a_band_takes_no_more_than_it_needs() {
+        let digits = |count| vec![class(&[('0', '9', 1)]); count];
+        let band = short((1..=9).map(digits).collect()).expect("short ones");
+        assert_eq!(band.size(), 1_111_110);
+        assert!(band.takes("123456") && !band.takes("1234567"));
+        assert!(short(vec![digits(6), digits(7)]).is_none());
+        assert!(short(vec![digits(3), digits(4)]).is_none(), "never enough");
+    }
+}

@@ -1,0 +1,441 @@
+//! `text` and `name`: letters become other letters of the same script and case; everything that is no letter or digit stays.
+//!
+//! The classes of letters are tables of this crate, not of the Unicode version that it was built with: `text/1` and `name/1` are frozen.
+//! A letter in none of them does not fit, so that nothing is silently left in the clear. Texts are taken by code point, as they are
+//! (Unicode Normalization Form C is usual): combining accents stay where they are.
+
+use std::sync::{Arc, LazyLock};
+
+use serde::Deserialize;
+
+use super::class::{Class, FLOOR, Place, Union, size};
+use super::{Format, Misfit, MixedFormat, Places, RankedFormat, Side, parameters};
+use crate::Result;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {}
+
+/// The letters of one script and case.
+struct Letters {
+    class: Arc<Class>,
+    /// The class that follows a capital of this one in a word; itself for small letters and scripts without case.
+    next: usize,
+    /// The same letters with accents, if those are a class of their own.
+    accented: Option<usize>,
+}
+
+/// Places in [`LETTERS`].
+const LATIN_UPPER: usize = 0;
+const LATIN_LOWER: usize = 1;
+
+/// Every class of letters. The order does not matter to the map; the ranges do.
+static LETTERS: LazyLock<Vec<Letters>> = LazyLock::new(|| {
+    let letters = |ranges: &[(char, char, u32)], next, accented| Letters {
+        class: Arc::new(Class::new(ranges)),
+        next,
+        accented,
+    };
+    vec![
+        letters(&[('A', 'Z', 1)], LATIN_LOWER, Some(2)),
+        letters(&[('a', 'z', 1)], LATIN_LOWER, Some(3)),
+        // Latin-1 Supplement, Latin Extended-A, and of -B and Additional what Romanian and Vietnamese need.
+        letters(
+            &[
+                ('À', 'Ö', 1),
+                ('Ø', 'Þ', 1),
+                ('Ā', 'Ķ', 2),
+                ('Ĺ', 'Ň', 2),
+                ('Ŋ', 'Ŷ', 2),
+                ('Ÿ', 'Ź', 1),
+                ('Ż', 'Ž', 2),
+                ('Ơ', 'Ơ', 1),
+                ('Ư', 'Ư', 1),
+                ('Ș', 'Ț', 2),
+                ('Ḁ', 'Ẕ', 2),
+                ('Ạ', 'Ỹ', 2),
+            ],
+            3,
+            Some(2),
+        ),
+        letters(
+            &[
+                ('ß', 'ö', 1),
+                ('ø', 'ÿ', 1),
+                ('ā', 'ķ', 2),
+                ('ĺ', 'ň', 2),
+                ('ŋ', 'ŷ', 2),
+                ('ź', 'ž', 2),
+                ('ơ', 'ơ', 1),
+                ('ư', 'ư', 1),
+                ('ș', 'ț', 2),
+                ('ḁ', 'ẕ', 2),
+                ('ạ', 'ỹ', 2),
+                ('ĸ', 'ĸ', 1),
+            ],
+            3,
+            Some(3),
+        ),
+        letters(
+            &[
+                ('Α', 'Ρ', 1),
+                ('Σ', 'Ϋ', 1),
+                ('Ά', 'Ά', 1),
+                ('Έ', 'Ί', 1),
+                ('Ό', 'Ό', 1),
+                ('Ύ', 'Ώ', 1),
+            ],
+            5,
+            None,
+        ),
+        letters(&[('ΐ', 'ΐ', 1), ('ά', 'ώ', 1)], 5, None),
+        letters(&[('Ѐ', 'Я', 1), ('Ґ', 'Ґ', 1)], 7, None),
+        letters(&[('а', 'џ', 1), ('ґ', 'ґ', 1)], 7, None),
+        letters(&[('ա', 'և', 1)], 8, None),
+        letters(&[('Ա', 'Ֆ', 1)], 8, None),
+        letters(&[('א', 'ת', 1)], 10, None),
+        letters(&[('ء', 'غ', 1), ('ف', 'ي', 1)], 11, None),
+        letters(&[('ა', 'ჰ', 1)], 12, None),
+        letters(&[('ぁ', 'ゖ', 1)], 13, None),
+        letters(&[('ァ', 'ヺ', 1)], 14, None),
+        letters(&[('가', '힣', 1)], 15, None),
+        // The ideographs of Unicode 1.1, the mark of repetition, and Extension A.
+        letters(&[('一', '龥', 1), ('々', '々', 1), ('㐀', '䶵', 1)], 16, None),
+    ]
+});
+
+/// What stays: white space, punctuation, symbols, combining accents. Everything else that is no letter or digit does not fit.
+static MARKS: LazyLock<Class> = LazyLock::new(|| {
+    Class::new(&[
+        ('\t', '\n', 1),
+        ('\r', '\r', 1),
+        (' ', '/', 1),
+        (':', '@', 1),
+        ('[', '`', 1),
+        ('{', '~', 1),
+        ('\u{a0}', '©', 1),
+        ('«', '±', 1),
+        ('´', '´', 1),
+        ('¶', '¸', 1),
+        ('»', '»', 1),
+        ('¿', '¿', 1),
+        ('×', '×', 1),
+        ('÷', '÷', 1),
+        ('ʹ', 'ʿ', 1),
+        ('\u{300}', '\u{36f}', 1),
+        ('\u{2000}', '\u{206f}', 1),
+        ('₠', '⃀', 1),
+        ('←', '⏿', 1),
+        ('─', '⯿', 1),
+        ('\u{3000}', '〄', 1),
+        ('〈', '〠', 1),
+        ('・', 'ー', 1),
+        ('！', '／', 1),
+        ('：', '＠', 1),
+        ('\u{1f000}', '\u{1faff}', 1),
+    ])
+});
+
+static DIGITS: LazyLock<Arc<Class>> = LazyLock::new(|| Arc::new(Class::new(&[('0', '9', 1)])));
+
+#[derive(Debug)]
+struct Script {
+    name: &'static str,
+    digits: bool,
+    bands: Option<Arc<Bands>>,
+}
+
+pub(super) fn text(table: toml::Table) -> Result<Format> {
+    let Parameters {} = parameters(table)?;
+    Ok(Script::format("text/1", true))
+}
+
+pub(super) fn name(table: toml::Table) -> Result<Format> {
+    let Parameters {} = parameters(table)?;
+    Ok(Script::format("name/1", false))
+}
+
+/// What a character is.
+enum Kind {
+    Letter(usize),
+    Digit,
+    Mark,
+}
+
+impl Script {
+    fn format(name: &'static str, digits: bool) -> Format {
+        Format::Mixed(Arc::new(Self {
+            name,
+            digits,
+            bands: None,
+        }))
+    }
+
+    fn kind(&self, symbol: char) -> Option<Kind> {
+        if symbol.is_ascii() {
+            return match symbol {
+                'A'..='Z' => Some(Kind::Letter(LATIN_UPPER)),
+                'a'..='z' => Some(Kind::Letter(LATIN_LOWER)),
+                '0'..='9' => self.digits.then_some(Kind::Digit),
+                _ => MARKS.index(symbol).map(|_| Kind::Mark),
+            };
+        }
+        let letter = LETTERS.iter().position(|letters| letters.class.index(symbol).is_some());
+        letter
+            .map(Kind::Letter)
+            .or_else(|| MARKS.index(symbol).map(|_| Kind::Mark))
+    }
+
+    fn class(&self, symbol: char) -> Option<Arc<Class>> {
+        match self.kind(symbol)? {
+            Kind::Letter(at) => Some(Arc::clone(&LETTERS[at].class)),
+            Kind::Digit => Some(Arc::clone(&DIGITS)),
+            Kind::Mark => None,
+        }
+    }
+}
+
+impl MixedFormat for Script {
+    fn definition(&self) -> String {
+        match self.bands {
+            Some(_) => format!("{} short=band", self.name),
+            None => self.name.to_owned(),
+        }
+    }
+
+    fn split(&self, value: &str, _: Side, places: &mut Places) -> Result<(), Misfit> {
+        for (i, symbol) in value.chars().enumerate() {
+            let class: &Class = match self.kind(symbol) {
+                Some(Kind::Letter(at)) => &LETTERS[at].class,
+                Some(Kind::Digit) => &DIGITS,
+                Some(Kind::Mark) => continue,
+                None => return Err(Misfit::Character { position: i + 1 }),
+            };
+            places.push(class.index(symbol).unwrap_or_default(), class.size());
+        }
+        Ok(())
+    }
+
+    fn join(&self, value: &str, digits: &[u64], _: Side, out: &mut String) {
+        let mut digits = digits.iter();
+        for symbol in value.chars() {
+            out.push(match self.class(symbol) {
+                None => symbol,
+                Some(class) => digits.next().map_or(symbol, |digit| class.symbol(*digit)),
+            });
+        }
+    }
+
+    fn band(&self, value: &str, _: Side) -> Option<&dyn RankedFormat> {
+        let bands = self.bands.as_ref()?;
+        if value.chars().nth(bands.longest).is_some() {
+            return None;
+        }
+        let band = bands.unions.iter().find(|union| union.takes(value))?;
+        Some(band)
+    }
+
+    fn banded(&self) -> Result<Arc<dyn MixedFormat>> {
+        Ok(Arc::new(Self {
+            name: self.name,
+            digits: self.digits,
+            bands: Some(Arc::new(Bands::new(self.digits))),
+        }))
+    }
+}
+
+/// What short words are encrypted among: words of at most so many letters, all of one script; their letters all small or all capitals, or
+/// one capital and then small ones. In Latin, words that have a letter with an accent are apart from those that have none.
+#[derive(Debug)]
+struct Bands {
+    unions: Vec<Union>,
+    /// Characters of the longest word in any.
+    longest: usize,
+}
+
+impl Bands {
+    fn new(digits: bool) -> Self {
+        let mut bands = Self {
+            unions: Vec::new(),
+            longest: 0,
+        };
+        for (at, letters) in LETTERS.iter().enumerate() {
+            let is_accented_twin = letters.accented == Some(at);
+            if is_accented_twin {
+                continue; // words with accents come with those without
+            }
+            let capitalised = (letters.next != at).then_some(letters.next);
+            for rest in [Some(at), capitalised].into_iter().flatten() {
+                bands.add(at, rest);
+            }
+        }
+        if digits {
+            let place = Place::Class(Arc::clone(&DIGITS));
+            bands.push(|length| vec![vec![place.clone(); length]], 1);
+        }
+        bands
+    }
+
+    /// The words whose first letter is of class `first` and whose others are of class `rest`.
+    fn add(&mut self, first: usize, rest: usize) {
+        let plain = |at: usize| Place::Class(Arc::clone(&LETTERS[at].class));
+        // A single letter is a word all of whose letters are of its class.
+        let shortest = if first == rest { 1 } else { 2 };
+        let word = |first: Place, rest: Place, length: usize| -> Vec<Place> {
+            std::iter::once(first)
+                .chain(std::iter::repeat_n(rest, length - 1))
+                .collect()
+        };
+        self.push(|length| vec![word(plain(first), plain(rest), length)], shortest);
+        let (Some(first_accented), Some(rest_accented)) = (LETTERS[first].accented, LETTERS[rest].accented) else {
+            return;
+        };
+        let either =
+            |at: usize, accented: usize| Place::Class(Arc::new(LETTERS[at].class.with(&LETTERS[accented].class)));
+        let (any, accent) = (either(rest, rest_accented), plain(rest_accented));
+        // One pattern for each place that the first accent may have.
+        let with_accent = |length: usize| {
+            let first_at = |at: usize| {
+                (0..length)
+                    .map(|place| match (place.cmp(&at), place) {
+                        (std::cmp::Ordering::Less, 0) => plain(first),
+                        (std::cmp::Ordering::Less, _) => plain(rest),
+                        (std::cmp::Ordering::Equal, 0) => plain(first_accented),
+                        (std::cmp::Ordering::Equal, _) => accent.clone(),
+                        (std::cmp::Ordering::Greater, _) => any.clone(),
+                    })
+                    .collect()
+            };
+            (0..length).map(first_at).collect()
+        };
+        self.push(with_accent, shortest);
+    }
+
+    /// A band of all lengths from `shortest` on, up to the first with which the floor is passed.
+    fn push(&mut self, patterns: impl Fn(usize) -> Vec<Vec<Place>>, shortest: usize) {
+        let (mut all, mut together) = (Vec::new(), 0u128);
+        for length in shortest.. {
+            let more = patterns(length);
+            together = more.iter().fold(together, |sum, pattern| {
+                sum.saturating_add(size(pattern).unwrap_or(u128::MAX))
+            });
+            all.extend(more);
+            if together >= FLOOR {
+                self.longest = self.longest.max(length);
+                break;
+            }
+        }
+        self.unions.extend(Union::new(all));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bits::tests::there_and_back;
+    use super::*;
+
+    fn words(format: Result<Format>) -> Arc<dyn MixedFormat> {
+        match format {
+            Ok(Format::Mixed(format)) => format,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn classes_are_disjoint_letters() {
+        let all: Vec<&Class> = LETTERS
+            .iter()
+            .map(|letters| letters.class.as_ref())
+            .chain([&*MARKS, &**DIGITS])
+            .collect();
+        for (i, one) in all.iter().enumerate() {
+            assert!(all[..i].iter().all(|other| one.is_disjoint(other)), "class {i}");
+        }
+        for letters in LETTERS.iter() {
+            for index in 0..letters.class.size() {
+                let symbol = letters.class.symbol(index);
+                assert!(symbol.is_alphabetic(), "{symbol:?}");
+            }
+        }
+        for (upper, at) in [
+            (true, 0),
+            (false, 1),
+            (true, 2),
+            (false, 3),
+            (true, 4),
+            (false, 5),
+            (true, 6),
+            (false, 7),
+            (true, 9),
+        ] {
+            let class = &LETTERS[at].class;
+            for index in 0..class.size() {
+                let symbol = class.symbol(index);
+                assert_eq!(
+                    (symbol.is_uppercase(), symbol.is_lowercase()),
+                    (upper, !upper),
+                    "{symbol:?}"
+                );
+            }
+        }
+        // Sizes are part of the frozen map.
+        let sizes: Vec<u64> = LETTERS.iter().map(|letters| letters.class.size()).collect();
+        assert_eq!(sizes[..2], [26, 26]);
+        assert_eq!(sizes[15..], [11_172, 20_902 + 1 + 6_582]);
+    }
+
+    #[test]
+    fn case_script_and_marks_stay() {
+        let text = text(toml::Table::new()).expect("text");
+        assert_eq!(there_and_back(&text, "Ann O'Neil-42"), "Zmm L'Mvro-57");
+        for value in [
+            "Žofie Dvořáková",
+            "Αλέξανδρος",
+            "Дмитрий Ёлкин",
+            "山田 太郎々",
+            "김철수",
+            "たなか アキラ",
+            "Nguyễn Ơn",
+            "שלום",
+            "مريم",
+            "🙂 ok…",
+        ] {
+            let other = there_and_back(&text, value);
+            assert_eq!(other.chars().count(), value.chars().count());
+        }
+        let (text, name) = (words(super::text(toml::Table::new())), words(name(toml::Table::new())));
+        for value in ["ไทย", "हिन्दी", "x\u{0}", "½", "１", "ª", "ᴬ", "𐐀"] {
+            assert!(
+                text.split(value, Side::Plain, &mut Places::default()).is_err(),
+                "{value}"
+            );
+        }
+        assert!(name.split("Ann 2nd", Side::Plain, &mut Places::default()).is_err());
+        name.split("Marie-Chloé d’Été", Side::Plain, &mut Places::default())
+            .expect("a name");
+    }
+
+    #[test]
+    fn short_words_share_bands_that_know_their_own() {
+        let banded = words(name(toml::Table::new())).banded().expect("bands");
+        for value in [
+            "Li", "Ann", "JO", "x", "Éva", "Zoé", "ĀĒ", "Ö", "Ян", "李", "Bo", "あい",
+        ] {
+            let band = banded.band(value, Side::Plain).expect(value);
+            assert!(band.size() >= FLOOR, "{value}");
+            // Every result belongs to the same band.
+            for rank in (0..band.size())
+                .step_by((band.size() / 997) as usize)
+                .chain([band.size() - 1])
+            {
+                let mut text = String::new();
+                band.unrank(rank, value, &mut text);
+                let again = banded.band(&text, Side::Protected).expect("a band");
+                assert_eq!((again.size(), again.rank(&text)), (band.size(), Ok(rank)), "{text}");
+            }
+        }
+        for value in ["Anneliese", "O'Shea", "aB", "", "山田太郎"] {
+            assert!(banded.band(value, Side::Plain).is_none(), "{value}");
+        }
+    }
+}
