@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array};
+use arrow::compute::take;
+use arrow::datatypes::{Schema, SchemaRef};
 
+use super::nested::{self, Fate, Leaf, Shape, Step, Values};
 use super::{Task, treat};
 use crate::cipher::Direction;
 use crate::tokens::Tokenizer;
@@ -18,39 +20,46 @@ pub struct BatchPlan {
     direction: Direction,
     input: SchemaRef,
     output: SchemaRef,
-    columns: Vec<Column>,
-    /// The places in `columns`, in an order in which every tweak comes before what it tweaks.
+    /// What each column of the output is made of: the place of a column in the input, and what becomes of that.
+    columns: Vec<(usize, Shape)>,
+    works: Vec<Work>,
+    /// The places in `works`, in an order in which every tweak comes before what it tweaks.
     order: Vec<usize>,
-    left_clear: Vec<AtomicUsize>,
-    forgotten: Vec<AtomicUsize>,
 }
 
-/// One column of the output.
+/// A transform of one leaf.
 #[derive(Debug)]
-pub(super) struct Column {
-    /// Its place in the input.
-    pub(super) input: usize,
-    /// What it is in the output.
-    pub(super) field: FieldRef,
-    pub(super) action: Action,
+pub(super) struct Work {
+    pub(super) leaf: Leaf,
+    pub(super) transform: Arc<Transform>,
+    pub(super) tweak: Option<TweakLeaf>,
+    left_clear: AtomicUsize,
+    forgotten: AtomicUsize,
 }
 
+/// Where a tweak is taken from: a leaf's column, and the way to it.
 #[derive(Debug)]
-pub(super) enum Action {
-    Copy,
-    Transform {
-        transform: Arc<Transform>,
-        /// The tweak column's place in the input.
-        tweak: Option<usize>,
-    },
+pub(super) struct TweakLeaf {
+    pub(super) column: usize,
+    pub(super) steps: Vec<Step>,
 }
 
-impl Action {
-    pub(super) fn transform(&self) -> Result<&Transform> {
-        match self {
-            Self::Transform { transform, .. } => Ok(transform),
-            Self::Copy => Err(Error::bug("a copied column has no transform")),
+impl Work {
+    pub(super) fn new(leaf: Leaf, transform: Arc<Transform>, tweak: Option<TweakLeaf>) -> Self {
+        Self {
+            leaf,
+            transform,
+            tweak,
+            left_clear: AtomicUsize::new(0),
+            forgotten: AtomicUsize::new(0),
         }
+    }
+
+    /// Does its tweak come from what `other` works on?
+    fn waits_for(&self, other: &Self) -> bool {
+        self.tweak
+            .as_ref()
+            .is_some_and(|tweak| (tweak.column, &tweak.steps) == (other.leaf.column, &other.leaf.steps))
     }
 }
 
@@ -72,20 +81,23 @@ pub struct ColumnSummary {
 }
 
 impl BatchPlan {
-    pub(super) fn new(direction: Direction, input: &SchemaRef, columns: Vec<Column>) -> Self {
-        let fields: Vec<FieldRef> = columns.iter().map(|column| Arc::clone(&column.field)).collect();
-        let output = Arc::new(Schema::new_with_metadata(fields, input.metadata().clone()));
-        let left_clear = columns.iter().map(|_| AtomicUsize::new(0)).collect();
-        let forgotten = columns.iter().map(|_| AtomicUsize::new(0)).collect();
-        let order = tweaks_first(&columns);
+    /// `fates` has, leaf by leaf, what becomes of each.
+    pub(super) fn new(direction: Direction, input: &SchemaRef, fates: Vec<Fate>, works: Vec<Work>) -> Self {
+        let mut fates = fates.into_iter();
+        let (mut fields, mut columns) = (Vec::new(), Vec::new());
+        for (at, field) in input.fields().iter().enumerate() {
+            if let Some((field, shape)) = nested::shaped(field, &mut fates) {
+                fields.push(field);
+                columns.push((at, shape));
+            }
+        }
         Self {
             direction,
             input: Arc::clone(input),
-            output,
+            output: Arc::new(Schema::new_with_metadata(fields, input.metadata().clone())),
             columns,
-            order,
-            left_clear,
-            forgotten,
+            order: tweaks_first(&works),
+            works,
         }
     }
 
@@ -94,28 +106,59 @@ impl BatchPlan {
         self.direction
     }
 
+    /// What batches look like before [`BatchPlan::apply`].
+    #[cfg(feature = "sql")]
+    pub(crate) fn input(&self) -> &SchemaRef {
+        &self.input
+    }
+
+    /// The same, only for the first column and those that it takes tweaks from; and their names.
+    #[cfg(feature = "sql")]
+    pub(crate) fn narrowed(mut self) -> (Self, Vec<String>) {
+        let mut needed = vec![0];
+        for work in &self.works {
+            needed.push(work.leaf.column);
+            needed.extend(work.tweak.as_ref().map(|tweak| tweak.column));
+        }
+        needed.sort_unstable();
+        needed.dedup();
+        let place = |column: usize| needed.binary_search(&column).unwrap_or_default();
+        for work in &mut self.works {
+            work.leaf.column = place(work.leaf.column);
+            if let Some(tweak) = &mut work.tweak {
+                tweak.column = place(tweak.column);
+            }
+        }
+        self.columns.truncate(1);
+        let fields: Vec<_> = needed.iter().map(|at| Arc::clone(&self.input.fields()[*at])).collect();
+        let names = fields.iter().map(|field| field.name().clone()).collect();
+        self.input = Arc::new(Schema::new(fields));
+        self.output = Arc::new(Schema::new(vec![Arc::clone(&self.output.fields()[0])]));
+        (self, names)
+    }
+
+    /// Whether it has to wait for a token store.
+    #[cfg(feature = "sql")]
+    pub(crate) fn asks_a_store(&self) -> bool {
+        self.works.iter().any(|work| work.transform.tokenizer().is_some())
+    }
+
     /// What batches look like after [`BatchPlan::apply`].
     pub fn output(&self) -> &SchemaRef {
         &self.output
     }
 
-    /// The columns that are not just copied, in their order.
+    /// What it does, column by column, and field by field within nested columns.
     pub fn summary(&self) -> Vec<ColumnSummary> {
-        let counts = self.left_clear.iter().zip(&self.forgotten);
-        let columns = self.columns.iter().zip(counts);
-        columns
-            .filter_map(|(column, (left_clear, forgotten))| match &column.action {
-                Action::Copy => None,
-                Action::Transform { transform, .. } => Some(ColumnSummary {
-                    column: column.field.name().clone(),
-                    rule: transform.rule().name.clone(),
-                    key: format!("{}@{}", transform.key().name(), transform.key().version()),
-                    left_clear: left_clear.load(Ordering::Relaxed),
-                    forgotten: forgotten.load(Ordering::Relaxed),
-                    fullest_percent: transform.tokenizer().map_or(0.0, Tokenizer::fullest_percent),
-                }),
-            })
-            .collect()
+        let summary = |work: &Work| ColumnSummary {
+            column: work.leaf.path().to_owned(),
+            rule: work.transform.rule().name.clone(),
+            key: format!("{}@{}", work.transform.key().name(), work.transform.key().version()),
+            left_clear: work.left_clear.load(Ordering::Relaxed),
+            forgotten: work.forgotten.load(Ordering::Relaxed),
+            fullest_percent: work.transform.tokenizer().map_or(0.0, Tokenizer::fullest_percent),
+        };
+        self.works.iter().map(summary).collect()
     }
 
     /// Does one batch; `base` rows came before it.
@@ -126,49 +169,78 @@ impl BatchPlan {
         if batch.num_columns() != self.input.fields().len() {
             return Err(Error::bug("a batch with another schema than the plan's"));
         }
-        // Plaintexts by input place: on the way back a tweak column is revealed before what it tweaks.
-        let mut plain: Vec<ArrayRef> = batch.columns().to_vec();
-        let mut results: Vec<ArrayRef> = self
-            .columns
-            .iter()
-            .map(|column| batch.column(column.input).clone())
-            .collect();
+        let mut results: Vec<Option<ArrayRef>> = vec![None; self.works.len()];
         for at in &self.order {
-            let column = &self.columns[*at];
-            let Action::Transform { transform, tweak } = &column.action else {
-                continue;
+            let work = &self.works[*at];
+            work.transform.key().check_hold()?;
+            let Values { array, rows } = nested::values(batch.column(work.leaf.column), &work.leaf.steps)?;
+            let tweaks = self.tweaks(work, batch, &results, rows.as_deref())?;
+            let task = Task::new(&work.transform, self.direction, work.leaf.path()).after(base);
+            let task = match &rows {
+                Some(rows) => Task {
+                    rows: Some(rows),
+                    ..task
+                },
+                None => task,
             };
-            transform.key().check_hold()?;
-            let task = Task::new(transform, self.direction, column.field.name()).after(base);
-            let tweaks = tweak.map(|place| plain[place].clone());
-            let array = batch.column(column.input);
-            let done = treat(task, array, tweaks.as_ref()).await?;
-            self.left_clear[*at].fetch_add(done.left.clear, Ordering::Relaxed);
-            self.forgotten[*at].fetch_add(done.left.forgotten, Ordering::Relaxed);
-            if self.direction == Direction::Decrypt {
-                plain[column.input] = done.array.clone();
-            }
-            results[*at] = done.array;
+            let done = treat(task, &array, tweaks.as_ref()).await?;
+            work.left_clear.fetch_add(done.left.clear, Ordering::Relaxed);
+            work.forgotten.fetch_add(done.left.forgotten, Ordering::Relaxed);
+            results[*at] = Some(done.array);
         }
+        let results: Vec<ArrayRef> = results.into_iter().flatten().collect();
+        let columns = self.columns.iter().zip(self.output.fields());
+        let columns = columns.map(|((at, shape), field)| nested::rebuilt(batch.column(*at), field, shape, &results));
+        let columns = columns.collect::<Result<_>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        RecordBatch::try_new_with_options(Arc::clone(&self.output), results, &options)
-            .map_err(|error| nullability(&self.columns, error))
+        RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options)
+            .map_err(|error| nullability(&self.output, error))
+    }
+
+    /// The tweaks of a work's values, in plaintext: on the way back a tweak column is revealed before what it tweaks.
+    fn tweaks(
+        &self,
+        work: &Work,
+        batch: &RecordBatch,
+        results: &[Option<ArrayRef>],
+        rows: Option<&[usize]>,
+    ) -> Result<Option<ArrayRef>> {
+        let Some(tweak) = &work.tweak else { return Ok(None) };
+        let revealed = match self.direction {
+            Direction::Encrypt => None,
+            Direction::Decrypt => self
+                .works
+                .iter()
+                .position(|other| work.waits_for(other))
+                .and_then(|at| results[at].clone()),
+        };
+        let tweaks = match revealed {
+            Some(revealed) => revealed,
+            None => nested::values(batch.column(tweak.column), &tweak.steps)?.array,
+        };
+        match rows {
+            None => Ok(Some(tweaks)),
+            Some(rows) => {
+                let rows: UInt64Array = rows.iter().map(|row| *row as u64).collect();
+                let tweaks = take(&tweaks, &rows, None);
+                Ok(Some(
+                    tweaks.map_err(|error| Error::bug("a row of no tweak").with_source(error))?,
+                ))
+            }
+        }
     }
 }
 
-/// An order of the columns in which every tweak comes before what it tweaks; there are no circles.
-fn tweaks_first(columns: &[Column]) -> Vec<usize> {
-    let mut order: Vec<usize> = Vec::with_capacity(columns.len());
-    while order.len() < columns.len() {
+/// An order in which every tweak comes before what it tweaks; there are no circles.
+fn tweaks_first(works: &[Work]) -> Vec<usize> {
+    let mut order: Vec<usize> = Vec::with_capacity(works.len());
+    while order.len() < works.len() {
         let before = order.len();
-        for (at, column) in columns.iter().enumerate() {
-            let waits = match &column.action {
-                Action::Transform { tweak: Some(tweak), .. } => columns
-                    .iter()
-                    .position(|other| other.input == *tweak)
-                    .is_some_and(|other| !order.contains(&other)),
-                _ => false,
-            };
+        for (at, work) in works.iter().enumerate() {
+            let waits = works
+                .iter()
+                .position(|other| work.waits_for(other))
+                .is_some_and(|other| !order.contains(&other));
             if !waits && !order.contains(&at) {
                 order.push(at);
             }
@@ -176,19 +248,16 @@ fn tweaks_first(columns: &[Column]) -> Vec<usize> {
         if order.len() == before {
             // Circles are refused by `protect`, and in metadata. Only a policy that has one, with data that lost its metadata,
             // comes here; nothing of that can be compared, so any order is as good.
-            order.extend((0..columns.len()).filter(|at| !order.contains(at)).collect::<Vec<_>>());
+            order.extend((0..works.len()).filter(|at| !order.contains(at)).collect::<Vec<_>>());
         }
     }
     order
 }
 
 /// `on_invalid = "null"` in a column that may not hold NULL.
-fn nullability(columns: &[Column], error: arrow::error::ArrowError) -> Error {
-    let strict: Vec<&str> = columns
-        .iter()
-        .filter(|column| !column.field.is_nullable())
-        .map(|column| column.field.name().as_str())
-        .collect();
+fn nullability(schema: &Schema, error: arrow::error::ArrowError) -> Error {
+    let strict = schema.fields().iter().filter(|field| !field.is_nullable());
+    let strict: Vec<&str> = strict.map(|field| field.name().as_str()).collect();
     Error::bad_input("a result does not fit its column: on_invalid = \"null\" needs one that may hold NULL")
         .with_source(error)
         .with_hint(format!("columns that may not: {}", strict.join(", ")))

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, SchemaRef};
 
-use super::batch::{Action, BatchPlan, Column};
+use super::batch::{BatchPlan, TweakLeaf, Work};
 use super::metadata::{ProtectedColumn, clear};
+use super::nested::{self, Leaf};
 use super::{check_type, tweak};
 use crate::cipher::Direction;
 use crate::keys::{KeyVersionId, Operation};
+#[cfg(feature = "sql")]
+use crate::policy::Grant;
 use crate::policy::{Bound, Rule, RuleRef, Treatment, Tweak};
 use crate::transform::{Engine, Transform};
 use crate::{Error, ErrorKind, Result};
@@ -28,61 +31,71 @@ impl BatchPlan {
     /// Whatever can be known without the rows: a column the policy names and the table lacks, a column that is protected
     /// already, a type or tweak that does not fit its rule, a key that cannot be had, nothing to protect at all.
     pub async fn protect(engine: &Engine, table: &str, schema: &SchemaRef) -> Result<Self> {
-        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let bound = engine.policy().bind(table, &names)?;
-        let mut columns = Vec::new();
-        for (at, (field, fate)) in schema.fields().iter().zip(&bound).enumerate() {
-            let (action, field) = match fate {
-                Bound::Drop => continue,
-                Bound::Keep => (Action::Copy, Arc::clone(field)),
-                Bound::Rule(rule) => {
-                    if ProtectedColumn::read(field)?.is_some() {
-                        return Err(
-                            Error::bad_input(format!("column `{}` is protected already", field.name())).with_hint(
-                                "reveal it first; protecting twice would make it unreadable by its own metadata",
-                            ),
-                        );
-                    }
-                    check_tweaks(rule, field.name(), &bound, &names)?;
-                    let transform = engine.resolve(&reference(rule, None), Operation::Protect).await?;
-                    let (action, field) = transformed(transform, field, schema)?;
-                    let described = ProtectedColumn::of(action.transform()?).write(&field)?;
-                    (action, Arc::new(described))
+        let leaves = nested::leaves(schema);
+        let names: Vec<&[String]> = leaves.iter().map(|leaf| leaf.names.as_slice()).collect();
+        let bound = engine.policy().bind(table, &names, Operation::Protect)?;
+        let places = Places::new(&leaves);
+        let (mut fates, mut works) = (Vec::new(), Vec::new());
+        for (leaf, fate) in leaves.iter().zip(&bound) {
+            let rule = match fate {
+                Bound::Drop => {
+                    fates.push(None);
+                    continue;
                 }
+                Bound::Keep => {
+                    fates.push(Some((Arc::clone(&leaf.field), None)));
+                    continue;
+                }
+                Bound::Rule(rule) => rule,
             };
-            columns.push(Column {
-                input: at,
-                field,
-                action,
-            });
+            if ProtectedColumn::read(&leaf.field)?.is_some() {
+                return Err(
+                    Error::bad_input(format!("column `{}` is protected already", leaf.path()))
+                        .with_hint("reveal it first; protecting twice would make it unreadable by its own metadata"),
+                );
+            }
+            check_tweaks(rule, leaf.path(), &bound, &leaves)?;
+            let transform = engine.resolve(&reference(rule, None), Operation::Protect).await?;
+            let described = ProtectedColumn::of(&transform).write(&made(leaf, &transform)?)?;
+            let tweak = places.tweak(&transform, leaf)?;
+            fates.push(Some((Arc::new(described), Some(works.len()))));
+            works.push(Work::new(leaf.clone(), transform, tweak));
         }
-        if columns.iter().all(|column| matches!(column.action, Action::Copy)) {
+        if fates.iter().all(Option::is_none) {
+            return Err(Error::bad_policy(format!(
+                "the policy `{}` drops every column of table `{table}`: nothing would be left",
+                engine.policy().path.display()
+            )));
+        }
+        if works.is_empty() && !fates.iter().any(Option::is_none) {
+            let names: Vec<&str> = leaves.iter().map(Leaf::path).collect();
             return Err(Error::bad_policy(format!(
                 "no line of [columns] in `{}` names a column of table `{table}`: there is nothing to protect",
                 engine.policy().path.display()
             ))
             .with_hint(format!("its columns are {}", names.join(", "))));
         }
-        Ok(Self::new(Direction::Encrypt, schema, columns))
+        Ok(Self::new(Direction::Encrypt, schema, fates, works))
     }
 
-    /// How to reveal `schema`, of table `table`, whose columns say how they were protected.
+    /// How to reveal `schema`, of table `table`, whose columns say how they were protected. What cannot be revealed, such as hashes, stays as
+    /// it is and goes on saying what it is.
     ///
     /// # Errors
     /// Nothing that is protected; a rule the policy lacks or has changed; a key that cannot be had, or is another one.
     pub async fn reveal(engine: &Engine, table: &str, schema: &SchemaRef, options: RevealOptions) -> Result<Self> {
-        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let described = schema
-            .fields()
+        let leaves = nested::leaves(schema);
+        let described = leaves
             .iter()
-            .map(|field| ProtectedColumn::read(field))
+            .map(|leaf| ProtectedColumn::read(&leaf.field))
             .collect::<Result<Vec<_>>>()?;
-        let by_name = schema.fields().iter().zip(&described);
-        let protected = by_name.filter_map(|(field, described)| Some((field.name().as_str(), described.as_ref()?)));
+        let by_path = leaves.iter().zip(&described);
+        let protected = by_path.filter_map(|(leaf, described)| Some((leaf.path(), described.as_ref()?)));
         check_circles(engine, protected)?;
         let from_policy = match options.key_version {
             Some(version) if described.iter().all(Option::is_none) => {
-                Some((engine.policy().bind(table, &names)?, version))
+                let names: Vec<&[String]> = leaves.iter().map(|leaf| leaf.names.as_slice()).collect();
+                Some((engine.policy().bind(table, &names, Operation::Reveal)?, version))
             }
             Some(_) => {
                 return Err(
@@ -92,52 +105,114 @@ impl BatchPlan {
             }
             None => None,
         };
-        let mut columns = Vec::new();
-        for (at, (field, described)) in schema.fields().iter().zip(&described).enumerate() {
-            let transform = match (described, &from_policy) {
-                (Some(described), _) => Some(resolve(engine, field.name(), described).await?),
-                (None, Some((bound, version))) => match bound[at] {
-                    Bound::Rule(rule) => Some(
-                        engine
-                            .resolve(&reference(rule, Some(*version)), Operation::Reveal)
-                            .await?,
-                    ),
-                    _ => None,
-                },
-                (None, None) => None,
-            };
-            let (action, field) = match transform {
-                None => (Action::Copy, Arc::clone(field)),
-                Some(transform) => {
-                    let (action, field) = transformed(transform, field, schema)?;
-                    (action, Arc::new(clear(&field)))
+        let (mut transforms, mut one_way) = (Vec::new(), None);
+        for (at, (leaf, described)) in leaves.iter().zip(&described).enumerate() {
+            let from_policy = from_policy.as_ref().and_then(|(bound, version)| match bound[at] {
+                Bound::Rule(rule) => Some((rule, *version)),
+                _ => None,
+            });
+            let treatment = described.as_ref().map(|described| described.treatment);
+            let treatment = treatment.or_else(|| from_policy.map(|(rule, _)| rule.treatment));
+            transforms.push(match (described, from_policy) {
+                _ if treatment.is_some_and(Treatment::is_one_way) => {
+                    one_way = treatment;
+                    None
                 }
-            };
-            columns.push(Column {
-                input: at,
-                field,
-                action,
+                (Some(described), _) => Some(resolve(engine, leaf.path(), described).await?),
+                (None, Some((rule, version))) => Some(
+                    engine
+                        .resolve(&reference(rule, Some(version)), Operation::Reveal)
+                        .await?,
+                ),
+                (None, None) => None,
             });
         }
-        if columns.iter().all(|column| matches!(column.action, Action::Copy)) {
-            return Err(Error::bad_input("no column says that it is protected").with_hint(
+        match (transforms.iter().all(Option::is_none), one_way) {
+            (true, Some(treatment)) => Err(Error::bad_input(format!(
+                "nothing can be revealed: what treatment = \"{treatment}\" made is one-way"
+            ))
+            .with_hint("use it as it is")),
+            (true, None) => Err(Error::bad_input("no column says that it is protected").with_hint(
                 "if it is, and its metadata was lost on the way, pass --key-version N to go by the policy's [columns]",
-            ));
+            )),
+            (false, _) => Self::reveal_with(schema, &leaves, transforms),
         }
-        Ok(Self::new(Direction::Decrypt, schema, columns))
+    }
+
+    /// How to reveal the first column of `schema`, which is nested, as the engine's role may see it: what the role sees protected stays so.
+    /// The other columns are there for tweaks.
+    ///
+    /// # Errors
+    /// As [`BatchPlan::reveal`]; [`ErrorKind::NotAllowed`] when the role may not see a field, or the plain value of a tweak.
+    #[cfg(feature = "sql")]
+    pub(crate) async fn reveal_nested(engine: &Engine, schema: &SchemaRef) -> Result<Self> {
+        let leaves = nested::leaves(schema);
+        let mut transforms: Vec<Option<Arc<Transform>>> = vec![None; leaves.len()];
+        let role = engine.role().unwrap_or_default();
+        let mut wanted: Vec<(usize, Option<&str>)> = leaves
+            .iter()
+            .enumerate()
+            .filter(|(_, leaf)| leaf.column == 0)
+            .map(|(at, _)| (at, None))
+            .collect();
+        while let Some((at, tweaked)) = wanted.pop() {
+            let path = leaves[at].path();
+            let Some(described) = ProtectedColumn::read(&leaves[at].field)? else {
+                continue;
+            };
+            let not_allowed = |message| Err(Error::new(ErrorKind::NotAllowed, message));
+            match (engine.grant(&described.rule)?, tweaked) {
+                _ if described.treatment.is_one_way() || transforms[at].is_some() => continue,
+                (Grant::Plain, _) | (Grant::Masked, None) => {}
+                (Grant::Protected, None) => continue,
+                (Grant::Denied, None) => {
+                    return not_allowed(format!(
+                        "role `{role}` may not see column `{path}` (rule `{}`)",
+                        described.rule
+                    ));
+                }
+                (_, Some(tweaked)) => {
+                    return not_allowed(format!(
+                        "column `{tweaked}` needs the plain value of column `{path}`, and role `{role}` may not see that (rule `{}`)",
+                        described.rule
+                    ));
+                }
+            }
+            let transform = resolve(engine, path, &described).await?;
+            if let Some(name) = transform.tweak_column() {
+                wanted.extend(
+                    leaves
+                        .iter()
+                        .position(|leaf| leaf.path() == name)
+                        .map(|tweak| (tweak, Some(path))),
+                );
+            }
+            transforms[at] = Some(transform);
+        }
+        Self::reveal_with(schema, &leaves, transforms)
+    }
+
+    /// Reveals the leaves that have a transform.
+    fn reveal_with(schema: &SchemaRef, leaves: &[Leaf], transforms: Vec<Option<Arc<Transform>>>) -> Result<Self> {
+        let places = Places::new(leaves);
+        let (mut fates, mut works) = (Vec::new(), Vec::new());
+        for (leaf, transform) in leaves.iter().zip(transforms) {
+            let Some(transform) = transform else {
+                fates.push(Some((Arc::clone(&leaf.field), None)));
+                continue;
+            };
+            let field = Arc::new(clear(&made(leaf, &transform)?));
+            let tweak = places.tweak(&transform, leaf)?;
+            fates.push(Some((field, Some(works.len()))));
+            works.push(Work::new(leaf.clone(), transform, tweak));
+        }
+        Ok(Self::new(Direction::Decrypt, schema, fates, works))
     }
 }
 
 /// The transform that reveals a column that describes itself, after comparing the two.
 pub(crate) async fn resolve(engine: &Engine, column: &str, described: &ProtectedColumn) -> Result<Arc<Transform>> {
     let transform = match described.treatment {
-        Treatment::Encrypt => {
-            let id: KeyVersionId = described
-                .key_version_id
-                .parse()
-                .map_err(|error: Error| error.context(format_args!("column `{column}`, `cipherform` metadata")))?;
-            engine.resolve_version(&described.rule, id).await
-        }
         // Each token's row in the store says which version sealed it, which may be another one by now.
         Treatment::Tokenize => {
             let rule = RuleRef {
@@ -145,6 +220,13 @@ pub(crate) async fn resolve(engine: &Engine, column: &str, described: &Protected
                 version: None,
             };
             engine.resolve(&rule, Operation::Reveal).await
+        }
+        _ => {
+            let id: KeyVersionId = described
+                .key_version_id
+                .parse()
+                .map_err(|error: Error| error.context(format_args!("column `{column}`, `cipherform` metadata")))?;
+            engine.resolve_version(&described.rule, id).await
         }
     };
     let transform = transform.map_err(|error| error.context(format_args!("column `{column}`")))?;
@@ -168,28 +250,47 @@ fn reference(rule: &Rule, version: Option<u32>) -> RuleRef {
     }
 }
 
-/// The action of `transform` on `field`, after checking types; and the field it makes.
-fn transformed(transform: Arc<Transform>, field: &Arc<Field>, schema: &Schema) -> Result<(Action, Arc<Field>)> {
-    check_type(&transform, field.name(), field.data_type())?;
-    let tweak = match transform.tweak_column() {
-        None => None,
-        Some(name) => {
-            let at = schema.index_of(name).map_err(|_| {
-                Error::bad_policy(format!(
-                    "rule `{}` takes the tweak of column `{}` from column `{name}`, which is not there",
-                    transform.rule().name,
-                    field.name()
-                ))
-            })?;
-            tweak::check_type(schema.field(at).data_type())
-                .map_err(|error| error.context(format_args!("column `{}`", field.name())))?;
-            Some(at)
-        }
-    };
-    let action = Action::Transform { transform, tweak };
+/// The field that `transform` makes of a leaf, after checking its type.
+fn made(leaf: &Leaf, transform: &Transform) -> Result<Field> {
+    check_type(transform, leaf.path(), leaf.field.data_type())?;
     // An order the dictionary was said to have is gone.
-    let field = Arc::new(field.as_ref().clone().with_dict_is_ordered(false));
-    Ok((action, field))
+    Ok(leaf.field.as_ref().clone().with_dict_is_ordered(false))
+}
+
+/// Where tweaks are found.
+struct Places<'a>(HashMap<&'a str, &'a Leaf>);
+
+impl<'a> Places<'a> {
+    fn new(leaves: &'a [Leaf]) -> Self {
+        // Of two with the same name the first.
+        Self(leaves.iter().rev().map(|leaf| (leaf.path(), leaf)).collect())
+    }
+
+    /// Where the tweak of `leaf` under `transform` is, if one is a column.
+    fn tweak(&self, transform: &Transform, leaf: &Leaf) -> Result<Option<TweakLeaf>> {
+        let Some(name) = transform.tweak_column() else {
+            return Ok(None);
+        };
+        let rule = &transform.rule().name;
+        let tweak = self.0.get(name).ok_or_else(|| {
+            Error::bad_policy(format!(
+                "rule `{rule}` takes the tweak of column `{}` from column `{name}`, which is not there",
+                leaf.path()
+            ))
+        })?;
+        if !tweak.is_one_a_row() {
+            return Err(Error::bad_policy(format!(
+                "rule `{rule}` takes the tweak of column `{}` from `{name}`, of which a row has more than one",
+                leaf.path()
+            )));
+        }
+        tweak::check_type(tweak.field.data_type())
+            .map_err(|error| error.context(format_args!("column `{}`", leaf.path())))?;
+        Ok(Some(TweakLeaf {
+            column: tweak.column,
+            steps: tweak.steps.clone(),
+        }))
+    }
 }
 
 /// Refuses protected columns whose tweaks go in a circle: none could be revealed first. `protect` makes no such file.
@@ -221,8 +322,8 @@ pub(crate) fn check_circles<'a>(
 }
 
 /// Refuses a tweak column that would not be there on the way back: dropped, or part of a cycle.
-fn check_tweaks(rule: &Rule, column: &str, bound: &[Bound<'_>], names: &[&str]) -> Result<()> {
-    let by_name: HashMap<&str, Bound<'_>> = names.iter().copied().zip(bound.iter().copied()).collect();
+fn check_tweaks(rule: &Rule, column: &str, bound: &[Bound<'_>], leaves: &[Leaf]) -> Result<()> {
+    let by_name: HashMap<&str, Bound<'_>> = leaves.iter().map(Leaf::path).zip(bound.iter().copied()).collect();
     let (mut rule, mut steps) = (rule, vec![column]);
     while let Tweak::Column(next) = &rule.tweak {
         if steps.contains(&next.as_str()) {

@@ -41,7 +41,11 @@ fn by_distinct<K: ArrowDictionaryKeyType>(
     }
     let used: Vec<usize> = (0..first_row.len()).filter(|i| first_row[*i].is_some()).collect();
     let distinct = take(array.values(), &indices(&used), None).map_err(broken)?;
-    let rows: Vec<usize> = used.iter().filter_map(|i| first_row[*i]).collect();
+    let rows: Vec<usize> = used
+        .iter()
+        .filter_map(|i| first_row[*i])
+        .map(|row| task.row(row))
+        .collect();
     let task = Task {
         rows: Some(&rows),
         ..task

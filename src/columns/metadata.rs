@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use arrow::datatypes::{Field, Schema};
 use serde::{Deserialize, Serialize};
 
+use super::nested;
 use crate::policy::{OnInvalid, Treatment};
 use crate::transform::Transform;
 use crate::{Error, Result};
@@ -52,6 +53,9 @@ impl ProtectedColumn {
     pub fn of(transform: &Transform) -> Self {
         let (rule, key) = (transform.rule(), transform.key());
         let mut nonconforming = Vec::new();
+        if rule.treatment == Treatment::EncryptLegacy {
+            nonconforming.push("encrypt-legacy: FF3-1, which NIST has withdrawn".to_owned());
+        }
         if let Some(reason) = &rule.insecure_small_domain {
             nonconforming.push(format!("insecure_small_domain: {reason}"));
         }
@@ -143,16 +147,39 @@ pub(super) fn clear(field: &Field) -> Field {
     field.clone().with_metadata(metadata)
 }
 
-/// The protected columns of a schema, by name.
+/// A column, or a field within a nested one, and how it is protected, if it is.
+#[derive(Clone, Debug)]
+pub struct ColumnDescription {
+    /// Its name, or path: `address.postcode`, `phones[]`.
+    pub name: String,
+    /// Its Arrow type.
+    pub data_type: String,
+    /// What it says of itself.
+    pub protected: Option<ProtectedColumn>,
+}
+
+/// The columns of a schema, and what each says of itself; of structs and lists their fields.
+///
+/// # Errors
+/// As [`ProtectedColumn::read`].
+pub fn describe(schema: &Schema) -> Result<Vec<ColumnDescription>> {
+    let describe = |leaf: nested::Leaf| {
+        Ok(ColumnDescription {
+            name: leaf.path().to_owned(),
+            data_type: leaf.field.data_type().to_string(),
+            protected: ProtectedColumn::read(&leaf.field)?,
+        })
+    };
+    nested::leaves(schema).into_iter().map(describe).collect()
+}
+
+/// The protected ones of them.
 ///
 /// # Errors
 /// As [`ProtectedColumn::read`].
 pub fn protected_columns(schema: &Schema) -> Result<Vec<(String, ProtectedColumn)>> {
-    let mut columns = Vec::new();
-    for field in schema.fields() {
-        if let Some(column) = ProtectedColumn::read(field)? {
-            columns.push((field.name().clone(), column));
-        }
-    }
-    Ok(columns)
+    let protected = describe(schema)?.into_iter();
+    Ok(protected
+        .filter_map(|column| Some((column.name, column.protected?)))
+        .collect())
 }

@@ -5,9 +5,11 @@
 
 mod batch;
 mod bind;
+mod bytes;
 mod counted;
 mod dictionary;
 mod metadata;
+mod nested;
 mod runs;
 mod text;
 mod tokens;
@@ -20,7 +22,7 @@ pub use batch::{BatchPlan, ColumnSummary};
 pub use bind::RevealOptions;
 #[cfg(feature = "sql")]
 pub(crate) use bind::{check_circles, resolve};
-pub use metadata::{METADATA_KEY, ProtectedColumn, protected_columns};
+pub use metadata::{ColumnDescription, METADATA_KEY, ProtectedColumn, describe, protected_columns};
 
 use crate::cipher::Direction;
 use crate::transform::{Left, Transform};
@@ -36,7 +38,7 @@ pub struct Task<'a> {
     direction: Direction,
     column: &'a str,
     before: u64,
-    /// Where the rows of an array of distinct values first stand.
+    /// For an array that is part of a column: the row that each of its rows stands for, or first stands for.
     rows: Option<&'a [usize]>,
 }
 
@@ -60,8 +62,12 @@ impl<'a> Task<'a> {
 
     /// The number, from 1, of row `row`, from 0, of the array.
     fn number(&self, row: usize) -> u64 {
-        let row = self.rows.map_or(row, |rows| rows[row]);
-        self.before + row as u64 + 1
+        self.before + self.row(row) as u64 + 1
+    }
+
+    /// The row of the column that row `row` of the array stands for.
+    fn row(&self, row: usize) -> usize {
+        self.rows.map_or(row, |rows| rows[row])
     }
 }
 
@@ -80,38 +86,62 @@ pub struct Done {
 /// # Errors
 /// [`crate::ErrorKind::BadPolicy`] that says which types it works on.
 pub fn check_type(transform: &Transform, column: &str, data_type: &DataType) -> Result<()> {
-    let reason = match (data_type, transform.counts()) {
-        (DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View, _) => return Ok(()),
-        (DataType::Dictionary(_, values), _) => return check_type(transform, column, values),
-        (DataType::RunEndEncoded(_, values), _) => return check_type(transform, column, values.data_type()),
-        (other, Some(counts)) => match counted::factor(&counts, other) {
-            Ok(_) => return Ok(()),
-            Err(reason) => reason,
-        },
-        (other, None) if other.is_integer() => "integer columns take format = { type = \"integer\", min = …, max = … }",
-        (other, None) if other.is_decimal() => {
-            "decimal columns take format = { type = \"decimal\", min = …, max = …, scale = … }"
-        }
-        (DataType::Date32 | DataType::Date64, None) => "columns of dates take format = \"date\"",
-        (DataType::Time32(_) | DataType::Time64(_), None) => {
-            "columns of times take format = { type = \"time\", resolution = … }"
-        }
-        (DataType::Timestamp(..), None) => "columns of timestamps take format = \"timestamp\"",
-        (DataType::Float16 | DataType::Float32 | DataType::Float64, None) => {
-            "a floating-point number has no format to keep; make it a decimal, or drop the column"
-        }
-        (DataType::Struct(_) | DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..), None) => {
-            "name a field within it, as in \"address.postcode\" or \"phones[]\""
-        }
-        _ => "text columns take every format",
+    let Err(hint) = suits(transform, data_type) else {
+        return Ok(());
     };
     let rule = transform.rule();
     let error = Error::bad_policy(format!(
-        "column `{column}` is of type {data_type}, and rule `{}` (format {}) cannot protect that",
+        "column `{column}` is of type {data_type}, and rule `{}` ({} of format {}) cannot protect that",
         rule.name,
+        rule.treatment,
         rule.format.definition().split(" symbols=").next().unwrap_or_default()
     ));
-    Err(error.with_hint(reason))
+    Err(error.with_hint(hint))
+}
+
+/// The same; if not, what else to do.
+fn suits(transform: &Transform, data_type: &DataType) -> Result<(), &'static str> {
+    use DataType as T;
+    match (data_type, transform.counts()) {
+        (T::Utf8 | T::LargeUtf8 | T::Utf8View, _) => Ok(()),
+        (T::Dictionary(_, values), _) => suits(transform, values),
+        (T::RunEndEncoded(_, values), _) if transform.tokenizer().is_none() => suits(transform, values.data_type()),
+        (T::Struct(_) | T::List(_) | T::LargeList(_) | T::FixedSizeList(..), _) => {
+            Err("name a field within it in [columns], as in \"address.postcode\" or \"phones[]\"")
+        }
+        (T::Map(..) | T::ListView(_) | T::LargeListView(_) | T::Union(..), _) => {
+            Err("make it a struct or a list, or drop the column")
+        }
+        (T::Binary | T::LargeBinary | T::BinaryView, _) if transform.takes_bytes() => Ok(()),
+        (T::FixedSizeBinary(n), _) if transform.takes_bytes() => match transform.fixed_length() {
+            Some(length) if usize::try_from(*n) == Ok(length) => Ok(()),
+            Some(_) => Err("a hash has another length; make the column Binary"),
+            None => Err("the result is longer; make the column Binary"),
+        },
+        (T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_), _) => {
+            Err("columns of bytes take treatment = \"siv\" or \"hash\"")
+        }
+        (other, _) if transform.tokenizer().is_some() && !other.is_integer() => {
+            Err("tokenize works on text and integers")
+        }
+        (_, _) if !transform.takes_counts() => Err("make the column text first: the result is text"),
+        (other, Some(counts)) => counted::factor(&counts, other).map(|_| ()),
+        (other, None) if other.is_integer() => {
+            Err("integer columns take format = { type = \"integer\", min = …, max = … }")
+        }
+        (other, None) if other.is_decimal() => {
+            Err("decimal columns take format = { type = \"decimal\", min = …, max = …, scale = … }")
+        }
+        (T::Date32 | T::Date64, None) => Err("columns of dates take format = \"date\""),
+        (T::Time32(_) | T::Time64(_), None) => {
+            Err("columns of times take format = { type = \"time\", resolution = … }")
+        }
+        (T::Timestamp(..), None) => Err("columns of timestamps take format = \"timestamp\""),
+        (T::Float16 | T::Float32 | T::Float64, None) => {
+            Err("a floating-point number has no format to keep; make it a decimal, or drop the column")
+        }
+        _ => Err("text columns take every format"),
+    }
 }
 
 /// Protects or reveals one array, as [`apply`] does, under any treatment: tokens are asked of their store.
@@ -164,6 +194,9 @@ pub fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&ArrayRef>) -> Res
         }
         DataType::Dictionary(..) => dictionary::apply(task, array, |task, values| apply(task, values, None)),
         DataType::RunEndEncoded(_, values) => runs::apply(task, array, values.data_type(), tweaks),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            bytes::apply(task, array, tweak_column.as_ref())
+        }
         other => counted::apply(task, array, tweak_column.as_ref())
             .unwrap_or_else(|| Err(Error::bug(format!("no code for type {other}")))),
     }

@@ -42,7 +42,7 @@ fn by_run<R: RunEndIndexType>(task: Task<'_>, array: &RunArray<R>) -> Result<Don
     let mut ends = Vec::with_capacity(values.len());
     let mut first_row = Vec::with_capacity(values.len());
     for end in array.run_ends().sliced_values() {
-        first_row.push(start);
+        first_row.push(task.row(start));
         ends.push(end.as_usize());
         start = end.as_usize();
     }

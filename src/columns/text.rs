@@ -77,7 +77,7 @@ fn one_by_one<'a>(
 }
 
 /// A result may be longer than its value, so that a full array of 2 GiB would not hold it any more.
-fn check_size<O: OffsetSizeTrait>(task: &Task<'_>, bytes: usize) -> Result<()> {
+pub(super) fn check_size<O: OffsetSizeTrait>(task: &Task<'_>, bytes: usize) -> Result<()> {
     if O::from_usize(bytes).is_some() {
         return Ok(());
     }

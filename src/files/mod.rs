@@ -13,7 +13,7 @@ use std::path::Path;
 
 pub(crate) use commit::Aside;
 pub use rewrite::{Job, Progress, Report};
-pub use source::{ColumnDescription, Source};
+pub use source::Source;
 
 /// The table that a file is: its name without its extension.
 pub fn table_name(path: &Path) -> String {

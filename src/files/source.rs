@@ -12,7 +12,7 @@ use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 
-use crate::columns::ProtectedColumn;
+use crate::columns::{self, ColumnDescription};
 use crate::{Error, Result};
 
 /// Rows in a batch.
@@ -24,17 +24,6 @@ pub struct Source {
     pub(super) path: PathBuf,
     pub(super) file: File,
     metadata: ArrowReaderMetadata,
-}
-
-/// A column of a file and how it is protected, if it is.
-#[derive(Clone, Debug)]
-pub struct ColumnDescription {
-    /// Its name.
-    pub name: String,
-    /// Its Arrow type.
-    pub data_type: String,
-    /// What it says of itself.
-    pub protected: Option<ProtectedColumn>,
 }
 
 impl Source {
@@ -78,19 +67,12 @@ impl Source {
         self.parquet().num_row_groups()
     }
 
-    /// Its columns, and what each says of itself.
+    /// Its columns, and what each says of itself; of structs and lists their fields.
     ///
     /// # Errors
     /// Metadata that cannot be read.
     pub fn columns(&self) -> Result<Vec<ColumnDescription>> {
-        let describe = |field: &arrow::datatypes::FieldRef| {
-            Ok(ColumnDescription {
-                name: field.name().clone(),
-                data_type: field.data_type().to_string(),
-                protected: ProtectedColumn::read(field)?,
-            })
-        };
-        self.schema().fields().iter().map(describe).collect()
+        columns::describe(self.schema())
     }
 
     pub(super) fn parquet(&self) -> &ParquetMetaData {

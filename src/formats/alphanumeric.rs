@@ -2,12 +2,10 @@
 //!
 //! The symbols are digits, then upper case, then lower case, so that radix 36 is the usual digits-then-letters.
 
-use std::sync::Arc;
-
 use serde::Deserialize;
 
 use super::layout::Layout;
-use super::{Alphabet, Format, parameters};
+use super::{Alphabet, Format, output, parameters};
 use crate::Result;
 
 /// Which letters there are.
@@ -49,6 +47,7 @@ struct Alphanumeric {
     #[serde(default)]
     keep: [u8; 2],
     separators: Option<String>,
+    output: Option<String>,
 }
 
 pub(super) fn parse(table: toml::Table) -> Result<Format> {
@@ -59,5 +58,5 @@ pub(super) fn parse(table: toml::Table) -> Result<Format> {
         parameters.separators.as_deref(),
         parameters.keep.into(),
     )?;
-    Ok(Format::String(Arc::new(layout)))
+    output::format(layout, parameters.output.as_deref())
 }

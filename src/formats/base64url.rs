@@ -45,7 +45,7 @@ impl MixedFormat for Base64Url {
     fn split(&self, value: &str, _: Side, places: &mut Places) -> Result<(), Misfit> {
         let symbols = value.trim_end_matches('=');
         let padding = value.len() - symbols.len();
-        if symbols.len() % 4 == 1 || padding > 0 && (padding > 2 || value.len() % 4 != 0) {
+        if symbols.len() % 4 == 1 || padding > 0 && (padding > 2 || !value.len().is_multiple_of(4)) {
             return Err(Misfit::Malformed(
                 "not a length that base64url gives, with padding or without",
             ));

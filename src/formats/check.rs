@@ -150,7 +150,7 @@ mod tests {
             let at = if check == Check::Vin { 8 } else { value.len() - 1 };
             let wrong = "0123456789"
                 .chars()
-                .filter(|digit| *digit != value.as_bytes()[at].into());
+                .filter(|digit| *digit != char::from(value.as_bytes()[at]));
             for digit in wrong {
                 let mut other: Vec<char> = value.chars().collect();
                 other[at] = digit;

@@ -2,12 +2,10 @@
 //!
 //! Nothing but the symbols and the separators that the policy lists may stand in a value.
 
-use std::sync::Arc;
-
 use serde::Deserialize;
 
 use super::layout::Layout;
-use super::{Alphabet, Format, parameters};
+use super::{Alphabet, Format, output, parameters};
 use crate::Result;
 
 #[derive(Deserialize)]
@@ -19,11 +17,12 @@ struct Custom {
     keep: [u8; 2],
     #[serde(default)]
     separators: String,
+    output: Option<String>,
 }
 
 pub(super) fn parse(table: toml::Table) -> Result<Format> {
     let custom: Custom = parameters(table)?;
     let alphabet = Alphabet::try_new(&custom.symbols)?;
     let layout = Layout::try_new("alphabet/1", alphabet, Some(&custom.separators), custom.keep.into())?;
-    Ok(Format::String(Arc::new(layout)))
+    output::format(layout, custom.output.as_deref())
 }

@@ -9,12 +9,10 @@
 //! # Ok::<(), cipherform::Error>(())
 //! ```
 
-use std::sync::Arc;
-
 use serde::Deserialize;
 
 use super::layout::Layout;
-use super::{Alphabet, Format, parameters};
+use super::{Alphabet, Format, output, parameters};
 use crate::Result;
 
 #[derive(Deserialize)]
@@ -25,11 +23,13 @@ struct Digits {
     keep: [u8; 2],
     /// What may stand between digits; by default the space and ASCII punctuation.
     separators: Option<String>,
+    /// The symbols of protected values, if they are others.
+    output: Option<String>,
 }
 
 pub(super) fn parse(table: toml::Table) -> Result<Format> {
     let digits: Digits = parameters(table)?;
     let alphabet = Alphabet::try_new("0123456789")?;
     let layout = Layout::try_new("digits/1", alphabet, digits.separators.as_deref(), digits.keep.into())?;
-    Ok(Format::String(Arc::new(layout)))
+    output::format(layout, digits.output.as_deref())
 }

@@ -1,8 +1,8 @@
-//! `email`: the local part is protected, the domain kept.
+//! `email`: local part and domain are each protected or kept.
 //!
-//! Letters and digits of the local part (RFC 5321 and 5322 dot-atoms) are encrypted together; dots, hyphens and the other
-//! marks stay where they are, so the result is a well-formed address at the same domain. The domain, in ASCII lower case, is
-//! the tweak.
+//! Letters and digits of what is protected are encrypted together; dots, hyphens and the other marks of a dot-atom (RFC 5321 and 5322) stay
+//! where they are, and so does the last label of a domain, so the result is a well-formed address. What is kept, in ASCII lower case, is the
+//! tweak.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::alphanumeric::Case;
 use super::{Alphabet, Format, Misfit, Parts, Side, StringFormat, parameters};
-use crate::Result;
+use crate::{Error, Result};
 
 /// RFC 5321, section 4.5.3.1: octets in a local part, and in a whole address (errata 1690).
 const LONGEST_LOCAL: usize = 64;
@@ -25,23 +25,96 @@ struct Parameters {
     /// `mixed` (default), or `lower` for systems that fold addresses to lower case.
     #[serde(default)]
     case: Case,
+    #[serde(default = "protect")]
+    local: Fate,
+    #[serde(default = "keep")]
+    domain: Fate,
+}
+
+/// What becomes of a part.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Fate {
+    Keep,
+    Protect,
+}
+
+fn keep() -> Fate {
+    Fate::Keep
+}
+
+fn protect() -> Fate {
+    Fate::Protect
 }
 
 #[derive(Debug)]
 struct Email {
     case: Case,
+    local: Fate,
+    domain: Fate,
     alphabet: Alphabet,
 }
 
 pub(super) fn parse(table: toml::Table) -> Result<Format> {
-    let Parameters { case } = parameters(table)?;
+    let Parameters { case, local, domain } = parameters(table)?;
+    if local == Fate::Keep && domain == Fate::Keep {
+        return Err(Error::bad_policy("nothing would be protected")
+            .with_hint("leave out local = \"keep\", or add domain = \"protect\""));
+    }
+    if domain == Fate::Protect && case == Case::Mixed {
+        return Err(Error::bad_policy("upper and lower case are the same in a domain")
+            .with_hint("add case = \"lower\": values with upper-case letters then do not fit"));
+    }
     let alphabet = case.alphabet()?;
-    Ok(Format::String(Arc::new(Email { case, alphabet })))
+    Ok(Format::String(Arc::new(Email {
+        case,
+        local,
+        domain,
+        alphabet,
+    })))
+}
+
+impl Email {
+    /// The numerals of a part that is protected.
+    fn numerals(&self, part: &str, before: usize, parts: &mut Parts) -> Result<(), Misfit> {
+        for (i, symbol) in part.chars().enumerate() {
+            match self.alphabet.numeral(symbol) {
+                Some(numeral) => parts.numerals.push(numeral),
+                None if MARKS.contains(symbol) => {}
+                None => {
+                    return Err(Misfit::Character {
+                        position: before + i + 1,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `part` with these numerals.
+    fn spell<'a>(&self, part: &str, numerals: &mut impl Iterator<Item = &'a u16>, out: &mut String) {
+        out.extend(part.chars().map(|symbol| match symbol {
+            symbol if MARKS.contains(symbol) => symbol,
+            symbol => numerals.next().map_or(symbol, |numeral| self.alphabet.symbol(*numeral)),
+        }));
+    }
+}
+
+/// A domain without its last label, and the label with its dot.
+fn last_label(domain: &str) -> (&str, &str) {
+    domain.split_at(domain.rfind('.').unwrap_or_default())
 }
 
 impl StringFormat for Email {
     fn definition(&self) -> String {
-        format!("email/1 case={}", self.case.name())
+        let mut definition = format!("email/1 case={}", self.case.name());
+        if self.local == Fate::Keep {
+            definition.push_str(" local=keep");
+        }
+        if self.domain == Fate::Protect {
+            definition.push_str(" domain=protect");
+        }
+        definition
     }
 
     fn radix(&self) -> u32 {
@@ -63,26 +136,38 @@ impl StringFormat for Email {
         if !is_domain(domain) {
             return Err(Misfit::Malformed("the part after the @ is not a domain name"));
         }
-        for (i, symbol) in local.chars().enumerate() {
-            match self.alphabet.numeral(symbol) {
-                Some(numeral) => parts.numerals.push(numeral),
-                None if MARKS.contains(symbol) => {}
-                None => return Err(Misfit::Character { position: i + 1 }),
-            }
+        match self.local {
+            Fate::Protect => self.numerals(local, 0, parts)?,
+            Fate::Keep => parts.keep(local.to_ascii_lowercase().as_bytes()),
         }
-        parts.keep(domain.to_ascii_lowercase().as_bytes());
+        let kept = match self.domain {
+            Fate::Keep => domain,
+            Fate::Protect => {
+                let (hosts, last) = last_label(domain);
+                self.numerals(hosts, local.chars().count() + 1, parts)?;
+                last
+            }
+        };
+        parts.keep(kept.to_ascii_lowercase().as_bytes());
         Ok(())
     }
 
     fn join(&self, value: &str, numerals: &[u16], _: Side, out: &mut String) {
         let (local, domain) = value.rsplit_once('@').unwrap_or((value, ""));
         let mut numerals = numerals.iter();
-        out.extend(local.chars().map(|symbol| match symbol {
-            symbol if MARKS.contains(symbol) => symbol,
-            symbol => numerals.next().map_or(symbol, |numeral| self.alphabet.symbol(*numeral)),
-        }));
+        match self.local {
+            Fate::Protect => self.spell(local, &mut numerals, out),
+            Fate::Keep => out.push_str(local),
+        }
         out.push('@');
-        out.push_str(domain);
+        match self.domain {
+            Fate::Keep => out.push_str(domain),
+            Fate::Protect => {
+                let (hosts, last) = last_label(domain);
+                self.spell(hosts, &mut numerals, out);
+                out.push_str(last);
+            }
+        }
     }
 }
 
@@ -104,6 +189,8 @@ mod tests {
     fn email() -> Email {
         Email {
             case: Case::Mixed,
+            local: Fate::Protect,
+            domain: Fate::Keep,
             alphabet: Case::Mixed.alphabet().expect("alphabet"),
         }
     }
@@ -119,6 +206,40 @@ mod tests {
         let mut out = String::new();
         email().join("Ann.o'Neil+x@Example.COM", &[0; 9], Side::Protected, &mut out);
         assert_eq!(out, "000.0'0000+0@Example.COM");
+    }
+
+    /// Each part by itself and both together; the last label always stays.
+    #[test]
+    fn parts_are_kept_or_protected() {
+        let both = toml::toml! { case = "lower"  domain = "protect" };
+        let domain = toml::toml! { case = "lower"  domain = "protect"  local = "keep" };
+        for (parameters, numerals, joined) in [
+            (both, "annleemailexample", "000.000@0000.0000000.co"),
+            (domain, "mailexample", "ann.lee@0000.0000000.co"),
+        ] {
+            let Ok(Format::String(format)) = Format::parse("email", parameters) else {
+                panic!("an email")
+            };
+            let mut parts = Parts::default();
+            format
+                .split("ann.lee@mail.example.co", Side::Plain, &mut parts)
+                .expect("fits");
+            let alphabet = Case::Lower.alphabet().expect("alphabet");
+            let expected: Vec<u16> = numerals.chars().filter_map(|symbol| alphabet.numeral(symbol)).collect();
+            assert_eq!(parts.numerals, expected);
+            assert!(parts.kept.ends_with(b".co"));
+            let mut out = String::new();
+            format.join(
+                "ann.lee@mail.example.co",
+                &vec![0; numerals.len()],
+                Side::Protected,
+                &mut out,
+            );
+            assert_eq!(out, joined);
+        }
+        let nothing = toml::toml! { local = "keep" };
+        let mixed = toml::toml! { domain = "protect" };
+        assert!(Format::parse("email", nothing).is_err() && Format::parse("email", mixed).is_err());
     }
 
     #[test]

@@ -111,6 +111,8 @@ impl RankedFormat for Short {
 
 #[derive(Clone, Debug)]
 struct Separators {
+    /// By a policy, and not by default.
+    listed: bool,
     ascii: u128,
     others: Vec<char>,
 }
@@ -151,10 +153,61 @@ impl Layout {
             name,
             symbols: Symbols::new(alphabet.symbols()),
             alphabet,
-            separators: Separators { ascii, others },
+            separators: Separators {
+                listed: separators.is_some(),
+                ascii,
+                others,
+            },
             keep,
             band: None,
         })
+    }
+}
+
+impl Layout {
+    /// How many symbols are kept at the start and at the end.
+    pub(super) fn kept_ends(&self) -> [usize; 2] {
+        [self.keep.first, self.keep.last]
+    }
+
+    /// The same, but none of `symbols` is a separator.
+    ///
+    /// # Errors
+    /// One that a policy lists as such.
+    pub(super) fn without_separators(mut self, symbols: &[char]) -> Result<Self> {
+        for symbol in symbols {
+            if !self.separators.contain(*symbol) {
+                continue;
+            }
+            if self.separators.listed {
+                return Err(Error::bad_policy(
+                    "a separator is also a symbol of output, so its place could not be told",
+                ));
+            }
+            self.separators.ascii &= !(1 << u32::from(*symbol)); // those not listed are ASCII
+        }
+        Ok(self)
+    }
+
+    pub(super) fn is_separator(&self, symbol: char) -> bool {
+        self.separators.contain(symbol)
+    }
+
+    /// What stands between separators, and where in the value.
+    pub(super) fn symbols_of<'a>(&'a self, value: &'a str) -> impl Iterator<Item = (usize, char)> + 'a {
+        value
+            .chars()
+            .enumerate()
+            .filter(|(_, symbol)| !self.separators.contain(*symbol))
+    }
+
+    pub(super) fn symbol(&self, numeral: u16) -> char {
+        self.alphabet.symbol(numeral)
+    }
+
+    /// The first symbol.
+    pub(super) fn zero(&self) -> char {
+        self.alphabet.symbol(0)
     }
 }
 

@@ -37,6 +37,7 @@ mod mac;
 mod misfit;
 mod mixed;
 mod opaque;
+mod output;
 mod pan;
 mod phone;
 mod plain;
@@ -222,6 +223,11 @@ const FORMATS: &[(&str, Parse)] = &[
     ("uuid", uuid::parse),
     ("vin", template::vin),
 ];
+
+/// The names of all formats.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    FORMATS.iter().map(|(name, _)| *name)
+}
 
 impl Format {
     /// The format called `name` with `parameters` (a policy's table without its `type`).

@@ -7,7 +7,7 @@
 //!
 //! | what | name | where it stands |
 //! | --- | --- | --- |
-//! | formats | `alphabet/1`, `alphanumeric/1`, `digits/1`, `email/1`, `integer/1`, `opaque/1`, `pan/1`, `us-ssn/1` | metadata, fingerprint |
+//! | formats | each format's name and `/1`: `pan/1`; what they make of given values is in `tests/vectors/ours` | metadata, fingerprint |
 //! | what defines a map | `cipherform fingerprint v1` | metadata, derivation |
 //! | the FF1 subkey | `cipherform ff1 subkey v1` | derivation |
 //! | token look-up and sealing | `cipherform token index subkey v1`, `cipherform token seal subkey v1`, `cipherform sealed token v1` | derivation, associated data |

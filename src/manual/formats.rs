@@ -12,19 +12,41 @@
 //! key = "pii"
 //! ```
 //!
-//! | format | a value | stays in the clear | numerals |
+//! | format | a value | stays in the clear | numbered as |
 //! | --- | --- | --- | --- |
-//! | [`digits`](#digits) | `25-989-741-2988` | punctuation, `keep` | radix 10 |
-//! | [`alphanumeric`](#alphanumeric) | `AB12-C34-D56` | punctuation, `keep` | radix 36 or 62 |
-//! | [`alphabet`](#alphabet) | any symbols you list | the separators you list, `keep` | as many as symbols |
-//! | [`pan`](#pan) | `4111-1111-1111-1111` | spaces, hyphens, dots; the last four digits | radix 10 |
-//! | [`email`](#email) | `ann.lee@example.com` | the domain; marks in the local part | radix 36 or 62 |
-//! | [`integer`](#integer) | `-17`, or an integer column | nothing | ranked |
+//! | [`digits`](#digits) | `25-989-741-2988` | punctuation, `keep` | numerals, radix 10 |
+//! | [`alphanumeric`](#alphanumeric) | `AB12-C34-D56` | punctuation, `keep` | numerals, radix 36 or 62 |
+//! | [`alphabet`](#alphabet) | any symbols you list | the separators you list, `keep` | numerals, as many as symbols |
+//! | [`text`](#text-and-name) | `The fox, 1984!` | everything but letters and digits; script and case | mixed |
+//! | [`template`](#template-vin-and-npi) | `AA-9999` | literals, `keep`; the kind of each character | mixed |
 //! | [`us-ssn`](#us-ssn) | `123-45-6789` | hyphens, spaces | ranked |
+//! | [`pan`](#pan) | `4111-1111-1111-1111` | spaces, hyphens, dots; the last four digits | numerals, radix 10 |
+//! | [`iban`](#iban) | `DE89 3704 0044 0532 0130 00` | the country, spaces | mixed |
+//! | [`phone`](#phone) | `+44 20 7946 0958` | the country code, leading zeros, layout | mixed |
+//! | [`email`](#email) | `ann.lee@example.com` | the domain, or its last label; marks | numerals, radix 36 or 62 |
+//! | [`name`](#text-and-name) | `Jürgen O'Neil` | spaces, hyphens, apostrophes; script and case | mixed |
+//! | [`postcode`](#postcode) | `SW1A 1AA` | the space | mixed |
+//! | [`date`](#date-time-and-timestamp), `time`, `timestamp` | `1969-08-17`, or a column of such | nothing | ranked |
+//! | [`integer`](#integer) | `-17`, or an integer column | nothing | ranked |
+//! | [`decimal`](#decimal) | `149.99`, or a column of decimals | nothing | ranked |
+//! | [`uuid`](#uuid-ipv4-ipv6-and-mac) | `123e4567-e89b-42d3-…` | version and variant | bits |
+//! | `ipv4`, `ipv6` | `10.20.30.40` | the first `prefix` bits | bits |
+//! | `mac` | `00:1b:63:84:45:e6` | two bits, or the vendor | bits |
+//! | [`hex`](#hex-and-base64url) | `deadbeef` | separators, `keep` | numerals, radix 16 |
+//! | `base64url` | `dGhlIHF1aWNr` | its length | bits |
+//! | [`vin`](#template-vin-and-npi), `npi` | `1M8GDM9AXKP042788` | `keep` | mixed |
+//! | `opaque` | anything | | for [treatments](super::treatments) that keep no format |
+//!
+//! A format looks for text, in columns of `Utf8`, `LargeUtf8` or `Utf8View`; those that count something (`integer`, `decimal`, `date`,
+//! `time`, `timestamp`) also work on Arrow's columns of such. Columns may be dictionaries or run-end encoded; fields of structs and
+//! elements of lists are named by their path (see [treatments](super::treatments#nested-columns)).
 //!
 //! Formats over *numerals* run FF1 straight on the symbols. Any other FF1 with the same key, radix and tweak gives the
 //! same answer. *Ranked* formats number all well-formed values from 0, encrypt the number as a string of bits (FF1,
 //! radix 2) and do so again until the result is one of the numbers (*cycle walking*), so every result is well-formed.
+//! *Mixed* formats have choices of their own in each place, a letter here, a digit there: these make one number in mixed radix, which is
+//! encrypted as a rank is, among the numbers of values of the same shape. *Bits* are the same with choices of a power of two, so that
+//! nothing is walked. A number has at most 4,096 bits; a longer text does not fit.
 //!
 //! # A value there and back
 //!
@@ -100,8 +122,13 @@
 //! allowed. The reason goes into the metadata of each file, and `cipherform inspect` shows it. It must stay in the rule
 //! for as long as there are such values to reveal. Nothing goes below 100.
 //!
-//! What to do for short values (ZIP codes, years, extensions, codes) today:
+//! What to do for short values (ZIP codes, names of two letters, extensions, codes):
 //!
+//! * **Let them share a band**: `on_short = "band"`. Values too short for the floor are encrypted among each other, all lengths together: in
+//!   a `digits` column every value of one to six digits becomes a value of one to six digits, in 1,111,110 all told. So a short value may
+//!   come out longer. Bands are there for `digits`, `alphanumeric`, `alphabet`, `hex` and `template` without `keep`, for US postcodes, and
+//!   in `text` and `name` for single words, of one script and case. A value with separators (`Bo Ng`) shares no band: it is under
+//!   the floor still.
 //! * **Keep less.** A country code of 2 digits kept costs a factor of 100.
 //! * **Widen the range**, in integer columns: `min = 0, max = 999_999` takes a five-digit code; the result may have six
 //!   digits.
@@ -135,9 +162,28 @@
 //! Symbols are compared by code point. No Unicode normalisation is done: `é` as one code point is another text than `e`
 //! with an accent behind it. Bring values into one form before.
 //!
+//! # Protected values that show they are
+//!
+//! `output`, in `digits`, `alphanumeric` and `alphabet`, lists more symbols for protected values than plain ones have. What the cipher
+//! makes is a number; it is written with these symbols, in the same layout and length, with leading zeros.
+//!
+//! ```
+//! use cipherform::formats::{Format, Side};
+//! let parameters = toml::toml! { output = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ" };
+//! let Format::String(format) = Format::parse("digits", parameters)? else { unreachable!() };
+//! let mut out = String::new();
+//! format.join("99-9999", &[9, 9, 9, 9, 9, 9], Side::Protected, &mut out);
+//! assert_eq!(out, "00-LFLR"); // 999,999 with 36 symbols
+//! # Ok::<(), cipherform::Error>(())
+//! ```
+//!
+//! `version_character = true` in a rule puts one more character behind each protected text: `1` to `9`, then `A` to `Z` and `a` to `z`, for
+//! versions 1 to 61 of the key. For stores that keep no metadata: `reveal` goes by that character, value by value, so that a
+//! column may hold values of several versions.
+//!
 //! # `digits`
 //!
-//! Decimal digits `0` to `9`. Parameters: `keep = [first, last]` (0, 0), `separators`.
+//! Decimal digits `0` to `9`. Parameters: `keep = [first, last]` (0, 0), `separators`, `output`.
 //!
 //! Possible values: 10 to the power of the digits not kept. At least 6 must be left.
 //!
@@ -165,7 +211,7 @@
 //! # `alphanumeric`
 //!
 //! ASCII letters and digits; digits come first, then upper case, then lower case. Parameters: `case = "mixed"` (radix
-//! 62, default), `"upper"` or `"lower"` (radix 36), `keep`, `separators`. With `"upper"`, a lower-case letter does not
+//! 62, default), `"upper"` or `"lower"` (radix 36), `keep`, `separators`, `output`. With `"upper"`, a lower-case letter does not
 //! fit.
 //!
 //! A digit may become a letter and the other way round. For a shape like "two letters, then six digits", keep the
@@ -186,7 +232,7 @@
 //! # `alphabet`
 //!
 //! Any 2 to 65,536 different code points: `symbols = "0123456789abcdef"`. The one at index i is numeral i, so the order
-//! is part of the map. Only the `separators` listed may stand between; by default none. Also `keep`.
+//! is part of the map. Only the `separators` listed may stand between; by default none. Also `keep` and `output`.
 //!
 //! Possible values: the number of symbols to the power of those not kept. A fixed prefix can be listed as separators,
 //! if none of its letters is a symbol, as in `symbols = "0123456789", separators = "Customer#"`.
@@ -238,7 +284,9 @@
 //!
 //! The letters and digits before the last `@` are encrypted together; dots, hyphens and the other marks of a dot-atom
 //! (RFC 5322) stay where they are, and so does the domain, which is the tweak (in ASCII lower case, so `Example.COM`
-//! and `example.com` agree). Parameter: `case = "mixed"` (radix 62, default), `"lower"` or `"upper"` (radix 36).
+//! and `example.com` agree). Parameters: `case = "mixed"` (radix 62, default), `"lower"` or `"upper"` (radix 36); `local` and `domain`,
+//! each `"keep"` or `"protect"`. With `domain = "protect"` all labels but the last are encrypted together with the local part; it wants
+//! `"lower"` or `"upper"`, for case means nothing in a domain.
 //!
 //! With `"mixed"`, upper and lower case are different symbols: `Ann` and `ann` become unlike, and a system that folds
 //! addresses to lower case destroys the ciphertext. Fold first, then use `"lower"`; upper-case letters do not fit it.
@@ -261,7 +309,8 @@
 //!
 //! # `integer`
 //!
-//! Whole numbers from `min` to `max`, both included: in `Int32` and `Int64` columns, or as text. As text only the plain
+//! Whole numbers from `min` to `max`, both included, in columns of any integer type that holds both, or as text. Bounds beyond 64 bits stand
+//! in quotes. As text only the plain
 //! form fits: no plus sign, no leading zeros, no spaces, no decimal point. The result is any number of the range, so
 //! its number of digits may differ.
 //!
@@ -295,5 +344,153 @@
 //! ssn.unrank(rank, "000 00 0000", &mut out); // the layout comes from the value
 //! assert_eq!(out, "123 45 6789");
 //! assert!(ssn.rank("666-45-6789").is_err());
+//! # Ok::<(), cipherform::Error>(())
+//! ```
+//!
+//! # `decimal`
+//!
+//! Decimal numbers from `min` to `max` with `scale` digits behind the point: in columns of `Decimal32` to `Decimal256` with that scale, or as
+//! text with just as many digits. Possible values: (max − min) × 10^scale + 1.
+//!
+//! ```
+//! use cipherform::formats::Format;
+//! let parameters = toml::toml! { min = 0  max = 999_999  scale = 2 };
+//! let Format::Ranked(money) = Format::parse("decimal", parameters)? else { unreachable!() };
+//! assert_eq!((money.size(), money.rank("149.99")), (99_999_901, Ok(14_999)));
+//! assert!(money.rank("149.9").is_err());
+//! # Ok::<(), cipherform::Error>(())
+//! ```
+//!
+//! # `date`, `time` and `timestamp`
+//!
+//! From `min` to `max`, both included: by default all dates from 0001 to 9999, all of a day, the years 1900 to 2099. In columns of dates, times and timestamps
+//! (the zone stays; what is counted is UTC), or as text in `pattern`, as `strftime` has it, read strictly. `resolution` of times and
+//! timestamps is `"s"` (default), `"ms"`, `"us"` or `"ns"`; a column may have a finer unit, but not values between.
+//!
+//! Birthdays of a century are 36,525: under the floor. Widen the range, or accept it with `insecure_small_domain`; or move them, with
+//! treatment `shift`.
+//!
+//! ```
+//! use cipherform::formats::Format;
+//! let parameters = toml::toml! { pattern = "%m/%d/%Y"  min = "1900-01-01"  max = "2099-12-31" };
+//! let Format::Ranked(date) = Format::parse("date", parameters)? else { unreachable!() };
+//! assert_eq!((date.size(), date.rank("01/02/1900")), (73_049, Ok(1)));
+//! assert!(date.rank("02/30/2000").is_err() && date.rank("1/2/1900").is_err());
+//! # Ok::<(), cipherform::Error>(())
+//! ```
+//!
+//! # `text` and `name`
+//!
+//! Letters become other letters of the same script and case; `text` takes ASCII digits too, which become other digits. Everything else stays. Scripts: Latin
+//! with the letters of European languages and Vietnamese, Greek, Cyrillic, Armenian, Hebrew, Arabic, Georgian, Hiragana, Katakana, Hangul,
+//! and Chinese characters. Latin letters with accents become others with accents. A letter in no class does not fit, so that
+//! nothing stays in the clear by accident. The classes are frozen tables, not those of a Unicode version.
+//!
+//! ```
+//! use cipherform::formats::{Format, Places, Side};
+//! let Format::Mixed(name) = Format::parse("name", toml::Table::new())? else { unreachable!() };
+//! let mut places = Places::default();
+//! name.split("Zoé", Side::Plain, &mut places).expect("a name");
+//! assert_eq!(places.choices[..2], [26, 26]); // a capital, a small letter, a small one with an accent
+//! assert!(name.split("ไทย", Side::Plain, &mut Places::default()).is_err());
+//! # Ok::<(), cipherform::Error>(())
+//! ```
+//!
+//! # `template`, `vin` and `npi`
+//!
+//! Patterns of your own, as `pattern` or `patterns`:
+//!
+//! | in a pattern | stands for |
+//! | --- | --- |
+//! | `A`, `a` | an upper-case letter A–Z, a lower-case letter a–z |
+//! | `9` or `\d` | a digit |
+//! | `[A-FX2]` | one of these characters |
+//! | `{3}` | the place before, three times |
+//! | `\` and a character other than `d` | that character itself |
+//! | anything else | itself |
+//!
+//! Also `keep`, and `check`: `{ luhn = { prefix = "80840" } }`, `"mod11-10"` or `"vin"`, a check digit that is computed anew. `vin` and `npi`
+//! are templates with a check: vehicle identification numbers (49 CFR 565.15) and national provider identifiers (45 CFR 162.406).
+//!
+//! ```
+//! use cipherform::formats::{Format, Places, Side};
+//! let plate = toml::toml! { type = "template"  patterns = ["AA-9999", "[A-C]{2}\\d{6}"] };
+//! # let mut plate = plate; plate.remove("type");
+//! let Format::Mixed(plate) = Format::parse("template", plate)? else { unreachable!() };
+//! let mut places = Places::default();
+//! plate.split("XY-0042", Side::Plain, &mut places).expect("the first pattern");
+//! assert_eq!(places.choices.iter().product::<u64>(), 26 * 26 * 10_000);
+//!
+//! let Format::Mixed(vin) = Format::parse("vin", toml::Table::new())? else { unreachable!() };
+//! assert!(vin.split("1M8GDM9AXKP042788", Side::Plain, &mut Places::default()).is_ok());
+//! assert!(vin.split("1M8GDM9A1KP042788", Side::Plain, &mut Places::default()).is_err());
+//! # Ok::<(), cipherform::Error>(())
+//! ```
+//!
+//! # `iban`
+//!
+//! International bank account numbers (ISO 13616), in groups of four or without spaces. The country stays; each place of the rest keeps its kind, as the SWIFT
+//! registry has it, and the check digits are those of the result (ISO 7064, MOD 97-10).
+//!
+//! ```
+//! use cipherform::formats::{Format, Places, Side};
+//! let Format::Mixed(iban) = Format::parse("iban", toml::Table::new())? else { unreachable!() };
+//! assert!(iban.split("DE89 3704 0044 0532 0130 00", Side::Plain, &mut Places::default()).is_ok());
+//! assert!(iban.split("DE88 3704 0044 0532 0130 00", Side::Plain, &mut Places::default()).is_err());
+//! # Ok::<(), cipherform::Error>(())
+//! ```
+//!
+//! # `phone`
+//!
+//! Telephone numbers, international (E.164) or national; the country code and leading zeros stay. `plan = "e164"` (default) or `"nanp"`, for
+//! numbers that are to be of the North American plan: area code and exchange then are such as can be.
+//!
+//! ```
+//! use cipherform::formats::{Format, Places, Side};
+//! let Format::Mixed(phone) = Format::parse("phone", toml::Table::new())? else { unreachable!() };
+//! let mut places = Places::default();
+//! phone.split("+44 20 7946 0958", Side::Plain, &mut places).expect("a number");
+//! assert_eq!(places.choices.iter().product::<u64>(), 9 * 10u64.pow(9)); // the first digit is not 0
+//! # Ok::<(), cipherform::Error>(())
+//! ```
+//!
+//! # `postcode`
+//!
+//! `country = "US"` (ZIP and ZIP+4), `"GB"` or `"CA"`; for other countries write a template. ZIP codes of five digits are 100,000: give the
+//! rule `on_short = "band"`, and they share one with those of nine.
+//!
+//! ```
+//! use cipherform::formats::{Format, Places, Side};
+//! let Format::Mixed(canada) = Format::parse("postcode", toml::toml! { country = "CA" })? else { unreachable!() };
+//! assert!(canada.split("K1A 0B1", Side::Plain, &mut Places::default()).is_ok());
+//! assert!(canada.split("D1A 0B1", Side::Plain, &mut Places::default()).is_err());
+//! # Ok::<(), cipherform::Error>(())
+//! ```
+//!
+//! # `uuid`, `ipv4`, `ipv6` and `mac`
+//!
+//! A UUID (RFC 9562) keeps version and variant; 122 bits are left. An address keeps its first `prefix` bits (0): `ipv4` in decimal, `ipv6`
+//! in the canonical text of RFC 5952 or in full. A MAC address keeps the bits "group" and "locally administered", and with
+//! `vendor = "keep"` the first three octets. Hexadecimal digits are lower case, or with `case = "upper"` upper case.
+//!
+//! ```
+//! use cipherform::formats::{Format, Places, Side};
+//! let Format::Mixed(address) = Format::parse("ipv4", toml::toml! { prefix = 8 })? else { unreachable!() };
+//! let mut places = Places::default();
+//! address.split("10.20.30.40", Side::Plain, &mut places).expect("an address");
+//! assert_eq!(places.choices.iter().product::<u64>(), 1 << 24);
+//! # Ok::<(), cipherform::Error>(())
+//! ```
+//!
+//! # `hex` and `base64url`
+//!
+//! `hex` is hexadecimal digits of one case; `keep` and `separators` as in `digits`. `base64url` (RFC 4648, section 5) is bytes, with padding
+//! or without; the result decodes to as many bytes.
+//!
+//! ```
+//! use cipherform::formats::{Format, Places, Side};
+//! let Format::Mixed(bytes) = Format::parse("base64url", toml::Table::new())? else { unreachable!() };
+//! assert!(bytes.split("_-AbCd01", Side::Plain, &mut Places::default()).is_ok());
+//! assert!(bytes.split("AB=", Side::Plain, &mut Places::default()).is_err());
 //! # Ok::<(), cipherform::Error>(())
 //! ```

@@ -5,6 +5,7 @@
 //! | [`architecture`] | Which layers are there, why, and what must stay true of each? |
 //! | [`threats`] | Who is kept out, who is not, and what shows all the same? |
 //! | [`formats`] | What does each format take, what stays in the clear, how many values are left? |
+//! | [`treatments`] | What else can be done to a value: hashes, masks, shifted dates, buckets; nested columns |
 //! | [`keys`] | What wraps what, byte for byte? What to back up, what rotation does? |
 //! | [`sql`] | Which functions are there, what does a role see, what does `cipherform query` refuse? |
 //! | [`tokens`] | What is kept in a token store, who may write to it, how is a value forgotten? |
@@ -29,3 +30,4 @@ pub mod python;
 pub mod sql;
 pub mod threats;
 pub mod tokens;
+pub mod treatments;

@@ -1,6 +1,7 @@
 //! Which column gets which rule.
 
-use super::{Policy, Rule, Unlisted};
+use super::{Policy, Rule, Treatment, Unlisted};
+use crate::keys::Operation;
 use crate::{Error, Result};
 
 /// What happens to one column.
@@ -40,35 +41,90 @@ impl Line {
 
     /// The more specific line wins: one without a wildcard, then one that names the table, then the one with more characters.
     fn rank(&self, table: &str) -> (bool, bool, usize) {
-        let literal = !self.pattern.contains('*');
         let names_table = self.pattern.starts_with(&format!("{table}."));
-        (literal, names_table, self.pattern.chars().filter(|c| *c != '*').count())
+        let characters = self.pattern.chars().filter(|c| *c != '*').count();
+        (self.is_literal(), names_table, characters)
+    }
+
+    fn is_literal(&self) -> bool {
+        !self.pattern.contains('*')
+    }
+
+    /// Does it speak of what is in `column` of `table`, and not of columns anywhere?
+    fn is_within(&self, table: &str, column: &str) -> bool {
+        let fixed = self.pattern.split('*').next().unwrap_or_default();
+        let is_within = |path: &str| path.len() > column.len() && path.starts_with(column);
+        is_within(fixed) || fixed.strip_prefix(&format!("{table}.")).is_some_and(is_within)
     }
 }
 
 impl Policy {
-    /// What happens to each of `columns` of `table`, in their order.
+    /// What happens to each of `columns` of `table`, in their order. Each is given by its name; a field within a nested column by its path
+    /// and the paths of what it is in, innermost first.
     ///
     /// # Errors
     /// [`crate::ErrorKind::BadPolicy`] when two lines fit a column equally well, when a `table.column` line names a column that
-    /// the table lacks, or for a column that no line names if the policy says `unlisted = "error"`.
-    pub fn bind<'a>(&'a self, table: &str, columns: &[&str]) -> Result<Vec<Bound<'a>>> {
+    /// the table lacks (one that was dropped is not missed when data is revealed), or for a column that no line names if the policy says `unlisted = "error"`.
+    pub fn bind<'a>(&'a self, table: &str, columns: &[&[String]], operation: Operation) -> Result<Vec<Bound<'a>>> {
         for line in &self.columns {
+            let named = |name: &str| columns.iter().any(|names| names.iter().any(|known| known == name));
             if let Some(column) = line.pattern.strip_prefix(&format!("{table}."))
-                && !column.contains('*')
-                && !columns.contains(&column)
-                && !columns.contains(&line.pattern.as_str())
+                && line.is_literal()
+                && !named(column)
+                && !named(&line.pattern)
+                && !(operation == Operation::Reveal && matches!(self.fate(line)?, Bound::Drop))
             {
+                let names: Vec<&str> = columns.iter().map(|names| names[0].as_str()).collect();
                 return Err(
                     Error::bad_policy(format!("{}: table `{table}` has no column `{column}`", line.at))
-                        .with_hint(format!("its columns are {}", columns.join(", "))),
+                        .with_hint(format!("its columns are {}", names.join(", "))),
                 );
             }
         }
-        columns.iter().map(|column| self.bind_one(table, column)).collect()
+        columns.iter().map(|names| self.bind_one(table, names)).collect()
     }
 
-    fn bind_one(&self, table: &str, column: &str) -> Result<Bound<'_>> {
+    fn bind_one(&self, table: &str, names: &[String]) -> Result<Bound<'_>> {
+        let [column, within @ ..] = names else {
+            return Err(Error::bug("a column without a name"));
+        };
+        let mut outer = None;
+        for name in within {
+            outer = self.line(table, name)?.map(|line| (line, name));
+            if outer.is_some() {
+                break;
+            }
+        }
+        let line = match (self.line(table, column)?, outer) {
+            // `address = "drop"` says more of address.street than `"*" = "keep"` does.
+            (Some(line), Some((outer, name))) if outer.is_literal() && !line.is_within(table, name) => {
+                Some((outer, name))
+            }
+            (Some(line), _) => Some((line, column)),
+            (None, outer) => outer,
+        };
+        match line {
+            Some((line, name)) => match self.fate(line)? {
+                Bound::Rule(rule) if name != column => Err(Error::bad_policy(format!(
+                    "{}: column `{name}` of table `{table}` is nested, and rule `{}` is for values",
+                    line.at, rule.name
+                ))
+                .with_hint(format!("name what is in it, such as \"{column}\""))),
+                fate => Ok(fate),
+            },
+            None => match self.unlisted {
+                Unlisted::Keep => Ok(Bound::Keep),
+                Unlisted::Drop => Ok(Bound::Drop),
+                Unlisted::Error => Err(Error::bad_policy(format!(
+                    "no line of [columns] names column `{column}` of table `{table}`, and the policy says unlisted = \"error\""
+                ))
+                .with_hint(format!("add \"{table}.{column}\" = \"keep\" (or \"drop\", or a rule)"))),
+            },
+        }
+    }
+
+    /// The line that names `column` best.
+    fn line(&self, table: &str, column: &str) -> Result<Option<&Line>> {
         let mut lines: Vec<&Line> = self.columns.iter().filter(|line| line.names(table, column)).collect();
         lines.sort_by_key(|line| std::cmp::Reverse(line.rank(table)));
         match lines.as_slice() {
@@ -79,20 +135,19 @@ impl Policy {
                 ))
                 .with_hint(format!("add a line \"{table}.{column}\" that says which rule it gets")))
             }
-            [line, ..] => Ok(match &line.target {
-                Target::Rule(name) => Bound::Rule(self.rule(name)?),
-                Target::Keep => Bound::Keep,
-                Target::Drop => Bound::Drop,
-            }),
-            [] => match self.unlisted {
-                Unlisted::Keep => Ok(Bound::Keep),
-                Unlisted::Drop => Ok(Bound::Drop),
-                Unlisted::Error => Err(Error::bad_policy(format!(
-                    "no line of [columns] names column `{column}` of table `{table}`, and the policy says unlisted = \"error\""
-                ))
-                .with_hint(format!("add \"{table}.{column}\" = \"keep\" (or \"drop\", or a rule)"))),
-            },
+            lines => Ok(lines.first().copied()),
         }
+    }
+
+    fn fate(&self, line: &Line) -> Result<Bound<'_>> {
+        Ok(match &line.target {
+            Target::Rule(name) => match self.rule(name)? {
+                rule if rule.treatment == Treatment::Drop => Bound::Drop,
+                rule => Bound::Rule(rule),
+            },
+            Target::Keep => Bound::Keep,
+            Target::Drop => Bound::Drop,
+        })
     }
 }
 
@@ -139,8 +194,12 @@ mod tests {
         }
     }
 
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().copied().map(str::to_owned).collect()
+    }
+
     fn rule_of(policy: &Policy, table: &str, column: &str) -> Result<Option<String>> {
-        Ok(match policy.bind_one(table, column)? {
+        Ok(match policy.bind_one(table, &names(&[column]))? {
             Bound::Rule(rule) => Some(rule.name.clone()),
             _ => None,
         })
@@ -178,7 +237,9 @@ mod tests {
     #[test]
     fn a_line_may_keep_or_drop() {
         let policy = policy("\"*\" = \"a\"\nnote = \"keep\"\ntemp = \"drop\"\n");
-        let bound = policy.bind("t", &["x", "note", "temp"]).expect("bound");
+        let columns = [["x"], ["note"], ["temp"]].map(|name| names(&name));
+        let columns = columns.each_ref().map(Vec::as_slice);
+        let bound = policy.bind("t", &columns, Operation::Protect).expect("bound");
         assert!(matches!(bound[..], [Bound::Rule(_), Bound::Keep, Bound::Drop]));
     }
 
@@ -192,9 +253,36 @@ mod tests {
 
     #[test]
     fn a_table_column_line_must_exist_in_its_table() {
-        let policy = policy("\"t.missing\" = \"a\"\nanywhere = \"a\"\n");
-        let error = policy.bind("t", &["x"]).expect_err("missing column");
+        let policy = policy("\"t.missing\" = \"a\"\n\"u.gone\" = \"drop\"\nanywhere = \"a\"\n");
+        let x = names(&["x"]);
+        let bind = |table, operation| policy.bind(table, &[&x], operation);
+        let error = bind("t", Operation::Protect).expect_err("missing column");
         assert_eq!(error.to_string(), "p.toml:10:1: table `t` has no column `missing`");
-        assert!(policy.bind("other", &["x"]).is_ok());
+        assert!(bind("u", Operation::Protect).is_err());
+        assert!(bind("u", Operation::Reveal).is_ok());
+        assert!(bind("other", Operation::Protect).is_ok());
+    }
+
+    #[test]
+    fn fields_of_nested_columns() {
+        let lines = "\"*\" = \"keep\"\naddress = \"drop\"\n\"address.postcode\" = \"a\"\n\"t.phones[]\" = \"b\"\ncards = \"a\"\n\"notes.*\" = \"b\"\nnotes = \"drop\"\n";
+        let policy = policy(lines);
+        let bind = |path: &[&str]| {
+            policy.bind_one("t", &names(path)).map(|bound| match bound {
+                Bound::Rule(rule) => rule.name.clone(),
+                other => format!("{other:?}"),
+            })
+        };
+        assert_eq!(bind(&["address.postcode", "address"]).unwrap(), "a");
+        assert_eq!(bind(&["address.street", "address"]).unwrap(), "Drop");
+        assert_eq!(bind(&["phones[]", "phones"]).unwrap(), "b");
+        assert_eq!(bind(&["other.street", "other"]).unwrap(), "Keep");
+        assert_eq!(bind(&["notes.text", "notes"]).unwrap(), "b");
+        let error = bind(&["cards[]", "cards"]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "p.toml:14:1: column `cards` of table `t` is nested, and rule `a` is for values"
+        );
+        assert_eq!(error.hint(), Some("name what is in it, such as \"cards[]\""));
     }
 }

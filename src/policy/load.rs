@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use super::bind::{Line, Target};
-use super::rule::{Mask, OnEmpty, OnForgotten, OnInvalid, OnShort, Rule, Tokens, Treatment, Tweak};
+use super::rule::{Bucket, Mask, OnEmpty, OnForgotten, OnInvalid, OnShort, Period, Rule, Tokens, Treatment, Tweak};
 use crate::formats::Format;
 use crate::keys::CachePolicy;
 use crate::policy::access::Grant;
@@ -92,11 +92,11 @@ impl Policy {
         for (name, rule) in file.rules {
             if [KEEP, DROP].contains(&name.as_str()) {
                 return Err(source.error(
-                    rule.format.span(),
+                    rule.key.span(),
                     format!("a rule cannot be called `{name}`: in [columns] that word says what becomes of a column"),
                 ));
             }
-            let at = rule.format.span();
+            let at = rule.format.as_ref().map_or(rule.key.span(), Spanned::span);
             let rule = rule.check(name.clone(), file.tokens.as_ref(), &formats, &source)?;
             if let Some(other) = rules.values().find(|other| mint_differently(&rule, other)) {
                 return Err(source.error(
@@ -165,9 +165,12 @@ impl Policy {
 
 /// The formats that `never_valid_as` may name; what is wrong with one is said where its rule is read.
 fn token_formats(rules: &BTreeMap<String, RuleFile>) -> BTreeMap<String, Format> {
-    let parsed = rules
-        .iter()
-        .filter_map(|(name, rule)| Some((name.clone(), parse_format(rule.format.get_ref().clone()).ok()?)));
+    let parsed = rules.iter().filter_map(|(name, rule)| {
+        Some((
+            name.clone(),
+            parse_format(rule.format.as_ref()?.get_ref().clone()).ok()?,
+        ))
+    });
     parsed.collect()
 }
 
@@ -271,7 +274,7 @@ impl KeysFile {
 struct RuleFile {
     #[serde(default)]
     treatment: Treatment,
-    format: Spanned<toml::Value>,
+    format: Option<Spanned<toml::Value>>,
     key: Spanned<String>,
     domain: Option<Spanned<String>>,
     tweak: Option<Spanned<toml::Value>>,
@@ -287,6 +290,51 @@ struct RuleFile {
     ttl: Option<Spanned<String>>,
     never_valid_as: Option<Spanned<Vec<String>>>,
     on_forgotten: Option<Spanned<OnForgotten>>,
+    version_character: Option<Spanned<bool>>,
+    bucket: Option<Spanned<BucketFile>>,
+    entity: Option<Spanned<String>>,
+    days: Option<Spanned<u32>>,
+    bits: Option<Spanned<u16>>,
+}
+
+/// One of its keys.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum BucketFile {
+    Prefix(usize),
+    Width(u64),
+    Edges(Vec<toml::Value>),
+    To(Period),
+}
+
+/// Bytes of FF3-1's tweak (SP 800-38G Rev 1 draft of 2019, section 5.2).
+const FF3_1_TWEAK: usize = 7;
+
+/// What only some treatments have.
+struct Parameters {
+    bucket: Option<Bucket>,
+    entity: Option<String>,
+    days: u32,
+    bits: u16,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            bucket: None,
+            entity: None,
+            days: 365,
+            bits: 256,
+        }
+    }
+}
+
+/// A value as a format would write it.
+fn plain_text(value: toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text,
+        other => other.to_string(),
+    }
 }
 
 impl RuleFile {
@@ -297,7 +345,14 @@ impl RuleFile {
         formats: &BTreeMap<String, Format>,
         source: &Source<'_>,
     ) -> Result<Rule> {
-        let tokens = self.check_tokens(&name, tokens, formats, source)?;
+        let (format, span) = self.take_format(&name, source)?;
+        let tokens = self.check_tokens(&name, &span, tokens, formats, source)?;
+        let Parameters {
+            bucket,
+            entity,
+            days,
+            bits,
+        } = self.check_treatment(&name, &span, source)?;
         let in_rule = |span: Range<usize>, message: &str| source.error(span, format!("rule `{name}`: {message}"));
         // An error found deeper down gets its place here, and keeps its hint.
         let placed = |span: Range<usize>, error: Error| {
@@ -308,16 +363,18 @@ impl RuleFile {
             }
         };
 
-        let span = self.format.span();
-        let mut format = parse_format(self.format.into_inner()).map_err(|error| placed(span.clone(), error))?;
+        let mut format = parse_format(format).map_err(|error| placed(span.clone(), error))?;
         let on_short = self
             .on_short
             .as_ref()
             .map(|on_short| *on_short.get_ref())
             .unwrap_or_default();
         if let Some(at) = self.on_short.filter(|_| on_short == OnShort::Band) {
-            if tokens.is_some() {
-                return Err(in_rule(at.span(), "a token is random: short values need no band"));
+            if self.treatment != Treatment::Encrypt {
+                return Err(in_rule(
+                    at.span(),
+                    "on_short = \"band\" is for rules with treatment = \"encrypt\"",
+                ));
             }
             format = format.banded().map_err(|error| placed(at.span(), error))?;
         }
@@ -331,11 +388,22 @@ impl RuleFile {
             Some(domain) => domain.into_inner(),
             None => name.clone(),
         };
-        let tweak = match self.tweak {
-            None if tokens.is_some() => Tweak::None,
-            None => Tweak::Kept,
-            Some(tweak) => parse_tweak(tweak.get_ref()).map_err(|message| in_rule(tweak.span(), message))?,
+        let tweak = match (self.tweak, entity) {
+            (_, Some(entity)) => Tweak::Column(entity),
+            (None, None) if self.treatment == Treatment::Encrypt => Tweak::Kept,
+            (None, None) => Tweak::None,
+            (Some(tweak), None) => parse_tweak(tweak.get_ref()).map_err(|message| in_rule(tweak.span(), message))?,
         };
+        if self.treatment == Treatment::EncryptLegacy && !matches!(&tweak, Tweak::Column(_)) {
+            match &tweak {
+                Tweak::Fixed(bytes) if bytes.len() == FF3_1_TWEAK => {}
+                _ => {
+                    return Err(in_rule(span, "FF3-1 takes a tweak of 56 bits").with_hint(
+                        "add tweak = \"hex:…\" with 14 hexadecimal digits, or take it from a column with 7 bytes a row",
+                    ));
+                }
+            }
+        }
         if let Some(reason) = &self.insecure_small_domain
             && reason.get_ref().trim().is_empty()
         {
@@ -343,6 +411,22 @@ impl RuleFile {
                 reason.span(),
                 "insecure_small_domain takes the reason why so few values are accepted",
             ));
+        }
+        let version_character = self.version_character.as_ref().is_some_and(|at| *at.get_ref());
+        if let Some(at) = self.version_character.filter(|_| version_character) {
+            let is_cipher = matches!(
+                self.treatment,
+                Treatment::Encrypt | Treatment::EncryptLegacy | Treatment::Siv
+            );
+            if !is_cipher {
+                let message =
+                    "version_character is for rules with treatment = \"encrypt\", \"encrypt-legacy\" or \"siv\"";
+                return Err(in_rule(at.span(), message));
+            }
+            if self.on_invalid == OnInvalid::InsecureKeep {
+                let message = "version_character does not go with on_invalid = \"insecure-keep\": what was left in the clear has no such character";
+                return Err(in_rule(at.span(), message));
+            }
         }
         if self.on_invalid == OnInvalid::InsecureKeep && !format.same_on_both_sides() {
             return Err(in_rule(
@@ -357,20 +441,107 @@ impl RuleFile {
             key,
             domain,
             tweak,
+            version_character,
             mask: self.mask.unwrap_or_default(),
             on_invalid: self.on_invalid,
             on_empty: self.on_empty,
             on_short,
             insecure_small_domain: self.insecure_small_domain.map(Spanned::into_inner),
             tokens,
+            bucket,
+            days,
+            bits,
             name,
         })
+    }
+
+    /// The format and where it stands; treatments that take anything need none.
+    fn take_format(&mut self, name: &str, source: &Source<'_>) -> Result<(toml::Value, Range<usize>)> {
+        match self.format.take() {
+            Some(format) => {
+                let span = format.span();
+                Ok((format.into_inner(), span))
+            }
+            None if self.treatment.takes_anything() => Ok((toml::Value::from("opaque"), self.key.span())),
+            None => Err(source
+                .error(self.key.span(), format!("rule `{name}` names no format"))
+                .with_hint("add a line like format = \"digits\"")),
+        }
+    }
+
+    /// What only some treatments have.
+    fn check_treatment(&mut self, name: &str, span: &Range<usize>, source: &Source<'_>) -> Result<Parameters> {
+        let in_rule = |span: Range<usize>, message: &str| source.error(span, format!("rule `{name}`: {message}"));
+        let treatment = self.treatment;
+        let only = |span: Option<Range<usize>>, whose: Treatment, key: &str| match span {
+            Some(span) if treatment != whose => Err(in_rule(
+                span,
+                &format!("{key} is for rules with treatment = \"{whose}\""),
+            )),
+            _ => Ok(()),
+        };
+        only(self.bucket.as_ref().map(Spanned::span), Treatment::Bucket, "bucket")?;
+        only(self.entity.as_ref().map(Spanned::span), Treatment::Shift, "entity")?;
+        only(self.days.as_ref().map(Spanned::span), Treatment::Shift, "days")?;
+        only(self.bits.as_ref().map(Spanned::span), Treatment::Hash, "bits")?;
+        let mut parameters = Parameters::default();
+        match treatment {
+            Treatment::Bucket => {
+                let bucket = self.bucket.take().ok_or_else(|| {
+                    in_rule(span.clone(), "it does not say what a bucket is").with_hint(
+                        "add bucket = { width = 10 }, { edges = [0, 18, 65] }, { to = \"month\" } or { prefix = 3 }",
+                    )
+                })?;
+                let at = bucket.span();
+                parameters.bucket = Some(match bucket.into_inner() {
+                    BucketFile::Prefix(0) | BucketFile::Width(0) => return Err(in_rule(at, "a bucket of nothing")),
+                    BucketFile::Prefix(length) => Bucket::Prefix(length),
+                    BucketFile::Width(width) => Bucket::Width(width),
+                    BucketFile::To(period) => Bucket::To(period),
+                    BucketFile::Edges(edges) if edges.is_empty() => return Err(in_rule(at, "a bucket of nothing")),
+                    BucketFile::Edges(edges) => Bucket::Edges(edges.into_iter().map(plain_text).collect()),
+                });
+            }
+            Treatment::Shift => {
+                let entity = self.entity.take().ok_or_else(|| {
+                    in_rule(span.clone(), "it does not say whose dates move together")
+                        .with_hint("add entity = \"patient_id\", a column that stays with the data: without it nothing can be revealed")
+                })?;
+                if let Some(tweak) = &self.tweak {
+                    return Err(in_rule(
+                        tweak.span(),
+                        "the entity is what a shift goes by: it takes no tweak",
+                    ));
+                }
+                parameters.entity = Some(entity.into_inner());
+                if let Some(days) = &self.days {
+                    if !(1..=36_500).contains(days.get_ref()) {
+                        return Err(in_rule(days.span(), "days is 1 to 36500"));
+                    }
+                    parameters.days = *days.get_ref();
+                }
+            }
+            Treatment::Hash => {
+                if let Some(bits) = &self.bits {
+                    if !(128..=256).contains(bits.get_ref()) || bits.get_ref() % 8 != 0 {
+                        return Err(in_rule(
+                            bits.span(),
+                            "bits is 128 to 256, in whole bytes: shorter hashes of different values are soon equal",
+                        ));
+                    }
+                    parameters.bits = *bits.get_ref();
+                }
+            }
+            _ => {}
+        }
+        Ok(parameters)
     }
 
     /// What only rules that tokenize have, and what they do not have.
     fn check_tokens(
         &mut self,
         name: &str,
+        format: &Range<usize>,
         default: Option<&Spanned<String>>,
         formats: &BTreeMap<String, Format>,
         source: &Source<'_>,
@@ -387,13 +558,14 @@ impl RuleFile {
             if let Some(span) = spans.into_iter().flatten().next() {
                 return Err(in_rule(span, "this is for rules with treatment = \"tokenize\""));
             }
-            if formats
-                .get(name)
-                .is_some_and(|format| format.version().starts_with("opaque/"))
+            if !self.treatment.takes_anything()
+                && formats
+                    .get(name)
+                    .is_some_and(|format| format.version().starts_with("opaque/"))
             {
                 return Err(in_rule(
-                    self.format.span(),
-                    "format \"opaque\" is for rules with treatment = \"tokenize\"",
+                    format.clone(),
+                    "format \"opaque\" is for treatments that keep no format: tokenize, siv, hash, mask, bucket",
                 ));
             }
             return Ok(None);
@@ -408,7 +580,7 @@ impl RuleFile {
             ));
         }
         let url = self.tokens.as_ref().or(default).ok_or_else(|| {
-            in_rule(self.format.span(), "it does not say where its tokens are kept")
+            in_rule(format.clone(), "it does not say where its tokens are kept")
                 .with_hint("add a line tokens = \"sqlite:tokens.db\" to the rule, or to the top of the policy")
         })?;
         let folder = source.path.parent().unwrap_or(Path::new(""));

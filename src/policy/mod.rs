@@ -39,4 +39,6 @@ mod rule;
 pub use access::Grant;
 pub use bind::Bound;
 pub use load::{Policy, Unlisted};
-pub use rule::{Mask, OnEmpty, OnForgotten, OnInvalid, OnShort, Rule, RuleRef, Tokens, Treatment, Tweak};
+pub use rule::{
+    Bucket, Mask, OnEmpty, OnForgotten, OnInvalid, OnShort, Period, Rule, RuleRef, Tokens, Treatment, Tweak,
+};

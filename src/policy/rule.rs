@@ -26,6 +26,8 @@ pub struct Rule {
     pub domain: String,
     /// What goes into the cipher beside key and value.
     pub tweak: Tweak,
+    /// Whether the last character of a protected value says which version of the key made it.
+    pub version_character: bool,
     /// What `masked` shows.
     pub mask: Mask,
     /// What becomes of a value that does not fit.
@@ -38,6 +40,38 @@ pub struct Rule {
     pub insecure_small_domain: Option<String>,
     /// Where and how tokens are minted, for the treatment that does.
     pub tokens: Option<Tokens>,
+    /// What a bucket is, for the treatment that makes them.
+    pub bucket: Option<Bucket>,
+    /// The furthest that a date is moved, in days, for the treatment that does.
+    pub days: u32,
+    /// The length of a hash in bits, for the treatment that makes them.
+    pub bits: u16,
+}
+
+/// What values become that are made coarser.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Bucket {
+    /// The first so many characters of a text.
+    Prefix(usize),
+    /// The beginning of a range so many wide; one begins at 0.
+    Width(u64),
+    /// The greatest of these values, as the format writes them, that is not above.
+    Edges(Vec<String>),
+    /// The beginning of a period.
+    To(Period),
+}
+
+/// A period of the calendar.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "their names say it")]
+pub enum Period {
+    Hour,
+    Day,
+    Month,
+    Quarter,
+    Year,
+    Decade,
 }
 
 /// Where and how tokens are minted.
@@ -78,14 +112,52 @@ pub enum Treatment {
     Encrypt,
     /// A random token of the format, kept in a store.
     Tokenize,
+    /// FF3-1, which NIST has withdrawn: to read and write what other software protects so.
+    EncryptLegacy,
+    /// AES-SIV (RFC 5297): deterministic authenticated encryption of any value; the result is longer.
+    Siv,
+    /// HMAC-SHA-256: a keyed one-way hash.
+    Hash,
+    /// Characters replaced, as for those who see values masked.
+    Mask,
+    /// Dates moved by a keyed number of days, the same for all dates of an entity.
+    Shift,
+    /// Values made coarser.
+    Bucket,
+    /// The column is left out.
+    Drop,
+}
+
+impl Treatment {
+    /// As a policy has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Encrypt => "encrypt",
+            Self::Tokenize => "tokenize",
+            Self::EncryptLegacy => "encrypt-legacy",
+            Self::Siv => "siv",
+            Self::Hash => "hash",
+            Self::Mask => "mask",
+            Self::Shift => "shift",
+            Self::Bucket => "bucket",
+            Self::Drop => "drop",
+        }
+    }
+
+    /// Can nobody reveal what it makes?
+    pub fn is_one_way(self) -> bool {
+        matches!(self, Self::Hash | Self::Mask | Self::Bucket | Self::Drop)
+    }
+
+    /// Does it take values of any form?
+    pub(super) fn takes_anything(self) -> bool {
+        matches!(self, Self::Siv | Self::Hash | Self::Mask | Self::Bucket | Self::Drop)
+    }
 }
 
 impl fmt::Display for Treatment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Encrypt => "encrypt",
-            Self::Tokenize => "tokenize",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -117,7 +189,7 @@ impl fmt::Display for Tweak {
 
 /// What `masked` shows of a value: letters, digits and the format's other symbols are replaced, but for those
 /// kept; the rest stays.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Mask {
     /// Letters and digits kept at the start.
@@ -129,6 +201,8 @@ pub struct Mask {
     /// What stands in place of the others.
     #[serde(default = "star")]
     pub with: char,
+    /// What stands in place of the whole value, whatever it is.
+    pub fixed: Option<String>,
 }
 
 fn star() -> char {
@@ -141,6 +215,7 @@ impl Default for Mask {
             keep_first: 0,
             keep_last: 0,
             with: star(),
+            fixed: None,
         }
     }
 }

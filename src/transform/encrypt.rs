@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use num_bigint::BigUint;
 
-use super::{Texts, Transform, mask};
+use super::{Texts, Transform, Values, mask};
 use crate::cipher::{Direction, Tweaks};
 use crate::formats::{Counts, Format, Misfit, MixedFormat, Ordinal, Parts, Places, RankedFormat, Side, StringFormat};
 use crate::policy::{OnEmpty, OnInvalid, Tweak};
@@ -81,6 +81,19 @@ impl Transform {
         tweaks: Option<&[&[u8]]>,
         out: &mut Texts,
     ) -> Result<usize, RowError> {
+        match self.rule.version_character {
+            true => self.marked_texts(direction, rows, tweaks, out),
+            false => self.unmarked_texts(direction, rows, tweaks, out),
+        }
+    }
+
+    pub(super) fn unmarked_texts(
+        &self,
+        direction: Direction,
+        rows: &[Option<&str>],
+        tweaks: Option<&[&[u8]]>,
+        out: &mut Texts,
+    ) -> Result<usize, RowError> {
         if self.masked && direction == Direction::Decrypt {
             let mut clear = Texts::default();
             let left = self.unmasked_texts(direction, rows, tweaks, &mut clear)?;
@@ -102,6 +115,9 @@ impl Transform {
         tweaks: Option<&[&[u8]]>,
         out: &mut Texts,
     ) -> Result<usize, RowError> {
+        if let Some(left) = self.value_texts(direction, rows, tweaks, out)? {
+            return Ok(left);
+        }
         let (from, _) = sides(direction);
         // An empty text belongs to no band.
         let band = |value: &str| self.rule.format.band(value, from).filter(|_| !value.is_empty());
@@ -161,13 +177,16 @@ impl Transform {
         direction: Direction,
         rows: &[Option<i128>],
         tweaks: Option<&[&[u8]]>,
-    ) -> Result<(Vec<Option<i128>>, usize), RowError> {
+    ) -> Result<Values<i128>, RowError> {
         let Some(Counts { min, max, .. }) = self.counts() else {
             let version = self.rule.format.version();
             return Err(RowError::Other(Error::bug(format!("format {version} does not count"))));
         };
         if self.masked && direction == Direction::Decrypt {
             return Ok((vec![None; rows.len()], 0));
+        }
+        if let Some(done) = self.value_counts(direction, rows, tweaks)? {
+            return Ok(done);
         }
         let mut out = rows.to_vec();
         let (mut live, mut ranks, mut left) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()), 0);
@@ -339,6 +358,14 @@ impl Transform {
             }
             let (start, kept) = (places.digits.len(), places.kept.len());
             let split = format.split(value, from, &mut places).and_then(|()| {
+                // Before a number of that size is made.
+                let bits: u64 = places.choices[start..]
+                    .iter()
+                    .map(|choices| u64::from(choices.ilog2()))
+                    .sum();
+                if bits > WIDEST {
+                    return Err(Misfit::TooWide { most: WIDEST });
+                }
                 let ordinal = Ordinal::of(&places.digits[start..], &places.choices[start..]);
                 match &ordinal {
                     Ordinal::Narrow { last, .. } if *last < floor - 1 => Err(Misfit::SmallDomain {
@@ -491,7 +518,11 @@ impl Transform {
         }
     }
 
-    fn tweaks_of<'a>(&'a self, live: &[usize], tweaks: Option<&[&'a [u8]]>) -> Result<RowTweaks<'a>, RowError> {
+    pub(super) fn tweaks_of<'a>(
+        &'a self,
+        live: &[usize],
+        tweaks: Option<&[&'a [u8]]>,
+    ) -> Result<RowTweaks<'a>, RowError> {
         Ok(match &self.rule.tweak {
             // Where nothing is kept clear.
             Tweak::Kept | Tweak::None => RowTweaks::Shared(&[]),
@@ -549,7 +580,7 @@ impl Numbers {
     }
 }
 
-enum RowTweaks<'a> {
+pub(super) enum RowTweaks<'a> {
     Shared(&'a [u8]),
     PerRow(Vec<&'a [u8]>),
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Transform;
-use crate::keys::{KeyRef, KeyVersionId, Keyring, KmsRegistry, Operation};
+use crate::keys::{KeyHandle, KeyRef, KeyVersionId, Keyring, KmsRegistry, Operation};
 use crate::policy::{Grant, Policy, Rule, RuleRef, Tokens};
 use crate::tokens::{StoreUrl, TokenRule, TokenStore, Tokenizer};
 use crate::{Error, ErrorKind, Result};
@@ -166,7 +166,35 @@ impl Engine {
             version: rule.version.or(definition.key.version),
             ..definition.key.clone()
         };
-        Transform::try_new(definition, self.shared.keyring.handle(&key, operation).await?)
+        let transform = Transform::try_new(definition, self.shared.keyring.handle(&key, operation).await?)?;
+        if !definition.version_character || operation == Operation::Protect {
+            return Ok(transform);
+        }
+        let keys = self.handles(&definition.key).await?.into_iter();
+        let others = keys.filter(|key| key.version() != transform.key().version());
+        let others = others
+            .map(|key| Transform::try_new(definition, key))
+            .collect::<Result<_>>()?;
+        Ok(transform.with_others(others))
+    }
+
+    /// Every version of a key that can be had to reveal with.
+    async fn handles(&self, key: &KeyRef) -> Result<Vec<KeyHandle>> {
+        let keyring = &self.shared.keyring;
+        let mut handles = Vec::new();
+        for version in keyring.describe(&key.name)?.versions {
+            let version = KeyRef {
+                version: Some(version.number),
+                ..key.clone()
+            };
+            match keyring.handle(&version, Operation::Reveal).await {
+                Ok(handle) => handles.push(handle),
+                Err(error) if error.kind() == ErrorKind::ProviderDown => return Err(error),
+                // What it protected cannot be revealed; that is said where such a value is met.
+                Err(_) => {}
+            }
+        }
+        Ok(handles)
     }
 
     /// Every row of a token store says itself which key version sealed it, so all that can be had are.
@@ -182,19 +210,7 @@ impl Engine {
         }
         let keyring = &self.shared.keyring;
         let key = keyring.handle(&definition.key, operation).await?;
-        let mut keys = Vec::new();
-        for version in keyring.describe(&definition.key.name)?.versions {
-            let version = KeyRef {
-                version: Some(version.number),
-                ..definition.key.clone()
-            };
-            match keyring.handle(&version, Operation::Reveal).await {
-                Ok(handle) => keys.push(handle),
-                Err(error) if error.kind() == ErrorKind::ProviderDown => return Err(error),
-                // What it sealed cannot be revealed; that is said where such a row is met.
-                Err(_) => {}
-            }
-        }
+        let keys = self.handles(&definition.key).await?;
         let token_rule = TokenRule {
             domain: definition.domain.clone(),
             format: definition.format.clone(),

@@ -9,16 +9,22 @@ use crate::policy::{Rule, Treatment};
 pub(super) fn fingerprint(rule: &Rule) -> [u8; 32] {
     let mut hash = Sha256::new();
     let algorithm = match rule.treatment {
-        Treatment::Encrypt => "FF1",
-        Treatment::Tokenize => "random",
+        Treatment::Encrypt => "FF1".to_owned(),
+        Treatment::Tokenize => "random".to_owned(),
+        Treatment::EncryptLegacy => "FF3-1".to_owned(),
+        Treatment::Siv => "AES-256-SIV".to_owned(),
+        Treatment::Hash => format!("HMAC-SHA-256 bits={}", rule.bits),
+        Treatment::Mask => format!("{:?}", rule.mask),
+        Treatment::Shift => format!("HMAC-SHA-256 days={}", rule.days),
+        Treatment::Bucket => format!("{:?}", rule.bucket),
+        Treatment::Drop => "none".to_owned(),
     };
-    let treatment = rule.treatment.to_string();
-    for part in [
-        "cipherform fingerprint v1",
-        &treatment,
-        algorithm,
-        &rule.format.definition(),
-    ] {
+    let format = rule.format.definition();
+    let mut parts = vec!["cipherform fingerprint v1", rule.treatment.name(), &algorithm, &format];
+    if rule.version_character {
+        parts.push("version_character");
+    }
+    for part in parts {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }

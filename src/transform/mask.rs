@@ -8,6 +8,9 @@ use crate::policy::Rule;
 /// A value that has no more symbols than are to be kept is replaced whole: else a mask would show it.
 pub fn mask(value: &str, rule: &Rule) -> String {
     let mask = &rule.mask;
+    if let Some(fixed) = &mask.fixed {
+        return fixed.clone();
+    }
     let hidden = |c: char| rule.format.is_symbol(c);
     let symbols = value.chars().filter(|c| hidden(*c)).count();
     let kept = mask.keep_first.saturating_add(mask.keep_last);
@@ -47,6 +50,7 @@ mod tests {
             keep_first,
             keep_last,
             with: '#',
+            fixed: None,
         };
         mask(value, &rule)
     }

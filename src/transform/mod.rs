@@ -3,14 +3,20 @@
 //! [`Engine`] holds a policy and its keyring, and resolves rules to [`Transform`]s; that is the only asynchronous part, and it
 //! comes before any row. One treatment is one file.
 
+mod bucket;
 mod encrypt;
 mod engine;
 mod fingerprint;
+mod hash;
 mod mask;
 mod plain;
 mod resolve;
+mod shift;
+mod siv;
 mod texts;
 mod tokenize;
+mod values;
+mod version;
 
 pub use encrypt::RowError;
 pub use engine::Engine;
@@ -19,3 +25,4 @@ pub use plain::{ColumnTweaks, Rows, Scratch};
 pub use resolve::Transform;
 pub use texts::Texts;
 pub use tokenize::Left;
+pub use values::Values;

@@ -79,7 +79,7 @@ impl Transform {
 
     fn plain(&self) -> Option<Plain<'_>> {
         match &self.rule.format {
-            Format::String(format) if self.tokenizer().is_none() => format.plain(),
+            Format::String(format) if self.cipher().is_ok() && !self.rule.version_character => format.plain(),
             Format::String(_) | Format::Ranked(_) | Format::Mixed(_) => None,
         }
     }

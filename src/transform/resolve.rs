@@ -3,11 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::bucket::Bucketing;
 use super::fingerprint::fingerprint;
+use super::hash::{self, Hasher};
+use super::shift::{self, Shifter};
+use super::siv::{self, Siv};
+use super::version;
 use crate::cipher::{AesKey, Cipher, DomainFloor, Mode, Radix};
 use crate::formats::{Counts, Format, grouped};
 use crate::keys::{DirectMode, KeyHandle, KeyUse, Purpose};
-use crate::policy::{Rule, Tweak};
+use crate::policy::{Rule, Treatment, Tweak};
 use crate::tokens::Tokenizer;
 use crate::{Error, Result};
 
@@ -21,23 +26,30 @@ const FLOOR_2016: u128 = 100;
 #[derive(Clone)]
 pub struct Transform {
     pub(super) rule: Rule,
-    work: Work,
+    pub(super) work: Work,
     key: KeyHandle,
     fingerprint: [u8; 32],
     check_value: [u8; 16],
     /// Whether what it reveals is masked, for a role that may see no more.
     pub(super) masked: bool,
+    /// To reveal what says itself that another version of the key made it: the same with that version.
+    pub(super) others: Vec<Transform>,
 }
 
 /// What does the work.
 #[derive(Clone)]
-enum Work {
+pub(super) enum Work {
     Cipher {
         cipher: Box<Cipher>,
         /// For numbers: the same key with radix 2.
         binary: Box<Cipher>,
     },
     Tokens(Arc<Tokenizer>),
+    Siv(Siv),
+    Hash(Hasher),
+    Mask,
+    Shift(Shifter),
+    Bucket(Bucketing),
 }
 
 impl Transform {
@@ -47,28 +59,73 @@ impl Transform {
     /// [`crate::ErrorKind::BadPolicy`] when the rule's domain is under the floor;
     /// [`crate::ErrorKind::KeyNotUsable`] when the key is for another use.
     pub(super) fn try_new(rule: &Rule, key: KeyHandle) -> Result<Self> {
-        let floor = check_floor(rule).map_err(|error| error.context(format_args!("rule `{}`", rule.name)))?;
         let fingerprint = fingerprint(rule);
-        let bytes = match key.key_use() {
-            KeyUse::Derive => key.subkey(Purpose::Ff1, &rule.domain, &fingerprint, 32)?,
-            KeyUse::Direct { .. } => key.direct_key(DirectMode::Ff1)?,
-        };
-        let radix = match &rule.format {
-            Format::String(format) => format.radix(),
-            Format::Ranked(_) | Format::Mixed(_) => 2,
-        };
-        let aes = AesKey::try_new(bytes.expose())?;
-        let ff1 = |radix| {
-            Ok::<_, Error>(Box::new(
-                Cipher::ff1(&aes, Radix::try_new(radix)?).with_floor(floor.clone()),
-            ))
-        };
-        let work = Work::Cipher {
-            cipher: ff1(radix)?,
-            // FF1's first block says which radix it is for, so one key may serve both.
-            binary: ff1(2)?,
+        let subkey = |purpose, length| key.subkey(purpose, &rule.domain, &fingerprint, length);
+        let work = match rule.treatment {
+            Treatment::Encrypt | Treatment::EncryptLegacy => Self::ciphers(rule, &key, &fingerprint)?,
+            Treatment::Siv => Work::Siv(Siv::new(subkey(Purpose::Siv, siv::KEY_LENGTH)?)),
+            Treatment::Hash => Work::Hash(Hasher::new(&subkey(Purpose::Hash, hash::KEY_LENGTH)?, rule.bits)?),
+            Treatment::Mask => Work::Mask,
+            Treatment::Shift => {
+                let key = subkey(Purpose::Shift, shift::KEY_LENGTH)?;
+                Work::Shift(Shifter::new(&key, rule.days, counts_of(&rule.format))?)
+            }
+            Treatment::Bucket => {
+                let ranked = match &rule.format {
+                    Format::Ranked(format) => Some(format.as_ref()),
+                    Format::String(_) | Format::Mixed(_) => None,
+                };
+                let bucket = rule
+                    .bucket
+                    .as_ref()
+                    .ok_or_else(|| Error::bug("a rule with no bucket"))?;
+                Work::Bucket(Bucketing::new(bucket, ranked)?)
+            }
+            Treatment::Drop => {
+                return Err(Error::bad_policy(format!("rule `{}` drops its columns", rule.name))
+                    .with_hint("leave the column out of the query; `protect` of a table leaves it out"));
+            }
+            Treatment::Tokenize => return Err(Error::bug("tokens have a store")),
         };
         Self::assemble(rule, key, fingerprint, work)
+    }
+
+    fn ciphers(rule: &Rule, key: &KeyHandle, fingerprint: &[u8; 32]) -> Result<Work> {
+        let floor = check_floor(rule).map_err(|error| error.context(format_args!("rule `{}`", rule.name)))?;
+        let legacy = rule.treatment == Treatment::EncryptLegacy;
+        let (purpose, mode) = match legacy {
+            false => (Purpose::Ff1, DirectMode::Ff1),
+            true => (Purpose::Ff31Legacy, DirectMode::Ff31Legacy),
+        };
+        let bytes = match key.key_use() {
+            KeyUse::Derive => key.subkey(purpose, &rule.domain, fingerprint, 32)?,
+            KeyUse::Direct { .. } => key.direct_key(mode)?,
+        };
+        let aes = AesKey::try_new(bytes.expose())?;
+        let radix = match &rule.format {
+            Format::String(format) => format.radix(),
+            Format::Ranked(_) | Format::Mixed(_) if legacy => {
+                return Err(Error::bad_policy(format!(
+                    "rule `{}`: treatment = \"encrypt-legacy\" takes formats over one alphabet",
+                    rule.name
+                ))
+                .with_hint("digits, alphanumeric, alphabet, hex, pan and email are such"));
+            }
+            Format::Ranked(_) | Format::Mixed(_) => 2,
+        };
+        let cipher = |radix: u32| {
+            let radix = Radix::try_new(radix)?;
+            let cipher = match legacy {
+                false => Cipher::ff1(&aes, radix),
+                true => Cipher::ff3_1_legacy(&aes, radix),
+            };
+            Ok::<_, Error>(Box::new(cipher.with_floor(floor.clone())))
+        };
+        Ok(Work::Cipher {
+            cipher: cipher(radix)?,
+            // FF1's first block says which radix it is for, so one key may serve both.
+            binary: cipher(2)?,
+        })
     }
 
     /// The transform of a `rule` that tokenizes. `key` seals new values.
@@ -80,6 +137,9 @@ impl Transform {
     }
 
     fn assemble(rule: &Rule, key: KeyHandle, fingerprint: [u8; 32], work: Work) -> Result<Self> {
+        if rule.version_character {
+            version::character(key.version())?;
+        }
         let check_value = key.check_value(&rule.domain, &fingerprint, &rule.tweak.to_string())?;
         Ok(Self {
             rule: rule.clone(),
@@ -88,6 +148,7 @@ impl Transform {
             fingerprint,
             check_value,
             masked: false,
+            others: Vec::new(),
         })
     }
 
@@ -95,7 +156,7 @@ impl Transform {
     pub(super) fn cipher(&self) -> Result<&Cipher> {
         match &self.work {
             Work::Cipher { cipher, .. } => Ok(cipher),
-            Work::Tokens(_) => Err(no_cipher()),
+            _ => Err(no_cipher()),
         }
     }
 
@@ -103,21 +164,28 @@ impl Transform {
     pub(super) fn binary(&self) -> Result<&Cipher> {
         match &self.work {
             Work::Cipher { binary, .. } => Ok(binary),
-            Work::Tokens(_) => Err(no_cipher()),
+            _ => Err(no_cipher()),
         }
     }
 
     /// What mints and reveals the tokens of a rule that tokenizes.
     pub fn tokenizer(&self) -> Option<&Tokenizer> {
         match &self.work {
-            Work::Cipher { .. } => None,
             Work::Tokens(tokenizer) => Some(tokenizer),
+            _ => None,
         }
     }
 
     /// The same, but what it reveals is masked.
     pub(super) fn masked(mut self) -> Self {
         self.masked = true;
+        self.others = self.others.into_iter().map(Self::masked).collect();
+        self
+    }
+
+    /// The same, and what says itself that another version of the key made it is revealed by one of `others`.
+    pub(super) fn with_others(mut self, others: Vec<Self>) -> Self {
+        self.others = others;
         self
     }
 
@@ -151,6 +219,7 @@ impl Transform {
     pub fn with_tweak_argument(&self) -> Self {
         let mut transform = self.clone();
         transform.rule.tweak = Tweak::Column("the tweak argument".to_owned());
+        transform.others = self.others.iter().map(Self::with_tweak_argument).collect();
         transform
     }
 
@@ -169,10 +238,7 @@ impl Transform {
 
     /// What it counts, if it works on columns of numbers, dates or times.
     pub fn counts(&self) -> Option<Counts> {
-        match &self.rule.format {
-            Format::Ranked(format) => format.counts(),
-            Format::String(_) | Format::Mixed(_) => None,
-        }
+        counts_of(&self.rule.format)
     }
 }
 
@@ -187,7 +253,14 @@ impl fmt::Debug for Transform {
 }
 
 fn no_cipher() -> Error {
-    Error::bug("a rule that tokenizes has no cipher")
+    Error::bug("a treatment without a cipher")
+}
+
+fn counts_of(format: &Format) -> Option<Counts> {
+    match format {
+        Format::Ranked(format) => format.counts(),
+        Format::String(_) | Format::Mixed(_) => None,
+    }
 }
 
 /// The floor this rule works under; an error when its usual value is already below it.

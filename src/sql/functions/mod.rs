@@ -8,10 +8,12 @@ mod fpe_encrypt;
 mod mask;
 mod protect;
 mod reveal;
+mod reveal_nested;
 mod tokenize;
 
 use datafusion::logical_expr::ScalarUDF;
 
+use crate::columns::BatchPlan;
 use crate::transform::Engine;
 
 /// Every function, bound to `engine`.
@@ -35,6 +37,11 @@ pub(super) fn reveal(engine: &Engine) -> ScalarUDF {
 /// `detokenize`, bound to `engine`, for views.
 pub(super) fn detokenize(engine: &Engine) -> ScalarUDF {
     detokenize::Detokenize::udf(engine)
+}
+
+/// What stands in a view for a struct or list that has protected fields; its arguments are the columns of `plan`.
+pub(super) fn reveal_nested(plan: BatchPlan) -> ScalarUDF {
+    reveal_nested::RevealNested::udf(plan)
 }
 
 /// What stands in a view for a column that a role may not see.

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{FieldRef, Schema};
 use datafusion::common::{Column, TableReference};
 use datafusion::dataframe::DataFrame;
 use datafusion::logical_expr::{Expr, ScalarUDF, lit};
 use datafusion::prelude::SessionContext;
 
-use crate::columns::{self, ProtectedColumn};
+use crate::columns::{self, BatchPlan, ProtectedColumn};
 use crate::policy::{Grant, Tweak};
 use crate::sql::{from_datafusion, functions};
 use crate::transform::Engine;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Refuses a name that is taken.
 pub(super) fn check_name(ctx: &SessionContext, name: &str) -> Result<()> {
@@ -40,10 +40,14 @@ pub(super) async fn register(
                 engine,
                 protected.iter().map(|(name, described)| (name.as_str(), described)),
             )?;
-            let view = View::new(engine, protected);
+            let view = View::new(engine, schema, protected);
             let mut expressions = Vec::new();
             for field in schema.fields() {
-                expressions.push(view.column(field.name()).await?.alias(field.name()));
+                let column = match field.data_type().is_nested() {
+                    true => view.nested(field).await?,
+                    false => view.column(field.name()).await?,
+                };
+                expressions.push(column.alias(field.name()));
             }
             stored.select(expressions).map_err(from_datafusion)?.into_view()
         }
@@ -57,14 +61,16 @@ pub(super) async fn register(
 /// The columns of a protected table as a role sees them.
 struct View<'a> {
     engine: &'a Engine,
+    schema: &'a Schema,
     reveal: Arc<ScalarUDF>,
     protected: HashMap<String, ProtectedColumn>,
 }
 
 impl<'a> View<'a> {
-    fn new(engine: &'a Engine, protected: Vec<(String, ProtectedColumn)>) -> Self {
+    fn new(engine: &'a Engine, schema: &'a Schema, protected: Vec<(String, ProtectedColumn)>) -> Self {
         Self {
             engine,
+            schema,
             reveal: Arc::new(functions::reveal(engine)),
             protected: protected.into_iter().collect(),
         }
@@ -77,9 +83,35 @@ impl<'a> View<'a> {
             return Ok(stored);
         };
         match self.engine.grant(&described.rule)? {
-            Grant::Protected => Ok(stored),
             Grant::Denied => Ok(self.refuse(stored, name, &described.rule)),
+            // Nobody sees more of what is one-way.
+            _ if described.treatment.is_one_way() => Ok(stored),
+            Grant::Protected => Ok(stored),
             Grant::Plain | Grant::Masked => self.revealed(name, described).await,
+        }
+    }
+
+    /// What stands for a struct or a list: itself, with the fields revealed that the role may see, or a refusal.
+    async fn nested(&self, field: &FieldRef) -> Result<Expr> {
+        let name = field.name();
+        let stored = || Expr::Column(Column::from_name(name));
+        let below = |path: &String| path.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '[']));
+        if !self.protected.keys().any(below) {
+            return Ok(stored());
+        }
+        let others = self.schema.fields().iter().filter(|other| other.name() != name);
+        let fields: Vec<FieldRef> = std::iter::once(field).chain(others).cloned().collect();
+        let plan = BatchPlan::reveal_nested(self.engine, &Arc::new(Schema::new(fields))).await;
+        match plan {
+            Ok(plan) => {
+                let (plan, columns) = plan.narrowed();
+                let arguments = columns.iter().map(|column| Expr::Column(Column::from_name(column)));
+                Ok(functions::reveal_nested(plan).call(arguments.collect()))
+            }
+            Err(error) if error.kind() == ErrorKind::NotAllowed => {
+                Ok(functions::denied(error.message().to_owned()).call(vec![stored()]))
+            }
+            Err(error) => Err(error),
         }
     }
 

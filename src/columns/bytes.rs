@@ -1,0 +1,55 @@
+//! Binary, LargeBinary, BinaryView and FixedSizeBinary, for treatments that keep no format.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, FixedSizeBinaryArray, GenericBinaryArray, LargeBinaryArray,
+    OffsetSizeTrait,
+};
+use arrow::datatypes::DataType;
+
+use super::{CHUNK, Done, Task, tweak};
+use crate::{Error, Result};
+
+/// Does an array of bytes.
+pub(super) fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&tweak::Column>) -> Result<Done> {
+    let rows: Vec<Option<&[u8]>> = match array.data_type() {
+        DataType::Binary => rows(array.as_binary::<i32>()),
+        DataType::LargeBinary => rows(array.as_binary::<i64>()),
+        DataType::BinaryView => array.as_binary_view().iter().collect(),
+        _ => array.as_fixed_size_binary().iter().collect(),
+    };
+    let (mut results, mut left_clear) = (Vec::with_capacity(rows.len()), 0);
+    for (i, chunk) in rows.chunks(CHUNK).enumerate() {
+        let start = i * CHUNK;
+        let tweaks = match tweaks {
+            Some(column) => Some(column.bytes(&task, start, chunk.iter().map(Option::is_none))?),
+            None => None,
+        };
+        let (done, left) = task
+            .transform
+            .bytes(task.direction, chunk, tweaks.as_deref())
+            .map_err(|error| error.locate(|row| task.number(start + row), task.column, task.transform))?;
+        results.extend(done);
+        left_clear += left;
+    }
+    let array: ArrayRef = match array.data_type() {
+        DataType::Binary => {
+            let bytes = results.iter().flatten().map(Vec::len).sum();
+            super::text::check_size::<i32>(&task, bytes)?;
+            Arc::new(BinaryArray::from_iter(results))
+        }
+        DataType::LargeBinary => Arc::new(LargeBinaryArray::from_iter(results)),
+        DataType::BinaryView => Arc::new(BinaryViewArray::from_iter(results)),
+        DataType::FixedSizeBinary(n) => {
+            let array = FixedSizeBinaryArray::try_from_sparse_iter_with_size(results.into_iter(), *n);
+            Arc::new(array.map_err(|error| Error::bug("a result of another length").with_source(error))?)
+        }
+        other => return Err(Error::bug(format!("{other} is not bytes"))),
+    };
+    Ok(Done { array, left_clear })
+}
+
+fn rows<O: OffsetSizeTrait>(array: &GenericBinaryArray<O>) -> Vec<Option<&[u8]>> {
+    array.iter().collect()
+}

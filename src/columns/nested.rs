@@ -1,0 +1,399 @@
+//! Fields within structs and lists.
+//!
+//! What can be protected is a leaf: a column that is neither struct nor list, or a field within one, named by its path. `address.postcode`
+//! is a field of a struct, `phones[]` the elements of a list, `orders[].card` a field of each.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, FixedSizeListArray, GenericListArray, OffsetSizeTrait, StructArray, UInt64Array,
+    make_array,
+};
+use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use arrow::error::ArrowError;
+
+use crate::{Error, Result};
+
+/// A column that is not nested, or a field within one that is.
+#[derive(Clone, Debug)]
+pub(super) struct Leaf {
+    /// Its path, and the paths of what it is in, innermost first.
+    pub(super) names: Vec<String>,
+    /// The place of its column.
+    pub(super) column: usize,
+    /// From the column to it.
+    pub(super) steps: Vec<Step>,
+    pub(super) field: FieldRef,
+}
+
+/// One level down.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Step {
+    /// To a field of a struct.
+    Field(usize),
+    /// To the elements of a list.
+    Elements,
+}
+
+impl Leaf {
+    pub(super) fn path(&self) -> &str {
+        &self.names[0]
+    }
+
+    /// Has each row one value of it?
+    pub(super) fn is_one_a_row(&self) -> bool {
+        !self.steps.contains(&Step::Elements)
+    }
+}
+
+/// The leaves of a schema, in order.
+pub(super) fn leaves(schema: &Schema) -> Vec<Leaf> {
+    let mut leaves = Vec::new();
+    for (column, field) in schema.fields().iter().enumerate() {
+        descend(field, vec![field.name().clone()], column, &mut Vec::new(), &mut leaves);
+    }
+    leaves
+}
+
+fn descend(field: &FieldRef, names: Vec<String>, column: usize, steps: &mut Vec<Step>, leaves: &mut Vec<Leaf>) {
+    let within = |name: String| std::iter::once(name).chain(names.iter().cloned()).collect();
+    match field.data_type() {
+        DataType::Struct(fields) if !fields.is_empty() => {
+            for (at, child) in fields.iter().enumerate() {
+                steps.push(Step::Field(at));
+                descend(
+                    child,
+                    within(format!("{}.{}", names[0], child.name())),
+                    column,
+                    steps,
+                    leaves,
+                );
+                steps.pop();
+            }
+        }
+        DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {
+            steps.push(Step::Elements);
+            descend(element, within(format!("{}[]", names[0])), column, steps, leaves);
+            steps.pop();
+        }
+        _ => leaves.push(Leaf {
+            names,
+            column,
+            steps: steps.clone(),
+            field: Arc::clone(field),
+        }),
+    }
+}
+
+/// What becomes of a leaf: nothing is left of it, or a field and perhaps the number of what makes it.
+pub(super) type Fate = Option<(FieldRef, Option<usize>)>;
+
+/// What becomes of a column.
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// It stays as it is.
+    Copy,
+    /// It is the result of this number.
+    Result(usize),
+    /// These of its fields stay.
+    Struct(Vec<(usize, Shape)>),
+    /// This becomes of its elements.
+    List(Box<Shape>),
+}
+
+/// What becomes of a column, from the fates of its leaves in order; `None` if nothing is left.
+pub(super) fn shaped(field: &FieldRef, fates: &mut impl Iterator<Item = Fate>) -> Option<(FieldRef, Shape)> {
+    let with_type = |data_type| Arc::new(field.as_ref().clone().with_data_type(data_type));
+    let mut of_list = |element: &FieldRef, list: &dyn Fn(FieldRef) -> DataType| {
+        let (element, shape) = shaped(element, fates)?;
+        Some(match shape {
+            Shape::Copy => (Arc::clone(field), Shape::Copy),
+            shape => (with_type(list(element)), Shape::List(Box::new(shape))),
+        })
+    };
+    match field.data_type() {
+        DataType::Struct(fields) if !fields.is_empty() => {
+            let shaped: Vec<_> = fields
+                .iter()
+                .enumerate()
+                .filter_map(|(at, child)| shaped(child, fates).map(|(child, shape)| (child, (at, shape))))
+                .collect();
+            let is_same =
+                shaped.len() == fields.len() && shaped.iter().all(|(_, (_, shape))| matches!(shape, Shape::Copy));
+            match (is_same, shaped.is_empty()) {
+                (true, _) => Some((Arc::clone(field), Shape::Copy)),
+                (_, true) => None,
+                _ => {
+                    let (fields, shapes): (Vec<_>, Vec<_>) = shaped.into_iter().unzip();
+                    Some((with_type(DataType::Struct(fields.into())), Shape::Struct(shapes)))
+                }
+            }
+        }
+        DataType::List(element) => of_list(element, &DataType::List),
+        DataType::LargeList(element) => of_list(element, &DataType::LargeList),
+        DataType::FixedSizeList(element, n) => of_list(element, &|element| DataType::FixedSizeList(element, *n)),
+        _ => {
+            let (field, result) = fates.next()??;
+            Some((field, result.map_or(Shape::Copy, Shape::Result)))
+        }
+    }
+}
+
+/// The values of a leaf in an array of its column.
+pub(super) struct Values {
+    pub(super) array: ArrayRef,
+    /// The row of each value; `None` where each row has one.
+    pub(super) rows: Option<Vec<usize>>,
+}
+
+/// Takes the values of a leaf out of its column.
+pub(super) fn values(column: &ArrayRef, steps: &[Step]) -> Result<Values> {
+    let (mut array, mut rows): (ArrayRef, Option<Vec<usize>>) = (Arc::clone(column), None);
+    for step in steps {
+        array = match step {
+            Step::Field(at) => {
+                let parent = array.as_struct();
+                hidden_behind(parent.column(*at), parent.nulls())?
+            }
+            Step::Elements => {
+                let elements = elements(&array)?;
+                rows = Some(match rows.take() {
+                    None => elements.rows,
+                    Some(outer) => elements.rows.into_iter().map(|row| outer[row]).collect(),
+                });
+                elements.values
+            }
+        };
+    }
+    Ok(Values { array, rows })
+}
+
+/// Puts `results` where their leaves were.
+pub(super) fn rebuilt(array: &ArrayRef, field: &Field, shape: &Shape, results: &[ArrayRef]) -> Result<ArrayRef> {
+    match shape {
+        Shape::Copy => Ok(Arc::clone(array)),
+        Shape::Result(at) => Ok(Arc::clone(&results[*at])),
+        Shape::Struct(shapes) => {
+            let DataType::Struct(fields) = field.data_type() else {
+                return Err(unlike(field));
+            };
+            let parent = array.as_struct();
+            let children = shapes.iter().zip(fields);
+            let children = children.map(|((at, shape), field)| rebuilt(parent.column(*at), field, shape, results));
+            let children = children.collect::<Result<Vec<_>>>()?;
+            let array =
+                StructArray::try_new_with_length(fields.clone(), children, parent.nulls().cloned(), array.len());
+            Ok(Arc::new(array.map_err(unfit)?))
+        }
+        Shape::List(shape) => {
+            let elements = elements(array)?;
+            let inner = |field: &FieldRef| rebuilt(&elements.values, field, shape, results);
+            Ok(match (field.data_type(), elements.offsets) {
+                (DataType::List(field), Offsets::Small(offsets)) => {
+                    let list =
+                        GenericListArray::try_new(Arc::clone(field), offsets, inner(field)?, array.nulls().cloned());
+                    Arc::new(list.map_err(unfit)?)
+                }
+                (DataType::LargeList(field), Offsets::Large(offsets)) => {
+                    let list =
+                        GenericListArray::try_new(Arc::clone(field), offsets, inner(field)?, array.nulls().cloned());
+                    Arc::new(list.map_err(unfit)?)
+                }
+                (DataType::FixedSizeList(field, n), Offsets::Fixed) => {
+                    let list = FixedSizeListArray::try_new_with_length(
+                        Arc::clone(field),
+                        *n,
+                        inner(field)?,
+                        array.nulls().cloned(),
+                        array.len(),
+                    );
+                    Arc::new(list.map_err(unfit)?)
+                }
+                _ => return Err(unlike(field)),
+            })
+        }
+    }
+}
+
+/// The elements of a list array that its rows have, and no others.
+struct Elements {
+    values: ArrayRef,
+    /// The row of each.
+    rows: Vec<usize>,
+    offsets: Offsets,
+}
+
+enum Offsets {
+    Small(OffsetBuffer<i32>),
+    Large(OffsetBuffer<i64>),
+    Fixed,
+}
+
+fn elements(array: &ArrayRef) -> Result<Elements> {
+    match array.data_type() {
+        DataType::List(_) => elements_of(array.as_list::<i32>(), Offsets::Small),
+        DataType::LargeList(_) => elements_of(array.as_list::<i64>(), Offsets::Large),
+        DataType::FixedSizeList(_, n) => {
+            let list = array.as_fixed_size_list();
+            let n = usize::try_from(*n).map_err(|_| Error::bug("lists of a negative length"))?;
+            Ok(Elements {
+                // What stands behind a NULL row is NULL.
+                values: hidden_behind(list.values(), list.nulls().map(|nulls| nulls.expand(n)).as_ref())?,
+                rows: (0..list.len() * n).map(|at| at / n.max(1)).collect(),
+                offsets: Offsets::Fixed,
+            })
+        }
+        other => Err(Error::bug(format!("{other} has no elements"))),
+    }
+}
+
+fn elements_of<O: OffsetSizeTrait>(
+    list: &GenericListArray<O>,
+    offsets: impl FnOnce(OffsetBuffer<O>) -> Offsets,
+) -> Result<Elements> {
+    let lengths = || list.offsets().windows(2).map(|pair| (pair[1] - pair[0]).as_usize());
+    if lengths()
+        .enumerate()
+        .any(|(row, length)| length > 0 && list.is_null(row))
+    {
+        // Elements that stand behind a NULL row are nobody's.
+        let all: UInt64Array = (0..list.len() as u64)
+            .map(|row| list.is_valid(row as usize).then_some(row))
+            .collect();
+        let compact = take(list, &all, None).map_err(unfit)?;
+        return elements_of(compact.as_list::<O>(), offsets);
+    }
+    let (first, last) = (list.offsets()[0], list.offsets()[list.len()]);
+    let from_zero: ScalarBuffer<O> = list.offsets().iter().map(|offset| *offset - first).collect();
+    Ok(Elements {
+        values: list.values().slice(first.as_usize(), (last - first).as_usize()),
+        rows: lengths()
+            .enumerate()
+            .flat_map(|(row, length)| std::iter::repeat_n(row, length))
+            .collect(),
+        offsets: offsets(OffsetBuffer::new(from_zero)),
+    })
+}
+
+/// `array`, NULL also where what it is in is.
+fn hidden_behind(array: &ArrayRef, nulls: Option<&NullBuffer>) -> Result<ArrayRef> {
+    let nulls = match nulls {
+        Some(nulls) if nulls.null_count() > 0 => NullBuffer::union(Some(nulls), array.nulls()),
+        _ => return Ok(Arc::clone(array)),
+    };
+    // These have no NULLs of their own.
+    if matches!(
+        array.data_type(),
+        DataType::RunEndEncoded(..) | DataType::Union(..) | DataType::Null
+    ) {
+        return Ok(Arc::clone(array));
+    }
+    let hidden = array.to_data().into_builder().nulls(nulls).build();
+    hidden.map(make_array).map_err(unfit)
+}
+
+fn unlike(field: &Field) -> Error {
+    Error::bug(format!("column `{}` changed its type on the way", field.name()))
+}
+
+fn unfit(error: ArrowError) -> Error {
+    Error::bad_input(
+        "a result does not fit into its struct or list: on_invalid = \"null\" needs a field that may hold NULL",
+    )
+    .with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int32Array, ListArray, StringArray};
+    use arrow::datatypes::{Fields, Int32Type};
+
+    use super::*;
+
+    fn struct_of(fields: Vec<Field>) -> DataType {
+        DataType::Struct(fields.into())
+    }
+
+    fn schema() -> Schema {
+        let item = struct_of(vec![
+            Field::new("sku", DataType::Utf8, true),
+            Field::new("n", DataType::Int32, true),
+        ]);
+        let orders = DataType::List(Arc::new(Field::new("item", item, true)));
+        let address = struct_of(vec![
+            Field::new("postcode", DataType::Utf8, true),
+            Field::new("orders", orders, true),
+        ]);
+        Schema::new(vec![
+            Field::new("id", DataType::Int32, false),
+            Field::new("address", address, true),
+        ])
+    }
+
+    #[test]
+    fn leaves_have_paths() {
+        let schema = schema();
+        let leaves = leaves(&schema);
+        let paths: Vec<&str> = leaves.iter().map(Leaf::path).collect();
+        assert_eq!(
+            paths,
+            ["id", "address.postcode", "address.orders[].sku", "address.orders[].n"]
+        );
+        assert_eq!(leaves[2].names[1..], ["address.orders[]", "address.orders", "address"]);
+        assert_eq!(leaves[2].steps, [Step::Field(1), Step::Elements, Step::Field(0)]);
+        assert!(leaves[1].is_one_a_row() && !leaves[2].is_one_a_row());
+    }
+
+    #[test]
+    fn what_is_dropped_is_left_out_and_what_nothing_is_left_of_too() {
+        let schema = schema();
+        let keep = |at: usize| Some((Arc::clone(&leaves(&schema)[at].field), None));
+        let (field, shape) = shaped(&schema.fields()[1], &mut [None, keep(2), keep(3)].into_iter()).unwrap();
+        assert!(matches!(shape, Shape::Struct(shapes) if shapes.len() == 1));
+        assert!(matches!(field.data_type(), DataType::Struct(fields) if fields[0].name() == "orders"));
+        let (field, _) = shaped(&schema.fields()[1], &mut [keep(1), None, None].into_iter()).unwrap();
+        assert!(matches!(field.data_type(), DataType::Struct(fields) if fields[0].name() == "postcode"));
+        assert!(shaped(&schema.fields()[1], &mut [None, None, None].into_iter()).is_none());
+    }
+
+    /// Lists that begin in the middle of their buffer, with elements behind NULL rows, come out as they went in.
+    #[test]
+    fn elements_have_their_rows_and_go_back() {
+        let element = Arc::new(Field::new("item", DataType::Int32, false));
+        let offsets = OffsetBuffer::new(vec![0, 2, 3, 5, 5, 7].into());
+        let nulls = NullBuffer::from(vec![true, true, false, true, true]);
+        let elements = Arc::new(Int32Array::from_iter_values(0..7));
+        let list: ArrayRef = Arc::new(ListArray::new(Arc::clone(&element), offsets, elements, Some(nulls)).slice(1, 4));
+        let found = values(&list, &[Step::Elements]).unwrap();
+        assert_eq!(found.array.as_primitive::<Int32Type>().values(), &[2, 5, 6]);
+        assert_eq!(found.rows.as_deref(), Some(&[0, 3, 3][..]));
+        let results: ArrayRef = Arc::new(Int32Array::from_iter_values([20, 50, 60]));
+        let field = Field::new("list", DataType::List(element), true);
+        let done = rebuilt(&list, &field, &Shape::List(Box::new(Shape::Result(0))), &[results]).unwrap();
+        let expected = ListArray::from_iter_primitive::<Int32Type, _, _>([
+            Some(vec![Some(20)]),
+            None,
+            Some(vec![]),
+            Some(vec![Some(50), Some(60)]),
+        ]);
+        let rows = |array: &ListArray| {
+            array
+                .iter()
+                .map(|row| row.map(|row| row.as_primitive::<Int32Type>().clone()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(rows(done.as_list()), rows(&expected));
+    }
+
+    #[test]
+    fn values_behind_a_null_struct_are_null() {
+        let fields = Fields::from(vec![Field::new("a", DataType::Utf8, false)]);
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["x", "y"]));
+        let nulls = NullBuffer::from(vec![false, true]);
+        let array: ArrayRef = Arc::new(StructArray::new(fields, vec![texts], Some(nulls)));
+        let found = values(&array, &[Step::Field(0)]).unwrap().array;
+        assert_eq!(found.as_string::<i32>().iter().collect::<Vec<_>>(), [None, Some("y")]);
+    }
+}

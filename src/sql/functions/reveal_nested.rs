@@ -1,0 +1,124 @@
+//! What stands in a view for a struct or list that has protected fields: the same, with those fields revealed as the role may see them.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use async_trait::async_trait;
+use datafusion::common::{Result, internal_err};
+use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use futures_util::FutureExt;
+
+use crate::columns::BatchPlan;
+use crate::sql::external;
+
+const NAME: &str = "reveal_nested";
+
+/// The function. It is in no registry: only views have it. Its arguments are the columns of its plan.
+#[derive(Debug)]
+pub(super) struct RevealNested {
+    plan: Arc<BatchPlan>,
+    signature: Signature,
+}
+
+impl PartialEq for RevealNested {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.plan, &other.plan)
+    }
+}
+
+impl Eq for RevealNested {}
+
+impl Hash for RevealNested {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.plan).hash(state);
+    }
+}
+
+impl RevealNested {
+    pub(super) fn udf(plan: BatchPlan) -> ScalarUDF {
+        let arguments = plan.input().fields().len();
+        let asks_a_store = plan.asks_a_store();
+        let volatility = if asks_a_store {
+            Volatility::Volatile
+        } else {
+            Volatility::Immutable
+        };
+        let function = Self {
+            plan: Arc::new(plan),
+            signature: Signature::any(arguments, volatility),
+        };
+        match asks_a_store {
+            true => AsyncScalarUDF::new(Arc::new(function)).into_scalar_udf(),
+            false => function.into(),
+        }
+    }
+
+    async fn run(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let input = self.plan.input();
+        let columns = args.args.iter().zip(input.fields()).map(|(argument, field)| {
+            // A reader may have other types for the same values, such as views of text.
+            Ok(cast(&argument.to_array(args.number_rows)?, field.data_type())?)
+        });
+        let options = RecordBatchOptions::new().with_row_count(Some(args.number_rows));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(input), columns.collect::<Result<_>>()?, &options)?;
+        let done = self.plan.apply(&batch, 0).await.map_err(external)?;
+        Ok(ColumnarValue::Array(cast(done.column(0), &self.data_type())?))
+    }
+
+    fn data_type(&self) -> DataType {
+        bare(self.plan.output().field(0).data_type())
+    }
+}
+
+/// A type without the metadata of fields, which does not go into plans.
+fn bare(data_type: &DataType) -> DataType {
+    let field = |field: &FieldRef| {
+        let data_type = bare(field.data_type());
+        Arc::new(Field::new(field.name(), data_type, field.is_nullable()))
+    };
+    match data_type {
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(field).collect::<Fields>()),
+        DataType::List(element) => DataType::List(field(element)),
+        DataType::LargeList(element) => DataType::LargeList(field(element)),
+        DataType::FixedSizeList(element, n) => DataType::FixedSizeList(field(element), *n),
+        other => other.clone(),
+    }
+}
+
+impl ScalarUDFImpl for RevealNested {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.data_type())
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        Ok(Arc::new(Field::new(NAME, self.data_type(), true)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        match self.run(args).now_or_never() {
+            Some(done) => done,
+            None => internal_err!("{NAME} waits for a token store"),
+        }
+    }
+}
+
+#[async_trait]
+impl AsyncScalarUDFImpl for RevealNested {
+    async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        self.run(args).await
+    }
+}

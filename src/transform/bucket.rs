@@ -1,0 +1,233 @@
+//! `bucket`: values made coarser: numbers and dates to the beginning of their range, text to its first characters.
+
+use chrono::{DateTime, Datelike, Days, NaiveDate};
+
+use crate::formats::{Counts, Misfit, RankedFormat, Unit};
+use crate::policy::{Bucket, Period};
+use crate::{Error, Result};
+
+/// A bucket that knows its format.
+#[derive(Clone, Debug)]
+pub(super) enum Bucketing {
+    /// The first so many characters.
+    Prefix(usize),
+    /// The beginning of a range of counts.
+    Counts(Counts, Ranges),
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Ranges {
+    /// All as wide, one beginning at 0.
+    Width(i128),
+    /// Where each begins, in order.
+    Edges(Vec<i128>),
+    Period(Period),
+}
+
+impl Bucketing {
+    /// # Errors
+    /// A bucket that does not go with the format.
+    pub(super) fn new(bucket: &Bucket, format: Option<&dyn RankedFormat>) -> Result<Self> {
+        let counted = || {
+            format
+                .and_then(|format| Some((format, format.counts()?)))
+                .ok_or_else(|| {
+                    Error::bad_policy("buckets of numbers or dates take a format that has such")
+                        .with_hint("use integer, decimal, date or timestamp; of other text, bucket = { prefix = 3 }")
+                })
+        };
+        Ok(match bucket {
+            Bucket::Prefix(length) => Self::Prefix(*length),
+            Bucket::Width(width) => {
+                let (_, counts) = counted()?;
+                let one = match counts.unit {
+                    Unit::Decimal { scale } => 10i128.checked_pow(scale.into()),
+                    _ => Some(1),
+                };
+                let width = one.and_then(|one| one.checked_mul((*width).into()));
+                Self::Counts(
+                    counts,
+                    Ranges::Width(width.ok_or_else(|| Error::bad_policy("the width is too large"))?),
+                )
+            }
+            Bucket::Edges(edges) => {
+                let (format, counts) = counted()?;
+                let edges: Option<Vec<i128>> = edges
+                    .iter()
+                    .map(|edge| Some(counts.min.wrapping_add_unsigned(format.rank(edge).ok()?)))
+                    .collect();
+                let edges = edges.filter(|edges| edges.is_sorted_by(|one, next| one < next));
+                let edges = edges.ok_or_else(|| {
+                    Error::bad_policy(
+                        "edges are values of the format, written as it has them, each above the one before",
+                    )
+                })?;
+                Self::Counts(counts, Ranges::Edges(edges))
+            }
+            Bucket::To(period) => {
+                let (_, counts) = counted()?;
+                match (counts.unit, period) {
+                    (Unit::Day, Period::Hour | Period::Day)
+                    | (Unit::Integer | Unit::Decimal { .. } | Unit::TimeOfDay(_), _) => {
+                        return Err(Error::bad_policy(
+                            "bucket = { to = … } takes a date (to month, quarter, year or decade) or a timestamp (also to hour or day)",
+                        ));
+                    }
+                    _ => Self::Counts(counts, Ranges::Period(*period)),
+                }
+            }
+        })
+    }
+
+    /// The beginning of the range that `count` is in.
+    pub(super) fn count(&self, count: i128) -> Result<i128, Misfit> {
+        let Self::Counts(counts, ranges) = self else {
+            return Err(Misfit::OutOfRange);
+        };
+        if !(counts.min..=counts.max).contains(&count) {
+            return Err(Misfit::OutOfRange);
+        }
+        let begin = match ranges {
+            Ranges::Width(width) => count.div_euclid(*width).checked_mul(*width),
+            Ranges::Edges(edges) => {
+                let above = edges.partition_point(|edge| *edge <= count);
+                let at = above.checked_sub(1).ok_or(Misfit::OutOfRange)?;
+                Some(edges[at])
+            }
+            Ranges::Period(period) => begin_of(*period, counts.unit, count),
+        };
+        // The first range may begin before the format does.
+        Ok(begin.unwrap_or(counts.min).max(counts.min))
+    }
+
+    /// The least count of the format.
+    pub(super) fn least(&self) -> i128 {
+        match self {
+            Self::Counts(counts, _) => counts.min,
+            Self::Prefix(_) => 0,
+        }
+    }
+}
+
+fn begin_of(period: Period, unit: Unit, count: i128) -> Option<i128> {
+    let (date, per_day) = match unit {
+        Unit::Instant(resolution) => {
+            let per_second = resolution.per_second();
+            if period == Period::Hour {
+                return Some(count.div_euclid(3_600 * per_second) * 3_600 * per_second);
+            }
+            let seconds = i64::try_from(count.div_euclid(per_second)).ok()?;
+            (DateTime::from_timestamp(seconds, 0)?.date_naive(), 86_400 * per_second)
+        }
+        _ => {
+            let days = Days::new(u64::try_from(count.unsigned_abs()).ok()?);
+            let epoch = NaiveDate::default();
+            let date = if count < 0 {
+                epoch.checked_sub_days(days)
+            } else {
+                epoch.checked_add_days(days)
+            };
+            (date?, 1)
+        }
+    };
+    let begin = match period {
+        Period::Hour | Period::Day => date,
+        Period::Month => date.with_day(1)?,
+        Period::Quarter => NaiveDate::from_ymd_opt(date.year(), date.month0() / 3 * 3 + 1, 1)?,
+        Period::Year => NaiveDate::from_ymd_opt(date.year(), 1, 1)?,
+        Period::Decade => NaiveDate::from_ymd_opt(date.year().div_euclid(10) * 10, 1, 1)?,
+    };
+    let days = begin.signed_duration_since(NaiveDate::default()).num_days();
+    i128::from(days).checked_mul(per_day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::Format;
+
+    fn bucketed(bucket: &Bucket, format: &str, parameters: toml::Table, value: &str) -> Result<String, Misfit> {
+        let Ok(Format::Ranked(format)) = Format::parse(format, parameters) else {
+            panic!("a ranked format")
+        };
+        let bucketing = Bucketing::new(bucket, Some(format.as_ref())).unwrap();
+        let least = format.counts().unwrap().min;
+        let count = least.wrapping_add_unsigned(format.rank(value).unwrap());
+        let mut out = String::new();
+        format.unrank(bucketing.count(count)?.abs_diff(least), value, &mut out);
+        Ok(out)
+    }
+
+    #[test]
+    fn beginnings_of_ranges() {
+        let age = toml::toml! { min = -5  max = 150 };
+        let edges = Bucket::Edges(["0", "18", "65"].map(str::to_owned).into());
+        for (bucket, value, begin) in [
+            (Bucket::Width(10), "42", Ok("40")),
+            (Bucket::Width(10), "-1", Ok("-5")),
+            (edges.clone(), "17", Ok("0")),
+            (edges.clone(), "18", Ok("18")),
+            (edges.clone(), "150", Ok("65")),
+            (edges.clone(), "-1", Err(Misfit::OutOfRange)),
+        ] {
+            assert_eq!(
+                bucketed(&bucket, "integer", age.clone(), value),
+                begin.map(str::to_owned)
+            );
+        }
+        let money = toml::toml! { min = 0  max = 1_000_000  scale = 2 };
+        assert_eq!(
+            bucketed(&Bucket::Width(50), "decimal", money, "149.99"),
+            Ok("100.00".to_owned())
+        );
+    }
+
+    #[test]
+    fn beginnings_of_periods() {
+        for (period, begin) in [
+            (Period::Month, "1969-08-01"),
+            (Period::Quarter, "1969-07-01"),
+            (Period::Year, "1969-01-01"),
+            (Period::Decade, "1960-01-01"),
+        ] {
+            let date = bucketed(&Bucket::To(period), "date", toml::Table::new(), "1969-08-17");
+            assert_eq!(date.as_deref(), Ok(begin));
+            let instant = bucketed(
+                &Bucket::To(period),
+                "timestamp",
+                toml::Table::new(),
+                "1969-08-17 21:04:05",
+            );
+            assert_eq!(instant, Ok(format!("{begin} 00:00:00")));
+        }
+        for (period, begin) in [
+            (Period::Hour, "1969-08-17 21:00:00"),
+            (Period::Day, "1969-08-17 00:00:00"),
+        ] {
+            let instant = bucketed(
+                &Bucket::To(period),
+                "timestamp",
+                toml::Table::new(),
+                "1969-08-17 21:04:05",
+            );
+            assert_eq!(instant.as_deref(), Ok(begin));
+        }
+    }
+
+    #[test]
+    fn buckets_go_with_formats_that_have_them() {
+        let Ok(Format::Ranked(date)) = Format::parse("date", toml::Table::new()) else {
+            panic!("a date")
+        };
+        assert!(Bucketing::new(&Bucket::To(Period::Hour), Some(date.as_ref())).is_err());
+        assert!(Bucketing::new(&Bucket::Width(3), None).is_err());
+        assert!(
+            Bucketing::new(
+                &Bucket::Edges(vec!["2000-01-01".into(), "1999-01-01".into()]),
+                Some(date.as_ref())
+            )
+            .is_err()
+        );
+        assert!(Bucketing::new(&Bucket::Prefix(3), None).is_ok());
+    }
+}
