@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // in a test, a panic is the message
 
+mod answers;
 mod bad_input;
 mod columns;
 mod command;
+mod customer;
+mod domains;
 mod files;
+mod hostile;
 mod interchange;
 #[cfg(feature = "full")]
 mod kms;

@@ -49,12 +49,16 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     /// A folder in which `cipherform init` has run and the policy is [`POLICY`].
     pub(crate) fn new() -> Self {
-        let sandbox = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
+        let sandbox = Self::empty();
         sandbox.ok(&["init"]);
         sandbox.policy(POLICY);
         sandbox
+    }
+
+    pub(crate) fn empty() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
