@@ -1,6 +1,7 @@
 //! Whole columns: Arrow in, Arrow out, against AES alone and the crate `fpe`.
 //!
-//! `make bench`, or `cargo bench --no-default-features --features columns --bench columns -- pan` for shapes with that name.
+//! `make bench`, or `cargo bench --no-default-features --features columns --bench columns -- pan` for shapes with that name
+//! (`formats`: every format and treatment).
 
 #![allow(missing_docs, unreachable_pub, clippy::print_stdout)]
 
@@ -9,7 +10,7 @@ mod common;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use cipherform::cipher::limit::AesAlone;
@@ -17,10 +18,11 @@ use cipherform::cipher::{AesKey, Direction, Kernel};
 use cipherform::columns::{Task, apply};
 use cipherform::keys::{DirectMode, KeyBits, KeyUse, Keyring, KmsRegistry, Operation};
 use cipherform::kms::MemoryKms;
-use cipherform::policy::Policy;
+use cipherform::policy::{Policy, RuleRef};
 use cipherform::{Engine, transform::Transform};
 use common::{Contender, Line, Report};
 use fpe::ff1::{FF1, FlexibleNumeralString};
+use serde::Deserialize;
 
 /// Rows of a column.
 const ROWS: usize = 65_536;
@@ -256,7 +258,78 @@ fn main() {
             runtime.block_on(run(&mut report, &shape));
         }
     }
+    if only.is_empty() || only.iter().any(|name| name == "formats") {
+        runtime.block_on(formats(&mut report));
+    }
     report.memcpy("columns", ROWS);
+}
+
+/// One of the stored answers.
+#[derive(Deserialize)]
+struct Answer {
+    rule: String,
+    r#type: String,
+    values: Vec<String>,
+    tweaks: Option<Vec<String>>,
+}
+
+/// Every format and treatment, over the values of its stored answers again and again, beside a plain column of 16 digits.
+async fn formats(report: &mut Report) {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/ours");
+    let read = |name: &str| std::fs::read_to_string(ours.join(name)).expect("it is in the repository");
+    let answers: Vec<Answer> = serde_json::from_str(&read("answers.json")).expect("answers");
+    let folder = tempfile::tempdir().expect("a folder");
+    let registry = KmsRegistry::new().with("memory", MemoryKms::new().with_key("bench"));
+    let kms_key = "memory:bench".parse().expect("a reference");
+    let path = folder.path().join("keyring.json");
+    let mut keyring = Keyring::create(&path, &kms_key, &registry).await.expect("a keyring");
+    let pii = "pii".parse().expect("a name");
+    keyring.create_key(&pii, KeyUse::Derive, None).await.expect("a key");
+    let policy = Policy::parse(&read("policy.toml"), &folder.path().join("policy.toml")).expect("a policy");
+    let engine = Engine::new(policy, keyring);
+    let column = |values: &[String], data_type: &DataType| -> ArrayRef {
+        let texts: Vec<&str> = values.iter().map(String::as_str).cycle().take(ROWS / 8).collect();
+        match data_type {
+            DataType::Binary => Arc::new(BinaryArray::from_iter_values(texts)),
+            other => cast(&StringArray::from(texts), other).expect("a column"),
+        }
+    };
+    let digits = column(&["4111111111111111".to_owned()], &DataType::Utf8);
+    let plain = "digits".parse().expect("a rule");
+    let plain = engine.resolve(&plain, Operation::Protect).await.expect("a transform");
+    for answer in answers {
+        let rule: RuleRef = answer.rule.parse().expect("a rule");
+        let protect = engine.resolve(&rule, Operation::Protect).await.expect("a transform");
+        let reveal = engine.resolve(&rule, Operation::Reveal).await.expect("a transform");
+        let values = column(&answer.values, &answer.r#type.parse().expect("a type"));
+        let tweaks = answer.tweaks.map(|tweaks| column(&tweaks, &DataType::Utf8));
+        let done = |transform, direction, column: &ArrayRef| {
+            apply(Task::new(transform, direction, "c"), column, tweaks.as_ref())
+                .expect("fits")
+                .array
+        };
+        let protected = done(&protect, Direction::Encrypt, &values);
+        let line = Line {
+            bench: "formats",
+            shape: answer.rule,
+            mode: answer.r#type.split('(').next().unwrap_or_default().to_owned(),
+            key_bits: 256,
+            kernel: Kernel::fastest().to_string(),
+        };
+        let rows = values.len();
+        let encrypt = Contender::new(rows, || done(&protect, Direction::Encrypt, &values).len() as u64);
+        let plain = Contender::new(rows, || {
+            let task = Task::new(&plain, Direction::Encrypt, "c");
+            apply(task, &digits, None).expect("fits").array.len() as u64
+        });
+        match protect.rule().treatment.is_one_way() {
+            true => report.one_way(&line, encrypt, plain),
+            false => {
+                let decrypt = Contender::new(rows, || done(&reveal, Direction::Decrypt, &protected).len() as u64);
+                report.beside(&line, encrypt, decrypt, plain);
+            }
+        }
+    }
 }
 
 async fn run(report: &mut Report, shape: &Shape) {

@@ -2,6 +2,7 @@
 //! hits all alike. `cargo test` runs benches, too: then each contender runs once, and nothing is written.
 
 #![allow(clippy::print_stdout)] // a bench prints its table
+#![allow(dead_code)] // each bench has its own races
 
 use std::fs::File;
 use std::hint::black_box;
@@ -103,13 +104,13 @@ impl Report {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
             std::fs::create_dir_all(&folder).expect("benches/results can be made");
             let mut file = File::create(folder.join(format!("{name}.csv"))).expect("the results can be written");
-            let columns = "bench,shape,mode,direction,key_bits,kernel,values_per_s_p50,values_per_s_p90,floor_p90,ratio_floor,fpe_p90,ratio_fpe";
+            let columns = "bench,shape,mode,direction,key_bits,kernel,values_per_s_p50,values_per_s_p90,floor_p90,ratio_floor,fpe_p90,ratio_fpe,ratio_digits";
             writeln!(file, "{columns}").expect("the results can be written");
             file
         });
         println!(
-            "{:<34} {:<16} {:<8} {:>4} {:<9} {:>10} {:>10} {:>8} {:>8}",
-            "shape", "mode", "way", "key", "kernel", "p50 M/s", "p90 M/s", "÷ floor", "÷ fpe"
+            "{:<34} {:<16} {:<8} {:>4} {:<9} {:>10} {:>10} {:>8} {:>8} {:>8}",
+            "shape", "mode", "way", "key", "kernel", "p50 M/s", "p90 M/s", "÷ floor", "÷ fpe", "÷ digits"
         );
         Self { file }
     }
@@ -127,8 +128,26 @@ impl Report {
         race(&mut contenders, SLICES);
         let [floor, encrypt, decrypt, fpe] = &contenders;
         for (direction, ours) in [("encrypt", encrypt), ("decrypt", decrypt)] {
-            self.line(line, direction, ours, Some((floor, fpe)));
+            self.line(line, direction, ours, Some((floor, fpe)), None);
         }
+    }
+
+    /// Races ours both ways against a plain column of 16 digits, and writes a line for each way.
+    pub fn beside(&mut self, line: &Line, encrypt: Contender<'_>, decrypt: Contender<'_>, digits: Contender<'_>) {
+        let mut contenders = [encrypt, decrypt, digits];
+        race(&mut contenders, SLICES);
+        let [encrypt, decrypt, digits] = &contenders;
+        for (direction, ours) in [("encrypt", encrypt), ("decrypt", decrypt)] {
+            self.line(line, direction, ours, None, Some(digits));
+        }
+    }
+
+    /// The same for what goes one way.
+    pub fn one_way(&mut self, line: &Line, encrypt: Contender<'_>, digits: Contender<'_>) {
+        let mut contenders = [encrypt, digits];
+        race(&mut contenders, SLICES);
+        let [encrypt, digits] = &contenders;
+        self.line(line, "encrypt", encrypt, None, Some(digits));
     }
 
     /// Times the copying of 16 bytes a row, which is what memory alone would allow.
@@ -153,7 +172,7 @@ impl Report {
     pub fn alone(&mut self, line: &Line, direction: &str, contender: Contender<'_>) {
         let mut contenders = [contender];
         race(&mut contenders, SLICES);
-        self.line(line, direction, &contenders[0], None);
+        self.line(line, direction, &contenders[0], None, None);
     }
 
     fn line(
@@ -162,6 +181,7 @@ impl Report {
         direction: &str,
         ours: &Contender<'_>,
         against: Option<(&Contender<'_>, &Contender<'_>)>,
+        digits: Option<&Contender<'_>>,
     ) {
         let (p50, p90) = (ours.rate(0.5), ours.rate(0.9));
         let (mut floor, mut ratio_floor, mut fpe, mut ratio_fpe) = Default::default();
@@ -175,6 +195,7 @@ impl Report {
                 format!("{:.1}", p90 / the_fpe.rate(0.9)),
             );
         }
+        let ratio_digits = digits.map_or(String::new(), |digits| format!("{:.3}", p90 / digits.rate(0.9)));
         let Line {
             bench,
             shape,
@@ -183,7 +204,7 @@ impl Report {
             kernel,
         } = line;
         println!(
-            "{shape:<34} {mode:<16} {direction:<8} {key_bits:>4} {kernel:<9} {:>10.2} {:>10.2} {ratio_floor:>8} {ratio_fpe:>8}",
+            "{shape:<34} {mode:<16} {direction:<8} {key_bits:>4} {kernel:<9} {:>10.2} {:>10.2} {ratio_floor:>8} {ratio_fpe:>8} {ratio_digits:>8}",
             p50 / 1e6,
             p90 / 1e6
         );
@@ -191,7 +212,7 @@ impl Report {
         if let Some(file) = &mut self.file {
             writeln!(
                 file,
-                "{bench},{shape},{mode},{direction},{key_bits},{kernel},{},{},{floor},{ratio_floor},{fpe},{ratio_fpe}",
+                "{bench},{shape},{mode},{direction},{key_bits},{kernel},{},{},{floor},{ratio_floor},{fpe},{ratio_fpe},{ratio_digits}",
                 written(p50),
                 written(p90)
             )

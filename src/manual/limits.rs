@@ -38,7 +38,10 @@
 //! | --- | --- |
 //! | symbols of an `alphabet` | 2 to 65,536 code points, each once |
 //! | `keep` | 0 to 255 symbols at either end |
-//! | `integer` | from −2^63 to 2^63 − 1; on an `Int32` column the range must fit 32 bits |
+//! | `integer`, `decimal` | counts of 128 bits with their sign; on a column, the range must fit its type |
+//! | `text`, `name`, `template` and other mixed formats | numbers of at most 4,096 bits: 870 Latin letters |
+//! | `output` | 1,024 symbols to encrypt |
+//! | `version_character` | versions 1 to 61 of a key |
 //! | `pan` | 13 to 19 digits |
 //! | `email` | 64 octets before the @, 254 in all |
 //! | steps of a cycle walk | 256; each ends the walk with probability above 1/2, so to reach this is a fault of ours, and is reported as one |
@@ -50,7 +53,8 @@
 //!
 //! | what | limit |
 //! | --- | --- |
-//! | Arrow types | `Utf8`, `LargeUtf8`, `Utf8View`: every format. `Int32`, `Int64`: `integer`. Dictionaries of these |
+//! | Arrow types | `Utf8`, `LargeUtf8`, `Utf8View`: every format. All integers: `integer`. `Decimal32` to `Decimal256`: `decimal`. `Date32`, `Date64`, `Time32`, `Time64`, `Timestamp`: formats of that name. `Binary`, `LargeBinary`, `BinaryView`: `siv`, `hash`; `FixedSizeBinary`: `hash` of that length. Dictionaries and runs of these |
+//! | nested columns | fields of `Struct`, elements of `List`, `LargeList`, `FixedSizeList`, at any depth |
 //! | a tweak column | text or integers of any width, or a dictionary of these; not NULL where its value is not |
 //! | one `Utf8` array | its results must fit 2 GiB (a limit of Arrow) |
 //! | a file | one Parquet file, of any number of rows and row groups; row groups are cut where the source's are |
@@ -58,7 +62,7 @@
 //! | disk | the whole target under a temporary name, `.cipherform-….tmp`, in the target's folder, before it gets its name |
 //! | CPU | one file is done on one thread |
 //!
-//! Columns within structs, lists and maps cannot be named by a policy. Compression and bloom filters are taken over
+//! Fields of maps and unions cannot be named by a policy. Compression and bloom filters are taken over
 //! from the source's first row group; other writer settings are the Parquet library's own.
 //!
 //! What `protect` writes gets the permission bits of its source. What `reveal` and `query -o` write is for its owner alone
@@ -79,6 +83,9 @@
 //! | versions of a data key | 2^32 − 1; at most one active |
 //! | a passphrase | not empty. There is no other check: its strength is yours to see to |
 //! | a key file | 32 bytes, or 64 hexadecimal digits |
+//!
+//! Resolving the keys of a job (four columns, 10,002,432 rows; `cargo bench --bench keys`, on two shared cores) took 251 µs of 6.82 s
+//! with the local KMS (0.004 %), and 42.8 ms of 6.68 s with a KMS 20 ms away (0.64 %).
 //!
 //! Argon2id of the local KMS: new files are written with 64 MiB, 3 passes, 1 lane (RFC 9106, the second recommended
 //! choice, with one lane in place of four). Since a file's parameters are used before the file can be authenticated,
