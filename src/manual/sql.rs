@@ -33,6 +33,9 @@
 //! metadata there and then. So `SELECT … WHERE ssn = '…'` and joins on revealed values just work, whatever version each
 //! file has. Without an engine, the table is what is stored.
 //!
+//! A struct or list with protected fields comes with those revealed that the role may see; a role that may not see one of them may not see
+//! the column. What is one-way (hashes, masks, buckets) is what is stored.
+//!
 //! Every row that a query needs is revealed. A comparison with a literal does not yet turn into one with its
 //! ciphertext, so the statistics of a protected column prune nothing.
 //!
