@@ -132,6 +132,9 @@ impl FromStr for KmsKeyRef {
             format!("has {} bytes; the limit is {}", text.len(), Self::LONGEST)
         } else if text.chars().any(char::is_control) || text.trim() != text {
             "has control characters, or space around it".to_string()
+        } else if has_credentials(text) {
+            // It stands in keyrings and messages.
+            "has no place for names and passwords (before an @)".to_string()
         } else {
             match text.split_once(':') {
                 None => "has no scheme".to_string(),
@@ -151,6 +154,17 @@ impl FromStr for KmsKeyRef {
             "write `local:NAME`, or the scheme of another KMS, a colon and the key: `vault:https://host/transit/NAME`",
         ))
     }
+}
+
+/// Is there user information (RFC 3986, section 3.2.1) in it?
+fn has_credentials(text: &str) -> bool {
+    let authority = |rest: &str| {
+        rest.split(['/', '?', '#', '&'])
+            .next()
+            .unwrap_or_default()
+            .contains('@')
+    };
+    text.split("://").skip(1).any(authority)
 }
 
 fn is_scheme(text: &str) -> bool {
@@ -194,6 +208,28 @@ text_in_files!(KeyName KeyRef KmsKeyRef);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kms_key_reference_has_no_credentials() {
+        for text in [
+            "vault:https://ann:secret@vault/transit/main",
+            "kmip://ann@host/1",
+            "aws-kms:alias/main?endpoint=http://ann:secret@host:1",
+        ] {
+            let error = text.parse::<KmsKeyRef>().unwrap_err().to_string();
+            assert!(
+                error.contains("no place for names and passwords") && !error.contains("ann"),
+                "{error}"
+            );
+        }
+        for text in [
+            "vault:https://vault/transit/a@b",
+            "local:/home/a@b/kms.json#main",
+            "kmip://host/a?x=b@c",
+        ] {
+            assert!(text.parse::<KmsKeyRef>().is_ok(), "{text}");
+        }
+    }
 
     #[test]
     fn names() {
