@@ -221,25 +221,3 @@ def test_threads_share_an_engine(engine: cipherform.Engine) -> None:
     for thread in threads:
         thread.join()
     assert len(results) == 4 and all(pa.array(result) == pa.array(results[0]) for result in results)
-
-
-def test_tokens(engine: cipherform.Engine, analyst: cipherform.Engine, folder: Folder) -> None:
-    accounts = pa.array(["ann", None, "bob", "ann"])
-    tokens = pa.array(engine.tokenize(accounts, "account"))
-    assert tokens[0] == tokens[3] != tokens[2] and tokens[0].as_py().startswith("tok_") and tokens[1].as_py() is None
-    assert pa.array(engine.detokenize(tokens, "account")) == accounts
-    # The same store, by another engine, by protect and by SQL.
-    assert pa.array(folder.engine().tokenize(accounts, "account")) == tokens
-    protected = engine.protect(pa.chunked_array([accounts, accounts]), "account")
-    assert pa.chunked_array(protected).chunk(1) == tokens
-    assert pa.chunked_array(engine.reveal(protected)).chunk(0) == accounts
-    answer = engine.sql("SELECT tokenize(a, 'account') AS t FROM x", x=pa.table({"a": accounts}))
-    assert pa.table(answer)["t"].to_pylist() == tokens.to_pylist()
-    with pytest.raises(cipherform.NotAllowedError):
-        analyst.detokenize(tokens, "account")
-    with pytest.raises(cipherform.BadInputError, match="row 1"):
-        engine.detokenize(pa.array(["tok_unknown"]), "account")
-    with pytest.raises(cipherform.PolicyError, match="does not tokenize"):
-        engine.tokenize(accounts, "card")
-    with pytest.raises(cipherform.PolicyError, match="tokenizes"):
-        engine.encrypt(accounts, "account")
