@@ -799,6 +799,68 @@ on_forgotten = "keep"
     }
 
     #[test]
+    fn what_only_some_treatments_have() {
+        for (rule, what) in [
+            ("", "names no format"),
+            ("format = \"opaque\"", "for treatments that keep no format"),
+            ("treatment = \"hash\"\nbits = 64", "bits is 128 to 256"),
+            ("treatment = \"hash\"\nbits = 130", "in whole bytes"),
+            (
+                "format = \"digits\"\nbits = 128",
+                "bits is for rules with treatment = \"hash\"",
+            ),
+            ("treatment = \"shift\"\nformat = \"date\"", "whose dates move together"),
+            (
+                "treatment = \"shift\"\nformat = \"date\"\nentity = \"id\"\ndays = 0",
+                "days is 1 to 36500",
+            ),
+            (
+                "treatment = \"shift\"\nformat = \"date\"\nentity = \"id\"\ntweak = \"none\"",
+                "takes no tweak",
+            ),
+            ("treatment = \"shift\"\nentity = \"id\"", "names no format"),
+            ("treatment = \"bucket\"", "what a bucket is"),
+            ("treatment = \"bucket\"\nbucket = { width = 0 }", "a bucket of nothing"),
+            ("treatment = \"bucket\"\nbucket = { edges = [] }", "a bucket of nothing"),
+            (
+                "format = \"digits\"\nbucket = { width = 10 }",
+                "bucket is for rules with treatment = \"bucket\"",
+            ),
+            (
+                "treatment = \"encrypt-legacy\"\nformat = \"digits\"",
+                "a tweak of 56 bits",
+            ),
+            (
+                "treatment = \"encrypt-legacy\"\nformat = \"digits\"\ntweak = { hex = \"00\" }",
+                "a tweak of 56 bits",
+            ),
+            (
+                "treatment = \"hash\"\nversion_character = true",
+                "version_character is for rules",
+            ),
+            (
+                "format = \"digits\"\nversion_character = true\non_invalid = \"insecure-keep\"",
+                "version_character does not go with",
+            ),
+            (
+                "treatment = \"siv\"\non_short = \"band\"",
+                "on_short = \"band\" is for rules",
+            ),
+            ("format = \"pan\"\non_short = \"band\"", "does not go with this format"),
+        ] {
+            let message = error(&format!(
+                "version = 1\nkeyring = \"k\"\n[rules.r]\nkey = \"pii\"\n{rule}\n"
+            ));
+            assert!(message.starts_with("p.toml:"), "{message}");
+            assert!(message.contains(what), "{rule}: {message} should contain {what}");
+        }
+        for rule in ["hash", "siv", "mask", "drop"] {
+            let text = format!("version = 1\nkeyring = \"k\"\n[rules.r]\nkey = \"pii\"\ntreatment = \"{rule}\"\n");
+            assert!(Policy::parse(&text, Path::new("p.toml")).is_ok(), "{rule}");
+        }
+    }
+
+    #[test]
     fn what_only_tokens_have_and_what_they_do_not_have() {
         for (from, to, at, what) in [
             (

@@ -108,3 +108,99 @@ impl Transform {
         Ok(left)
     }
 }
+
+#[cfg(all(test, feature = "kms-local"))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::Engine;
+    use crate::keys::{KeyUse, Keyring, KmsRegistry, Operation};
+    use crate::kms::MemoryKms;
+    use crate::policy::Policy;
+
+    const POLICY: &str = r#"
+version = 1
+keyring = "keyring.json"
+[rules.phone]
+format = "digits"
+key = "pii"
+version_character = true
+on_invalid = "null"
+[rules.note]
+treatment = "siv"
+key = "pii"
+version_character = true
+[rules.narrow]
+format = { type = "integer", min = 0, max = 9_999_999 }
+key = "pii"
+version_character = true
+"#;
+
+    fn done(transform: &Arc<Transform>, direction: Direction, rows: &[Option<&str>]) -> Vec<Option<String>> {
+        let mut out = Texts::default();
+        transform.texts(direction, rows, None, &mut out).unwrap();
+        out.iter().map(|text| text.map(str::to_owned)).collect()
+    }
+
+    #[tokio::test]
+    async fn values_of_several_versions_reveal_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = KmsRegistry::new().with("memory", MemoryKms::new().with_key("main"));
+        let path = folder.path().join("keyring.json");
+        let mut keyring = Keyring::create(&path, &"memory:main".parse().unwrap(), &registry)
+            .await
+            .unwrap();
+        let pii = "pii".parse().unwrap();
+        keyring.create_key(&pii, KeyUse::Derive, None).await.unwrap();
+        let values = [Some("555-010-0100"), None, Some("")];
+        let mut column: Vec<Option<String>> = Vec::new();
+        for version in 1..=3 {
+            if version > 1 {
+                keyring.rotate(&pii).await.unwrap();
+            }
+            let policy = Policy::parse(POLICY, &folder.path().join("policy.toml")).unwrap();
+            let engine = Engine::new(policy, Keyring::open(&path, &registry).await.unwrap());
+            let resolve =
+                async |rule: &str, operation| engine.resolve(&rule.parse().unwrap(), operation).await.unwrap();
+            let protect = resolve("phone", Operation::Protect).await;
+            let protected = done(&protect, Direction::Encrypt, &values);
+            let text = protected[0].as_deref().unwrap();
+            assert!(
+                text.len() == 13 && text.ends_with(char::from_digit(version, 10).unwrap()),
+                "{text}"
+            );
+            assert_eq!(protected[1..], [None, Some(String::new())]);
+            column.extend(protected);
+            let rows: Vec<Option<&str>> = column.iter().map(Option::as_deref).collect();
+            for rule in ["phone".to_owned(), "phone@1".to_owned()] {
+                let revealed = done(&resolve(&rule, Operation::Reveal).await, Direction::Decrypt, &rows);
+                let expected = values
+                    .iter()
+                    .cycle()
+                    .take(column.len())
+                    .map(|value| value.map(str::to_owned));
+                assert_eq!(revealed, expected.collect::<Vec<_>>());
+            }
+            // A version that is not there, and no character at all.
+            let reveal = resolve("phone", Operation::Reveal).await;
+            assert_eq!(
+                done(&reveal, Direction::Decrypt, &[Some("555-010-01009"), Some("-")]),
+                [None, None]
+            );
+
+            let note = done(
+                &resolve("note", Operation::Protect).await,
+                Direction::Encrypt,
+                &[Some("anything")],
+            );
+            let reveal = resolve("note", Operation::Reveal).await;
+            assert_eq!(
+                done(&reveal, Direction::Decrypt, &[note[0].as_deref()]),
+                [Some("anything".to_owned())]
+            );
+            assert!(!reveal.takes_bytes() && !resolve("narrow", Operation::Protect).await.takes_counts());
+        }
+        assert!(character(0).is_ok() && matches!(character(61), Ok('z')) && character(62).is_err());
+    }
+}
