@@ -109,7 +109,7 @@ impl Transform {
     }
 }
 
-#[cfg(all(test, feature = "kms-local"))]
+#[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
