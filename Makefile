@@ -56,7 +56,6 @@ docs:
 rust: tools
 	cargo test --locked --features full --all-targets
 	cargo test --locked --features full --doc
-	cargo test --locked --no-default-features --features tokens-postgres,tokens-sqlite --lib tokens
 
 # The wheel goes through the same profile and target folder as the tests.
 python: tools

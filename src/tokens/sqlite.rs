@@ -6,10 +6,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use super::{DomainState, DomainStats, Found, Inserted, Insertion, Lookup, Minted, Record, Replacement, TokenStore};
@@ -81,6 +83,7 @@ impl SqliteTokens {
                 OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
             )?;
             connection.busy_timeout(PATIENCE)?;
+            rusqlite::vtab::array::load_module(&connection)?;
             connection.set_prepared_statement_cache_capacity(32);
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
@@ -206,22 +209,29 @@ impl TokenStore for SqliteTokens {
                 let mut expired =
                     view.prepare_cached("SELECT 1 FROM cipherform_tokens WHERE domain = ?1 AND expires <= ?2 LIMIT 1")?;
                 let some_expired = expired.exists(params![domain, now.cast_signed()])?;
+                // One statement for all: a statement for each costs more than its search of the tree.
                 let mut query = view.prepare_cached(match some_expired {
-                    false => "SELECT token FROM cipherform_tokens WHERE domain = ?1 AND lookup = ?2",
+                    false => {
+                        "SELECT l.rowid, t.token FROM rarray(?1) l CROSS JOIN cipherform_tokens t
+                         WHERE t.domain = ?2 AND t.lookup = l.value"
+                    }
                     true => {
-                        "SELECT token FROM cipherform_tokens
-                         WHERE domain = ?1 AND lookup = ?2 AND (expires IS NULL OR expires > ?3)"
+                        "SELECT l.rowid, t.token FROM rarray(?1) l CROSS JOIN cipherform_tokens t
+                         WHERE t.domain = ?2 AND t.lookup = l.value AND (t.expires IS NULL OR t.expires > ?3)"
                     }
                 })?;
-                query.raw_bind_parameter(1, domain)?;
+                let order = in_order(&lookups);
+                let wanted: Vec<Value> = order.iter().map(|at| Value::Blob(lookups[*at].to_vec())).collect();
+                query.raw_bind_parameter(1, Rc::new(wanted))?;
+                query.raw_bind_parameter(2, domain)?;
                 if some_expired {
                     query.raw_bind_parameter(3, now.cast_signed())?;
                 }
-                for at in in_order(&lookups) {
-                    query.raw_bind_parameter(2, lookups[at])?;
-                    if let Some(row) = query.raw_query().next()? {
-                        found[at] = Some(row.get(0)?);
-                    }
+                let mut rows = query.raw_query();
+                while let Some(row) = rows.next()? {
+                    // Rows of `rarray` are counted from 1.
+                    let place: usize = row.get::<_, i64>(0)? as usize - 1;
+                    found[order[place]] = Some(row.get(1)?);
                 }
             }
             Ok(found)

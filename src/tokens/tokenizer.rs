@@ -2,8 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac};
@@ -21,6 +24,9 @@ const BATCH: usize = 8192;
 
 /// As many are looked up first, where the batch before held nothing known. If none of them is known, the rest is taken for new, which saves looking it up.
 const SAMPLE: usize = 64;
+
+/// As many of a batch are looked up in one go, where values are known.
+const PART: usize = 2048;
 
 /// Rows that are resealed or re-indexed together.
 const PAGE: usize = 2048;
@@ -218,8 +224,7 @@ impl Tokenizer {
         // Once more if somebody has re-indexed the domain in between, since this engine was opened.
         for _ in 0..2 {
             let index = self.index().await?;
-            let batch = self.distinct(values, &index)?;
-            let mut tokens = self.known(&batch, now).await?;
+            let (batch, mut tokens) = self.look_up(values, &index, now).await?;
             let mut pending = Vec::new();
             for (at, token) in tokens.iter_mut().enumerate() {
                 if token.is_none() {
@@ -259,47 +264,56 @@ impl Tokenizer {
         ))
     }
 
-    fn distinct(&self, values: &[&str], index: &Index) -> Result<Distinct> {
-        let mut batch = Distinct::default();
+    /// The distinct values, and the tokens that are there for them.
+    ///
+    /// Where values are known, as the batch before says, a part is looked up in the store while the hashes of the next one are made.
+    async fn look_up(
+        &self,
+        values: &[&str],
+        index: &Index,
+        now: u64,
+    ) -> Result<(Distinct, Vec<Option<Result<String, Misfit>>>)> {
+        let mut batch = Distinct::with_capacity(values.len());
         if self.rule.per_occurrence {
-            batch.lookups = values.iter().map(|_| random::array()).collect::<Result<_>>()?;
-            batch.first = (0..values.len()).collect();
-            batch.rows = (0..values.len() as u32).collect();
-            return Ok(batch);
+            batch.add_each(values.len())?;
+            let tokens = vec![None; values.len()];
+            return Ok((batch, tokens));
         }
-        let mut places: HashMap<Lookup, u32> = HashMap::with_capacity(values.len());
-        batch.rows.reserve(values.len());
-        for (row, value) in values.iter().enumerate() {
-            let lookup = index.of(value);
-            let place = *places.entry(lookup).or_insert_with(|| {
-                batch.lookups.push(lookup);
-                batch.first.push(row);
-                batch.lookups.len() as u32 - 1
-            });
-            batch.rows.push(place);
-        }
-        Ok(batch)
-    }
-
-    /// The tokens that are there.
-    async fn known(&self, batch: &Distinct, now: u64) -> Result<Vec<Option<Result<String, Misfit>>>> {
-        let lookups = &batch.lookups;
-        if self.rule.per_occurrence {
-            return Ok(vec![None; lookups.len()]);
-        }
-        let sampled = match self.met_known.load(Ordering::Relaxed) {
-            false if lookups.len() > 4 * SAMPLE => SAMPLE,
-            _ => lookups.len(),
-        };
-        let domain = &self.domain();
-        let mut found = self.store.find(domain, lookups[..sampled].to_vec(), now).await?;
-        if found.iter().any(Option::is_some) && sampled < lookups.len() {
-            found.extend(self.store.find(domain, lookups[sampled..].to_vec(), now).await?);
+        let domain = self.domain();
+        let mut found = Vec::with_capacity(values.len());
+        if self.met_known.load(Ordering::Relaxed) || values.len() <= 4 * SAMPLE {
+            let mut under_way: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> = None;
+            for part in values.chunks(PART) {
+                let from = batch.lookups.len();
+                batch.add(part, index);
+                if let Some(earlier) = under_way.take() {
+                    found.extend(earlier.await?);
+                }
+                let mut next = self.store.find(&domain, batch.lookups[from..].to_vec(), now);
+                // Begun now, awaited later. What is done at once is kept.
+                under_way = match poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
+                    Poll::Ready(done) => {
+                        found.extend(done?);
+                        None
+                    }
+                    Poll::Pending => Some(next),
+                };
+            }
+            if let Some(last) = under_way {
+                found.extend(last.await?);
+            }
+        } else {
+            batch.add(values, index);
+            let sampled = SAMPLE.min(batch.lookups.len());
+            found = self.store.find(&domain, batch.lookups[..sampled].to_vec(), now).await?;
+            if found.iter().any(Option::is_some) {
+                found.extend(self.store.find(&domain, batch.lookups[sampled..].to_vec(), now).await?);
+            }
         }
         self.met_known
             .store(found.iter().any(Option::is_some), Ordering::Relaxed);
-        found.resize(lookups.len(), None);
-        Ok(found.into_iter().map(|token| token.map(Ok)).collect())
+        found.resize(batch.lookups.len(), None);
+        Ok((batch, found.into_iter().map(|token| token.map(Ok)).collect()))
     }
 
     /// Mints tokens for `pending`; false if the domain is indexed with another key by now.
@@ -444,7 +458,8 @@ impl Tokenizer {
         let index = self.index().await?;
         let mut found = Vec::with_capacity(values.len());
         for batch in values.chunks(BATCH) {
-            let distinct = self.distinct(batch, &index)?;
+            let mut distinct = Distinct::with_capacity(batch.len());
+            distinct.add(batch, &index);
             let tokens = self.store.find(&self.domain(), distinct.lookups, seconds(now)).await?;
             found.extend(distinct.rows.iter().map(|at| tokens[*at as usize].clone()));
         }
@@ -658,13 +673,45 @@ impl fmt::Debug for Tokenizer {
 }
 
 /// The distinct values of a batch.
-#[derive(Default)]
 struct Distinct {
     lookups: Vec<Lookup>,
     /// Where each first stands.
     first: Vec<usize>,
     /// For each row, the place of its value among the distinct.
     rows: Vec<u32>,
+    places: HashMap<Lookup, u32>,
+}
+
+impl Distinct {
+    fn with_capacity(rows: usize) -> Self {
+        Self {
+            lookups: Vec::with_capacity(rows),
+            first: Vec::with_capacity(rows),
+            rows: Vec::with_capacity(rows),
+            places: HashMap::with_capacity(rows),
+        }
+    }
+
+    /// Further rows.
+    fn add(&mut self, values: &[&str], index: &Index) {
+        for value in values {
+            let lookup = index.of(value);
+            let place = *self.places.entry(lookup).or_insert_with(|| {
+                self.lookups.push(lookup);
+                self.first.push(self.rows.len());
+                self.lookups.len() as u32 - 1
+            });
+            self.rows.push(place);
+        }
+    }
+
+    /// So many rows, each of which counts as another value.
+    fn add_each(&mut self, rows: usize) -> Result<()> {
+        self.lookups = (0..rows).map(|_| random::array()).collect::<Result<_>>()?;
+        self.first = (0..rows).collect();
+        self.rows = (0..rows as u32).collect();
+        Ok(())
+    }
 }
 
 #[derive(Default)]
