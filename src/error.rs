@@ -31,6 +31,23 @@ pub enum ErrorKind {
     Bug,
 }
 
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BadInput => "bad input",
+            Self::BadPolicy => "bad policy",
+            Self::NotAllowed => "not allowed",
+            Self::KeyNotFound => "key not found",
+            Self::KeyNotUsable => "key not usable",
+            Self::WrongKey => "wrong key",
+            Self::ProviderDown => "provider down",
+            Self::Io => "I/O",
+            Self::Interrupted => "interrupted",
+            Self::Bug => "bug",
+        })
+    }
+}
+
 /// An error: its kind, what happened, and often what to do about it.
 ///
 /// Messages name positions, lengths, limits, columns, files and rules. They never hold a value of the data or a key.

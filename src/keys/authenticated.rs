@@ -58,17 +58,17 @@ impl<T: Serialize> Authenticated<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Authenticated<T> {
-    /// Reads the bytes of a file; [`verify`](Self::verify) comes next.
-    pub(crate) fn parse(format: &str, bytes: &[u8]) -> Result<Self> {
+    /// Reads the bytes of a file of one of `formats`; [`verify`](Self::verify) comes next.
+    pub(crate) fn parse(formats: &[&str], bytes: &[u8]) -> Result<Self> {
         #[derive(Deserialize)]
         struct Header {
             format: String,
         }
         let header: Header = serde_json::from_slice(bytes).map_err(not_ours)?;
-        if header.format != format {
+        if !formats.contains(&header.format.as_str()) {
             return Err(
                 Error::bad_input("the file is of another format, or of a version this program does not know")
-                    .with_hint(format!("this program reads `{format}`")),
+                    .with_hint(format!("this program reads `{}`", formats.join("` and `"))),
             );
         }
         let file: Self = serde_json::from_slice(bytes).map_err(not_ours)?;
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn only_the_very_bytes_pass() {
         let bytes = Authenticated::new("test/1", "content".to_string(), b"key").to_bytes();
-        let read = |bytes: &[u8]| Authenticated::<String>::parse("test/1", bytes)?.verify(b"key");
+        let read = |bytes: &[u8]| Authenticated::<String>::parse(&["test/2", "test/1"], bytes)?.verify(b"key");
         assert_eq!(read(&bytes).unwrap(), "content");
         for position in 0..bytes.len() {
             for flip in [0x01, 0x20, 0x80] {
@@ -114,8 +114,8 @@ mod tests {
         }
         assert!(read(&bytes[..bytes.len() - 1]).is_err());
         assert!(read(&[&bytes[..], b" "].concat()).is_err());
-        assert!(Authenticated::<String>::parse("test/2", &bytes).is_err());
-        let other = Authenticated::<String>::parse("test/1", &bytes)
+        assert!(Authenticated::<String>::parse(&["test/2"], &bytes).is_err());
+        let other = Authenticated::<String>::parse(&["test/1"], &bytes)
             .unwrap()
             .verify(b"other");
         assert_eq!(other.unwrap_err().kind(), ErrorKind::WrongKey);

@@ -35,6 +35,10 @@ pub enum Purpose {
     CheckValue,
     /// Authenticates a keyring.
     KeyringMac,
+    /// Chains the entries of an audit log.
+    AuditMac,
+    /// Signs the checkpoints of an audit log.
+    AuditSigning,
     /// Authenticates the file of a local KMS.
     LocalKmsMac,
     /// Seals the KMS keys in the file of a local KMS.
@@ -43,7 +47,7 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Ff1,
         Self::Ff31Legacy,
         Self::Siv,
@@ -53,6 +57,8 @@ impl Purpose {
         Self::TokenSeal,
         Self::CheckValue,
         Self::KeyringMac,
+        Self::AuditMac,
+        Self::AuditSigning,
         Self::LocalKmsMac,
         Self::LocalKmsSeal,
     ];
@@ -69,6 +75,8 @@ impl Purpose {
             Self::TokenSeal => "cipherform token seal subkey v1",
             Self::CheckValue => "cipherform check value v1",
             Self::KeyringMac => "cipherform keyring mac v1",
+            Self::AuditMac => "cipherform audit mac v1",
+            Self::AuditSigning => "cipherform audit signing v1",
             Self::LocalKmsMac => "cipherform local kms mac v1",
             Self::LocalKmsSeal => "cipherform local kms seal v1",
         }
@@ -78,7 +86,12 @@ impl Purpose {
     pub const fn is_subkey(self) -> bool {
         !matches!(
             self,
-            Self::CheckValue | Self::KeyringMac | Self::LocalKmsMac | Self::LocalKmsSeal
+            Self::CheckValue
+                | Self::KeyringMac
+                | Self::AuditMac
+                | Self::AuditSigning
+                | Self::LocalKmsMac
+                | Self::LocalKmsSeal
         )
     }
 }

@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 use super::derive::derive;
 use super::encoding::Base64;
 use super::{
-    DataKeyId, KeyName, KeyState, KeyUse, KeyVersionId, KeyringId, KmsKeyRef, Purpose, Timestamp, WrapContext,
+    DataKeyId, KeyName, KeyState, KeyUse, KeyVersionId, KeyringId, KmsKeyRef, Purpose, Reason, Timestamp, WrapContext,
 };
 use crate::{Error, Result, Secret};
 
 /// The format of the file; its versions are frozen.
-pub(crate) const FORMAT: &str = "cipherform-keyring/1";
+pub(crate) const FORMAT: &str = "cipherform-keyring/2";
+
+/// The formats that are read: what `1` lacks is optional in `2`. The next change writes [`FORMAT`].
+pub(crate) const READABLE: [&str; 2] = [FORMAT, "cipherform-keyring/1"];
 
 /// What a keyring tells about a key: no key bytes, not even wrapped.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -30,6 +33,11 @@ pub struct KeyInfo {
     pub created: Timestamp,
     /// The KMS key that guards it.
     pub kms_key: KmsKeyRef,
+    /// How long its versions may be used.
+    pub periods: Periods,
+    /// How many values may be protected with one version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub values_limit: Option<u64>,
     /// Its versions, oldest first.
     pub versions: Vec<VersionInfo>,
 }
@@ -46,6 +54,82 @@ pub struct VersionInfo {
     pub state: KeyState,
     /// When it was made.
     pub created: Timestamp,
+    /// When it came into use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activated: Option<Timestamp>,
+    /// When it stops to protect: the end of its originator-usage period.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protects_until: Option<Timestamp>,
+    /// When it stops to reveal: the end of its recipient-usage period.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reveals_until: Option<Timestamp>,
+    /// The states it went through, oldest first.
+    pub history: Vec<Change>,
+}
+
+/// How long the versions of a key may be used, from their activation on: SP 800-57 Part 1, section 5.3.
+///
+/// Time alone changes nothing in a keyring: a version past a period is refused, and serves again once the period is made longer, or a wrong clock is set right.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Periods {
+    /// For how many days a version protects.
+    pub originator_days: u32,
+    /// For how many days it reveals; not less.
+    pub recipient_days: u32,
+}
+
+impl Default for Periods {
+    /// What table 1 of SP 800-57 Part 1 gives a symmetric data-encryption key: two years, and three more to process what was protected in them.
+    fn default() -> Self {
+        Self {
+            originator_days: 2 * 365,
+            recipient_days: 5 * 365,
+        }
+    }
+}
+
+impl Periods {
+    /// A hundred years.
+    const LONGEST: u32 = 36_500;
+
+    /// Periods of so many days.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::BadInput`] if one is 0 or more than a hundred years, or the recipient's is the shorter one.
+    pub fn try_new(originator_days: u32, recipient_days: u32) -> Result<Self> {
+        let range = 1..=Self::LONGEST;
+        if !range.contains(&originator_days) || !range.contains(&recipient_days) {
+            return Err(Error::bad_input(format!("a period is 1 to {} days", Self::LONGEST)));
+        }
+        if recipient_days < originator_days {
+            return Err(
+                Error::bad_input("the recipient-usage period is shorter than the originator-usage period")
+                    .with_hint("what a version protects on its last day must be revealed later"),
+            );
+        }
+        Ok(Self {
+            originator_days,
+            recipient_days,
+        })
+    }
+}
+
+/// A version went over to another state.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// When.
+    pub time: Timestamp,
+    /// From which state.
+    pub from: KeyState,
+    /// To which.
+    pub to: KeyState,
+    /// Who did it, as the process said.
+    pub who: String,
+    /// Why.
+    pub reason: Reason,
 }
 
 /// The content of the file, under the MAC.
@@ -79,6 +163,10 @@ pub(crate) struct KeyEntry {
     pub(crate) kms_key: KmsKeyRef,
     /// Oldest first; never empty.
     pub(crate) versions: Vec<VersionEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) periods: Option<Periods>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) values_limit: Option<u64>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -88,7 +176,30 @@ pub(crate) struct VersionEntry {
     pub(crate) id: KeyVersionId,
     pub(crate) state: KeyState,
     pub(crate) created: Timestamp,
-    pub(crate) wrapped: Base64,
+    /// Absent once it is removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) wrapped: Option<Base64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) activated: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) history: Vec<Change>,
+}
+
+impl VersionEntry {
+    /// When it came into use. A keyring of format 1 does not say: there a version was active from its creation on.
+    pub(crate) fn activated(&self) -> Option<Timestamp> {
+        let never = self.state == KeyState::PreActivation
+            || self.history.iter().any(|change| change.from == KeyState::PreActivation);
+        self.activated.or((!never).then_some(self.created))
+    }
+
+    pub(crate) fn protects_until(&self, periods: Periods) -> Option<Timestamp> {
+        Some(self.activated()?.plus_days(periods.originator_days))
+    }
+
+    pub(crate) fn reveals_until(&self, periods: Periods) -> Option<Timestamp> {
+        Some(self.activated()?.plus_days(periods.recipient_days))
+    }
 }
 
 impl Document {
@@ -150,11 +261,16 @@ impl KeyEntry {
     }
 
     pub(crate) fn info(&self) -> KeyInfo {
+        let periods = self.periods();
         let version = |version: &VersionEntry| VersionInfo {
             number: version.number,
             id: version.id,
             state: version.state,
             created: version.created,
+            activated: version.activated(),
+            protects_until: version.protects_until(periods),
+            reveals_until: version.reveals_until(periods),
+            history: version.history.clone(),
         };
         KeyInfo {
             name: self.name.clone(),
@@ -162,8 +278,14 @@ impl KeyEntry {
             key_use: self.key_use,
             created: self.created,
             kms_key: self.kms_key.clone(),
+            periods,
+            values_limit: self.values_limit,
             versions: self.versions.iter().map(version).collect(),
         }
+    }
+
+    pub(crate) fn periods(&self) -> Periods {
+        self.periods.unwrap_or_default()
     }
 
     fn is_sound(&self) -> bool {
@@ -172,7 +294,11 @@ impl KeyEntry {
             .iter()
             .filter(|version| version.state == KeyState::Active)
             .count();
-        !self.versions.is_empty() && active <= 1 && self.versions.is_sorted_by(|a, b| a.number < b.number)
+        let kept = |version: &VersionEntry| version.wrapped.is_none() == version.state.is_gone();
+        !self.versions.is_empty()
+            && active <= 1
+            && self.versions.iter().all(kept)
+            && self.versions.is_sorted_by(|a, b| a.number < b.number)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{KeyAction, KeyEvent, KmsClient, KmsKeyRef, KmsRegistry, Timestamp, WrapContext};
+use super::{KeyAction, KeyEvent, KmsClient, KmsKeyRef, KmsRegistry, WrapContext};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// A new key of `length` bytes for `context`: in the clear, and wrapped.
@@ -56,20 +56,21 @@ async fn asked<'a, T, F>(
 where
     F: Future<Output = Result<T>>,
 {
-    let (time, started) = (Timestamp::now(), Instant::now());
+    let (time, started) = (registry.surroundings().now(), Instant::now());
     let answer = match registry.client(kms_key) {
         Ok(client) => ask(client).await,
         Err(error) => Err(error),
     };
-    if let Some(audit) = registry.audit() {
-        audit.record(&KeyEvent {
-            time,
-            action,
-            kms_key: kms_key.clone(),
-            context: context.clone(),
-            outcome: answer.as_ref().map(|_| ()).map_err(Error::kind),
-            took: started.elapsed(),
-        });
+    let event = KeyEvent {
+        time,
+        action,
+        kms_key: kms_key.clone(),
+        context: context.clone(),
+        outcome: answer.as_ref().map(|_| ()).map_err(Error::kind),
+        took: started.elapsed(),
+    };
+    for audit in registry.audits() {
+        audit.record(&event);
     }
     answer.map_err(|error| error.context(format!("KMS key `{kms_key}`")))
 }

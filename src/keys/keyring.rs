@@ -3,9 +3,11 @@
 mod change;
 mod examine;
 mod file;
+mod life;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 pub use self::examine::Finding;
@@ -13,10 +15,10 @@ use self::file::{in_file, parse, sealed, verified};
 use super::cache::Cache;
 use super::document::{Document, KeyEntry, RootEntry, VersionEntry};
 use super::encoding::Base64;
-use super::handle::Material;
+use super::handle::{Material, Usage};
 use super::{
-    KeyHandle, KeyInfo, KeyName, KeyRef, KeyState, KeyVersionId, KeyringId, KmsKeyRef, KmsRegistry, Operation,
-    envelope, store,
+    AuditEntry, AuditEvent, AuditLog, KeyHandle, KeyInfo, KeyName, KeyRef, KeyVersionId, KeyringId, KmsKeyRef,
+    KmsRegistry, Operation, envelope, store,
 };
 use crate::{Error, ErrorKind, Result, Secret};
 
@@ -33,6 +35,9 @@ pub struct Keyring {
     root: Secret<Vec<u8>>,
     registry: KmsRegistry,
     cache: Cache,
+    /// What each version that was given out has worked on.
+    usages: Mutex<HashMap<KeyVersionId, Arc<Usage>>>,
+    log: Option<Arc<AuditLog>>,
 }
 
 impl Keyring {
@@ -62,13 +67,19 @@ impl Keyring {
             keys: Vec::new(),
         };
         store::create_atomic(&path, &sealed(&document, &root)?, store::PRIVATE)?;
-        Ok(Self {
+        Ok(Self::new(path, document, root, registry))
+    }
+
+    fn new(path: PathBuf, document: Document, root: Secret<Vec<u8>>, registry: &KmsRegistry) -> Self {
+        Self {
             path,
             document,
             root,
             registry: registry.clone(),
             cache: Cache::new(registry.cache().unwrap_or_default(), Arc::new(Instant::now)),
-        })
+            usages: Mutex::default(),
+            log: None,
+        }
     }
 
     /// Opens the keyring at `path`, and authenticates all of it.
@@ -92,13 +103,116 @@ impl Keyring {
         .await
         .map_err(|error| in_file(&path, error))?;
         let document = verified(&path, file, &root)?;
-        Ok(Self {
-            path,
-            document,
-            root,
-            registry: registry.clone(),
-            cache: Cache::new(registry.cache().unwrap_or_default(), Arc::new(Instant::now)),
-        })
+        Ok(Self::new(path, document, root, registry))
+    }
+
+    /// Writes into the audit log at `path`, from here on, what its keys are used for and how they change; without that entry no key is given out.
+    ///
+    /// The unwrapping of the root itself, which came before, is written down first.
+    ///
+    /// # Errors
+    ///
+    /// What the log's file says.
+    pub fn with_audit_log(mut self, path: impl Into<PathBuf>) -> Result<Self> {
+        let surroundings = self.registry.surroundings().clone();
+        let log = Arc::new(AuditLog::new(path.into(), self.id(), &self.root, surroundings)?);
+        log.append(vec![AuditEntry {
+            version: Some(self.document.root.id),
+            kms_key: Some(self.document.root.kms_key.clone()),
+            context: Some("keyring-root".to_owned()),
+            generation: Some(self.document.generation),
+            ..AuditEntry::new(AuditEvent::Unwrap)
+        }])?;
+        self.registry = self.registry.with_audit(Arc::clone(&log) as _);
+        self.log = Some(log);
+        Ok(self)
+    }
+
+    /// Refuses a copy of the keyring that is older than the generation `least`: for whoever has noted how far it was.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongKey`].
+    pub fn not_older_than(self, least: u64) -> Result<Self> {
+        if self.generation() >= least {
+            return Ok(self);
+        }
+        let error = Error::new(
+            ErrorKind::WrongKey,
+            format!(
+                "is an older copy: generation {}, and {least} was seen before",
+                self.generation()
+            ),
+        );
+        Err(in_file(&self.path, error).with_hint("put the newer copy back; data protected since then needs it"))
+    }
+
+    /// Its audit log, if it writes one.
+    pub fn audit_log(&self) -> Option<&AuditLog> {
+        self.log.as_deref()
+    }
+
+    /// Writes an entry, if there is a log.
+    pub(crate) fn audit(&self, entry: AuditEntry) -> Result<()> {
+        match &self.log {
+            Some(log) => log.append(vec![entry]),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes down how many values were protected and revealed with each version since the last time, in the job that `context` names.
+    ///
+    /// # Errors
+    ///
+    /// What the log's file says.
+    pub fn audit_usage(&self, role: Option<&str>, context: &str) -> Result<()> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let mut entries = Vec::new();
+        let usages = self.usages();
+        for key in &self.document.keys {
+            for version in &key.versions {
+                let Some(usage) = usages.get(&version.id) else { continue };
+                for (purpose, values) in usage.take() {
+                    if values > 0 {
+                        entries.push(AuditEntry {
+                            role: role.map(str::to_owned),
+                            key: Some(format!("{}@{}", key.name, version.number)),
+                            version: Some(version.id),
+                            purpose: Some(purpose),
+                            context: Some(context.to_owned()),
+                            values: Some(values),
+                            ..AuditEntry::new(AuditEvent::Use)
+                        });
+                    }
+                }
+            }
+        }
+        drop(usages);
+        match entries.is_empty() {
+            true => Ok(()),
+            false => log.append(entries),
+        }
+    }
+
+    fn usages(&self) -> std::sync::MutexGuard<'_, HashMap<KeyVersionId, Arc<Usage>>> {
+        self.usages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts what a version works on. If its key has a limit, what was protected before is in the log.
+    fn usage(&self, key: &KeyEntry, version: &VersionEntry) -> Result<Arc<Usage>> {
+        if let Some(usage) = self.usages().get(&version.id) {
+            return Ok(Arc::clone(usage));
+        }
+        let usage = match (key.values_limit, &self.log) {
+            (None, _) => Usage::default(),
+            (Some(limit), Some(log)) => Usage::limited(limit, log.values_protected(version.id)?),
+            (Some(_), None) => {
+                let message = format!("key `{}` has a limit of values, and nobody counts them", key.name);
+                return Err(Error::new(ErrorKind::KeyNotUsable, message)
+                    .with_hint("add a line like audit = \"audit.jsonl\" to the policy: the audit log counts"));
+            }
+        };
+        Ok(Arc::clone(self.usages().entry(version.id).or_insert(Arc::new(usage))))
     }
 
     /// The KMS keys that the keyring at `path` says it needs: to be asked before it can be authenticated, so believe it no further than that.
@@ -156,6 +270,11 @@ impl Keyring {
     ///
     /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if its state forbids the operation; what the KMS says otherwise.
     pub async fn handle(&self, key: &KeyRef, operation: Operation) -> Result<KeyHandle> {
+        let (entry, version) = self.version(key)?;
+        self.resolve(entry, version, operation).await
+    }
+
+    fn version(&self, key: &KeyRef) -> Result<(&KeyEntry, &VersionEntry)> {
         let entry = self.entry(&key.name)?;
         let version = match key.version {
             None => entry.current(),
@@ -173,7 +292,7 @@ impl Keyring {
             )
             .with_hint(format!("the versions of `{}` are {}", key.name, numbers.join(", ")))
         })?;
-        self.resolve(entry, version, operation).await
+        Ok((entry, version))
     }
 
     /// The version that protected data remembers, for `operation`. `key` is the name of the data key, or its id.
@@ -205,13 +324,17 @@ impl Keyring {
     }
 
     async fn resolve(&self, key: &KeyEntry, version: &VersionEntry, operation: Operation) -> Result<KeyHandle> {
-        if !version.state.may(operation) {
-            return Err(refused_by_state(key, version, operation));
-        }
+        let now = self.registry.surroundings().now();
+        life::check(key, version, operation, now)?;
+        let wrapped = version
+            .wrapped
+            .as_ref()
+            .ok_or_else(|| Error::bug("a version that may be used has no key"))?;
+        let usage = self.usage(key, version)?;
         let fetch = async {
             let context = self.document.context(key.id, version.id, key.key_use);
             let length = Material::length(key.key_use);
-            let bytes = envelope::unwrap(&self.registry, &key.kms_key, &version.wrapped.0, length, &context).await?;
+            let bytes = envelope::unwrap(&self.registry, &key.kms_key, &wrapped.0, length, &context).await?;
             Material::try_new(key.key_use, bytes)
         };
         let fetched = self.cache.fetch_once(version.id, fetch).await;
@@ -227,6 +350,8 @@ impl Keyring {
             version_id: version.id,
             material,
             hold,
+            usage,
+            due: life::due(key, version, operation, now),
         })
     }
 
@@ -245,22 +370,6 @@ impl Keyring {
             .with_hint(format!("create it with `cipherform keys create {name}`"))
         })
     }
-}
-
-fn refused_by_state(key: &KeyEntry, version: &VersionEntry, operation: Operation) -> Error {
-    let (name, number, state) = (&key.name, version.number, version.state);
-    let hint = match (operation, state) {
-        (Operation::Protect, _) if key.current().is_some_and(|current| current.state.may(operation)) => {
-            format!("name the key without a version: `{name}`")
-        }
-        (Operation::Protect, _) => format!("give it a new version: `cipherform keys rotate {name}`"),
-        (Operation::Reveal, KeyState::PreActivation) => {
-            "it has protected nothing yet; name another version".to_string()
-        }
-        (Operation::Reveal, _) => "what this version protected cannot be revealed with this keyring".to_string(),
-    };
-    let message = format!("key `{name}@{number}` is {state} and may not {operation}");
-    Error::new(ErrorKind::KeyNotUsable, message).with_hint(hint)
 }
 
 #[cfg(test)]

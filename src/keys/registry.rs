@@ -1,9 +1,10 @@
 //! Which client serves which scheme of KMS key references.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
-use super::{CachePolicy, KeyAudit, KmsClient, KmsKeyRef};
+use super::{CachePolicy, KeyAudit, KmsClient, KmsKeyRef, Timestamp};
 use crate::{Error, ErrorKind, Result};
 
 /// The KMS clients of this process by scheme. Passed to whatever opens a keyring; there is no global one. Clones share the clients.
@@ -13,7 +14,33 @@ pub struct KmsRegistry {
     /// Schemes that a build with this feature would serve.
     absent: BTreeMap<String, &'static str>,
     cache: Option<CachePolicy>,
-    audit: Option<Arc<dyn KeyAudit>>,
+    audits: Vec<Arc<dyn KeyAudit>>,
+    surroundings: Surroundings,
+}
+
+/// What time it is, and who is at work.
+#[derive(Clone, Default)]
+pub(crate) struct Surroundings {
+    clock: Option<Arc<dyn Fn() -> Timestamp + Send + Sync>>,
+    actor: Option<Arc<str>>,
+}
+
+impl Surroundings {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.as_ref().map_or_else(Timestamp::now, |clock| clock())
+    }
+
+    pub(crate) fn actor(&self) -> &str {
+        self.actor.as_deref().unwrap_or("unknown")
+    }
+}
+
+impl fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings")
+            .field("actor", &self.actor)
+            .finish_non_exhaustive()
+    }
 }
 
 impl KmsRegistry {
@@ -42,19 +69,37 @@ impl KmsRegistry {
         self
     }
 
-    /// Tells `audit` of everything that is asked of a KMS from here on.
+    /// Tells `audit`, too, of everything that is asked of a KMS from here on.
     #[must_use]
     pub fn with_audit(mut self, audit: Arc<dyn KeyAudit>) -> Self {
-        self.audit = Some(audit);
+        self.audits.push(audit);
         self
+    }
+
+    /// Sets who is at work: it stands in the history of keys and in audit logs. `unknown`, unless said otherwise.
+    #[must_use]
+    pub fn with_actor(mut self, who: impl Into<Arc<str>>) -> Self {
+        self.surroundings.actor = Some(who.into());
+        self
+    }
+
+    /// Sets what tells the time, by which the periods of keys begin and end. The system's clock, unless said otherwise.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.surroundings.clock = Some(Arc::new(clock));
+        self
+    }
+
+    pub(crate) fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
     }
 
     pub(crate) fn cache(&self) -> Option<CachePolicy> {
         self.cache
     }
 
-    pub(super) fn audit(&self) -> Option<&dyn KeyAudit> {
-        self.audit.as_deref()
+    pub(super) fn audits(&self) -> impl Iterator<Item = &dyn KeyAudit> {
+        self.audits.iter().map(|audit| &**audit)
     }
 
     /// Remembers that a build with `feature` would serve `scheme`, to say so.

@@ -1,10 +1,13 @@
 //! States of a key version, as SP 800-57 Part 1 has them.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a key version stands in its life.
+use crate::{Error, Result};
+
+/// Where a key version stands in its life: SP 800-57 Part 1 Revision 5, section 7.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -19,11 +22,24 @@ pub enum KeyState {
     Deactivated,
     /// Known, or suspected to be known, to others: reveal to protect anew.
     Compromised,
-    /// Gone.
+    /// Taken out of this keyring; a copy of the keyring and its KMS key together still have it.
+    Removed,
+    /// Gone: taken out, and the KMS key that wrapped it is gone, too.
     Destroyed,
 }
 
 impl KeyState {
+    /// Every state.
+    pub const ALL: [Self; 7] = [
+        Self::PreActivation,
+        Self::Active,
+        Self::Suspended,
+        Self::Deactivated,
+        Self::Compromised,
+        Self::Removed,
+        Self::Destroyed,
+    ];
+
     /// Whether a version in this state may be used so: SP 800-57 Part 1, section 7.3.
     ///
     /// Only an active key applies protection. Suspended and compromised keys still process what they protected: to reveal with them is at the
@@ -31,8 +47,30 @@ impl KeyState {
     pub const fn may(self, operation: Operation) -> bool {
         match operation {
             Operation::Protect => matches!(self, Self::Active),
-            Operation::Reveal => !matches!(self, Self::PreActivation | Self::Destroyed),
+            Operation::Reveal => matches!(
+                self,
+                Self::Active | Self::Suspended | Self::Deactivated | Self::Compromised
+            ),
         }
+    }
+
+    /// Whether a version in this state may go over to `next`: the transitions of SP 800-57 Part 1, section 7, figure 3. *Removed* is ours; it stands
+    /// before *destroyed*, since whoever takes bytes out of a file cannot know of its copies.
+    pub const fn may_become(self, next: Self) -> bool {
+        match self {
+            Self::PreActivation => matches!(next, Self::Active | Self::Compromised | Self::Removed),
+            Self::Active => matches!(next, Self::Suspended | Self::Deactivated | Self::Compromised),
+            Self::Suspended => matches!(next, Self::Active | Self::Deactivated | Self::Compromised),
+            Self::Deactivated => matches!(next, Self::Compromised | Self::Removed),
+            Self::Compromised => matches!(next, Self::Removed),
+            Self::Removed => matches!(next, Self::Destroyed),
+            Self::Destroyed => false,
+        }
+    }
+
+    /// Whether the keyring has no key bytes for it any more.
+    pub const fn is_gone(self) -> bool {
+        matches!(self, Self::Removed | Self::Destroyed)
     }
 }
 
@@ -44,13 +82,15 @@ impl fmt::Display for KeyState {
             Self::Suspended => "suspended",
             Self::Deactivated => "deactivated",
             Self::Compromised => "compromised",
+            Self::Removed => "removed",
             Self::Destroyed => "destroyed",
         })
     }
 }
 
 /// What a key is asked for.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Operation {
     /// To protect new values.
     Protect,
@@ -67,6 +107,59 @@ impl fmt::Display for Operation {
     }
 }
 
+/// Why a state was changed: what whoever did it wrote. It stands in the keyring and in the audit log, so it must hold no secret.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Reason(String);
+
+impl Reason {
+    const LONGEST: usize = 500;
+
+    /// The reason as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Reason {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let text = text.trim();
+        let problem = if text.is_empty() {
+            "is empty".to_owned()
+        } else if text.chars().count() > Self::LONGEST {
+            format!("has more than {} characters", Self::LONGEST)
+        } else if text.chars().any(char::is_control) {
+            "has control characters".to_owned()
+        } else {
+            return Ok(Self(text.to_owned()));
+        };
+        Err(Error::bad_input(format!("the reason {problem}"))
+            .with_hint("say in a sentence why, such as --reason 'staff change'"))
+    }
+}
+
+impl TryFrom<String> for Reason {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Reason> for String {
+    fn from(reason: Reason) -> Self {
+        reason.0
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,11 +172,46 @@ mod tests {
             (KeyState::Suspended, false, true),
             (KeyState::Deactivated, false, true),
             (KeyState::Compromised, false, true),
+            (KeyState::Removed, false, false),
             (KeyState::Destroyed, false, false),
         ] {
             assert_eq!(state.may(Operation::Protect), protect, "{state}");
             assert_eq!(state.may(Operation::Reveal), reveal, "{state}");
             assert_eq!(serde_json::to_string(&state).unwrap(), format!("\"{state}\""));
+        }
+    }
+
+    /// SP 800-57 Part 1 Revision 5, section 7, figure 3 and its transitions 1 to 11, written out; with *removed* on the way to *destroyed*.
+    #[test]
+    fn every_transition() {
+        use KeyState::*;
+        let allowed = [
+            (PreActivation, Active),
+            (PreActivation, Compromised),
+            (PreActivation, Removed),
+            (Active, Suspended),
+            (Active, Deactivated),
+            (Active, Compromised),
+            (Suspended, Active),
+            (Suspended, Deactivated),
+            (Suspended, Compromised),
+            (Deactivated, Compromised),
+            (Deactivated, Removed),
+            (Compromised, Removed),
+            (Removed, Destroyed),
+        ];
+        for from in KeyState::ALL {
+            for to in KeyState::ALL {
+                assert_eq!(from.may_become(to), allowed.contains(&(from, to)), "{from} to {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_reason_is_said() {
+        assert_eq!(" moved on ".parse::<Reason>().unwrap().as_str(), "moved on");
+        for bad in ["", "  ", "a\nb", &"x".repeat(501)] {
+            assert!(bad.parse::<Reason>().is_err());
         }
     }
 }

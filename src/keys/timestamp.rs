@@ -8,15 +8,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+/// In seconds.
+const DAY: u64 = 24 * 3_600;
+
 /// A moment, to the second: `2026-03-01T12:00:00Z`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(SystemTime);
 
 impl Timestamp {
+    /// The beginning of 1970.
+    pub const EPOCH: Self = Self(SystemTime::UNIX_EPOCH);
+
     /// This moment, by the system's clock.
     pub fn now() -> Self {
         SystemTime::now().into()
+    }
+
+    /// The moment so many days later.
+    #[must_use]
+    pub fn plus_days(self, days: u32) -> Self {
+        Self(self.0 + Duration::from_secs(u64::from(days) * DAY))
+    }
+
+    /// The whole days from then until this moment; 0 if it is not later.
+    pub fn days_since(self, then: Self) -> u64 {
+        self.0.duration_since(then.0).map_or(0, |since| since.as_secs() / DAY)
     }
 
     /// The moment as the standard library has it.

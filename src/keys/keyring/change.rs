@@ -1,12 +1,13 @@
 //! Changes of a keyring: made to what the file says at that moment, under a lock, and written before they return.
 
-use super::Keyring;
 use super::file::{in_file, parse, sealed, verified};
+use super::{Keyring, life};
 use crate::keys::document::{Document, KeyEntry, VersionEntry};
 use crate::keys::encoding::Base64;
 use crate::keys::handle::Material;
 use crate::keys::{
-    DataKeyId, KeyInfo, KeyName, KeyState, KeyUse, KeyVersionId, KmsKeyRef, Timestamp, WrapContext, envelope, store,
+    AuditEntry, AuditEvent, DataKeyId, KeyInfo, KeyName, KeyState, KeyUse, KeyVersionId, KmsKeyRef, Reason,
+    WrapContext, envelope, store,
 };
 use crate::{Error, ErrorKind, Result, Secret};
 
@@ -25,7 +26,8 @@ impl Keyring {
         let kms_key = kms_key.unwrap_or(self.kms_key()).clone();
         let id = DataKeyId::random()?;
         refuse_taken(&self.document, name)?;
-        let version = self.new_version(id, key_use, &kms_key).await?;
+        let mut version = self.new_version(id, key_use, &kms_key).await?;
+        (version.state, version.activated) = (KeyState::Active, Some(version.created));
         let key = KeyEntry {
             name: name.clone(),
             id,
@@ -33,9 +35,16 @@ impl Keyring {
             created: version.created,
             kms_key,
             versions: vec![version],
+            periods: None,
+            values_limit: None,
         };
         let info = key.info();
-        self.commit(|document| {
+        let entry = AuditEntry {
+            kms_key: Some(key.kms_key.clone()),
+            version: Some(key.versions[0].id),
+            ..self.about(AuditEvent::Create, name, Some(1), None)
+        };
+        self.commit(entry, |document| {
             refuse_taken(document, name)?;
             document.keys.push(key);
             Ok(info)
@@ -48,24 +57,51 @@ impl Keyring {
     ///
     /// [`ErrorKind::KeyNotFound`](crate::ErrorKind::KeyNotFound); what the KMS or the file says otherwise.
     pub async fn rotate(&mut self, name: &KeyName) -> Result<KeyInfo> {
+        self.add_version(name, KeyState::Active).await
+    }
+
+    /// Gives the key a new version that is not in use yet: [`transition`](Self::transition) to *active* brings it into use.
+    ///
+    /// # Errors
+    ///
+    /// As for [`rotate`](Self::rotate).
+    pub async fn prepare(&mut self, name: &KeyName) -> Result<KeyInfo> {
+        self.add_version(name, KeyState::PreActivation).await
+    }
+
+    async fn add_version(&mut self, name: &KeyName, state: KeyState) -> Result<KeyInfo> {
         let key = self.entry(name)?;
         let (id, kms_key) = (key.id, key.kms_key.clone());
         let version = self.new_version(id, key.key_use, &kms_key).await?;
-        self.commit(|document| {
+        let (who, now) = self.by();
+        let entry = AuditEntry {
+            version: Some(version.id),
+            context: Some(state.to_string()),
+            ..self.about(AuditEvent::Rotate, name, None, None)
+        };
+        self.commit(entry, |document| {
             let changed = |why: &str| Error::bad_input(format!("key `{name}` {why} meanwhile")).with_hint("try again");
             let key = document.key_mut(id).ok_or_else(|| changed("was removed"))?;
             if key.kms_key != kms_key {
                 return Err(changed("went to another KMS key"));
             }
-            for version in key
-                .versions
-                .iter_mut()
-                .filter(|version| version.state == KeyState::Active)
-            {
-                version.state = KeyState::Deactivated;
-            }
             let number = 1 + key.versions.last().map_or(0, |last| last.number);
-            key.versions.push(VersionEntry { number, ..version });
+            if state == KeyState::Active {
+                let replaced: Reason = format!("replaced by version {number}").parse()?;
+                for before in key
+                    .versions
+                    .iter_mut()
+                    .filter(|version| version.state == KeyState::Active)
+                {
+                    life::go(name, before, KeyState::Deactivated, &who, now, &replaced)?;
+                }
+            }
+            key.versions.push(VersionEntry {
+                number,
+                state,
+                activated: (state == KeyState::Active).then_some(now),
+                ..version
+            });
             Ok(key.info())
         })
     }
@@ -95,21 +131,27 @@ impl Keyring {
                 continue;
             }
             for (version, place) in key.versions.iter().zip(&mut place.versions) {
+                // What was removed stays so.
+                let Some(wrapped) = &version.wrapped else { continue };
                 let what = format!("key `{}@{}`", key.name, version.number);
                 let (context, length) = (
                     before.context(key.id, version.id, key.key_use),
                     Material::length(key.key_use),
                 );
-                let unwrapped =
-                    envelope::unwrap(&self.registry, &key.kms_key, &version.wrapped.0, length, &context).await;
+                let unwrapped = envelope::unwrap(&self.registry, &key.kms_key, &wrapped.0, length, &context).await;
                 let plaintext = unwrapped.map_err(|error| in_file(&self.path, error.context(&what)))?;
-                place.wrapped = Base64(self.rewrapped(to, &plaintext, &context, &what).await?);
+                place.wrapped = Some(Base64(self.rewrapped(to, &plaintext, &context, &what).await?));
                 count += 1;
             }
             place.kms_key = to.clone();
         }
         let generation = before.generation;
-        self.commit(|document| {
+        let entry = AuditEntry {
+            kms_key: Some(to.clone()),
+            key: (!names.is_empty()).then(|| names.iter().map(KeyName::as_str).collect::<Vec<_>>().join(", ")),
+            ..AuditEntry::new(AuditEvent::Rewrap)
+        };
+        self.commit(entry, |document| {
             if document.generation != generation {
                 return Err(Error::bad_input("was changed by somebody else meanwhile").with_hint("try again"));
             }
@@ -144,18 +186,25 @@ impl Keyring {
         let context = self.document.context(key, KeyVersionId::random()?, key_use);
         let length = Material::length(key_use);
         let (_, wrapped) = envelope::generate(&self.registry, kms_key, length, &context).await?;
-        let (created, wrapped) = (Timestamp::now(), Base64(wrapped));
         Ok(VersionEntry {
             number: 1,
             id: context.version,
-            state: KeyState::Active,
-            created,
-            wrapped,
+            state: KeyState::PreActivation,
+            created: self.registry.surroundings().now(),
+            wrapped: Some(Base64(wrapped)),
+            activated: None,
+            history: Vec::new(),
         })
     }
 
     /// Applies `change` to what the file says now, and saves. The KMS has been asked before, so that nobody waits for it under the lock.
-    fn commit<T>(&mut self, change: impl FnOnce(&mut Document) -> Result<T>) -> Result<T> {
+    ///
+    /// `entry` goes into the audit log before the change is made, so that there is no change without one; if it is not made then, the log says that, too.
+    pub(super) fn commit<T>(
+        &mut self,
+        entry: AuditEntry,
+        change: impl FnOnce(&mut Document) -> Result<T>,
+    ) -> Result<T> {
         let _lock = store::lock(&self.path)?;
         let file = parse(&self.path)?;
         if file.unverified().id != self.document.id {
@@ -175,7 +224,18 @@ impl Keyring {
         document
             .validate()
             .map_err(|error| Error::bug("a change that the keyring cannot hold").with_source(error))?;
-        store::write_atomic(&self.path, &sealed(&document, &self.root)?, store::PRIVATE)?;
+        let generation = Some(document.generation);
+        self.audit(AuditEntry { generation, ..entry })?;
+        let bytes = sealed(&document, &self.root)?;
+        if let Err(error) = store::write_atomic(&self.path, &bytes, store::PRIVATE) {
+            // The first failure is the one to be told.
+            let _ = self.audit(AuditEntry {
+                generation,
+                refused: Some(error.kind().to_string()),
+                ..AuditEntry::new(AuditEvent::Failed)
+            });
+            return Err(error);
+        }
         self.document = document;
         Ok(result)
     }

@@ -2,17 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
 use super::file::{parse, verified};
-use super::{Keyring, ROOT};
-use crate::keys::document::Document;
+use super::{Keyring, ROOT, life};
+use crate::keys::document::{Document, KeyEntry, VersionEntry};
 use crate::keys::handle::Material;
-use crate::keys::{KeyState, KmsKeyInfo, KmsKeyRef, KmsKeyState, KmsRegistry, envelope};
+use crate::keys::{KmsKeyInfo, KmsKeyRef, KmsKeyState, KmsRegistry, Operation, Timestamp, envelope};
 use crate::{Error, ErrorKind, Result};
-
-/// The longest that SP 800-57 Part 1, table 1, gives a key for symmetric data encryption to protect with: two years.
-const ORIGINATOR_PERIOD: Duration = Duration::from_secs(2 * 365 * 24 * 3_600);
 
 /// One thing that was looked at.
 #[derive(Debug)]
@@ -74,21 +70,17 @@ impl Keyring {
         findings.push(Finding::new(format!("keyring `{}`", path.display()), root));
         for key in &document.keys {
             for version in &key.versions {
+                let subject = format!("key `{}@{}`", key.name, version.number);
+                let Some(wrapped) = &version.wrapped else {
+                    findings.push(Finding::new(subject, Ok(version.state.to_string())));
+                    continue;
+                };
                 let context = document.context(key.id, version.id, key.key_use);
                 let length = Material::length(key.key_use);
-                let unwrapped = envelope::unwrap(registry, &key.kms_key, &version.wrapped.0, length, &context).await;
+                let unwrapped = envelope::unwrap(registry, &key.kms_key, &wrapped.0, length, &context).await;
                 let outcome = unwrapped.map(|_| format!("{}, unwraps", version.state));
-                let mut finding = Finding::new(format!("key `{}@{}`", key.name, version.number), outcome);
-                let age = SystemTime::now()
-                    .duration_since(version.created.as_system_time())
-                    .unwrap_or_default();
-                if version.state == KeyState::Active && age > ORIGINATOR_PERIOD {
-                    finding.advice = Some(format!(
-                        "it has protected for {} days, more than the two years of SP 800-57: `cipherform keys rotate {}`",
-                        age.as_secs() / 86_400,
-                        key.name
-                    ));
-                }
+                let mut finding = Finding::new(subject, outcome);
+                finding.advice = advice(key, version, registry.surroundings().now());
                 findings.push(finding);
             }
         }
@@ -103,6 +95,19 @@ impl Keyring {
     pub async fn describe_kms_key(&self, kms_key: &KmsKeyRef) -> Result<KmsKeyInfo> {
         described(&self.registry, kms_key).await
     }
+}
+
+/// What is due with a version, though it unwraps.
+fn advice(key: &KeyEntry, version: &VersionEntry, now: Timestamp) -> Option<String> {
+    let over = |operation| {
+        life::check(key, version, operation, now)
+            .err()
+            .map(|error| error.message().to_owned())
+    };
+    [Operation::Protect, Operation::Reveal]
+        .into_iter()
+        .filter(|operation| version.state.may(*operation))
+        .find_map(|operation| over(operation).or_else(|| life::due(key, version, operation, now)))
 }
 
 async fn described(registry: &KmsRegistry, kms_key: &KmsKeyRef) -> Result<KmsKeyInfo> {

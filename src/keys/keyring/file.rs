@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::keys::authenticated::Authenticated;
-use crate::keys::document::{Document, FORMAT};
+use crate::keys::document::{Document, FORMAT, READABLE};
 use crate::keys::store;
 use crate::{Error, ErrorKind, Result, Secret};
 
@@ -16,7 +16,7 @@ pub(super) fn parse(path: &Path) -> Result<Authenticated<Document>> {
         .with_hint("`cipherform init` makes one; if it is elsewhere, the line `keyring = …` of the policy says where"),
         _ => error,
     })?;
-    Authenticated::parse(FORMAT, &bytes).map_err(|error| in_file(path, error))
+    Authenticated::parse(&READABLE, &bytes).map_err(|error| in_file(path, error))
 }
 
 pub(super) fn verified(path: &Path, file: Authenticated<Document>, root: &Secret<Vec<u8>>) -> Result<Document> {

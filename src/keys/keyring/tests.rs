@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::keys::{DirectMode, KeyBits, KeyUse, Purpose};
+use crate::keys::{DirectMode, KeyBits, KeyState, KeyUse, Periods, Purpose, Reason, Timestamp};
 use crate::kms::MemoryKms;
 
 struct Bench {
@@ -22,7 +22,7 @@ impl Bench {
     }
 
     fn registry(&self) -> KmsRegistry {
-        KmsRegistry::new().with("memory", self.kms.clone())
+        KmsRegistry::new().with("memory", self.kms.clone()).with_actor("tester")
     }
 
     async fn create(&self) -> Keyring {
@@ -154,6 +154,285 @@ async fn the_state_of_a_version_decides() {
         keyring.rotate(&name("pii")).await.unwrap().versions[1].state,
         KeyState::Active
     );
+}
+
+fn reason() -> Reason {
+    "the test wants it".parse().unwrap()
+}
+
+fn state_of(keyring: &Keyring, number: u32) -> KeyState {
+    let versions = keyring.describe(&name("pii")).unwrap().versions;
+    versions.iter().find(|version| version.number == number).unwrap().state
+}
+
+/// Every state × every wish: what SP 800-57 has comes to pass and is recorded with its reason; the rest is refused, and the file stays as it is.
+#[tokio::test]
+async fn every_transition_is_recorded_or_refused() {
+    use KeyState::*;
+    // How to get to each state from a version that is made but not in use.
+    let ways: [(KeyState, &[KeyState]); 7] = [
+        (PreActivation, &[]),
+        (Active, &[Active]),
+        (Suspended, &[Active, Suspended]),
+        (Deactivated, &[Active, Deactivated]),
+        (Compromised, &[Compromised]),
+        (Removed, &[Removed]),
+        (Destroyed, &[Removed, Destroyed]),
+    ];
+    for (from, way) in ways {
+        for to in KeyState::ALL {
+            let bench = Bench::new();
+            let mut keyring = bench.create().await;
+            keyring
+                .create_key(&name("pii"), KeyUse::Derive, Some(&"memory:other".parse().unwrap()))
+                .await
+                .unwrap();
+            keyring.prepare(&name("pii")).await.unwrap();
+            let key = reference("pii@2");
+            for step in way {
+                go(&bench, &mut keyring, &key, *step).await.unwrap();
+            }
+            assert_eq!(state_of(&keyring, 2), from);
+            let before = std::fs::read(bench.path()).unwrap();
+            let history = keyring.describe(&name("pii")).unwrap().versions[1].history.clone();
+            let result = go(&bench, &mut keyring, &key, to).await;
+            assert_eq!(result.is_ok(), from.may_become(to), "{from} to {to}");
+            match result {
+                Ok(()) => {
+                    let reopened = bench.open().await.unwrap();
+                    let after = reopened.describe(&name("pii")).unwrap().versions[1].history.clone();
+                    assert_eq!(after[..history.len()], history);
+                    let change = after.last().unwrap();
+                    assert_eq!((change.from, change.to, &change.reason), (from, to, &reason()));
+                    assert_eq!(change.who, "tester");
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::KeyNotUsable, "{error}");
+                    assert!(error.hint().is_some());
+                    assert_eq!(std::fs::read(bench.path()).unwrap(), before);
+                }
+            }
+            for operation in [Operation::Protect, Operation::Reveal] {
+                let handed_out = keyring.handle(&key, operation).await;
+                assert_eq!(handed_out.is_ok(), state_of(&keyring, 2).may(operation));
+            }
+        }
+    }
+}
+
+/// One step; *destroyed* is reached when the KMS has lost the key that wraps it.
+async fn go(bench: &Bench, keyring: &mut Keyring, key: &KeyRef, to: KeyState) -> Result<()> {
+    match to {
+        KeyState::Removed => keyring.remove(key, &reason()).await.map(drop),
+        KeyState::Destroyed => {
+            if keyring.version(key)?.1.state != KeyState::Removed {
+                // `remove` takes both steps at once where there are two.
+                let refused = format!("{} cannot become {to}", state_of(keyring, 2));
+                return Err(Error::new(ErrorKind::KeyNotUsable, refused).with_hint("remove it first"));
+            }
+            bench.kms.fail_next(ErrorKind::KeyNotFound);
+            keyring.remove(key, &reason()).await.map(drop)
+        }
+        _ => keyring.transition(key, to, &reason()).map(drop),
+    }
+}
+
+#[tokio::test]
+async fn activation_takes_the_place_of_the_active_version() {
+    let bench = Bench::new();
+    let mut keyring = bench.create().await;
+    keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
+    keyring.prepare(&name("pii")).await.unwrap();
+    // What is prepared is not what the name means.
+    let handle = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
+    assert_eq!(handle.version(), 1);
+    keyring
+        .transition(&reference("pii@2"), KeyState::Active, &reason())
+        .unwrap();
+    assert_eq!(
+        (state_of(&keyring, 1), state_of(&keyring, 2)),
+        (KeyState::Deactivated, KeyState::Active)
+    );
+    let replaced = &keyring.describe(&name("pii")).unwrap().versions[0].history;
+    assert_eq!(replaced[0].reason.as_str(), "replaced by version 2");
+
+    // Suspended, and replaced meanwhile: it cannot come back.
+    keyring
+        .transition(&reference("pii@2"), KeyState::Suspended, &reason())
+        .unwrap();
+    keyring.rotate(&name("pii")).await.unwrap();
+    let error = keyring
+        .transition(&reference("pii@2"), KeyState::Active, &reason())
+        .unwrap_err();
+    assert!(
+        error.message().contains("version 3 of key `pii` is active meanwhile"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_removed_is_nowhere_in_the_file() {
+    let bench = Bench::new();
+    let mut keyring = bench.create().await;
+    keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
+    keyring.rotate(&name("pii")).await.unwrap();
+    let wrapped = |keyring: &Keyring| serde_json::to_string(&keyring.document.keys[0].versions[0].wrapped).unwrap();
+    let before = wrapped(&keyring);
+    let backup = std::fs::read(bench.path()).unwrap();
+    keyring.remove(&reference("pii@1"), &reason()).await.unwrap();
+    assert_eq!(state_of(&keyring, 1), KeyState::Removed);
+    assert!(!std::fs::read_to_string(bench.path()).unwrap().contains(&before));
+    let error = keyring.remove(&reference("pii@1"), &reason()).await.unwrap_err();
+    assert!(error.message().contains("its KMS key is still there"), "{error}");
+    // The rest goes on: it can be given to another KMS key, and looked after.
+    assert_eq!(keyring.rewrap(&"memory:other".parse().unwrap(), &[]).await.unwrap(), 1);
+    let findings = Keyring::examine(&bench.path(), &bench.registry()).await.unwrap();
+    assert!(findings.iter().all(|finding| finding.outcome.is_ok()));
+    // A backup still has it, which is why it is not said to be destroyed.
+    std::fs::write(bench.path(), backup).unwrap();
+    assert!(
+        bench
+            .open()
+            .await
+            .unwrap()
+            .handle(&reference("pii@1"), Operation::Reveal)
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn periods_end_and_a_clock_that_jumps_does_no_harm() {
+    let bench = Bench::new();
+    let days = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let start = Timestamp::now();
+    let told = Arc::clone(&days);
+    let registry = bench
+        .registry()
+        .with_clock(move || start.plus_days(told.load(std::sync::atomic::Ordering::SeqCst)));
+    let at = |day: u32| days.store(day, std::sync::atomic::Ordering::SeqCst);
+    let main = "memory:main".parse().unwrap();
+    let mut keyring = Keyring::create(bench.path(), &main, &registry).await.unwrap();
+    keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
+    let before = std::fs::read(bench.path()).unwrap();
+    let ask = async |operation| keyring.handle(&reference("pii"), operation).await;
+    let due = async |operation| ask(operation).await.unwrap().due().map(str::to_owned);
+
+    at(600);
+    assert_eq!(due(Operation::Protect).await, None);
+    at(670);
+    assert!(due(Operation::Protect).await.unwrap().contains("protects until"));
+    at(730);
+    let error = ask(Operation::Protect).await.unwrap_err();
+    assert!(error.message().contains("originator-usage period ended"), "{error}");
+    assert!(error.hint().unwrap().contains("keys rotate pii"));
+    assert_eq!(due(Operation::Reveal).await, None);
+    at(1_800);
+    assert!(due(Operation::Reveal).await.unwrap().contains("reveals until"));
+    at(1_825);
+    let error = ask(Operation::Reveal).await.unwrap_err();
+    assert!(error.message().contains("recipient-usage period ended"), "{error}");
+    // The clock is set right: all is as it was.
+    at(10);
+    assert!(ask(Operation::Protect).await.is_ok() && ask(Operation::Reveal).await.is_ok());
+    assert_eq!(std::fs::read(bench.path()).unwrap(), before);
+
+    at(2_000);
+    keyring
+        .set_periods(&name("pii"), Periods::try_new(3_000, 4_000).unwrap(), &reason())
+        .unwrap();
+    assert!(keyring.handle(&reference("pii"), Operation::Protect).await.is_ok());
+    keyring.rotate(&name("pii")).await.unwrap();
+    // A clock that goes back before the version was made.
+    at(1_990);
+    let error = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap_err();
+    assert!(error.message().contains("may not protect yet"), "{error}");
+    assert!(Periods::try_new(0, 1).is_err() && Periods::try_new(2, 1).is_err() && Periods::try_new(1, 36_501).is_err());
+}
+
+#[tokio::test]
+async fn an_older_copy_is_refused_by_who_has_seen_a_newer_one() {
+    let bench = Bench::new();
+    let mut keyring = bench.create().await;
+    keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
+    assert_eq!(keyring.generation(), 2);
+    assert!(bench.open().await.unwrap().not_older_than(2).is_ok());
+    let error = bench.open().await.unwrap().not_older_than(3).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WrongKey);
+    assert!(
+        error.message().contains("generation 2, and 3 was seen before"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn everything_is_written_down_before_it_is_done() {
+    let bench = Bench::new();
+    let log = bench.directory.path().join("audit.jsonl");
+    let mut keyring = bench.create().await.with_audit_log(&log).unwrap();
+    keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
+    let handle = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
+    handle.count(Operation::Protect, 5).unwrap();
+    handle.count(Operation::Reveal, 6).unwrap();
+    keyring.audit_usage(Some("loader"), "protect people").unwrap();
+    keyring.audit_usage(Some("loader"), "nothing since").unwrap();
+    keyring
+        .transition(&reference("pii"), KeyState::Suspended, &reason())
+        .unwrap();
+    let entries = keyring.audit_log().unwrap().verify().unwrap().entries;
+    let told: Vec<String> = entries
+        .iter()
+        .map(|entry| {
+            let key = entry.key.as_deref().unwrap_or("-");
+            let values = entry.values.map_or(String::new(), |values| format!(" {values}"));
+            format!("{} {key}{values}", entry.event)
+        })
+        .collect();
+    let expected = [
+        "unwrap -",
+        "generate -",
+        "create pii@1",
+        "unwrap -",
+        "use pii@1 5",
+        "use pii@1 6",
+        "state pii@1",
+    ];
+    assert_eq!(told, expected);
+    assert!(entries.iter().all(|entry| entry.who == "tester"));
+    assert_eq!(entries[6].reason, Some(reason()));
+    assert_eq!(entries[6].generation, Some(keyring.generation()));
+    assert_eq!(entries[4].role.as_deref(), Some("loader"));
+
+    // A log that cannot be written: nothing is changed, and no key is fetched any more.
+    std::fs::remove_file(&log).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    let before = std::fs::read(bench.path()).unwrap();
+    assert_eq!(keyring.rotate(&name("pii")).await.unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(std::fs::read(bench.path()).unwrap(), before);
+    let fresh = bench.open().await.unwrap().with_audit_log(&log);
+    assert_eq!(fresh.unwrap_err().kind(), ErrorKind::Io);
+}
+
+#[tokio::test]
+async fn a_limit_holds_over_processes() {
+    let bench = Bench::new();
+    let log = bench.directory.path().join("audit.jsonl");
+    let mut keyring = bench.create().await;
+    keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
+    keyring.set_values_limit(&name("pii"), Some(10), &reason()).unwrap();
+    let error = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap_err();
+    assert!(error.message().contains("nobody counts them"), "{error}");
+    for (values, fits) in [(6, true), (4, true), (1, false)] {
+        let keyring = bench.open().await.unwrap().with_audit_log(&log).unwrap();
+        let handle = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
+        assert_eq!(handle.count(Operation::Protect, values).is_ok(), fits, "{values}");
+        assert!(handle.count(Operation::Reveal, 100).is_ok());
+        keyring.audit_usage(None, "a job").unwrap();
+    }
+    let mut keyring = bench.open().await.unwrap().with_audit_log(&log).unwrap();
+    keyring.rotate(&name("pii")).await.unwrap();
+    let handle = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
+    assert!(handle.count(Operation::Protect, 10).is_ok(), "the limit is a version's");
 }
 
 #[tokio::test]

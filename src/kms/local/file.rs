@@ -47,7 +47,7 @@ pub(super) struct KeyEntry {
 
 /// Reads the file; who unlocks it can have it [`verified`].
 pub(super) fn parse(bytes: &[u8]) -> Result<Authenticated<Content>> {
-    let file = Authenticated::<Content>::parse(FORMAT, bytes);
+    let file = Authenticated::<Content>::parse(&[FORMAT], bytes);
     file.map_err(|error| match error.hint() {
         None => error.with_hint("restore the file from a backup; it is changed only with `cipherform`"),
         Some(_) => error,

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{KmsKeyRef, Timestamp, WrapContext};
 use crate::ErrorKind;
+use crate::keys::{KmsKeyRef, Timestamp, WrapContext};
 
 /// Hears of every key that is made, wrapped or fetched: see [`KmsRegistry::with_audit`](super::KmsRegistry::with_audit).
 ///

@@ -1,0 +1,510 @@
+//! The file of entries: appended to, read, verified.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use super::checkpoint::{Checkpoint, signing_key};
+use super::{AuditEntry, AuditEvent, KeyAction, KeyAudit, KeyEvent};
+use crate::keys::derive::derive;
+use crate::keys::encoding::{Base64, length_prefixed};
+use crate::keys::registry::Surroundings;
+use crate::keys::{KeyVersionId, KeyringId, Purpose, store};
+use crate::{Error, ErrorKind, Result, Secret};
+
+/// As much of the end of a file as is looked at to find its last entry: an entry is far shorter.
+const TAIL: u64 = 64 * 1024;
+
+/// An audit log, open to be appended to and verified.
+pub struct AuditLog {
+    path: PathBuf,
+    keyring: KeyringId,
+    key: Secret<Vec<u8>>,
+    seed: Secret<Vec<u8>>,
+    surroundings: Surroundings,
+    /// What went wrong where nobody could be told.
+    trouble: Mutex<Option<Error>>,
+}
+
+/// A log that holds together, from its first entry to its last.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Verified {
+    /// Its entries, oldest first.
+    pub entries: Vec<AuditEntry>,
+    /// Whether there is an unfinished entry behind the last one: whoever wrote it was interrupted. It tells nothing, and goes with the next entry.
+    pub unfinished: bool,
+    mac: Vec<u8>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    entry: AuditEntry,
+    mac: Base64,
+}
+
+impl AuditLog {
+    /// The log at `path` of the keyring with that root.
+    pub(crate) fn new(
+        path: PathBuf,
+        keyring: KeyringId,
+        root: &Secret<Vec<u8>>,
+        surroundings: Surroundings,
+    ) -> Result<Self> {
+        let subkey = |purpose| derive(root.expose(), purpose, &[keyring.as_bytes()], 32);
+        Ok(Self {
+            path,
+            keyring,
+            key: subkey(Purpose::AuditMac)?,
+            seed: subkey(Purpose::AuditSigning)?,
+            surroundings,
+            trouble: Mutex::default(),
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The public key of its checkpoints (Ed25519, 32 bytes).
+    ///
+    /// # Errors
+    ///
+    /// None that a caller can cause.
+    pub fn public_key(&self) -> Result<[u8; 32]> {
+        Ok(signing_key(&self.seed)?.verifying_key().to_bytes())
+    }
+
+    /// Adds entries; they are on the disk when it returns.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] if the file cannot be written, [`ErrorKind::BadInput`] if its last entry is damaged. Whoever wants to use a key must stop then.
+    pub(crate) fn append(&self, entries: Vec<AuditEntry>) -> Result<()> {
+        if let Some(error) = &*self.trouble() {
+            return Err(error.again());
+        }
+        self.write(entries).map_err(|error| self.in_file(error))
+    }
+
+    fn write(&self, entries: Vec<AuditEntry>) -> Result<()> {
+        let _lock = store::lock(&self.path)?;
+        let mut options = OpenOptions::new();
+        options.create(true).read(true).write(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, store::PRIVATE);
+        let mut file = options.open(&self.path).map_err(cannot_write)?;
+        let End {
+            mut number,
+            mut mac,
+            length,
+            unfinished,
+        } = self.end(&mut file)?;
+        let mut bytes = Vec::new();
+        let mended = unfinished.then(|| AuditEntry::new(AuditEvent::Mended));
+        for mut entry in mended.into_iter().chain(entries) {
+            number += 1;
+            entry.number = number;
+            entry.time = self.surroundings.now();
+            entry.who = self.surroundings.actor().to_owned();
+            mac = self.mac(&mac, &entry);
+            let line = Line {
+                entry,
+                mac: Base64(mac.clone()),
+            };
+            serde_json::to_writer(&mut bytes, &line)
+                .map_err(|error| Error::bug("an audit entry that JSON cannot hold").with_source(error))?;
+            bytes.push(b'\n');
+        }
+        let mut put = || {
+            file.set_len(length)?;
+            file.seek(SeekFrom::Start(length))?;
+            file.write_all(&bytes)?;
+            file.sync_data()
+        };
+        put().map_err(|error| {
+            // What was half written is cut off by the next entry; better now.
+            let _ = file.set_len(length);
+            cannot_write(error)
+        })
+    }
+
+    /// Where the next entry goes.
+    fn end(&self, file: &mut File) -> Result<End> {
+        let total = file.metadata().map_err(cannot_read)?.len();
+        let from = total.saturating_sub(TAIL);
+        let mut tail = Vec::new();
+        file.seek(SeekFrom::Start(from)).map_err(cannot_read)?;
+        file.take(TAIL).read_to_end(&mut tail).map_err(cannot_read)?;
+        let complete = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let unfinished = complete < tail.len();
+        let Some(last) = tail[..complete].split(|byte| *byte == b'\n').rev().nth(1) else {
+            if from > 0 {
+                return Err(damaged("its end"));
+            }
+            return Ok(End {
+                number: 0,
+                mac: self.start(),
+                length: 0,
+                unfinished,
+            });
+        };
+        let line: Line = serde_json::from_slice(last).map_err(|_| damaged("its last entry"))?;
+        Ok(End {
+            number: line.entry.number,
+            mac: line.mac.0,
+            length: from + complete as u64,
+            unfinished,
+        })
+    }
+
+    /// Reads all of it, and checks that each entry follows the one before.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotFound`] if there is no log; [`ErrorKind::WrongKey`] with the number of the first entry that does not fit.
+    pub fn verify(&self) -> Result<Verified> {
+        self.read().map_err(|error| self.in_file(error))
+    }
+
+    fn read(&self) -> Result<Verified> {
+        let bytes = store::read(&self.path)?;
+        let mut verified = Verified {
+            entries: Vec::new(),
+            unfinished: false,
+            mac: self.start(),
+        };
+        let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        for (number, line) in (1u64..).zip(&mut lines) {
+            let Some(text) = line.strip_suffix(b"\n") else {
+                verified.unfinished = true;
+                break;
+            };
+            let broken = || {
+                Error::new(
+                    ErrorKind::WrongKey,
+                    format!("entry {number} does not follow the one before it: one of them was changed, taken out or put in"),
+                )
+                .with_hint("the entries before it are as they were written; compare with a copy of the log to see what happened")
+            };
+            let line: Line = serde_json::from_slice(text).map_err(|_| broken())?;
+            let mac = self.mac(&verified.mac, &line.entry);
+            let same = subtle::ConstantTimeEq::ct_eq(&mac[..], &line.mac.0[..]);
+            let as_written = serde_json::to_vec(&line).is_ok_and(|bytes| bytes == text);
+            if !bool::from(same) || line.entry.number != number || !as_written {
+                return Err(broken());
+            }
+            verified.entries.push(line.entry);
+            verified.mac = mac;
+        }
+        Ok(verified)
+    }
+
+    /// Whether the log goes on from `checkpoint`, and the keyring, now at `generation`, too. Returns what [`verify`](Self::verify) does.
+    ///
+    /// # Errors
+    ///
+    /// As there; [`ErrorKind::BadInput`] if the checkpoint is of another keyring or was signed by another key; [`ErrorKind::WrongKey`] if log or keyring
+    /// are not what they were then.
+    pub fn verify_since(&self, checkpoint: &Checkpoint, generation: u64) -> Result<Verified> {
+        self.since(checkpoint, generation).map_err(|error| self.in_file(error))
+    }
+
+    fn since(&self, checkpoint: &Checkpoint, generation: u64) -> Result<Verified> {
+        let verified = self.read()?;
+        if checkpoint.keyring() != self.keyring {
+            return Err(Error::bad_input("the checkpoint is of another keyring"));
+        }
+        if checkpoint.public_key() != self.public_key()? {
+            return Err(Error::bad_input("the checkpoint was signed with another key"));
+        }
+        let (then, now) = (checkpoint.entries(), verified.entries.len() as u64);
+        let changed = |what: String| {
+            Err(Error::new(ErrorKind::WrongKey, what).with_hint(format!(
+                "the checkpoint is of {}; look for a copy of the log from then, and for who could write it",
+                checkpoint.time()
+            )))
+        };
+        if now < then {
+            return changed(format!(
+                "the log was cut: it has {now} entries, and had {then} at the checkpoint"
+            ));
+        }
+        if self.mac_at(&verified.entries[..then as usize]) != checkpoint.mac() {
+            return changed(format!("the first {then} entries are not those of the checkpoint"));
+        }
+        if generation < checkpoint.generation() {
+            return changed(format!(
+                "the keyring is an older copy: generation {generation}, and {} at the checkpoint",
+                checkpoint.generation()
+            ));
+        }
+        Ok(verified)
+    }
+
+    /// How far the log is, signed; `generation` is the keyring's.
+    ///
+    /// # Errors
+    ///
+    /// As for [`verify`](Self::verify): nothing is signed that does not hold together.
+    pub fn checkpoint(&self, generation: u64) -> Result<Checkpoint> {
+        let verified = self.verify()?;
+        let entries = verified.entries.len() as u64;
+        let now = self.surroundings.now();
+        Checkpoint::sign(self.keyring, generation, entries, &verified.mac, now, &self.seed)
+    }
+
+    /// How many values were protected with a version, as far as the log tells.
+    pub(crate) fn values_protected(&self, version: KeyVersionId) -> Result<u64> {
+        if !self.path.exists() {
+            return Ok(0);
+        }
+        let entries = self.verify()?.entries;
+        let uses = entries.iter().filter(|entry| {
+            entry.event == AuditEvent::Use
+                && entry.version == Some(version)
+                && entry.purpose == Some(crate::keys::Operation::Protect)
+        });
+        Ok(uses.filter_map(|entry| entry.values).fold(0, u64::saturating_add))
+    }
+
+    fn start(&self) -> Vec<u8> {
+        self.tag(&[b"cipherform audit start v1", self.keyring.as_bytes()])
+    }
+
+    fn mac(&self, before: &[u8], entry: &AuditEntry) -> Vec<u8> {
+        let entry = serde_json::to_vec(entry).expect("strings and numbers, which JSON always holds");
+        self.tag(&[b"cipherform audit entry v1", before, &entry])
+    }
+
+    fn mac_at(&self, entries: &[AuditEntry]) -> Vec<u8> {
+        entries
+            .iter()
+            .fold(self.start(), |before, entry| self.mac(&before, entry))
+    }
+
+    fn tag(&self, parts: &[&[u8]]) -> Vec<u8> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose()).expect("HMAC takes a key of any length");
+        mac.update(&length_prefixed(parts));
+        mac.finalize().into_bytes().to_vec()
+    }
+
+    fn in_file(&self, error: Error) -> Error {
+        error.context(format!("audit log `{}`", self.path.display()))
+    }
+
+    fn trouble(&self) -> std::sync::MutexGuard<'_, Option<Error>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KeyAudit for AuditLog {
+    /// An event that cannot be written down is the last: from then on nothing is appended, so no key is given out.
+    fn record(&self, event: &KeyEvent) {
+        let entry = AuditEntry {
+            kms_key: Some(event.kms_key.clone()),
+            version: Some(event.context.version),
+            context: Some(event.context.key_use.clone()),
+            refused: event.outcome.err().map(|kind| kind.to_string()),
+            ..AuditEntry::new(match event.action {
+                KeyAction::Generate => AuditEvent::Generate,
+                KeyAction::Wrap => AuditEvent::Wrap,
+                KeyAction::Unwrap => AuditEvent::Unwrap,
+            })
+        };
+        if let Err(error) = self.append(vec![entry]) {
+            self.trouble().get_or_insert(error);
+        }
+    }
+}
+
+impl fmt::Debug for AuditLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditLog")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is known of the end of a log.
+struct End {
+    number: u64,
+    mac: Vec<u8>,
+    length: u64,
+    unfinished: bool,
+}
+
+fn damaged(what: &str) -> Error {
+    Error::bad_input(format!("{what} is damaged"))
+        .with_hint("`cipherform keys audit verify` tells from where on; put the file aside, and a new one is begun")
+}
+
+fn cannot_read(error: std::io::Error) -> Error {
+    Error::io("cannot be read", error)
+}
+
+fn cannot_write(error: std::io::Error) -> Error {
+    Error::io("cannot be written", error).with_hint(
+        "no key is used without an entry in the log: make room for it, or take the line `audit` out of the policy",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::keys::Operation;
+
+    fn log(folder: &tempfile::TempDir) -> AuditLog {
+        log_of(folder, [7; 32])
+    }
+
+    fn log_of(folder: &tempfile::TempDir, root: [u8; 32]) -> AuditLog {
+        let path = folder.path().join("audit.jsonl");
+        let root = Secret::new(root.to_vec());
+        AuditLog::new(path, KeyringId::from_bytes([1; 16]), &root, Surroundings::default()).unwrap()
+    }
+
+    fn used(values: u64) -> AuditEntry {
+        AuditEntry {
+            version: Some(KeyVersionId::from_bytes([2; 16])),
+            purpose: Some(Operation::Protect),
+            values: Some(values),
+            ..AuditEntry::new(AuditEvent::Use)
+        }
+    }
+
+    fn lines(log: &AuditLog) -> Vec<String> {
+        let text = fs::read_to_string(log.path()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn entries_are_chained_and_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(&folder);
+        assert_eq!(log.verify().unwrap_err().kind(), ErrorKind::KeyNotFound);
+        log.append(vec![used(3)]).unwrap();
+        log.append(vec![used(4), AuditEntry::new(AuditEvent::Create)]).unwrap();
+        let verified = log_of(&folder, [7; 32]).verify().unwrap();
+        assert_eq!(
+            verified.entries.iter().map(|entry| entry.number).collect::<Vec<_>>(),
+            [1, 2, 3]
+        );
+        assert!(!verified.unfinished);
+        assert_eq!(log.values_protected(KeyVersionId::from_bytes([2; 16])).unwrap(), 7);
+        let other = log_of(&folder, [8; 32]).verify().unwrap_err();
+        assert!(other.message().contains("entry 1 does not follow"), "{other}");
+    }
+
+    #[test]
+    fn whatever_is_changed_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(&folder);
+        log.append((0..4).map(used).collect()).unwrap();
+        let whole = fs::read(log.path()).unwrap();
+        for at in 0..whole.len() - 1 {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            fs::write(log.path(), changed).unwrap();
+            assert!(log.verify().is_err(), "byte {at}");
+        }
+        fs::write(log.path(), &whole).unwrap();
+        let all = lines(&log);
+        for rearranged in [vec![0, 2, 3], vec![1, 2, 3], vec![0, 2, 1, 3], vec![0, 0, 1, 2, 3]] {
+            let text: String = rearranged.iter().map(|at| format!("{}\n", all[*at])).collect();
+            fs::write(log.path(), text).unwrap();
+            assert_eq!(log.verify().unwrap_err().kind(), ErrorKind::WrongKey);
+        }
+    }
+
+    #[test]
+    fn a_cut_end_is_noticed_by_a_checkpoint_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(&folder);
+        log.append((0..4).map(used).collect()).unwrap();
+        let checkpoint = log.checkpoint(9).unwrap();
+        let checkpoint = Checkpoint::parse(&checkpoint.to_bytes()).unwrap();
+        log.append(vec![used(5)]).unwrap();
+        assert_eq!(log.verify_since(&checkpoint, 9).unwrap().entries.len(), 5);
+        let older = log.verify_since(&checkpoint, 8).unwrap_err();
+        assert!(older.message().contains("older copy"), "{older}");
+
+        let all = lines(&log);
+        fs::write(log.path(), format!("{}\n", all[..3].join("\n"))).unwrap();
+        assert_eq!(log.verify().unwrap().entries.len(), 3);
+        let cut = log.verify_since(&checkpoint, 9).unwrap_err();
+        assert!(cut.message().contains("has 3 entries, and had 4"), "{cut}");
+        log.append(vec![used(6), used(7)]).unwrap();
+        let anew = log.verify_since(&checkpoint, 9).unwrap_err();
+        assert!(anew.message().contains("not those of the checkpoint"), "{anew}");
+    }
+
+    #[test]
+    fn a_checkpoint_is_signed() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(&folder);
+        log.append(vec![used(1)]).unwrap();
+        let bytes = log.checkpoint(1).unwrap().to_bytes();
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(Checkpoint::parse(text.replace("\"entries\": 1", "\"entries\": 2").as_bytes()).is_err());
+        let foreign = log_of(&folder, [8; 32]);
+        fs::remove_file(log.path()).unwrap();
+        foreign.append(vec![used(1)]).unwrap();
+        let signed_by_another = foreign.checkpoint(1).unwrap();
+        let error = foreign
+            .verify_since(&Checkpoint::parse(text.as_bytes()).unwrap(), 1)
+            .unwrap_err();
+        assert!(error.message().contains("another key"), "{error}");
+        assert!(foreign.verify_since(&signed_by_another, 1).is_ok());
+    }
+
+    #[test]
+    fn an_unfinished_entry_is_cut_off_and_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(&folder);
+        log.append(vec![used(1), used(2)]).unwrap();
+        let whole = fs::read(log.path()).unwrap();
+        let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        for length in first + 1..whole.len() {
+            fs::write(log.path(), &whole[..length]).unwrap();
+            assert!(log.verify().unwrap().unfinished, "{length}");
+            log.append(vec![used(3)]).unwrap();
+            let events: Vec<_> = log.verify().unwrap().entries.iter().map(|entry| entry.event).collect();
+            assert_eq!(events, [AuditEvent::Use, AuditEvent::Mended, AuditEvent::Use]);
+        }
+    }
+
+    #[test]
+    fn many_writers_make_one_chain() {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let log = log(&folder);
+                    for _ in 0..10 {
+                        log.append(vec![used(1)]).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(log(&folder).verify().unwrap().entries.len(), 40);
+    }
+
+    #[test]
+    fn what_cannot_be_written_down_stops_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(&folder);
+        fs::create_dir(log.path()).unwrap();
+        assert_eq!(log.append(vec![used(1)]).unwrap_err().kind(), ErrorKind::Io);
+    }
+}
