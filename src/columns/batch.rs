@@ -1,5 +1,6 @@
 //! Whole record batches.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -159,6 +160,16 @@ impl BatchPlan {
             fullest_percent: work.transform.tokenizer().map_or(0.0, Tokenizer::fullest_percent),
         };
         self.works.iter().map(summary).collect()
+    }
+
+    /// What is due with the keys that it uses, each once.
+    pub fn due(&self) -> Vec<String> {
+        let due: BTreeSet<&str> = self
+            .works
+            .iter()
+            .filter_map(|work| work.transform.key().due())
+            .collect();
+        due.into_iter().map(str::to_owned).collect()
     }
 
     /// Does one batch; `base` rows came before it.

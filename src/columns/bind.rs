@@ -34,9 +34,81 @@ impl BatchPlan {
         let leaves = nested::leaves(schema);
         let names: Vec<&[String]> = leaves.iter().map(|leaf| leaf.names.as_slice()).collect();
         let bound = engine.policy().bind(table, &names, Operation::Protect)?;
-        let places = Places::new(&leaves);
+        if bound.iter().all(|bound| matches!(bound, Bound::Drop)) {
+            return Err(Error::bad_policy(format!(
+                "the policy `{}` drops every column of table `{table}`: nothing would be left",
+                engine.policy().path.display()
+            )));
+        }
+        if bound.iter().all(|bound| matches!(bound, Bound::Keep)) {
+            let names: Vec<&str> = leaves.iter().map(Leaf::path).collect();
+            return Err(Error::bad_policy(format!(
+                "no line of [columns] in `{}` names a column of table `{table}`: there is nothing to protect",
+                engine.policy().path.display()
+            ))
+            .with_hint(format!("its columns are {}", names.join(", "))));
+        }
+        Self::protect_bound(engine, schema, &leaves, &bound).await
+    }
+
+    /// How to reveal `schema`, which describes itself, and how to protect what comes of it anew: under the same rules, or those that `rules` has for a
+    /// column, with the current versions of their keys. What is one-way, or a token without a rule of its own in `rules`, stays as it is.
+    ///
+    /// # Errors
+    /// As [`BatchPlan::reveal`] and [`BatchPlan::protect`]; [`ErrorKind::BadInput`] when a column is not there, or all are as they would become.
+    pub async fn reprotect(engine: &Engine, schema: &SchemaRef, rules: &[(String, String)]) -> Result<[Self; 2]> {
+        let reveal = Self::reveal_where(engine, schema, |path, described| {
+            described.treatment != Treatment::Tokenize || rules.iter().any(|(column, _)| column == path)
+        })
+        .await?;
+        let before = nested::leaves(schema);
+        for (column, _) in rules {
+            if !before.iter().any(|leaf| leaf.path() == column) {
+                let names: Vec<&str> = before.iter().map(Leaf::path).collect();
+                return Err(Error::bad_input(format!("there is no column `{column}`"))
+                    .with_hint(format!("its columns are {}", names.join(", "))));
+            }
+        }
+        let leaves = nested::leaves(reveal.output());
+        let mut bound = Vec::with_capacity(leaves.len());
+        let mut changed = false;
+        for (old, leaf) in before.iter().zip(&leaves) {
+            let described = ProtectedColumn::read(&old.field)?;
+            let stays = ProtectedColumn::read(&leaf.field)?.is_some();
+            let given = rules.iter().find(|(column, _)| column == leaf.path());
+            let rule = match (&described, given) {
+                (_, Some((_, rule))) if !stays => rule,
+                (Some(described), None) if !stays => &described.rule,
+                (_, Some(_)) => {
+                    return Err(Error::bad_input(format!(
+                        "column `{}` cannot be revealed, so not be protected otherwise",
+                        leaf.path()
+                    )));
+                }
+                _ => {
+                    bound.push(Bound::Keep);
+                    continue;
+                }
+            };
+            let rule = engine.policy().rule(rule)?;
+            let current = engine.resolve(&reference(rule, None), Operation::Protect).await?;
+            changed |= described.is_none_or(|described| described.compare(&current).is_err());
+            bound.push(Bound::Rule(rule));
+        }
+        if !changed {
+            return Err(
+                Error::bad_input("every column is protected by the current version of its key already")
+                    .with_hint("`cipherform keys rotate NAME` makes a new version"),
+            );
+        }
+        let protect = Self::protect_bound(engine, reveal.output(), &leaves, &bound).await?;
+        Ok([reveal, protect])
+    }
+
+    async fn protect_bound(engine: &Engine, schema: &SchemaRef, leaves: &[Leaf], bound: &[Bound<'_>]) -> Result<Self> {
+        let places = Places::new(leaves);
         let (mut fates, mut works) = (Vec::new(), Vec::new());
-        for (leaf, fate) in leaves.iter().zip(&bound) {
+        for (leaf, fate) in leaves.iter().zip(bound) {
             let rule = match fate {
                 Bound::Drop => {
                     fates.push(None);
@@ -54,26 +126,12 @@ impl BatchPlan {
                         .with_hint("reveal it first; protecting twice would make it unreadable by its own metadata"),
                 );
             }
-            check_tweaks(rule, leaf.path(), &bound, &leaves)?;
+            check_tweaks(rule, leaf.path(), bound, leaves)?;
             let transform = engine.resolve(&reference(rule, None), Operation::Protect).await?;
             let described = ProtectedColumn::of(&transform).write(&made(leaf, &transform)?)?;
             let tweak = places.tweak(&transform, leaf)?;
             fates.push(Some((Arc::new(described), Some(works.len()))));
             works.push(Work::new(leaf.clone(), transform, tweak));
-        }
-        if fates.iter().all(Option::is_none) {
-            return Err(Error::bad_policy(format!(
-                "the policy `{}` drops every column of table `{table}`: nothing would be left",
-                engine.policy().path.display()
-            )));
-        }
-        if works.is_empty() && !fates.iter().any(Option::is_none) {
-            let names: Vec<&str> = leaves.iter().map(Leaf::path).collect();
-            return Err(Error::bad_policy(format!(
-                "no line of [columns] in `{}` names a column of table `{table}`: there is nothing to protect",
-                engine.policy().path.display()
-            ))
-            .with_hint(format!("its columns are {}", names.join(", "))));
         }
         Ok(Self::new(Direction::Encrypt, schema, fates, works))
     }
@@ -84,6 +142,25 @@ impl BatchPlan {
     /// # Errors
     /// Nothing that is protected; a rule the policy lacks or has changed; a key that cannot be had, or is another one.
     pub async fn reveal(engine: &Engine, table: &str, schema: &SchemaRef, options: RevealOptions) -> Result<Self> {
+        Self::reveal_all(engine, table, schema, options, |_, _| true).await
+    }
+
+    /// The same, for those columns alone that describe themselves and that `wanted` says.
+    async fn reveal_where(
+        engine: &Engine,
+        schema: &SchemaRef,
+        wanted: impl Fn(&str, &ProtectedColumn) -> bool,
+    ) -> Result<Self> {
+        Self::reveal_all(engine, "", schema, RevealOptions::default(), wanted).await
+    }
+
+    async fn reveal_all(
+        engine: &Engine,
+        table: &str,
+        schema: &SchemaRef,
+        options: RevealOptions,
+        wanted: impl Fn(&str, &ProtectedColumn) -> bool,
+    ) -> Result<Self> {
         let leaves = nested::leaves(schema);
         let described = leaves
             .iter()
@@ -107,6 +184,13 @@ impl BatchPlan {
         };
         let (mut transforms, mut one_way) = (Vec::new(), None);
         for (at, (leaf, described)) in leaves.iter().zip(&described).enumerate() {
+            if described
+                .as_ref()
+                .is_some_and(|described| !wanted(leaf.path(), described))
+            {
+                transforms.push(None);
+                continue;
+            }
             let from_policy = from_policy.as_ref().and_then(|(bound, version)| match bound[at] {
                 Bound::Rule(rule) => Some((rule, *version)),
                 _ => None,

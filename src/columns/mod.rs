@@ -25,6 +25,7 @@ pub(crate) use bind::{check_circles, resolve};
 pub use metadata::{ColumnDescription, METADATA_KEY, ProtectedColumn, describe, protected_columns};
 
 use crate::cipher::Direction;
+use crate::keys::Operation;
 use crate::transform::{Left, Transform};
 use crate::{Error, Result};
 
@@ -58,6 +59,22 @@ impl<'a> Task<'a> {
     #[must_use]
     pub fn after(self, rows: u64) -> Self {
         Self { before: rows, ..self }
+    }
+
+    /// Counts the values of `array` for the key's limit and the audit log. Dictionaries and runs are counted by what stands in them.
+    fn count(&self, array: &ArrayRef) -> Result<()> {
+        if matches!(
+            array.data_type(),
+            DataType::Dictionary(..) | DataType::RunEndEncoded(..)
+        ) {
+            return Ok(());
+        }
+        let operation = match self.direction {
+            Direction::Encrypt => Operation::Protect,
+            Direction::Decrypt => Operation::Reveal,
+        };
+        let values = array.len() - array.null_count();
+        self.transform.key().count(operation, values as u64)
     }
 
     /// The number, from 1, of row `row`, from 0, of the array.
@@ -187,6 +204,7 @@ pub fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&ArrayRef>) -> Res
         (Some(_), Some(tweaks)) => Some(tweak::Column::try_new(tweaks)?),
         _ => None,
     };
+    task.count(array)?;
     match array.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => text::apply(task, array, tweak_column.as_ref()),
         DataType::Dictionary(_, values) if tweak_column.is_some() => {

@@ -20,6 +20,7 @@ pub(super) async fn apply(task: Task<'_>, array: &ArrayRef) -> Result<Treated> {
     }
     let text = cast(array, &DataType::LargeUtf8)
         .map_err(|error| Error::bug("a column cannot be read as text").with_source(error))?;
+    task.count(&text)?;
     let rows: Vec<Option<&str>> = text.as_string::<i64>().iter().collect();
     let mut texts = Texts::with_capacity(rows.len(), text.as_string::<i64>().value_data().len());
     let left = task

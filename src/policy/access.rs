@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::Policy;
+use super::{Policy, Rule, Treatment};
 use crate::{Error, ErrorKind, Result};
 
 /// What a role sees of the columns under a rule.
@@ -19,7 +19,65 @@ pub enum Grant {
     Denied,
 }
 
+/// What a role may do under a rule.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(from = "RightsFile")]
+pub(super) struct Rights {
+    pub(super) see: Grant,
+    pub(super) protect: bool,
+}
+
+/// As a policy has them: `"masked"`, or `{ see = "plain", protect = true }`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RightsFile {
+    See(Grant),
+    Both(BothFile),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BothFile {
+    see: Option<Grant>,
+    #[serde(default)]
+    protect: bool,
+}
+
+impl From<RightsFile> for Rights {
+    fn from(file: RightsFile) -> Self {
+        match file {
+            RightsFile::See(see) => Self { see, protect: false },
+            RightsFile::Both(BothFile { see, protect }) => Self {
+                see: see.unwrap_or(Grant::Denied),
+                protect,
+            },
+        }
+    }
+}
+
+/// Up to so many possible values all can be protected and compared: 2^56, as with DES, which was broken so in 1998.
+const LISTED: u128 = 1 << 56;
+
+/// Whether who may protect under `rule` can reveal by it: protect every possible value, and compare.
+pub(super) fn is_enumerable(rule: &Rule) -> bool {
+    match rule.treatment {
+        // What is made tells no two values apart that it does not show anyway.
+        Treatment::Mask | Treatment::Bucket | Treatment::Drop => false,
+        Treatment::Tokenize if rule.tokens.as_ref().is_some_and(|tokens| tokens.per_occurrence) => false,
+        // Where the number of values depends on the value, short ones are few.
+        _ => rule.possible_values().is_none_or(|values| values <= LISTED),
+    }
+}
+
 impl Policy {
+    /// Whether `role` may protect under `rule`: a right of its own, which no role has unless a line gives it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotAllowed`] when the policy has no such role.
+    pub fn may_protect(&self, role: Option<&str>, rule: &str) -> Result<bool> {
+        Ok(self.rights(role, rule)?.protect)
+    }
+
     /// What `role` sees under `rule`: the role's line for the rule, else its line `*`, else nothing.
     ///
     /// No role means that the host trusts whoever calls: everything is plain.
@@ -27,7 +85,16 @@ impl Policy {
     /// # Errors
     /// [`ErrorKind::NotAllowed`] when the policy has no such role.
     pub fn grant(&self, role: Option<&str>, rule: &str) -> Result<Grant> {
-        let Some(role) = role else { return Ok(Grant::Plain) };
+        Ok(self.rights(role, rule)?.see)
+    }
+
+    fn rights(&self, role: Option<&str>, rule: &str) -> Result<Rights> {
+        let Some(role) = role else {
+            return Ok(Rights {
+                see: Grant::Plain,
+                protect: true,
+            });
+        };
         let grants = self.roles.get(role).ok_or_else(|| {
             let known: Vec<_> = self.roles.keys().map(String::as_str).collect();
             let hint = match known.is_empty() {
@@ -37,6 +104,9 @@ impl Policy {
             Error::new(ErrorKind::NotAllowed, format!("the policy has no role `{role}`")).with_hint(hint)
         })?;
         let grant = grants.get(rule).or_else(|| grants.get("*"));
-        Ok(grant.copied().unwrap_or(Grant::Denied))
+        Ok(grant.copied().unwrap_or(Rights {
+            see: Grant::Denied,
+            protect: false,
+        }))
     }
 }

@@ -1,6 +1,6 @@
 //! The policy file, read and checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use toml::Spanned;
 use super::bind::{Line, Target};
 use super::rule::{Bucket, Mask, OnEmpty, OnForgotten, OnInvalid, OnShort, Period, Rule, Tokens, Treatment, Tweak};
 use crate::formats::Format;
-use crate::keys::CachePolicy;
-use crate::policy::access::Grant;
+use crate::keys::{CachePolicy, DirectMode, KeyUse};
+use crate::policy::access::{self, Grant, Rights};
 use crate::tokens::StoreUrl;
 use crate::{Error, Result};
 
@@ -45,11 +45,17 @@ pub struct Policy {
     pub unlisted: Unlisted,
     /// How long unwrapped keys stay in memory.
     pub cache: CachePolicy,
+    /// Where the audit log is, if one is written.
+    pub audit: Option<PathBuf>,
+    /// The generation that the keyring has at least: an older copy is refused.
+    pub keyring_generation: u64,
+    /// Whether only what NIST has approved may be used.
+    pub approved_only: bool,
     /// SHA-256 of the file.
     pub digest: [u8; 32],
     rules: BTreeMap<String, Rule>,
     pub(super) columns: Vec<Line>,
-    pub(super) roles: BTreeMap<String, BTreeMap<String, Grant>>,
+    pub(super) roles: BTreeMap<String, BTreeMap<String, Rights>>,
 }
 
 impl Policy {
@@ -98,6 +104,9 @@ impl Policy {
             }
             let at = rule.format.as_ref().map_or(rule.key.span(), Spanned::span);
             let rule = rule.check(name.clone(), file.tokens.as_ref(), &formats, &source)?;
+            if file.approved_only {
+                check_approved(&rule, at.clone(), &source)?;
+            }
             if let Some(other) = rules.values().find(|other| mint_differently(&rule, other)) {
                 return Err(source.error(
                     at,
@@ -124,26 +133,55 @@ impl Policy {
                 at,
             });
         }
-        let mut roles: BTreeMap<String, BTreeMap<String, Grant>> = BTreeMap::new();
+        let mut roles: BTreeMap<String, BTreeMap<String, Rights>> = BTreeMap::new();
         for (role, grants) in file.roles {
-            let checked = roles.entry(role).or_default();
-            for (rule, grant) in grants {
+            let named: BTreeSet<&str> = grants.keys().map(|rule| rule.get_ref().as_str()).collect();
+            for (rule, rights) in &grants {
                 if rule.get_ref() != "*" && !rules.contains_key(rule.get_ref()) {
                     return Err(source.no_such_rule(rule.span(), rule.get_ref(), &rules));
                 }
-                checked.insert(rule.into_inner(), grant);
+                let meant = rules.values().filter(|known| match rule.get_ref().as_str() {
+                    "*" => !named.contains(known.name.as_str()),
+                    name => known.name == name,
+                });
+                check_rights(&role, rule, *rights, meant, &source)?;
             }
+            let checked = roles.entry(role).or_default();
+            checked.extend(grants.into_iter().map(|(rule, rights)| (rule.into_inner(), rights)));
         }
         Ok(Self {
             path: path.to_owned(),
             keyring: path.parent().unwrap_or(Path::new("")).join(file.keyring),
             unlisted: file.unlisted,
             cache: file.keys.check(&source)?,
+            audit: file
+                .audit
+                .map(|audit| path.parent().unwrap_or(Path::new("")).join(audit)),
+            keyring_generation: file.keyring_generation.unwrap_or_default(),
+            approved_only: file.approved_only,
             digest: Sha256::digest(text).into(),
             rules,
             columns,
             roles,
         })
+    }
+
+    /// Refuses a use of a key that NIST has not approved, if the policy says so.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::BadPolicy`].
+    pub fn check_use(&self, key_use: KeyUse) -> Result<()> {
+        match key_use {
+            KeyUse::Direct {
+                mode: DirectMode::Ff31Legacy,
+                ..
+            } if self.approved_only => Err(Error::bad_policy(format!(
+                "`{}` says approved_only = true, and NIST has withdrawn FF3-1",
+                self.path.display()
+            ))
+            .with_hint("make a key for FF1: --use direct-ff1-256")),
+            _ => Ok(()),
+        }
     }
 
     /// The rule called `name`.
@@ -161,6 +199,52 @@ impl Policy {
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.rules.values()
     }
+}
+
+/// Refuses the right to protect where it is the right to reveal, unless that is given, too.
+fn check_rights<'a>(
+    role: &str,
+    at: &Spanned<String>,
+    rights: Rights,
+    mut meant: impl Iterator<Item = &'a Rule>,
+    source: &Source<'_>,
+) -> Result<()> {
+    if !rights.protect || rights.see == Grant::Plain {
+        return Ok(());
+    }
+    match meant.find(|rule| access::is_enumerable(rule)) {
+        None => Ok(()),
+        Some(rule) => Err(source
+            .error(
+                at.span(),
+                format!(
+                    "role `{role}` may protect under rule `{}`, but not see its values; all of them can be listed, protected and compared, so that \
+                     the right to protect is the right to reveal",
+                    rule.name
+                ),
+            )
+            .with_hint("write see = \"plain\", too, or leave out protect = true")),
+    }
+}
+
+/// Refuses what NIST has not approved, in a policy that says so.
+fn check_approved(rule: &Rule, at: Range<usize>, source: &Source<'_>) -> Result<()> {
+    let what = match rule.treatment {
+        Treatment::Siv => "AES-SIV (RFC 5297)",
+        Treatment::EncryptLegacy => "FF3-1, which has been withdrawn",
+        Treatment::Shift => "treatment = \"shift\", which is no encryption",
+        _ if rule.insecure_small_domain.is_some() => "a domain under the floor (insecure_small_domain)",
+        _ => return Ok(()),
+    };
+    Err(source
+        .error(
+            at,
+            format!(
+                "rule `{}`: approved_only = true, and NIST has not approved {what}",
+                rule.name
+            ),
+        )
+        .with_hint("use encrypt, tokenize or hash, or take the line approved_only out"))
 }
 
 /// The formats that `never_valid_as` may name; what is wrong with one is said where its rule is read.
@@ -215,6 +299,10 @@ impl Source<'_> {
 struct PolicyFile {
     version: Spanned<i64>,
     keyring: PathBuf,
+    keyring_generation: Option<u64>,
+    audit: Option<PathBuf>,
+    #[serde(default)]
+    approved_only: bool,
     tokens: Option<Spanned<String>>,
     #[serde(default)]
     unlisted: Unlisted,
@@ -225,7 +313,7 @@ struct PolicyFile {
     #[serde(default)]
     columns: BTreeMap<Spanned<String>, Spanned<String>>,
     #[serde(default)]
-    roles: BTreeMap<String, BTreeMap<Spanned<String>, Grant>>,
+    roles: BTreeMap<String, BTreeMap<Spanned<String>, Rights>>,
 }
 
 #[derive(Default, Deserialize)]

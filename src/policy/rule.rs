@@ -48,6 +48,20 @@ pub struct Rule {
     pub bits: u16,
 }
 
+impl Rule {
+    /// How many values its usual value could be, after what the format keeps; `None` if that depends on the value.
+    pub fn possible_values(&self) -> Option<u128> {
+        match &self.format {
+            Format::String(format) => {
+                let length = format.usual_numerals()?;
+                Some(u128::from(format.radix()).saturating_pow(u32::try_from(length).unwrap_or(u32::MAX)))
+            }
+            Format::Ranked(format) => Some(format.size()),
+            Format::Mixed(format) => format.usual_size(),
+        }
+    }
+}
+
 /// What values become that are made coarser.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Bucket {

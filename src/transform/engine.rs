@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Transform;
-use crate::keys::{KeyHandle, KeyRef, KeyVersionId, Keyring, KmsRegistry, Operation};
+use crate::keys::{AuditEntry, AuditEvent, KeyHandle, KeyRef, KeyVersionId, Keyring, KmsRegistry, Operation};
 use crate::policy::{Grant, Policy, Rule, RuleRef, Tokens};
 use crate::tokens::{StoreUrl, TokenRule, TokenStore, Tokenizer};
 use crate::{Error, ErrorKind, Result};
@@ -45,6 +45,11 @@ impl Engine {
             None => registry.clone().with_cache(policy.cache),
         };
         let keyring = Keyring::open(&policy.keyring, &registry).await?;
+        let keyring = keyring.not_older_than(policy.keyring_generation)?;
+        let keyring = match &policy.audit {
+            Some(path) => keyring.with_audit_log(path)?,
+            None => keyring,
+        };
         Ok(Self::new(policy, keyring))
     }
 
@@ -131,12 +136,24 @@ impl Engine {
     /// [`ErrorKind::NotAllowed`] when the role may not; a key that is missing, in a state that does not allow `operation`, or
     /// refused by its KMS.
     pub async fn resolve(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
-        let grant = self.allow(rule, operation)?;
+        let grant = match self.allow(rule, operation) {
+            Ok(grant) => grant,
+            Err(refused) => {
+                self.audit_access(rule, operation, Err(&refused))?;
+                return Err(refused);
+            }
+        };
         if let Some(Ok(transform)) = self.known(rule, operation, grant)
             && transform.key().is_fresh()
         {
             return Ok(transform);
         }
+        let resolved = self.resolve_anew(rule, operation, grant).await;
+        self.audit_access(rule, operation, resolved.as_deref().map(Transform::key))?;
+        resolved
+    }
+
+    async fn resolve_anew(&self, rule: &RuleRef, operation: Operation, grant: Grant) -> Result<Arc<Transform>> {
         let definition = self.shared.policy.rule(&rule.rule)?;
         let transform = match &definition.tokens {
             Some(tokens) => self.tokens(definition, tokens, rule, operation).await,
@@ -159,6 +176,31 @@ impl Engine {
         }
         transforms.insert((rule.clone(), operation, grant), Ok(transform.clone()));
         Ok(transform)
+    }
+
+    /// Writes down who got, or did not get, which key.
+    fn audit_access(&self, rule: &RuleRef, operation: Operation, key: Result<&KeyHandle, &Error>) -> Result<()> {
+        if self.shared.keyring.audit_log().is_none() {
+            return Ok(());
+        }
+        self.shared.keyring.audit(AuditEntry {
+            role: self.role().map(str::to_owned),
+            key: key.ok().map(|key| format!("{}@{}", key.name(), key.version())),
+            version: key.ok().map(KeyHandle::version_id),
+            purpose: Some(operation),
+            rule: Some(rule.to_string()),
+            refused: key.err().map(|error| error.kind().to_string()),
+            ..AuditEntry::new(AuditEvent::Access)
+        })
+    }
+
+    /// Writes into the audit log how many values were protected and revealed with each key since the last time, in the job that `context` names. Without
+    /// a log it does nothing. What is not written down so is when the last clone of the engine goes.
+    ///
+    /// # Errors
+    /// What the log's file says.
+    pub fn audit_usage(&self, context: &str) -> Result<()> {
+        self.shared.keyring.audit_usage(self.role(), context)
     }
 
     async fn cipher(&self, definition: &Rule, rule: &RuleRef, operation: Operation) -> Result<Transform> {
@@ -331,11 +373,12 @@ impl Engine {
         self.shared.transforms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Protecting is for those who see the rule's values; so is revealing, or for those who see them masked, and get just that.
+    /// Protecting is a right of its own; revealing is for those who see the rule's values, or see them masked, and get just that.
     fn allow(&self, rule: &RuleRef, operation: Operation) -> Result<Grant> {
-        match self.grant(&rule.rule)? {
-            Grant::Plain => Ok(Grant::Plain),
-            Grant::Masked if operation == Operation::Reveal => Ok(Grant::Masked),
+        let protects = self.shared.policy.may_protect(self.role(), &rule.rule)?;
+        match (operation, self.grant(&rule.rule)?) {
+            (Operation::Protect, _) if protects => Ok(Grant::Plain),
+            (Operation::Reveal, grant @ (Grant::Plain | Grant::Masked)) => Ok(grant),
             _ => Err(Error::new(
                 ErrorKind::NotAllowed,
                 format!(
@@ -344,10 +387,15 @@ impl Engine {
                     rule.rule
                 ),
             )
-            .with_hint(format!(
-                "[roles.…] in `{}` says who may",
-                self.shared.policy.path.display()
-            ))),
+            .with_hint(match operation {
+                Operation::Protect => format!(
+                    "to protect is a right of its own: {} = {{ see = \"plain\", protect = true }} in [roles.{}] of `{}`",
+                    rule.rule,
+                    self.role().unwrap_or_default(),
+                    self.shared.policy.path.display()
+                ),
+                Operation::Reveal => format!("[roles.…] in `{}` says who may", self.shared.policy.path.display()),
+            })),
         }
     }
 }
@@ -355,6 +403,13 @@ impl Engine {
 fn no_version_of_tokens() -> Error {
     Error::bad_input("a token goes by no key version: each row of its store says which one sealed it")
         .with_hint("name the rule without a version")
+}
+
+impl Drop for Shared {
+    /// Nobody can be told any more if it fails; the entry of the access is there.
+    fn drop(&mut self) {
+        let _ = self.keyring.audit_usage(None, "until the engine was closed");
+    }
 }
 
 impl fmt::Debug for Engine {

@@ -265,14 +265,7 @@ fn counts_of(format: &Format) -> Option<Counts> {
 
 /// The floor this rule works under; an error when its usual value is already below it.
 fn check_floor(rule: &Rule) -> Result<DomainFloor> {
-    let domain = match &rule.format {
-        Format::String(format) => {
-            let length = format.usual_numerals();
-            length.map(|length| u128::from(format.radix()).saturating_pow(u32::try_from(length).unwrap_or(u32::MAX)))
-        }
-        Format::Ranked(format) => Some(format.size()),
-        Format::Mixed(format) => format.usual_size(),
-    };
+    let domain = rule.possible_values();
     let floor = match &rule.insecure_small_domain {
         Some(reason) => DomainFloor::insecure(FLOOR_2016 as u64, reason)?,
         None => DomainFloor::REV1,
