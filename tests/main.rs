@@ -11,6 +11,7 @@ mod domains;
 mod files;
 mod hostile;
 mod interchange;
+mod keys;
 #[cfg(feature = "full")]
 mod kms;
 mod layers;

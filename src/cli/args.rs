@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::keys::{KeyName, KeyUse, KmsKeyRef};
+use crate::keys::{KeyName, KeyRef, KeyUse, KmsKeyRef, Reason};
 use crate::{Error, files};
 
 const EXAMPLES: &str = "\
@@ -72,7 +72,7 @@ pub(super) struct KeyArgs {
 pub(super) enum Command {
     /// Write a policy, a keyring and, if there is none, the local KMS
     Init(InitArgs),
-    /// Create, list, describe, rotate, rewrap and check data keys
+    /// Look after data keys: create, rotate, suspend, remove, audit …
     Keys(KeysArgs),
     /// Look after the token stores of the policy
     Tokens(TokensArgs),
@@ -80,6 +80,8 @@ pub(super) enum Command {
     Protect(ProtectArgs),
     /// Reveal a protected Parquet file
     Reveal(RevealArgs),
+    /// Protect a protected Parquet file anew, with the current versions of the keys
+    Reprotect(ReprotectArgs),
     /// Ask SQL of Parquet files, protected or not
     Query(QueryArgs),
     /// Show which columns of a Parquet file are protected, and how
@@ -108,11 +110,14 @@ pub(super) struct InitArgs {
     pub(super) kms: Option<KmsKeyRef>,
 }
 
-/// Create, list, describe, rotate, rewrap and check data keys.
+/// Look after data keys: create, rotate, suspend, remove, audit …
 #[derive(Args, Debug)]
 pub(super) struct KeysArgs {
     #[command(subcommand)]
     pub(super) command: KeysCommand,
+    /// How results are written
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(super) format: ListFormat,
 }
 
 #[derive(Debug, Subcommand)]
@@ -127,7 +132,7 @@ Examples:
         /// Its name
         #[arg(value_parser = ours::<KeyName>)]
         name: KeyName,
-        /// What it may do, for ever: derive, direct-ff1-128, -192 or -256
+        /// What it may do, for ever: derive; direct-ff1-128, -192 or -256; direct-ff3-1-legacy-128, -192 or -256
         #[arg(long = "use", default_value = "derive", value_name = "USE", value_parser = ours::<KeyUse>)]
         key_use: KeyUse,
         /// The KMS key that wraps it [default: the one that wraps the keyring's root]
@@ -164,7 +169,96 @@ It does not remedy a KMS key that somebody else has had: rotate the data keys, a
         /// Its name
         #[arg(value_parser = ours::<KeyName>)]
         name: KeyName,
+        /// Only make it; `activate` brings it into use
+        #[arg(long)]
+        prepare: bool,
     },
+    /// Bring a prepared version into use, in place of the active one
+    Activate(LifeArgs),
+    /// Pause the active version: it still reveals, but protects nothing
+    Suspend(LifeArgs),
+    /// Bring a suspended version back into use
+    Resume(LifeArgs),
+    /// Retire a version: it still reveals, but will never protect again
+    Deactivate(LifeArgs),
+    /// Record that others know a version, or may: it never protects again, and revealing warns
+    Compromise(LifeArgs),
+    /// Take a version's key out of the keyring: what it protected cannot be revealed any more
+    #[command(after_help = "\
+The version is `removed` then: a backup of the keyring and its KMS key together still have it. Run it again when that KMS key is
+deleted, and the version is `destroyed`.")]
+    Remove(LifeArgs),
+    /// Show or set how long versions of a key may be used (SP 800-57 Part 1, section 5.3)
+    Periods {
+        /// Its name
+        #[arg(value_parser = ours::<KeyName>)]
+        name: KeyName,
+        /// For how many days a version protects, from its activation on: the originator-usage period
+        #[arg(long, value_name = "DAYS", requires = "reason")]
+        protect: Option<u32>,
+        /// For how many days it reveals: the recipient-usage period
+        #[arg(long, value_name = "DAYS", requires = "reason")]
+        reveal: Option<u32>,
+        /// Why
+        #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]
+        reason: Option<Reason>,
+    },
+    /// Show or set how many values may be protected with one version of a key; the audit log counts them
+    Limit {
+        /// Its name
+        #[arg(value_parser = ours::<KeyName>)]
+        name: KeyName,
+        /// So many values
+        #[arg(long, requires = "reason", conflicts_with = "none")]
+        values: Option<u64>,
+        /// No limit
+        #[arg(long, requires = "reason")]
+        none: bool,
+        /// Why
+        #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]
+        reason: Option<Reason>,
+    },
+    /// Show and verify who used which key: needs a line like audit = \"audit.jsonl\" in the policy
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
+}
+
+/// A change in the life of a key version.
+#[derive(Args, Debug)]
+pub(super) struct LifeArgs {
+    /// The key, and which version if not the current one: NAME or NAME@VERSION
+    #[arg(value_name = "KEY", value_parser = ours::<KeyRef>)]
+    pub(super) key: KeyRef,
+    /// Why: it is recorded [default: a prompt]
+    #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]
+    pub(super) reason: Option<Reason>,
+    /// Do not ask whether that is meant
+    #[arg(long, short)]
+    pub(super) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AuditCommand {
+    /// Show the entries, after verifying them
+    Show {
+        /// Only the last so many
+        #[arg(long, value_name = "N")]
+        last: Option<usize>,
+    },
+    /// Verify that no entry was changed, taken out or put in
+    #[command(after_help = "\
+Examples:
+  cipherform keys audit verify
+  cipherform keys audit verify --checkpoint checkpoint.json    also that the end was not cut off since, and the keyring is no older copy")]
+    Verify {
+        /// What `checkpoint` wrote then
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+    },
+    /// Write out how far the log is, signed: keep it where the users of the keyring cannot write
+    Checkpoint,
 }
 
 /// Look after the token stores of the policy.
@@ -174,12 +268,12 @@ pub(super) struct TokensArgs {
     pub(super) command: TokensCommand,
     /// How results are written
     #[arg(long, global = true, value_enum, default_value_t)]
-    pub(super) format: TokensFormat,
+    pub(super) format: ListFormat,
 }
 
-/// How results about tokens are written.
+/// How lists are written.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-pub(super) enum TokensFormat {
+pub(super) enum ListFormat {
     /// For people
     #[default]
     Table,
@@ -237,6 +331,8 @@ Examples:
 pub(super) struct ProtectArgs {
     #[command(flatten)]
     pub(super) job: JobArgs,
+    #[command(flatten)]
+    pub(super) table: TableArgs,
 }
 
 /// Reveal a protected Parquet file.
@@ -248,9 +344,45 @@ Examples:
 pub(super) struct RevealArgs {
     #[command(flatten)]
     pub(super) job: JobArgs,
+    #[command(flatten)]
+    pub(super) table: TableArgs,
     /// For files whose metadata was lost: take the rules from the policy's [columns], and this version of their keys
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) key_version: Option<u32>,
+}
+
+/// Protect a protected Parquet file anew, with the current versions of the keys.
+///
+/// Each batch is revealed and protected again in memory; no plaintext is written.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  cipherform keys rotate pii && cipherform reprotect safe.parquet safe-2.parquet
+  cipherform reprotect safe.parquet safe-2.parquet --rule card=card-2026    to another rule, for one column
+
+Columns of the old and the new file do not join as they are stored. Hashes, masks and tokens stay as they are; tokens have
+`cipherform tokens reseal`.")]
+pub(super) struct ReprotectArgs {
+    #[command(flatten)]
+    pub(super) job: JobArgs,
+    /// Protect this column under another rule
+    #[arg(long = "rule", value_name = "COLUMN=RULE", value_parser = column_rule)]
+    pub(super) rules: Vec<(String, String)>,
+}
+
+fn column_rule(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((column, rule)) if !column.is_empty() && !rule.is_empty() => Ok((column.to_owned(), rule.to_owned())),
+        _ => Err("write COLUMN=RULE".to_owned()),
+    }
+}
+
+/// The table of a job that goes by the policy's `[columns]`.
+#[derive(Args, Debug)]
+pub(super) struct TableArgs {
+    /// The table that the policy's `table.column` lines mean [default: the name of the source file]
+    #[arg(long, value_name = "NAME")]
+    pub(super) table: Option<String>,
 }
 
 #[derive(Args, Debug)]
@@ -259,9 +391,6 @@ pub(super) struct JobArgs {
     pub(super) source: PathBuf,
     /// The Parquet file to write
     pub(super) target: PathBuf,
-    /// The table that the policy's `table.column` lines mean [default: the name of the source file]
-    #[arg(long, value_name = "NAME")]
-    pub(super) table: Option<String>,
     /// Replace the target if it is there
     #[arg(long)]
     pub(super) force: bool,

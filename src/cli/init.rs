@@ -63,13 +63,17 @@ pub(super) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printer) -> Re
     }
     let (kms_key, registry, local) = match args.kms {
         Some(key) if key.scheme() != "local" => {
-            let registry = session::registry(keys, &[])?;
+            let registry = session::remote()?;
             (key, registry, None)
         }
         named => {
             let (kms, unlocks) = local_kms(keys, printer)?;
             let key = named.map_or_else(|| format!("local:{KMS_KEY}").parse(), Ok)?;
-            (key, KmsRegistry::new().with("local", kms), Some(unlocks))
+            (
+                key,
+                KmsRegistry::new().with("local", kms).with_actor(session::actor()),
+                Some(unlocks),
+            )
         }
     };
     std::fs::create_dir_all(&args.folder)

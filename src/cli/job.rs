@@ -30,6 +30,9 @@ pub(super) async fn run(job: &Job, args: &JobArgs, what: &'static str, printer: 
         bar.finish_and_clear();
     }
     let report = report?;
+    for due in &report.due {
+        printer.say(format_args!("warning: {due}"));
+    }
     if args.quiet {
         return Ok(());
     }

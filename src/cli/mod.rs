@@ -8,6 +8,7 @@ mod keys;
 mod printer;
 mod protect;
 mod query;
+mod reprotect;
 mod results;
 mod reveal;
 mod selftest;
@@ -52,6 +53,7 @@ fn run(cli: Cli, printer: &Printer) -> Result<()> {
             Command::Tokens(args) => tokens::run(args, &cli.keys, printer).await,
             Command::Protect(args) => protect::run(args, &cli.keys, printer).await,
             Command::Reveal(args) => reveal::run(args, &cli.keys, printer).await,
+            Command::Reprotect(args) => reprotect::run(args, &cli.keys, printer).await,
             Command::Query(args) => query::run(args, &cli.keys, printer).await,
             Command::Inspect(args) => inspect::run(&args, printer),
             Command::Selftest(args) => selftest::run(&args, printer),

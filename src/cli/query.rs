@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 
 use super::args::{Format, KeyArgs, QueryArgs};
@@ -34,7 +35,8 @@ pub(super) async fn run(args: QueryArgs, keys: &KeyArgs, printer: &Printer) -> R
     for file in &args.files {
         sql::register_file(&ctx, engine.as_ref(), &file.name, &file.path).await?;
     }
-    let session = Session { ctx, engine };
+    let tables = args.files.iter().map(|file| file.name.clone()).collect();
+    let session = Session { ctx, engine, tables };
     if let Some(statement) = &args.command {
         return answer(
             &session,
@@ -56,6 +58,7 @@ pub(super) async fn run(args: QueryArgs, keys: &KeyArgs, printer: &Printer) -> R
 struct Session {
     ctx: SessionContext,
     engine: Option<Engine>,
+    tables: Vec<String>,
 }
 
 /// The engine, unless nothing here needs one: no file is protected, and there is no policy.
@@ -97,20 +100,35 @@ async fn answer(
         )));
     }
     for statement in statements {
-        let answer = sql::query_statement(&session.ctx, session.engine.as_ref(), statement).await?;
-        match output {
-            None => stream(answer, format, printer.stdout()).await?,
-            Some((path, force)) => {
-                let aside = Aside::create(path, force)?;
-                tokio::select! {
-                    done = stream(answer, format, aside.file()) => done?,
-                    interrupted = interrupted() => return Err(interrupted),
-                }
-                aside.commit(None)?;
-            }
+        let done = one(session, statement, format, output, printer).await;
+        // Not the statement itself, which may hold values.
+        let tables = session.tables.join(", ");
+        let ended = if done.is_ok() { "" } else { ", which failed" };
+        if let Some(engine) = &session.engine {
+            engine.audit_usage(&format!("query {tables}{ended}"))?;
         }
+        done?;
     }
     Ok(())
+}
+
+async fn one(
+    session: &Session,
+    statement: Statement,
+    format: Format,
+    output: Option<(&Path, bool)>,
+    printer: &Printer,
+) -> Result<()> {
+    let answer = sql::query_statement(&session.ctx, session.engine.as_ref(), statement).await?;
+    let Some((path, force)) = output else {
+        return stream(answer, format, printer.stdout()).await;
+    };
+    let aside = Aside::create(path, force)?;
+    tokio::select! {
+        done = stream(answer, format, aside.file()) => done?,
+        interrupted = interrupted() => return Err(interrupted),
+    }
+    aside.commit(None)
 }
 
 /// Ends when the process is asked to: the file written aside goes with what this is raced against.

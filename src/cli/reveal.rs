@@ -12,6 +12,6 @@ pub(super) async fn run(args: RevealArgs, keys: &KeyArgs, printer: &Printer) -> 
     let options = RevealOptions {
         key_version: args.key_version,
     };
-    let planned = Job::reveal(&engine, &args.job.source, args.job.table.as_deref(), options).await?;
+    let planned = Job::reveal(&engine, &args.job.source, args.table.table.as_deref(), options).await?;
     job::run(&planned, &args.job, "revealed", printer).await
 }

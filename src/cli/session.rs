@@ -6,25 +6,42 @@ use std::path::{Path, PathBuf};
 use super::args::KeyArgs;
 use crate::keys::{Keyring, KmsKeyRef, KmsRegistry};
 use crate::kms::{self, LocalKms, Settings, Unlock};
+use crate::policy::Policy;
 use crate::transform::Engine;
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// The engine that `--policy` names, its keyring unlocked.
 pub(super) async fn engine(args: &KeyArgs) -> Result<Engine> {
     // A policy that is missing or wrong is said before a passphrase is asked for.
-    let policy = crate::policy::Policy::load(&args.policy)?;
-    let registry = registry(args, &Keyring::kms_keys(&policy.keyring)?)?;
+    let policy = Policy::load(&args.policy)?;
+    let registry = registry(args, &policy, &Keyring::kms_keys(&policy.keyring)?)?;
     Engine::open(&args.policy, &registry).await
 }
 
 /// The KMS clients there are. The local KMS is unlocked only if one of `needed` is its key.
-pub(super) fn registry(args: &KeyArgs, needed: &[KmsKeyRef]) -> Result<KmsRegistry> {
-    let registry = kms::with_remote(KmsRegistry::new(), &Settings::from_environment()?);
+pub(super) fn registry(args: &KeyArgs, policy: &Policy, needed: &[KmsKeyRef]) -> Result<KmsRegistry> {
+    let registry = remote()?;
     if !needed.iter().any(|key| key.scheme() == "local") {
         return Ok(registry);
     }
     let local = LocalKms::open(local_kms_path(args)?, unlock(args, Ask::Once)?);
+    let local = match policy.approved_only {
+        true => local.approved_only(),
+        false => local,
+    };
     Ok(registry.with("local", local))
+}
+
+/// The clients of remote KMSs, and who is at work.
+pub(super) fn remote() -> Result<KmsRegistry> {
+    let registry = kms::with_remote(KmsRegistry::new(), &Settings::from_environment()?);
+    Ok(registry.with_actor(actor()))
+}
+
+/// The user's name at this machine, for the history of keys and audit logs.
+pub(super) fn actor() -> String {
+    let or_unknown = |name: whoami::Result<String>| name.unwrap_or("unknown".to_owned());
+    format!("{}@{}", or_unknown(whoami::username()), or_unknown(whoami::hostname()))
 }
 
 /// Where the local KMS is.

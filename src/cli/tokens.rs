@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::args::{KeyArgs, TokensArgs, TokensCommand, TokensFormat};
+use super::args::{KeyArgs, ListFormat, TokensArgs, TokensCommand};
 use super::printer::{Printer, count};
 use super::session;
 use crate::keys::{Operation, Timestamp};
@@ -38,7 +38,7 @@ pub(super) async fn run(args: TokensArgs, keys: &KeyArgs, printer: &Printer) -> 
 
 struct Session<'a> {
     engine: Engine,
-    format: TokensFormat,
+    format: ListFormat,
     printer: &'a Printer,
 }
 
@@ -66,7 +66,7 @@ impl Session<'_> {
             }
             let domain = tokenizer.domain();
             let stats = stores[url].iter().find(|stats| stats.domain == domain);
-            if self.format == TokensFormat::Json {
+            if self.format == ListFormat::Json {
                 self.printer.line(json!({
                     "rule": rule.name,
                     "store": url.to_string(),
@@ -98,8 +98,8 @@ impl Session<'_> {
             ]);
         }
         match self.format {
-            TokensFormat::Table => self.printer.table(&table),
-            TokensFormat::Json => Ok(()),
+            ListFormat::Table => self.printer.table(&table),
+            ListFormat::Json => Ok(()),
         }
     }
 
@@ -128,14 +128,14 @@ impl Session<'_> {
                 let (lookup, sealed) = record.value.unzip();
                 let (lookup, sealed) = (lookup.map(hex::encode), sealed.map(hex::encode));
                 self.printer.line(match self.format {
-                    TokensFormat::Json => json!({
+                    ListFormat::Json => json!({
                         "token": record.token,
                         "lookup": lookup,
                         "sealed": sealed,
                         "expires": record.expires,
                     })
                     .to_string(),
-                    TokensFormat::Table => format!(
+                    ListFormat::Table => format!(
                         "{}  {}  {}",
                         record.token,
                         lookup.as_deref().unwrap_or("forgotten"),
@@ -191,8 +191,8 @@ impl Session<'_> {
 
     fn told(&self, rule: &str, what: &str, tokens: u64) -> Result<()> {
         match self.format {
-            TokensFormat::Json => self.printer.line(json!({ "rule": rule, what: tokens })),
-            TokensFormat::Table => {
+            ListFormat::Json => self.printer.line(json!({ "rule": rule, what: tokens })),
+            ListFormat::Table => {
                 self.printer
                     .say(format_args!("rule {rule}: {what} {}", count(tokens, "token")));
                 Ok(())

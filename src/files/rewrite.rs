@@ -23,8 +23,11 @@ use crate::{Error, ErrorKind, Result};
 /// A file to protect or reveal, checked, not yet begun.
 #[derive(Debug)]
 pub struct Job {
+    engine: Engine,
     source: Source,
-    plan: BatchPlan,
+    /// What is done to each batch, one after the other.
+    plans: Vec<BatchPlan>,
+    what: &'static str,
 }
 
 /// How far a job is.
@@ -43,6 +46,8 @@ pub struct Report {
     pub rows: u64,
     /// The columns that were not just copied.
     pub columns: Vec<ColumnSummary>,
+    /// What is due with the keys that were used: periods that end soon, compromised versions.
+    pub due: Vec<String>,
 }
 
 impl Job {
@@ -54,7 +59,7 @@ impl Job {
         let source = Source::open(source)?;
         let table = table.map_or_else(|| table_name(&source.path), str::to_owned);
         let plan = BatchPlan::protect(engine, &table, source.schema()).await;
-        Self::new(source, plan)
+        Self::new(engine, source, plan.map(|plan| vec![plan]), "protect")
     }
 
     /// Plans to reveal the file at `source`.
@@ -65,12 +70,32 @@ impl Job {
         let source = Source::open(source)?;
         let table = table.map_or_else(|| table_name(&source.path), str::to_owned);
         let plan = BatchPlan::reveal(engine, &table, source.schema(), options).await;
-        Self::new(source, plan)
+        Self::new(engine, source, plan.map(|plan| vec![plan]), "reveal")
     }
 
-    fn new(source: Source, plan: Result<BatchPlan>) -> Result<Self> {
-        let plan = plan.map_err(|error| error.context(format_args!("`{}`", source.path.display())))?;
-        Ok(Self { source, plan })
+    /// Plans to protect the protected file at `source` anew: with the current versions of the keys, under the same rules or, column by column, `rules`.
+    /// What is revealed in between stays in memory.
+    ///
+    /// # Errors
+    /// As [`Source::open`] and [`BatchPlan::reprotect`].
+    pub async fn reprotect(engine: &Engine, source: &Path, rules: &[(String, String)]) -> Result<Self> {
+        let source = Source::open(source)?;
+        let plans = BatchPlan::reprotect(engine, source.schema(), rules).await;
+        Self::new(engine, source, plans.map(Vec::from), "reprotect")
+    }
+
+    fn new(engine: &Engine, source: Source, plans: Result<Vec<BatchPlan>>, what: &'static str) -> Result<Self> {
+        let plans = plans.map_err(|error| error.context(format_args!("`{}`", source.path.display())))?;
+        Ok(Self {
+            engine: engine.clone(),
+            source,
+            plans,
+            what,
+        })
+    }
+
+    fn last(&self) -> Result<&BatchPlan> {
+        self.plans.last().ok_or_else(|| Error::bug("a job without a plan"))
     }
 
     /// Does the job: writes `target`, replacing one that is there only if `replace` says so. `progress` is told after each batch;
@@ -85,11 +110,35 @@ impl Job {
         cancel: &AtomicBool,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Report> {
+        let done = self.rewrite(target, replace, cancel, progress).await;
+        // What was worked on counts, whether it came to an end or not. The file is there only once that is written down.
+        let ended = if done.is_ok() { "" } else { ", which failed" };
+        self.engine
+            .audit_usage(&format!("{} {}{ended}", self.what, self.source.path.display()))?;
+        let (aside, report) = done?;
+        // A protected file may be read by whoever might read the plain one; a revealed one by its owner alone.
+        aside.commit(match self.last()?.direction() {
+            Direction::Encrypt => {
+                let metadata = self.source.file.metadata();
+                Some(metadata.map_err(|error| cannot_write(target, error))?.permissions())
+            }
+            Direction::Decrypt => None,
+        })?;
+        Ok(report)
+    }
+
+    async fn rewrite(
+        &self,
+        target: &Path,
+        replace: bool,
+        cancel: &AtomicBool,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<(Aside, Report)> {
         let aside = Aside::create(target, replace)?;
         let failed = |error: ParquetError| write_error(target, error);
         let buffered = BufWriter::with_capacity(1 << 20, aside.file());
-        let mut writer =
-            ArrowWriter::try_new(buffered, Arc::clone(self.plan.output()), Some(self.properties())).map_err(failed)?;
+        let mut writer = ArrowWriter::try_new(buffered, Arc::clone(self.last()?.output()), Some(self.properties()))
+            .map_err(failed)?;
         let total = self.source.rows();
         let mut rows = 0;
         for row_group in 0..self.source.row_groups() {
@@ -98,13 +147,15 @@ impl Job {
                     return Err(Error::new(ErrorKind::Interrupted, "interrupted; nothing was written"));
                 }
                 let batch = batch.map_err(|error| unreadable(&self.source.path, error))?;
-                let done = self
-                    .plan
-                    .apply(&batch, rows)
-                    .await
-                    .map_err(|error| error.context(format_args!("`{}`", self.source.path.display())))?;
+                let mut done = batch;
+                for plan in &self.plans {
+                    done = plan
+                        .apply(&done, rows)
+                        .await
+                        .map_err(|error| error.context(format_args!("`{}`", self.source.path.display())))?;
+                }
                 writer.write(&done).map_err(failed)?;
-                rows += batch.num_rows() as u64;
+                rows += done.num_rows() as u64;
                 progress(Progress { rows, total });
             }
             writer.flush().map_err(failed)?;
@@ -113,18 +164,12 @@ impl Job {
         buffered
             .into_inner()
             .map_err(|error| cannot_write(target, error.into_error()))?;
-        // A protected file may be read by whoever might read the plain one; a revealed one by its owner alone.
-        aside.commit(match self.plan.direction() {
-            Direction::Encrypt => {
-                let metadata = self.source.file.metadata();
-                Some(metadata.map_err(|error| cannot_write(target, error))?.permissions())
-            }
-            Direction::Decrypt => None,
-        })?;
-        Ok(Report {
+        let report = Report {
             rows,
-            columns: self.plan.summary(),
-        })
+            columns: self.last()?.summary(),
+            due: self.plans.iter().flat_map(BatchPlan::due).collect(),
+        };
+        Ok((aside, report))
     }
 
     /// The source's compression, bloom filters and metadata; row groups are cut where the source's are.

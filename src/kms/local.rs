@@ -38,6 +38,7 @@ const WRAPPED: u8 = 1;
 pub struct LocalKms {
     path: PathBuf,
     unlock: Unlock,
+    approved_only: bool,
     unlocked: Mutex<HashMap<PathBuf, (UnlockMethod, UnlockKey)>>,
 }
 
@@ -105,7 +106,17 @@ impl LocalKms {
         Self {
             path: path.into(),
             unlock,
+            approved_only: false,
             unlocked: Mutex::default(),
+        }
+    }
+
+    /// The same, but a file that is unlocked in a way that NIST has not approved, by Argon2id, is refused.
+    #[must_use]
+    pub fn approved_only(self) -> Self {
+        Self {
+            approved_only: true,
+            ..self
         }
     }
 
@@ -144,6 +155,13 @@ impl LocalKms {
     fn content(&self, path: &Path) -> Result<(Content, UnlockKey)> {
         let file = file::parse(&store::read(path).map_err(hint_at_init)?).map_err(|error| in_file(path, error))?;
         let method = &file.unverified().unlock;
+        if self.approved_only && !method.is_approved() {
+            let error = Error::new(
+                ErrorKind::KeyNotUsable,
+                "its passphrase is stretched by Argon2id, which NIST has not approved, and the policy says approved_only = true",
+            );
+            return Err(in_file(path, error).with_hint("use a local KMS with a key file, or another KMS"));
+        }
         let unlock_key = self.unlock_key(path, method).map_err(|error| in_file(path, error))?;
         let content = file::verified(file, &unlock_key).map_err(|error| match error.kind() {
             ErrorKind::WrongKey => in_file(path, self.unlock.wrong()),

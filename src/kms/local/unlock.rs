@@ -43,6 +43,11 @@ random_id! {
 }
 
 impl UnlockMethod {
+    /// Whether NIST has approved what makes the unlock key.
+    pub(super) fn is_approved(&self) -> bool {
+        matches!(self, Self::KeyFile)
+    }
+
     /// What a new file that `unlock` opens will say.
     pub(super) fn for_new_file(unlock: &Unlock) -> Result<Self> {
         match unlock {

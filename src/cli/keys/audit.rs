@@ -1,0 +1,106 @@
+//! `cipherform keys audit show | verify | checkpoint`
+
+use std::io::Write;
+
+use super::Told;
+use crate::cli::args::{AuditCommand, ListFormat};
+use crate::cli::printer;
+use crate::keys::{AuditEntry, AuditLog, Checkpoint, Keyring, Verified, store};
+use crate::{Error, Result};
+
+pub(super) fn run(command: &AuditCommand, keyring: &Keyring, told: &Told<'_>) -> Result<()> {
+    let log = keyring.audit_log().ok_or_else(|| {
+        Error::bad_policy("the policy names no audit log")
+            .with_hint("add a line like audit = \"audit.jsonl\" to it, above the first [table]")
+    })?;
+    match command {
+        AuditCommand::Show { last } => show(log, *last, told),
+        AuditCommand::Verify { checkpoint: None } => verified(log.verify()?, log, None, told),
+        AuditCommand::Verify { checkpoint: Some(path) } => {
+            let checkpoint = Checkpoint::parse(&store::read(path)?)
+                .map_err(|error| error.context(format_args!("`{}`", path.display())))?;
+            let log_verified = log.verify_since(&checkpoint, keyring.generation())?;
+            verified(log_verified, log, Some(&checkpoint), told)
+        }
+        AuditCommand::Checkpoint => {
+            let checkpoint = log.checkpoint(keyring.generation())?;
+            let written = told.printer.stdout().write_all(&checkpoint.to_bytes());
+            written.map_err(|error| Error::io("cannot write to stdout", error))
+        }
+    }
+}
+
+fn verified(verified: Verified, log: &AuditLog, since: Option<&Checkpoint>, told: &Told<'_>) -> Result<()> {
+    let entries = verified.entries.len() as u64;
+    if told.format == ListFormat::Json {
+        return told.json(&serde_json::json!({
+            "entries": entries,
+            "unfinished": verified.unfinished,
+            "public_key": hex::encode(log.public_key()?),
+            "checkpoint_entries": since.map(Checkpoint::entries),
+        }));
+    }
+    let printer = told.printer;
+    printer.line(format_args!(
+        "{}, each follows the one before it.",
+        printer::count(entries, "entry").replace("entrys", "entries")
+    ))?;
+    match since {
+        Some(checkpoint) => printer.line(format_args!(
+            "The log goes on from the checkpoint of {} ({} of them), and the keyring is no older copy.",
+            checkpoint.time(),
+            checkpoint.entries()
+        ))?,
+        None => {
+            printer.line("Whether its end was cut off, only a checkpoint tells: `cipherform keys audit checkpoint`.")?
+        }
+    }
+    printer.line(format_args!(
+        "public key of its checkpoints (Ed25519): {}",
+        hex::encode(log.public_key()?)
+    ))?;
+    if verified.unfinished {
+        printer.line("There is an unfinished entry at its end: whoever wrote it was interrupted.")?;
+    }
+    Ok(())
+}
+
+fn show(log: &AuditLog, last: Option<usize>, told: &Told<'_>) -> Result<()> {
+    let entries = log.verify()?.entries;
+    let from = last.map_or(0, |last| entries.len().saturating_sub(last));
+    let entries = &entries[from..];
+    if told.format == ListFormat::Json {
+        return entries.iter().try_for_each(|entry| told.json(entry));
+    }
+    let mut rows = vec![["", "WHEN", "WHO", "ROLE", "WHAT", "KEY", "FOR", "VALUES", "OUTCOME"].map(String::from)];
+    rows.extend(entries.iter().map(row));
+    told.printer.table(&rows)
+}
+
+fn row(entry: &AuditEntry) -> [String; 9] {
+    let text = |text: Option<String>| text.unwrap_or("-".to_owned());
+    let purpose = entry.purpose.map(|purpose| purpose.to_string());
+    let purpose = [
+        purpose,
+        entry.rule.clone().map(|rule| format!("under {rule}")),
+        entry.context.clone(),
+    ];
+    let purpose: Vec<String> = purpose.into_iter().flatten().collect();
+    let kms_key = entry.kms_key.as_ref().map(ToString::to_string);
+    let outcome = match (&entry.refused, &entry.reason) {
+        (Some(refused), _) => format!("refused: {refused}"),
+        (None, Some(reason)) => format!("done: {reason}"),
+        (None, None) => "done".to_owned(),
+    };
+    [
+        entry.number.to_string(),
+        entry.time.to_string(),
+        entry.who.clone(),
+        text(entry.role.clone()),
+        entry.event.to_string(),
+        text(entry.key.clone().or(kms_key)),
+        text((!purpose.is_empty()).then(|| purpose.join(", "))),
+        text(entry.values.map(|values| values.to_string())),
+        outcome,
+    ]
+}

@@ -1,0 +1,53 @@
+//! `cipherform keys doctor`
+
+use serde_json::json;
+
+use super::Told;
+use crate::cli::args::ListFormat;
+use crate::cli::printer;
+use crate::keys::{Finding, Keyring, KmsRegistry};
+use crate::policy::Policy;
+use crate::{Error, Result};
+
+/// Says how each thing is; fails like the first that is not well.
+pub(super) async fn run(policy: &Policy, registry: &KmsRegistry, told: &Told<'_>) -> Result<()> {
+    let printer = told.printer;
+    let (mut ill, mut first) = (0, None);
+    for Finding {
+        subject,
+        outcome,
+        advice,
+        ..
+    } in Keyring::examine(&policy.keyring, registry).await?
+    {
+        if let Err(error) = &outcome {
+            ill += 1;
+            first.get_or_insert(error.kind());
+        }
+        if told.format == ListFormat::Json {
+            let (well, said) = match &outcome {
+                Ok(well) => (true, well.clone()),
+                Err(error) => (false, error.to_string()),
+            };
+            let hint = outcome.as_ref().err().and_then(Error::hint);
+            told.json(&json!({ "subject": subject, "well": well, "said": said, "hint": hint, "due": advice }))?;
+            continue;
+        }
+        match outcome {
+            Ok(well) => printer.line(format_args!("ok    {subject}: {well}"))?,
+            Err(error) => {
+                printer.line(format_args!("FAIL  {subject}: {error}"))?;
+                if let Some(hint) = error.hint() {
+                    printer.line(format_args!("      hint: {hint}"))?;
+                }
+            }
+        }
+        if let Some(advice) = advice {
+            printer.line(format_args!("due   {subject}: {advice}"))?;
+        }
+    }
+    match first {
+        None => Ok(()),
+        Some(kind) => Err(Error::new(kind, format!("{} not well", printer::count(ill, "thing")))),
+    }
+}

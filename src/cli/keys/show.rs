@@ -1,0 +1,108 @@
+//! `cipherform keys list | describe`
+
+use serde_json::json;
+
+use super::Told;
+use crate::Result;
+use crate::cli::args::ListFormat;
+use crate::keys::{KeyInfo, KeyName, Keyring, Operation};
+
+pub(super) fn list(keyring: &Keyring, told: &Told<'_>) -> Result<()> {
+    if told.format == ListFormat::Json {
+        return keyring.list().iter().try_for_each(|key| told.json(key));
+    }
+    let mut rows = vec![["KEY", "USE", "ACTIVE VERSION", "VERSIONS", "CREATED", "KMS KEY"].map(String::from)];
+    rows.extend(keyring.list().iter().map(row));
+    told.printer.table(&rows)
+}
+
+fn row(key: &KeyInfo) -> [String; 6] {
+    let active = key
+        .versions
+        .iter()
+        .rev()
+        .find(|version| version.state.may(Operation::Protect));
+    [
+        key.name.to_string(),
+        key.key_use.to_string(),
+        active.map_or("none".to_owned(), |version| version.number.to_string()),
+        key.versions.len().to_string(),
+        key.created.to_string(),
+        key.kms_key.to_string(),
+    ]
+}
+
+pub(super) async fn describe(keyring: &Keyring, name: &KeyName, told: &Told<'_>) -> Result<()> {
+    let key = keyring.describe(name)?;
+    let kms = keyring.describe_kms_key(&key.kms_key).await?;
+    if told.format == ListFormat::Json {
+        return told.json(&json!({ "key": key, "kms": kms }));
+    }
+    let printer = told.printer;
+    let limit = key.values_limit.map_or("none".to_owned(), |limit| limit.to_string());
+    for (what, said) in [
+        ("key", key.name.to_string()),
+        ("id", key.id.to_string()),
+        ("use", key.key_use.to_string()),
+        ("created", key.created.to_string()),
+        (
+            "periods",
+            format!(
+                "protects {} days, reveals {} days from activation on",
+                key.periods.originator_days, key.periods.recipient_days
+            ),
+        ),
+        ("limit of values", limit),
+        ("kms key", key.kms_key.to_string()),
+    ] {
+        printer.line(format_args!("{what:<16} {said}"))?;
+    }
+    let created = kms.created.map(|created| created.to_string());
+    for (what, said) in [
+        ("manager", Some(kms.manager)),
+        ("id", Some(kms.id)),
+        ("state", Some(kms.state.to_string())),
+        ("usage", kms.usage),
+        ("origin", kms.origin),
+        ("rotation", kms.rotation),
+        ("created", created),
+    ] {
+        if let Some(said) = said {
+            printer.line(format_args!("  {what:<14} {said}"))?;
+        }
+    }
+    printer.line("")?;
+    let mut rows = vec![["VERSION", "STATE", "ACTIVATED", "PROTECTS UNTIL", "REVEALS UNTIL", "ID"].map(String::from)];
+    let time = |time: Option<crate::keys::Timestamp>| time.map_or("-".to_owned(), |time| time.to_string());
+    rows.extend(key.versions.iter().map(|version| {
+        [
+            version.number.to_string(),
+            version.state.to_string(),
+            time(version.activated),
+            time(version.protects_until),
+            time(version.reveals_until),
+            version.id.to_string(),
+        ]
+    }));
+    printer.table(&rows)?;
+    let changes = key.versions.iter().flat_map(|version| {
+        let number = version.number;
+        version.history.iter().map(move |change| (number, change))
+    });
+    let mut rows = vec![["VERSION", "WHEN", "FROM", "TO", "WHO", "WHY"].map(String::from)];
+    rows.extend(changes.map(|(number, change)| {
+        [
+            number.to_string(),
+            change.time.to_string(),
+            change.from.to_string(),
+            change.to.to_string(),
+            change.who.clone(),
+            change.reason.to_string(),
+        ]
+    }));
+    if rows.len() > 1 {
+        printer.line("")?;
+        printer.table(&rows)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,515 @@
+//! The life of a key, as a person at the command line sees it.
+
+use std::fs;
+use std::process::Stdio;
+
+use cipherform::keys::{KeyState, Keyring};
+
+use crate::sandbox::{POLICY, Sandbox, people, read, text};
+
+/// With an audit log, and roles that may or may not protect.
+fn audited() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let policy = POLICY.replacen("\nkeyring", "\naudit = \"audit.jsonl\"\nkeyring", 1);
+    sandbox.policy(&format!(
+        "{policy}\n[roles.loader]\ncard = {{ see = \"plain\", protect = true }}\nid = \"plain\"\n"
+    ));
+    sandbox.write("people.parquet", &people());
+    sandbox
+}
+
+fn csv(sandbox: &Sandbox, role: &str, sql: &str) -> std::process::Output {
+    sandbox.run(&["query", "--role", role, "--format", "csv", "-c", sql, "people.parquet"])
+}
+
+#[test]
+fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
+    let sandbox = audited();
+    sandbox.ok(&["protect", "people.parquet", "one.parquet"]);
+    sandbox.ok(&["keys", "rotate", "pii", "--prepare"]);
+    assert!(
+        sandbox
+            .fails(3, &["keys", "resume", "pii@1", "--reason", "no"])
+            .contains("is active, and cannot become active")
+    );
+    sandbox.ok(&["keys", "activate", "pii@2", "--reason", "new quarter"]);
+    sandbox.ok(&["protect", "people.parquet", "two.parquet"]);
+
+    sandbox.ok(&["keys", "suspend", "pii@2", "--reason", "an alarm"]);
+    let refused = sandbox.fails(3, &["protect", "people.parquet", "three.parquet"]);
+    assert!(
+        refused.contains("`pii@2` is suspended and may not protect"),
+        "{refused}"
+    );
+    assert!(
+        refused.contains("hint: resume it, `cipherform keys resume pii@2`"),
+        "{refused}"
+    );
+    let warned = sandbox.run(&["reveal", "two.parquet", "back.parquet"]);
+    assert!(warned.status.success() && text(&warned.stderr).contains("warning: key `pii@2` is suspended"));
+    sandbox.ok(&["keys", "resume", "pii", "--reason", "a false alarm"]);
+    sandbox.ok(&["protect", "people.parquet", "three.parquet"]);
+
+    // What cannot be undone asks, and nobody is there to answer.
+    let asked = sandbox.fails(1, &["keys", "compromise", "pii@1", "--reason", "a lost laptop"]);
+    assert!(asked.contains("pass --yes and --reason"), "{asked}");
+    let asked = sandbox.fails(1, &["keys", "compromise", "pii@1", "--yes"]);
+    assert!(asked.contains("pass --reason"), "{asked}");
+    sandbox.ok(&["keys", "compromise", "pii@1", "--yes", "--reason", "a lost laptop"]);
+    let warned = sandbox.run(&["reveal", "one.parquet", "again.parquet"]);
+    assert!(warned.status.success() && text(&warned.stderr).contains("`pii@1` is compromised"));
+
+    sandbox.fails(1, &["keys", "remove", "pii", "--yes", "--reason", "which one?"]);
+    sandbox.fails(3, &["keys", "remove", "pii@2", "--yes", "--reason", "too early"]);
+    sandbox.ok(&["keys", "remove", "pii@1", "--yes", "--reason", "all is moved"]);
+    let gone = sandbox.fails(3, &["reveal", "one.parquet", "never.parquet"]);
+    assert!(
+        gone.contains("`pii@1` is removed and may not reveal") && gone.contains("backup"),
+        "{gone}"
+    );
+    assert!(!sandbox.listing().contains(&"never.parquet".to_owned()));
+    let doctor = sandbox.ok(&["keys", "doctor"]);
+    assert!(
+        doctor.contains("ok    key `pii@1`: removed") && doctor.contains("ok    key `pii@2`: active, unwraps"),
+        "{doctor}"
+    );
+
+    let described = sandbox.ok(&["keys", "describe", "pii"]);
+    for said in [
+        "an alarm",
+        "a false alarm",
+        "a lost laptop",
+        "all is moved",
+        "replaced by version 2",
+        "PROTECTS UNTIL",
+    ] {
+        assert!(described.contains(said), "{described}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&sandbox.ok(&["keys", "describe", "pii", "--format", "json"])).unwrap();
+    assert_eq!(json["key"]["versions"][0]["state"], "removed");
+    assert_eq!(json["kms"]["manager"], "local");
+
+    let shown = sandbox.ok(&["keys", "audit", "show"]);
+    for said in [
+        "protect people.parquet",
+        "reveal two.parquet",
+        "under card",
+        "done: a lost laptop",
+        "to removed",
+    ] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    for value in ["123-45-6789", "4111"] {
+        assert!(!shown.contains(value));
+    }
+    let entries = sandbox.ok(&["keys", "audit", "show", "--format", "json"]);
+    let uses: Vec<serde_json::Value> = entries
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let protect = uses
+        .iter()
+        .find(|entry| entry["event"] == "use" && entry["context"] == "protect people.parquet")
+        .unwrap();
+    // Three numbers, three social security numbers, three cards of which one is empty.
+    assert_eq!(
+        (&protect["values"], &protect["key"]),
+        (&serde_json::json!(9), &serde_json::json!("pii@1"))
+    );
+}
+
+#[test]
+fn an_audit_log_that_was_touched_is_noticed() {
+    let sandbox = audited();
+    sandbox.ok(&["protect", "people.parquet", "one.parquet"]);
+    sandbox.ok(&["keys", "audit", "verify"]);
+    let checkpoint = sandbox.ok(&["keys", "audit", "checkpoint"]);
+    fs::write(sandbox.path("checkpoint.json"), checkpoint).unwrap();
+    let verify = ["keys", "audit", "verify", "--checkpoint", "checkpoint.json"];
+    sandbox.ok(&verify);
+
+    let whole = fs::read_to_string(sandbox.path("audit.jsonl")).unwrap();
+    let older = fs::read(sandbox.path("keyring.json")).unwrap();
+    let kept: String = whole.lines().take(3).map(|line| format!("{line}\n")).collect();
+    fs::write(sandbox.path("audit.jsonl"), kept).unwrap();
+    // The question itself is written down, so three entries are four by then.
+    assert!(sandbox.fails(3, &verify).contains("the log was cut"));
+    sandbox.ok(&["keys", "audit", "verify"]);
+
+    fs::write(
+        sandbox.path("audit.jsonl"),
+        whole.replacen("people.parquet", "nobody.parquet", 1),
+    )
+    .unwrap();
+    let changed = sandbox.fails(3, &["keys", "audit", "show"]);
+    assert!(changed.contains("does not follow the one before it"), "{changed}");
+
+    // An older copy of the keyring, which is sound in itself.
+    fs::write(sandbox.path("audit.jsonl"), &whole).unwrap();
+    sandbox.ok(&["keys", "rotate", "pii"]);
+    let checkpoint = sandbox.ok(&["keys", "audit", "checkpoint"]);
+    fs::write(sandbox.path("checkpoint.json"), checkpoint).unwrap();
+    fs::write(sandbox.path("keyring.json"), older).unwrap();
+    sandbox.ok(&["keys", "audit", "verify"]);
+    assert!(
+        sandbox
+            .fails(3, &verify)
+            .contains("the keyring is an older copy: generation 2, and 3 at the checkpoint")
+    );
+    let policy = fs::read_to_string(sandbox.path("policy.toml")).unwrap();
+    sandbox.policy(&policy.replacen("\nkeyring", "\nkeyring_generation = 3\nkeyring", 1));
+    let pinned = sandbox.fails(3, &["protect", "people.parquet", "two.parquet"]);
+    assert!(
+        pinned.contains("is an older copy: generation 2, and 3 was seen before"),
+        "{pinned}"
+    );
+    assert!(!sandbox.listing().contains(&"two.parquet".to_owned()));
+}
+
+#[test]
+fn without_room_for_an_entry_no_key_is_used() {
+    let sandbox = audited();
+    fs::create_dir(sandbox.path("audit.jsonl")).unwrap();
+    let stderr = sandbox.fails(1, &["protect", "people.parquet", "one.parquet"]);
+    assert!(
+        stderr.contains("audit log") && stderr.contains("hint: no key is used without an entry"),
+        "{stderr}"
+    );
+    assert!(!sandbox.listing().contains(&"one.parquet".to_owned()));
+}
+
+#[test]
+fn to_protect_is_a_right_of_its_own() {
+    let sandbox = audited();
+    let protects = "SELECT protect(card, 'card') FROM people";
+    assert!(csv(&sandbox, "loader", protects).status.success());
+    let refused = csv(&sandbox, "analyst", protects);
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(text(&refused.stderr).contains("role `analyst` may not protect what is under rule `card`"));
+    // Who sees the values may not protect for that.
+    let refused = csv(&sandbox, "loader", "SELECT protect(id, 'id') FROM people");
+    assert!(
+        text(&refused.stderr).contains("role `loader` may not protect what is under rule `id`"),
+        "{}",
+        text(&refused.stderr)
+    );
+    let shown = sandbox.ok(&["keys", "audit", "show"]);
+    assert!(
+        shown.contains("refused: not allowed") && shown.contains("loader"),
+        "{shown}"
+    );
+
+    // Where all values can be listed, to protect is to reveal.
+    sandbox.policy(&format!(
+        "{POLICY}\n[roles.sly]\nssn = {{ see = \"masked\", protect = true }}\n"
+    ));
+    let stderr = sandbox.fails(1, &["protect", "people.parquet", "one.parquet"]);
+    assert!(
+        stderr.contains("the right to protect is the right to reveal"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_limit_of_values_ends_a_job() {
+    let sandbox = audited();
+    sandbox.ok(&["keys", "limit", "pii", "--values", "10", "--reason", "policy 7"]);
+    assert_eq!(sandbox.ok(&["keys", "limit", "pii"]), "10\n");
+    sandbox.ok(&["protect", "people.parquet", "one.parquet"]);
+    let stderr = sandbox.fails(3, &["protect", "people.parquet", "two.parquet"]);
+    assert!(
+        stderr.contains("key `pii@1` may protect 10 values, and this would be more"),
+        "{stderr}"
+    );
+    assert!(!sandbox.listing().contains(&"two.parquet".to_owned()));
+    sandbox.ok(&["reveal", "one.parquet", "back.parquet"]);
+    sandbox.ok(&["keys", "rotate", "pii"]);
+    sandbox.ok(&["protect", "people.parquet", "two.parquet"]);
+    assert!(
+        sandbox
+            .ok(&["keys", "periods", "pii"])
+            .contains("protects 730 days, reveals 1825 days")
+    );
+    sandbox.fails(
+        1,
+        &[
+            "keys",
+            "periods",
+            "pii",
+            "--protect",
+            "9",
+            "--reveal",
+            "8",
+            "--reason",
+            "no",
+        ],
+    );
+    sandbox.ok(&[
+        "keys",
+        "periods",
+        "pii",
+        "--protect",
+        "90",
+        "--reveal",
+        "900",
+        "--reason",
+        "policy 7",
+    ]);
+    assert!(
+        sandbox
+            .ok(&["keys", "periods", "pii"])
+            .contains("protects 90 days, reveals 900 days")
+    );
+}
+
+#[test]
+fn reprotect_moves_a_file_to_the_current_version() {
+    let sandbox = audited();
+    sandbox.ok(&["protect", "people.parquet", "old.parquet"]);
+    let stderr = sandbox.fails(1, &["reprotect", "old.parquet", "new.parquet"]);
+    assert!(stderr.contains("by the current version of its key already"), "{stderr}");
+    sandbox.ok(&["keys", "rotate", "pii"]);
+    sandbox.ok(&["reprotect", "old.parquet", "new.parquet"]);
+    let (old, new) = (
+        read(&sandbox.path("old.parquet")).1,
+        read(&sandbox.path("new.parquet")).1,
+    );
+    for (column, differs) in [("id", true), ("ssn", true), ("card", true), ("note", false)] {
+        assert_eq!(
+            old.column_by_name(column) != new.column_by_name(column),
+            differs,
+            "{column}"
+        );
+    }
+    assert!(sandbox.ok(&["inspect", "new.parquet"]).contains("pii@2"));
+    sandbox.ok(&["reveal", "new.parquet", "back.parquet"]);
+    assert_eq!(
+        read(&sandbox.path("back.parquet")),
+        read(&sandbox.path("people.parquet"))
+    );
+    // The same as protecting the plain file.
+    sandbox.ok(&["protect", "people.parquet", "direct.parquet"]);
+    assert_eq!(
+        read(&sandbox.path("direct.parquet")),
+        read(&sandbox.path("new.parquet"))
+    );
+
+    let policy = fs::read_to_string(sandbox.path("policy.toml")).unwrap();
+    sandbox.policy(&policy.replacen(
+        "[columns]",
+        "[rules.card-2]\nformat = \"pan\"\nkey = \"pii\"\n[columns]",
+        1,
+    ));
+    sandbox.ok(&["reprotect", "new.parquet", "moved.parquet", "--rule", "card=card-2"]);
+    let moved = read(&sandbox.path("moved.parquet")).1;
+    assert_ne!(moved.column_by_name("card"), new.column_by_name("card"));
+    assert_eq!(moved.column_by_name("ssn"), new.column_by_name("ssn"));
+    sandbox.ok(&["reveal", "moved.parquet", "moved-back.parquet"]);
+    assert_eq!(
+        read(&sandbox.path("moved-back.parquet")),
+        read(&sandbox.path("people.parquet"))
+    );
+    for (rule, said) in [
+        ("nothing=card", "there is no column `nothing`"),
+        ("card=nothing", "no rule `nothing`"),
+    ] {
+        let stderr = sandbox.fails(1, &["reprotect", "new.parquet", "x.parquet", "--rule", rule]);
+        assert!(stderr.contains(said), "{stderr}");
+    }
+}
+
+/// Two values that look the same under two versions are not equal: tables of both versions compare what they mean.
+#[tokio::test]
+async fn rows_of_two_versions_never_compare_equal_by_accident() {
+    use arrow::array::{AsArray, RecordBatch, StringArray};
+    use cipherform::cipher::Direction;
+    use cipherform::columns::{Task, apply};
+    use cipherform::keys::Operation;
+
+    let sandbox = audited();
+    sandbox.ok(&["keys", "rotate", "pii"]);
+    let engine = sandbox.engine().await;
+    let reveal = |version: u32| {
+        let engine = engine.clone();
+        async move {
+            engine
+                .resolve(&format!("ssn@{version}").parse().unwrap(), Operation::Reveal)
+                .await
+                .unwrap()
+        }
+    };
+    // The same ciphertext, read with each version, is two different people.
+    let stored = std::sync::Arc::new(StringArray::from(vec!["123-45-6789", "234-56-7890", "345-67-8901"]))
+        as arrow::array::ArrayRef;
+    for version in [1, 2] {
+        let transform = reveal(version).await;
+        let plain = apply(Task::new(&transform, Direction::Decrypt, "ssn"), &stored, None)
+            .unwrap()
+            .array;
+        let id = std::sync::Arc::new(arrow::array::Int64Array::from(vec![1, 2, 3])) as _;
+        let card = std::sync::Arc::new(StringArray::from(vec![None::<&str>; 3])) as _;
+        let name = format!("plain-{version}.parquet");
+        let columns = [("id", id, true), ("ssn", plain, true), ("card", card, true)];
+        sandbox.write(&name, &RecordBatch::try_from_iter_with_nullable(columns).unwrap());
+    }
+    sandbox.ok(&["protect", "plain-2.parquet", "two.parquet", "--table", "people"]);
+    // The older version protects no more, so its file is made where it is the active one.
+    let other = fs::read(sandbox.path("keyring.json")).unwrap();
+    sandbox.ok(&["keys", "suspend", "pii@2", "--reason", "for a moment"]);
+    let mut keyring = Keyring::open(sandbox.path("keyring.json"), &sandbox.registry())
+        .await
+        .unwrap();
+    assert!(
+        keyring
+            .transition(
+                &"pii@1".parse().unwrap(),
+                KeyState::Active,
+                &"no way back".parse().unwrap()
+            )
+            .is_err()
+    );
+    drop(keyring);
+    fs::write(sandbox.path("keyring.json"), other).unwrap();
+    // So its stored column is put in by hand, with the metadata that its version gives.
+    sandbox.ok(&["protect", "people.parquet", "template-2.parquet"]);
+    let first = Sandbox::empty();
+    for name in ["kms.json", "unlock.key", "policy.toml"] {
+        fs::copy(sandbox.path(name), first.path(name)).unwrap();
+    }
+    let two = read(&sandbox.path("two.parquet")).1;
+    assert_eq!(
+        two.column_by_name("ssn").unwrap().as_string::<i32>().value(0),
+        "123-45-6789"
+    );
+    let (schema, _) = read(&sandbox.path("two.parquet"));
+    let described = engine.keyring().describe(&"pii".parse().unwrap()).unwrap();
+    let transform = reveal(1).await;
+    let fields: Vec<_> = schema
+        .fields()
+        .iter()
+        .map(|field| {
+            let mut metadata = field.metadata().clone();
+            if field.name() == "ssn" {
+                let mut object: serde_json::Value = serde_json::from_str(&metadata["cipherform"]).unwrap();
+                object["key_version"] = 1.into();
+                object["key_version_id"] = described.versions[0].id.to_string().into();
+                object["check"] = hex::encode(transform.check_value()).into();
+                metadata.insert("cipherform".to_owned(), object.to_string());
+            }
+            field.as_ref().clone().with_metadata(metadata)
+        })
+        .collect();
+    let schema = std::sync::Arc::new(arrow::datatypes::Schema::new(fields));
+    sandbox.write(
+        "one.parquet",
+        &RecordBatch::try_new(schema, two.columns().to_vec()).unwrap(),
+    );
+
+    let count = |sql: &str, flags: &[&str]| {
+        let mut arguments = vec!["query", "--format", "csv", "-c", sql];
+        arguments.extend(flags);
+        arguments.extend(["one.parquet", "two.parquet"]);
+        sandbox.ok(&arguments)
+    };
+    let join = "SELECT count(*) AS n FROM one JOIN two ON one.ssn = two.ssn";
+    assert_eq!(count(join, &[]), "n\n0\n", "by what they mean, nobody is the same");
+    assert_eq!(count(join, &["--stored"]), "n\n3\n", "by what is stored, all are");
+    let union = "SELECT count(DISTINCT ssn) AS n FROM (SELECT ssn FROM one UNION ALL SELECT ssn FROM two)";
+    assert_eq!(count(union, &[]), "n\n6\n");
+}
+
+/// Killed at any moment, a change of keys is made or not, never half; the log goes on from there.
+#[test]
+fn whatever_moment_the_process_is_killed_at_the_keyring_is_whole() {
+    let sandbox = audited();
+    let mut versions = 1;
+    let mut killed = 0;
+    for round in 0..100u64 {
+        let mut child = sandbox
+            .command(match round % 4 {
+                0 | 2 => &["keys", "rotate", "pii"],
+                1 => &["keys", "rewrap", "--to", "local:main"],
+                _ => &["keys", "limit", "pii", "--none", "--reason", "a test"],
+            })
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Moments from the start of the process to beyond its end.
+        std::thread::sleep(std::time::Duration::from_micros(round * 7_919 % 25_000));
+        child.kill().unwrap();
+        killed += u32::from(!child.wait().unwrap().success());
+        if round % 10 == 9 {
+            let described: serde_json::Value =
+                serde_json::from_str(&sandbox.ok(&["keys", "describe", "pii", "--format", "json"])).unwrap();
+            let now = described["key"]["versions"].as_array().unwrap().len();
+            assert!(now >= versions, "no version is lost");
+            versions = now;
+        }
+    }
+    assert!(killed > 0, "no process was killed in its middle");
+    let doctor = sandbox.ok(&["keys", "doctor"]);
+    assert_eq!(doctor.matches(", unwraps").count(), versions, "{doctor}");
+    sandbox.ok(&["keys", "audit", "verify"]);
+    sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
+    sandbox.ok(&["reveal", "safe.parquet", "back.parquet"]);
+    assert_eq!(
+        read(&sandbox.path("back.parquet")),
+        read(&sandbox.path("people.parquet"))
+    );
+}
+
+/// Two copies of a keyring, each given a version: both are sound, and no id stands for two keys.
+#[test]
+fn two_copies_that_were_both_rotated_are_told_apart() {
+    let sandbox = audited();
+    fs::copy(sandbox.path("keyring.json"), sandbox.path("copy.json")).unwrap();
+    sandbox.ok(&["keys", "rotate", "pii"]);
+    sandbox.ok(&["protect", "people.parquet", "one.parquet"]);
+    fs::rename(sandbox.path("keyring.json"), sandbox.path("first.json")).unwrap();
+    fs::rename(sandbox.path("copy.json"), sandbox.path("keyring.json")).unwrap();
+    sandbox.ok(&["keys", "rotate", "pii"]);
+    let stderr = sandbox.fails(3, &["reveal", "one.parquet", "back.parquet"]);
+    assert!(stderr.contains("has no version with the id"), "{stderr}");
+    assert!(
+        stderr.contains("hint: reveal with the keyring it was protected with"),
+        "{stderr}"
+    );
+    fs::rename(sandbox.path("first.json"), sandbox.path("keyring.json")).unwrap();
+    sandbox.ok(&["reveal", "one.parquet", "back.parquet"]);
+}
+
+#[test]
+fn approved_only_refuses_what_is_not() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.parquet", &people());
+    let approved = |rules: &str| sandbox.policy(&format!("approved_only = true\n{}\n{rules}", POLICY.trim_start()));
+    approved("");
+    sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
+    for (rule, what) in [
+        ("treatment = \"siv\"", "AES-SIV"),
+        (
+            "treatment = \"encrypt-legacy\"\nformat = \"digits\"\ntweak = { hex = \"00000000000000\" }",
+            "FF3-1",
+        ),
+        (
+            "treatment = \"shift\"\nformat = \"date\"\nentity = \"id\"",
+            "no encryption",
+        ),
+        (
+            "format = \"digits\"\ninsecure_small_domain = \"old data\"",
+            "under the floor",
+        ),
+    ] {
+        approved(&format!("[rules.other]\nkey = \"pii\"\n{rule}\n"));
+        let stderr = sandbox.fails(1, &["protect", "people.parquet", "x.parquet"]);
+        assert!(
+            stderr.contains("NIST has not approved") && stderr.contains(what),
+            "{stderr}"
+        );
+    }
+    approved("");
+    let stderr = sandbox.fails(1, &["keys", "create", "old", "--use", "direct-ff3-1-legacy-256"]);
+    assert!(stderr.contains("NIST has withdrawn FF3-1"), "{stderr}");
+}
