@@ -69,7 +69,7 @@ impl Engine {
         detached(py, || {
             // A policy that is wrong is said before keys are looked for.
             let policy = cipherform::policy::Policy::load(&policy_path)?;
-            let (registry, runtime) = (keys.registry(&policy.keyring)?, Runtime::default());
+            let (registry, runtime) = (keys.registry(&policy)?, Runtime::default());
             let engine = runtime.block_on(cipherform::Engine::open(&policy_path, &registry))?;
             let engine = match role {
                 Some(role) => engine.with_role(role)?,
@@ -310,7 +310,9 @@ impl Engine {
             given.push((name, query::Source::from_python(&table)?));
         }
         detached(py, || {
-            let (batches, schema) = self.runtime.block_on(query::run(&self.engine, query, given))?;
+            let done = self.runtime.block_on(query::run(&self.engine, query, given));
+            self.engine.audit_usage("Engine.sql")?;
+            let (batches, schema) = done?;
             Ok(Table::new(batches, schema))
         })
     }
@@ -335,7 +337,10 @@ impl Engine {
         };
         let (done, left_clear) = detached(py, || {
             let data = given.read()?;
-            self.runtime.block_on(job.run(&self.engine, data, tweak))
+            let context = job.context();
+            let done = self.runtime.block_on(job.run(&self.engine, data, tweak));
+            self.engine.audit_usage(context)?;
+            done
         })?;
         errors::warn_left_clear(py, &left_clear)?;
         Ok(done.into_pyobject(py)?.unbind())

@@ -44,6 +44,19 @@ impl<'a> Job<'a> {
         }
     }
 
+    /// What the audit log calls it.
+    pub(crate) fn context(&self) -> &'static str {
+        match self.act {
+            Act::Protect => "Engine.protect",
+            Act::Reveal => "Engine.reveal",
+            Act::Crypt(Direction::Encrypt) => "Engine.encrypt",
+            Act::Crypt(Direction::Decrypt) => "Engine.decrypt",
+            Act::Tokens(Direction::Encrypt) => "Engine.tokenize",
+            Act::Tokens(Direction::Decrypt) => "Engine.detokenize",
+            Act::Mask => "Engine.mask",
+        }
+    }
+
     /// Does it: the result has the shape of `data`.
     pub(crate) async fn run(self, engine: &Engine, data: Data, tweak: Option<GivenTweak>) -> Result<whole::Done> {
         let (chunks, field, chunked) = match data {

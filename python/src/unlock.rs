@@ -1,9 +1,10 @@
 //! What unlocks the local KMS: arguments, else the environment. There is no prompt.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cipherform::keys::{Keyring, KmsRegistry};
 use cipherform::kms::{self, LocalKms, Settings, Unlock};
+use cipherform::policy::Policy;
 use cipherform::{Error, ErrorKind, Result, Secret};
 
 /// Where keys come from, as the caller says.
@@ -16,9 +17,10 @@ pub(crate) struct KeyArguments {
 
 impl KeyArguments {
     /// The KMS clients there are. The local KMS is unlocked only if the keyring needs it.
-    pub(crate) fn registry(self, keyring: &Path) -> Result<KmsRegistry> {
+    pub(crate) fn registry(self, policy: &Policy) -> Result<KmsRegistry> {
         let registry = kms::with_remote(KmsRegistry::new(), &Settings::from_environment()?);
-        let needed = Keyring::kms_keys(keyring)?;
+        let registry = registry.with_actor(kms::actor());
+        let needed = Keyring::kms_keys(&policy.keyring)?;
         if !needed.iter().any(|key| key.scheme() == "local") {
             return Ok(registry);
         }
@@ -26,7 +28,12 @@ impl KeyArguments {
             Some(path) => path,
             None => LocalKms::default_path()?,
         };
-        Ok(registry.with("local", LocalKms::open(path, self.unlock()?)))
+        let local = LocalKms::open(path, self.unlock()?);
+        let local = match policy.approved_only {
+            true => local.approved_only(),
+            false => local,
+        };
+        Ok(registry.with("local", local))
     }
 
     fn unlock(self) -> Result<Unlock> {

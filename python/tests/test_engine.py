@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import threading
 from typing import Any
@@ -146,6 +147,26 @@ def test_roles(engine: cipherform.Engine, analyst: cipherform.Engine, refused: A
     refused(cipherform.NotAllowedError, "analyst", lambda: analyst.reveal(ids))
     refused(cipherform.NotAllowedError, "analyst", lambda: analyst.decrypt(pa.array(["123456"]), "lenient"))
     assert analyst.role == "analyst" and engine.role is None
+
+
+def test_what_keys_are_used_for_is_written_down(folder: Folder) -> None:
+    text = folder.policy.read_text()
+    folder.policy.write_text('audit = "audit.jsonl"\n' + text)
+    try:
+        engine = folder.engine()
+        protected = engine.protect(pa.array(CARDS), "card")
+        engine.reveal(protected)
+        engine.sql("SELECT protect(card, 'card') FROM t", t=pa.table({"card": CARDS}))
+        shown = folder.command("keys", "audit", "show", "--format", "json").stdout
+        uses = [entry for entry in map(json.loads, shown.splitlines()) if entry["event"] == "use"]
+        assert [(use["context"], use["purpose"]) for use in uses] == [
+            ("Engine.protect", "protect"),
+            ("Engine.reveal", "reveal"),
+            ("Engine.sql", "protect"),
+        ]
+        assert len({use["values"] for use in uses}) == 1 and "4111" not in shown
+    finally:
+        folder.policy.write_text(text)
 
 
 def test_values_that_do_not_fit(engine: cipherform.Engine, refused: Any) -> None:

@@ -6,7 +6,7 @@ use super::args::{InitArgs, KeyArgs};
 use super::printer::Printer;
 use super::session::{self, Ask};
 use crate::keys::{KeyName, KeyUse, Keyring, KmsRegistry};
-use crate::kms::{LocalKms, Unlock};
+use crate::kms::{self, LocalKms, Unlock};
 use crate::{Error, Result};
 
 /// The KMS key that new keyrings are wrapped by.
@@ -71,7 +71,7 @@ pub(super) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printer) -> Re
             let key = named.map_or_else(|| format!("local:{KMS_KEY}").parse(), Ok)?;
             (
                 key,
-                KmsRegistry::new().with("local", kms).with_actor(session::actor()),
+                KmsRegistry::new().with("local", kms).with_actor(kms::actor()),
                 Some(unlocks),
             )
         }

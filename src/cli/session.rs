@@ -35,13 +35,7 @@ pub(super) fn registry(args: &KeyArgs, policy: &Policy, needed: &[KmsKeyRef]) ->
 /// The clients of remote KMSs, and who is at work.
 pub(super) fn remote() -> Result<KmsRegistry> {
     let registry = kms::with_remote(KmsRegistry::new(), &Settings::from_environment()?);
-    Ok(registry.with_actor(actor()))
-}
-
-/// The user's name at this machine, for the history of keys and audit logs.
-pub(super) fn actor() -> String {
-    let or_unknown = |name: whoami::Result<String>| name.unwrap_or("unknown".to_owned());
-    format!("{}@{}", or_unknown(whoami::username()), or_unknown(whoami::hostname()))
+    Ok(registry.with_actor(kms::actor()))
 }
 
 /// Where the local KMS is.

@@ -31,6 +31,13 @@ pub use settings::{Patience, Settings};
 
 use crate::keys::KmsRegistry;
 
+/// Who runs this process, `user@host`: for [`KmsRegistry::with_actor`].
+#[cfg(feature = "kms-local")]
+pub fn actor() -> String {
+    let or_unknown = |name: whoami::Result<String>| name.unwrap_or_else(|_| "unknown".to_owned());
+    format!("{}@{}", or_unknown(whoami::username()), or_unknown(whoami::hostname()))
+}
+
 /// Declares the providers of remote KMSs: a line each.
 macro_rules! remote_providers {
     ($($scheme:literal $feature:literal $module:ident::$client:ident)*) => {

@@ -15,7 +15,9 @@
 //! | token tables | version 1 | token store |
 //! | the check value | `cipherform check value v1` | metadata |
 //! | column metadata | `"version": 1`, under the key `cipherform` | files |
-//! | the keyring file | `cipherform-keyring/1` | the file's `format` |
+//! | the keyring file | `cipherform-keyring/2`; `/1`, which had no periods and no history, is read, and written anew with the next change | the file's `format` |
+//! | the audit log | `cipherform audit start v1`, `cipherform audit entry v1`, `cipherform audit mac v1` | its MACs |
+//! | checkpoints of an audit log | `cipherform-audit-checkpoint/1` | the file's `format` |
 //! | the local KMS file | `cipherform-local-kms/1` | the file's `format` |
 //! | what wrapping is bound to | `cipherform wrap v1` | wrapped keys |
 //! | the local KMS's wrapped bytes | a first byte 1, `cipherform local wrap v1` | keyring |
@@ -49,7 +51,7 @@
 //!
 //! 1. add a rule under a new name, and let `[columns]` point to it;
 //! 2. keep the old rule: files protected under it name it, and are revealed by it;
-//! 3. re-protect the old files (reveal, protect), then remove the old rule.
+//! 3. re-protect the old files (`cipherform reprotect OLD NEW --rule COLUMN=RULE`), then remove the old rule.
 //!
 //! Renaming a rule is a change, too, since its name is in the metadata, and is its `domain` unless it says otherwise.
 //! What may be edited at any time: `mask`, `[columns]`, `[roles]`, and the version that `key` is pinned to.

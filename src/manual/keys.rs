@@ -53,6 +53,8 @@
 //! assert_eq!(Purpose::Ff1.label(), "cipherform ff1 subkey v1");
 //! assert_eq!(Purpose::CheckValue.label(), "cipherform check value v1");
 //! assert_eq!(Purpose::KeyringMac.label(), "cipherform keyring mac v1");
+//! assert_eq!(Purpose::AuditMac.label(), "cipherform audit mac v1");
+//! assert_eq!(Purpose::AuditSigning.label(), "cipherform audit signing v1");
 //! assert_eq!(Purpose::LocalKmsMac.label(), "cipherform local kms mac v1");
 //! assert_eq!(Purpose::LocalKmsSeal.label(), "cipherform local kms seal v1");
 //! assert_eq!(Format::parse("pan", toml::Table::new())?.definition(), "pan/1 keep=0,4 check_digit=valid");
@@ -85,12 +87,13 @@
 //!
 //! | file | `format` | MAC key |
 //! | --- | --- | --- |
-//! | keyring | `cipherform-keyring/1` | KBKDF(root key, `cipherform keyring mac v1`, LP(keyring id), 32) |
+//! | keyring | `cipherform-keyring/2` (`/1` is read, too) | KBKDF(root key, `cipherform keyring mac v1`, LP(keyring id), 32) |
 //! | local KMS | `cipherform-local-kms/1` | KBKDF(unlock key, `cipherform local kms mac v1`, LP(file id), 32) |
 //!
 //! **The keyring's content**: its id; a generation that counts changes; the root key, wrapped; the keys, each with
-//! name, id, use, time, the reference of its KMS key, and versions; each version with number, id, state, time and its
-//! wrapped bytes in base64. Wrapped is the key itself: 32 bytes for `derive` and for the root; AES key and check key
+//! name, id, use, time, the reference of its KMS key, versions, and, where they are not the usual ones, periods and limit;
+//! each version with number, id, state, time, its wrapped bytes in base64 (absent once removed), the time of its
+//! activation, and the states it went through. Wrapped is the key itself: 32 bytes for `derive` and for the root; AES key and check key
 //! for direct use.
 //!
 //! **The local KMS's content**: its id; a generation; how it is unlocked; its KMS keys, each with name, id, state,
@@ -276,8 +279,8 @@
 //! the data keys, and protect the data anew.
 //!
 //! `keys doctor` reaches each KMS, tells each KMS key's state (and with AWS, by a dry run, whether it would make data keys for us), authenticates the keyring, unwraps each version, and says
-//! what is due: a version that has protected for more than two years (SP 800-57 Part 1, table 1). Its exit code is that
-//! of the first thing that is not well.
+//! what is due: a period that ends soon or has ended, a suspended or compromised version. Its exit code is that of the
+//! first thing that is not well.
 //!
 //! ## What a KMS key wraps, byte for byte
 //!
@@ -291,16 +294,117 @@
 //!
 //! # States
 //!
-//! Those of SP 800-57 Part 1 ([`KeyState`](crate::keys::KeyState)):
+//! Those of SP 800-57 Part 1 Revision 5, section 7 ([`KeyState`](crate::keys::KeyState)), and *removed*:
 //!
-//! | state | protects | reveals | how it gets there |
+//! | state | protects | reveals | how it gets there | and from there |
+//! | --- | --- | --- | --- | --- |
+//! | pre-activation | no | no | `keys rotate --prepare` | active, compromised, removed |
+//! | active | yes | yes | `keys create`, `keys rotate`, `keys activate`, `keys resume`: one a key at most | suspended, deactivated, compromised |
+//! | suspended | no | yes, with a warning | `keys suspend` | active, deactivated, compromised |
+//! | deactivated | no | yes | `keys deactivate`; the active version when another takes its place | compromised, removed |
+//! | compromised | no | yes, with a warning: else nothing could be moved to a new key | `keys compromise` | removed |
+//! | removed | no | no | `keys remove`: the wrapped bytes are out of this keyring. Its copies may have them | destroyed |
+//! | destroyed | no | no | `keys remove` once more, when the KMS key that wrapped it is gone | |
+//!
+//! ```
+//! use cipherform::keys::{KeyState, Operation};
+//! assert!(KeyState::Compromised.may(Operation::Reveal) && !KeyState::Compromised.may(Operation::Protect));
+//! assert!(KeyState::Active.may_become(KeyState::Suspended) && !KeyState::Active.may_become(KeyState::Removed));
+//! ```
+//!
+//! Every transition takes a reason (`--reason`, or a prompt), which stands in the keyring with who and when, under its
+//! MAC, and in the audit log. It must hold no secret. *Who* is the user's name at that machine: it is told, not proven.
+//! What cannot be undone asks whether it is meant, unless `--yes` is there.
+//!
+//! # Periods and limits
+//!
+//! A version protects for its *originator-usage period*, 730 days from its activation on, and reveals for its
+//! *recipient-usage period*, 1,825 days: what SP 800-57 Part 1, table 1, gives a symmetric data-encryption key.
+//! `keys periods NAME --protect DAYS --reveal DAYS --reason …` sets others. From 60 days before the end on, jobs and
+//! `keys doctor` warn; after it the version is refused. Time alone changes nothing in the file: a clock that jumps ahead
+//! makes refusals, which end when it is set right. A clock that goes back by more than a day, before the version was
+//! activated, is refused for protecting.
+//!
+//! `keys limit NAME --values N --reason …` bounds how many values may be protected with one version. FF1 has no such
+//! bound in the standard; it is for those whose policy has one. The audit log counts, so without one a key with a limit
+//! does not protect. Counted are values, not rows of a dictionary, and those of jobs that failed as well. Jobs that run
+//! at the same time do not see each other's values until they end.
+//!
+//! # Audit
+//!
+//! With a line `audit = "audit.jsonl"` in the policy, every use and every change of a key is written there first: who,
+//! which key and version, protect or reveal, under which rule, in which role, in which job, how many values, refusals,
+//! and what was asked of a KMS. There are no values, no keys and no SQL in it. A key is not used, and a keyring not
+//! changed, without its entry on the disk: when the log cannot be written, the job ends.
+//!
+//! ```text
+//! cipherform keys audit show [--last N] [--format json]
+//! cipherform keys audit verify [--checkpoint FILE]
+//! cipherform keys audit checkpoint > checkpoint.json
+//! ```
+//!
+//! A line is `{ "entry": …, "mac": … }`, and with `LP` and `KBKDF` as above
+//!
+//! ```text
+//! mac(0) = HMAC-SHA-256(K, LP("cipherform audit start v1", keyring id))
+//! mac(n) = HMAC-SHA-256(K, LP("cipherform audit entry v1", mac(n − 1), entry n as JSON without spaces))
+//! K      = KBKDF(root key, "cipherform audit mac v1", LP(keyring id), 32)
+//! seed   = KBKDF(root key, "cipherform audit signing v1", LP(keyring id), 32)       of the Ed25519 key (FIPS 186-5)
+//! ```
+//!
+//! So an entry that was changed, taken out, put in or moved is noticed by whoever can open the keyring. Not so a log
+//! whose *end* was cut off, nor one that was written anew by somebody who may use the keyring. That is noticed against
+//! the last exported checkpoint, and only against that: number and MAC of the last entry and the keyring's generation,
+//! signed. Keep checkpoints where the users of the keyring cannot write, with the public key that `audit verify`
+//! tells. Whoever can open the keyring can sign as well, so a checkpoint proves something by where it is kept, not by its
+//! signature alone. An entry that was cut off in the middle, by a crash, is cut away by the next one, which says so.
+//!
+//! The unwrapping of the root is written down once it has succeeded: before that there is no key to write entries with.
+//! Whoever has no access to the KMS leaves no trace here; the KMS's own log has that.
+//!
+//! # An older keyring
+//!
+//! A copy of the keyring from last month is a sound file. `keyring_generation = N` in the policy refuses one whose
+//! generation (`keys audit checkpoint` shows it) is smaller; so does `audit verify` with a checkpoint that is newer. Two copies that
+//! were both rotated have versions of the same number with different ids: a file remembers the id, so the wrong copy
+//! says that it has no such version, and no id ever stands for two keys.
+//!
+//! # Who may protect
+//!
+//! To protect is a right of its own: `card = { see = "plain", protect = true }` in a role. A role without it may not
+//! protect, whatever it sees. Where all values of a rule can be listed (up to 2^56 of them, or a number that depends on the
+//! value), protecting is revealing: then `protect = true` without `see = "plain"` is refused when the policy is read. It
+//! is checked before a KMS is asked.
+//!
+//! # Approved algorithms
+//!
+//! `approved_only = true` in the policy refuses what NIST has not approved:
+//!
+//! | refused | instead |
+//! | --- | --- |
+//! | `treatment = "siv"` (AES-SIV, RFC 5297) | `encrypt`, `tokenize` |
+//! | `treatment = "encrypt-legacy"`, keys `direct-ff3-1-legacy-…` (FF3-1: withdrawn) | `encrypt` (FF1: SP 800-38G) |
+//! | `treatment = "shift"` (no encryption) | `encrypt` with format `date` |
+//! | `insecure_small_domain` (under the floor of the drafts of SP 800-38G Rev 1) | bands, `tokenize` |
+//! | a local KMS that a passphrase unlocks (Argon2id, RFC 9106) | a key file, or another KMS |
+//!
+//! What stays is FF1, HMAC-SHA-256, KBKDF, AES-256-GCM, Ed25519. That makes no validated module of this program: see the README.
+//!
+//! # The same things elsewhere
+//!
+//! | here | SP 800-57 Part 1 | AWS KMS | Vault, OpenBao |
 //! | --- | --- | --- | --- |
-//! | pre-activation | no | no | not yet used |
-//! | active | yes | yes | `keys create`, `keys rotate`: one a key at most |
-//! | suspended | no | yes | no command yet |
-//! | deactivated | no | yes | `keys rotate` makes the active version so |
-//! | compromised | no | yes: else nothing could be moved to a new key | no command yet |
-//! | destroyed | no | no | no command yet |
+//! | KMS key | key-wrapping key | KMS key | transit key |
+//! | data key, version | data-encryption key (key-derivation key), its cryptoperiods | data key | data key |
+//! | `keys create` | generation (section 8.1.5) | GenerateDataKey | `datakey/plaintext` |
+//! | `keys rotate` | replacement (8.2.3) | none for data keys; RotateKeyOnDemand renews the KMS key's material | `keys/NAME/rotate` renews the transit key |
+//! | `keys suspend`, `resume` | suspended state | DisableKey, EnableKey (of the KMS key) | none |
+//! | `keys deactivate` | deactivated state | none | `min_encryption_version` |
+//! | `keys compromise` | compromised state (8.3.5: revocation) | none | none |
+//! | `keys remove` | destroyed state, deregistration (8.3.3, 8.3.4) | ScheduleKeyDeletion (of the KMS key) | `min_decryption_version`, `trim` |
+//! | `keys periods` | originator- and recipient-usage periods (5.3) | automatic rotation period | `auto_rotate_period` |
+//! | reasons, audit log | accountability, audit (9.2, 9.3) | CloudTrail | audit devices |
+//! | roles | access control (8.2.1) | key policies, IAM | policies |
 //!
 //! # Rotation
 //!
@@ -312,8 +416,11 @@
 //! * a rule with `key = "pii@1"` stays with version 1, which no longer protects: `protect` refuses, and says so. To
 //!   reveal it makes no difference, since the file says which version it needs.
 //!
-//! To bring an old file to the new version, reveal it to a place where plaintext may be, and protect it again. A job
-//! that does so in one pass is not there yet.
+//! `cipherform reprotect OLD NEW` brings a file to the current version in one pass: each batch is revealed and protected
+//! again in memory, and no plaintext is written. `--rule COLUMN=RULE` takes a column to another rule on the way. Columns
+//! that nobody can reveal stay as they are, and so do tokens, which `cipherform tokens reseal` looks after. Meanwhile each
+//! file is queried by its own version, and two values under two versions are compared by what they mean, never by how
+//! they are stored (unless `--stored` says so).
 //!
 //! What rotation does not do: take anything from someone who has had the old version.
 //!
@@ -326,8 +433,8 @@
 //! * its passphrase or key file.
 //!
 //! Keep the policy under version control: without a rule's exact definition its files do not reveal. Do not put an
-//! older keyring back while a newer one is lost in use: an older copy is a sound file and is accepted when it is
-//! opened.
+//! older keyring back while a newer one is lost in use: an older copy is a sound file, and is accepted when it is
+//! opened unless the policy says `keyring_generation`. The audit log, if there is one, has a backup of its own.
 //!
 //! `.keyring.json.lock` and `.kms.json.lock` beside the files are locks for concurrent changes. They are empty and
 //! stay; they need no backup.

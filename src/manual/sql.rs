@@ -4,11 +4,11 @@
 //!
 //! | function | does | needs the grant |
 //! | --- | --- | --- |
-//! | `protect(v, 'rule' [, tweak])` | protects `v` as the rule says, under the active key version | plain |
+//! | `protect(v, 'rule' [, tweak])` | protects `v` as the rule says, under the active key version | `protect = true` |
 //! | `reveal(v, 'rule' [, tweak])` | undoes it | plain; masked gets the result masked |
-//! | `fpe_encrypt(v, 'rule' [, tweak])` | the FF1 underneath; a given tweak takes the place of the rule's, byte for byte | plain |
+//! | `fpe_encrypt(v, 'rule' [, tweak])` | the FF1 underneath; a given tweak takes the place of the rule's, byte for byte | `protect = true` |
 //! | `fpe_decrypt(v, 'rule' [, tweak])` | its inverse | plain; masked as `reveal` |
-//! | `tokenize(v, 'rule')` | the token of `v`, minted if it has none: [`tokens`](super::tokens) | plain |
+//! | `tokenize(v, 'rule')` | the token of `v`, minted if it has none: [`tokens`](super::tokens) | `protect = true` |
 //! | `detokenize(t, 'rule')` | the value of a token | plain; masked as `reveal` |
 //! | `mask(v, 'rule')` | letters, digits and the format's other symbols replaced as the rule's `mask` says; needs no key | any |
 //!
@@ -50,6 +50,9 @@
 //! custkey = "protected"    # the stored value
 //! phone = "plain"          # the value
 //! "*" = "denied"           # every other rule; without this line, too
+//!
+//! [roles.loader]
+//! card = { see = "plain", protect = true }    # `protect`, `fpe_encrypt`, `tokenize`: a right of its own, which no other line gives
 //! ```
 //!
 //! [`Engine::with_role`](crate::Engine::with_role) binds an engine to a role; the views and functions that are

@@ -65,8 +65,8 @@
 //! Where the possible values can be listed, the right to protect is the right to reveal: protect them all, and look up.
 //! There are 888,931,098 social security numbers that can be issued; of the card numbers of one issuer (six digits
 //! known) with known last four, there are 100,000 with a valid check digit. This holds for every deterministic scheme,
-//! keyed hashes included. Do not offer `protect` to people who may not see the values. Here a role needs *plain* for
-//! it.
+//! keyed hashes included. Do not offer `protect` to people who may not see the values. Here a role needs
+//! `protect = true` for it, and *plain* as well, unless there are more than 2^56 possible values.
 //!
 //! # What shows
 //!

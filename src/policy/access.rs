@@ -1,12 +1,16 @@
 //! Which role may see what.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, IntoDeserializer, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::{Policy, Rule, Treatment};
 use crate::{Error, ErrorKind, Result};
 
 /// What a role sees of the columns under a rule.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub enum Grant {
     /// The values.
@@ -16,43 +20,53 @@ pub enum Grant {
     /// The protected values.
     Protected,
     /// Nothing: a query that needs the column fails.
+    #[default]
     Denied,
 }
 
-/// What a role may do under a rule.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[serde(from = "RightsFile")]
+/// What a role may do under a rule: `"masked"`, or `{ see = "plain", protect = true }`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Rights {
     pub(super) see: Grant,
     pub(super) protect: bool,
 }
 
-/// As a policy has them: `"masked"`, or `{ see = "plain", protect = true }`.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum RightsFile {
-    See(Grant),
-    Both(BothFile),
+impl<'de> Deserialize<'de> for Rights {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(RightsVisitor)
+    }
+}
+
+/// Reads either form, so that a mistake in one is told as such.
+struct RightsVisitor;
+
+impl<'de> Visitor<'de> for RightsVisitor {
+    type Value = Rights;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "\"plain\", \"masked\", \"protected\", \"denied\", or a table like { see = \"plain\", protect = true }",
+        )
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<Rights, E> {
+        let see = Grant::deserialize(text.into_deserializer())?;
+        Ok(Rights { see, protect: false })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<Rights, A::Error> {
+        let RightsTable { see, protect } = RightsTable::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Rights { see, protect })
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct BothFile {
-    see: Option<Grant>,
+struct RightsTable {
+    #[serde(default)]
+    see: Grant,
     #[serde(default)]
     protect: bool,
-}
-
-impl From<RightsFile> for Rights {
-    fn from(file: RightsFile) -> Self {
-        match file {
-            RightsFile::See(see) => Self { see, protect: false },
-            RightsFile::Both(BothFile { see, protect }) => Self {
-                see: see.unwrap_or(Grant::Denied),
-                protect,
-            },
-        }
-    }
 }
 
 /// Up to so many possible values all can be protected and compared: 2^56, as with DES, which was broken so in 1998.

@@ -820,6 +820,14 @@ card = "masked"
                 "no rule `cart`",
             ),
             ("\"masked\"", "\"maskd\"", "p.toml:25:8", "maskd"),
+            ("\"masked\"", "{ se = \"masked\" }", "p.toml:25:10", "se"),
+            (
+                "\"masked\"",
+                "{ see = \"masked\", protect = true }",
+                "p.toml:25:1",
+                "right to reveal",
+            ),
+            ("\"masked\"", "7", "p.toml:25:8", "protect = true"),
             ("domain = \"customer-key\"", "domain = \"\"", "p.toml:12:10", "empty"),
             (
                 "format = \"pan\"",

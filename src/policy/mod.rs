@@ -3,6 +3,9 @@
 //! ```toml
 //! version = 1
 //! keyring = "keyring.json"                 # relative to the policy
+//! audit = "audit.jsonl"                    # every use and change of a key is written there first; no log if left out
+//! keyring_generation = 12                  # an older copy of the keyring is refused
+//! approved_only = true                     # what NIST has not approved is refused
 //! unlisted = "error"                       # a column no line below names: "keep" (default) | "error" | "drop"
 //!
 //! [keys]                                   # how long unwrapped keys stay in memory; all of it may be left out
@@ -27,6 +30,9 @@
 //! [roles.analyst]                          # rule → "plain" | "masked" | "protected" | "denied"
 //! card = "masked"
 //! "*" = "denied"
+//!
+//! [roles.loader]
+//! card = { see = "plain", protect = true } # to protect is a right of its own
 //! ```
 //!
 //! Unknown fields are refused, and every error says file, line and column.
