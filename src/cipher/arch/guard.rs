@@ -146,6 +146,7 @@ fn texts_of_every_length_taken_apart() {
         };
         for kernel in Kernel::available() {
             let Some(sieve) = Sieve::new(&cipher(10).with_kernel(kernel), &pattern) else {
+                #[cfg(target_arch = "x86_64")]
                 assert_ne!(kernel, Kernel::Avx512, "this kernel takes texts apart");
                 continue;
             };
