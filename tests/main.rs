@@ -15,6 +15,8 @@ mod keys;
 #[cfg(feature = "full")]
 mod kms;
 mod layers;
+#[cfg(target_os = "linux")]
+mod memory;
 mod sandbox;
 mod secrets;
 mod sql;

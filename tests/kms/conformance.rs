@@ -4,8 +4,9 @@ use cipherform::keys::{DataKey, KmsClient, KmsKeyInfo, KmsKeyRef, WrapContext};
 use cipherform::kms::{AwsKms, KmipKms, Pkcs11Kms, Settings, VaultKms, conformance};
 use cipherform::{Result, Secret};
 
-use super::servers::{Production, SoftHsm, kmip, localstack, moto, openbao, pykmip};
-use super::{aws_uri, hsm_environment, vault_uri};
+use super::beside_an_hsm;
+use super::servers::{Production, kmip, localstack, moto, openbao, pykmip};
+use super::{aws_uri, vault_uri};
 
 async fn conforms(client: &dyn KmsClient, key: &str) {
     conformance::check(client, &key.parse().unwrap()).await.unwrap();
@@ -88,24 +89,35 @@ async fn localstack_for_aws() {
     conforms(&LocalStack(aws()), &aws_uri(server.port, "alias/main")).await;
 }
 
-/// SoftHSM reads where its tokens are from the environment, so this test runs itself once more with that set.
 #[tokio::test]
 async fn softhsm() {
-    const INSIDE: &str = "CIPHERFORM_TEST_HSM_KEY";
-    match std::env::var(INSIDE) {
-        Ok(key) => conforms(&Pkcs11Kms::new(Settings::from_environment().unwrap()), &key).await,
-        Err(_) => {
-            let hsm = SoftHsm::new();
-            let output = std::process::Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "kms::conformance::softhsm"])
-                .envs(hsm_environment(&hsm))
-                .env(INSIDE, hsm.key())
-                .output()
-                .unwrap();
-            let told = String::from_utf8_lossy(&output.stdout);
-            assert!(output.status.success() && told.contains("1 passed"), "{told}");
-        }
+    if let Some(key) = beside_an_hsm("kms::conformance::softhsm") {
+        conforms(&Pkcs11Kms::new(Settings::from_environment().unwrap()), &key).await;
     }
+}
+
+/// Whoever used an HSM keeps no secret of it. The HSM is a library within this process, which wipes what it gives out.
+#[test]
+fn softhsm_leaves_nothing_in_memory() {
+    use crate::memory::{Wanted, prepare, run, work};
+    use crate::sandbox::Sandbox;
+    use cipherform::keys::KmsRegistry;
+
+    let Some(key) = beside_an_hsm("kms::conformance::softhsm_leaves_nothing_in_memory") else {
+        return;
+    };
+    let wanted = run(async move {
+        let sandbox = Sandbox::empty();
+        let mut wanted = Wanted::default();
+        let client = || Pkcs11Kms::new(Settings::from_environment().unwrap());
+        let registry = KmsRegistry::new().with("pkcs11", client());
+        prepare(&sandbox, &key.parse().unwrap(), &registry).await;
+        work(sandbox.folder.path(), &registry, &client(), &mut wanted)
+            .await
+            .unwrap();
+        wanted
+    });
+    assert_eq!(wanted.found(), [String::new(); 0]);
 }
 
 #[tokio::test]

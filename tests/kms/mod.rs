@@ -107,6 +107,25 @@ fn hsm_environment(hsm: &SoftHsm) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// The key of an HSM in software. It reads where its tokens are from the environment, so the test called `test` runs itself once more with that set:
+/// here the answer is `None`, once that has passed.
+fn beside_an_hsm(test: &str) -> Option<String> {
+    const INSIDE: &str = "CIPHERFORM_TEST_HSM_KEY";
+    if let Ok(key) = std::env::var(INSIDE) {
+        return Some(key);
+    }
+    let hsm = SoftHsm::new();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .envs(hsm_environment(&hsm))
+        .env(INSIDE, hsm.key())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+    None
+}
+
 fn stopped(mut server: Server) -> u16 {
     server.stop();
     server.port

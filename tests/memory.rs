@@ -1,0 +1,200 @@
+//! What is left in the memory of a process whose jobs are done.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use cipherform::Engine;
+use cipherform::columns::RevealOptions;
+use cipherform::files::Job;
+use cipherform::keys::{
+    DirectMode, KeyUse, Keyring, KmsClient, KmsKeyRef, KmsRegistry, Operation, Purpose, WrapContext,
+};
+use cipherform::kms::{LocalKms, MemoryKms, Unlock};
+use cipherform::{Result, Secret};
+
+use crate::sandbox::{POLICY, Sandbox, people};
+
+/// Changes every byte of what is looked for, so that the list of it is not found itself.
+const MASK: u8 = 0x5A;
+
+/// What must not be found, masked, and what it is.
+#[derive(Default)]
+pub(crate) struct Wanted(Vec<(String, Vec<u8>)>);
+
+impl Wanted {
+    pub(crate) fn add(&mut self, what: &str, secret: &[u8]) {
+        assert!(secret.len() >= 16, "{what}: too short to be told from chance");
+        self.0
+            .push((what.to_owned(), secret.iter().map(|byte| byte ^ MASK).collect()));
+    }
+
+    /// What of it is in the memory of this process.
+    pub(crate) fn found(&self) -> Vec<String> {
+        let memory = File::open("/proc/self/mem").unwrap();
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        let mut window = vec![0; 1 << 20];
+        let mut found = Vec::new();
+        for line in maps.lines() {
+            let (range, rest) = line.split_once(' ').unwrap();
+            if !rest.starts_with("rw") || rest.contains("[vvar") {
+                continue;
+            }
+            let (start, end) = range.split_once('-').unwrap();
+            let bounds = [start, end].map(|text| u64::from_str_radix(text, 16).unwrap());
+            // Neighbouring windows share as much as the longest secret is long.
+            for at in (bounds[0]..bounds[1]).step_by(window.len() - 128) {
+                let length = window.len().min((bounds[1] - at) as usize);
+                let Ok(read) = memory.read_at(&mut window[..length], at) else {
+                    break;
+                };
+                for (what, masked) in &self.0 {
+                    let first = masked[0] ^ MASK;
+                    let candidates = window[..read].windows(masked.len()).filter(|bytes| bytes[0] == first);
+                    let hits = candidates
+                        .filter(|bytes| bytes.iter().zip(masked).all(|(byte, masked)| byte ^ MASK == *masked))
+                        .count();
+                    if hits > 0 {
+                        found.push(format!("{what} in {line}"));
+                    }
+                }
+                window[..read].fill(0);
+            }
+        }
+        found
+    }
+}
+
+/// Protects and reveals a file, and adds to `wanted` every secret there was: data key, subkeys, a key for direct use.
+pub(crate) async fn work(
+    folder: &Path,
+    registry: &KmsRegistry,
+    kms: &dyn KmsClient,
+    wanted: &mut Wanted,
+) -> Result<()> {
+    let path = folder.join("keyring.json");
+    let mut keyring = Keyring::open(&path, registry).await?;
+    keyring
+        .create_key(&"exchange".parse()?, "direct-ff1-256".parse::<KeyUse>()?, None)
+        .await?;
+    let direct = keyring.handle(&"exchange".parse()?, Operation::Protect).await?;
+    wanted.add("the key for direct use", direct.direct_key(DirectMode::Ff1)?.expose());
+    let document: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let key = keyring.describe(&"pii".parse()?)?;
+    let wrapped = document["content"]["keys"][0]["versions"][0]["wrapped"]
+        .as_str()
+        .unwrap();
+    let context = WrapContext {
+        keyring: keyring.id(),
+        data_key: key.id,
+        version: key.versions[0].id,
+        key_use: "derive".to_owned(),
+    };
+    let wrapped = base64(wrapped);
+    wanted.add(
+        "the data key",
+        kms.unwrap(&key.kms_key, &wrapped, &context).await?.expose(),
+    );
+    drop(keyring);
+
+    let engine = Engine::open(&folder.join("policy.toml"), registry).await?;
+    for rule in ["card", "ssn", "id"] {
+        let transform = engine.resolve(&rule.parse()?, Operation::Protect).await?;
+        let subkey = transform
+            .key()
+            .subkey(Purpose::Ff1, rule, &transform.fingerprint(), 32)?;
+        wanted.add(&format!("the subkey of {rule}"), subkey.expose());
+    }
+    let (source, safe, back) = (
+        folder.join("people.parquet"),
+        folder.join("safe.parquet"),
+        folder.join("back.parquet"),
+    );
+    let never = AtomicBool::new(false);
+    let protect = Job::protect(&engine, &source, None).await?;
+    protect.run(&safe, false, &never, &mut |_| ()).await?;
+    let reveal = Job::reveal(&engine, &safe, None, RevealOptions::default()).await?;
+    reveal.run(&back, false, &never, &mut |_| ()).await?;
+    Ok(())
+}
+
+fn base64(text: &str) -> Vec<u8> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.decode(text).unwrap()
+}
+
+/// On a thread of its own, whose stack goes with it.
+pub(crate) fn run(job: impl Future<Output = Wanted> + Send + 'static) -> Wanted {
+    std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(job)
+    })
+    .join()
+    .unwrap()
+}
+
+#[test]
+fn the_search_finds_what_is_there() {
+    let secret = Secret::new((0..32u8).map(|byte| byte.wrapping_mul(37) ^ 0xC3).collect::<Vec<u8>>());
+    let mut wanted = Wanted::default();
+    wanted.add("a secret", secret.expose());
+    assert!(!wanted.found().is_empty());
+    drop(secret);
+    assert_eq!(wanted.found(), [String::new(); 0]);
+}
+
+#[test]
+fn the_local_kms_leaves_nothing() {
+    let wanted = run(async {
+        let sandbox = Sandbox::empty();
+        let mut wanted = Wanted::default();
+        // Not in the program's text: its parts are.
+        let passphrase = Secret::new(["correct horse", " battery ", "staple"].concat());
+        wanted.add("the passphrase", passphrase.expose().as_bytes());
+        let local = || LocalKms::open(sandbox.path("kms.json"), Unlock::Passphrase(passphrase.clone()));
+        let main: KmsKeyRef = "local:main".parse().unwrap();
+        LocalKms::create(
+            &sandbox.path("kms.json"),
+            &Unlock::Passphrase(passphrase.clone()),
+            &"main".parse().unwrap(),
+        )
+        .unwrap();
+        let registry = KmsRegistry::new().with("local", local());
+        prepare(&sandbox, &main, &registry).await;
+        work(sandbox.folder.path(), &registry, &local(), &mut wanted)
+            .await
+            .unwrap();
+        wanted
+    });
+    assert_eq!(wanted.found(), [String::new(); 0]);
+}
+
+#[test]
+fn the_memory_kms_leaves_nothing() {
+    let wanted = run(async {
+        let sandbox = Sandbox::empty();
+        let mut wanted = Wanted::default();
+        let kms = MemoryKms::new().with_key("main");
+        let registry = KmsRegistry::new().with("memory", kms.clone());
+        prepare(&sandbox, &"memory:main".parse().unwrap(), &registry).await;
+        work(sandbox.folder.path(), &registry, &kms, &mut wanted).await.unwrap();
+        wanted
+    });
+    assert_eq!(wanted.found(), [String::new(); 0]);
+}
+
+pub(crate) async fn prepare(sandbox: &Sandbox, kms_key: &KmsKeyRef, registry: &KmsRegistry) {
+    let mut keyring = Keyring::create(sandbox.path("keyring.json"), kms_key, registry)
+        .await
+        .unwrap();
+    keyring
+        .create_key(&"pii".parse().unwrap(), KeyUse::Derive, None)
+        .await
+        .unwrap();
+    sandbox.policy(POLICY);
+    sandbox.write("people.parquet", &people());
+}
