@@ -27,6 +27,9 @@ pub(super) enum Check {
 /// Weights of the places of a vehicle's number.
 const WEIGHTS: [u32; 17] = [8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2];
 
+/// Where the check of a vehicle's number stands.
+const VIN_PLACE: usize = 8;
+
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -38,78 +41,91 @@ impl fmt::Display for Check {
 }
 
 impl Check {
-    /// Which place is solved, of those marked as symbols.
+    /// Which place is solved, of those marked as symbols. It takes just what a check can be, so that it holds nothing else; and where the check is the last
+    /// digit of a value, no other digit can stand behind it.
     ///
     /// # Errors
     /// A pattern that the check does not go with.
     pub(super) fn place(&self, places: &[Place], symbols: &[bool]) -> Result<usize> {
-        let at = match self {
-            Self::Luhn { prefix } => {
-                if !prefix.bytes().all(|byte| byte.is_ascii_digit()) {
-                    return Err(Error::bad_policy("the prefix of a check is digits"));
-                }
-                symbols.iter().rposition(|is_symbol| *is_symbol)
+        let (at, needed) = match self {
+            Self::Luhn { prefix } if !prefix.bytes().all(|byte| byte.is_ascii_digit()) => {
+                return Err(Error::bad_policy("the prefix of a check is digits"));
             }
-            Self::Mod11_10 => symbols.iter().rposition(|is_symbol| *is_symbol),
-            Self::Vin if places.len() == 17 => Some(8),
-            Self::Vin => return Err(Error::bad_policy("check \"vin\" goes with 17 places")),
+            Self::Vin if places.len() != WEIGHTS.len() => {
+                return Err(Error::bad_policy("check \"vin\" goes with 17 places"));
+            }
+            Self::Vin => (Some(VIN_PLACE), "0123456789X"),
+            Self::Luhn { .. } | Self::Mod11_10 => (symbols.iter().rposition(|is_symbol| *is_symbol), "0123456789"),
         };
-        let takes_all = |at: &usize| {
-            let needed = if *self == Self::Vin {
-                "0123456789X"
-            } else {
-                "0123456789"
-            };
-            symbols[*at] && needed.chars().all(|symbol| places[*at].takes(symbol))
+        let is_just = |at: &usize| {
+            symbols[*at]
+                && places[*at].choices() == needed.len() as u64
+                && needed.chars().all(|symbol| places[*at].takes(symbol))
         };
-        at.filter(takes_all)
-            .ok_or_else(|| Error::bad_policy("the place of the check digit does not take every digit"))
+        let at = at.filter(is_just).ok_or_else(|| match self {
+            Self::Vin => Error::bad_policy("check \"vin\" goes with [0-9X] in the ninth place"),
+            _ => Error::bad_policy(
+                "the check digit is what stands last, so that place takes the digits 0 to 9 and nothing else",
+            )
+            .with_hint("end the pattern in 9; for values that end otherwise, write a pattern without check"),
+        })?;
+        let takes_digit = |place: &Place| ('0'..='9').any(|symbol| place.takes(symbol));
+        if *self != Self::Vin && places[at + 1..].iter().any(takes_digit) {
+            return Err(Error::bad_policy(
+                "the check digit is the last digit of a value, and here another one stands behind it",
+            )
+            .with_hint("leave out the check, or the digit at the end"));
+        }
+        Ok(at)
     }
 
-    /// Is the check digit of `value` right?
-    pub(super) fn holds(&self, value: &str) -> bool {
-        self.solved(value) == value
+    /// Is the check digit of `value`, at the character `at`, right?
+    pub(super) fn holds(&self, value: &str, at: usize) -> bool {
+        self.solved(value, at) == value
     }
 
-    /// `value` with the check digit that is right.
-    pub(super) fn solved(&self, value: &str) -> String {
+    /// `value` with the check digit, at the character `at`, that is right. What stands there does not matter; digits that a pattern
+    /// has as literals count as the others do.
+    pub(super) fn solved(&self, value: &str, at: usize) -> String {
         let mut symbols: Vec<char> = value.chars().collect();
-        let is_digit = |symbol: &char| symbol.is_ascii_digit();
-        let last = symbols.iter().rposition(is_digit);
         let digits = |text: &[char]| -> Vec<u16> {
             text.iter()
                 .filter_map(|symbol| symbol.to_digit(10))
                 .map(|digit| digit as u16)
                 .collect()
         };
-        match (self, last) {
-            (Self::Luhn { prefix }, Some(last)) => {
+        let Some((before, _)) = symbols.split_at_checked(at).filter(|(_, rest)| !rest.is_empty()) else {
+            return value.to_owned();
+        };
+        let solution = match self {
+            Self::Luhn { prefix } => {
                 let mut all: Vec<u16> = prefix.bytes().map(|byte| u16::from(byte - b'0')).collect();
-                all.extend(digits(&symbols));
-                let place = all.len() - 1;
-                symbols[last] = digit(luhn::solve(&all, place, 0));
+                all.extend(digits(before));
+                all.push(0);
+                digit(luhn::solve(&all, all.len() - 1, 0))
             }
-            (Self::Mod11_10, Some(last)) => {
+            Self::Mod11_10 => {
                 let mut product = 10;
-                for number in digits(&symbols[..last]) {
+                for number in digits(before) {
                     let sum = (product + number) % 10;
                     product = if sum == 0 { 10 } else { sum } * 2 % 11;
                 }
-                symbols[last] = digit((11 - product) % 10);
+                digit((11 - product) % 10)
             }
-            (Self::Vin, _) if symbols.len() == WEIGHTS.len() => {
+            Self::Vin => {
+                // The check's own weight is 0.
                 let sum: u32 = symbols
                     .iter()
                     .zip(WEIGHTS)
                     .map(|(symbol, weight)| weight * transliterated(*symbol))
                     .sum();
-                symbols[8] = match sum % 11 {
+                match sum % 11 {
                     10 => 'X',
                     rest => digit(rest as u16),
-                };
+                }
             }
-            _ => {}
-        }
+        };
+        symbols[at] = solution;
         symbols.into_iter().collect()
     }
 }
@@ -145,9 +161,13 @@ mod tests {
             (Check::Vin, "1M8GDM9AXKP042788"),
             (Check::Vin, "11111111111111111"),
         ] {
-            assert!(check.holds(value), "{check} {value}");
+            let at = if check == Check::Vin {
+                VIN_PLACE
+            } else {
+                value.len() - 1
+            };
+            assert!(check.holds(value, at), "{check} {value}");
             // Each other digit in the place of the check is wrong.
-            let at = if check == Check::Vin { 8 } else { value.len() - 1 };
             let wrong = "0123456789"
                 .chars()
                 .filter(|digit| *digit != char::from(value.as_bytes()[at]));
@@ -155,7 +175,10 @@ mod tests {
                 let mut other: Vec<char> = value.chars().collect();
                 other[at] = digit;
                 let other: String = other.into_iter().collect();
-                assert!(!check.holds(&other) && check.solved(&other) == value, "{check} {other}");
+                assert!(
+                    !check.holds(&other, at) && check.solved(&other, at) == value,
+                    "{check} {other}"
+                );
             }
         }
     }

@@ -180,6 +180,11 @@ impl Pattern {
         Ok(Self { places, fates })
     }
 
+    /// The place whose symbol makes the check right.
+    fn solved(&self) -> Option<usize> {
+        self.fates.iter().position(|fate| *fate == Fate::Solved)
+    }
+
     fn is_disjoint(&self, other: &Self) -> bool {
         self.places.len() != other.places.len()
             || self
@@ -233,8 +238,8 @@ impl MixedFormat for Template {
         let pattern = self
             .pattern(value)
             .ok_or(Misfit::Malformed("not as the pattern has it"))?;
-        if let Some(check) = &self.check
-            && !check.holds(value)
+        if let Some((check, at)) = self.check.as_ref().zip(pattern.solved())
+            && !check.holds(value, at)
         {
             return Err(Misfit::CheckDigit);
         }
@@ -266,8 +271,8 @@ impl MixedFormat for Template {
                 _ => symbol,
             });
         }
-        if let Some(check) = &self.check {
-            let solved = check.solved(&out[start..]);
+        if let Some((check, at)) = self.check.as_ref().zip(pattern.solved()) {
+            let solved = check.solved(&out[start..], at);
             out.truncate(start);
             out.push_str(&solved);
         }
@@ -463,6 +468,87 @@ mod tests {
         let kept = super::vin(toml::toml! { keep = [3, 0] }).expect("manufacturer kept");
         assert!(there_and_back(&kept, "1M8GDM9AXKP042788").starts_with("1M8"));
         assert!(super::vin(toml::toml! { keep = [9, 0] }).is_err());
+    }
+
+    fn checked(pattern: &str, check: &str) -> Result<Format> {
+        let table = format!("pattern = '{pattern}'\ncheck = {{ type = \"{check}\" }}");
+        parse(table.parse().expect("TOML"))
+    }
+
+    /// All values of a pattern whose check is right are its values, and nothing of them is lost.
+    #[test]
+    fn checked_values_come_back_and_no_two_become_one() {
+        for (pattern, check) in [
+            ("9{4}", "luhn"),
+            ("9{4}", "mod11-10"),
+            ("99-99", "luhn"),
+            ("9999X", "luhn"),
+            ("[A-C]99[0-5]9", "luhn"), // letters do not count
+            ("[0-9A-C]99[0-5]9", "mod11-10"),
+            (r"[0-9A-F]7[3-9]\d/x", "luhn"), // a digit that is a literal does
+            ("[0-9X]1[13]9", "mod11-10"),
+        ] {
+            let Format::Mixed(format) = checked(pattern, check).expect(pattern) else {
+                unreachable!()
+            };
+            let places = compile(pattern).expect(pattern);
+            let all = Union::new([places.clone()]).expect("few");
+            let (mut seen, mut size) = (std::collections::HashSet::new(), 0);
+            for rank in 0..all.size() {
+                let mut value = String::new();
+                all.unrank(rank, "", &mut value);
+                let mut found = Places::default();
+                if format.split(&value, Side::Plain, &mut found).is_err() {
+                    continue;
+                }
+                size = found.choices.iter().product::<u64>();
+                let mut same = String::new();
+                format.join(&value, &found.digits, Side::Protected, &mut same);
+                assert_eq!(same, value, "{pattern} {check}");
+                // Each digit turned around is another value, which turned around is this one.
+                let turned = |found: &Places| -> Vec<u64> {
+                    let each = found.digits.iter().zip(&found.choices);
+                    each.map(|(digit, choices)| choices - 1 - digit).collect()
+                };
+                let mut other = String::new();
+                format.join(&value, &turned(&found), Side::Protected, &mut other);
+                let mut again = Places::default();
+                format.split(&other, Side::Protected, &mut again).expect("a valid one");
+                let mut back = String::new();
+                format.join(&other, &turned(&again), Side::Plain, &mut back);
+                assert_eq!(back, value, "{pattern} {check}");
+                assert!(seen.insert(other), "{pattern} {check}");
+            }
+            assert_eq!(
+                (seen.len() as u64, Some(u128::from(size))),
+                (size, format.usual_size()),
+                "{pattern} {check}"
+            );
+            assert_eq!(all.size(), u128::from(size) * 10, "one check digit a value");
+        }
+    }
+
+    #[test]
+    fn checks_that_would_lose_a_symbol_are_refused() {
+        for check in ["luhn", "mod11-10"] {
+            for (pattern, what) in [
+                ("9{7}[0-9A-Z]", "nothing else"),
+                ("9{6}[0-9X]", "nothing else"),
+                ("9{7}[0-8]", "nothing else"),
+                ("9{7}A", "nothing else"),
+                ("9{7}-0", "stands behind it"),
+                (r"9{7}\0x", "stands behind it"),
+            ] {
+                let error = checked(pattern, check).expect_err(pattern);
+                assert!(error.message().contains(what), "{pattern}: {error}");
+            }
+        }
+        let vin = |place: &str| checked(&format!("[A-Z0-9]{{8}}{place}[A-Z0-9]{{8}}"), "vin");
+        assert!(vin("[0-9X]").is_ok());
+        for place in ["9", "[0-9A-Z]", "[0-9XY]", "X"] {
+            assert!(vin(place).is_err(), "{place}");
+        }
+        assert!(checked("9{16}", "vin").is_err());
     }
 
     #[test]
