@@ -9,19 +9,52 @@ use super::luhn;
 use crate::{Error, Result};
 
 /// How a value's check digit follows from its other symbols.
+///
+/// In a policy: `"luhn"`, `{ luhn = { prefix = "80840" } }`, `"mod11-10"`, `"vin"`; or a table with a type, as in
+/// `{ type = "luhn", prefix = "80840" }`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(try_from = "toml::Value")]
 pub(super) enum Check {
     /// Luhn (ISO/IEC 7812-1, annex B): the last digit, over all digits behind a prefix that is not written.
-    Luhn {
-        #[serde(default)]
-        prefix: String,
-    },
+    Luhn { prefix: String },
     /// ISO 7064, MOD 11-10: the last digit.
-    #[serde(rename = "mod11-10")]
     Mod11_10,
     /// That of vehicles (49 CFR 565.15): the ninth of 17 symbols.
     Vin,
+}
+
+impl TryFrom<toml::Value> for Check {
+    type Error = &'static str;
+
+    fn try_from(value: toml::Value) -> Result<Self, Self::Error> {
+        const SHAPE: &str = "a check is \"luhn\", { luhn = { prefix = \"80840\" } }, \"mod11-10\" or \"vin\"";
+        let named = |name: &str, mut parameters: toml::Table| {
+            let prefix = match (name, parameters.remove("prefix")) {
+                (_, None) => String::new(),
+                ("luhn", Some(toml::Value::String(prefix))) => prefix,
+                _ => return Err(SHAPE),
+            };
+            match name {
+                _ if !parameters.is_empty() => Err(SHAPE),
+                "luhn" => Ok(Self::Luhn { prefix }),
+                "mod11-10" => Ok(Self::Mod11_10),
+                "vin" => Ok(Self::Vin),
+                _ => Err(SHAPE),
+            }
+        };
+        match value {
+            toml::Value::String(name) => named(&name, toml::Table::new()),
+            toml::Value::Table(mut table) => match table.remove("type") {
+                Some(toml::Value::String(name)) => named(&name, table),
+                Some(_) => Err(SHAPE),
+                None => match (table.len(), table.into_iter().next()) {
+                    (1, Some((name, toml::Value::Table(parameters)))) => named(&name, parameters),
+                    _ => Err(SHAPE),
+                },
+            },
+            _ => Err(SHAPE),
+        }
+    }
 }
 
 /// Weights of the places of a vehicle's number.
@@ -41,8 +74,8 @@ impl fmt::Display for Check {
 }
 
 impl Check {
-    /// Which place is solved, of those marked as symbols. It takes just what a check can be, so that it holds nothing else; and where the check is the last
-    /// digit of a value, no other digit can stand behind it.
+    /// Which place is solved, of those marked as symbols. It takes just what a check can be, so that it holds nothing
+    /// else; and where the check is the last digit of a value, no other digit can stand behind it.
     ///
     /// # Errors
     /// A pattern that the check does not go with.
@@ -84,8 +117,8 @@ impl Check {
         self.solved(value, at) == value
     }
 
-    /// `value` with the check digit, at the character `at`, that is right. What stands there does not matter; digits that a pattern
-    /// has as literals count as the others do.
+    /// `value` with the check digit, at the character `at`, that is right. What stands there does not matter; digits
+    /// that a pattern has as literals count as the others do.
     pub(super) fn solved(&self, value: &str, at: usize) -> String {
         let mut symbols: Vec<char> = value.chars().collect();
         let digits = |text: &[char]| -> Vec<u16> {
@@ -148,6 +181,42 @@ fn transliterated(symbol: char) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ways_to_write_a_check() {
+        #[derive(Deserialize)]
+        struct Holder {
+            check: Check,
+        }
+        let parse = |text: &str| toml::from_str::<Holder>(&format!("check = {text}")).map(|holder| holder.check);
+        let luhn = |prefix: &str| Check::Luhn { prefix: prefix.into() };
+        for (text, check) in [
+            (r#""luhn""#, luhn("")),
+            (r#"{ type = "luhn" }"#, luhn("")),
+            (r#"{ luhn = {} }"#, luhn("")),
+            (r#"{ luhn = { prefix = "80840" } }"#, luhn("80840")),
+            (r#"{ type = "luhn", prefix = "80840" }"#, luhn("80840")),
+            (r#""mod11-10""#, Check::Mod11_10),
+            (r#"{ type = "mod11-10" }"#, Check::Mod11_10),
+            (r#""vin""#, Check::Vin),
+            (r#"{ type = "vin" }"#, Check::Vin),
+        ] {
+            assert_eq!(parse(text).expect(text), check, "{text}");
+        }
+        for text in [
+            "1",
+            "{}",
+            r#""mod97""#,
+            r#"{ type = "luhn", prefx = "1" }"#,
+            r#"{ type = "vin", prefix = "1" }"#,
+            r#"{ luhn = { prefix = 80840 } }"#,
+            r#"{ luhn = {}, vin = {} }"#,
+            r#"{ luhn = "80840" }"#,
+        ] {
+            let error = parse(text).expect_err(text).to_string();
+            assert!(error.contains("a check is \"luhn\""), "{text}: {error}");
+        }
+    }
 
     #[test]
     fn known_numbers() {

@@ -409,8 +409,20 @@
 //! | `\` and a character other than `d` | that character itself |
 //! | anything else | itself |
 //!
-//! Also `keep`, and `check`: `{ luhn = { prefix = "80840" } }`, `"mod11-10"` or `"vin"`, a check digit that is computed anew. `vin` and `npi`
-//! are templates with a check: vehicle identification numbers (49 CFR 565.15) and national provider identifiers (45 CFR 162.406).
+//! Also `keep`, and `check`, a digit that values carry and that is computed anew:
+//!
+//! | `check =` | is |
+//! | --- | --- |
+//! | `"luhn"` | the last digit, by ISO/IEC 7812-1, over all digits |
+//! | `{ luhn = { prefix = "80840" } }` | the same, over the digits of a prefix that is not written, too |
+//! | `"mod11-10"` | the last digit, by ISO 7064, MOD 11-10 |
+//! | `"vin"` | the ninth of 17 characters, a digit or `X` (49 CFR 565.15) |
+//!
+//! `{ type = "luhn", prefix = "80840" }` is another way to write it. Only digits count for the first three, those that
+//! are literals as well. The pattern's last place that is no literal is the check, so it takes the digits 0 to 9 and
+//! nothing else, and no literal digit stands behind it; a pattern that is otherwise is refused. `vin` and `npi` are
+//! templates with a check: vehicle identification numbers (49 CFR 565.15) and national provider identifiers (45 CFR
+//! 162.406).
 //!
 //! ```
 //! use cipherform::formats::{Format, Places, Side};
@@ -424,6 +436,16 @@
 //! let Format::Mixed(vin) = Format::parse("vin", toml::Table::new())? else { unreachable!() };
 //! assert!(vin.split("1M8GDM9AXKP042788", Side::Plain, &mut Places::default()).is_ok());
 //! assert!(vin.split("1M8GDM9A1KP042788", Side::Plain, &mut Places::default()).is_err());
+//!
+//! let provider = toml::toml! { pattern = "[12]9{9}"  check = { luhn = { prefix = "80840" } } };
+//! let Format::Mixed(provider) = Format::parse("template", provider)? else { unreachable!() };
+//! assert!(provider.split("1234567893", Side::Plain, &mut Places::default()).is_ok());
+//! assert!(provider.split("1234567890", Side::Plain, &mut Places::default()).is_err());
+//! for check in ["luhn", "mod11-10"] {
+//!     let with = |pattern: &str| [("pattern".into(), pattern.into()), ("check".into(), check.into())].into_iter().collect();
+//!     assert!(Format::parse("template", with("AA-9{7}")).is_ok());
+//!     assert!(Format::parse("template", with("9{7}[0-9A-Z]")).is_err());
+//! }
 //! # Ok::<(), cipherform::Error>(())
 //! ```
 //!
