@@ -60,6 +60,12 @@
 //! `on_empty` say what becomes of a stored value that does not fit, too; `insecure_small_domain` must stay for as long
 //! as there are short values to reveal.
 //!
+//! # What changed before the first release
+//!
+//! These were corrected in place while nothing was released, so data protected by an earlier build has to be revealed by that build:
+//!
+//! * `shift` binds its subkey to the number of days, and no longer to the format: an entity's dates and timestamps move together.
+//!
 //! # How a file format changes
 //!
 //! A program that meets a keyring, a local KMS file, a policy or metadata of a version it does not know stops and says

@@ -66,7 +66,8 @@
 //!
 //! It moves every date of an entity by the same number of days, from −days to days and never 0, which HMAC-SHA-256 of the entity's plain
 //! value decides. Order and distances within an entity stay: that is what it is for, and why it is not encryption. Whoever knows one true date of a person
-//! knows all of them. Nothing is clamped: a date that would leave the format's range does not fit. To reveal, the entity's column has to be
+//! knows all of them. All rules with the same key, `domain` and `days` move an entity by the same number of days, whatever their formats: so give the rules for its
+//! dates and for its timestamps one `domain`. A timestamp keeps its time of day. Nothing is clamped: a date that would leave the format's range does not fit. To reveal, the entity's column has to be
 //! there.
 //!
 //! # `encrypt-legacy`

@@ -5,9 +5,8 @@ use sha2::{Digest, Sha256};
 use crate::policy::{Rule, Treatment};
 
 /// SHA-256 over everything about a rule that defines its map, other than key, domain and tweak: the treatment, its algorithm,
-/// and the format's definition. It goes into the derivation of the subkey, so that two maps never share one.
+/// and the format's definition. It stands in the metadata, and goes into the check value.
 pub(super) fn fingerprint(rule: &Rule) -> [u8; 32] {
-    let mut hash = Sha256::new();
     let algorithm = match rule.treatment {
         Treatment::Encrypt => "FF1".to_owned(),
         Treatment::Tokenize => "random".to_owned(),
@@ -24,6 +23,24 @@ pub(super) fn fingerprint(rule: &Rule) -> [u8; 32] {
     if rule.version_character {
         parts.push("version_character");
     }
+    hashed(&parts)
+}
+
+/// What the subkey of `rule` is bound to, beside key and domain: everything that defines its map. Of a shift that is
+/// the number of days alone, and not what a date looks like: the dates and the timestamps of one entity move together.
+pub(super) fn subkey_context(rule: &Rule) -> [u8; 32] {
+    match rule.treatment {
+        Treatment::Shift => hashed(&[
+            "cipherform fingerprint v1",
+            rule.treatment.name(),
+            &format!("HMAC-SHA-256 days={}", rule.days),
+        ]),
+        _ => fingerprint(rule),
+    }
+}
+
+fn hashed(parts: &[&str]) -> [u8; 32] {
+    let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::bucket::Bucketing;
-use super::fingerprint::fingerprint;
+use super::fingerprint::{fingerprint, subkey_context};
 use super::hash::{self, Hasher};
 use super::shift::{self, Shifter};
 use super::siv::{self, Siv};
@@ -60,9 +60,10 @@ impl Transform {
     /// [`crate::ErrorKind::KeyNotUsable`] when the key is for another use.
     pub(super) fn try_new(rule: &Rule, key: KeyHandle) -> Result<Self> {
         let fingerprint = fingerprint(rule);
-        let subkey = |purpose, length| key.subkey(purpose, &rule.domain, &fingerprint, length);
+        let context = subkey_context(rule);
+        let subkey = |purpose, length| key.subkey(purpose, &rule.domain, &context, length);
         let work = match rule.treatment {
-            Treatment::Encrypt | Treatment::EncryptLegacy => Self::ciphers(rule, &key, &fingerprint)?,
+            Treatment::Encrypt | Treatment::EncryptLegacy => Self::ciphers(rule, &key, &context)?,
             Treatment::Siv => Work::Siv(Siv::new(subkey(Purpose::Siv, siv::KEY_LENGTH)?)),
             Treatment::Hash => Work::Hash(Hasher::new(&subkey(Purpose::Hash, hash::KEY_LENGTH)?, rule.bits)?),
             Treatment::Mask => Work::Mask,
@@ -90,7 +91,7 @@ impl Transform {
         Self::assemble(rule, key, fingerprint, work)
     }
 
-    fn ciphers(rule: &Rule, key: &KeyHandle, fingerprint: &[u8; 32]) -> Result<Work> {
+    fn ciphers(rule: &Rule, key: &KeyHandle, context: &[u8; 32]) -> Result<Work> {
         let floor = check_floor(rule).map_err(|error| error.context(format_args!("rule `{}`", rule.name)))?;
         let legacy = rule.treatment == Treatment::EncryptLegacy;
         let (purpose, mode) = match legacy {
@@ -98,7 +99,7 @@ impl Transform {
             true => (Purpose::Ff31Legacy, DirectMode::Ff31Legacy),
         };
         let bytes = match key.key_use() {
-            KeyUse::Derive => key.subkey(purpose, &rule.domain, fingerprint, 32)?,
+            KeyUse::Derive => key.subkey(purpose, &rule.domain, context, 32)?,
             KeyUse::Direct { .. } => key.direct_key(mode)?,
         };
         let aes = AesKey::try_new(bytes.expose())?;

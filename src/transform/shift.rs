@@ -114,6 +114,68 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn dates_and_timestamps_of_one_entity_move_together() {
+        use crate::Engine;
+        use crate::keys::{KeyUse, Keyring, KmsRegistry, Operation};
+        use crate::kms::MemoryKms;
+        use crate::policy::Policy;
+        use crate::transform::Texts;
+
+        let policy: String = [
+            ("day", "\"date\"", "visits", 90),
+            ("written", "{ type = \"date\", pattern = \"%d.%m.%Y\", min = 1990-01-01 }", "visits", 90),
+            ("instant", "{ type = \"timestamp\", resolution = \"s\" }", "visits", 90),
+            ("wider", "\"date\"", "visits", 91),
+            ("other", "\"date\"", "others", 90),
+        ]
+        .iter()
+        .map(|(name, format, domain, days)| {
+            format!(
+                "[rules.{name}]\ntreatment = \"shift\"\nformat = {format}\nkey = \"pii\"\nentity = \"id\"\ndomain = \"{domain}\"\ndays = {days}\n"
+            )
+        })
+        .collect();
+        let folder = tempfile::tempdir().unwrap();
+        let policy = format!("version = 1\nkeyring = \"keyring.json\"\n{policy}");
+        let policy = Policy::parse(&policy, &folder.path().join("policy.toml")).unwrap();
+        let registry = KmsRegistry::new().with("memory", MemoryKms::new().with_key("main"));
+        let mut keyring = Keyring::create(&policy.keyring, &"memory:main".parse().unwrap(), &registry)
+            .await
+            .unwrap();
+        keyring
+            .create_key(&"pii".parse().unwrap(), KeyUse::Derive, None)
+            .await
+            .unwrap();
+        let engine = Engine::new(policy, keyring);
+        let entities: Vec<String> = (0..20).map(|entity| format!("patient {entity}")).collect();
+        let tweaks: Vec<&[u8]> = entities.iter().map(String::as_bytes).collect();
+        let mut prints = HashSet::new();
+        let mut moved = async |rule: &str, value: &str, pattern: &str| -> Vec<i64> {
+            let transform = engine
+                .resolve(&rule.parse().unwrap(), Operation::Protect)
+                .await
+                .unwrap();
+            prints.insert((transform.fingerprint(), transform.check_value()));
+            let mut out = Texts::default();
+            let rows = vec![Some(value); tweaks.len()];
+            transform
+                .texts(Direction::Encrypt, &rows, Some(&tweaks), &mut out)
+                .unwrap();
+            let day = |text: &str| chrono::NaiveDate::parse_from_str(&text[..10], pattern).unwrap();
+            out.iter()
+                .map(|text| (day(text.unwrap()) - day(value)).num_days())
+                .collect()
+        };
+        let days = moved("day", "2001-02-03", "%Y-%m-%d").await;
+        assert_eq!(moved("written", "31.12.1999", "%d.%m.%Y").await, days);
+        assert_eq!(moved("instant", "2024-02-29 23:59:59", "%Y-%m-%d").await, days);
+        assert_ne!(moved("wider", "2001-02-03", "%Y-%m-%d").await, days);
+        assert_ne!(moved("other", "2001-02-03", "%Y-%m-%d").await, days);
+        // What a rule is, is still told from what it is not.
+        assert_eq!(prints.len(), 5);
+    }
+
     #[test]
     fn only_days_can_be_moved() {
         let counts = Counts {
