@@ -7,6 +7,7 @@
 mod commit;
 mod rewrite;
 mod source;
+mod types;
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parquet::arrow::ARROW_SCHEMA_META_KEY;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
@@ -14,7 +15,7 @@ use parquet::schema::types::ColumnPath;
 
 use super::commit::{Aside, cannot_write};
 use super::source::{Source, unreadable};
-use super::table_name;
+use super::{table_name, types};
 use crate::cipher::Direction;
 use crate::columns::{BatchPlan, ColumnSummary, RevealOptions};
 use crate::transform::Engine;
@@ -137,8 +138,12 @@ impl Job {
         let aside = Aside::create(target, replace)?;
         let failed = |error: ParquetError| write_error(target, error);
         let buffered = BufWriter::with_capacity(1 << 20, aside.file());
-        let mut writer = ArrowWriter::try_new(buffered, Arc::clone(self.last()?.output()), Some(self.properties()))
-            .map_err(failed)?;
+        let output = self.last()?.output();
+        let types = types::parquet_schema(output, self.source.parquet().file_metadata().schema_descr());
+        let options = ArrowWriterOptions::new()
+            .with_properties(self.properties())
+            .with_parquet_schema(types.map_err(failed)?);
+        let mut writer = ArrowWriter::try_new_with_options(buffered, Arc::clone(output), options).map_err(failed)?;
         let total = self.source.rows();
         let mut rows = 0;
         for row_group in 0..self.source.row_groups() {

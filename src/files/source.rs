@@ -12,6 +12,7 @@ use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 
+use super::types;
 use crate::columns::{self, ColumnDescription};
 use crate::{Error, Result};
 
@@ -41,7 +42,9 @@ impl Source {
         }
         let load = |options| ArrowReaderMetadata::load(&file, options).map_err(|error| unreadable(path, error));
         let metadata = load(ArrowReaderOptions::new())?;
-        let metadata = match int96_in_microseconds(&metadata) {
+        let zoned = types::with_zones(metadata.schema(), metadata.metadata());
+        let read = zoned.as_ref().unwrap_or(metadata.schema());
+        let metadata = match int96_in_microseconds(read, metadata.metadata()).or(zoned) {
             Some(schema) => load(ArrowReaderOptions::new().with_schema(Arc::new(schema)))?,
             None => metadata,
         };
@@ -94,15 +97,14 @@ impl Source {
 /// The schema for a file with timestamps of the old INT96 type, as Spark, Hive and Impala write them; `None` if it has none.
 ///
 /// They read as nanoseconds unless told otherwise, and those end in 2262: year 9999, which often stands for "never", would wrap.
-fn int96_in_microseconds(metadata: &ArrowReaderMetadata) -> Option<Schema> {
-    let parquet = metadata.metadata().file_metadata().schema_descr();
+fn int96_in_microseconds(read: &Schema, file: &ParquetMetaData) -> Option<Schema> {
+    let parquet = file.file_metadata().schema_descr();
     let is_int96 = |root: usize| {
         let mut leaves = (0..parquet.num_columns()).filter(|leaf| parquet.get_column_root_idx(*leaf) == root);
         leaves.any(|leaf| parquet.column(leaf).physical_type() == PhysicalType::INT96)
     };
     let mut found = false;
-    let fields: Vec<_> = metadata
-        .schema()
+    let fields: Vec<_> = read
         .fields()
         .iter()
         .enumerate()
@@ -115,7 +117,7 @@ fn int96_in_microseconds(metadata: &ArrowReaderMetadata) -> Option<Schema> {
             _ => Arc::clone(field),
         })
         .collect();
-    found.then(|| Schema::new_with_metadata(fields, metadata.schema().metadata().clone()))
+    found.then(|| Schema::new_with_metadata(fields, read.metadata().clone()))
 }
 
 /// A Parquet file that is not what it should be.
