@@ -56,6 +56,9 @@ impl ProtectedColumn {
         if rule.treatment == Treatment::EncryptLegacy {
             nonconforming.push("encrypt-legacy: FF3-1, which NIST has withdrawn".to_owned());
         }
+        if let Some(reason) = &rule.insecure_legacy {
+            nonconforming.push(format!("insecure_legacy: {reason}"));
+        }
         if let Some(reason) = &rule.insecure_small_domain {
             nonconforming.push(format!("insecure_small_domain: {reason}"));
         }

@@ -4,7 +4,7 @@
 //! | --- | --- | --- | --- | --- |
 //! | `"encrypt"` (default) | another value of the format: FF1 (SP 800-38G) | yes | equal | every [format](super::formats) |
 //! | `"tokenize"` | a random value of the format, or `tok_…`, kept in a store: [tokens](super::tokens) | yes | equal, or by occurrence | text, integers |
-//! | `"encrypt-legacy"` | as `encrypt`, by FF3-1, which NIST has withdrawn | yes | equal | formats over one alphabet |
+//! | `"encrypt-legacy"` | as `encrypt`, by FF3-1, which NIST has withdrawn; [only with a reason](#encrypt-legacy) | yes | equal | formats over one alphabet |
 //! | `"siv"` | AES-SIV (RFC 5297) with two keys of 256 bits: 16 bytes longer, as text in base64url | yes, if unchanged | equal | text and bytes of any form |
 //! | `"hash"` | HMAC-SHA-256, the first `bits` (128 to 256, default 256), as text in base64url | no | equal | text and bytes of any form |
 //! | `"mask"` | the value with characters replaced, or `fixed` text | no | | text |
@@ -47,6 +47,7 @@
 //! format = "digits"
 //! key = "pii"
 //! tweak = { hex = "d8e7920afa330a" }       # 7 bytes
+//! insecure_legacy = "the billing system reads nothing else until 2027"
 //! ```
 //!
 //! What is one-way stays on `reveal` as it is, and goes on saying in its metadata what it is. Each purpose has a subkey of its own, so what a
@@ -72,8 +73,15 @@
 //!
 //! # `encrypt-legacy`
 //!
-//! For reading and writing what other software protected with FF3-1. The tweak has 56 bits, fixed or from a column. Every file
-//! notes it as nonconforming.
+//! For reading what other software protected with FF3-1. The tweak has 56 bits, fixed or from a column.
+//!
+//! Without more it only reveals. To protect, the rule has to say why, in `insecure_legacy = "the reason"`: the reason goes into the metadata of each file, which
+//! `cipherform inspect` shows as nonconforming. Revealing never needs it.
+//!
+//! Why: Beyne (*Linear Cryptanalysis of FF3-1 and FEA*, Cryptology ePrint Archive 2021/815) tells FF3-1 from random and recovers messages of small domains, both in practice. Amon,
+//! Dunkelman, Keller, Ronen and Shamir (*Three Third Generation Attacks on the Format Preserving Encryption Scheme FF3*, 2021/335) attack its predecessor faster than before, and
+//! tell FF3-1 from random where one key serves domains of several sizes. NIST took the whole family out of SP 800-38G in the second draft of its Revision 1, of February 2025, which
+//! keeps FF1: that is what `encrypt` is.
 //!
 //! # Nested columns
 //!

@@ -373,6 +373,7 @@ struct RuleFile {
     on_empty: OnEmpty,
     on_short: Option<Spanned<OnShort>>,
     insecure_small_domain: Option<Spanned<String>>,
+    insecure_legacy: Option<Spanned<String>>,
     tokens: Option<Spanned<String>>,
     per_occurrence: Option<Spanned<bool>>,
     ttl: Option<Spanned<String>>,
@@ -487,7 +488,7 @@ impl RuleFile {
                 Tweak::Fixed(bytes) if bytes.len() == FF3_1_TWEAK => {}
                 _ => {
                     return Err(in_rule(span, "FF3-1 takes a tweak of 56 bits").with_hint(
-                        "add tweak = \"hex:…\" with 14 hexadecimal digits, or take it from a column with 7 bytes a row",
+                        "add tweak = { hex = \"…\" } with 14 hexadecimal digits, or tweak = { column = \"…\" } with 7 bytes a row",
                     ));
                 }
             }
@@ -499,6 +500,16 @@ impl RuleFile {
                 reason.span(),
                 "insecure_small_domain takes the reason why so few values are accepted",
             ));
+        }
+        if let Some(reason) = &self.insecure_legacy {
+            if self.treatment != Treatment::EncryptLegacy {
+                let message = "insecure_legacy is for rules with treatment = \"encrypt-legacy\"";
+                return Err(in_rule(reason.span(), message));
+            }
+            if reason.get_ref().trim().is_empty() {
+                let message = "insecure_legacy takes the reason why FF3-1 is still used to protect";
+                return Err(in_rule(reason.span(), message));
+            }
         }
         let version_character = self.version_character.as_ref().is_some_and(|at| *at.get_ref());
         if let Some(at) = self.version_character.filter(|_| version_character) {
@@ -535,6 +546,7 @@ impl RuleFile {
             on_empty: self.on_empty,
             on_short,
             insecure_small_domain: self.insecure_small_domain.map(Spanned::into_inner),
+            insecure_legacy: self.insecure_legacy.map(Spanned::into_inner),
             tokens,
             bucket,
             days,
@@ -929,6 +941,14 @@ on_forgotten = "keep"
             (
                 "treatment = \"encrypt-legacy\"\nformat = \"digits\"\ntweak = { hex = \"00\" }",
                 "a tweak of 56 bits",
+            ),
+            (
+                "format = \"digits\"\ninsecure_legacy = \"a reason\"",
+                "insecure_legacy is for rules",
+            ),
+            (
+                "treatment = \"encrypt-legacy\"\nformat = \"digits\"\ntweak = { hex = \"00000000000000\" }\ninsecure_legacy = \" \"",
+                "insecure_legacy takes the reason",
             ),
             (
                 "treatment = \"hash\"\nversion_character = true",

@@ -38,6 +38,8 @@ pub struct Rule {
     pub on_short: OnShort,
     /// Why fewer than 1,000,000 possible values are accepted.
     pub insecure_small_domain: Option<String>,
+    /// Why values are protected with FF3-1, which NIST has withdrawn; without a reason that treatment only reveals.
+    pub insecure_legacy: Option<String>,
     /// Where and how tokens are minted, for the treatment that does.
     pub tokens: Option<Tokens>,
     /// What a bucket is, for the treatment that makes them.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Transform;
 use crate::keys::{AuditEntry, AuditEvent, KeyHandle, KeyRef, KeyVersionId, Keyring, KmsRegistry, Operation};
-use crate::policy::{Grant, Policy, Rule, RuleRef, Tokens};
+use crate::policy::{Grant, Policy, Rule, RuleRef, Tokens, Treatment};
 use crate::tokens::{StoreUrl, TokenRule, TokenStore, Tokenizer};
 use crate::{Error, ErrorKind, Result};
 
@@ -204,6 +204,18 @@ impl Engine {
     }
 
     async fn cipher(&self, definition: &Rule, rule: &RuleRef, operation: Operation) -> Result<Transform> {
+        if definition.treatment == Treatment::EncryptLegacy
+            && operation == Operation::Protect
+            && definition.insecure_legacy.is_none()
+        {
+            return Err(Error::bad_policy(
+                "treatment = \"encrypt-legacy\" only reveals: FF3-1 has been broken, and NIST has withdrawn it",
+            )
+            .with_hint(
+                "protect with treatment = \"encrypt\"; where other software needs FF3-1 still, add \
+                 insecure_legacy = \"the reason\" to the rule",
+            ));
+        }
         let key = KeyRef {
             version: rule.version.or(definition.key.version),
             ..definition.key.clone()
@@ -418,5 +430,52 @@ impl fmt::Debug for Engine {
             .field("policy", &self.shared.policy.path)
             .field("role", &self.role)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cipher::Direction;
+    use crate::keys::KeyUse;
+    use crate::kms::MemoryKms;
+    use crate::transform::Texts;
+
+    #[tokio::test]
+    async fn ff3_1_protects_only_where_the_rule_says_why() {
+        const RULE: &str = "treatment = \"encrypt-legacy\"\nformat = \"digits\"\nkey = \"pii\"\ndomain = \"old\"\ntweak = { hex = \"d8e7920afa330a\" }\n";
+        let text = format!(
+            "version = 1\nkeyring = \"keyring.json\"\n[rules.reads]\n{RULE}[rules.writes]\n{RULE}insecure_legacy = \"the old system reads it\"\n"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let policy = Policy::parse(&text, &folder.path().join("policy.toml")).unwrap();
+        let registry = KmsRegistry::new().with("memory", MemoryKms::new().with_key("main"));
+        let kms = "memory:main".parse().unwrap();
+        let mut keyring = Keyring::create(&policy.keyring, &kms, &registry).await.unwrap();
+        keyring
+            .create_key(&"pii".parse().unwrap(), KeyUse::Derive, None)
+            .await
+            .unwrap();
+        let engine = Engine::new(policy, keyring);
+        let [reads, writes] = ["reads", "writes"].map(|rule| rule.parse::<RuleRef>().unwrap());
+
+        let writes = engine.resolve(&writes, Operation::Protect).await.unwrap();
+        let (mut protected, mut revealed) = (Texts::default(), Texts::default());
+        writes
+            .texts(Direction::Encrypt, &[Some("25-989-741")], None, &mut protected)
+            .unwrap();
+
+        engine.resolve_all().await.unwrap();
+        let by_table = engine.resolved(&reads, Operation::Protect).unwrap_err();
+        let error = engine.resolve(&reads, Operation::Protect).await.unwrap_err();
+        for error in [error, by_table] {
+            assert_eq!(error.kind(), ErrorKind::BadPolicy);
+            assert!(error.to_string().contains("only reveals"), "{error}");
+            assert!(error.hint().unwrap().contains("insecure_legacy = "));
+        }
+        let reads = engine.resolve(&reads, Operation::Reveal).await.unwrap();
+        let rows: Vec<Option<&str>> = protected.iter().collect();
+        reads.texts(Direction::Decrypt, &rows, None, &mut revealed).unwrap();
+        assert_eq!(revealed.iter().next(), Some(Some("25-989-741")));
     }
 }
