@@ -181,7 +181,15 @@ pub(super) fn rebuilt(array: &ArrayRef, field: &Field, shape: &Shape, results: &
             };
             let parent = array.as_struct();
             let children = shapes.iter().zip(fields);
-            let children = children.map(|((at, shape), field)| rebuilt(parent.column(*at), field, shape, results));
+            let children = children.map(|((at, shape), field)| match shape {
+                Shape::Copy => Ok(Arc::clone(parent.column(*at))),
+                // As it was when its values were taken out: a field that must not hold NULL then has them only where
+                // what it is in is NULL.
+                shape => {
+                    let child = hidden_behind(parent.column(*at), parent.nulls())?;
+                    rebuilt(&child, field, shape, results)
+                }
+            });
             let children = children.collect::<Result<Vec<_>>>()?;
             let array =
                 StructArray::try_new_with_length(fields.clone(), children, parent.nulls().cloned(), array.len());
@@ -385,6 +393,100 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(rows(done.as_list()), rows(&expected));
+    }
+
+    /// Takes the values of the leaf at `steps` out, checks them, and puts them back.
+    fn out_and_in(
+        column: &ArrayRef,
+        nullable: bool,
+        steps: &[Step],
+        expected: &[Option<&str>],
+        rows: Option<&[usize]>,
+    ) {
+        let found = values(column, steps).unwrap();
+        assert_eq!(found.array.as_string::<i32>().iter().collect::<Vec<_>>(), expected);
+        assert_eq!(found.rows.as_deref(), rows);
+        let shape = steps.iter().rev().fold(Shape::Result(0), |shape, step| match step {
+            Step::Field(at) => Shape::Struct(vec![(*at, shape)]),
+            Step::Elements => Shape::List(Box::new(shape)),
+        });
+        let field = Field::new("column", column.data_type().clone(), nullable);
+        let done = rebuilt(column, &field, &shape, &[found.array]).unwrap();
+        assert_eq!(done.data_type(), column.data_type());
+        assert_eq!(&done, column);
+        done.to_data().validate_full().unwrap();
+    }
+
+    fn required(name: &str, array: ArrayRef, nulls: Option<Vec<bool>>) -> ArrayRef {
+        let field = Field::new(name, array.data_type().clone(), false);
+        let nulls = nulls.map(NullBuffer::from);
+        Arc::new(StructArray::new(Fields::from(vec![field]), vec![array], nulls))
+    }
+
+    fn texts(texts: &[&str]) -> ArrayRef {
+        Arc::new(StringArray::from(texts.to_vec()))
+    }
+
+    #[test]
+    fn required_fields_of_required_structs_behind_null() {
+        let geo = required("ip", texts(&["", "x", "y"]), None);
+        let address = required("geo", geo, Some(vec![false, true, true]));
+        let path = [Step::Field(0), Step::Field(0)];
+        out_and_in(&address, true, &path, &[None, Some("x"), Some("y")], None);
+        out_and_in(&address.slice(0, 2), true, &path, &[None, Some("x")], None);
+        // Three deep, and NULL at two levels.
+        let geo = required("ip", texts(&["", "", "y"]), None);
+        let inner = Arc::new(StructArray::new(
+            Fields::from(vec![Field::new("geo", geo.data_type().clone(), false)]),
+            vec![geo],
+            Some(NullBuffer::from(vec![true, false, true])),
+        ));
+        let outer: ArrayRef = Arc::new(StructArray::new(
+            Fields::from(vec![Field::new("inner", inner.data_type().clone(), true)]),
+            vec![inner],
+            Some(NullBuffer::from(vec![false, true, true])),
+        ));
+        out_and_in(&outer, true, &[Step::Field(0); 3], &[None, None, Some("y")], None);
+        // The same within a list: [NULL, {{x}}], NULL, [{{y}}].
+        let geo = required("ip", texts(&["", "x", "y"]), None);
+        let elements = required("geo", geo, Some(vec![false, true, true]));
+        let element = Arc::new(Field::new("item", elements.data_type().clone(), true));
+        let list: ArrayRef = Arc::new(ListArray::new(
+            element,
+            OffsetBuffer::from_lengths([2, 0, 1]),
+            elements,
+            Some(NullBuffer::from(vec![true, false, true])),
+        ));
+        let path = [Step::Elements, Step::Field(0), Step::Field(0)];
+        out_and_in(&list, true, &path, &[None, Some("x"), Some("y")], Some(&[0, 0, 2]));
+    }
+
+    #[test]
+    fn elements_behind_a_null_struct_are_nobodys() {
+        let element = Arc::new(Field::new("item", DataType::Utf8, false));
+        let lists = |nulls: Option<Vec<bool>>| -> ArrayRef {
+            let offsets = OffsetBuffer::from_lengths([2, 1, 2]);
+            let nulls = nulls.map(NullBuffer::from);
+            let texts = texts(&["a", "b", "c", "d", "e"]);
+            Arc::new(ListArray::new(Arc::clone(&element), offsets, texts, nulls))
+        };
+        let path = [Step::Field(0), Step::Elements];
+        let expected = [Some("c"), Some("d"), Some("e")];
+        let column = required("list", lists(None), Some(vec![false, true, true]));
+        out_and_in(&column, true, &path, &expected, Some(&[1, 2, 2]));
+        let column = required("list", column, Some(vec![false, true, false]));
+        out_and_in(
+            &column,
+            true,
+            &[Step::Field(0), Step::Field(0), Step::Elements],
+            &expected[..1],
+            Some(&[1]),
+        );
+        // Lists of one length.
+        let fixed = FixedSizeListArray::new(Arc::clone(&element), 2, texts(&["a", "b", "c", "d"]), None);
+        let column = required("list", Arc::new(fixed), Some(vec![false, true]));
+        let expected = [None, None, Some("c"), Some("d")];
+        out_and_in(&column, true, &path, &expected, Some(&[0, 0, 1, 1]));
     }
 
     #[test]
