@@ -13,7 +13,7 @@ use crate::cipher::Direction;
 use crate::keys::{KeyVersionId, Operation};
 #[cfg(feature = "sql")]
 use crate::policy::Grant;
-use crate::policy::{Bound, Rule, RuleRef, Treatment, Tweak};
+use crate::policy::{Astray, Bound, Rule, RuleRef, Treatment, Tweak};
 use crate::transform::{Engine, Transform};
 use crate::{Error, ErrorKind, Result};
 
@@ -33,6 +33,7 @@ impl BatchPlan {
     pub async fn protect(engine: &Engine, table: &str, schema: &SchemaRef) -> Result<Self> {
         let leaves = nested::leaves(schema);
         let names: Vec<&[String]> = leaves.iter().map(|leaf| leaf.names.as_slice()).collect();
+        check_paths(engine, table, &leaves, &names, Operation::Protect)?;
         let bound = engine.policy().bind(table, &names, Operation::Protect)?;
         if bound.iter().all(|bound| matches!(bound, Bound::Drop)) {
             return Err(Error::bad_policy(format!(
@@ -172,6 +173,7 @@ impl BatchPlan {
         let from_policy = match options.key_version {
             Some(version) if described.iter().all(Option::is_none) => {
                 let names: Vec<&[String]> = leaves.iter().map(|leaf| leaf.names.as_slice()).collect();
+                check_paths(engine, table, &leaves, &names, Operation::Reveal)?;
                 Some((engine.policy().bind(table, &names, Operation::Reveal)?, version))
             }
             Some(_) => {
@@ -377,6 +379,47 @@ impl<'a> Places<'a> {
     }
 }
 
+/// Refuses a line of `[columns]` that means something within a column, and fits nothing there: what it means would stay
+/// in the clear.
+fn check_paths(engine: &Engine, table: &str, leaves: &[Leaf], names: &[&[String]], operation: Operation) -> Result<()> {
+    for line in engine.policy().astray(table, names, operation)? {
+        let Astray { known, rest, .. } = line;
+        let leaf = leaves.iter().find(|leaf| leaf.path() == known);
+        let is_column = leaf.is_some_and(|leaf| leaf.steps.is_empty());
+        let (what, hint) = match leaf.map(|leaf| leaf.field.data_type()) {
+            // "region.name" may be a column of the table `region`.
+            Some(data_type) if !data_type.is_nested() && is_column && rest.starts_with('.') && !line.names_table => {
+                continue;
+            }
+            Some(data_type) if data_type.is_nested() => (
+                format!("is of type {data_type}, and what is in that cannot be named"),
+                format!("make it a struct or a list before, or leave it out: \"{known}\" = \"drop\""),
+            ),
+            Some(data_type) => (
+                format!("is of type {data_type}, and has nothing in it"),
+                format!("name the column itself: \"{known}\""),
+            ),
+            None => {
+                let inside = |name: &&str| {
+                    name.strip_prefix(known)
+                        .is_some_and(|rest| rest.starts_with(['.', '[']))
+                };
+                let within: Vec<&str> = leaves.iter().map(Leaf::path).filter(inside).collect();
+                (
+                    "has nothing in it of that name".to_owned(),
+                    format!("what is in it is {}", within.join(", ")),
+                )
+            }
+        };
+        return Err(Error::bad_policy(format!(
+            "{}: the line \"{}\" names something within column `{known}` of table `{table}`, which {what}",
+            line.at, line.pattern
+        ))
+        .with_hint(hint));
+    }
+    Ok(())
+}
+
 /// Refuses protected columns whose tweaks go in a circle: none could be revealed first. `protect` makes no such file.
 pub(crate) fn check_circles<'a>(
     engine: &Engine,
@@ -428,4 +471,102 @@ fn check_tweaks(rule: &Rule, column: &str, bound: &[Bound<'_>], leaves: &[Leaf])
         };
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use arrow::datatypes::{DataType, Schema};
+
+    use super::*;
+    use crate::keys::{KeyUse, Keyring, KmsRegistry};
+    use crate::kms::MemoryKms;
+    use crate::policy::Policy;
+
+    fn schema() -> SchemaRef {
+        let text = |name: &str| Arc::new(Field::new(name, DataType::Utf8, true));
+        let entries = DataType::Struct(vec![text("key"), text("value")].into());
+        let entries = Arc::new(Field::new("entries", entries, false));
+        let geo = DataType::Struct(vec![text("lat"), text("lon")].into());
+        let address = DataType::Struct(vec![text("street"), Arc::new(Field::new("geo", geo, true))].into());
+        Arc::new(Schema::new(vec![
+            Field::new("z", DataType::Utf8, true),
+            Field::new("region", DataType::Utf8, true),
+            Field::new("phones", DataType::List(text("item")), true),
+            Field::new("view", DataType::ListView(text("item")), true),
+            Field::new("large_view", DataType::LargeListView(text("item")), true),
+            Field::new("m", DataType::Map(entries, false), true),
+            Field::new("address", address, true),
+        ]))
+    }
+
+    #[tokio::test]
+    async fn lines_that_would_leave_something_in_the_clear_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = KmsRegistry::new().with("memory", MemoryKms::new().with_key("main"));
+        let path = folder.path().join("keyring.json");
+        let mut keyring = Keyring::create(&path, &"memory:main".parse().unwrap(), &registry)
+            .await
+            .unwrap();
+        keyring
+            .create_key(&"pii".parse().unwrap(), KeyUse::Derive, None)
+            .await
+            .unwrap();
+        let plan = async |line: &str| {
+            let policy = format!(
+                "version = 1\nkeyring = \"{}\"\n[rules.r]\nformat = \"digits\"\nkey = \"pii\"\n[columns]\nz = \"r\"\n{line}\n",
+                path.display()
+            );
+            let policy = Policy::parse(&policy, Path::new("p.toml")).unwrap();
+            let engine = Engine::new(policy, Keyring::open(&path, &registry).await.unwrap());
+            BatchPlan::protect(&engine, "t", &schema()).await
+        };
+        for (line, column, what) in [
+            ("\"view[]\" = \"r\"", "view", "cannot be named"),
+            ("\"t.view[]\" = \"r\"", "view", "cannot be named"),
+            ("\"large_view[]\" = \"drop\"", "large_view", "cannot be named"),
+            ("\"m[].value\" = \"r\"", "m", "Map("),
+            ("\"m.*\" = \"r\"", "m", "cannot be named"),
+            ("\"m.value\" = \"r\"", "m", "cannot be named"),
+            ("\"phones.number\" = \"r\"", "phones", "nothing in it of that name"),
+            ("\"phones[].number\" = \"r\"", "phones[]", "has nothing in it"),
+            ("\"phones.*\" = \"r\"", "phones", "nothing in it of that name"),
+            ("\"address.town\" = \"r\"", "address", "nothing in it of that name"),
+            (
+                "\"address.geo.alt\" = \"drop\"",
+                "address.geo",
+                "nothing in it of that name",
+            ),
+            ("\"region[]\" = \"r\"", "region", "has nothing in it"),
+            ("\"t.region.*\" = \"r\"", "region", "has nothing in it"),
+        ] {
+            let error = plan(line).await.expect_err(line);
+            let text = error.to_string();
+            assert_eq!(error.kind(), ErrorKind::BadPolicy);
+            assert!(text.starts_with("p.toml:8:1: the line "), "{line}: {text}");
+            assert!(
+                text.contains(&format!("column `{column}` of table `t`")),
+                "{line}: {text}"
+            );
+            assert!(text.contains(what) && error.hint().is_some(), "{line}: {text}");
+        }
+        let error = plan("\"address.town\" = \"r\"").await.unwrap_err();
+        assert_eq!(
+            error.hint(),
+            Some("what is in it is address.street, address.geo.lat, address.geo.lon")
+        );
+        for line in [
+            "\"phones[]\" = \"r\"",
+            "\"t.phones[]\" = \"r\"",
+            "\"address.*\" = \"r\"",
+            "\"address.geo\" = \"drop\"",
+            "\"m.value\" = \"keep\"",
+            "m = \"drop\"",
+            "\"region.r_name\" = \"r\"", // of another table
+            "\"*_phone\" = \"r\"",
+        ] {
+            assert!(plan(line).await.is_ok(), "{line}: {:?}", plan(line).await.unwrap_err());
+        }
+    }
 }

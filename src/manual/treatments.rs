@@ -65,23 +65,25 @@
 //!
 //! # `shift` is obfuscation
 //!
-//! It moves every date of an entity by the same number of days, from −days to days and never 0, which HMAC-SHA-256 of the entity's plain
-//! value decides. Order and distances within an entity stay: that is what it is for, and why it is not encryption. Whoever knows one true date of a person
-//! knows all of them. All rules with the same key, `domain` and `days` move an entity by the same number of days, whatever their formats: so give the rules for its
-//! dates and for its timestamps one `domain`. A timestamp keeps its time of day. Nothing is clamped: a date that would leave the format's range does not fit. To reveal, the entity's column has to be
-//! there.
+//! It moves every date of an entity by the same number of days, from −days to days and never 0, which HMAC-SHA-256 of
+//! the entity's plain value decides. Order and distances within an entity stay: that is what it is for, and why it is
+//! not encryption. Whoever knows one true date of a person knows all of them. All rules with the same key, `domain` and
+//! `days` move an entity by the same number of days, whatever their formats: so give the rules for its dates and for
+//! its timestamps one `domain`. A timestamp keeps its time of day. Nothing is clamped: a date that would leave the
+//! format's range does not fit. To reveal, the entity's column has to be there.
 //!
 //! # `encrypt-legacy`
 //!
 //! For reading what other software protected with FF3-1. The tweak has 56 bits, fixed or from a column.
 //!
-//! Without more it only reveals. To protect, the rule has to say why, in `insecure_legacy = "the reason"`: the reason goes into the metadata of each file, which
-//! `cipherform inspect` shows as nonconforming. Revealing never needs it.
+//! Without more it only reveals. To protect, the rule has to say why, in `insecure_legacy = "the reason"`: the reason
+//! goes into the metadata of each file, which `cipherform inspect` shows as nonconforming. Revealing never needs it.
 //!
-//! Why: Beyne (*Linear Cryptanalysis of FF3-1 and FEA*, Cryptology ePrint Archive 2021/815) tells FF3-1 from random and recovers messages of small domains, both in practice. Amon,
-//! Dunkelman, Keller, Ronen and Shamir (*Three Third Generation Attacks on the Format Preserving Encryption Scheme FF3*, 2021/335) attack its predecessor faster than before, and
-//! tell FF3-1 from random where one key serves domains of several sizes. NIST took the whole family out of SP 800-38G in the second draft of its Revision 1, of February 2025, which
-//! keeps FF1: that is what `encrypt` is.
+//! Why: Beyne (*Linear Cryptanalysis of FF3-1 and FEA*, Cryptology ePrint Archive 2021/815) tells FF3-1 from random and
+//! recovers messages of small domains, both in practice. Amon, Dunkelman, Keller, Ronen and Shamir (*Three Third
+//! Generation Attacks on the Format Preserving Encryption Scheme FF3*, 2021/335) attack its predecessor faster than
+//! before, and tell FF3-1 from random where one key serves domains of several sizes. NIST took the whole family out of
+//! SP 800-38G in the second draft of its Revision 1, of February 2025, which keeps FF1: that is what `encrypt` is.
 //!
 //! # Nested columns
 //!
@@ -96,6 +98,8 @@
 //! notes = "drop"                      # all of it
 //! ```
 //!
-//! What is left of a column comes out with the same lists and NULLs. A field of a list may take its tweak, or the entity of a shift, from a
-//! column of the row. Values behind a NULL struct or list are nobody's, and are not looked at. Fields of maps and unions cannot be
-//! named: leave such columns out, or make them structs.
+//! What is left of a column comes out with the same lists and NULLs. A field of a list may take its tweak, or the
+//! entity of a shift, from a column of the row. Values behind a NULL struct or list are nobody's, and are not looked
+//! at. What is in maps, unions and list views cannot be named: leave such columns out, or make them structs or lists. A
+//! line that goes on from a column that is there and fits nothing in it is refused, so that a slip leaves nothing in
+//! the clear.

@@ -58,7 +58,67 @@ impl Line {
     }
 }
 
+/// A line of `[columns]` that names something within a column, where nothing is that it could name.
+#[cfg(feature = "columns")]
+#[derive(Debug)]
+pub(crate) struct Astray<'a> {
+    /// Where it stands: `policy.toml:12:1`.
+    pub(crate) at: &'a str,
+    pub(crate) pattern: &'a str,
+    /// The column, or the field within it, that is there: the line's path goes on from it.
+    pub(crate) known: &'a str,
+    /// How the line goes on: `[].number`, `.street`.
+    pub(crate) rest: &'a str,
+    /// Does it name this table, so that the path cannot be that of a column in another?
+    pub(crate) names_table: bool,
+}
+
 impl Policy {
+    /// The lines that would protect or drop something within a column of `table`, and fit nothing in it. `columns` is
+    /// as in [`Policy::bind`].
+    ///
+    /// # Errors
+    /// A rule that is not there.
+    #[cfg(feature = "columns")]
+    pub(crate) fn astray<'a>(
+        &'a self,
+        table: &str,
+        columns: &[&'a [String]],
+        operation: Operation,
+    ) -> Result<Vec<Astray<'a>>> {
+        let known = || columns.iter().flat_map(|names| names.iter());
+        let mut astray = Vec::new();
+        for line in &self.columns {
+            let of_table = line.pattern.strip_prefix(&format!("{table}."));
+            let path = of_table.unwrap_or(&line.pattern);
+            let fixed = path.split('*').next().unwrap_or_default();
+            let from = |name: &'a String| {
+                let within = |text: &str| text.starts_with(['.', '[']);
+                fixed.strip_prefix(name.as_str()).filter(|rest| within(rest))?;
+                Some((name.as_str(), &path[name.len()..]))
+            };
+            let Some((name, rest)) = known().filter_map(from).max_by_key(|(name, _)| name.len()) else {
+                continue;
+            };
+            let is_lost = match self.fate(line)? {
+                Bound::Keep => false,
+                // What was dropped is not missed.
+                Bound::Drop => operation == Operation::Protect,
+                Bound::Rule(_) => true,
+            };
+            if is_lost && !known().any(|name| line.names(table, name)) {
+                astray.push(Astray {
+                    at: &line.at,
+                    pattern: &line.pattern,
+                    known: name,
+                    rest,
+                    names_table: of_table.is_some(),
+                });
+            }
+        }
+        Ok(astray)
+    }
+
     /// What happens to each of `columns` of `table`, in their order. Each is given by its name; a field within a nested column by its path
     /// and the paths of what it is in, innermost first.
     ///

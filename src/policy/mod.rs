@@ -43,6 +43,8 @@ mod load;
 mod rule;
 
 pub use access::Grant;
+#[cfg(feature = "columns")]
+pub(crate) use bind::Astray;
 pub use bind::Bound;
 pub use load::{Policy, Unlisted};
 pub use rule::{
