@@ -1,6 +1,7 @@
 //! `decimal`: numbers with so many digits behind the point, in a range; in decimal columns or as text.
 
 use std::fmt::Write as _;
+use std::num::{IntErrorKind, ParseIntError};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -51,9 +52,14 @@ impl Bound {
         if text.ends_with('.') || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(bad());
         }
-        format!("{whole}{fraction}{}", "0".repeat(missing))
-            .parse()
-            .map_err(|_| bad())
+        let digits = format!("{whole}{fraction}{}", "0".repeat(missing));
+        digits.parse().map_err(|error: ParseIntError| match error.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => Error::bad_policy(format!(
+                "min and max lie between −2^127 and 2^127, counted in the last of {scale} digits behind the point: \
+                 38 digits in all are always fine"
+            )),
+            _ => bad(),
+        })
     }
 }
 
@@ -175,6 +181,21 @@ mod tests {
             toml::toml! { min = 2  max = 3  scale = 39 },
         ] {
             assert!(parse(table).is_err());
+        }
+    }
+
+    #[test]
+    fn bounds_that_are_too_far_out_are_called_that() {
+        for (max, scale) in [
+            ("9".repeat(60), 0),
+            (format!("{}.5", "9".repeat(38)), 2),
+            ("9".repeat(30), 20),
+        ] {
+            let mut table = toml::toml! { min = 0 };
+            table.insert("max".into(), max.into());
+            table.insert("scale".into(), scale.into());
+            let error = parse(table).expect_err("too far out").to_string();
+            assert!(error.contains("between −2^127 and 2^127"), "{error}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! `integer`: whole numbers in a range, in integer columns or as text.
 
+use std::num::{IntErrorKind, ParseIntError};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -30,7 +31,12 @@ impl Bound {
             Self::Text(text) => text
                 .replace('_', "")
                 .parse()
-                .map_err(|_| Error::bad_policy("min and max are whole numbers, those beyond 2^63 in quotes")),
+                .map_err(|error: ParseIntError| match error.kind() {
+                    IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => {
+                        Error::bad_policy("min and max lie between −2^127 and 2^127")
+                    }
+                    _ => Error::bad_policy("min and max are whole numbers, those beyond 2^63 in quotes"),
+                }),
         }
     }
 }
@@ -107,7 +113,12 @@ mod tests {
         }
         let unsigned = ranked(toml::toml! { min = 0  max = "18_446_744_073_709_551_615" });
         assert_eq!(unsigned.rank("18446744073709551615"), Ok((1 << 64) - 1));
-        assert!(parse(toml::toml! { min = 0  max = "many" }).is_err());
+        let error = |max: &str| {
+            let table = toml::Table::from_iter([("min".to_owned(), 0.into()), ("max".to_owned(), max.into())]);
+            parse(table).expect_err(max).to_string()
+        };
+        assert!(error("many").contains("whole numbers"));
+        assert!(error(&"9".repeat(60)).contains("between −2^127 and 2^127"));
     }
 
     #[test]
