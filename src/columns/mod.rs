@@ -111,7 +111,7 @@ pub fn check_type(transform: &Transform, column: &str, data_type: &DataType) -> 
         "column `{column}` is of type {data_type}, and rule `{}` ({} of format {}) cannot protect that",
         rule.name,
         rule.treatment,
-        rule.format.definition().split(" symbols=").next().unwrap_or_default()
+        rule.format.described()
     ));
     Err(error.with_hint(hint))
 }
@@ -129,6 +129,7 @@ fn suits(transform: &Transform, data_type: &DataType) -> Result<(), &'static str
         (T::Map(..) | T::ListView(_) | T::LargeListView(_) | T::Union(..), _) => {
             Err("make it a struct or a list, or drop the column")
         }
+        (T::Null, _) => Err("a column of nothing but NULLs has nothing to protect: leave it out of [columns]"),
         (T::Binary | T::LargeBinary | T::BinaryView, _) if transform.takes_bytes() => Ok(()),
         (T::FixedSizeBinary(n), _) if transform.takes_bytes() => match transform.fixed_length() {
             Some(length) if usize::try_from(*n) == Ok(length) => Ok(()),
@@ -142,6 +143,10 @@ fn suits(transform: &Transform, data_type: &DataType) -> Result<(), &'static str
             Err("tokenize works on text and integers")
         }
         (_, _) if !transform.takes_counts() => Err("make the column text first: the result is text"),
+        (T::Boolean, _) => Err("true and false have nothing to hide among: drop the column"),
+        (T::Duration(_) | T::Interval(_), _) => {
+            Err("lengths of time have no format: make them integers of one unit, or drop the column")
+        }
         (other, Some(counts)) => counted::factor(&counts, other).map(|_| ()),
         (other, None) if other.is_integer() => {
             Err("integer columns take format = { type = \"integer\", min = …, max = … }")

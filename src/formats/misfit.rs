@@ -51,6 +51,13 @@ pub enum Misfit {
         /// The most there may be.
         most: usize,
     },
+    /// Its tweak has a length that the cipher does not take.
+    TweakLength {
+        /// Bytes of the tweak.
+        found: usize,
+        /// Bytes that the cipher takes.
+        takes: usize,
+    },
     /// The check digit is not what the format says it should be.
     CheckDigit,
     /// Not a well-formed value, for the reason given.
@@ -77,6 +84,9 @@ impl fmt::Display for Misfit {
             ),
             Self::TooWide { most } => write!(f, "is longer than {most} bits can number"),
             Self::TooLong { found, most } => write!(f, "has {found} symbols to encrypt, the cipher takes {most}"),
+            Self::TweakLength { found, takes } => {
+                write!(f, "its tweak has {found} bytes, and the cipher takes {takes}")
+            }
             Self::CheckDigit => f.write_str("the check digit is wrong"),
             Self::Malformed(what) => f.write_str(what),
             Self::OutOfRange => f.write_str("outside of the range"),

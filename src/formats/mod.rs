@@ -312,6 +312,23 @@ impl Format {
         }
     }
 
+    /// The definition as a person reads it: ends of a range as the format writes them, no long alphabets.
+    pub(crate) fn described(&self) -> String {
+        match self {
+            Self::Ranked(format) if format.counts().is_some() => {
+                let mut described = format!("{} from ", self.version());
+                format.unrank(0, "", &mut described);
+                described.push_str(" to ");
+                format.unrank(format.size() - 1, "", &mut described);
+                described
+            }
+            _ => {
+                let definition = self.definition();
+                definition.split(" symbols=").next().unwrap_or_default().to_owned()
+            }
+        }
+    }
+
     /// Name and version: `pan/1`.
     pub fn version(&self) -> String {
         let definition = self.definition();

@@ -292,7 +292,14 @@ impl MixedFormat for Template {
         let patterns = self.patterns.iter().map(|pattern| pattern.places.clone()).collect();
         let mut banded = Self::try_new(self.name, self.sources.clone(), self.keep, None)?;
         banded.band = class::short(patterns);
-        Ok(Arc::new(banded))
+        match banded.band {
+            Some(_) => Ok(Arc::new(banded)),
+            None => Err(Error::bad_policy(
+                "on_short = \"band\" makes no band of these patterns: that takes at least two, of which the \
+                 smallest has fewer than 1,000,000 values and all together have as many or more",
+            )
+            .with_hint("leave on_short out, or add a longer pattern that short values may become")),
+        }
     }
 }
 
@@ -575,6 +582,11 @@ mod tests {
         assert_eq!(band.size(), 100_000 + 1_000_000_000);
         assert!(zip.band("12345", Side::Plain).is_none());
         assert_ne!(zip.definition(), banded.definition());
+        for patterns in [vec!["9999"], vec!["999", "9999"], vec!["9999999", "99999999"]] {
+            let table = toml::Table::from_iter([("patterns".to_owned(), patterns.clone().into())]);
+            let error = parse(table).expect("patterns").banded().expect_err("no band");
+            assert!(error.message().contains("makes no band"), "{patterns:?}: {error}");
+        }
         let checked = npi(toml::Table::new()).expect("npi");
         let Format::Mixed(checked) = checked else {
             unreachable!()

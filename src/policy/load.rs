@@ -397,7 +397,7 @@ enum BucketFile {
 }
 
 /// Bytes of FF3-1's tweak (SP 800-38G Rev 1 draft of 2019, section 5.2).
-const FF3_1_TWEAK: usize = 7;
+pub(crate) const FF3_1_TWEAK: usize = 7;
 
 /// What only some treatments have.
 struct Parameters {

@@ -46,6 +46,7 @@ pub use access::Grant;
 #[cfg(feature = "columns")]
 pub(crate) use bind::Astray;
 pub use bind::Bound;
+pub(crate) use load::FF3_1_TWEAK;
 pub use load::{Policy, Unlisted};
 pub use rule::{
     Bucket, Mask, OnEmpty, OnForgotten, OnInvalid, OnShort, Period, Rule, RuleRef, Tokens, Treatment, Tweak,

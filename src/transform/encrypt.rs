@@ -7,7 +7,7 @@ use num_bigint::BigUint;
 use super::{Texts, Transform, Values, mask};
 use crate::cipher::{Direction, Tweaks};
 use crate::formats::{Counts, Format, Misfit, MixedFormat, Ordinal, Parts, Places, RankedFormat, Side, StringFormat};
-use crate::policy::{OnEmpty, OnInvalid, Tweak};
+use crate::policy::{FF3_1_TWEAK, OnEmpty, OnInvalid, OnShort, Rule, Treatment, Tweak};
 use crate::{Error, Result};
 
 /// Cycle walking leaves the domain with probability below 1/2 a step, so this many steps mean a fault of ours.
@@ -44,16 +44,37 @@ impl RowError {
                 rule.name,
                 rule.format.version()
             ))
-            .with_hint(match misfit {
-                Misfit::UnderFloor { .. } | Misfit::SmallDomain { .. } => {
-                    "set on_short = \"band\" in the rule if its format takes it, keep less of the value, set on_invalid = \"null\", or \
-                     accept the risk with insecure_small_domain = \"the reason\""
-                }
-                _ => "mend the value, or set on_invalid = \"null\" or \"insecure-keep\" in the rule",
-            }),
+            .with_hint(remedy(&misfit, rule)),
             Self::Other(error) => error.context(format_args!("column `{column}`, rule `{}`", rule.name)),
         }
     }
+}
+
+/// What to do about a value that does not fit: only what the rule could be given.
+fn remedy(misfit: &Misfit, rule: &Rule) -> String {
+    let mut remedies: Vec<&str> = Vec::new();
+    match misfit {
+        Misfit::TweakLength { .. } => return "mend the tweak column".to_owned(),
+        Misfit::UnderFloor { .. } | Misfit::SmallDomain { .. } => {
+            let could_band = rule.treatment == Treatment::Encrypt && rule.on_short != OnShort::Band;
+            if could_band && rule.format.banded().is_ok() {
+                remedies.push("set on_short = \"band\" in the rule");
+            }
+            remedies.extend(["keep less of the value", "set on_invalid = \"null\""]);
+            if rule.insecure_small_domain.is_none() {
+                remedies.push("accept the risk with insecure_small_domain = \"the reason\"");
+            }
+        }
+        _ => {
+            remedies.extend(["mend the value", "set on_invalid = \"null\" in the rule"]);
+            // As the policy has it.
+            if rule.format.same_on_both_sides() && !rule.version_character {
+                remedies.push("leave it in the clear with on_invalid = \"insecure-keep\"");
+            }
+        }
+    }
+    let last = remedies.pop().unwrap_or_default();
+    format!("{}, or {last}", remedies.join(", "))
 }
 
 /// The widest number of a mixed format, in bits: 870 letters. Work goes by the square of it.
@@ -81,10 +102,27 @@ impl Transform {
         tweaks: Option<&[&[u8]]>,
         out: &mut Texts,
     ) -> Result<usize, RowError> {
+        if let (true, Some(tweaks)) = (self.takes_tweaks_of_56_bits(), tweaks) {
+            for (row, (value, tweak)) in rows.iter().zip(tweaks).enumerate() {
+                if value.is_some_and(|value| !value.is_empty()) && tweak.len() != FF3_1_TWEAK {
+                    let found = tweak.len();
+                    let misfit = Misfit::TweakLength {
+                        found,
+                        takes: FF3_1_TWEAK,
+                    };
+                    return Err(RowError::Misfit { row, misfit });
+                }
+            }
+        }
         match self.rule.version_character {
             true => self.marked_texts(direction, rows, tweaks, out),
             false => self.unmarked_texts(direction, rows, tweaks, out),
         }
+    }
+
+    /// Does each row bring its tweak, and must that be as long as FF3-1 has it?
+    pub(super) fn takes_tweaks_of_56_bits(&self) -> bool {
+        self.rule.treatment == Treatment::EncryptLegacy && matches!(self.rule.tweak, Tweak::Column(_))
     }
 
     pub(super) fn unmarked_texts(

@@ -79,7 +79,9 @@ impl Transform {
 
     fn plain(&self) -> Option<Plain<'_>> {
         match &self.rule.format {
-            Format::String(format) if self.cipher().is_ok() && !self.rule.version_character => format.plain(),
+            // Tweaks that may have a wrong length are looked at row by row.
+            Format::String(_) if self.rule.version_character || self.takes_tweaks_of_56_bits() => None,
+            Format::String(format) if self.cipher().is_ok() => format.plain(),
             Format::String(_) | Format::Ranked(_) | Format::Mixed(_) => None,
         }
     }

@@ -83,7 +83,7 @@ impl Transform {
                 Work::Bucket(Bucketing::new(bucket, ranked)?)
             }
             Treatment::Drop => {
-                return Err(Error::bad_policy(format!("rule `{}` drops its columns", rule.name))
+                return Err(Error::bad_policy("it drops its columns")
                     .with_hint("leave the column out of the query; `protect` of a table leaves it out"));
             }
             Treatment::Tokenize => return Err(Error::bug("tokens have a store")),
@@ -92,7 +92,7 @@ impl Transform {
     }
 
     fn ciphers(rule: &Rule, key: &KeyHandle, context: &[u8; 32]) -> Result<Work> {
-        let floor = check_floor(rule).map_err(|error| error.context(format_args!("rule `{}`", rule.name)))?;
+        let floor = check_floor(rule)?;
         let legacy = rule.treatment == Treatment::EncryptLegacy;
         let (purpose, mode) = match legacy {
             false => (Purpose::Ff1, DirectMode::Ff1),
@@ -106,11 +106,10 @@ impl Transform {
         let radix = match &rule.format {
             Format::String(format) => format.radix(),
             Format::Ranked(_) | Format::Mixed(_) if legacy => {
-                return Err(Error::bad_policy(format!(
-                    "rule `{}`: treatment = \"encrypt-legacy\" takes formats over one alphabet",
-                    rule.name
-                ))
-                .with_hint("digits, alphanumeric, alphabet, hex, pan and email are such"));
+                return Err(
+                    Error::bad_policy("treatment = \"encrypt-legacy\" takes formats over one alphabet")
+                        .with_hint("digits, alphanumeric, alphabet, hex, pan and email are such"),
+                );
             }
             Format::Ranked(_) | Format::Mixed(_) => 2,
         };
@@ -280,7 +279,7 @@ fn check_floor(rule: &Rule) -> Result<DomainFloor> {
         Some(domain) if domain < least => {
             let error = Error::bad_policy(format!(
                 "format {} leaves {} possible values to encrypt, under the floor of {}: so few could all be tried",
-                rule.format.definition(),
+                rule.format.described(),
                 grouped(domain),
                 grouped(least)
             ));
