@@ -50,14 +50,14 @@ impl MixedFormat for Base64Url {
                 "not a length that base64url gives, with padding or without",
             ));
         }
-        let last = symbols.len().wrapping_sub(1);
+        let (last, mut bits) = (symbols.len().wrapping_sub(1), 0);
         for (i, symbol) in symbols.chars().enumerate() {
             let numeral = self.0.numeral(symbol).ok_or(Misfit::Character { position: i + 1 })?;
             let idle = if i == last { idle_bits(symbols.len()) } else { 0 };
             if u32::from(numeral) % (1 << idle) != 0 {
                 return Err(Misfit::Malformed("the last symbol has bits set that stand for nothing"));
             }
-            places.push(u64::from(numeral) >> idle, 64 >> idle);
+            places.push_of_many(u64::from(numeral) >> idle, 64 >> idle, &mut bits)?;
         }
         Ok(())
     }

@@ -105,6 +105,9 @@ const STRUCTURES: &[(&str, &str)] = &[
     ("YE", "4a4n18c"),
 ];
 
+/// The most symbols of an IBAN (ISO 13616-1, section 5).
+const LONGEST: usize = 34;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parameters {}
@@ -158,7 +161,12 @@ impl MixedFormat for Iban {
     }
 
     fn split(&self, value: &str, _: Side, places: &mut Places) -> Result<(), Misfit> {
-        let symbols: Vec<char> = value.chars().filter(|symbol| *symbol != ' ').collect();
+        // One more than an IBAN can have is enough to tell that it has too many.
+        let symbols: Vec<char> = value
+            .chars()
+            .filter(|symbol| *symbol != ' ')
+            .take(LONGEST + 1)
+            .collect();
         let country: String = symbols.iter().take(2).collect();
         let structure = self
             .0
@@ -220,6 +228,15 @@ fn check_digits(account: &[char], country: &str) -> [char; 2] {
 mod tests {
     use super::super::bits::tests::there_and_back;
     use super::*;
+
+    #[test]
+    fn no_country_has_more_than_an_iban_can_have() {
+        let country = STRUCTURES.iter().map(|(_, structure)| {
+            let counts = structure.split(|symbol: char| symbol.is_ascii_lowercase());
+            4 + counts.filter_map(|count| count.parse::<usize>().ok()).sum::<usize>()
+        });
+        assert!(country.max().is_some_and(|symbols| symbols <= LONGEST));
+    }
 
     #[test]
     fn examples_of_the_registry() {

@@ -9,6 +9,9 @@ use num_traits::{One, ToPrimitive, Zero};
 use super::{Misfit, RankedFormat, Side};
 use crate::Result;
 
+/// The widest number of a mixed format, in bits: 870 letters. Work goes by the square of it.
+pub(crate) const WIDEST: u64 = 4_096;
+
 /// What [`MixedFormat::split`] finds in one value. Reused from value to value: `split` appends.
 #[derive(Clone, Debug, Default)]
 pub struct Places {
@@ -26,6 +29,17 @@ impl Places {
         debug_assert!(digit < choices && choices <= 1 << 32);
         self.digits.push(digit);
         self.choices.push(choices);
+    }
+
+    /// As [`push`](Self::push), in a value that may be of any length. `bits` is what its places have so far, rounded
+    /// down, so that one that is too wide is refused while its places still take less memory than it does.
+    pub(super) fn push_of_many(&mut self, digit: u64, choices: u64, bits: &mut u64) -> Result<(), Misfit> {
+        *bits += u64::from(choices.ilog2());
+        if *bits > WIDEST {
+            return Err(Misfit::TooWide { most: WIDEST });
+        }
+        self.push(digit, choices);
+        Ok(())
     }
 
     /// Appends one kept part.

@@ -54,6 +54,7 @@ pub use alphabet::Alphabet;
 pub use counted::{Counts, Resolution, Unit};
 pub use misfit::Misfit;
 pub(crate) use misfit::grouped;
+pub(crate) use mixed::WIDEST;
 pub use mixed::{MixedFormat, Ordinal, Places};
 pub(crate) use plain::MOST;
 pub use plain::Plain;

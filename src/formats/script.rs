@@ -204,6 +204,7 @@ impl MixedFormat for Script {
     }
 
     fn split(&self, value: &str, _: Side, places: &mut Places) -> Result<(), Misfit> {
+        let mut bits = 0;
         for (i, symbol) in value.chars().enumerate() {
             let class: &Class = match self.kind(symbol) {
                 Some(Kind::Letter(at)) => &LETTERS[at].class,
@@ -211,7 +212,7 @@ impl MixedFormat for Script {
                 Some(Kind::Mark) => continue,
                 None => return Err(Misfit::Character { position: i + 1 }),
             };
-            places.push(class.index(symbol).unwrap_or_default(), class.size());
+            places.push_of_many(class.index(symbol).unwrap_or_default(), class.size(), &mut bits)?;
         }
         Ok(())
     }
@@ -413,6 +414,32 @@ mod tests {
         assert!(name.split("Ann 2nd", Side::Plain, &mut Places::default()).is_err());
         name.split("Marie-Chloé d’Été", Side::Plain, &mut Places::default())
             .expect("a name");
+    }
+
+    #[test]
+    fn what_is_too_wide_is_refused_before_its_places_are_listed() {
+        let base64url = words(super::super::base64url::parse(toml::Table::new()));
+        let formats = [
+            words(text(toml::Table::new())),
+            words(name(toml::Table::new())),
+            base64url,
+        ];
+        for format in formats {
+            for value in ["a", "ab", "abcd"].map(|part| part.repeat(400_000)) {
+                let mut places = Places::default();
+                let found = format.split(&value, Side::Plain, &mut places);
+                assert_eq!(found, Err(Misfit::TooWide { most: 4_096 }));
+                assert!(places.digits.len() <= 4_096 && places.choices.len() <= 4_096);
+            }
+        }
+        // What stays in the clear is no part of the number.
+        let mut places = Places::default();
+        let spaced = format!("{}abcdefgh", " ".repeat(400_000));
+        assert_eq!(
+            words(text(toml::Table::new())).split(&spaced, Side::Plain, &mut places),
+            Ok(())
+        );
+        assert_eq!(places.digits.len(), 8);
     }
 
     #[test]

@@ -6,7 +6,9 @@ use num_bigint::BigUint;
 
 use super::{Texts, Transform, Values, mask};
 use crate::cipher::{Direction, Tweaks};
-use crate::formats::{Counts, Format, Misfit, MixedFormat, Ordinal, Parts, Places, RankedFormat, Side, StringFormat};
+use crate::formats::{
+    Counts, Format, Misfit, MixedFormat, Ordinal, Parts, Places, RankedFormat, Side, StringFormat, WIDEST,
+};
 use crate::policy::{FF3_1_TWEAK, OnEmpty, OnInvalid, OnShort, Rule, Treatment, Tweak};
 use crate::{Error, Result};
 
@@ -76,9 +78,6 @@ fn remedy(misfit: &Misfit, rule: &Rule) -> String {
     let last = remedies.pop().unwrap_or_default();
     format!("{}, or {last}", remedies.join(", "))
 }
-
-/// The widest number of a mixed format, in bits: 870 letters. Work goes by the square of it.
-const WIDEST: u64 = 4_096;
 
 /// One row on its way through the cipher.
 struct Live {
