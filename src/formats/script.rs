@@ -101,10 +101,13 @@ static LETTERS: LazyLock<Vec<Letters>> = LazyLock::new(|| {
         letters(&[('가', '힣', 1)], 15, None),
         // The ideographs of Unicode 1.1, the mark of repetition, and Extension A.
         letters(&[('一', '龥', 1), ('々', '々', 1), ('㐀', '䶵', 1)], 16, None),
+        // The letters that flags are written with.
+        letters(&[('\u{1f1e6}', '\u{1f1ff}', 1)], 17, None),
     ]
 });
 
-/// What stays: white space, punctuation, symbols, combining accents. Everything else that is no letter or digit does not fit.
+/// What stays: white space, punctuation, symbols, combining accents. Everything else that is no letter or digit does
+/// not fit; nor do letters and digits within circles, squares and the like, and letters that stand above others.
 static MARKS: LazyLock<Class> = LazyLock::new(|| {
     Class::new(&[
         ('\t', '\n', 1),
@@ -122,17 +125,19 @@ static MARKS: LazyLock<Class> = LazyLock::new(|| {
         ('×', '×', 1),
         ('÷', '÷', 1),
         ('ʹ', 'ʿ', 1),
-        ('\u{300}', '\u{36f}', 1),
+        ('\u{300}', '\u{362}', 1),
         ('\u{2000}', '\u{206f}', 1),
         ('₠', '⃀', 1),
         ('←', '⏿', 1),
-        ('─', '⯿', 1),
+        ('─', '❵', 1),
+        ('➔', '⯿', 1),
         ('\u{3000}', '〄', 1),
         ('〈', '〠', 1),
         ('・', 'ー', 1),
         ('！', '／', 1),
         ('：', '＠', 1),
-        ('\u{1f000}', '\u{1faff}', 1),
+        ('\u{1f000}', '\u{1f0ff}', 1),
+        ('\u{1f300}', '\u{1faff}', 1),
     ])
 });
 
@@ -355,7 +360,8 @@ mod tests {
         for letters in LETTERS.iter() {
             for index in 0..letters.class.size() {
                 let symbol = letters.class.symbol(index);
-                assert!(symbol.is_alphabetic(), "{symbol:?}");
+                let is_of_flags = ('\u{1f1e6}'..='\u{1f1ff}').contains(&symbol);
+                assert!(symbol.is_alphabetic() || is_of_flags, "{symbol:?}");
             }
         }
         for (upper, at) in [
@@ -382,7 +388,14 @@ mod tests {
         // Sizes are part of the frozen map.
         let sizes: Vec<u64> = LETTERS.iter().map(|letters| letters.class.size()).collect();
         assert_eq!(sizes[..2], [26, 26]);
-        assert_eq!(sizes[15..], [11_172, 20_902 + 1 + 6_582]);
+        assert_eq!(sizes[15..], [11_172, 20_902 + 1 + 6_582, 26]);
+        // Marks stay, so none is a letter or number, but for those that are written like apostrophes and lengthen a
+        // vowel.
+        for index in 0..MARKS.size() {
+            let symbol = MARKS.symbol(index);
+            let is_sign = matches!(symbol, 'ʹ'..='ʿ' | 'ー' | '\u{345}');
+            assert!(is_sign || !symbol.is_alphanumeric(), "{:04x}", u32::from(symbol));
+        }
     }
 
     #[test]
@@ -400,12 +413,29 @@ mod tests {
             "שלום",
             "مريم",
             "🙂 ok…",
+            "🇩🇪🇫🇷 ciao",
         ] {
             let other = there_and_back(&text, value);
             assert_eq!(other.chars().count(), value.chars().count());
         }
         let (text, name) = (words(super::text(toml::Table::new())), words(name(toml::Table::new())));
-        for value in ["ไทย", "हिन्दी", "x\u{0}", "½", "１", "ª", "ᴬ", "𐐀"] {
+        for value in [
+            "ไทย",
+            "हिन्दी",
+            "x\u{0}",
+            "½",
+            "１",
+            "ª",
+            "ᴬ",
+            "𐐀",
+            "🄰",
+            "🅰",
+            "🆗",
+            "🄁",
+            "❶",
+            "ꙶ",
+            "a\u{363}",
+        ] {
             assert!(
                 text.split(value, Side::Plain, &mut Places::default()).is_err(),
                 "{value}"

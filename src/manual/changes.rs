@@ -62,9 +62,14 @@
 //!
 //! # What changed before the first release
 //!
-//! These were corrected in place while nothing was released, so data protected by an earlier build has to be revealed by that build:
+//! These were corrected in place while nothing was released, so data protected by an earlier build has to be revealed
+//! by that build:
 //!
-//! * `shift` binds its subkey to the number of days, and no longer to the format: an entity's dates and timestamps move together.
+//! * `shift` binds its subkey to the number of days, and no longer to the format: an entity's dates and timestamps move
+//!   together.
+//! * `text` and `name` no longer let letters and digits within squares, circles and the like stand in the clear
+//!   (U+1F100 to U+1F2FF, U+2776 to U+2793), nor letters above others (U+0363 to U+036F): those do not fit. The letters
+//!   of flags become other letters of flags. What other texts become is the same.
 //!
 //! # How a file format changes
 //!
