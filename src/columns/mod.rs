@@ -11,6 +11,8 @@ mod dictionary;
 mod metadata;
 mod nested;
 mod runs;
+#[cfg(test)]
+mod tests;
 mod text;
 mod tokens;
 mod tweak;
