@@ -134,7 +134,12 @@ impl FromStr for KmsKeyRef {
             "has control characters, or space around it".to_string()
         } else if has_credentials(text) {
             // It stands in keyrings and messages.
-            "has no place for names and passwords (before an @)".to_string()
+            return Err(
+                Error::bad_input("the KMS key reference has no place for names, passwords and PINs").with_hint(
+                    "a KMS's credentials come from the environment, as its own tools have them; an HSM's PIN from CIPHERFORM_PKCS11_PIN or \
+                     `pin-source=/path`",
+                ),
+            );
         } else {
             match text.split_once(':') {
                 None => "has no scheme".to_string(),
@@ -156,8 +161,25 @@ impl FromStr for KmsKeyRef {
     }
 }
 
-/// Is there user information (RFC 3986, section 3.2.1) in it?
+/// Is there user information (RFC 3986, section 3.2.1) or a PIN (RFC 7512) in it, percent-encoded or not?
 fn has_credentials(text: &str) -> bool {
+    let mut text = text.to_ascii_lowercase();
+    // Twice, since a part of it may be encoded in itself.
+    for _ in 0..2 {
+        for (encoded, plain) in [
+            ("%25", "%"),
+            ("%3a", ":"),
+            ("%2f", "/"),
+            ("%40", "@"),
+            ("%2d", "-"),
+            ("%3d", "="),
+        ] {
+            text = text.replace(encoded, plain);
+        }
+    }
+    if text.contains("pin-value") {
+        return true;
+    }
     let authority = |rest: &str| {
         rest.split(['/', '?', '#', '&'])
             .next()
@@ -215,10 +237,16 @@ mod tests {
             "vault:https://ann:secret@vault/transit/main",
             "kmip://ann@host/1",
             "aws-kms:alias/main?endpoint=http://ann:secret@host:1",
+            "aws-kms:alias/main?endpoint=http%3A%2F%2Fann%3asecret%40host:1",
+            "aws-kms:alias/main?endpoint=http%253A%252F%252Fann%253asecret%2540host:1",
+            "pkcs11:token=a;object=b?pin-value=1234&module-path=/m.so",
+            "pkcs11:token=a;object=b?pin%2Dvalue=1234",
         ] {
             let error = text.parse::<KmsKeyRef>().unwrap_err().to_string();
             assert!(
-                error.contains("no place for names and passwords") && !error.contains("ann"),
+                error.contains("no place for names, passwords and PINs")
+                    && !error.contains("ann")
+                    && !error.contains("1234"),
                 "{error}"
             );
         }

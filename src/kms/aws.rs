@@ -9,6 +9,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_kms::Client;
 use aws_sdk_kms::config::Credentials;
@@ -223,7 +225,14 @@ impl Inner {
             loader = loader.region(Region::new(region.clone()));
         }
         match (&access.profile, self.settings.get("AWS_ACCESS_KEY_ID"), self.settings.get("AWS_SECRET_ACCESS_KEY")) {
-            (Some(profile), ..) => loader = loader.profile_name(profile),
+            // Before what the environment says: the reference names it.
+            (Some(profile), ..) => {
+                let config = ProviderConfig::without_region()
+                    .with_http_client(self.wire.clone())
+                    .with_region(access.region.clone().map(Region::new));
+                let credentials = ProfileFileCredentialsProvider::builder().configure(&config).profile_name(profile).build();
+                loader = loader.profile_name(profile).credentials_provider(credentials);
+            }
             (None, Some(id), Some(secret)) => {
                 let token = self.settings.get("AWS_SESSION_TOKEN").map(str::to_owned);
                 loader = loader.credentials_provider(Credentials::new(id, secret, token, None, "settings"));
@@ -297,6 +306,16 @@ impl Place {
     }
 }
 
+/// Is it the metadata service of a machine or a container (169.254.0.0/16, fd00:ec2::/32)?
+fn is_link_local(uri: &http::Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    match host.parse() {
+        Ok(std::net::IpAddr::V4(address)) => address.is_link_local(),
+        Ok(std::net::IpAddr::V6(address)) => address.segments()[..2] == [0xfd00, 0x0ec2],
+        Err(_) => false,
+    }
+}
+
 /// The SDK's requests over the HTTP and TLS that all clients share.
 #[derive(Clone, Debug)]
 struct Wire {
@@ -320,6 +339,10 @@ impl Wire {
         let http = self.http().map_err(other)?;
         let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
         let (parts, body) = request.into_parts();
+        // However the endpoint was found. A machine's own credentials come by a link that ends in the machine.
+        if !is_link_local(&parts.uri) {
+            super::remote::http::secured(&parts.uri).map_err(other)?;
+        }
         let body = body.bytes().ok_or_else(|| other(Error::bug("the AWS SDK streams a request")))?;
         let mut body = body.to_vec();
         let request = http::Request::from_parts(parts, body.clone());
@@ -405,7 +428,7 @@ where
     }
     let text = aws_sdk_kms::error::DisplayErrorContext(&error).to_string();
     let error = |kind, what: &str, hint: &str| Error::new(kind, what.to_owned()).with_hint(hint.to_owned());
-    if text.contains("region") {
+    if text.contains("region") || text.contains("Missing Region") {
         error(ErrorKind::BadInput, "nothing says which region of AWS to ask", "write `?region=…` behind the reference, or set AWS_REGION")
     } else if text.contains("redential") {
         error(

@@ -251,9 +251,6 @@ impl Place {
             let path = source.strip_prefix("file://").or(source.strip_prefix("file:")).unwrap_or(&source);
             place.pin_source = Some(path.into());
         }
-        if parameters.contains_key("pin-value") {
-            return Err(malformed(key, "a PIN has no place in a reference").with_hint("set CIPHERFORM_PKCS11_PIN, or name a file: `pin-source=/path`"));
-        }
         if let Some(name) = parameters.keys().next() {
             return Err(malformed(key, &format!("there is no parameter `{name}`")).with_hint("there are `module-path` and `pin-source`"));
         }
@@ -395,7 +392,6 @@ mod tests {
             "pkcs11:object",
             "pkcs11:object=",
             "pkcs11:object=a;colour=red",
-            "pkcs11:object=a?pin-value=1234",
             "pkcs11:object=a?module=x",
         ] {
             let error = place(bad).unwrap_err();
