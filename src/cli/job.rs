@@ -1,13 +1,13 @@
 //! What `protect` and `reveal` share: progress, interruption, the closing lines.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use super::args::JobArgs;
 use super::printer::{Printer, count};
 use crate::files::{Job, Progress};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// From how full a token space on it is said to be filling up.
 const WARN_PERCENT: f64 = 75.0;
@@ -25,7 +25,11 @@ pub(super) async fn run(job: &Job, args: &JobArgs, what: &'static str, printer: 
                 .set_position(rows);
         }
     };
-    let report = job.run(&args.target, args.force, &cancel, &mut progress).await;
+    let report = tokio::select! {
+        report = job.run(&args.target, args.force, &cancel, &mut progress) => report,
+        // A token store that does not answer keeps the job from its next batch.
+        () = long_after(&cancel) => Err(Error::new(ErrorKind::Interrupted, "interrupted; nothing was written")),
+    };
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
@@ -71,6 +75,14 @@ pub(super) async fn run(job: &Job, args: &JobArgs, what: &'static str, printer: 
         args.target.display()
     ));
     Ok(())
+}
+
+/// Ends some seconds after `cancel` was set: a job that gets that far has ended by itself.
+async fn long_after(cancel: &AtomicBool) {
+    while !cancel.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
 }
 
 /// Sets `cancel` when the person or the system asks this process to end: Ctrl-C, a termination request, a closed terminal.

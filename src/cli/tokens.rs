@@ -162,8 +162,16 @@ impl Session<'_> {
                 let transform = self.named(rule, Operation::Protect).await?;
                 let text = Secret::new(read(path)?);
                 let values: Vec<&str> = text.expose().lines().filter(|line| !line.is_empty()).collect();
-                let found = tokenizer(&transform)?.find(&values, Timestamp::now()).await?;
-                (transform, found.into_iter().flatten().collect())
+                // At the beginning of time nothing has expired: what has is to be forgotten as well.
+                let found = tokenizer(&transform)?.find(&values, Timestamp::EPOCH).await?;
+                let tokens: Vec<String> = found.into_iter().flatten().collect();
+                if tokens.len() < values.len() {
+                    let missing = count((values.len() - tokens.len()) as u64, "value");
+                    self.printer.say(format_args!(
+                        "rule {rule}: not in the store, or forgotten before: {missing}"
+                    ));
+                }
+                (transform, tokens)
             }
         };
         let forgotten = tokenizer(&transform)?.delete(tokens).await?;

@@ -106,6 +106,10 @@ impl PostgresTokens {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(PATIENCE);
         }
+        // A peer that is gone without a word.
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(PATIENCE);
+        }
         config.application_name("cipherform");
         let mut connection = connect(&config).await?;
         let id = make_tables(&mut connection.client).await?;

@@ -21,6 +21,9 @@ use crate::{Error, ErrorKind, Result};
 /// How long to wait for others that write.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long to wait for readers, to cut off the log.
+const BRIEFLY: Duration = Duration::from_secs(1);
+
 /// `user_version` of the file.
 const VERSION: i64 = 1;
 
@@ -92,6 +95,12 @@ impl SqliteTokens {
             connection.pragma_update(None, "temp_store", "MEMORY")?;
             // 64 MiB: the upper levels of both trees of ten million tokens.
             connection.pragma_update(None, "cache_size", -65_536)?;
+            // Who only reads what is there already waits for nobody.
+            let made: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            if made == VERSION {
+                let id: [u8; 16] = connection.query_row("SELECT id FROM cipherform_store", [], |row| row.get(0))?;
+                return Ok((connection, Some(StoreId::from_bytes(id))));
+            }
             let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let version: i64 = change.pragma_query_value(None, "user_version", |row| row.get(0))?;
             let tables: i64 = change.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -533,7 +542,11 @@ fn in_order<T: Ord>(items: &[T]) -> Vec<usize> {
 
 /// Copies the log into the file and cuts it off, so that what was emptied stands in neither. While others read, it is left to the next time.
 fn forget_log(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    // While it waits for readers it keeps writers out.
+    connection.busy_timeout(BRIEFLY)?;
+    let done = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    connection.busy_timeout(PATIENCE)?;
+    done
 }
 
 /// Makes the file, if it is not there, for its owner alone. SQLite gives its log the same mode.

@@ -201,6 +201,33 @@ async fn rotation_reseals_and_reindexes_without_changing_tokens() {
 }
 
 #[tokio::test]
+async fn a_reindex_that_was_interrupted_hides_no_value_and_ends_after_a_rotation() {
+    let (store, keys) = (MemoryTokens::new().unwrap(), handles(3).await);
+    let values: Vec<String> = (0..5_000).map(|n| format!("{n:09}")).collect();
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let digits = || rule("digits", toml::Table::new());
+    let made = tokens(&open(digits(), &store, &keys[..1]).await, &values).await;
+    let second = Arc::new(open(digits(), &store, &keys[..2]).await);
+    let interrupted = tokio::spawn({
+        let second = Arc::clone(&second);
+        async move {
+            second
+                .reindex(&mut |_| panic!("killed after the first page"))
+                .await
+                .map(drop)
+        }
+    });
+    assert!(interrupted.await.is_err());
+    let found = second.find(&values, at(0)).await.unwrap();
+    assert_eq!(found.into_iter().flatten().collect::<Vec<_>>(), made);
+
+    let third = open(digits(), &store, &keys).await;
+    assert_eq!(third.reindex(&mut |_| {}).await.unwrap().changed, 5_000);
+    assert_eq!(tokens(&third, &values).await, made);
+    assert_ne!(tokens(&third, &["987654321"]).await, made[..1]);
+}
+
+#[tokio::test]
 async fn an_engine_that_slept_through_a_reindex_goes_on() {
     let (store, keys) = (MemoryTokens::new().unwrap(), handles(2).await);
     let digits = || rule("digits", toml::Table::new());

@@ -455,13 +455,22 @@ impl Tokenizer {
                     .with_hint("name the tokens"),
             );
         }
-        let index = self.index().await?;
-        let mut found = Vec::with_capacity(values.len());
-        for batch in values.chunks(BATCH) {
-            let mut distinct = Distinct::with_capacity(batch.len());
-            distinct.add(batch, &index);
-            let tokens = self.store.find(&self.domain(), distinct.lookups, seconds(now)).await?;
-            found.extend(distinct.rows.iter().map(|at| tokens[*at as usize].clone()));
+        // While a re-index is under way, or was interrupted, a value may be found by either key.
+        let state = self.store.domain(&self.domain(), self.active()?.version_id()).await?;
+        let keys = [Some(state.index_key), state.reindexing_to];
+        let mut found = vec![None; values.len()];
+        for key in keys.into_iter().flatten() {
+            let index = self.make_index(key)?;
+            for (batch, found) in values.chunks(BATCH).zip(found.chunks_mut(BATCH)) {
+                let mut distinct = Distinct::with_capacity(batch.len());
+                distinct.add(batch, &index);
+                let tokens = self.store.find(&self.domain(), distinct.lookups, seconds(now)).await?;
+                for (found, at) in found.iter_mut().zip(distinct.rows) {
+                    if found.is_none() {
+                        found.clone_from(&tokens[at as usize]);
+                    }
+                }
+            }
         }
         Ok(found)
     }
@@ -516,8 +525,17 @@ impl Tokenizer {
     /// # Errors
     /// As for [`reveal`](Self::reveal); a rule per occurrence has nothing to find values by.
     pub async fn reindex(&self, told: &mut (dyn FnMut(Progress) + Send)) -> Result<Progress> {
-        let active = self.active()?;
-        let (domain, to) = (self.domain(), active.version_id());
+        let active = self.active()?.version_id();
+        let state = self.store.domain(&self.domain(), active).await?;
+        if let Some(begun) = state.reindexing_to.filter(|begun| *begun != active) {
+            // Interrupted, and the key was rotated since: brought to its end first.
+            self.reindex_to(begun, told).await?;
+        }
+        self.reindex_to(active, told).await
+    }
+
+    async fn reindex_to(&self, to: KeyVersionId, told: &mut (dyn FnMut(Progress) + Send)) -> Result<Progress> {
+        let domain = self.domain();
         self.store.begin_reindex(&domain, to).await?;
         let index = self.make_index(to)?;
         let walked = match self.rule.per_occurrence {
