@@ -513,3 +513,179 @@ fn approved_only_refuses_what_is_not() {
     let stderr = sandbox.fails(1, &["keys", "create", "old", "--use", "direct-ff3-1-legacy-256"]);
     assert!(stderr.contains("NIST has withdrawn FF3-1"), "{stderr}");
 }
+
+/// A partner with nothing but the exported key joins on that domain, reveals it, and can do nothing else.
+#[test]
+fn two_companies_join_on_one_domain() {
+    let (ours, theirs) = (audited(), Sandbox::new());
+    let openssl = |arguments: &[&str]| {
+        let made = std::process::Command::new("openssl")
+            .current_dir(theirs.folder.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", text(&made.stderr));
+    };
+    openssl(&[
+        "genpkey",
+        "-algorithm",
+        "RSA",
+        "-pkeyopt",
+        "rsa_keygen_bits:3072",
+        "-out",
+        "private.pem",
+    ]);
+    openssl(&["rsa", "-in", "private.pem", "-pubout", "-out", "public.pem"]);
+    openssl(&[
+        "genpkey",
+        "-algorithm",
+        "RSA",
+        "-pkeyopt",
+        "rsa_keygen_bits:2048",
+        "-out",
+        "short.pem",
+    ]);
+    openssl(&["rsa", "-in", "short.pem", "-pubout", "-out", "short-public.pem"]);
+    let at = |name: &str| theirs.path(name).display().to_string();
+    let export = |domain: &str, pem: &str, out: &str| {
+        ours.run(&[
+            "keys",
+            "export",
+            "--domain",
+            domain,
+            "--for",
+            &at(pem),
+            "--reason",
+            "a joint campaign",
+            "-o",
+            &at(out),
+        ])
+    };
+    assert!(export("ssn", "public.pem", "ssn.json").status.success());
+    assert!(text(&export("ssn", "short-public.pem", "x.json").stderr).contains("has 2048 bits; at least 3072"));
+    assert!(text(&export("nothing", "public.pem", "x.json").stderr).contains("no rule that encrypts has the domain"));
+    let sender = ours.ok(&["keys", "public-key"]);
+    let import = |file: &str, name: &str, identity: &str, from: &str| {
+        theirs.run(&[
+            "keys",
+            "import",
+            file,
+            "--name",
+            name,
+            "--identity",
+            identity,
+            "--from",
+            from.trim(),
+            "--reason",
+            "a joint campaign",
+        ])
+    };
+    let stranger = theirs.ok(&["keys", "public-key"]);
+    assert!(
+        text(&import("ssn.json", "partner", "private.pem", &stranger).stderr).contains("was signed by somebody else")
+    );
+    openssl(&[
+        "genpkey",
+        "-algorithm",
+        "RSA",
+        "-pkeyopt",
+        "rsa_keygen_bits:3072",
+        "-out",
+        "other.pem",
+    ]);
+    let other = import("ssn.json", "partner", "other.pem", &sender);
+    assert_eq!(other.status.code(), Some(3), "{}", text(&other.stderr));
+    let package = fs::read_to_string(theirs.path("ssn.json")).unwrap();
+    fs::write(
+        theirs.path("changed.json"),
+        package.replace("a joint campaign", "another campaign"),
+    )
+    .unwrap();
+    assert!(
+        text(&import("changed.json", "partner", "private.pem", &sender).stderr)
+            .contains("was changed since it was signed")
+    );
+    let done = import("ssn.json", "partner", "private.pem", &sender);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert!(
+        text(&import("ssn.json", "again", "private.pem", &sender).stderr).contains("is here already, as `partner`")
+    );
+
+    // Their policy: the same domain and format, under the partner's key; the rest under a key of their own.
+    theirs.policy(&POLICY.replacen(
+        "format = \"us-ssn\"\nkey = \"pii\"",
+        "format = \"us-ssn\"\nkey = \"partner\"",
+        1,
+    ));
+    theirs.write("people.parquet", &people());
+    theirs.ok(&["protect", "people.parquet", "theirs.parquet"]);
+    ours.ok(&["protect", "people.parquet", "ours.parquet"]);
+    let (own, partners) = (
+        read(&ours.path("ours.parquet")).1,
+        read(&theirs.path("theirs.parquet")).1,
+    );
+    assert_eq!(own.column_by_name("ssn"), partners.column_by_name("ssn"));
+    for column in ["card", "id"] {
+        assert_ne!(own.column_by_name(column), partners.column_by_name(column), "{column}");
+    }
+    let join = "SELECT count(*) AS n FROM ours JOIN theirs ON ours.ssn = theirs.ssn";
+    let query = [
+        "query",
+        "--stored",
+        "--format",
+        "csv",
+        "-c",
+        join,
+        &ours.path("ours.parquet").display().to_string(),
+        "theirs.parquet",
+    ];
+    assert_eq!(theirs.ok(&query), "n\n3\n");
+
+    // They reveal that column of ours, as `keys export` says, and no other.
+    let plain = |file: &str, columns: &str| {
+        let sql = format!("SELECT {columns} FROM {file}");
+        let path = ours.path(&format!("{file}.parquet")).display().to_string();
+        theirs.run(&["query", "--format", "csv", "-c", &sql, &path])
+    };
+    let refused = text(&plain("ours", "card").stderr);
+    assert!(refused.contains("has no version with the id"), "{refused}");
+    let (schema, batch) = read(&ours.path("ours.parquet"));
+    let at = schema.index_of("ssn").unwrap();
+    ours.write("ssn_only.parquet", &batch.project(&[at]).unwrap());
+    let seen = plain("ssn_only", "ssn");
+    assert!(text(&seen.stdout).contains("123-45-6789"), "{}", text(&seen.stderr));
+
+    // The key is for that rule alone, and not theirs to pass on.
+    theirs.policy(&POLICY.replacen("key = \"pii\"\nmask", "key = \"partner\"\nmask", 1));
+    let stderr = theirs.fails(3, &["protect", "people.parquet", "x.parquet"]);
+    assert!(
+        stderr.contains("came from a partner for one rule, whose domain is another"),
+        "{stderr}"
+    );
+    theirs.policy(&POLICY.replacen(
+        "format = \"us-ssn\"\nkey = \"pii\"",
+        "format = \"us-ssn\"\nkey = \"partner\"",
+        1,
+    ));
+    let stderr = theirs.fails(
+        3,
+        &[
+            "keys",
+            "export",
+            "--domain",
+            "ssn",
+            "--for",
+            "public.pem",
+            "--reason",
+            "no",
+        ],
+    );
+    assert!(stderr.contains("not ours to pass on"), "{stderr}");
+    let shown = ours.ok(&["keys", "audit", "show"]);
+    assert!(shown.contains("export") && shown.contains("domain ssn"), "{shown}");
+    assert!(
+        theirs
+            .ok(&["keys", "describe", "partner"])
+            .contains("from a partner, for one rule:")
+    );
+}

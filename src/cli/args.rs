@@ -218,6 +218,57 @@ deleted, and the version is `destroyed`.")]
         #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]
         reason: Option<Reason>,
     },
+    /// Wrap the key of one domain to a partner's public key: both can then join on columns protected with it
+    #[command(after_help = "\
+Examples:
+  cipherform keys export --domain customer-key --for partner.pem --reason 'joint campaign' -o customer-key.json
+  cipherform keys public-key                                   the partner needs it, by another way, for `keys import --from`
+
+The partner can protect and reveal everything under that domain and format, old files included, and nothing else. `--for` takes an RSA
+public key in PEM of 3072 bits or more; its owner made it so:
+  openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out private.pem
+  openssl rsa -in private.pem -pubout -out partner.pem")]
+    Export {
+        /// The domain: the name of the rule, unless the rule says otherwise
+        #[arg(long)]
+        domain: String,
+        /// The partner's public key
+        #[arg(long = "for", value_name = "FILE")]
+        recipient: PathBuf,
+        /// Why: it is recorded, and the partner reads it
+        #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]
+        reason: Reason,
+        /// Write to this file instead of stdout
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Take in a partner's key
+    #[command(after_help = "\
+Example:
+  cipherform keys import customer-key.json --name partner --identity private.pem --from 3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29 --reason 'joint campaign'
+
+The rule that uses it needs the sender's domain, format and tweak; `keys describe` shows them.")]
+    Import {
+        /// What the partner's `keys export` wrote
+        file: PathBuf,
+        /// What to call it here
+        #[arg(long, value_parser = ours::<KeyName>)]
+        name: KeyName,
+        /// The private key whose public half the partner was given, in PEM
+        #[arg(long, value_name = "FILE")]
+        identity: PathBuf,
+        /// The partner's public key, 64 hexadecimal digits: `keys public-key` of the partner
+        #[arg(long, value_name = "HEX")]
+        from: String,
+        /// The KMS key that wraps it [default: the one that wraps the keyring's root]
+        #[arg(long, value_name = "URI", value_parser = ours::<KmsKeyRef>)]
+        kms: Option<KmsKeyRef>,
+        /// Why: it is recorded
+        #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]
+        reason: Reason,
+    },
+    /// Show the public key that keys for partners are signed with (Ed25519)
+    PublicKey,
     /// Show and verify who used which key: needs a line like audit = \"audit.jsonl\" in the policy
     Audit {
         #[command(subcommand)]

@@ -39,6 +39,10 @@ pub enum Purpose {
     AuditMac,
     /// Signs the checkpoints of an audit log.
     AuditSigning,
+    /// The check key that goes with a key for a partner.
+    ExchangeCheck,
+    /// Signs keys for partners.
+    ExchangeSigning,
     /// Authenticates the file of a local KMS.
     LocalKmsMac,
     /// Seals the KMS keys in the file of a local KMS.
@@ -47,7 +51,7 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Ff1,
         Self::Ff31Legacy,
         Self::Siv,
@@ -59,6 +63,8 @@ impl Purpose {
         Self::KeyringMac,
         Self::AuditMac,
         Self::AuditSigning,
+        Self::ExchangeCheck,
+        Self::ExchangeSigning,
         Self::LocalKmsMac,
         Self::LocalKmsSeal,
     ];
@@ -77,6 +83,8 @@ impl Purpose {
             Self::KeyringMac => "cipherform keyring mac v1",
             Self::AuditMac => "cipherform audit mac v1",
             Self::AuditSigning => "cipherform audit signing v1",
+            Self::ExchangeCheck => "cipherform exchange check key v1",
+            Self::ExchangeSigning => "cipherform exchange signing v1",
             Self::LocalKmsMac => "cipherform local kms mac v1",
             Self::LocalKmsSeal => "cipherform local kms seal v1",
         }
@@ -90,6 +98,8 @@ impl Purpose {
                 | Self::KeyringMac
                 | Self::AuditMac
                 | Self::AuditSigning
+                | Self::ExchangeCheck
+                | Self::ExchangeSigning
                 | Self::LocalKmsMac
                 | Self::LocalKmsSeal
         )

@@ -65,6 +65,9 @@ pub struct VersionInfo {
     pub reveals_until: Option<Timestamp>,
     /// The states it went through, oldest first.
     pub history: Vec<Change>,
+    /// Of a key that came from a partner: the one map it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only_for: Option<ExchangedMap>,
 }
 
 /// How long the versions of a key may be used, from their activation on: SP 800-57 Part 1, section 5.3.
@@ -114,6 +117,22 @@ impl Periods {
             recipient_days,
         })
     }
+}
+
+/// The one map that a key is for: what a rule is, beside its key.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangedMap {
+    /// What the subkey is bound to.
+    pub domain: String,
+    /// SHA-256 over treatment and format, in hexadecimal.
+    pub fingerprint: String,
+    /// The format, for people: the fingerprint counts.
+    pub format: String,
+    /// The tweak's definition.
+    pub tweak: String,
+    /// The check value of the sender's columns, in hexadecimal.
+    pub check: String,
 }
 
 /// A version went over to another state.
@@ -183,6 +202,9 @@ pub(crate) struct VersionEntry {
     pub(crate) activated: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) history: Vec<Change>,
+    /// Of a key that came from a partner: the one map it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) only_for: Option<ExchangedMap>,
 }
 
 impl VersionEntry {
@@ -271,6 +293,7 @@ impl KeyEntry {
             protects_until: version.protects_until(periods),
             reveals_until: version.reveals_until(periods),
             history: version.history.clone(),
+            only_for: version.only_for.clone(),
         };
         KeyInfo {
             name: self.name.clone(),

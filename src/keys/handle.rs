@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::cache::Clock;
 use super::derive::derive;
-use super::{DirectMode, KeyName, KeyUse, KeyVersionId, Operation, Purpose};
+use super::{DirectMode, ExchangedMap, KeyName, KeyUse, KeyVersionId, Operation, Purpose};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// One version of one key. Clones share the key bytes, which are wiped with the last of them (and of the keyring's cache).
@@ -20,6 +20,7 @@ pub struct KeyHandle {
     pub(crate) hold: Hold,
     pub(crate) usage: Arc<Usage>,
     pub(crate) due: Option<String>,
+    pub(crate) only_for: Option<Arc<ExchangedMap>>,
 }
 
 impl KeyHandle {
@@ -122,6 +123,31 @@ impl KeyHandle {
         }
     }
 
+    /// Passes unless the key came from a partner for another map than this.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotUsable`].
+    pub fn check_map(&self, domain: &str, fingerprint: &[u8], tweak_definition: &str) -> Result<()> {
+        let Some(map) = &self.only_for else { return Ok(()) };
+        let differs = if map.domain != domain {
+            "domain"
+        } else if map.fingerprint != hex::encode(fingerprint) {
+            "format"
+        } else if map.tweak != tweak_definition {
+            "tweak"
+        } else {
+            return Ok(());
+        };
+        let error = self.not_usable(&format!(
+            "it came from a partner for one rule, whose {differs} is another"
+        ));
+        Err(error.with_hint(format!(
+            "the rule needs domain = \"{}\", the format `{}` and the tweak `{}`",
+            map.domain, map.format, map.tweak
+        )))
+    }
+
     /// Proves, where it is kept beside protected data, that this version, domain, format and tweak are those that protected it.
     ///
     /// # Errors
@@ -134,10 +160,25 @@ impl KeyHandle {
             fingerprint,
             tweak_definition.as_bytes(),
         ];
-        let derived = derive(self.material.check_key(), Purpose::CheckValue, &context, 16)?;
         let mut value = [0; 16];
+        if let Some(map) = &self.only_for
+            && self.check_map(domain, fingerprint, tweak_definition).is_ok()
+        {
+            // The sender's, so that columns of both sides say the same.
+            hex::decode_to_slice(&map.check, &mut value)
+                .map_err(|_| Error::bad_input("the check value of an exchanged key is not 16 bytes"))?;
+            return Ok(value);
+        }
+        let derived = derive(self.material.check_key(), Purpose::CheckValue, &context, 16)?;
         value.copy_from_slice(derived.expose());
         Ok(value)
+    }
+
+    /// The check key that goes to a partner with the key of a map.
+    #[cfg(feature = "exchange")]
+    pub(crate) fn exchange_check_key(&self, domain: &str, fingerprint: &[u8]) -> Result<Secret<Vec<u8>>> {
+        let context = [self.version_id.as_bytes(), domain.as_bytes(), fingerprint];
+        derive(self.material.check_key(), Purpose::ExchangeCheck, &context, 32)
     }
 
     fn not_usable(&self, why: &str) -> Error {
@@ -293,6 +334,7 @@ mod tests {
             },
             usage: Arc::default(),
             due: None,
+            only_for: None,
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod change;
 mod examine;
+#[cfg(feature = "exchange")]
+mod exchange;
 mod file;
 mod life;
 
@@ -351,6 +353,7 @@ impl Keyring {
             material,
             hold,
             usage,
+            only_for: version.only_for.clone().map(Arc::new),
             due: life::due(key, version, operation, now),
         })
     }

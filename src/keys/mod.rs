@@ -32,6 +32,8 @@ pub(crate) mod derive;
 mod document;
 pub(crate) mod encoding;
 mod envelope;
+#[cfg(feature = "exchange")]
+mod exchange;
 mod handle;
 pub(crate) mod ids;
 mod key_ref;
@@ -48,7 +50,9 @@ mod wrap_context;
 pub use audit::{AuditEntry, AuditEvent, AuditLog, Checkpoint, KeyAction, KeyAudit, KeyEvent, Verified};
 pub use cache::CachePolicy;
 pub use derive::Purpose;
-pub use document::{Change, KeyInfo, Periods, VersionInfo};
+pub use document::{Change, ExchangedMap, KeyInfo, Periods, VersionInfo};
+#[cfg(feature = "exchange")]
+pub use exchange::{ExchangePackage, Identity, Recipient};
 pub use handle::KeyHandle;
 pub use ids::{DataKeyId, KeyVersionId, KeyringId, StoreId};
 pub use key_ref::{KeyName, KeyRef, KmsKeyRef};

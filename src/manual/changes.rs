@@ -17,6 +17,7 @@
 //! | column metadata | `"version": 1`, under the key `cipherform` | files |
 //! | the keyring file | `cipherform-keyring/2`; `/1`, which had no periods and no history, is read, and written anew with the next change | the file's `format` |
 //! | the audit log | `cipherform audit start v1`, `cipherform audit entry v1`, `cipherform audit mac v1` | its MACs |
+//! | keys for partners | `cipherform-exchange/1`, `cipherform exchange v1` | the file's `format`, the OAEP label |
 //! | checkpoints of an audit log | `cipherform-audit-checkpoint/1` | the file's `format` |
 //! | the local KMS file | `cipherform-local-kms/1` | the file's `format` |
 //! | what wrapping is bound to | `cipherform wrap v1` | wrapped keys |

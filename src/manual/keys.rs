@@ -55,6 +55,8 @@
 //! assert_eq!(Purpose::KeyringMac.label(), "cipherform keyring mac v1");
 //! assert_eq!(Purpose::AuditMac.label(), "cipherform audit mac v1");
 //! assert_eq!(Purpose::AuditSigning.label(), "cipherform audit signing v1");
+//! assert_eq!(Purpose::ExchangeCheck.label(), "cipherform exchange check key v1");
+//! assert_eq!(Purpose::ExchangeSigning.label(), "cipherform exchange signing v1");
 //! assert_eq!(Purpose::LocalKmsMac.label(), "cipherform local kms mac v1");
 //! assert_eq!(Purpose::LocalKmsSeal.label(), "cipherform local kms seal v1");
 //! assert_eq!(Format::parse("pan", toml::Table::new())?.definition(), "pan/1 keep=0,4 check_digit=valid");
@@ -151,7 +153,7 @@
 //! | `azure-kv:https://VAULT.vault.azure.net/keys/NAME` | Azure Key Vault, Managed HSM | `kms-azure` |
 //!
 //! A URI holds no secret: it stands in the keyring. What stands behind `?` is percent-encoded. Keys travel over TLS only;
-//! `http://` is taken for this machine alone (127.0.0.1, `[::1]`, localhost). Trusted is what the system trusts;
+//! `http://` is taken for this machine alone (127.0.0.1, `[::1]`, localhost), and never by a proxy. Trusted is what the system trusts;
 //! `SSL_CERT_FILE` names a file of certificates instead, for all providers.
 //!
 //! Data keys are made the KMS's way: by its generate-data-key (AWS, Vault), by the HSM's random numbers (PKCS#11), else
@@ -376,6 +378,39 @@
 //! value), protecting is revealing: then `protect = true` without `see = "plain"` is refused when the policy is read. It
 //! is checked before a KMS is asked.
 //!
+//! # Keys for partners
+//!
+//! Two companies can join on a protected column if both protect it under the same key. One exports the key of that domain:
+//!
+//! ```text
+//! partner$ openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out private.pem
+//! partner$ openssl rsa -in private.pem -pubout -out partner.pem
+//! we$      cipherform keys export --domain customer-key --for partner.pem --reason 'joint campaign' -o customer-key.json
+//! we$      cipherform keys public-key
+//! partner$ cipherform keys import customer-key.json --name partner --identity private.pem --from HEX --reason 'joint campaign'
+//! ```
+//!
+//! What leaves is the subkey of one rule's domain and format, never a data key: one cannot be computed from the other. The
+//! partner writes a rule with the same domain, format and tweak and `key = "partner"`; another rule with that key is refused. Stored
+//! columns of both sides then join, and each side reveals the other's, since they name the same key version.
+//!
+//! **The recipient can protect and reveal everything under that domain and key version**: columns that were protected before, too.
+//! So give a domain of its own, and better a key of its own, to what is exchanged. A rotation ends it: the new version has other
+//! subkeys. An imported key cannot be passed on. Certificates are not read: compare public keys by another way, such as a
+//! call. `partner.pem` decides who can open the package, `--from` whom it came from.
+//!
+//! | what | is |
+//! | --- | --- |
+//! | wrapped | RSA-OAEP (RFC 8017, SP 800-56B) with SHA-256 and MGF1 over SHA-256, of key ‖ check key, 32 bytes each |
+//! | its label | LP(`cipherform exchange v1`, the content without `wrapped`, as JSON without spaces) |
+//! | key | the FF1 key as in *The bytes* |
+//! | check key | KBKDF(check key, `cipherform exchange check key v1`, LP(version id, domain, fingerprint), 32) |
+//! | signature | Ed25519 over LP(`cipherform-exchange/1`, the content as JSON without spaces) |
+//! | its seed | KBKDF(root key, `cipherform exchange signing v1`, LP(keyring id), 32) |
+//!
+//! The private key stands in a file that is not encrypted, while it is used: keep it where only its owner reads, and remove it after the
+//! import. RSA decryption here is blinded, and no service answers for it.
+//!
 //! # Approved algorithms
 //!
 //! `approved_only = true` in the policy refuses what NIST has not approved:
@@ -388,7 +423,7 @@
 //! | `insecure_small_domain` (under the floor of the drafts of SP 800-38G Rev 1) | bands, `tokenize` |
 //! | a local KMS that a passphrase unlocks (Argon2id, RFC 9106) | a key file, or another KMS |
 //!
-//! What stays is FF1, HMAC-SHA-256, KBKDF, AES-256-GCM, Ed25519. That makes no validated module of this program: see the README.
+//! What stays is FF1, HMAC-SHA-256, KBKDF, AES-256-GCM, RSA-OAEP with 3,072 bits or more, Ed25519. That makes no validated module of this program: see the README.
 //!
 //! # The same things elsewhere
 //!
@@ -402,6 +437,7 @@
 //! | `keys deactivate` | deactivated state | none | `min_encryption_version` |
 //! | `keys compromise` | compromised state (8.3.5: revocation) | none | none |
 //! | `keys remove` | destroyed state, deregistration (8.3.3, 8.3.4) | ScheduleKeyDeletion (of the KMS key) | `min_decryption_version`, `trim` |
+//! | `keys export`, `import` | key establishment, key transport (8.1.5.2.2) | GetParametersForImport, ImportKeyMaterial | `keys/NAME/import` |
 //! | `keys periods` | originator- and recipient-usage periods (5.3) | automatic rotation period | `auto_rotate_period` |
 //! | reasons, audit log | accountability, audit (9.2, 9.3) | CloudTrail | audit devices |
 //! | roles | access control (8.2.1) | key policies, IAM | policies |

@@ -11,6 +11,8 @@ use super::siv::{self, Siv};
 use super::version;
 use crate::cipher::{AesKey, Cipher, DomainFloor, Mode, Radix};
 use crate::formats::{Counts, Format, grouped};
+#[cfg(feature = "exchange")]
+use crate::keys::ExchangedMap;
 use crate::keys::{DirectMode, KeyHandle, KeyUse, Purpose};
 use crate::policy::{Rule, Treatment, Tweak};
 use crate::tokens::Tokenizer;
@@ -140,6 +142,8 @@ impl Transform {
         if rule.version_character {
             version::character(key.version())?;
         }
+        key.check_map(&rule.domain, &fingerprint, &rule.tweak.to_string())
+            .map_err(|error| error.context(format_args!("rule `{}`", rule.name)))?;
         let check_value = key.check_value(&rule.domain, &fingerprint, &rule.tweak.to_string())?;
         Ok(Self {
             rule: rule.clone(),
@@ -213,6 +217,27 @@ impl Transform {
     /// KBKDF output, so it tells nothing about the key).
     pub fn check_value(&self) -> [u8; 16] {
         self.check_value
+    }
+
+    /// What a partner must know of the rule, beside its key, to protect and reveal as it does.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::BadPolicy`] for a treatment that partners do not exchange keys of.
+    #[cfg(feature = "exchange")]
+    pub fn exchanged_map(&self) -> Result<ExchangedMap> {
+        if self.rule.treatment != Treatment::Encrypt {
+            return Err(Error::bad_policy(format!(
+                "rule `{}` has treatment = \"{}\": partners exchange keys of rules that encrypt",
+                self.rule.name, self.rule.treatment
+            )));
+        }
+        Ok(ExchangedMap {
+            domain: self.rule.domain.clone(),
+            fingerprint: hex::encode(self.fingerprint),
+            format: self.rule.format.definition(),
+            tweak: self.rule.tweak.to_string(),
+            check: hex::encode(self.check_value),
+        })
     }
 
     /// The same, but the tweak is what the caller gives with each row.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod doctor;
+mod exchange;
 mod life;
 mod show;
 
@@ -16,7 +17,9 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
     let policy = Policy::load(&keys.policy)?;
     let mut needed = Keyring::kms_keys(&policy.keyring)?;
     match &args.command {
-        KeysCommand::Create { kms: Some(key), .. } | KeysCommand::Rewrap { to: key, .. } => needed.push(key.clone()),
+        KeysCommand::Create { kms: Some(key), .. }
+        | KeysCommand::Import { kms: Some(key), .. }
+        | KeysCommand::Rewrap { to: key, .. } => needed.push(key.clone()),
         _ => {}
     }
     let registry = session::registry(keys, &policy, &needed)?;
@@ -73,6 +76,28 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
             }
             told.back_up(&keyring);
             Ok(())
+        }
+        KeysCommand::PublicKey => printer.line(hex::encode(keyring.exchange_public_key()?)),
+        KeysCommand::Export {
+            domain,
+            recipient,
+            reason,
+            output,
+        } => exchange::export(policy, keyring, &domain, &recipient, &reason, output.as_deref(), &told).await,
+        KeysCommand::Import {
+            file,
+            name,
+            identity,
+            from,
+            kms,
+            reason,
+        } => {
+            let key = exchange::import(&mut keyring, &file, &name, (&identity, &from), kms.as_ref(), &reason).await?;
+            told.changed(
+                &key,
+                &keyring,
+                format_args!("Key `{name}` came in, wrapped by `{}`.", key.kms_key),
+            )
         }
         KeysCommand::Activate(args) => life::transition(&mut keyring, &args, KeyState::Active, &told),
         KeysCommand::Resume(args) => life::transition(&mut keyring, &args, KeyState::Active, &told),

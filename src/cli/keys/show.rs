@@ -85,6 +85,13 @@ pub(super) async fn describe(keyring: &Keyring, name: &KeyName, told: &Told<'_>)
         ]
     }));
     printer.table(&rows)?;
+    for map in key.versions.iter().filter_map(|version| version.only_for.as_ref()) {
+        printer.line("")?;
+        printer.line("from a partner, for one rule:")?;
+        printer.line(format_args!("  domain = \"{}\"", map.domain))?;
+        printer.line(format_args!("  format: {}", map.format))?;
+        printer.line(format_args!("  tweak: {}", map.tweak))?;
+    }
     let changes = key.versions.iter().flat_map(|version| {
         let number = version.number;
         version.history.iter().map(move |change| (number, change))

@@ -136,7 +136,7 @@ impl Content {
 }
 
 /// The key that signs, from its seed (RFC 8032, section 5.1.5).
-pub(super) fn signing_key(seed: &Secret<Vec<u8>>) -> Result<SigningKey> {
+pub(in crate::keys) fn signing_key(seed: &Secret<Vec<u8>>) -> Result<SigningKey> {
     let mut bytes = Secret::new([0; 32]);
     match seed.expose().len() {
         32 => bytes.expose_mut().copy_from_slice(seed.expose()),

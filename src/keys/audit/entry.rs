@@ -104,6 +104,10 @@ pub enum AuditEvent {
     Limit,
     /// Data keys went to another KMS key.
     Rewrap,
+    /// The key of one map was given to a partner.
+    Export,
+    /// A partner's key came in.
+    Import,
     /// A change that an entry before announces did not come about.
     Failed,
     /// An unfinished entry at the end was cut off: whoever wrote it was interrupted.
@@ -124,6 +128,8 @@ impl fmt::Display for AuditEvent {
             Self::Periods => "periods",
             Self::Limit => "limit",
             Self::Rewrap => "rewrap",
+            Self::Export => "export",
+            Self::Import => "import",
             Self::Failed => "failed",
             Self::Mended => "mended",
         })

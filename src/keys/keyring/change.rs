@@ -194,6 +194,7 @@ impl Keyring {
             wrapped: Some(Base64(wrapped)),
             activated: None,
             history: Vec::new(),
+            only_for: None,
         })
     }
 
@@ -241,7 +242,7 @@ impl Keyring {
     }
 }
 
-fn refuse_taken(document: &Document, name: &KeyName) -> Result<()> {
+pub(super) fn refuse_taken(document: &Document, name: &KeyName) -> Result<()> {
     match document.key(name) {
         None => Ok(()),
         Some(_) => Err(

@@ -1,0 +1,96 @@
+//! `cipherform keys export | import`
+
+use std::io::Write as _;
+use std::path::Path;
+
+use super::Told;
+use crate::keys::{
+    ExchangePackage, Identity, KeyInfo, KeyName, Keyring, KmsKeyRef, Operation, Reason, Recipient, store,
+};
+use crate::policy::{Policy, Rule, RuleRef, Treatment};
+use crate::transform::Engine;
+use crate::{Error, Result, Secret};
+
+pub(super) async fn export(
+    policy: Policy,
+    keyring: Keyring,
+    domain: &str,
+    recipient: &Path,
+    reason: &Reason,
+    output: Option<&Path>,
+    told: &Told<'_>,
+) -> Result<()> {
+    let recipient = Recipient::from_pem(&text(recipient)?)
+        .map_err(|error| error.context(format_args!("`{}`", recipient.display())))?;
+    let rule = RuleRef {
+        rule: rule_of(&policy, domain)?.name.clone(),
+        version: None,
+    };
+    let engine = Engine::new(policy, keyring);
+    let transform = engine.resolve(&rule, Operation::Protect).await?;
+    let package = engine
+        .keyring()
+        .export(transform.key(), transform.exchanged_map()?, &recipient, reason)?
+        .to_bytes();
+    match output {
+        Some(path) => store::create_atomic(path, &package, store::PRIVATE)?,
+        None => {
+            (told.printer.stdout().write_all(&package)).map_err(|error| Error::io("cannot write to stdout", error))?
+        }
+    }
+    told.printer.say(format_args!(
+        "Whoever has the private key can now protect and reveal what is under domain `{domain}`, key `{}@{}`: old files included, and nothing else.",
+        transform.key().name(),
+        transform.key().version()
+    ));
+    Ok(())
+}
+
+/// The rule of a domain. Several may share it only if they are the same map.
+fn rule_of<'a>(policy: &'a Policy, domain: &str) -> Result<&'a Rule> {
+    let rules: Vec<&Rule> = policy
+        .rules()
+        .filter(|rule| rule.domain == domain && rule.treatment == Treatment::Encrypt)
+        .collect();
+    let map = |rule: &Rule| (rule.format.definition(), rule.tweak.to_string(), rule.key.clone());
+    match rules.as_slice() {
+        [] => Err(
+            Error::bad_policy(format!("no rule that encrypts has the domain `{domain}`"))
+                .with_hint("the domain of a rule is its name, unless a line `domain = …` says otherwise"),
+        ),
+        [rule, others @ ..] if others.iter().all(|other| map(other) == map(rule)) => Ok(rule),
+        _ => {
+            let names: Vec<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
+            Err(Error::bad_policy(format!(
+                "the rules {} share the domain `{domain}`, and differ in format, tweak or key",
+                names.join(", ")
+            ))
+            .with_hint("give the one that is to be exchanged a domain of its own"))
+        }
+    }
+}
+
+pub(super) async fn import(
+    keyring: &mut Keyring,
+    file: &Path,
+    name: &KeyName,
+    (identity, sender): (&Path, &str),
+    kms_key: Option<&KmsKeyRef>,
+    reason: &Reason,
+) -> Result<KeyInfo> {
+    let package = ExchangePackage::parse(&store::read(file)?)
+        .map_err(|error| error.context(format_args!("`{}`", file.display())))?;
+    let pem = Secret::new(text(identity)?);
+    let identity = Identity::from_pem(&pem).map_err(|error| error.context(format_args!("`{}`", identity.display())))?;
+    let sender = hex::decode(sender.trim()).map_err(|_| {
+        Error::bad_input("the partner's public key is 64 hexadecimal digits")
+            .with_hint("`cipherform keys public-key` shows it, on the partner's side")
+    })?;
+    keyring
+        .import(&package, name, &identity, &sender, kms_key, reason)
+        .await
+}
+
+fn text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| Error::io(format!("cannot read `{}`", path.display()), error))
+}

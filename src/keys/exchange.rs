@@ -1,0 +1,240 @@
+//! One domain's key for a partner: wrapped to the partner's public key, signed by the sender.
+//!
+//! ```text
+//! { "format": "cipherform-exchange/1", "content": { …, "wrapped": base64 }, "signature": base64 }
+//! label     = LP("cipherform exchange v1", content without `wrapped`, as JSON without spaces)
+//! wrapped   = RSA-OAEP (RFC 8017, section 7.1) with SHA-256 and MGF1 over SHA-256: key (32) ‖ check key (32), under that label
+//! signature = Ed25519 (FIPS 186-5) over LP("cipherform-exchange/1", content as JSON without spaces)
+//! ```
+//!
+//! The partner gets the key of one map: one rule's domain, format and tweak. With it values can be protected and revealed under that map, and under no other:
+//! it is derived from the sender's data key by a one-way function.
+
+use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
+use getrandom::SysRng;
+use rsa::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _};
+use rsa::traits::PublicKeyParts as _;
+use rsa::{Oaep, PrivateKey, PublicKey};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use super::audit::signing_key;
+use super::encoding::{Base64, length_prefixed};
+use super::{ExchangedMap, KeyVersionId, KeyringId, Reason, Timestamp};
+use crate::{Error, ErrorKind, Result, Secret};
+
+/// The format of the file; its versions are frozen.
+const FORMAT: &str = "cipherform-exchange/1";
+
+/// SP 800-131A Revision 2 and SP 800-57 Part 1: 128 bits of strength take 3,072.
+const SHORTEST: usize = 3072;
+
+/// A key on its way to a partner.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangePackage {
+    format: String,
+    content: Content,
+    signature: Base64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    keyring: KeyringId,
+    /// The key's name at the sender's.
+    key: String,
+    version: KeyVersionId,
+    map: ExchangedMap,
+    time: Timestamp,
+    reason: Reason,
+    public_key: Base64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wrapped: Option<Base64>,
+}
+
+impl Content {
+    fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("strings and numbers, which JSON always holds")
+    }
+
+    /// What the wrapped bytes are bound to.
+    fn label(&self) -> Vec<u8> {
+        let bare = Self {
+            wrapped: None,
+            ..self.clone()
+        };
+        length_prefixed(&[b"cipherform exchange v1", &bare.to_bytes()])
+    }
+}
+
+/// Whose key goes where.
+pub(crate) struct Parcel<'a> {
+    pub(crate) keyring: KeyringId,
+    pub(crate) key: String,
+    pub(crate) version: KeyVersionId,
+    pub(crate) map: ExchangedMap,
+    pub(crate) time: Timestamp,
+    pub(crate) reason: Reason,
+    pub(crate) material: &'a Secret<Vec<u8>>,
+}
+
+impl ExchangePackage {
+    pub(crate) fn seal(parcel: Parcel<'_>, recipient: &Recipient, seed: &Secret<Vec<u8>>) -> Result<Self> {
+        let signer = signing_key(seed)?;
+        let mut content = Content {
+            keyring: parcel.keyring,
+            key: parcel.key,
+            version: parcel.version,
+            map: parcel.map,
+            time: parcel.time,
+            reason: parcel.reason,
+            public_key: Base64(signer.verifying_key().to_bytes().to_vec()),
+            wrapped: None,
+        };
+        let padding = Oaep::<Sha256>::new_with_label(content.label());
+        let wrapped = recipient.0.encrypt(&mut SysRng, padding, parcel.material.expose());
+        let wrapped = wrapped.map_err(|error| Error::bug("RSA-OAEP refuses 64 bytes").with_source(error))?;
+        content.wrapped = Some(Base64(wrapped));
+        let signature = Base64(signer.sign(&signed(&content)).to_bytes().to_vec());
+        Ok(Self {
+            format: FORMAT.to_owned(),
+            content,
+            signature,
+        })
+    }
+
+    /// Reads a package; who sent it is told by [`verify`](Self::verify).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`].
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let package: Self = serde_json::from_slice(bytes).map_err(|error| {
+            Error::bad_input(format!(
+                "this is no exchanged key: line {}, column {}",
+                error.line(),
+                error.column()
+            ))
+        })?;
+        match package.format == FORMAT {
+            true => Ok(package),
+            false => Err(
+                Error::bad_input("the exchanged key is of a version this program does not know")
+                    .with_hint(format!("this program reads `{FORMAT}`")),
+            ),
+        }
+    }
+
+    /// Passes if `sender`, an Ed25519 public key of 32 bytes, has signed it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongKey`].
+    pub fn verify(&self, sender: &[u8]) -> Result<()> {
+        let wrong = |what: &str| {
+            Error::new(ErrorKind::WrongKey, what)
+                .with_hint("have the sender tell its public key, `cipherform keys public-key`, by another way than the package came")
+        };
+        if self.content.public_key.0 != sender {
+            return Err(wrong("the exchanged key was signed by somebody else"));
+        }
+        let key = <[u8; 32]>::try_from(sender).map_err(|_| wrong("the sender's public key is not 32 bytes"))?;
+        let broken = || wrong("the exchanged key was changed since it was signed");
+        let key = VerifyingKey::from_bytes(&key).map_err(|_| broken())?;
+        let signature = Signature::from_slice(&self.signature.0).map_err(|_| broken())?;
+        key.verify_strict(&signed(&self.content), &signature)
+            .map_err(|_| broken())
+    }
+
+    pub(crate) fn open(&self, identity: &Identity) -> Result<Secret<Vec<u8>>> {
+        let wrapped = self.content.wrapped.as_ref().map_or(&[][..], |wrapped| &wrapped.0);
+        let padding = Oaep::<Sha256>::new_with_label(self.content.label());
+        let opened = identity.0.decrypt_blinded(&mut SysRng, padding, wrapped);
+        opened.map(Secret::new).map_err(|_| {
+            Error::new(ErrorKind::WrongKey, "the exchanged key is not for this private key")
+                .with_hint("name the private key whose public half the sender was given")
+        })
+    }
+
+    /// The bytes of the file: JSON, with a line feed at its end.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).expect("strings and numbers, which JSON always holds");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// The map that its key is for.
+    pub fn map(&self) -> &ExchangedMap {
+        &self.content.map
+    }
+
+    /// The version that columns protected with it name.
+    pub fn version(&self) -> KeyVersionId {
+        self.content.version
+    }
+
+    /// When it was made.
+    pub fn time(&self) -> Timestamp {
+        self.content.time
+    }
+}
+
+fn signed(content: &Content) -> Vec<u8> {
+    length_prefixed(&[FORMAT.as_bytes(), &content.to_bytes()])
+}
+
+/// The public key of who may open a package: RSA, 3,072 bits or more.
+#[derive(Clone, Debug)]
+pub struct Recipient(PublicKey);
+
+impl Recipient {
+    /// From PEM: `-----BEGIN PUBLIC KEY-----`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`].
+    pub fn from_pem(pem: &str) -> Result<Self> {
+        let key = PublicKey::from_public_key_pem(pem.trim()).map_err(|_| {
+            Error::bad_input("this is no RSA public key in PEM")
+                .with_hint("make one from a private key: openssl rsa -in private.pem -pubout -out public.pem")
+        })?;
+        check_length(&key)?;
+        Ok(Self(key))
+    }
+}
+
+/// The private key that opens packages.
+pub struct Identity(PrivateKey);
+
+impl Identity {
+    /// From PEM: `-----BEGIN PRIVATE KEY-----` (PKCS #8, not encrypted).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`].
+    pub fn from_pem(pem: &Secret<String>) -> Result<Self> {
+        let key = PrivateKey::from_pkcs8_pem(pem.expose().trim()).map_err(|_| {
+            Error::bad_input("this is no RSA private key in PEM (PKCS #8, not encrypted)")
+                .with_hint("make one: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out private.pem")
+        })?;
+        check_length(key.as_public_key())?;
+        Ok(Self(key))
+    }
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Identity(****)")
+    }
+}
+
+fn check_length(key: &PublicKey) -> Result<()> {
+    let bits = 8 * key.size();
+    match bits >= SHORTEST {
+        true => Ok(()),
+        false => Err(Error::bad_input(format!(
+            "the RSA key has {bits} bits; at least {SHORTEST} are asked for"
+        ))),
+    }
+}
