@@ -269,7 +269,7 @@ The rule that uses it needs the sender's domain, format and tweak; `keys describ
     },
     /// Show the public key that keys for partners are signed with (Ed25519)
     PublicKey,
-    /// Show and verify who used which key: needs a line like audit = \"audit.jsonl\" in the policy
+    /// Show and verify who used which key: needs a line like audit = "audit.jsonl" in the policy
     Audit {
         #[command(subcommand)]
         command: AuditCommand,

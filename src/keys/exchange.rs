@@ -10,7 +10,6 @@
 //! The partner gets the key of one map: one rule's domain, format and tweak. With it values can be protected and revealed under that map, and under no other:
 //! it is derived from the sender's data key by a one-way function.
 
-use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
 use getrandom::SysRng;
 use rsa::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _};
 use rsa::traits::PublicKeyParts as _;
@@ -18,8 +17,8 @@ use rsa::{Oaep, PrivateKey, PublicKey};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::audit::signing_key;
 use super::encoding::{Base64, length_prefixed};
+use super::signed::{Signed, public_key};
 use super::{ExchangedMap, KeyVersionId, KeyringId, Reason, Timestamp};
 use crate::{Error, ErrorKind, Result, Secret};
 
@@ -30,13 +29,8 @@ const FORMAT: &str = "cipherform-exchange/1";
 const SHORTEST: usize = 3072;
 
 /// A key on its way to a partner.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExchangePackage {
-    format: String,
-    content: Content,
-    signature: Base64,
-}
+#[derive(Clone, Debug)]
+pub struct ExchangePackage(Signed<Content>);
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -54,17 +48,14 @@ struct Content {
 }
 
 impl Content {
-    fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("strings and numbers, which JSON always holds")
-    }
-
     /// What the wrapped bytes are bound to.
     fn label(&self) -> Vec<u8> {
         let bare = Self {
             wrapped: None,
             ..self.clone()
         };
-        length_prefixed(&[b"cipherform exchange v1", &bare.to_bytes()])
+        let bare = serde_json::to_vec(&bare).expect("strings and numbers, which JSON always holds");
+        length_prefixed(&[b"cipherform exchange v1", &bare])
     }
 }
 
@@ -81,7 +72,6 @@ pub(crate) struct Parcel<'a> {
 
 impl ExchangePackage {
     pub(crate) fn seal(parcel: Parcel<'_>, recipient: &Recipient, seed: &Secret<Vec<u8>>) -> Result<Self> {
-        let signer = signing_key(seed)?;
         let mut content = Content {
             keyring: parcel.keyring,
             key: parcel.key,
@@ -89,19 +79,14 @@ impl ExchangePackage {
             map: parcel.map,
             time: parcel.time,
             reason: parcel.reason,
-            public_key: Base64(signer.verifying_key().to_bytes().to_vec()),
+            public_key: Base64(public_key(seed)?.to_vec()),
             wrapped: None,
         };
         let padding = Oaep::<Sha256>::new_with_label(content.label());
         let wrapped = recipient.0.encrypt(&mut SysRng, padding, parcel.material.expose());
         let wrapped = wrapped.map_err(|error| Error::bug("RSA-OAEP refuses 64 bytes").with_source(error))?;
         content.wrapped = Some(Base64(wrapped));
-        let signature = Base64(signer.sign(&signed(&content)).to_bytes().to_vec());
-        Ok(Self {
-            format: FORMAT.to_owned(),
-            content,
-            signature,
-        })
+        Signed::new(FORMAT, content, seed).map(Self)
     }
 
     /// Reads a package; who sent it is told by [`verify`](Self::verify).
@@ -110,20 +95,7 @@ impl ExchangePackage {
     ///
     /// [`ErrorKind::BadInput`].
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let package: Self = serde_json::from_slice(bytes).map_err(|error| {
-            Error::bad_input(format!(
-                "this is no exchanged key: line {}, column {}",
-                error.line(),
-                error.column()
-            ))
-        })?;
-        match package.format == FORMAT {
-            true => Ok(package),
-            false => Err(
-                Error::bad_input("the exchanged key is of a version this program does not know")
-                    .with_hint(format!("this program reads `{FORMAT}`")),
-            ),
-        }
+        Signed::parse(FORMAT, "exchanged key", bytes).map(Self)
     }
 
     /// Passes if `sender`, an Ed25519 public key of 32 bytes, has signed it.
@@ -136,20 +108,18 @@ impl ExchangePackage {
             Error::new(ErrorKind::WrongKey, what)
                 .with_hint("have the sender tell its public key, `cipherform keys public-key`, by another way than the package came")
         };
-        if self.content.public_key.0 != sender {
+        if self.0.content().public_key.0 != sender {
             return Err(wrong("the exchanged key was signed by somebody else"));
         }
-        let key = <[u8; 32]>::try_from(sender).map_err(|_| wrong("the sender's public key is not 32 bytes"))?;
-        let broken = || wrong("the exchanged key was changed since it was signed");
-        let key = VerifyingKey::from_bytes(&key).map_err(|_| broken())?;
-        let signature = Signature::from_slice(&self.signature.0).map_err(|_| broken())?;
-        key.verify_strict(&signed(&self.content), &signature)
-            .map_err(|_| broken())
+        match self.0.is_by(sender) {
+            true => Ok(()),
+            false => Err(wrong("the exchanged key was changed since it was signed")),
+        }
     }
 
     pub(crate) fn open(&self, identity: &Identity) -> Result<Secret<Vec<u8>>> {
-        let wrapped = self.content.wrapped.as_ref().map_or(&[][..], |wrapped| &wrapped.0);
-        let padding = Oaep::<Sha256>::new_with_label(self.content.label());
+        let wrapped = self.0.content().wrapped.as_ref().map_or(&[][..], |wrapped| &wrapped.0);
+        let padding = Oaep::<Sha256>::new_with_label(self.0.content().label());
         let opened = identity.0.decrypt_blinded(&mut SysRng, padding, wrapped);
         opened.map(Secret::new).map_err(|_| {
             Error::new(ErrorKind::WrongKey, "the exchanged key is not for this private key")
@@ -159,29 +129,23 @@ impl ExchangePackage {
 
     /// The bytes of the file: JSON, with a line feed at its end.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec_pretty(self).expect("strings and numbers, which JSON always holds");
-        bytes.push(b'\n');
-        bytes
+        self.0.to_bytes()
     }
 
     /// The map that its key is for.
     pub fn map(&self) -> &ExchangedMap {
-        &self.content.map
+        &self.0.content().map
     }
 
     /// The version that columns protected with it name.
     pub fn version(&self) -> KeyVersionId {
-        self.content.version
+        self.0.content().version
     }
 
     /// When it was made.
     pub fn time(&self) -> Timestamp {
-        self.content.time
+        self.0.content().time
     }
-}
-
-fn signed(content: &Content) -> Vec<u8> {
-    length_prefixed(&[FORMAT.as_bytes(), &content.to_bytes()])
 }
 
 /// The public key of who may open a package: RSA, 3,072 bits or more.

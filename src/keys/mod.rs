@@ -42,6 +42,7 @@ mod keyring;
 mod kms;
 pub(crate) mod random;
 mod registry;
+mod signed;
 mod state;
 pub(crate) mod store;
 mod timestamp;

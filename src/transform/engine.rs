@@ -1,6 +1,6 @@
 //! A policy and its keys, ready to be asked for transforms.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,9 +26,14 @@ struct Shared {
     id: u64,
     /// What has been resolved, or why it could not be.
     transforms: Mutex<HashMap<Resolved, Result<Arc<Transform>>>>,
+    /// What of it a query has asked for, and the audit log knows.
+    told: Mutex<HashSet<Told>>,
     /// The token stores that are open.
     stores: Mutex<HashMap<StoreUrl, Arc<dyn TokenStore>>>,
 }
+
+/// By which role, for what a transform was asked.
+type Told = (Option<Arc<str>>, RuleRef, Operation);
 
 /// What a transform was resolved for.
 type Resolved = (RuleRef, Operation, Grant);
@@ -62,6 +67,7 @@ impl Engine {
                 keyring,
                 id: NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
                 transforms: Mutex::default(),
+                told: Mutex::default(),
                 stores: Mutex::default(),
             }),
             role: None,
@@ -136,24 +142,19 @@ impl Engine {
     /// [`ErrorKind::NotAllowed`] when the role may not; a key that is missing, in a state that does not allow `operation`, or
     /// refused by its KMS.
     pub async fn resolve(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
-        let grant = match self.allow(rule, operation) {
-            Ok(grant) => grant,
-            Err(refused) => {
-                self.audit_access(rule, operation, Err(&refused))?;
-                return Err(refused);
-            }
-        };
+        let resolved = self.resolve_ahead(rule, operation).await;
+        self.audit_access(rule, operation, resolved.as_deref().map(Transform::key))?;
+        resolved
+    }
+
+    /// The same, for whom may never ask for it: no access yet.
+    async fn resolve_ahead(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
+        let grant = self.allow(rule, operation)?;
         if let Some(Ok(transform)) = self.known(rule, operation, grant)
             && transform.key().is_fresh()
         {
             return Ok(transform);
         }
-        let resolved = self.resolve_anew(rule, operation, grant).await;
-        self.audit_access(rule, operation, resolved.as_deref().map(Transform::key))?;
-        resolved
-    }
-
-    async fn resolve_anew(&self, rule: &RuleRef, operation: Operation, grant: Grant) -> Result<Arc<Transform>> {
         let definition = self.shared.policy.rule(&rule.rule)?;
         let transform = match &definition.tokens {
             Some(tokens) => self.tokens(definition, tokens, rule, operation).await,
@@ -322,7 +323,7 @@ impl Engine {
                     version,
                 };
                 for operation in [Operation::Protect, Operation::Reveal] {
-                    match self.resolve(&reference, operation).await {
+                    match self.resolve_ahead(&reference, operation).await {
                         // A token store that is down concerns its own rules only.
                         Err(error)
                             if matches!(error.kind(), ErrorKind::ProviderDown | ErrorKind::WrongKey)
@@ -347,6 +348,20 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::NotAllowed`] when the role may not; else why there is none.
     pub fn resolved(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
+        let resolved = self.look_up(rule, operation);
+        // Once, however often a query is planned.
+        let first = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner).insert((
+            self.role.clone(),
+            rule.clone(),
+            operation,
+        ));
+        if first {
+            self.audit_access(rule, operation, resolved.as_deref().map(Transform::key))?;
+        }
+        resolved
+    }
+
+    fn look_up(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
         let grant = self.allow(rule, operation)?;
         let known = self.known(rule, operation, grant).map(|known| {
             let transform = known?;

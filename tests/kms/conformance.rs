@@ -117,7 +117,7 @@ fn softhsm_leaves_nothing_in_memory() {
             .unwrap();
         wanted
     });
-    assert_eq!(wanted.found(), [String::new(); 0]);
+    assert_eq!(wanted.found(), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::ErrorKind;
 use crate::keys::{KmsKeyRef, Timestamp, WrapContext};
 
-/// Hears of every key that is made, wrapped or fetched: see [`KmsRegistry::with_audit`](super::KmsRegistry::with_audit).
+/// Hears of every key that is made, wrapped or fetched: see [`KmsRegistry::with_audit`](crate::keys::KmsRegistry::with_audit).
 ///
 /// It is told after the KMS has answered, or not, and before the caller gets the key. What it does is waited for.
 pub trait KeyAudit: fmt::Debug + Send + Sync {

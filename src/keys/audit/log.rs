@@ -10,11 +10,11 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::checkpoint::{Checkpoint, signing_key};
-use super::{AuditEntry, AuditEvent, KeyAction, KeyAudit, KeyEvent};
+use super::{AuditEntry, AuditEvent, Checkpoint, KeyAction, KeyAudit, KeyEvent};
 use crate::keys::derive::derive;
 use crate::keys::encoding::{Base64, length_prefixed};
 use crate::keys::registry::Surroundings;
+use crate::keys::signed::public_key;
 use crate::keys::{KeyVersionId, KeyringId, Purpose, store};
 use crate::{Error, ErrorKind, Result, Secret};
 
@@ -80,7 +80,7 @@ impl AuditLog {
     ///
     /// None that a caller can cause.
     pub fn public_key(&self) -> Result<[u8; 32]> {
-        Ok(signing_key(&self.seed)?.verifying_key().to_bytes())
+        public_key(&self.seed)
     }
 
     /// Adds entries; they are on the disk when it returns.

@@ -17,8 +17,6 @@ mod event;
 mod log;
 
 pub use checkpoint::Checkpoint;
-#[cfg(feature = "exchange")]
-pub(super) use checkpoint::signing_key;
 pub use entry::{AuditEntry, AuditEvent};
 pub use event::{KeyAction, KeyAudit, KeyEvent};
 pub use log::{AuditLog, Verified};

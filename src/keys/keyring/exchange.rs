@@ -7,7 +7,7 @@ use crate::keys::exchange::Parcel;
 use crate::keys::handle::Material;
 use crate::keys::{
     AuditEntry, AuditEvent, DataKeyId, DirectMode, ExchangePackage, ExchangedMap, Identity, KeyBits, KeyHandle,
-    KeyInfo, KeyName, KeyState, KeyUse, KmsKeyRef, Purpose, Reason, Recipient, derive, envelope,
+    KeyInfo, KeyName, KeyState, KeyUse, KmsKeyRef, Purpose, Reason, Recipient, derive, envelope, signed,
 };
 use crate::{Error, ErrorKind, Result, Secret};
 
@@ -24,8 +24,7 @@ impl Keyring {
     ///
     /// None that a caller can cause.
     pub fn exchange_public_key(&self) -> Result<[u8; 32]> {
-        let signer = crate::keys::audit::signing_key(&self.exchange_seed()?)?;
-        Ok(signer.verifying_key().to_bytes())
+        signed::public_key(&self.exchange_seed()?)
     }
 
     /// The key of one map for a partner. `key` is what its rule resolves to for protecting, and `map` is that rule.
