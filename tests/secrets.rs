@@ -100,9 +100,8 @@ fn protected_files_hold_no_plaintext_byte_for_byte() {
 #[tokio::test]
 async fn keys_are_in_no_file_and_no_debug() {
     let sandbox = Sandbox::new();
-    let mut keyring = Keyring::open(sandbox.path("keyring.json"), &sandbox.registry())
-        .await
-        .unwrap();
+    let keyring = Keyring::open(sandbox.path("keyring.json"), &sandbox.registry()).await;
+    let mut keyring = keyring.unwrap().with_audit_log(sandbox.path("audit.jsonl")).unwrap();
     let key_use = KeyUse::Direct {
         mode: DirectMode::Ff1,
         bits: KeyBits::B256,
@@ -127,7 +126,12 @@ async fn keys_are_in_no_file_and_no_debug() {
     let transform = engine.resolve(&rule, Operation::Protect).await.unwrap();
     let cipher = Cipher::ff1(&AesKey::try_new(key.expose()).unwrap(), Radix::try_new(10).unwrap());
     let unlock = Unlock::Passphrase(Secret::new("a passphrase of mine".to_owned()));
+    let log = keyring.audit_log().unwrap();
+    let checkpoint = log.checkpoint(keyring.generation()).unwrap();
     let outlets = [
+        format!("{log:?} {checkpoint:?}"),
+        fs::read_to_string(log.path()).unwrap(),
+        String::from_utf8(checkpoint.to_bytes()).unwrap(),
         format!("{keyring:?}"),
         format!("{keyring:#?}"),
         format!("{handle:?}"),
@@ -155,6 +159,27 @@ async fn keys_are_in_no_file_and_no_debug() {
             !outlet.contains("a passphrase of mine"),
             "outlet {i} shows the passphrase"
         );
+    }
+}
+
+/// A reference stands in keyrings and messages; what should not be in one is refused unseen.
+#[test]
+fn references_with_credentials_are_not_printed() {
+    let sandbox = Sandbox::new();
+    for reference in [
+        "pkcs11:token=a;object=b?pin-value=hunter22",
+        "vault:https://ann:hunter22@host/transit/main",
+        "aws-kms:alias/main?endpoint=https%3A%2F%2Fann%3Ahunter22%40host",
+    ] {
+        for arguments in [
+            ["keys", "create", "x", "--kms", reference],
+            ["keys", "rewrap", "pii", "--to", reference],
+            ["init", "other", "--key=pii", "--kms", reference],
+        ] {
+            let stderr = sandbox.fails(2, &arguments);
+            assert!(!stderr.contains("hunter22"), "{stderr}");
+            assert!(stderr.contains("no place for names, passwords and PINs"), "{stderr}");
+        }
     }
 }
 

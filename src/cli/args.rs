@@ -1,9 +1,11 @@
 //! What the command line takes.
 
 use std::convert::Infallible;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::keys::{KeyName, KeyRef, KeyUse, KmsKeyRef, Reason};
@@ -34,6 +36,25 @@ fn ours<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
         Some(hint) => format!("{error}\nhint: {hint}"),
         None => error.to_string(),
     })
+}
+
+/// As [`ours`], for a reference that may hold a credential by mistake: clap would print it.
+#[derive(Clone)]
+struct KmsKeyParser;
+
+impl TypedValueParser for KmsKeyParser {
+    type Value = KmsKeyRef;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<KmsKeyRef, clap::Error> {
+        let text = value.to_str().unwrap_or_default();
+        ours::<KmsKeyRef>(text)
+            .map_err(|message| command.clone().error(clap::error::ErrorKind::ValueValidation, message))
+    }
 }
 
 /// Where policy and keys are.
@@ -106,7 +127,7 @@ pub(super) struct InitArgs {
     #[arg(long, default_value = "pii", value_name = "NAME", value_parser = ours::<KeyName>)]
     pub(super) key: KeyName,
     /// The KMS key that wraps the keyring, in place of the local KMS
-    #[arg(long, value_name = "URI", value_parser = ours::<KmsKeyRef>)]
+    #[arg(long, value_name = "URI", value_parser = KmsKeyParser)]
     pub(super) kms: Option<KmsKeyRef>,
 }
 
@@ -136,7 +157,7 @@ Examples:
         #[arg(long = "use", default_value = "derive", value_name = "USE", value_parser = ours::<KeyUse>)]
         key_use: KeyUse,
         /// The KMS key that wraps it [default: the one that wraps the keyring's root]
-        #[arg(long, value_name = "URI", value_parser = ours::<KmsKeyRef>)]
+        #[arg(long, value_name = "URI", value_parser = KmsKeyParser)]
         kms: Option<KmsKeyRef>,
     },
     /// List the data keys
@@ -156,7 +177,7 @@ Examples:
 It does not remedy a KMS key that somebody else has had: rotate the data keys, and protect the data anew.")]
     Rewrap {
         /// The KMS key that wraps from now on
-        #[arg(long, value_name = "URI", value_parser = ours::<KmsKeyRef>)]
+        #[arg(long, value_name = "URI", value_parser = KmsKeyParser)]
         to: KmsKeyRef,
         /// The data keys [default: all of them, and the keyring's root]
         #[arg(value_name = "NAME", value_parser = ours::<KeyName>)]
@@ -261,7 +282,7 @@ The rule that uses it needs the sender's domain, format and tweak; `keys describ
         #[arg(long, value_name = "HEX")]
         from: String,
         /// The KMS key that wraps it [default: the one that wraps the keyring's root]
-        #[arg(long, value_name = "URI", value_parser = ours::<KmsKeyRef>)]
+        #[arg(long, value_name = "URI", value_parser = KmsKeyParser)]
         kms: Option<KmsKeyRef>,
         /// Why: it is recorded
         #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]
