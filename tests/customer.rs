@@ -493,6 +493,40 @@ fn validators() -> Vec<(&'static str, Validator)> {
         ("npi", |text| {
             luhn(&format!("80840{text}")) && text.starts_with(['1', '2'])
         }),
+        ("name_view", |text| {
+            text.chars().all(|c| c.is_alphabetic() || " -'".contains(c))
+        }),
+        ("card_digits", |text| {
+            (13..=19).contains(&digits(text).len()) && text.chars().all(|c| c.is_ascii_digit() || " -".contains(c))
+        }),
+        ("tax_number", |text| {
+            text.split_once('-')
+                .is_some_and(|(front, back)| front.len() == 6 && !back.is_empty())
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        }),
+        // Words, and in each letters of its own case and script.
+        ("nickname", |text| {
+            let words: Vec<&str> = text.split(' ').collect();
+            let number = words.last().copied().unwrap_or_default();
+            words.len() >= 4
+                && words[0].len() == 3
+                && words[0].starts_with(|c: char| c.is_ascii_uppercase())
+                && words[0][1..].bytes().all(|byte| byte.is_ascii_lowercase())
+                && words[words.len() - 2].ends_with('.')
+                && number.bytes().all(|byte| byte.is_ascii_digit())
+        }),
+        ("postcode_gb", |text| {
+            let Some((outward, inward)) = text.split_once(' ') else {
+                return false;
+            };
+            let letters = outward.chars().take_while(char::is_ascii_uppercase).count();
+            (1..=2).contains(&letters)
+                && ["9", "99", "9A"]
+                    .iter()
+                    .any(|district| shaped(&outward[letters..], district))
+                && shaped(inward, "9AA")
+                && !inward.contains(['C', 'I', 'K', 'M', 'O', 'V'])
+        }),
         ("plate", |text| shaped(text, "AA-9999")),
         ("greek", |text| text.chars().all(|c| ('α'..='ω').contains(&c))),
         ("city", |text| text.starts_with(['B', 'Ł', 'N']) && text.contains('*')),

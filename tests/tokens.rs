@@ -152,7 +152,8 @@ fn what_is_deleted_cannot_be_revealed_and_the_rest_can() {
     sandbox.ok(&PROTECT);
     std::fs::write(sandbox.path("forget.txt"), "bob\nnobody\n").unwrap();
     let told = sandbox.run(&["tokens", "delete", "account", "--values", "forget.txt"]);
-    assert_eq!(text(&told.stderr), "rule account: forgot 1 token\n");
+    let expected = "rule account: not in the store, or forgotten before: 1 value\nrule account: forgot 1 token\n";
+    assert_eq!(text(&told.stderr), expected);
     // A column that may not hold NULL does not.
     let error = sandbox.fails(1, &["reveal", "safe.parquet", "back.parquet"]);
     assert!(
