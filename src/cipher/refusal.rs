@@ -133,7 +133,7 @@ impl fmt::Display for Refusal {
             Self::KeyLength { bytes } => write!(f, "an AES key is 16, 24 or 32 bytes, not {bytes}"),
             Self::TweakLength { row, bytes, takes } => {
                 write!(f, "the tweak is {bytes} bytes; this mode takes {takes}")?;
-                row.map_or(Ok(()), |row| write!(f, " (row {} of the batch)", row + 1))
+                row.map_or(Ok(()), |row| write!(f, " (row {row})"))
             }
             Self::TweakCount { tweaks, rows } => write!(f, "{tweaks} tweaks for {rows} rows"),
             Self::MessageTooShort {
