@@ -526,25 +526,13 @@ fn two_companies_join_on_one_domain() {
             .unwrap();
         assert!(made.status.success(), "{}", text(&made.stderr));
     };
-    openssl(&[
-        "genpkey",
-        "-algorithm",
-        "RSA",
-        "-pkeyopt",
-        "rsa_keygen_bits:3072",
-        "-out",
-        "private.pem",
-    ]);
+    let generate = |bits: &str, out: &str| {
+        let bits = format!("rsa_keygen_bits:{bits}");
+        openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", &bits, "-out", out]);
+    };
+    generate("3072", "private.pem");
     openssl(&["rsa", "-in", "private.pem", "-pubout", "-out", "public.pem"]);
-    openssl(&[
-        "genpkey",
-        "-algorithm",
-        "RSA",
-        "-pkeyopt",
-        "rsa_keygen_bits:2048",
-        "-out",
-        "short.pem",
-    ]);
+    generate("2048", "short.pem");
     openssl(&["rsa", "-in", "short.pem", "-pubout", "-out", "short-public.pem"]);
     let at = |name: &str| theirs.path(name).display().to_string();
     let export = |domain: &str, pem: &str, out: &str| {
@@ -584,15 +572,7 @@ fn two_companies_join_on_one_domain() {
     assert!(
         text(&import("ssn.json", "partner", "private.pem", &stranger).stderr).contains("was signed by somebody else")
     );
-    openssl(&[
-        "genpkey",
-        "-algorithm",
-        "RSA",
-        "-pkeyopt",
-        "rsa_keygen_bits:3072",
-        "-out",
-        "other.pem",
-    ]);
+    generate("3072", "other.pem");
     let other = import("ssn.json", "partner", "other.pem", &sender);
     assert_eq!(other.status.code(), Some(3), "{}", text(&other.stderr));
     let package = fs::read_to_string(theirs.path("ssn.json")).unwrap();

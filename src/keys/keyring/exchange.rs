@@ -49,26 +49,20 @@ impl Keyring {
         }
         let fingerprint =
             hex::decode(&map.fingerprint).map_err(|_| Error::bug("a fingerprint that is not hexadecimal"))?;
-        let mut material = Secret::new(Vec::with_capacity(Material::length(IMPORTED)));
-        match key.key_use() {
-            KeyUse::Derive => {
-                let aes = key.subkey(Purpose::Ff1, &map.domain, &fingerprint, 32)?;
-                let check = key.exchange_check_key(&map.domain, &fingerprint)?;
-                material.expose_mut().extend_from_slice(aes.expose());
-                material.expose_mut().extend_from_slice(check.expose());
-            }
-            IMPORTED => {
-                let aes = key.direct_key(DirectMode::Ff1)?;
-                let check = key.exchange_check_key(&map.domain, &fingerprint)?;
-                material.expose_mut().extend_from_slice(aes.expose());
-                material.expose_mut().extend_from_slice(check.expose());
-            }
+        let aes = match key.key_use() {
+            KeyUse::Derive => key.subkey(Purpose::Ff1, &map.domain, &fingerprint, 32)?,
+            IMPORTED => key.direct_key(DirectMode::Ff1)?,
             other => {
                 let message = format!("{subject} is for the use `{other}`, and partners exchange FF1 keys of 256 bits");
                 return Err(Error::new(ErrorKind::KeyNotUsable, message)
                     .with_hint("create a key for it: `cipherform keys create NAME --use direct-ff1-256`"));
             }
-        }
+        };
+        let check = key.exchange_check_key(&map.domain, &fingerprint)?;
+        // Room for both at once: a list that grows leaves copies behind.
+        let mut material = Secret::new(Vec::with_capacity(Material::length(IMPORTED)));
+        material.expose_mut().extend_from_slice(aes.expose());
+        material.expose_mut().extend_from_slice(check.expose());
         let (_, time) = self.by();
         self.audit(AuditEntry {
             version: Some(key.version_id()),

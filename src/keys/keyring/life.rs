@@ -29,8 +29,7 @@ pub(super) fn check(key: &KeyEntry, version: &VersionEntry, operation: Operation
             ),
         ),
     };
-    if until.is_some_and(|until| now >= until) {
-        let until = until.unwrap_or(now);
+    if let Some(until) = until.filter(|until| now >= *until) {
         let message =
             format!("key `{name}@{number}` may not {operation}: its {what} ended at {until}, and the clock says {now}");
         return Err(Error::new(ErrorKind::KeyNotUsable, message)
