@@ -4,6 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
+use parquet::basic::LogicalType;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+
 use crate::sandbox::{Sandbox, people, read, text};
 
 #[test]
@@ -104,17 +107,25 @@ fn results_in_every_format() {
     );
     assert!(query("table", "SELECT id FROM people LIMIT 1").contains("| id |"));
     let sql = "SELECT * FROM people";
-    sandbox.ok(&[
-        "query",
-        "--format",
-        "parquet",
-        "-o",
-        "copy.parquet",
-        "-c",
-        sql,
-        "people.parquet",
-    ]);
+    // The ending of the name says how, and is overruled.
+    sandbox.ok(&["query", "-o", "copy.parquet", "-c", sql, "people.parquet"]);
     assert_eq!(read(&sandbox.path("copy.parquet")).1.num_rows(), 4);
+    // Dates in milliseconds are dates for every reader.
+    let days = "SELECT arrow_cast('2020-02-29', 'Date64') AS day, arrow_cast(arrow_cast('2020-02-29', 'Date64'), 'Dictionary(Int32, Date64)') AS coded";
+    sandbox.ok(&["query", "-o", "days.parquet", "-c", days, "people.parquet"]);
+    let file = SerializedFileReader::new(std::fs::File::open(sandbox.path("days.parquet")).unwrap()).unwrap();
+    for column in file.metadata().file_metadata().schema_descr().columns() {
+        assert_eq!(column.logical_type_ref(), Some(&LogicalType::Date), "{}", column.name());
+    }
+    let one = "SELECT id FROM people WHERE id = 1";
+    for (arguments, written) in [
+        (&["-o", "one.CSV"][..], "id\n1\n"),
+        (&["-o", "two.csv", "--format", "json"], "{\"id\":1}\n"),
+        (&["-o", "one.txt"], "+----+\n| id |\n+----+\n| 1  |\n+----+\n"),
+    ] {
+        sandbox.ok(&[&["query", "-c", one, "people.parquet"], arguments].concat());
+        assert_eq!(fs::read_to_string(sandbox.path(arguments[1])).unwrap(), written);
+    }
     // What is there is not replaced.
     sandbox.fails(1, &["query", "-o", "copy.parquet", "-c", sql, "people.parquet"]);
 }

@@ -481,7 +481,8 @@ Examples:
   cipherform query -c 'SELECT count(*) FROM people' people.parquet
   cipherform query people.parquet                                  a prompt
   cipherform query --stored -c 'SELECT * FROM safe LIMIT 5' safe.parquet
-  cipherform query -c 'SELECT * FROM safe' --format csv safe.parquet > plain.csv")]
+  cipherform query -c 'SELECT * FROM safe' --format csv safe.parquet > plain.csv
+  cipherform query -c 'SELECT * FROM safe' -o plain.parquet safe.parquet        written as its name says")]
 pub(super) struct QueryArgs {
     /// The Parquet files, each a table named by its stem; NAME=FILE gives it another name
     #[arg(required = true, value_name = "FILE")]
@@ -489,9 +490,9 @@ pub(super) struct QueryArgs {
     /// The query; without it, statements are read from a prompt or from stdin
     #[arg(short = 'c', long, value_name = "SQL")]
     pub(super) command: Option<String>,
-    /// How results are written
-    #[arg(long, value_enum, default_value_t)]
-    pub(super) format: Format,
+    /// How results are written: as the ending of --output says, or else as a table
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// Write the results to this file instead of stdout
     #[arg(short, long, value_name = "FILE", requires = "command")]
     pub(super) output: Option<PathBuf>,
@@ -504,6 +505,15 @@ pub(super) struct QueryArgs {
     /// See what this role of the policy may see
     #[arg(long, value_name = "NAME", conflicts_with = "stored")]
     pub(super) role: Option<String>,
+}
+
+impl QueryArgs {
+    pub(super) fn format(&self) -> Format {
+        let ending = || self.output.as_ref()?.extension()?.to_str();
+        self.format
+            .or_else(|| Format::from_str(ending()?, true).ok())
+            .unwrap_or(Format::Table)
+    }
 }
 
 /// A file and the table it is.
@@ -531,10 +541,9 @@ impl FromStr for TableFile {
 }
 
 /// How results are written.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(super) enum Format {
     /// A table for people
-    #[default]
     Table,
     /// With a header
     Csv,

@@ -37,20 +37,21 @@ pub(super) async fn run(args: QueryArgs, keys: &KeyArgs, printer: &Printer) -> R
     }
     let tables = args.files.iter().map(|file| file.name.clone()).collect();
     let session = Session { ctx, engine, tables };
+    let format = args.format();
     if let Some(statement) = &args.command {
         return answer(
             &session,
             statement,
-            args.format,
+            format,
             args.output.as_deref().map(|path| (path, args.force)),
             printer,
         )
         .await;
     }
     if std::io::stdin().is_terminal() {
-        prompt(&session, args.format, printer).await
+        prompt(&session, format, printer).await
     } else {
-        script(&session, args.format, printer).await
+        script(&session, format, printer).await
     }
 }
 

@@ -8,6 +8,7 @@ use arrow::error::ArrowError;
 use arrow::json::WriterBuilder;
 use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
 
 use super::args::Format;
 use crate::{Error, Result};
@@ -39,7 +40,9 @@ impl<W: Write + Send> Results<W> {
                 Self::Json(writer)
             }
             Format::Parquet => {
-                let writer = ArrowWriter::try_new(BufWriter::new(out), schema, None);
+                // Arrow's dates in milliseconds are dates for readers that do not know Arrow, too.
+                let properties = WriterProperties::builder().set_coerce_types(true).build();
+                let writer = ArrowWriter::try_new(BufWriter::new(out), schema, Some(properties));
                 Self::Parquet(Box::new(writer.map_err(parquet_failed)?))
             }
         })

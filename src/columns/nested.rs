@@ -10,7 +10,7 @@ use arrow::array::{
     make_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::compute::take;
+use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use arrow::error::ArrowError;
 
@@ -291,12 +291,14 @@ fn hidden_behind(array: &ArrayRef, nulls: Option<&NullBuffer>) -> Result<ArrayRe
         Some(nulls) if nulls.null_count() > 0 => NullBuffer::union(Some(nulls), array.nulls()),
         _ => return Ok(Arc::clone(array)),
     };
-    // These have no NULLs of their own.
-    if matches!(
-        array.data_type(),
-        DataType::RunEndEncoded(..) | DataType::Union(..) | DataType::Null
-    ) {
-        return Ok(Arc::clone(array));
+    match array.data_type() {
+        DataType::Union(..) | DataType::Null => return Ok(Arc::clone(array)), // without NULLs of their own
+        DataType::RunEndEncoded(_, values) => {
+            // Its NULLs are among its values, so that new ones end runs.
+            let rows = hidden_behind(&cast(array, values.data_type()).map_err(unfit)?, nulls.as_ref())?;
+            return cast(&rows, array.data_type()).map_err(unfit);
+        }
+        _ => {}
     }
     let hidden = array.to_data().into_builder().nulls(nulls).build();
     hidden.map(make_array).map_err(unfit)
@@ -315,7 +317,7 @@ fn unfit(error: ArrowError) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Int32Array, ListArray, StringArray};
+    use arrow::array::{Int32Array, ListArray, RunArray, StringArray};
     use arrow::datatypes::{Fields, Int32Type};
 
     use super::*;
@@ -497,5 +499,35 @@ mod tests {
         let array: ArrayRef = Arc::new(StructArray::new(fields, vec![texts], Some(nulls)));
         let found = values(&array, &[Step::Field(0)]).unwrap().array;
         assert_eq!(found.as_string::<i32>().iter().collect::<Vec<_>>(), [None, Some("y")]);
+    }
+
+    #[test]
+    fn runs_behind_a_null_struct_end_there() {
+        let runs: RunArray<Int32Type> = ["x", "x", "x", "y"].into_iter().collect();
+        let runs: ArrayRef = Arc::new(runs);
+        let field = Field::new("a", runs.data_type().clone(), true);
+        let nulls = NullBuffer::from(vec![true, false, true, true]);
+        let of = |array: &ArrayRef| -> ArrayRef {
+            Arc::new(StructArray::new(
+                vec![field.clone()].into(),
+                vec![Arc::clone(array)],
+                Some(nulls.clone()),
+            ))
+        };
+        let column = of(&runs);
+        for (column, expected) in [
+            (column.clone(), &[Some("x"), None, Some("x"), Some("y")][..]),
+            (column.slice(1, 2), &[None, Some("x")]),
+        ] {
+            let found = values(&column, &[Step::Field(0)]).unwrap().array;
+            assert_eq!(found.data_type(), runs.data_type());
+            let rows = cast(&found, &DataType::Utf8).unwrap();
+            assert_eq!(rows.as_string::<i32>().iter().collect::<Vec<_>>(), expected);
+            let shape = Shape::Struct(vec![(0, Shape::Result(0))]);
+            let whole = Field::new("column", column.data_type().clone(), true);
+            let done = rebuilt(&column, &whole, &shape, &[found]).unwrap();
+            assert_eq!(done.data_type(), column.data_type());
+            assert_eq!(done.nulls(), column.nulls());
+        }
     }
 }

@@ -73,7 +73,8 @@
 //! * Each file is a table named by its stem; `NAME=FILE` gives it another name. SQL folds names to lower case, so a
 //!   stem with upper-case letters, hyphens or dots goes in double quotes, or gets another name.
 //! * `-c` takes one statement or several, with semicolons between. Their results follow each other; CSV and Parquet
-//!   hold one result, so give them one statement. `-o` takes one.
+//!   hold one result, so give them one statement. `-o` takes one, and without `--format` the ending of its name says how:
+//!   `.csv`, `.json`, `.parquet`, and a table for any other.
 //! * Without `-c` there is a prompt; with input from a pipe, statements are read from it, and the first that fails ends
 //!   it. They are parsed before the first is run.
 //! * With `--stored`, no policy and no key is needed or asked for; the functions are not there. Neither is needed if no
