@@ -385,10 +385,10 @@ fn check_paths(engine: &Engine, table: &str, leaves: &[Leaf], names: &[&[String]
     for line in engine.policy().astray(table, names, operation)? {
         let Astray { known, rest, .. } = line;
         let leaf = leaves.iter().find(|leaf| leaf.path() == known);
-        let is_column = leaf.is_some_and(|leaf| leaf.steps.is_empty());
+        let is_leaf = leaf.is_some_and(|leaf| leaf.steps.is_empty());
         let (what, hint) = match leaf.map(|leaf| leaf.field.data_type()) {
             // "region.name" may be a column of the table `region`.
-            Some(data_type) if !data_type.is_nested() && is_column && rest.starts_with('.') && !line.names_table => {
+            Some(data_type) if !data_type.is_nested() && is_leaf && rest.starts_with('.') && !line.names_table => {
                 continue;
             }
             Some(data_type) if data_type.is_nested() => (
@@ -405,9 +405,15 @@ fn check_paths(engine: &Engine, table: &str, leaves: &[Leaf], names: &[&[String]
                         .is_some_and(|rest| rest.starts_with(['.', '[']))
                 };
                 let within: Vec<&str> = leaves.iter().map(Leaf::path).filter(inside).collect();
+                let or_else = match line.pattern.split_once('.') {
+                    Some((column, _)) if !line.names_table && !column.contains(['[', '*']) => {
+                        format!("; if a table `{column}` is meant, add \"{table}.{column}\" = \"keep\" (or \"drop\")")
+                    }
+                    _ => String::new(),
+                };
                 (
                     "has nothing in it of that name".to_owned(),
-                    format!("what is in it is {}", within.join(", ")),
+                    format!("what is in it is {}{or_else}", within.join(", ")),
                 )
             }
         };
@@ -554,7 +560,9 @@ mod tests {
         let error = plan("\"address.town\" = \"r\"").await.unwrap_err();
         assert_eq!(
             error.hint(),
-            Some("what is in it is address.street, address.geo.lat, address.geo.lon")
+            Some(
+                "what is in it is address.street, address.geo.lat, address.geo.lon; if a table `address` is meant, add \"t.address\" = \"keep\" (or \"drop\")"
+            )
         );
         for line in [
             "\"phones[]\" = \"r\"",
@@ -565,6 +573,7 @@ mod tests {
             "m = \"drop\"",
             "\"region.r_name\" = \"r\"", // of another table
             "\"*_phone\" = \"r\"",
+            "\"address.town\" = \"r\"\n\"t.address\" = \"keep\"",
         ] {
             assert!(plan(line).await.is_ok(), "{line}: {:?}", plan(line).await.unwrap_err());
         }

@@ -102,4 +102,5 @@
 //! entity of a shift, from a column of the row. Values behind a NULL struct or list are nobody's, and are not looked
 //! at. What is in maps, unions and list views cannot be named: leave such columns out, or make them structs or lists. A
 //! line that goes on from a column that is there and fits nothing in it is refused, so that a slip leaves nothing in
-//! the clear.
+//! the clear. If `"customer.email"` is for the table `customer`, and `orders` has a column `customer` with no `email` in
+//! it, say so: `"orders.customer" = "keep"`.
