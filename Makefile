@@ -42,8 +42,10 @@ postgresql:
 softhsm:
 	test -e /usr/lib/softhsm/libsofthsm2.so || { apt-get update && apt-get install --yes --no-install-recommends softhsm2; }
 
+# A macro declares the KMS clients, where cargo fmt does not find them.
 fmt:
 	cargo fmt --all --check
+	rustfmt --edition 2024 --check src/kms/*.rs
 
 clippy:
 	cargo clippy --locked --workspace --all-targets -- -D warnings

@@ -73,7 +73,11 @@ impl AwsKms {
         };
         let clients = Mutex::default();
         Self {
-            inner: Arc::new(Inner { settings, wire, clients }),
+            inner: Arc::new(Inner {
+                settings,
+                wire,
+                clients,
+            }),
         }
     }
 
@@ -104,8 +108,16 @@ impl AwsKms {
 impl KmsClient for AwsKms {
     async fn describe(&self, key: &KmsKeyRef) -> Result<KmsKeyInfo> {
         let (place, client) = self.place(key).await?;
-        let answer = client.describe_key().key_id(&place.key).set_grant_tokens(self.grant_tokens()).send().await;
-        let metadata = answer.map_err(|error| refused(error, &place))?.key_metadata.ok_or_else(incomplete)?;
+        let answer = client
+            .describe_key()
+            .key_id(&place.key)
+            .set_grant_tokens(self.grant_tokens())
+            .send()
+            .await;
+        let metadata = answer
+            .map_err(|error| refused(error, &place))?
+            .key_metadata
+            .ok_or_else(incomplete)?;
         let state = match metadata.key_state() {
             Some(KeyState::Enabled) => KmsKeyState::Enabled,
             Some(KeyState::Disabled) => KmsKeyState::Disabled,
@@ -113,7 +125,10 @@ impl KmsClient for AwsKms {
             _ => KmsKeyState::Unavailable,
         };
         let mut info = KmsKeyInfo::new("aws-kms", metadata.arn().unwrap_or(metadata.key_id()), state);
-        if let Some(created) = metadata.creation_date().and_then(|time| std::time::SystemTime::try_from(*time).ok()) {
+        if let Some(created) = metadata
+            .creation_date()
+            .and_then(|time| std::time::SystemTime::try_from(*time).ok())
+        {
             info = info.with_created(created.into());
         }
         if let Some(usage) = metadata.key_usage() {
@@ -121,16 +136,20 @@ impl KmsClient for AwsKms {
             info = info.with_usage(format!("{} {spec}", usage.as_str()).trim_end());
         }
         if let Some(origin) = metadata.origin() {
-            let manager = metadata.key_manager().map_or(String::new(), |manager| format!(", managed by {}", manager.as_str()));
+            let manager = metadata
+                .key_manager()
+                .map_or(String::new(), |manager| format!(", managed by {}", manager.as_str()));
             info = info.with_origin(format!("{}{manager}", origin.as_str()));
         }
         // Telling it takes another permission; who lacks it learns the rest.
         if let Ok(rotation) = client.get_key_rotation_status().key_id(&place.key).send().await {
-            info = info.with_rotation(match (rotation.key_rotation_enabled(), rotation.rotation_period_in_days()) {
-                (false, _) => "off".to_owned(),
-                (true, None) => "every year".to_owned(),
-                (true, Some(days)) => format!("every {days} days"),
-            });
+            info = info.with_rotation(
+                match (rotation.key_rotation_enabled(), rotation.rotation_period_in_days()) {
+                    (false, _) => "off".to_owned(),
+                    (true, None) => "every year".to_owned(),
+                    (true, Some(days)) => format!("every {days} days"),
+                },
+            );
         }
         Ok(info)
     }
@@ -224,13 +243,20 @@ impl Inner {
         if let Some(region) = &access.region {
             loader = loader.region(Region::new(region.clone()));
         }
-        match (&access.profile, self.settings.get("AWS_ACCESS_KEY_ID"), self.settings.get("AWS_SECRET_ACCESS_KEY")) {
+        match (
+            &access.profile,
+            self.settings.get("AWS_ACCESS_KEY_ID"),
+            self.settings.get("AWS_SECRET_ACCESS_KEY"),
+        ) {
             // Before what the environment says: the reference names it.
             (Some(profile), ..) => {
                 let config = ProviderConfig::without_region()
                     .with_http_client(self.wire.clone())
                     .with_region(access.region.clone().map(Region::new));
-                let credentials = ProfileFileCredentialsProvider::builder().configure(&config).profile_name(profile).build();
+                let credentials = ProfileFileCredentialsProvider::builder()
+                    .configure(&config)
+                    .profile_name(profile)
+                    .build();
                 loader = loader.profile_name(profile).credentials_provider(credentials);
             }
             (None, Some(id), Some(secret)) => {
@@ -250,7 +276,9 @@ impl Inner {
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Inner")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -262,8 +290,13 @@ impl Place {
         // arn:PARTITION:kms:REGION:ACCOUNT:key/ID
         if let Some(rest) = name.strip_prefix("arn:") {
             match rest.split(':').collect::<Vec<_>>().as_slice() {
-                [_, "kms", region, account, _] if !region.is_empty() && !account.is_empty() => access.region = Some((*region).to_owned()),
-                _ => return Err(malformed(key, "the ARN is not one of KMS").with_hint("write `aws-kms:arn:aws:kms:REGION:ACCOUNT:key/ID`")),
+                [_, "kms", region, account, _] if !region.is_empty() && !account.is_empty() => {
+                    access.region = Some((*region).to_owned())
+                }
+                _ => {
+                    return Err(malformed(key, "the ARN is not one of KMS")
+                        .with_hint("write `aws-kms:arn:aws:kms:REGION:ACCOUNT:key/ID`"));
+                }
             }
         }
         for (parameter, value) in parameters {
@@ -275,7 +308,9 @@ impl Place {
                 "profile" => access.profile = Some(value),
                 "endpoint" => access.endpoint = Some(value),
                 _ => match parameter.strip_prefix("context.") {
-                    Some(name) if !name.is_empty() && !name.starts_with("cipherform") => context.push((name.to_owned(), value)),
+                    Some(name) if !name.is_empty() && !name.starts_with("cipherform") => {
+                        context.push((name.to_owned(), value))
+                    }
                     _ => {
                         return Err(malformed(key, &format!("there is no parameter `{parameter}`"))
                             .with_hint("there are region, profile, endpoint and context.NAME"));
@@ -337,18 +372,27 @@ impl Wire {
     async fn send(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let other = |error: Error| ConnectorError::other(error.into(), None);
         let http = self.http().map_err(other)?;
-        let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+        let request = request
+            .try_into_http1x()
+            .map_err(|error| ConnectorError::user(error.into()))?;
         let (parts, body) = request.into_parts();
         // However the endpoint was found. A machine's own credentials come by a link that ends in the machine.
         if !is_link_local(&parts.uri) {
             super::remote::http::secured(&parts.uri).map_err(other)?;
         }
-        let body = body.bytes().ok_or_else(|| other(Error::bug("the AWS SDK streams a request")))?;
+        let body = body
+            .bytes()
+            .ok_or_else(|| other(Error::bug("the AWS SDK streams a request")))?;
         let mut body = body.to_vec();
         let request = http::Request::from_parts(parts, body.clone());
         body.zeroize();
         let answer = self.queue.run(move || {
-            let what = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or("credentials").to_owned();
+            let what = request
+                .headers()
+                .get("x-amz-target")
+                .and_then(|target| target.to_str().ok())
+                .unwrap_or("credentials")
+                .to_owned();
             Ok(http.once(&what, request))
         });
         let answer = match answer.await.map_err(other)? {
@@ -357,7 +401,8 @@ impl Wire {
             Err(Failure::Lasting(error)) => return Err(ConnectorError::other(error.into(), None)),
         };
         let mut response = http::Response::new(SdkBody::from(answer.body.expose().as_slice()));
-        *response.status_mut() = http::StatusCode::from_u16(answer.status).map_err(|error| ConnectorError::other(error.into(), None))?;
+        *response.status_mut() =
+            http::StatusCode::from_u16(answer.status).map_err(|error| ConnectorError::other(error.into(), None))?;
         *response.headers_mut() = answer.headers;
         HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
     }
@@ -376,7 +421,10 @@ impl HttpClient for Wire {
 }
 
 fn incomplete() -> Error {
-    Error::new(ErrorKind::ProviderDown, "AWS KMS gives an answer that lacks what was asked for")
+    Error::new(
+        ErrorKind::ProviderDown,
+        "AWS KMS gives an answer that lacks what was asked for",
+    )
 }
 
 fn refused<E>(error: SdkError<E, HttpResponse>, place: &Place) -> Error
@@ -385,9 +433,20 @@ where
 {
     let region = place.access.region.as_deref().unwrap_or("the default region");
     if let SdkError::ServiceError(answer) = &error {
-        let (code, message) = (answer.err().code().unwrap_or("no code"), answer.err().message().unwrap_or_default());
-        let message: String = message.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect();
-        let says = |kind, hint: String| Error::new(kind, format!("AWS KMS in {region} says {code}: {message}")).with_hint(hint);
+        let (code, message) = (
+            answer.err().code().unwrap_or("no code"),
+            answer.err().message().unwrap_or_default(),
+        );
+        let message: String = message
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .chars()
+            .take(300)
+            .collect();
+        let says = |kind, hint: String| {
+            Error::new(kind, format!("AWS KMS in {region} says {code}: {message}")).with_hint(hint)
+        };
         return match code {
             "NotFoundException" => no_such_key("AWS KMS").context(region).with_hint(
                 "check account, region and key id; a key is in one region, and is gone once its waiting time for deletion is over",
@@ -429,7 +488,11 @@ where
     let text = aws_sdk_kms::error::DisplayErrorContext(&error).to_string();
     let error = |kind, what: &str, hint: &str| Error::new(kind, what.to_owned()).with_hint(hint.to_owned());
     if text.contains("region") || text.contains("Missing Region") {
-        error(ErrorKind::BadInput, "nothing says which region of AWS to ask", "write `?region=…` behind the reference, or set AWS_REGION")
+        error(
+            ErrorKind::BadInput,
+            "nothing says which region of AWS to ask",
+            "write `?region=…` behind the reference, or set AWS_REGION",
+        )
     } else if text.contains("redential") {
         error(
             ErrorKind::NotAllowed,
@@ -438,7 +501,11 @@ where
         )
     } else {
         let shown: String = text.chars().take(300).collect();
-        error(ErrorKind::ProviderDown, &format!("AWS KMS in {region} does not answer: {shown}"), "run this again later")
+        error(
+            ErrorKind::ProviderDown,
+            &format!("AWS KMS in {region} does not answer: {shown}"),
+            "run this again later",
+        )
     }
 }
 
@@ -452,8 +519,13 @@ mod tests {
         let arn = place("aws-kms:arn:aws:kms:eu-west-1:111122223333:key/1234").unwrap();
         assert_eq!(arn.access.region.as_deref(), Some("eu-west-1"));
         assert_eq!(arn.key, "arn:aws:kms:eu-west-1:111122223333:key/1234");
-        let alias = place("aws-kms:alias/main?region=eu-west-1&profile=p&endpoint=http%3A%2F%2F127.0.0.1:1&context.team=pay").unwrap();
-        assert_eq!((alias.key.as_str(), alias.access.profile.as_deref()), ("alias/main", Some("p")));
+        let alias =
+            place("aws-kms:alias/main?region=eu-west-1&profile=p&endpoint=http%3A%2F%2F127.0.0.1:1&context.team=pay")
+                .unwrap();
+        assert_eq!(
+            (alias.key.as_str(), alias.access.profile.as_deref()),
+            ("alias/main", Some("p"))
+        );
         assert_eq!(alias.access.endpoint.as_deref(), Some("http://127.0.0.1:1"));
         assert_eq!(alias.context, [("team".to_owned(), "pay".to_owned())]);
         for bad in [

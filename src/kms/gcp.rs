@@ -78,7 +78,8 @@ impl KmsClient for GcpKms {
 
     async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
         let (plaintext, context) = (plaintext.clone(), context.to_bytes());
-        self.run(key, move |inner, place| inner.encrypt(place, &plaintext, &context)).await
+        self.run(key, move |inner, place| inner.encrypt(place, &plaintext, &context))
+            .await
     }
 
     async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
@@ -86,7 +87,8 @@ impl KmsClient for GcpKms {
             return Err(Error::bad_input("the wrapped bytes are not of Google Cloud KMS"));
         }
         let (wrapped, context) = (wrapped.to_vec(), context.to_bytes());
-        self.run(key, move |inner, place| inner.decrypt(place, &wrapped, &context)).await
+        self.run(key, move |inner, place| inner.decrypt(place, &wrapped, &context))
+            .await
     }
 }
 
@@ -128,7 +130,11 @@ impl Inner {
             info = info.with_usage(usage.join(" "));
         }
         if let Some(level) = version.protection_level {
-            info = info.with_origin(if key.import_only == Some(true) { format!("imported, {level}") } else { level });
+            info = info.with_origin(if key.import_only == Some(true) {
+                format!("imported, {level}")
+            } else {
+                level
+            });
         }
         info = info.with_rotation(match (key.rotation_period, key.next_rotation_time) {
             (Some(period), Some(next)) => format!("every {period}, next {next}"),
@@ -194,7 +200,10 @@ impl Inner {
         let token = self.token.header(|| self.fetch_token(&http))?;
         let uri = format!("{}/v1/{}{action}", place.endpoint, place.name);
         let what = if action.is_empty() { "describe" } else { &action[1..] };
-        let answer = http.ask(what, &request(method, &uri, &[("authorization", token)], body.as_ref())?)?;
+        let answer = http.ask(
+            what,
+            &request(method, &uri, &[("authorization", token)], body.as_ref())?,
+        )?;
         match answer.status {
             200 => Ok(answer),
             _ => Err(refused(&answer, action)),
@@ -203,7 +212,8 @@ impl Inner {
 
     fn http(&self) -> Http {
         let mut http = self.http.lock().unwrap_or_else(PoisonError::into_inner);
-        http.get_or_insert_with(|| Http::new(self.settings.patience(), Identity::default())).clone()
+        http.get_or_insert_with(|| Http::new(self.settings.patience(), Identity::default()))
+            .clone()
     }
 
     /// As Application Default Credentials have it.
@@ -223,18 +233,36 @@ impl Inner {
                 refresh_token: String,
             },
         }
-        let named = self.settings.get("GOOGLE_APPLICATION_CREDENTIALS").map(std::path::PathBuf::from);
-        let own = self.settings.get("HOME").map(|home| std::path::Path::new(home).join(".config/gcloud/application_default_credentials.json"));
+        let named = self
+            .settings
+            .get("GOOGLE_APPLICATION_CREDENTIALS")
+            .map(std::path::PathBuf::from);
+        let own = self
+            .settings
+            .get("HOME")
+            .map(|home| std::path::Path::new(home).join(".config/gcloud/application_default_credentials.json"));
         let Some(path) = named.or(own.filter(|path| path.exists())) else {
-            let host = self.settings.get("GCE_METADATA_HOST").unwrap_or("metadata.google.internal");
+            let host = self
+                .settings
+                .get("GCE_METADATA_HOST")
+                .unwrap_or("metadata.google.internal");
             let uri = format!("http://{host}/computeMetadata/v1/instance/service-accounts/default/token");
             let hint = "set GOOGLE_APPLICATION_CREDENTIALS, run `gcloud auth application-default login`, or give this machine a service account";
-            return machine(http, self.settings.patience(), &uri, ("metadata-flavor", "Google"), hint);
+            return machine(
+                http,
+                self.settings.patience(),
+                &uri,
+                ("metadata-flavor", "Google"),
+                hint,
+            );
         };
         let text = std::fs::read(&path).map(Secret::new);
         let text = text.map_err(|error| Error::io(format!("cannot read `{}`", path.display()), error))?;
         let credentials = serde_json::from_slice(text.expose()).map_err(|_| {
-            Error::bad_input(format!("`{}` holds no credentials of a service account or a person", path.display()))
+            Error::bad_input(format!(
+                "`{}` holds no credentials of a service account or a person",
+                path.display()
+            ))
         })?;
         let request = match credentials {
             Credentials::ServiceAccount {
@@ -243,10 +271,18 @@ impl Inner {
                 private_key_id,
                 token_uri,
             } => {
-                let assertion = Secret::new(assertion(&client_email, &Secret::new(private_key), &private_key_id, &token_uri)?);
+                let assertion = Secret::new(assertion(
+                    &client_email,
+                    &Secret::new(private_key),
+                    &private_key_id,
+                    &token_uri,
+                )?);
                 form(
                     &token_uri,
-                    &[("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", assertion.expose())],
+                    &[
+                        ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+                        ("assertion", assertion.expose()),
+                    ],
                 )?
             }
             Credentials::AuthorizedUser {
@@ -272,22 +308,39 @@ impl Inner {
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Inner")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
 impl Place {
     fn parse(key: &KmsKeyRef) -> Result<Self> {
         let (name, mut parameters) = parameters(key)?;
-        let endpoint = parameters.remove("endpoint").unwrap_or_else(|| "https://cloudkms.googleapis.com".to_owned());
+        let endpoint = parameters
+            .remove("endpoint")
+            .unwrap_or_else(|| "https://cloudkms.googleapis.com".to_owned());
         if let Some(name) = parameters.keys().next() {
             return Err(malformed(key, &format!("there is no parameter `{name}`")).with_hint("there is `endpoint`"));
         }
-        let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
+        let plain = |part: &str| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+        };
         let parts: Vec<_> = name.split('/').collect();
         match parts.as_slice() {
-            ["projects", project, "locations", location, "keyRings", ring, "cryptoKeys", key]
-                if [project, location, ring, key].iter().all(|part| plain(part)) => {}
+            [
+                "projects",
+                project,
+                "locations",
+                location,
+                "keyRings",
+                ring,
+                "cryptoKeys",
+                key,
+            ] if [project, location, ring, key].iter().all(|part| plain(part)) => {}
             _ => {
                 return Err(malformed(key, "it has another form")
                     .with_hint("write `gcp-kms:projects/P/locations/L/keyRings/R/cryptoKeys/K`, without a version"));
@@ -304,12 +357,24 @@ fn assertion(email: &str, key: &Secret<String>, key_id: &str, audience: &str) ->
     let base64: Secret<String> = Secret::new(key.expose().lines().filter(|line| !line.starts_with("-----")).collect());
     let der = Secret::new(STANDARD.decode(base64.expose()).map_err(|_| not_a_key())?);
     let pair = RsaKeyPair::from_pkcs8(der.expose()).map_err(|_| not_a_key())?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     let header = json!({ "alg": "RS256", "typ": "JWT", "kid": key_id });
     let claims = json!({ "iss": email, "scope": SCOPE, "aud": audience, "iat": now, "exp": now + 600 });
-    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let signed = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header.to_string()),
+        URL_SAFE_NO_PAD.encode(claims.to_string())
+    );
     let mut signature = vec![0; pair.public().modulus_len()];
-    pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).map_err(|_| not_a_key())?;
+    pair.sign(
+        &RSA_PKCS1_SHA256,
+        &SystemRandom::new(),
+        signed.as_bytes(),
+        &mut signature,
+    )
+    .map_err(|_| not_a_key())?;
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
@@ -319,8 +384,11 @@ fn sum(bytes: &[u8]) -> String {
 }
 
 fn damaged() -> Error {
-    Error::new(ErrorKind::ProviderDown, "a message to or from Google Cloud KMS was damaged on its way: its CRC32C does not fit")
-        .with_hint("run this again; if it stays so, look at what stands between")
+    Error::new(
+        ErrorKind::ProviderDown,
+        "a message to or from Google Cloud KMS was damaged on its way: its CRC32C does not fit",
+    )
+    .with_hint("run this again; if it stays so, look at what stands between")
 }
 
 fn refused(answer: &Answer, action: &str) -> Error {
@@ -334,23 +402,36 @@ fn refused(answer: &Answer, action: &str) -> Error {
         message: String,
     }
     let body: Option<Body> = serde_json::from_slice(answer.body.expose()).ok();
-    let (status, message) = body.map_or(("no status".to_owned(), String::new()), |body| (body.error.status, body.error.message));
+    let (status, message) = body.map_or(("no status".to_owned(), String::new()), |body| {
+        (body.error.status, body.error.message)
+    });
     let message: String = message.chars().take(300).collect();
-    let says = |kind, hint: &str| Error::new(kind, format!("Google Cloud KMS says {status}: {message}")).with_hint(hint.to_owned());
+    let says = |kind, hint: &str| {
+        Error::new(kind, format!("Google Cloud KMS says {status}: {message}")).with_hint(hint.to_owned())
+    };
     match status.as_str() {
         "NOT_FOUND" => no_such_key("Google Cloud KMS"),
         "PERMISSION_DENIED" => says(
             ErrorKind::NotAllowed,
             "grant roles/cloudkms.cryptoKeyEncrypterDecrypter and roles/cloudkms.viewer on this key; or the key is not there",
         ),
-        "UNAUTHENTICATED" => says(ErrorKind::NotAllowed, "log in again: `gcloud auth application-default login`"),
+        "UNAUTHENTICATED" => says(
+            ErrorKind::NotAllowed,
+            "log in again: `gcloud auth application-default login`",
+        ),
         "FAILED_PRECONDITION" => says(
             ErrorKind::KeyNotUsable,
             "the key's version is disabled or waits for destruction: enable or restore it with `gcloud kms keys versions`",
         ),
         "INVALID_ARGUMENT" if action == ":decrypt" => does_not_unwrap(),
         "INVALID_ARGUMENT" => says(ErrorKind::KeyNotUsable, "the key's purpose must be ENCRYPT_DECRYPT"),
-        "RESOURCE_EXHAUSTED" => says(ErrorKind::ProviderDown, "ask for a higher quota, or run this again later"),
-        _ => says(ErrorKind::ProviderDown, "see the status page of Google Cloud, or run this again later"),
+        "RESOURCE_EXHAUSTED" => says(
+            ErrorKind::ProviderDown,
+            "ask for a higher quota, or run this again later",
+        ),
+        _ => says(
+            ErrorKind::ProviderDown,
+            "see the status page of Google Cloud, or run this again later",
+        ),
     }
 }

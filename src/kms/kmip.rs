@@ -82,18 +82,25 @@ impl KmsClient for KmipKms {
 
     async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
         let (plaintext, context) = (plaintext.clone(), context.to_bytes());
-        self.run(key, move |inner, place| inner.wrap(place, &plaintext, &context)).await
+        self.run(key, move |inner, place| inner.wrap(place, &plaintext, &context))
+            .await
     }
 
     async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
         let (wrapped, context) = (wrapped.to_vec(), context.to_bytes());
-        self.run(key, move |inner, place| inner.unwrap(place, &wrapped, &context)).await
+        self.run(key, move |inner, place| inner.unwrap(place, &wrapped, &context))
+            .await
     }
 }
 
 impl Inner {
     fn describe(&self, place: &Place) -> Result<KmsKeyInfo> {
-        let wanted = ["State", "Cryptographic Algorithm", "Cryptographic Length", "Initial Date"];
+        let wanted = [
+            "State",
+            "Cryptographic Algorithm",
+            "Cryptographic Length",
+            "Initial Date",
+        ];
         let mut payload = Writer::default();
         payload.text(tag::UNIQUE_IDENTIFIER, &place.uid);
         for name in wanted {
@@ -139,7 +146,9 @@ impl Inner {
             Ok(answer) => {
                 let (sealed, check) = (answer.find(tag::DATA), answer.find(tag::AUTHENTICATION_TAG));
                 match (sealed, check) {
-                    (Some(sealed), Some(check)) if check.len() == TAG => Ok([&[BY_SERVER], &nonce[..], check, sealed].concat()),
+                    (Some(sealed), Some(check)) if check.len() == TAG => {
+                        Ok([&[BY_SERVER], &nonce[..], check, sealed].concat())
+                    }
                     _ => Err(not_kmip("an Encrypt without ciphertext and tag")),
                 }
             }
@@ -166,7 +175,9 @@ impl Inner {
         payload.bytes(tag::ADDITIONAL_DATA, context);
         payload.bytes(tag::AUTHENTICATION_TAG, check);
         let answer = self.ask(place, operation::DECRYPT, payload)?;
-        let plaintext = answer.find(tag::DATA).ok_or_else(|| not_kmip("a Decrypt without plaintext"))?;
+        let plaintext = answer
+            .find(tag::DATA)
+            .ok_or_else(|| not_kmip("a Decrypt without plaintext"))?;
         Ok(Secret::new(plaintext.to_vec()))
     }
 
@@ -176,11 +187,16 @@ impl Inner {
         payload.text(tag::UNIQUE_IDENTIFIER, &place.uid);
         let answer = self.ask(place, operation::GET, payload)?;
         let path = [tag::SYMMETRIC_KEY, tag::KEY_BLOCK, tag::KEY_VALUE, tag::KEY_MATERIAL];
-        let material = path.iter().try_fold(answer.payload(), |structure, tag| Reader(structure).find(*tag));
+        let material = path
+            .iter()
+            .try_fold(answer.payload(), |structure, tag| Reader(structure).find(*tag));
         match material {
             Some(material) if material.len() == 32 => Ok(Secret::new(material.to_vec())),
-            _ => Err(Error::new(ErrorKind::KeyNotUsable, "the KMIP server's object is no symmetric key of 256 bits")
-                .with_hint("make one: AES, length 256, usage encrypt and decrypt")),
+            _ => Err(Error::new(
+                ErrorKind::KeyNotUsable,
+                "the KMIP server's object is no symmetric key of 256 bits",
+            )
+            .with_hint("make one: AES, length 256, usage encrypt and decrypt")),
         }
     }
 
@@ -203,7 +219,8 @@ impl Inner {
         if let Some(tls) = &*tls {
             return Ok(Arc::clone(tls));
         }
-        let broken = |error: rustls::Error| Error::bad_input("the TLS settings for KMIP do not fit together").with_source(error);
+        let broken =
+            |error: rustls::Error| Error::bad_input("the TLS settings for KMIP do not fit together").with_source(error);
         let builder = ClientConfig::builder_with_provider(tls::provider())
             .with_safe_default_protocol_versions()
             .map_err(broken)?;
@@ -218,27 +235,43 @@ impl Inner {
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
             }
         };
-        let (certificate, key) = (self.settings.get("CIPHERFORM_KMIP_CERT"), self.settings.get("CIPHERFORM_KMIP_KEY"));
+        let (certificate, key) = (
+            self.settings.get("CIPHERFORM_KMIP_CERT"),
+            self.settings.get("CIPHERFORM_KMIP_KEY"),
+        );
         let (Some(certificate), Some(key)) = (certificate, key) else {
-            return Err(Error::new(ErrorKind::NotAllowed, "nothing says who we are to the KMIP server")
-                .with_hint("set CIPHERFORM_KMIP_CERT and CIPHERFORM_KMIP_KEY to PEM files of a client certificate and its key"));
+            return Err(
+                Error::new(ErrorKind::NotAllowed, "nothing says who we are to the KMIP server").with_hint(
+                    "set CIPHERFORM_KMIP_CERT and CIPHERFORM_KMIP_KEY to PEM files of a client certificate and its key",
+                ),
+            );
         };
-        let private = PrivateKeyDer::from_pem_file(key).map_err(|_| Error::bad_input(format!("`{key}` holds no private key in PEM form")))?;
-        let config = builder.with_client_auth_cert(certificates(certificate)?, private).map_err(broken)?;
+        let private = PrivateKeyDer::from_pem_file(key)
+            .map_err(|_| Error::bad_input(format!("`{key}` holds no private key in PEM form")))?;
+        let config = builder
+            .with_client_auth_cert(certificates(certificate)?, private)
+            .map_err(broken)?;
         Ok(Arc::clone(tls.insert(Arc::new(config))))
     }
 }
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Inner")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
 impl Place {
     fn parse(key: &KmsKeyRef) -> Result<Self> {
-        let form = || malformed(key, "it has another form").with_hint("write `kmip://HOST:PORT/UID`; the usual port is 5696");
-        let (host, uid) = key.rest().strip_prefix("//").and_then(|rest| rest.split_once('/')).ok_or_else(form)?;
+        let form =
+            || malformed(key, "it has another form").with_hint("write `kmip://HOST:PORT/UID`; the usual port is 5696");
+        let (host, uid) = key
+            .rest()
+            .strip_prefix("//")
+            .and_then(|rest| rest.split_once('/'))
+            .ok_or_else(form)?;
         let (host, port) = match host.rsplit_once(':') {
             Some((host, port)) if !host.ends_with(':') => (host, port.parse().map_err(|_| form())?),
             _ => (host, 5696),
@@ -257,12 +290,23 @@ impl Place {
 fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>> {
     let none = || Error::bad_input(format!("`{path}` holds no certificate in PEM form"));
     let read = CertificateDer::pem_file_iter(Path::new(path)).map_err(|error| none().with_source(error))?;
-    let certificates: Vec<_> = read.collect::<Result<_, _>>().map_err(|error| none().with_source(error))?;
-    if certificates.is_empty() { Err(none()) } else { Ok(certificates) }
+    let certificates: Vec<_> = read
+        .collect::<Result<_, _>>()
+        .map_err(|error| none().with_source(error))?;
+    if certificates.is_empty() {
+        Err(none())
+    } else {
+        Ok(certificates)
+    }
 }
 
 /// One question and its answer over a connection of their own.
-fn exchange(tls: &Arc<ClientConfig>, place: &Place, patience: super::Patience, request: &[u8]) -> io::Result<Secret<Vec<u8>>> {
+fn exchange(
+    tls: &Arc<ClientConfig>,
+    place: &Place,
+    patience: super::Patience,
+    request: &[u8],
+) -> io::Result<Secret<Vec<u8>>> {
     let name = ServerName::try_from(place.host.clone()).map_err(io::Error::other)?;
     let mut last = io::Error::other("the name has no address");
     let mut tcp = None;
@@ -298,10 +342,17 @@ fn failure(error: io::Error, host: &str) -> Failure {
         return Failure::Lasting(tls::refused(cause, host));
     }
     let hint = "check the address, the network, and that this is a KMIP port; the job can be run again";
-    let down = Error::new(ErrorKind::ProviderDown, format!("`{host}` does not answer as a KMIP server"));
+    let down = Error::new(
+        ErrorKind::ProviderDown,
+        format!("`{host}` does not answer as a KMIP server"),
+    );
     let lasting = error.kind() == io::ErrorKind::InvalidData;
     let error = down.with_source(error).with_hint(hint);
-    if lasting { Failure::Lasting(error) } else { Failure::Passing(error) }
+    if lasting {
+        Failure::Lasting(error)
+    } else {
+        Failure::Passing(error)
+    }
 }
 
 fn not_kmip(what: &str) -> Error {
@@ -316,7 +367,9 @@ struct Answer(Secret<Vec<u8>>);
 
 impl Answer {
     fn parse(message: Secret<Vec<u8>>, operation: u32) -> Result<Self> {
-        let item = Reader(message.expose()).find(tag::BATCH_ITEM).ok_or_else(|| not_kmip("an answer without content"))?;
+        let item = Reader(message.expose())
+            .find(tag::BATCH_ITEM)
+            .ok_or_else(|| not_kmip("an answer without content"))?;
         let item = Reader(item);
         if item.find(tag::RESULT_STATUS).and_then(number) == Some(0) {
             let payload = item.find(tag::RESPONSE_PAYLOAD).unwrap_or_default();
@@ -325,7 +378,8 @@ impl Answer {
         let reason = item.find(tag::RESULT_REASON).and_then(number).unwrap_or_default();
         let text = String::from_utf8_lossy(item.find(tag::RESULT_MESSAGE).unwrap_or_default());
         let text: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
-        let says = |kind, hint: &str| Error::new(kind, format!("the KMIP server says: {text}")).with_hint(hint.to_owned());
+        let says =
+            |kind, hint: &str| Error::new(kind, format!("the KMIP server says: {text}")).with_hint(hint.to_owned());
         Err(match reason {
             0x01 => no_such_key("the KMIP server"),
             0x05 => says(ErrorKind::KeyNotUsable, NO_SUCH_OPERATION),
@@ -335,8 +389,14 @@ impl Answer {
                 ErrorKind::KeyNotUsable,
                 "the key must be active, and its usage mask allow encrypt and decrypt",
             ),
-            0x03 | 0x0c => says(ErrorKind::NotAllowed, "the certificate must be of the client that owns the key, or that a policy lets use it"),
-            0x0d | 0x16 | 0x17 => says(ErrorKind::KeyNotUsable, "the key is archived, or may not leave the server"),
+            0x03 | 0x0c => says(
+                ErrorKind::NotAllowed,
+                "the certificate must be of the client that owns the key, or that a policy lets use it",
+            ),
+            0x0d | 0x16 | 0x17 => says(
+                ErrorKind::KeyNotUsable,
+                "the key is archived, or may not leave the server",
+            ),
             _ => says(ErrorKind::ProviderDown, "the server's log tells more"),
         })
     }
@@ -350,7 +410,9 @@ impl Answer {
     }
 
     fn all(&self, tag: u32) -> impl Iterator<Item = &[u8]> {
-        Reader(self.payload()).items().filter_map(move |(found, value)| (found == tag).then_some(value))
+        Reader(self.payload())
+            .items()
+            .filter_map(move |(found, value)| (found == tag).then_some(value))
     }
 }
 
@@ -534,10 +596,19 @@ mod tests {
     fn references() {
         let place = |text: &str| Place::parse(&text.parse().unwrap());
         let parsed = place("kmip://kms.example:15696/12").unwrap();
-        assert_eq!((parsed.host.as_str(), parsed.port, parsed.uid.as_str()), ("kms.example", 15_696, "12"));
+        assert_eq!(
+            (parsed.host.as_str(), parsed.port, parsed.uid.as_str()),
+            ("kms.example", 15_696, "12")
+        );
         assert_eq!(place("kmip://kms.example/12").unwrap().port, 5_696);
         assert_eq!(place("kmip://[::1]:5696/12").unwrap().host, "::1");
-        for bad in ["kmip:12", "kmip://kms.example", "kmip:///12", "kmip://kms.example/", "kmip://kms.example:x/1"] {
+        for bad in [
+            "kmip:12",
+            "kmip://kms.example",
+            "kmip:///12",
+            "kmip://kms.example/",
+            "kmip://kms.example:x/1",
+        ] {
             assert!(place(bad).is_err(), "{bad}");
         }
     }

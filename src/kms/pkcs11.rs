@@ -86,7 +86,9 @@ impl Pkcs11Kms {
     ) -> Result<T> {
         let place = Place::parse(key)?;
         let inner = Arc::clone(&self.inner);
-        self.queue.run(move || inner.with_key(&place, work)).await
+        self.queue
+            .run_or_leave("the HSM", move || inner.with_key(&place, work))
+            .await
     }
 }
 
@@ -98,7 +100,11 @@ impl KmsClient for Pkcs11Kms {
             let made_here = session.get_attributes(handle, &[AttributeType::Local])?;
             Ok(made_here.contains(&Attribute::Local(true)))
         });
-        let origin = if local.await? { "made in the HSM" } else { "imported into the HSM" };
+        let origin = if local.await? {
+            "made in the HSM"
+        } else {
+            "imported into the HSM"
+        };
         Ok(KmsKeyInfo::new("pkcs11", id, KmsKeyState::Enabled)
             .with_usage("AES-256, encrypt and decrypt, not extractable")
             .with_origin(origin)
@@ -118,11 +124,17 @@ impl KmsClient for Pkcs11Kms {
 
     async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
         let (plaintext, context) = (plaintext.clone(), context.to_bytes());
-        self.run(key, move |session, handle| encrypt(session, handle, plaintext.expose(), &context)).await
+        self.run(key, move |session, handle| {
+            encrypt(session, handle, plaintext.expose(), &context)
+        })
+        .await
     }
 
     async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
-        let Some((nonce, sealed)) = wrapped.strip_prefix(&[WRAPPED]).and_then(|rest| rest.split_first_chunk::<NONCE>()) else {
+        let Some((nonce, sealed)) = wrapped
+            .strip_prefix(&[WRAPPED])
+            .and_then(|rest| rest.split_first_chunk::<NONCE>())
+        else {
             return Err(Error::bad_input("the wrapped bytes are not of a PKCS#11 module"));
         };
         let (nonce, sealed, context) = (*nonce, sealed.to_vec(), context.to_bytes());
@@ -186,10 +198,12 @@ impl Inner {
 
     fn module_path(&self, place: &Place) -> Result<PathBuf> {
         let path = place.module.clone();
-        path.or_else(|| self.settings.get("CIPHERFORM_PKCS11_MODULE").map(PathBuf::from)).ok_or_else(|| {
-            Error::bad_input("nothing says which PKCS#11 module to load")
-                .with_hint("write `?module-path=/usr/lib/….so` behind the reference, or set CIPHERFORM_PKCS11_MODULE")
-        })
+        path.or_else(|| self.settings.get("CIPHERFORM_PKCS11_MODULE").map(PathBuf::from))
+            .ok_or_else(|| {
+                Error::bad_input("nothing says which PKCS#11 module to load").with_hint(
+                    "write `?module-path=/usr/lib/….so` behind the reference, or set CIPHERFORM_PKCS11_MODULE",
+                )
+            })
     }
 
     fn module(&self, path: &Path) -> Result<Pkcs11> {
@@ -215,7 +229,10 @@ impl Inner {
     fn log_in(&self, path: &Path, place: &Place) -> Result<Session> {
         let module = self.module(path)?;
         let slot = slot(&module, &place.token)?;
-        let session = module.open_rw_session(slot).or_else(|_| module.open_ro_session(slot)).map_err(|error| failed(error).into_error())?;
+        let session = module
+            .open_rw_session(slot)
+            .or_else(|_| module.open_ro_session(slot))
+            .map_err(|error| failed(error).into_error())?;
         let pin = match &place.pin_source {
             Some(path) => read_secret(path)?,
             None => self.settings.secret("CIPHERFORM_PKCS11_PIN")?.ok_or_else(|| {
@@ -233,7 +250,9 @@ impl Inner {
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Inner")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -248,22 +267,34 @@ impl Place {
             pin_source: None,
         };
         if let Some(source) = parameters.remove("pin-source") {
-            let path = source.strip_prefix("file://").or(source.strip_prefix("file:")).unwrap_or(&source);
+            let path = source
+                .strip_prefix("file://")
+                .or(source.strip_prefix("file:"))
+                .unwrap_or(&source);
             place.pin_source = Some(path.into());
         }
         if let Some(name) = parameters.keys().next() {
-            return Err(malformed(key, &format!("there is no parameter `{name}`")).with_hint("there are `module-path` and `pin-source`"));
+            return Err(malformed(key, &format!("there is no parameter `{name}`"))
+                .with_hint("there are `module-path` and `pin-source`"));
         }
         for part in path.split(';') {
-            let (name, value) = part.split_once('=').ok_or_else(|| malformed(key, "a part before `?` is not NAME=VALUE"))?;
-            let text = || decode(value).filter(|text| !text.is_empty()).ok_or_else(|| malformed(key, &format!("`{name}` has no value that is text")));
+            let (name, value) = part
+                .split_once('=')
+                .ok_or_else(|| malformed(key, "a part before `?` is not NAME=VALUE"))?;
+            let text = || {
+                decode(value)
+                    .filter(|text| !text.is_empty())
+                    .ok_or_else(|| malformed(key, &format!("`{name}` has no value that is text")))
+            };
             match name {
                 "token" => place.token.label = Some(text()?),
                 "serial" => place.token.serial = Some(text()?),
                 "manufacturer" => place.token.manufacturer = Some(text()?),
                 "model" => place.token.model = Some(text()?),
                 "object" => place.object = Some(text()?),
-                "id" => place.id = Some(decode_bytes(value).ok_or_else(|| malformed(key, "`id` is not percent-encoded"))?),
+                "id" => {
+                    place.id = Some(decode_bytes(value).ok_or_else(|| malformed(key, "`id` is not percent-encoded"))?)
+                }
                 "type" if value == "secret-key" => {}
                 _ => {
                     return Err(malformed(key, &format!("there is no attribute `{name}`"))
@@ -289,37 +320,58 @@ impl Token {
 }
 
 fn slot(module: &Pkcs11, token: &Token) -> Result<Slot> {
-    let slots = module.get_slots_with_initialized_token().map_err(|error| failed(error).into_error())?;
+    let slots = module
+        .get_slots_with_initialized_token()
+        .map_err(|error| failed(error).into_error())?;
     let mut names = Vec::new();
     for slot in slots {
         // A token that was pulled out meanwhile is none.
-        let Ok(info) = module.get_token_info(slot) else { continue };
+        let Ok(info) = module.get_token_info(slot) else {
+            continue;
+        };
         if token.fits(&info) {
             return Ok(slot);
         }
         names.push(format!("`{}`", info.label().trim_end()));
     }
-    Err(Error::new(ErrorKind::KeyNotFound, "the HSM has no such token").with_hint(match names.as_slice() {
-        [] => "no token is there at all: is the HSM connected, and its client configured?".to_owned(),
-        names => format!("the tokens there are {}", names.join(", ")),
-    }))
+    Err(
+        Error::new(ErrorKind::KeyNotFound, "the HSM has no such token").with_hint(match names.as_slice() {
+            [] => "no token is there at all: is the HSM connected, and its client configured?".to_owned(),
+            names => format!("the tokens there are {}", names.join(", ")),
+        }),
+    )
 }
 
 /// The key, if it is one that wraps and stays.
 fn find(session: &Session, place: &Place) -> Result<ObjectHandle, Failure> {
-    let mut template = vec![Attribute::Class(ObjectClass::SECRET_KEY), Attribute::KeyType(KeyType::AES)];
-    template.extend(place.object.as_ref().map(|label| Attribute::Label(label.clone().into_bytes())));
+    let mut template = vec![
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+    ];
+    template.extend(
+        place
+            .object
+            .as_ref()
+            .map(|label| Attribute::Label(label.clone().into_bytes())),
+    );
     template.extend(place.id.clone().map(Attribute::Id));
     let handles = session.find_objects(&template).map_err(failed)?;
     let key = match handles.as_slice() {
         [key] => *key,
         [] => return Err(no_such_key("the HSM's token").into()),
         _ => {
-            let error = Error::bad_input(format!("{} AES keys of the HSM's token fit the reference", handles.len()));
+            let error = Error::bad_input(format!(
+                "{} AES keys of the HSM's token fit the reference",
+                handles.len()
+            ));
             return Err(error.with_hint("name one by its id, too: `;id=%01`").into());
         }
     };
-    let wanted = [AttributeType::Extractable, AttributeType::Sensitive, AttributeType::ValueLen];
+    let wanted = [
+        AttributeType::Extractable,
+        AttributeType::Sensitive,
+        AttributeType::ValueLen,
+    ];
     let attributes = session.get_attributes(key, &wanted).map_err(failed)?;
     let stays = attributes.contains(&Attribute::Extractable(false)) && attributes.contains(&Attribute::Sensitive(true));
     if !stays || !attributes.contains(&Attribute::ValueLen(32.into())) {
@@ -343,18 +395,26 @@ fn failed(error: Cryptoki) -> Failure {
             "the HSM's token refuses the PIN",
             "check the PIN; a few wrong ones lock the token",
         ),
-        RvError::PinLocked | RvError::PinExpired => {
-            (ErrorKind::NotAllowed, "the PIN of the HSM's token is locked or has expired", "the security officer can set a new one")
-        }
+        RvError::PinLocked | RvError::PinExpired => (
+            ErrorKind::NotAllowed,
+            "the PIN of the HSM's token is locked or has expired",
+            "the security officer can set a new one",
+        ),
         RvError::KeyFunctionNotPermitted | RvError::KeyTypeInconsistent => (
             ErrorKind::KeyNotUsable,
             "the HSM's key may not do this",
             "it needs CKA_ENCRYPT and CKA_DECRYPT, and the mechanism CKM_AES_GCM",
         ),
-        RvError::MechanismInvalid | RvError::MechanismParamInvalid => {
-            (ErrorKind::KeyNotUsable, "the HSM does not know CKM_AES_GCM as we use it", "it needs a module with AES-GCM: a nonce of 12 bytes, a tag of 16")
-        }
-        _ => (ErrorKind::ProviderDown, "the HSM fails", "check that it is connected and its client runs; then run this again"),
+        RvError::MechanismInvalid | RvError::MechanismParamInvalid => (
+            ErrorKind::KeyNotUsable,
+            "the HSM does not know CKM_AES_GCM as we use it",
+            "it needs a module with AES-GCM: a nonce of 12 bytes, a tag of 16",
+        ),
+        _ => (
+            ErrorKind::ProviderDown,
+            "the HSM fails",
+            "check that it is connected and its client runs; then run this again",
+        ),
     };
     let passing = matches!(
         code,
@@ -382,9 +442,14 @@ mod tests {
     #[test]
     fn references() {
         let place = |text: &str| Place::parse(&text.parse().unwrap());
-        let parsed = place("pkcs11:token=my%20hsm;object=kek;id=%01%ff?module-path=/usr/lib/x.so&pin-source=file:/run/pin").unwrap();
+        let parsed =
+            place("pkcs11:token=my%20hsm;object=kek;id=%01%ff?module-path=/usr/lib/x.so&pin-source=file:/run/pin")
+                .unwrap();
         assert_eq!(parsed.token.label.as_deref(), Some("my hsm"));
-        assert_eq!((parsed.object.as_deref(), parsed.id), (Some("kek"), Some(vec![1, 0xff])));
+        assert_eq!(
+            (parsed.object.as_deref(), parsed.id),
+            (Some("kek"), Some(vec![1, 0xff]))
+        );
         assert_eq!(parsed.module, Some("/usr/lib/x.so".into()));
         assert_eq!(parsed.pin_source, Some("/run/pin".into()));
         for bad in [

@@ -25,12 +25,16 @@ use crate::{Error, ErrorKind, Result};
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     places: Arc<Semaphore>,
+    #[cfg(feature = "kms-pkcs11")]
+    answer: std::time::Duration,
 }
 
 impl Queue {
     pub(super) fn new(patience: Patience) -> Self {
         Self {
             places: Arc::new(Semaphore::new(patience.connections)),
+            #[cfg(feature = "kms-pkcs11")]
+            answer: patience.answer,
         }
     }
 
@@ -48,6 +52,41 @@ impl Queue {
         done.await
             .map_err(|error| Error::bug("a KMS client panicked").with_source(error))?
     }
+
+    /// As [`run`](Self::run), for work that nothing can interrupt: if it takes longer than patience for one answer, it is left to
+    /// itself, on a thread that neither the queue nor the end of the process waits for.
+    #[cfg(feature = "kms-pkcs11")]
+    pub(super) async fn run_or_leave<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        use std::sync::mpsc::{RecvTimeoutError, channel};
+        let answer = self.answer;
+        let waiting = move || {
+            let (sender, receiver) = channel();
+            // Nobody waits for the answer any more if it cannot be sent; a key in it is wiped then.
+            let work = move || drop(sender.send(work()));
+            std::thread::Builder::new()
+                .spawn(work)
+                .map_err(|error| Error::io("cannot start a thread", error))?;
+            receiver.recv_timeout(answer).unwrap_or_else(|error| match error {
+                RecvTimeoutError::Timeout => Err(in_time(what, "no answer")),
+                RecvTimeoutError::Disconnected => Err(Error::bug("a KMS client panicked")),
+            })
+        };
+        self.run(waiting).await
+    }
+}
+
+/// The error for `what` that took too long.
+#[cfg(any(feature = "kms-http", feature = "kms-pkcs11"))]
+pub(super) fn in_time(what: &str, which: &str) -> Error {
+    Error::new(
+        ErrorKind::ProviderDown,
+        format!("{what} does not answer in time ({which})"),
+    )
+    .with_hint("CIPHERFORM_KMS_TIMEOUT gives it more seconds for one answer; the default is 10")
 }
 
 /// Why an attempt failed.

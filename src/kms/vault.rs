@@ -85,18 +85,22 @@ impl KmsClient for VaultKms {
 
     async fn generate_data_key(&self, key: &KmsKeyRef, length: usize, context: &WrapContext) -> Result<DataKey> {
         let context = context.to_bytes();
-        self.run(key, move |inner, place| inner.generate(place, length, &context)).await
+        self.run(key, move |inner, place| inner.generate(place, length, &context))
+            .await
     }
 
     async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
         let (plaintext, context) = (plaintext.clone(), context.to_bytes());
-        self.run(key, move |inner, place| inner.encrypt(place, &plaintext, &context)).await
+        self.run(key, move |inner, place| inner.encrypt(place, &plaintext, &context))
+            .await
     }
 
     async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
-        let wrapped = String::from_utf8(wrapped.to_vec()).map_err(|_| Error::bad_input("the wrapped bytes are not of Vault"))?;
+        let wrapped =
+            String::from_utf8(wrapped.to_vec()).map_err(|_| Error::bad_input("the wrapped bytes are not of Vault"))?;
         let context = context.to_bytes();
-        self.run(key, move |inner, place| inner.decrypt(place, &wrapped, &context)).await
+        self.run(key, move |inner, place| inner.decrypt(place, &wrapped, &context))
+            .await
     }
 
     async fn random(&self, length: usize) -> Result<Secret<Vec<u8>>> {
@@ -160,13 +164,17 @@ impl Inner {
             None | Some(0) => "by hand".to_owned(),
             Some(seconds) => format!("every {} h", seconds / 3_600),
         };
-        let info = KmsKeyInfo::new("vault", format!("{}/{}/{}", place.server, place.mount, place.name), state)
-            .with_usage(data.kind)
-            .with_origin(if data.imported_key { "imported" } else { "Vault" })
-            .with_rotation(format!(
-                "{rotation}; version {}, decrypts from {} on",
-                data.latest_version, data.min_decryption_version
-            ));
+        let info = KmsKeyInfo::new(
+            "vault",
+            format!("{}/{}/{}", place.server, place.mount, place.name),
+            state,
+        )
+        .with_usage(data.kind)
+        .with_origin(if data.imported_key { "imported" } else { "Vault" })
+        .with_rotation(format!(
+            "{rotation}; version {}, decrypts from {} on",
+            data.latest_version, data.min_decryption_version
+        ));
         let first = data.keys.get("1").and_then(Value::as_u64);
         Ok(match first {
             Some(seconds) => info.with_created(Timestamp::from(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))),
@@ -210,7 +218,8 @@ impl Inner {
         struct Encrypted {
             ciphertext: String,
         }
-        let body = json!({ "plaintext": STANDARD.encode(plaintext.expose()), "associated_data": STANDARD.encode(context) });
+        let body =
+            json!({ "plaintext": STANDARD.encode(plaintext.expose()), "associated_data": STANDARD.encode(context) });
         let answer = self.ask(place, "POST", &format!("encrypt/{}", place.name), Some(body))?;
         Ok(answer.json::<Data<Encrypted>>()?.data.ciphertext.into_bytes())
     }
@@ -245,7 +254,10 @@ impl Inner {
         let what = path.split('/').next().unwrap_or_default().to_owned();
         let mut token = self.token(&http, place, None)?;
         loop {
-            let mut headers = vec![("x-vault-token", token.header.clone()), ("x-vault-request", HeaderValue::from_static("true"))];
+            let mut headers = vec![
+                ("x-vault-token", token.header.clone()),
+                ("x-vault-request", HeaderValue::from_static("true")),
+            ];
             headers.extend(place.namespace_header()?);
             let answer = http.ask(&what, &request(method, &uri, &headers, body.as_ref())?)?;
             match answer.status {
@@ -276,7 +288,9 @@ impl Inner {
 
     /// `VAULT_…`, or else `BAO_…`.
     fn variable(&self, name: &str) -> Option<&str> {
-        ["VAULT", "BAO"].iter().find_map(|prefix| self.settings.get(&format!("{prefix}_{name}")))
+        ["VAULT", "BAO"]
+            .iter()
+            .find_map(|prefix| self.settings.get(&format!("{prefix}_{name}")))
     }
 
     fn secret(&self, name: &str) -> Result<Option<Secret<String>>> {
@@ -327,7 +341,8 @@ impl Inner {
             }
             "cert" => {
                 for name in ["CLIENT_CERT", "CLIENT_KEY"] {
-                    self.variable(name).ok_or_else(|| not_said(&format!("VAULT_{name}"), "the TLS certificate login"))?;
+                    self.variable(name)
+                        .ok_or_else(|| not_said(&format!("VAULT_{name}"), "the TLS certificate login"))?;
                 }
                 match self.variable("CERT_ROLE") {
                     Some(role) => json!({ "name": role }),
@@ -369,7 +384,10 @@ impl Inner {
 
     /// The file where `vault login` keeps a person's token.
     fn token_helper(&self) -> Result<Secret<String>> {
-        let path = self.settings.get("HOME").map(|home| std::path::Path::new(home).join(".vault-token"));
+        let path = self
+            .settings
+            .get("HOME")
+            .map(|home| std::path::Path::new(home).join(".vault-token"));
         match path.filter(|path| path.exists()) {
             Some(path) => read_secret(&path),
             None => Err(Error::new(ErrorKind::NotAllowed, "nothing says who we are to Vault").with_hint(
@@ -382,7 +400,9 @@ impl Inner {
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Inner")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -398,8 +418,13 @@ impl Place {
         let (host, path) = rest.split_once('/').ok_or_else(form)?;
         let (mount, name) = path.rsplit_once('/').ok_or_else(form)?;
         let plain = |text: &str| {
-            !text.is_empty() && text.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
-                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
+            !text.is_empty()
+                && text
+                    .split('/')
+                    .all(|part| !part.is_empty() && part != "." && part != "..")
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
         };
         if host.is_empty() || !plain(mount) || !plain(name) {
             return Err(form());
@@ -414,7 +439,8 @@ impl Place {
 
     fn namespace_header(&self) -> Result<Option<(&'static str, HeaderValue)>> {
         let header = self.namespace.as_deref().map(HeaderValue::from_str).transpose();
-        let header = header.map_err(|_| Error::bad_input("the namespace has characters that no HTTP header can carry"))?;
+        let header =
+            header.map_err(|_| Error::bad_input("the namespace has characters that no HTTP header can carry"))?;
         Ok(header.map(|header| ("x-vault-namespace", header)))
     }
 }
@@ -455,15 +481,24 @@ fn refused(answer: &Answer, place: &Place) -> Error {
         400 if says("encryption key not found") => no_such_key("Vault"),
         400 if says("soft-deleted") => error(
             ErrorKind::KeyNotUsable,
-            &format!("`bao write -f {}/keys/{}/soft-delete-restore` brings it back", place.mount, place.name),
+            &format!(
+                "`bao write -f {}/keys/{}/soft-delete-restore` brings it back",
+                place.mount, place.name
+            ),
         ),
         400 if says("too old") => error(
             ErrorKind::KeyNotUsable,
             "the key's min_decryption_version excludes the version that wrapped this: lower it, run `cipherform keys rewrap`, raise it",
         ),
         400 if says("authentication failed") || says("invalid ciphertext") || says("too new") => does_not_unwrap(),
-        307 => error(ErrorKind::ProviderDown, "it sends us to another node: name the active one, or the address of the cluster"),
-        _ => error(ErrorKind::KeyNotUsable, "the key must be of an AEAD type: aes256-gcm96, aes128-gcm96, chacha20-poly1305"),
+        307 => error(
+            ErrorKind::ProviderDown,
+            "it sends us to another node: name the active one, or the address of the cluster",
+        ),
+        _ => error(
+            ErrorKind::KeyNotUsable,
+            "the key must be of an AEAD type: aes256-gcm96, aes128-gcm96, chacha20-poly1305",
+        ),
     }
 }
 

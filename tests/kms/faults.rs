@@ -1,6 +1,7 @@
 //! What goes wrong with a KMS, each fault tried on the server itself: nothing is written, the exit code is 3, and the message names the key and what to do.
 
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use cipherform::Engine;
 use cipherform::files::Job;
@@ -80,8 +81,8 @@ async fn a_job_ends_with_max_hold() {
 #[test]
 fn slow() {
     let vault = openbao();
-    // As if the same address had become slow: the reference is what the keyring knows.
-    let between = Between::new(&[], Some(vault.port));
+    // Every answer takes a third of a second: that is waited for, and asked for once.
+    let between = Between::late(vault.port, Duration::from_millis(300));
     let key = vault_uri(between.port);
     Place::new(&key, &[ROOT]).protects_and_reveals();
 
@@ -350,4 +351,23 @@ fn faults_of_an_hsm() {
     wrong_pin.refuses(PROTECT, &[&key, "refuses the PIN"]);
     std::fs::remove_file(&module).unwrap();
     wrong_pin.refuses(PROTECT, &[&key, "cannot be loaded", "install the HSM's client library"]);
+}
+
+/// No time-out of a network ends a call into a module.
+#[test]
+fn an_hsm_that_never_answers() {
+    let hsm = SoftHsm::new();
+    let mut environment = hsm_environment(&hsm);
+    environment.push(("CIPHERFORM_KMS_TIMEOUT", "1".to_owned()));
+    let environment: Vec<_> = environment
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let module = hsm.folder.path().join("module.so");
+    std::fs::copy(SOFTHSM, &module).unwrap();
+    let key = format!("pkcs11:token=test;object=main?module-path={}", module.display());
+    let place = Place::new(&key, &environment);
+    place.protects_and_reveals();
+    std::fs::copy(hsm.hanging_module(), &module).unwrap();
+    place.refuses(PROTECT, &[&key, "in time", "CIPHERFORM_KMS_TIMEOUT"]);
 }

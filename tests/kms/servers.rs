@@ -248,6 +248,19 @@ impl SoftHsm {
         self.folder.path().join("softhsm2.conf")
     }
 
+    /// A module that is SoftHSM, but never answers a call to decrypt.
+    pub(crate) fn hanging_module(&self) -> PathBuf {
+        let module = self.folder.path().join("hanging.so");
+        let output = Command::new("cc")
+            .args(["-shared", "-fPIC", "-ldl", "-o"])
+            .arg(&module)
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kms/hanging_module.c"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        module
+    }
+
     fn run(&self, arguments: &[&str]) {
         let output = Command::new("softhsm2-util")
             .args(arguments)
@@ -480,17 +493,27 @@ pub(crate) enum Step {
     Silence,
     /// What the server says.
     Forward(u16),
+    /// The same, after so long.
+    Late(u16, Duration),
 }
 
 impl Between {
     /// Does `steps` in turn, and the last of them from then on.
     pub(crate) fn new(steps: &'static [Step], forward: Option<u16>) -> Self {
+        let forward = forward.map(Step::Forward);
+        Self::doing(steps.iter().copied().chain(forward).collect())
+    }
+
+    /// The server at `port`, which takes its time for every answer.
+    pub(crate) fn late(port: u16, after: Duration) -> Self {
+        Self::doing(vec![Step::Late(port, after)])
+    }
+
+    fn doing(steps: Vec<Step>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         // The thread ends with the test process; it holds nothing but its listener.
         std::thread::spawn(move || {
-            let mut steps: Vec<Step> = steps.to_vec();
-            steps.extend(forward.map(Step::Forward));
             for (number, stream) in listener.incoming().enumerate() {
                 let step = steps[number.min(steps.len() - 1)];
                 let Ok(stream) = stream else { continue };
@@ -514,7 +537,10 @@ fn serve(mut client: TcpStream, step: Step) {
                 body.len()
             );
         }
-        Step::Forward(port) => {
+        Step::Forward(port) | Step::Late(port, _) => {
+            if let Step::Late(_, after) = step {
+                std::thread::sleep(after);
+            }
             let mut server = TcpStream::connect(("127.0.0.1", port)).unwrap();
             // One exchange a connection, so that the end of the answer is the end of the stream.
             let head = request

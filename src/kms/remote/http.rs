@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
 
-use super::{Failure, Patience, attempt, tls};
+use super::{Failure, Patience, attempt, in_time, tls};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// No answer of a KMS is longer.
@@ -255,10 +255,7 @@ fn failure(error: ureq::Error, host: &str) -> Failure {
             Some(cause) => Failure::Lasting(tls::refused(cause, host)),
             None => Failure::Passing(down("does not answer".to_owned()).with_source(error).with_hint(hint)),
         },
-        ureq::Error::Timeout(which) => Failure::Passing(
-            down(format!("does not answer in time ({which})"))
-                .with_hint("CIPHERFORM_KMS_TIMEOUT gives it more seconds for one answer; the default is 10"),
-        ),
+        ureq::Error::Timeout(which) => Failure::Passing(in_time(&format!("`{host}`"), &which.to_string())),
         ureq::Error::HostNotFound => {
             Failure::Passing(down("is a name that no address is found for".to_owned()).with_hint(hint))
         }
