@@ -433,10 +433,10 @@ where
 {
     let region = place.access.region.as_deref().unwrap_or("the default region");
     if let SdkError::ServiceError(answer) = &error {
-        let (code, message) = (
-            answer.err().code().unwrap_or("no code"),
-            answer.err().message().unwrap_or_default(),
-        );
+        // A gateway before AWS gives none.
+        let status = format!("answers HTTP status {}", answer.raw().status());
+        let code = answer.err().code();
+        let message = answer.err().message().unwrap_or_default();
         let message: String = message
             .split_whitespace()
             .collect::<Vec<_>>()
@@ -445,13 +445,19 @@ where
             .take(300)
             .collect();
         let says = |kind, hint: String| {
-            Error::new(kind, format!("AWS KMS in {region} says {code}: {message}")).with_hint(hint)
+            let says = match code {
+                Some(code) => format!("says {code}: {message}"),
+                None => status.clone(),
+            };
+            Error::new(kind, format!("AWS KMS in {region} {says}")).with_hint(hint)
         };
-        return match code {
+        return match code.unwrap_or_default() {
             "NotFoundException" => no_such_key("AWS KMS").context(region).with_hint(
                 "check account, region and key id; a key is in one region, and is gone once its waiting time for deletion is over",
             ),
-            "InvalidCiphertextException" | "IncorrectKeyException" => does_not_unwrap(),
+            "InvalidCiphertextException" | "IncorrectKeyException" => does_not_unwrap().with_hint(
+                "the reference must name the KMS key of then, with the same pairs of `context.…`; if it does, restore the keyring from a backup",
+            ),
             "DisabledException" => says(ErrorKind::KeyNotUsable, "enable it again: `aws kms enable-key`".to_owned()),
             "KMSInvalidStateException" => says(
                 ErrorKind::KeyNotUsable,
@@ -473,6 +479,9 @@ where
             }
             "ValidationException" | "InvalidArnException" | "InvalidGrantTokenException" => {
                 says(ErrorKind::BadInput, "check the reference: an ARN, a key id or alias/NAME".to_owned())
+            }
+            "" if matches!(answer.raw().status().as_u16(), 401 | 403) => {
+                says(ErrorKind::NotAllowed, "check who we are to AWS, and any proxy or endpoint between".to_owned())
             }
             _ => says(ErrorKind::ProviderDown, "see the AWS status page, or run this again later".to_owned()),
         };

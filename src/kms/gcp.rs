@@ -257,7 +257,10 @@ impl Inner {
             );
         };
         let text = std::fs::read(&path).map(Secret::new);
-        let text = text.map_err(|error| Error::io(format!("cannot read `{}`", path.display()), error))?;
+        let text = text.map_err(|error| {
+            Error::io(format!("cannot read `{}`", path.display()), error)
+                .with_hint("GOOGLE_APPLICATION_CREDENTIALS names it, or `gcloud` made it: see the manual")
+        })?;
         let credentials = serde_json::from_slice(text.expose()).map_err(|_| {
             Error::bad_input(format!(
                 "`{}` holds no credentials of a service account or a person",

@@ -163,6 +163,7 @@ pub(super) fn does_not_unwrap() -> Error {
         ErrorKind::WrongKey,
         "the wrapped bytes do not unwrap: another key, another context, or changed bytes",
     )
+    .with_hint("the KMS key must be the one of then; if it is, restore the keyring from a backup")
 }
 
 /// The error for a key that the service does not have.

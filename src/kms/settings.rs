@@ -120,7 +120,10 @@ impl Settings {
 /// A secret from a file: its first line.
 pub(super) fn read_secret(path: &Path) -> Result<Secret<String>> {
     let text = std::fs::read_to_string(path).map(Secret::new);
-    let text = text.map_err(|error| Error::io(format!("cannot read `{}`", path.display()), error))?;
+    let text = text.map_err(|error| {
+        Error::io(format!("cannot read `{}`", path.display()), error)
+            .with_hint("a variable that ends in _FILE, or `pin-source`, names it as the place of a secret")
+    })?;
     Ok(Secret::new(text.expose().lines().next().unwrap_or_default().to_owned()))
 }
 

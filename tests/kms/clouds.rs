@@ -87,6 +87,39 @@ fn shelve(shelf: &Shelf, plaintext: Vec<u8>, bound: Vec<u8>) -> Vec<u8> {
     receipt
 }
 
+/// Who asks AWS is who the reference says; without that, who the environment says.
+#[test]
+fn a_profile_in_the_reference_goes_before_the_environment() {
+    let signed_by = Arc::new(Mutex::new(Vec::new()));
+    let heads = signed_by.clone();
+    let port = fake(move |request| {
+        let (_, credential) = request.head.split_once("credential=").unwrap();
+        heads
+            .lock()
+            .unwrap()
+            .push(credential.split('/').next().unwrap().to_owned());
+        (403, json!({}))
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let credentials = folder.path().join("credentials");
+    let profile = "[audit]\naws_access_key_id = OFTHEPROFILE\naws_secret_access_key = secret\n";
+    fs::write(&credentials, profile).unwrap();
+    let place = Place::local(&[
+        ("AWS_ACCESS_KEY_ID", "OFTHEENVIRONMENT"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_SHARED_CREDENTIALS_FILE", credentials.to_str().unwrap()),
+        ("AWS_CONFIG_FILE", "/dev/null"),
+    ]);
+    for profile in ["", "&profile=audit"] {
+        let key = format!("aws-kms:alias/main?region=us-east-1{profile}&endpoint=http://127.0.0.1:{port}");
+        place.refuses(
+            &["keys", "create", "x", "--kms", &key],
+            &[&key, "answers HTTP status 403"],
+        );
+    }
+    assert_eq!(*signed_by.lock().unwrap(), ["oftheenvironment", "oftheprofile"]);
+}
+
 /// AWS's dry run, which no double has: allowed is an error of its own name, and nothing else is.
 #[test]
 fn doctor_asks_aws_for_a_dry_run() {

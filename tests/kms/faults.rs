@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cipherform::Engine;
 use cipherform::files::Job;
-use cipherform::keys::{CachePolicy, KmsClient, KmsRegistry, WrapContext};
+use cipherform::keys::{CachePolicy, KmsClient, KmsKeyRef, KmsRegistry, WrapContext};
 use cipherform::keys::{DataKeyId, KeyVersionId, KeyringId};
 use cipherform::kms::{AwsKms, Settings, VaultKms};
 use cipherform::{ErrorKind, Secret};
@@ -254,7 +254,7 @@ async fn wrong_encryption_context() {
     let client = AwsKms::new(Settings::empty().with(AWS[0].0, AWS[0].1).with(AWS[1].0, AWS[1].1));
     let own = |team: &str| {
         format!("{}&context.team={team}", aws_uri(server.port, "alias/main"))
-            .parse()
+            .parse::<KmsKeyRef>()
             .unwrap()
     };
     let context = WrapContext {
@@ -271,6 +271,18 @@ async fn wrong_encryption_context() {
     assert_eq!(*back.expose(), [7; 32]);
     let error = client.unwrap(&own("tax"), &wrapped, &context).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongKey);
+    assert!(error.hint().unwrap().contains("`context.…`"), "{error:?}");
+
+    // A keyring in which somebody has written another context.
+    let (pay, tax) = ["pay", "tax"].map(|team| own(team).to_string()).into();
+    let place = Place::new(&pay, &AWS);
+    place.protects_and_reveals();
+    let keyring = place.sandbox.path("keyring.json");
+    let text = std::fs::read_to_string(&keyring).unwrap();
+    std::fs::write(&keyring, text.replace(&pay, &tax)).unwrap();
+    place.refuses(PROTECT, &[&tax, "do not unwrap", "`context.…`"]);
+    std::fs::write(&keyring, text).unwrap();
+    place.reveals();
 }
 
 #[test]

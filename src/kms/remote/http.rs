@@ -58,7 +58,11 @@ impl Identity {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| Error::io(format!("cannot read `{}`", path.display()), error))
+    std::fs::read(path).map_err(|error| {
+        Error::io(format!("cannot read `{}`", path.display()), error).with_hint(
+            "the environment variables of the KMS's own tools name the files of certificates and keys: see the manual",
+        )
+    })
 }
 
 fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>> {
