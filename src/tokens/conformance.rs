@@ -334,6 +334,12 @@ async fn reindexes(store: &dyn TokenStore) -> Result<()> {
         store.find(&domain.name, vec![known[0].lookup], NOW).await? == [Some(known[0].token.clone())],
         "find: goes on while a domain is being re-indexed",
     )?;
+    let refused = store.end_reindex(&domain.name, another).await;
+    require(
+        refused.is_err_and(|error| error.kind() == ErrorKind::BadInput),
+        "end_reindex: of the key that was begun",
+    )?;
+    store.end_reindex(&domain.name, to).await?;
     store.end_reindex(&domain.name, to).await?;
     let state = store.domain(&domain.name, another).await?;
     require(

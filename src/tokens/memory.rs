@@ -300,7 +300,12 @@ impl TokenStore for MemoryTokens {
 
     async fn end_reindex(&self, domain: &str, to: KeyVersionId) -> Result<()> {
         let mut inner = self.called()?;
-        inner.domain(domain)?.state = DomainState {
+        let state = &mut inner.domain(domain)?.state;
+        // Who was as far a moment before has done it.
+        if state.reindexing_to.unwrap_or(state.index_key) != to {
+            return Err(super::store::reindexing_elsewhere(domain));
+        }
+        *state = DomainState {
             index_key: to,
             reindexing_to: None,
         };

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::lock::{Mutex, MutexGuard};
+use futures_util::lock::Mutex;
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Row, Transaction};
@@ -24,6 +25,12 @@ use crate::{Error, ErrorKind, Result, Secret};
 
 /// How long to wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long to wait for an answer, to calls that are about a bounded number of rows. As with SQLite, a minute is for others that write.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// Another number of seconds for an answer.
+const TIMEOUT: &str = "CIPHERFORM_TOKENS_TIMEOUT";
 
 /// How often a transaction that ran into another one is done again.
 const ATTEMPTS: usize = 10;
@@ -74,6 +81,10 @@ CREATE TEMPORARY TABLE IF NOT EXISTS cipherform_new (
 pub struct PostgresTokens {
     id: StoreId,
     config: Arc<Config>,
+    /// For messages: `PostgreSQL token store host:port/database`.
+    place: Arc<str>,
+    /// For one call.
+    patience: Duration,
     connection: Arc<Mutex<Option<Connection>>>,
 }
 
@@ -89,14 +100,25 @@ impl PostgresTokens {
     /// [`ErrorKind::ProviderDown`] when the server does not answer, [`ErrorKind::NotAllowed`] when it refuses, [`ErrorKind::BadPolicy`] for a URL that it
     /// does not understand.
     pub async fn open(url: &str) -> Result<Self> {
-        Self::open_with(url, std::env::var(PASSWORD).ok().map(Secret::new)).await
+        let patience = match std::env::var(TIMEOUT) {
+            Err(_) => ANSWER,
+            Ok(text) => {
+                let seconds = text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
+                let seconds = seconds.ok_or_else(|| {
+                    Error::bad_input(format!("{TIMEOUT} is not a number of seconds from 1 to 86400"))
+                        .with_hint("the default is 60")
+                })?;
+                Duration::from_secs(seconds)
+            }
+        };
+        Self::open_with(url, std::env::var(PASSWORD).ok().map(Secret::new), patience).await
     }
 
-    /// The same, with a password that does not come from the environment.
+    /// The same, with nothing from the environment: a password, and how long to wait for the answer to a call about one batch.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub async fn open_with(url: &str, password: Option<Secret<String>>) -> Result<Self> {
+    pub async fn open_with(url: &str, password: Option<Secret<String>>, patience: Duration) -> Result<Self> {
         let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
             Error::bad_policy("the URL of the token store is wrong").with_source(error)
         })?;
@@ -111,27 +133,79 @@ impl PostgresTokens {
             config.tcp_user_timeout(PATIENCE);
         }
         config.application_name("cipherform");
-        let mut connection = connect(&config).await?;
-        let id = make_tables(&mut connection.client).await?;
+        let place = place(&config);
+        let opened = async {
+            let mut connection = connect(&config).await?;
+            let made = tokio::time::timeout(patience, make_tables(&mut connection.client)).await;
+            Ok((made.unwrap_or_else(|_| Err(silent(patience)))?, connection))
+        };
+        let (id, connection) = opened.await.map_err(|error: Error| error.context(&place))?;
         Ok(Self {
             id,
             config: Arc::new(config),
+            place: place.into(),
+            patience,
             connection: Arc::new(Mutex::new(Some(connection))),
         })
     }
 
-    /// The connection, made anew if it was lost. One call at a time has it.
-    async fn connection(&self) -> Result<MutexGuard<'_, Option<Connection>>> {
+    /// Does `work` on the connection, which is made anew if it was lost. One call at a time has it. With a `limit`, work that takes
+    /// longer is left, and the connection with it: the server undoes what was not committed.
+    async fn asked<T>(
+        &self,
+        limit: Option<Duration>,
+        work: impl AsyncFnOnce(&mut Connection) -> Result<T>,
+    ) -> Result<T> {
         let mut guard = self.connection.lock().await;
-        if guard.as_ref().is_none_or(|connection| connection.client.is_closed()) {
-            *guard = None;
-            *guard = Some(connect(&self.config).await?);
-        }
-        Ok(guard)
+        // What is taken out is back only when it was asked to the end.
+        let connection = guard.take().filter(|connection| !connection.client.is_closed());
+        let asked = async {
+            let mut connection = match connection {
+                Some(connection) => connection,
+                None => connect(&self.config).await?,
+            };
+            let answer = work(&mut connection).await;
+            Ok((connection, answer))
+        };
+        let asked = match limit {
+            None => asked.await,
+            Some(limit) => match tokio::time::timeout(limit, asked).await {
+                Ok(asked) => asked,
+                Err(_) => Err(silent(limit)),
+            },
+        };
+        let answer = asked.and_then(|(connection, answer)| {
+            *guard = Some(connection);
+            answer
+        });
+        answer.map_err(|error| error.context(&self.place))
     }
 }
 
+/// What messages call a store: no user, and no password.
+fn place(config: &Config) -> String {
+    let hosts = config.get_hosts().iter().enumerate().map(|(at, host)| {
+        let ports = config.get_ports();
+        let port = ports.get(at).or(ports.first()).unwrap_or(&5432);
+        match host {
+            Host::Tcp(name) => format!("{name}:{port}"),
+            #[cfg(unix)]
+            Host::Unix(path) => format!("{}:{port}", path.display()),
+        }
+    });
+    let hosts: Vec<String> = hosts.collect();
+    let database = config.get_dbname().or(config.get_user()).unwrap_or_default();
+    format!("PostgreSQL token store `{}/{database}`", hosts.join(","))
+}
+
 async fn connect(config: &Config) -> Result<Connection> {
+    // `connect_timeout` is over once TCP is there; a server may still say nothing.
+    let patience = config.get_connect_timeout().copied().unwrap_or(PATIENCE);
+    let connected = tokio::time::timeout(patience, connect_at_last(config)).await;
+    connected.unwrap_or_else(|_| Err(silent(patience)))
+}
+
+async fn connect_at_last(config: &Config) -> Result<Connection> {
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(BuilderVerifierExt::with_platform_verifier)
@@ -197,13 +271,6 @@ impl Connection {
     }
 }
 
-/// The connection that a guard from [`PostgresTokens::connection`] holds.
-fn held(guard: &mut Option<Connection>) -> Result<&mut Connection> {
-    guard
-        .as_mut()
-        .ok_or_else(|| Error::bug("a connection was made and is not there"))
-}
-
 #[async_trait]
 impl TokenStore for PostgresTokens {
     fn id(&self) -> StoreId {
@@ -211,207 +278,221 @@ impl TokenStore for PostgresTokens {
     }
 
     async fn domain(&self, name: &str, index_key: KeyVersionId) -> Result<DomainState> {
-        let mut guard = self.connection().await?;
-        let client = &held(&mut guard)?.client;
-        let state = "SELECT index_key, reindexing_to FROM cipherform_domains WHERE name = $1";
-        for _ in 0..2 {
-            if let Some(row) = client.query_opt(state, &[&name]).await.map_err(failed)? {
-                return domain_state(&row);
+        self.asked(Some(self.patience), async |connection| {
+            let client = &connection.client;
+            let state = "SELECT index_key, reindexing_to FROM cipherform_domains WHERE name = $1";
+            for _ in 0..2 {
+                if let Some(row) = client.query_opt(state, &[&name]).await.map_err(failed)? {
+                    return domain_state(&row);
+                }
+                let make = "INSERT INTO cipherform_domains (name, index_key) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+                let made = client.execute(make, &[&name, &&index_key.as_bytes()[..]]).await;
+                made.map_err(failed)?;
             }
-            let make = "INSERT INTO cipherform_domains (name, index_key) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-            let made = client.execute(make, &[&name, &&index_key.as_bytes()[..]]).await;
-            made.map_err(failed)?;
-        }
-        Err(Error::bug("a domain was made and is not there"))
+            Err(Error::bug("a domain was made and is not there"))
+        })
+        .await
     }
 
     async fn find(&self, domain: &str, lookups: Vec<Lookup>, now: u64) -> Result<Vec<Option<String>>> {
-        let mut guard = self.connection().await?;
-        let connection = held(&mut guard)?;
-        let mut found = vec![None; lookups.len()];
-        let Some(domain) = connection.domain(domain).await? else {
-            return Ok(found);
-        };
-        let places: HashMap<&[u8], usize> = lookups.iter().zip(0..).map(|(lookup, at)| (&lookup[..], at)).collect();
-        let asked: Vec<&[u8]> = lookups.iter().map(|lookup| &lookup[..]).collect();
-        let query = "SELECT lookup, token FROM cipherform_tokens
-            WHERE domain = $1 AND lookup = ANY ($2) AND (expires IS NULL OR expires > $3)";
-        let now = now.cast_signed();
-        let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-            [(&domain, Type::INT4), (&asked, Type::BYTEA_ARRAY), (&now, Type::INT8)];
-        // With the types said, it is one round trip.
-        let rows = connection.client.query_typed(query, &parameters).await;
-        for row in rows.map_err(failed)? {
-            if let Some(at) = places.get(row.get::<_, &[u8]>(0)) {
-                found[*at] = Some(row.get(1));
+        self.asked(Some(self.patience), async |connection| {
+            let mut found = vec![None; lookups.len()];
+            let Some(domain) = connection.domain(domain).await? else {
+                return Ok(found);
+            };
+            let places: HashMap<&[u8], usize> = lookups.iter().zip(0..).map(|(lookup, at)| (&lookup[..], at)).collect();
+            let asked: Vec<&[u8]> = lookups.iter().map(|lookup| &lookup[..]).collect();
+            let query = "SELECT lookup, token FROM cipherform_tokens
+                WHERE domain = $1 AND lookup = ANY ($2) AND (expires IS NULL OR expires > $3)";
+            let now = now.cast_signed();
+            let parameters: [(&(dyn ToSql + Sync), Type); 3] =
+                [(&domain, Type::INT4), (&asked, Type::BYTEA_ARRAY), (&now, Type::INT8)];
+            // With the types said, it is one round trip.
+            let rows = connection.client.query_typed(query, &parameters).await;
+            for row in rows.map_err(failed)? {
+                if let Some(at) = places.get(row.get::<_, &[u8]>(0)) {
+                    found[*at] = Some(row.get(1));
+                }
             }
-        }
-        Ok(found)
+            Ok(found)
+        })
+        .await
     }
 
     async fn insert(&self, insertion: Arc<Insertion>) -> Result<Inserted> {
-        let mut guard = self.connection().await?;
-        let connection = held(&mut guard)?;
-        let Some(domain) = connection.domain(&insertion.domain).await? else {
-            return Ok(Inserted::OtherIndex);
-        };
-        if insertion.entries.is_empty() {
-            return Ok(Inserted::Done {
-                minted: Vec::new(),
-                used: Vec::new(),
-            });
-        }
-        let mut attempt = 1;
-        loop {
-            match insert(&mut connection.client, domain, &insertion).await {
-                // Another transaction had rows that this one wanted, and the other way round: nothing of it is there.
-                Err(error) if attempt < ATTEMPTS && ran_into_another(&error) => attempt += 1,
-                done => return done,
+        self.asked(Some(self.patience), async |connection| {
+            let Some(domain) = connection.domain(&insertion.domain).await? else {
+                return Ok(Inserted::OtherIndex);
+            };
+            if insertion.entries.is_empty() {
+                return Ok(Inserted::Done {
+                    minted: Vec::new(),
+                    used: Vec::new(),
+                });
             }
-        }
+            let mut attempt = 1;
+            loop {
+                match insert(&mut connection.client, domain, &insertion).await {
+                    // Another transaction had rows that this one wanted, and the other way round: nothing of it is there.
+                    Err(error) if attempt < ATTEMPTS && ran_into_another(&error) => attempt += 1,
+                    done => return done,
+                }
+            }
+        })
+        .await
     }
 
     async fn reveal(&self, domain: &str, tokens: Vec<String>, now: u64) -> Result<Vec<Found>> {
-        let mut guard = self.connection().await?;
-        let connection = held(&mut guard)?;
-        let mut found = vec![Found::Unknown; tokens.len()];
-        let Some(domain) = connection.domain(domain).await? else {
-            return Ok(found);
-        };
-        let places: HashMap<&str, usize> = tokens.iter().zip(0..).map(|(token, at)| (token.as_str(), at)).collect();
-        let query =
-            "SELECT token, lookup, sealed, expires FROM cipherform_tokens WHERE domain = $1 AND token = ANY ($2)";
-        let rows = connection.client.query(query, &[&domain, &tokens]).await;
-        for row in rows.map_err(failed)? {
-            let record = record(&row)?;
-            let has_expired = record.expires.is_some_and(|expires| expires <= now);
-            if let Some(at) = places.get(record.token.as_str()) {
-                found[*at] = match record.value {
-                    Some((lookup, sealed)) if !has_expired => Found::Value {
-                        lookup,
-                        sealed,
-                        expires: record.expires,
-                    },
-                    _ => Found::Emptied,
-                };
+        self.asked(Some(self.patience), async |connection| {
+            let mut found = vec![Found::Unknown; tokens.len()];
+            let Some(domain) = connection.domain(domain).await? else {
+                return Ok(found);
+            };
+            let places: HashMap<&str, usize> = tokens.iter().zip(0..).map(|(token, at)| (token.as_str(), at)).collect();
+            let query =
+                "SELECT token, lookup, sealed, expires FROM cipherform_tokens WHERE domain = $1 AND token = ANY ($2)";
+            let rows = connection.client.query(query, &[&domain, &tokens]).await;
+            for row in rows.map_err(failed)? {
+                let record = record(&row)?;
+                let has_expired = record.expires.is_some_and(|expires| expires <= now);
+                if let Some(at) = places.get(record.token.as_str()) {
+                    found[*at] = match record.value {
+                        Some((lookup, sealed)) if !has_expired => Found::Value {
+                            lookup,
+                            sealed,
+                            expires: record.expires,
+                        },
+                        _ => Found::Emptied,
+                    };
+                }
             }
-        }
-        Ok(found)
+            Ok(found)
+        })
+        .await
     }
 
     async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<u64> {
-        let mut guard = self.connection().await?;
-        let connection = held(&mut guard)?;
-        let Some(domain) = connection.domain(domain).await? else {
-            return Ok(0);
-        };
-        let update = "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL
-            WHERE domain = $1 AND token = ANY ($2) AND sealed IS NOT NULL";
-        connection
-            .client
-            .execute(update, &[&domain, &tokens])
-            .await
-            .map_err(failed)
+        self.asked(Some(self.patience), async |connection| {
+            let Some(domain) = connection.domain(domain).await? else {
+                return Ok(0);
+            };
+            let update = "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL
+                WHERE domain = $1 AND token = ANY ($2) AND sealed IS NOT NULL";
+            connection
+                .client
+                .execute(update, &[&domain, &tokens])
+                .await
+                .map_err(failed)
+        })
+        .await
     }
 
     async fn expire(&self, domain: Option<&str>, now: u64) -> Result<u64> {
-        let mut guard = self.connection().await?;
-        let connection = held(&mut guard)?;
-        let number = match domain {
-            Some(name) => match connection.domain(name).await? {
-                None => return Ok(0),
-                number => number,
-            },
-            None => None,
-        };
-        let update = "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL
-            WHERE sealed IS NOT NULL AND expires <= $2 AND ($1::int IS NULL OR domain = $1)";
-        let emptied = connection.client.execute(update, &[&number, &now.cast_signed()]).await;
-        emptied.map_err(failed)
+        self.asked(None, async |connection| {
+            let number = match domain {
+                Some(name) => match connection.domain(name).await? {
+                    None => return Ok(0),
+                    number => number,
+                },
+                None => None,
+            };
+            let update = "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL
+                WHERE sealed IS NOT NULL AND expires <= $2 AND ($1::int IS NULL OR domain = $1)";
+            let emptied = connection.client.execute(update, &[&number, &now.cast_signed()]).await;
+            emptied.map_err(failed)
+        })
+        .await
     }
 
     async fn stats(&self, now: u64) -> Result<Vec<DomainStats>> {
-        let mut guard = self.connection().await?;
-        let query = "SELECT name, index_key, reindexing_to,
-                (SELECT max(100.0 * used / greatest(most, 1))::float8 FROM cipherform_spaces s WHERE s.domain = d.domain),
-                count(t.sealed) - count(*) FILTER (WHERE t.sealed IS NOT NULL AND t.expires <= $1),
-                count(t.token) - count(t.sealed),
-                count(*) FILTER (WHERE t.sealed IS NOT NULL AND t.expires <= $1)
-            FROM cipherform_domains d LEFT JOIN cipherform_tokens t USING (domain)
-            GROUP BY d.domain ORDER BY name COLLATE \"C\"";
-        let rows = held(&mut guard)?.client.query(query, &[&now.cast_signed()]).await;
-        let stats = |row: &Row| {
-            let state = domain_state_at(row, 1)?;
-            let number = |at| row.get::<_, i64>(at).cast_unsigned();
-            Ok(DomainStats {
-                domain: row.get(0),
-                index_key: state.index_key,
-                reindexing_to: state.reindexing_to,
-                fullest_percent: row.get(3),
-                tokens: number(4),
-                emptied: number(5),
-                expired: number(6),
-            })
-        };
-        rows.map_err(failed)?.iter().map(stats).collect()
+        self.asked(None, async |connection| {
+            let query = "SELECT name, index_key, reindexing_to,
+                    (SELECT max(100.0 * used / greatest(most, 1))::float8 FROM cipherform_spaces s WHERE s.domain = d.domain),
+                    count(t.sealed) - count(*) FILTER (WHERE t.sealed IS NOT NULL AND t.expires <= $1),
+                    count(t.token) - count(t.sealed),
+                    count(*) FILTER (WHERE t.sealed IS NOT NULL AND t.expires <= $1)
+                FROM cipherform_domains d LEFT JOIN cipherform_tokens t USING (domain)
+                GROUP BY d.domain ORDER BY name COLLATE \"C\"";
+            let rows = connection.client.query(query, &[&now.cast_signed()]).await;
+            let stats = |row: &Row| {
+                let state = domain_state_at(row, 1)?;
+                let number = |at| row.get::<_, i64>(at).cast_unsigned();
+                Ok(DomainStats {
+                    domain: row.get(0),
+                    index_key: state.index_key,
+                    reindexing_to: state.reindexing_to,
+                    fullest_percent: row.get(3),
+                    tokens: number(4),
+                    emptied: number(5),
+                    expired: number(6),
+                })
+            };
+            rows.map_err(failed)?.iter().map(stats).collect()
+        })
+        .await
     }
 
     async fn scan(&self, domain: &str, after: Option<String>, limit: usize) -> Result<Vec<Record>> {
-        let mut guard = self.connection().await?;
-        let connection = held(&mut guard)?;
-        let Some(domain) = connection.domain(domain).await? else {
-            return Ok(Vec::new());
-        };
-        // No token is empty, so the empty text comes before the first.
-        let (after, limit) = (after.unwrap_or_default(), limit as i64);
-        let query = "SELECT token, lookup, sealed, expires FROM cipherform_tokens
-            WHERE domain = $1 AND token > $2 ORDER BY token LIMIT $3";
-        let rows = connection.client.query(query, &[&domain, &after, &limit]).await;
-        rows.map_err(failed)?.iter().map(record).collect()
+        self.asked(Some(self.patience), async |connection| {
+            let Some(domain) = connection.domain(domain).await? else {
+                return Ok(Vec::new());
+            };
+            // No token is empty, so the empty text comes before the first.
+            let (after, limit) = (after.unwrap_or_default(), limit as i64);
+            let query = "SELECT token, lookup, sealed, expires FROM cipherform_tokens
+                WHERE domain = $1 AND token > $2 ORDER BY token LIMIT $3";
+            let rows = connection.client.query(query, &[&domain, &after, &limit]).await;
+            rows.map_err(failed)?.iter().map(record).collect()
+        })
+        .await
     }
 
     async fn replace(&self, domain: &str, replacements: Vec<Replacement>) -> Result<u64> {
-        let mut guard = self.connection().await?;
-        let connection = held(&mut guard)?;
-        let Some(domain) = connection.domain(domain).await? else {
-            return Ok(0);
-        };
-        let tokens: Vec<&str> = replacements.iter().map(|new| new.token.as_str()).collect();
-        let old: Vec<&[u8]> = replacements.iter().map(|new| &new.old[..]).collect();
-        let lookups: Vec<&[u8]> = replacements.iter().map(|new| &new.lookup[..]).collect();
-        let sealed: Vec<&[u8]> = replacements.iter().map(|new| &new.sealed[..]).collect();
-        let update = "UPDATE cipherform_tokens t SET lookup = new.lookup, sealed = new.sealed
-            FROM unnest($2::text[], $3::bytea[], $4::bytea[], $5::bytea[]) AS new (token, old, lookup, sealed)
-            WHERE t.domain = $1 AND t.token = new.token AND t.sealed = new.old";
-        let replaced = connection
-            .client
-            .execute(update, &[&domain, &tokens, &old, &lookups, &sealed])
-            .await;
-        replaced.map_err(failed)
+        self.asked(Some(self.patience), async |connection| {
+            let Some(domain) = connection.domain(domain).await? else {
+                return Ok(0);
+            };
+            let tokens: Vec<&str> = replacements.iter().map(|new| new.token.as_str()).collect();
+            let old: Vec<&[u8]> = replacements.iter().map(|new| &new.old[..]).collect();
+            let lookups: Vec<&[u8]> = replacements.iter().map(|new| &new.lookup[..]).collect();
+            let sealed: Vec<&[u8]> = replacements.iter().map(|new| &new.sealed[..]).collect();
+            let update = "UPDATE cipherform_tokens t SET lookup = new.lookup, sealed = new.sealed
+                FROM unnest($2::text[], $3::bytea[], $4::bytea[], $5::bytea[]) AS new (token, old, lookup, sealed)
+                WHERE t.domain = $1 AND t.token = new.token AND t.sealed = new.old";
+            let replaced = connection
+                .client
+                .execute(update, &[&domain, &tokens, &old, &lookups, &sealed])
+                .await;
+            replaced.map_err(failed)
+        })
+        .await
     }
 
     async fn begin_reindex(&self, domain: &str, to: KeyVersionId) -> Result<()> {
-        let mut guard = self.connection().await?;
-        let update = "UPDATE cipherform_domains SET reindexing_to = $2
-            WHERE name = $1 AND (reindexing_to IS NULL OR reindexing_to = $2)";
-        let begun = held(&mut guard)?
-            .client
-            .execute(update, &[&domain, &&to.as_bytes()[..]])
-            .await;
-        match begun.map_err(failed)? {
-            1 => Ok(()),
-            _ => Err(super::store::reindexing_elsewhere(domain)),
-        }
+        self.asked(Some(self.patience), async |connection| {
+            let update = "UPDATE cipherform_domains SET reindexing_to = $2
+                WHERE name = $1 AND (reindexing_to IS NULL OR reindexing_to = $2)";
+            let begun = connection.client.execute(update, &[&domain, &&to.as_bytes()[..]]).await;
+            match begun.map_err(failed)? {
+                1 => Ok(()),
+                _ => Err(super::store::reindexing_elsewhere(domain)),
+            }
+        })
+        .await
     }
 
     async fn end_reindex(&self, domain: &str, to: KeyVersionId) -> Result<()> {
-        let mut guard = self.connection().await?;
-        let update = "UPDATE cipherform_domains SET index_key = $2, reindexing_to = NULL WHERE name = $1";
-        let ended = held(&mut guard)?
-            .client
-            .execute(update, &[&domain, &&to.as_bytes()[..]])
-            .await;
-        ended.map(drop).map_err(failed)
+        self.asked(Some(self.patience), async |connection| {
+            // Who was as far a moment before has done it.
+            let update = "UPDATE cipherform_domains SET index_key = $2, reindexing_to = NULL
+                WHERE name = $1 AND coalesce(reindexing_to, index_key) = $2";
+            let ended = connection.client.execute(update, &[&domain, &&to.as_bytes()[..]]).await;
+            match ended.map_err(failed)? {
+                1 => Ok(()),
+                _ => Err(super::store::reindexing_elsewhere(domain)),
+            }
+        })
+        .await
     }
 }
 
@@ -568,22 +649,25 @@ fn damaged() -> Error {
     )
 }
 
+/// The error for a server that is there, and does not answer.
+fn silent(limit: Duration) -> Error {
+    Error::new(
+        ErrorKind::ProviderDown,
+        format!("does not answer within {} s", limit.as_secs()),
+    )
+    .with_hint(format!(
+        "nothing of this batch was stored; is it overloaded, or a lock held? {TIMEOUT} gives it more seconds"
+    ))
+}
+
 /// The server's code alone: its texts may quote what it was given.
 fn failed(error: tokio_postgres::Error) -> Error {
     let Some(code) = error.code() else {
-        return Error::new(
-            ErrorKind::ProviderDown,
-            "the PostgreSQL server of the token store cannot be reached",
-        )
-        .with_source(error)
-        .with_hint("nothing of this batch was stored; is it running, and the URL right?");
+        return Error::new(ErrorKind::ProviderDown, "cannot be reached")
+            .with_source(error)
+            .with_hint("nothing of this batch was stored; is it running, and the URL right?");
     };
-    let said = |kind, what: &str| {
-        Error::new(
-            kind,
-            format!("PostgreSQL, for the token store: {what} (SQLSTATE {})", code.code()),
-        )
-    };
+    let said = |kind, what: &str| Error::new(kind, format!("{what} (SQLSTATE {})", code.code()));
     match *code {
         SqlState::DISK_FULL => said(ErrorKind::Io, "its disk is full").with_hint("nothing of this batch was stored"),
         SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
@@ -613,8 +697,7 @@ fn ran_into_another(error: &Error) -> bool {
 impl fmt::Debug for PostgresTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresTokens")
-            .field("hosts", &self.config.get_hosts())
-            .field("database", &self.config.get_dbname())
+            .field("place", &self.place)
             .field("id", &self.id)
             .finish_non_exhaustive()
     }

@@ -434,14 +434,18 @@ impl TokenStore for SqliteTokens {
 
     async fn end_reindex(&self, domain: &str, to: KeyVersionId) -> Result<()> {
         let name = domain.to_owned();
-        self.run(move |inner| {
+        let ended = self.run(move |inner| {
+            // Who was as far a moment before has done it.
             inner.connection.execute(
-                "UPDATE cipherform_domains SET index_key = ?2, reindexing_to = NULL WHERE name = ?1",
+                "UPDATE cipherform_domains SET index_key = ?2, reindexing_to = NULL
+                 WHERE name = ?1 AND coalesce(reindexing_to, index_key) = ?2",
                 params![name, to.as_bytes()],
-            )?;
-            Ok(())
-        })
-        .await
+            )
+        });
+        match ended.await? {
+            1 => Ok(()),
+            _ => Err(super::store::reindexing_elsewhere(domain)),
+        }
     }
 }
 

@@ -80,7 +80,10 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     /// [`BadInput`](crate::ErrorKind::BadInput) when it is being changed to another key.
     async fn begin_reindex(&self, domain: &str, to: KeyVersionId) -> Result<()>;
 
-    /// `to` is now the key of the look-up hashes of `domain`.
+    /// `to` is now the key of the look-up hashes of `domain`; also if somebody else has said so already.
+    ///
+    /// # Errors
+    /// [`BadInput`](crate::ErrorKind::BadInput) when they were not being changed to `to`.
     async fn end_reindex(&self, domain: &str, to: KeyVersionId) -> Result<()>;
 }
 
@@ -226,7 +229,7 @@ pub struct DomainStats {
     pub fullest_percent: Option<f64>,
 }
 
-/// The error of a [`TokenStore::begin_reindex`] to a second key.
+/// The error of a [`TokenStore::begin_reindex`] to a second key, or of a [`TokenStore::end_reindex`] of another.
 pub(super) fn reindexing_elsewhere(domain: &str) -> crate::Error {
     crate::Error::bad_input(format!(
         "the look-up hashes of `{domain}` are being changed to another key version"

@@ -107,7 +107,26 @@ impl Server {
     }
 
     async fn open(&self) -> Result<PostgresTokens> {
-        PostgresTokens::open_with(&self.url(), Some(Secret::new(PASSWORD_OF_TESTS.to_owned()))).await
+        self.open_within(ANSWER).await
+    }
+
+    async fn open_within(&self, patience: Duration) -> Result<PostgresTokens> {
+        let password = Secret::new(PASSWORD_OF_TESTS.to_owned());
+        PostgresTokens::open_with(&self.url(), Some(password), patience).await
+    }
+
+    /// Sends `signal` to what serves the server's connections.
+    fn signal(&self, signal: &str) {
+        let children = |parent: u32| {
+            let path = format!("/proc/{parent}/task/{parent}/children");
+            let children = std::fs::read_to_string(path).unwrap_or_default();
+            children.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let done = Command::new("kill")
+            .arg(signal)
+            .args(children(self.process.id()))
+            .status();
+        assert!(done.unwrap().success());
     }
 
     /// Ends it at once, as a crash would.
@@ -131,10 +150,12 @@ async fn conforms_and_survives_its_server() {
     assert_eq!(one.id(), two.id());
     conformance::check(Arc::new(one.clone())).await.unwrap();
 
-    let error = PostgresTokens::open_with(&server.url(), Some(Secret::new("another".to_owned())))
+    let error = PostgresTokens::open_with(&server.url(), Some(Secret::new("another".to_owned())), ANSWER)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotAllowed, "{error}");
+    let place = format!("PostgreSQL token store `127.0.0.1:{}/postgres`: ", server.port);
+    assert!(error.message().starts_with(&place), "{error}");
     let error = PostgresTokens::open(&format!("{}?sslmode=require", server.url()))
         .await
         .unwrap_err();
@@ -146,6 +167,49 @@ async fn conforms_and_survives_its_server() {
     server.process = Server::spawn(&server.folder, server.port);
     server.wait().await;
     assert!(!one.stats(0).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_left() {
+    // One that takes connections, and no more.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!(
+        "postgres://app@{}/tokens?connect_timeout=1",
+        silent.local_addr().unwrap()
+    );
+    let error = PostgresTokens::open(&url).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ProviderDown);
+    assert!(
+        error.message().contains("/tokens`: does not answer within 1 s"),
+        "{error}"
+    );
+
+    // One that falls silent, with a batch under way; and goes on later.
+    let server = Server::start().await;
+    let store = server.open_within(Duration::from_secs(2)).await.unwrap();
+    let key = KeyVersionId::random().unwrap();
+    store.domain("d", key).await.unwrap();
+    let insertion = Arc::new(Insertion {
+        domain: "d".into(),
+        index_key: key,
+        entries: vec![crate::tokens::Entry {
+            token: "tok".into(),
+            lookup: [1; 16],
+            sealed: vec![2; 40],
+            expires: None,
+            space: None,
+        }],
+        spaces: Vec::new(),
+        now: 0,
+    });
+    server.signal("-STOP");
+    let error = store.insert(Arc::clone(&insertion)).await.unwrap_err();
+    server.signal("-CONT");
+    assert_eq!(error.kind(), ErrorKind::ProviderDown);
+    assert!(error.message().contains("does not answer within 2 s"), "{error}");
+    assert!(error.hint().unwrap().contains(TIMEOUT));
+    let inserted = store.insert(insertion).await.unwrap();
+    assert!(matches!(inserted, Inserted::Done { minted, .. } if minted == [Minted::New]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
