@@ -20,6 +20,7 @@ from cipherform._cipherform import (
 from cipherform.errors import (
     BadInputError,
     CipherformError,
+    FillingUpWarning,
     InternalError,
     IoError,
     KeyNotFoundError,
@@ -39,6 +40,7 @@ __all__ = [
     "ChunkedArray",
     "CipherformError",
     "Engine",
+    "FillingUpWarning",
     "InternalError",
     "IoError",
     "KeyNotFoundError",

@@ -57,3 +57,7 @@ class InternalError(CipherformError):
 
 class LeftClearWarning(UserWarning):
     """Values that do not fit were left in the clear, because their rule says `on_invalid = "insecure-keep"`."""
+
+
+class FillingUpWarning(UserWarning):
+    """Most of the tokens that values of one shape may get are used up: soon no more will be minted."""

@@ -309,12 +309,14 @@ impl Engine {
             let name: String = name.extract()?;
             given.push((name, query::Source::from_python(&table)?));
         }
-        detached(py, || {
+        let table = detached(py, || {
             let done = self.runtime.block_on(query::run(&self.engine, query, given));
             self.engine.audit_usage("Engine.sql")?;
             let (batches, schema) = done?;
             Ok(Table::new(batches, schema))
-        })
+        })?;
+        errors::warn_filling_up(py, &self.engine)?;
+        Ok(table)
     }
 
     fn __repr__(&self) -> String {
@@ -343,6 +345,7 @@ impl Engine {
             done
         })?;
         errors::warn_left_clear(py, &left_clear)?;
+        errors::warn_filling_up(py, &self.engine)?;
         Ok(done.into_pyobject(py)?.unbind())
     }
 }

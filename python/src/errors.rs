@@ -31,9 +31,19 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
 pub(crate) fn warn_left_clear(py: Python<'_>, left_clear: &[(String, usize)]) -> PyResult<()> {
     for (column, values) in left_clear.iter().filter(|(_, values)| *values > 0) {
         let text = format!("column `{column}`: {values} values do not fit and were left in the clear (insecure-keep)");
-        let text = std::ffi::CString::new(text.replace('\0', ""))?;
-        let class = py.import("cipherform.errors")?.getattr("LeftClearWarning")?;
-        PyErr::warn(py, &class, &text, 1)?;
+        warn(py, "LeftClearWarning", &text)?;
     }
     Ok(())
+}
+
+/// Warns of tokens that run out.
+pub(crate) fn warn_filling_up(py: Python<'_>, engine: &cipherform::Engine) -> PyResult<()> {
+    let warnings = engine.filling_up();
+    warnings.iter().try_for_each(|text| warn(py, "FillingUpWarning", text))
+}
+
+fn warn(py: Python<'_>, class: &str, text: &str) -> PyResult<()> {
+    let text = std::ffi::CString::new(text.replace('\0', ""))?;
+    let class = py.import("cipherform.errors")?.getattr(class)?;
+    PyErr::warn(py, &class, &text, 1)
 }

@@ -117,6 +117,15 @@ def test_tokens_look_like_their_values(engine: cipherform.Engine) -> None:
     assert pa.array(engine.detokenize(numbers, "number")) == NUMBERS
 
 
+def test_a_warning_comes_before_tokens_run_out(folder: Folder) -> None:
+    folder.policy.write_text(POLICY.replace("max = 100_000", "max = 1_000"))
+    numbers = pa.array(range(1, 451), pa.int32())
+    with pytest.warns(cipherform.FillingUpWarning, match="domain `number`: .*90 %"):
+        folder.engine().tokenize(numbers, "number")
+    with pytest.warns(cipherform.FillingUpWarning):
+        folder.engine().sql("SELECT tokenize(n + 450, 'number') AS t FROM more", more=pa.table({"n": numbers.slice(0, 10)}))
+
+
 def test_each_occurrence_can_have_its_own(engine: cipherform.Engine, folder: Folder) -> None:
     values = pa.array(["12345678"] * 50)
     first, second = (pa.array(engine.tokenize(values, "visit")) for _ in range(2))

@@ -9,9 +9,6 @@ use super::printer::{Printer, count};
 use crate::files::{Job, Progress};
 use crate::{Error, ErrorKind, Result};
 
-/// From how full a token space on it is said to be filling up.
-const WARN_PERCENT: f64 = 75.0;
-
 /// Runs `job`, and says what it did.
 pub(super) async fn run(job: &Job, args: &JobArgs, what: &'static str, printer: &Printer) -> Result<()> {
     let cancel = Arc::new(AtomicBool::new(false));
@@ -57,13 +54,6 @@ pub(super) async fn run(job: &Job, args: &JobArgs, what: &'static str, printer: 
                 "warning: column `{}`: their value was deleted, or has expired: {}",
                 column.column,
                 count(column.forgotten as u64, "token")
-            ));
-        }
-        if column.fullest_percent > WARN_PERCENT {
-            printer.say(format_args!(
-                "warning: column `{}`, rule `{}`: of the tokens that values of one shape may get, {:.0} % are used up; at 100 % (half of all there \
-                 are) no more are minted",
-                column.column, column.rule, column.fullest_percent
             ));
         }
     }

@@ -110,6 +110,9 @@ async fn answer(
         }
         done?;
     }
+    for warning in session.engine.iter().flat_map(Engine::filling_up) {
+        printer.say(format_args!("warning: {warning}"));
+    }
     Ok(())
 }
 

@@ -11,7 +11,6 @@ use arrow::datatypes::{Schema, SchemaRef};
 use super::nested::{self, Fate, Leaf, Shape, Step, Values};
 use super::{Task, treat};
 use crate::cipher::Direction;
-use crate::tokens::Tokenizer;
 use crate::transform::Transform;
 use crate::{Error, Result};
 
@@ -77,8 +76,6 @@ pub struct ColumnSummary {
     pub left_clear: usize,
     /// Tokens so far whose value was deleted, or has expired.
     pub forgotten: usize,
-    /// For minted tokens: to what part of what it may hold the fullest space is filled that was minted in, in percent.
-    pub fullest_percent: f64,
 }
 
 impl BatchPlan {
@@ -157,19 +154,14 @@ impl BatchPlan {
             key: format!("{}@{}", work.transform.key().name(), work.transform.key().version()),
             left_clear: work.left_clear.load(Ordering::Relaxed),
             forgotten: work.forgotten.load(Ordering::Relaxed),
-            fullest_percent: work.transform.tokenizer().map_or(0.0, Tokenizer::fullest_percent),
         };
         self.works.iter().map(summary).collect()
     }
 
-    /// What is due with the keys that it uses, each once.
+    /// What is due with the keys that it uses, and with the tokens that it has minted; each once.
     pub fn due(&self) -> Vec<String> {
-        let due: BTreeSet<&str> = self
-            .works
-            .iter()
-            .filter_map(|work| work.transform.key().due())
-            .collect();
-        due.into_iter().map(str::to_owned).collect()
+        let due: BTreeSet<String> = self.works.iter().flat_map(|work| work.transform.due()).collect();
+        due.into_iter().collect()
     }
 
     /// Does one batch; `base` rows came before it.

@@ -64,7 +64,7 @@
 //! does: `BadInputError` (a `ValueError`, too), `PolicyError`, `NotAllowedError`, `KeyNotFoundError`,
 //! `KeyNotUsableError`, `WrongKeyError`, `ProviderDownError`, `IoError` (an `OSError`, too), `InternalError`. `hint`
 //! says what to do about it, if that is known. Values left in the clear by `on_invalid = "insecure-keep"` raise the
-//! warning `LeftClearWarning`.
+//! warning `LeftClearWarning`; tokens of one shape that are three quarters used up, `FillingUpWarning`.
 //!
 //! # What differs from Rust
 //!

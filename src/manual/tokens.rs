@@ -46,8 +46,10 @@
 //! # How full it may get
 //!
 //! A token must not be guessed, so at most half of the tokens that values of one shape may get are ever used: values with the same number of symbols and the same
-//! kept part. A batch that would go beyond is refused whole. `protect` warns from three quarters of that on, and `cipherform tokens stats` shows the fullest.
-//! Shapes with more than 2^36 tokens are not counted: half of them are 3.4 × 10^10 rows. With `never_valid_as` the tokens left may be fewer; when 128
+//! kept part. A batch that would go beyond is refused whole. From three quarters of that on
+//! `protect`, `query` and Python warn; `cipherform tokens stats` shows the fullest.
+//! What counts as one shape goes by the format's definition: after a change of it, and for a second rule of the same domain with another format, counting
+//! begins anew. Shapes with more than 2^36 tokens are not counted: half of them are 3.4 × 10^10 rows. With `never_valid_as` the tokens left may be fewer; when 128
 //! draws give none that is free, that is an error.
 //!
 //! A token is never issued twice. What was deleted or has expired leaves an empty row.
@@ -60,7 +62,8 @@
 //!
 //! SQLite: one writer at a time; others wait for up to a minute. The file, its log (`-wal`) and its index (`-shm`) belong together: back up with
 //! `sqlite3 tokens.db ".backup copy.db"`. Every commit is synced. Not for network drives. PostgreSQL: for several machines; the user needs to make tables
-//! once, and temporary tables always. Tokens are lost with the store: back it up as often as files with tokens are written.
+//! once, and temporary tables always. With `sslmode=require` its certificate must be of an authority that the system trusts, or one in the file that
+//! `SSL_CERT_FILE` names. A server that does not answer a batch within a minute is left; `CIPHERFORM_TOKENS_TIMEOUT` is another number of seconds. Tokens are lost with the store: back it up as often as files with tokens are written.
 //!
 //! # Looking after it
 //!
@@ -76,14 +79,17 @@
 //! After `reseal` and `reindex` the older versions of the key are not needed for this store any more. Tokens stay as they are. A program that has the policy open
 //! must open it again after a rotation, to reveal what others sealed with the new version.
 //!
+//! A store file that is missing is made by whoever tokenizes, never by who only reveals or looks.
+//!
 //! Deleting overwrites the row: in SQLite at once, in its log as well unless somebody reads at that moment; in PostgreSQL with the next `VACUUM`.
 //! Backups and replicas are yours to see to.
 //!
 //! # In SQL
 //!
 //! `tokenize(v, 'rule')` and `detokenize(t, 'rule')` are volatile and asynchronous: nothing is minted by `EXPLAIN`, or for a constant that an optimizer would
-//! like to know. Protected files open with `detokenize`, as others do with `reveal`. DataFusion cannot nest asynchronous functions in one expression:
-//! `detokenize(tokenize(v, 'a'), 'a')` fails. Nor may they stand in the condition of a join.
+//! like to know. Protected files open with `detokenize`, as others do with `reveal`. DataFusion runs asynchronous functions in
+//! the columns of a SELECT and in WHERE; not in aggregates, GROUP BY, windows, VALUES, the condition of a join, or within each other. There an error says so;
+//! a query within does it: `SELECT t, count(*) FROM (SELECT tokenize(v, 'a') AS t FROM x) GROUP BY t`.
 //!
 //! # A store of one's own
 //!

@@ -34,6 +34,13 @@ pub fn from_execution(error: DataFusionError) -> Error {
         return ours;
     }
     let what = match error.find_root() {
+        DataFusionError::Internal(what) if what.contains("async functions should not be called directly") => {
+            return Error::bad_input(
+                "tokenize or detokenize stands where DataFusion runs no asynchronous function: in an aggregate, GROUP BY, a window, VALUES, \
+                 the condition of a join, or another one's arguments",
+            )
+            .with_hint("let a query within make its column: SELECT count(DISTINCT t) FROM (SELECT tokenize(v, 'rule') AS t FROM …)");
+        }
         DataFusionError::ArrowError(error, _) => match error.as_ref() {
             ArrowError::CastError(_) => "a value cannot be cast",
             ArrowError::ParseError(_) => "a text cannot be parsed",

@@ -663,6 +663,11 @@ fn silent(limit: Duration) -> Error {
 /// The server's code alone: its texts may quote what it was given.
 fn failed(error: tokio_postgres::Error) -> Error {
     let Some(code) = error.code() else {
+        if let Some(tls) = tls_cause(&error) {
+            return Error::new(ErrorKind::ProviderDown, format!("its TLS is refused: {tls}")).with_hint(
+                "the system, or the file that SSL_CERT_FILE names, must know the authority of its certificate, which must be for this host",
+            );
+        }
         return Error::new(ErrorKind::ProviderDown, "cannot be reached")
             .with_source(error)
             .with_hint("nothing of this batch was stored; is it running, and the URL right?");
@@ -686,6 +691,12 @@ fn failed(error: tokio_postgres::Error) -> Error {
             .with_hint("nothing of this batch was stored; try again"),
         _ => said(ErrorKind::Io, "an operation failed").with_hint("the server's log says more"),
     }
+}
+
+/// What rustls says, if that is behind `error`.
+fn tls_cause(error: &tokio_postgres::Error) -> Option<&rustls::Error> {
+    let error = std::error::Error::source(error)?.downcast_ref::<std::io::Error>()?;
+    error.get_ref()?.downcast_ref()
 }
 
 const COLLIDED: &str = "others were in the way";

@@ -34,6 +34,9 @@ const PAGE: usize = 2048;
 /// How often the tokens of a batch that turn out to be taken are drawn anew. At half-full spaces each round halves them.
 const ROUNDS: usize = 64;
 
+/// What part of its limit a space may be filled to before that is told, in percent.
+const TOLD_FROM: f64 = 75.0;
+
 /// What is minted, and for how long.
 #[derive(Clone, Debug)]
 pub struct TokenRule {
@@ -171,8 +174,19 @@ impl Tokenizer {
         &*self.store
     }
 
+    /// A warning once a space that was minted in is more than three quarters full of what it may hold.
+    pub fn due(&self) -> Option<String> {
+        let fullest = self.fullest_percent();
+        (fullest > TOLD_FROM).then(|| {
+            format!(
+                "domain `{}`: of the tokens that values of one shape may get, {fullest:.0} % are used up; at 100 % (half of all there are) no more are minted",
+                self.rule.domain,
+            )
+        })
+    }
+
     /// To what part of what it may hold the fullest space is filled that this tokenizer has minted in, in percent.
-    pub fn fullest_percent(&self) -> f64 {
+    pub(super) fn fullest_percent(&self) -> f64 {
         self.fullest.load(Ordering::Relaxed) as f64 / 10.0
     }
 
@@ -519,8 +533,8 @@ impl Tokenizer {
         .await
     }
 
-    /// Makes every look-up hash anew, under the active key version. Meanwhile tokens are revealed and known values found, but none are minted. What is
-    /// interrupted must be taken up again.
+    /// Makes every look-up hash anew, under the active key version. Meanwhile tokens are revealed, but a value may not be found, and none is minted: who
+    /// tokenizes is told to wait. What is interrupted must be taken up again.
     ///
     /// # Errors
     /// As for [`reveal`](Self::reveal); a rule per occurrence has nothing to find values by.

@@ -47,6 +47,23 @@ impl StoreUrl {
         }
     }
 
+    /// Opens a store that was made before: an empty file in the place of one that is missing would say that no token was ever issued.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::BadInput`] when there is no such file; as [`open`](Self::open).
+    pub async fn open_existing(&self) -> Result<Arc<dyn TokenStore>> {
+        match self {
+            Self::Sqlite(path) if !path.exists() => {
+                Err(
+                    Error::bad_input(format!("there is no token store `{}`", path.display())).with_hint(
+                        "the first value that is tokenized makes it; if there was one, put it back, or correct `tokens` in the policy",
+                    ),
+                )
+            }
+            _ => self.open().await,
+        }
+    }
+
     /// Opens the store, making it if it is not there.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! A policy and its keys, ready to be asked for transforms.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,16 +91,19 @@ impl Engine {
         self
     }
 
-    /// The store that the policy's `url` means, opened if it was not before.
+    /// The store that the policy's `url` means, opened if it was not before; to protect, made if it is not there.
     ///
     /// # Errors
-    /// As [`StoreUrl::open`].
-    pub async fn token_store(&self, url: &StoreUrl) -> Result<Arc<dyn TokenStore>> {
+    /// As [`StoreUrl::open`] and [`StoreUrl::open_existing`].
+    pub async fn token_store(&self, url: &StoreUrl, operation: Operation) -> Result<Arc<dyn TokenStore>> {
         let known = self.stores().get(url).cloned();
         match known {
             Some(store) => Ok(store),
             None => {
-                let store = url.open().await?;
+                let store = match operation {
+                    Operation::Protect => url.open().await?,
+                    Operation::Reveal => url.open_existing().await?,
+                };
                 // Whoever opened it first at the same time: one connection is enough.
                 Ok(Arc::clone(self.stores().entry(url.clone()).or_insert(store)))
             }
@@ -204,6 +207,17 @@ impl Engine {
         self.shared.keyring.audit_usage(self.role(), context)
     }
 
+    /// Warnings of token spaces that this engine has filled so far that there will soon be no more tokens.
+    pub fn filling_up(&self) -> Vec<String> {
+        let transforms = self.lock();
+        let tokenizers = transforms
+            .values()
+            .flatten()
+            .filter_map(|transform| transform.tokenizer());
+        let told: BTreeSet<String> = tokenizers.filter_map(Tokenizer::due).collect();
+        told.into_iter().collect()
+    }
+
     async fn cipher(&self, definition: &Rule, rule: &RuleRef, operation: Operation) -> Result<Transform> {
         if definition.treatment == Treatment::EncryptLegacy
             && operation == Operation::Protect
@@ -273,7 +287,7 @@ impl Engine {
             ttl: tokens.ttl,
             never_valid_as: tokens.never_valid_as.clone(),
         };
-        let store = self.token_store(&tokens.store).await?;
+        let store = self.token_store(&tokens.store, operation).await?;
         let active = (operation == Operation::Protect).then(|| key.clone());
         Transform::tokens(definition, key, Tokenizer::open(token_rule, store, active, keys).await?)
     }

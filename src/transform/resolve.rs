@@ -208,6 +208,12 @@ impl Transform {
         &self.key
     }
 
+    /// What is due: with its key, and with the tokens it has minted.
+    pub(crate) fn due(&self) -> impl Iterator<Item = String> {
+        let tokens = self.tokenizer().and_then(Tokenizer::due);
+        self.key.due().map(str::to_owned).into_iter().chain(tokens)
+    }
+
     /// What defines the map, beside key, domain and tweak.
     pub fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint

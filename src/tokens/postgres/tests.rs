@@ -93,13 +93,34 @@ impl Server {
     }
 
     async fn wait(&self) {
+        let url = format!("{}?sslmode=disable", self.url());
         for _ in 0..300 {
-            if self.open().await.is_ok() {
+            let password = Secret::new(PASSWORD_OF_TESTS.to_owned());
+            if PostgresTokens::open_with(&url, Some(password), ANSWER).await.is_ok() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("the server does not answer");
+    }
+
+    /// From its next start on it speaks TLS, by a certificate that nobody knows but who has the file `server.pem`.
+    fn secure(&self) {
+        let data = self.folder.path().join("data");
+        let made = as_postgres(Path::new("openssl"))
+            .args(
+                "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=test -addext subjectAltName=IP:127.0.0.1"
+                    .split(' '),
+            )
+            .args("-addext basicConstraints=critical,CA:FALSE -keyout server.key -out server.pem".split(' '))
+            .current_dir(&data)
+            .stderr(Stdio::null())
+            .status();
+        assert!(made.unwrap().success());
+        let settings = "ssl = on\nssl_cert_file = 'server.pem'\nssl_key_file = 'server.key'\n";
+        let file = data.join("postgresql.conf");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text + settings).unwrap();
     }
 
     fn url(&self) -> String {
@@ -167,6 +188,48 @@ async fn conforms_and_survives_its_server() {
     server.process = Server::spawn(&server.folder, server.port);
     server.wait().await;
     assert!(!one.stats(0).await.unwrap().is_empty());
+}
+
+/// Which authorities are trusted stands in the environment, so the test runs itself once more with that set.
+#[tokio::test]
+async fn tls_is_for_servers_whose_certificate_is_trusted() {
+    const INSIDE: &str = "CIPHERFORM_TEST_TLS_URL";
+    if let Ok(url) = std::env::var(INSIDE) {
+        let store = PostgresTokens::open(&url).await.unwrap();
+        let mut guard = store.connection.lock().await;
+        let client = &guard.as_mut().unwrap().client;
+        let query = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        assert!(client.query_one(query, &[]).await.unwrap().get::<_, bool>(0));
+        return;
+    }
+    let mut server = Server::start().await;
+    server.stop();
+    server.secure();
+    server.process = Server::spawn(&server.folder, server.port);
+    server.wait().await;
+    let url = format!("{}?sslmode=require", server.url());
+    let inside = |trusted: &Path| {
+        Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "tokens::postgres::tests::tls_is_for_servers_whose_certificate_is_trusted",
+            ])
+            .env(INSIDE, &url)
+            .env(PASSWORD, PASSWORD_OF_TESTS)
+            .env("SSL_CERT_FILE", trusted)
+            .output()
+            .unwrap()
+    };
+    let output = inside(&server.folder.path().join("data/server.pem"));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+    // An authority that has not signed it: the certificate of another server.
+    let other = Server::start().await;
+    other.secure();
+    let output = inside(&other.folder.path().join("data/server.pem"));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!output.status.success(), "{told}");
+    assert!(told.contains("its TLS is refused: invalid peer certificate"), "{told}");
 }
 
 #[tokio::test]
