@@ -15,8 +15,8 @@ use rustls_platform_verifier::BuilderVerifierExt;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, Row, Transaction};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Config, Row, Statement, Transaction};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{DomainState, DomainStats, Found, Inserted, Insertion, Lookup, Minted, Record, Replacement, TokenStore};
@@ -67,6 +67,19 @@ CREATE INDEX IF NOT EXISTS cipherform_expiring ON cipherform_tokens (domain, exp
 CREATE UNIQUE INDEX IF NOT EXISTS cipherform_lookups ON cipherform_tokens (domain, lookup);
 ";
 
+/// A plan for each batch of look-ups would weigh every one of them, which takes longer than to find them, and might read all of a smaller table.
+const SETTINGS: &str = "
+SET synchronous_commit = on;
+SET client_min_messages = warning;
+SET plan_cache_mode = force_generic_plan;
+";
+
+const FIND: &str = "SELECT lookup, token FROM cipherform_tokens
+    WHERE domain = $1 AND lookup = ANY ($2) AND (expires IS NULL OR expires > $3)";
+
+const REVEAL: &str =
+    "SELECT token, lookup, sealed, expires FROM cipherform_tokens WHERE domain = $1 AND token = ANY ($2)";
+
 const TEMPORARY: &str = "
 CREATE TEMPORARY TABLE IF NOT EXISTS cipherform_new (
     token text COLLATE \"C\" NOT NULL,
@@ -91,6 +104,8 @@ pub struct PostgresTokens {
 struct Connection {
     client: Client,
     domains: HashMap<String, i32>,
+    /// By their text.
+    statements: HashMap<&'static str, Statement>,
 }
 
 impl PostgresTokens {
@@ -216,14 +231,12 @@ async fn connect_at_last(config: &Config) -> Result<Connection> {
     tokio::spawn(async move {
         let _ = connection.await;
     });
-    client
-        .batch_execute("SET synchronous_commit = on; SET client_min_messages = warning")
-        .await
-        .map_err(failed)?;
+    client.batch_execute(SETTINGS).await.map_err(failed)?;
     client.batch_execute(TEMPORARY).await.map_err(failed)?;
     Ok(Connection {
         client,
         domains: HashMap::new(),
+        statements: HashMap::new(),
     })
 }
 
@@ -269,6 +282,16 @@ impl Connection {
         }
         Ok(domain)
     }
+
+    /// A query, planned once.
+    async fn statement(&mut self, query: &'static str) -> Result<Statement> {
+        if let Some(known) = self.statements.get(query) {
+            return Ok(known.clone());
+        }
+        let statement = self.client.prepare(query).await.map_err(failed)?;
+        self.statements.insert(query, statement.clone());
+        Ok(statement)
+    }
 }
 
 #[async_trait]
@@ -302,13 +325,11 @@ impl TokenStore for PostgresTokens {
             };
             let places: HashMap<&[u8], usize> = lookups.iter().zip(0..).map(|(lookup, at)| (&lookup[..], at)).collect();
             let asked: Vec<&[u8]> = lookups.iter().map(|lookup| &lookup[..]).collect();
-            let query = "SELECT lookup, token FROM cipherform_tokens
-                WHERE domain = $1 AND lookup = ANY ($2) AND (expires IS NULL OR expires > $3)";
-            let now = now.cast_signed();
-            let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-                [(&domain, Type::INT4), (&asked, Type::BYTEA_ARRAY), (&now, Type::INT8)];
-            // With the types said, it is one round trip.
-            let rows = connection.client.query_typed(query, &parameters).await;
+            let query = connection.statement(FIND).await?;
+            let rows = connection
+                .client
+                .query(&query, &[&domain, &asked, &now.cast_signed()])
+                .await;
             for row in rows.map_err(failed)? {
                 if let Some(at) = places.get(row.get::<_, &[u8]>(0)) {
                     found[*at] = Some(row.get(1));
@@ -349,9 +370,8 @@ impl TokenStore for PostgresTokens {
                 return Ok(found);
             };
             let places: HashMap<&str, usize> = tokens.iter().zip(0..).map(|(token, at)| (token.as_str(), at)).collect();
-            let query =
-                "SELECT token, lookup, sealed, expires FROM cipherform_tokens WHERE domain = $1 AND token = ANY ($2)";
-            let rows = connection.client.query(query, &[&domain, &tokens]).await;
+            let query = connection.statement(REVEAL).await?;
+            let rows = connection.client.query(&query, &[&domain, &tokens]).await;
             for row in rows.map_err(failed)? {
                 let record = record(&row)?;
                 let has_expired = record.expires.is_some_and(|expires| expires <= now);

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::poll_fn;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -711,7 +712,25 @@ struct Distinct {
     first: Vec<usize>,
     /// For each row, the place of its value among the distinct.
     rows: Vec<u32>,
-    places: HashMap<Lookup, u32>,
+    places: HashMap<Lookup, u32, BuildHasherDefault<FirstBytes>>,
+}
+
+/// Look-up hashes are uniform already, and nobody without the key can choose them: a part of them will do.
+#[derive(Default)]
+struct FirstBytes(u64);
+
+impl Hasher for FirstBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn write_usize(&mut self, _length: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Distinct {
@@ -720,7 +739,7 @@ impl Distinct {
             lookups: Vec::with_capacity(rows),
             first: Vec::with_capacity(rows),
             rows: Vec::with_capacity(rows),
-            places: HashMap::with_capacity(rows),
+            places: HashMap::with_capacity_and_hasher(rows, BuildHasherDefault::default()),
         }
     }
 
