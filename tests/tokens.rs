@@ -5,7 +5,12 @@ use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Date32Array, Decimal128Array, Int32Array, RecordBatch, StringArray,
+    Time64MicrosecondArray, TimestampMillisecondArray,
+};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
 use cipherform::sql::{from_datafusion, register};
 use cipherform::tokens::{SqliteTokens, TokenStore};
 use datafusion::prelude::SessionContext;
@@ -150,6 +155,86 @@ fn files_go_there_and_back() {
         error.contains("another store") && !sandbox.path("no.parquet").exists(),
         "{error}"
     );
+}
+
+#[test]
+fn dates_times_and_decimals_have_tokens_of_their_type() {
+    let sandbox = sandbox();
+    let rule = |name: &str, format: &str| {
+        format!("[rules.{name}]\ntreatment = \"tokenize\"\nformat = {{ {format} }}\nkey = \"pii\"\n")
+    };
+    sandbox.policy(&format!(
+        "version = 1\nkeyring = \"keyring.json\"\ntokens = \"sqlite:tokens.db\"\n{}{}{}{}[columns]\nborn = \"day\"\nborn_text = \"day\"\n\
+         coded = \"day\"\nseen = \"instant\"\nopens = \"time\"\npaid = \"money\"\n",
+        rule("day", "type = \"date\", min = \"1900-01-01\", max = \"2099-12-31\""),
+        rule("instant", "type = \"timestamp\", min = \"2000-01-01T00:00:00\", max = \"2050-01-01T00:00:00\""),
+        rule("time", "type = \"time\", resolution = \"s\""),
+        rule("money", "type = \"decimal\", min = \"-10000.00\", max = \"10000.00\", scale = 2"),
+    ));
+    let days: ArrayRef = Arc::new(Date32Array::from(vec![Some(0), None, Some(18_321), Some(0)]));
+    let coded = cast(
+        &days,
+        &DataType::Dictionary(DataType::Int8.into(), DataType::Date32.into()),
+    )
+    .unwrap();
+    let seen = TimestampMillisecondArray::from(vec![Some(1_600_000_000_000), None, Some(946_684_800_000), None]);
+    let opens = Time64MicrosecondArray::from(vec![Some(0), Some(86_399_000_000), None, Some(1_000_000)]);
+    let paid = Decimal128Array::from(vec![Some(-100_50), Some(0), None, Some(1_000_000)]);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("born", Arc::clone(&days)),
+        ("born_text", cast(&days, &DataType::Utf8).unwrap()),
+        ("coded", coded),
+        ("seen", Arc::new(seen.with_timezone("Europe/Warsaw"))),
+        ("opens", Arc::new(opens)),
+        ("paid", Arc::new(paid.with_precision_and_scale(10, 2).unwrap())),
+    ];
+    let columns = columns.into_iter().map(|(name, array)| (name, array, true));
+    let plain = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+    sandbox.write("plain.parquet", &plain);
+    sandbox.ok(&PROTECT);
+    let safe = read(&sandbox.path("safe.parquet")).1;
+    for (plain, safe) in plain.columns().iter().zip(safe.columns()) {
+        assert_eq!(
+            (plain.data_type(), plain.logical_null_count()),
+            (safe.data_type(), safe.logical_null_count())
+        );
+        let rows = |array: &ArrayRef| strings_of(array);
+        assert!(
+            rows(plain)
+                .iter()
+                .zip(rows(safe))
+                .all(|(plain, safe)| plain.is_none() || *plain != safe)
+        );
+    }
+    // One day has one token, as a date, as a text, and in a dictionary.
+    assert_eq!(strings_of(safe.column(0)), strings_of(safe.column(1)));
+    assert_eq!(strings_of(safe.column(0)), strings_of(safe.column(2)));
+    assert_eq!(strings_of(safe.column(0))[0], strings_of(safe.column(0))[3]);
+    sandbox.ok(&["reveal", "safe.parquet", "back.parquet"]);
+    assert_eq!(read(&sandbox.path("back.parquet")).1.columns(), plain.columns());
+    let sql = "SELECT tokenize(born, 'day') AS born FROM plain";
+    let told = sandbox.ok(&["query", "--format", "json", "-c", sql, "plain.parquet"]);
+    let first = strings_of(safe.column(0))[0].clone().unwrap();
+    assert!(
+        told.starts_with(&format!("{{\"born\":\"{first}\"}}\n{{\"born\":null}}\n")),
+        "{told}"
+    );
+    // A day out of range is told before anything is stored.
+    let far: ArrayRef = Arc::new(Date32Array::from(vec![0, 100_000]));
+    sandbox.write("plain.parquet", &RecordBatch::try_from_iter([("born", far)]).unwrap());
+    let error = sandbox.fails(1, &["protect", "plain.parquet", "far.parquet"]);
+    assert!(
+        error.contains("column `born`, row 2") && !error.contains("100000"),
+        "{error}"
+    );
+}
+
+fn strings_of(array: &ArrayRef) -> Vec<Option<String>> {
+    let text = cast(array, &DataType::Utf8).unwrap();
+    text.as_string::<i32>()
+        .iter()
+        .map(|text| text.map(str::to_owned))
+        .collect()
 }
 
 #[test]

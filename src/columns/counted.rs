@@ -10,9 +10,9 @@ use arrow::datatypes::{
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type, i256,
 };
 
-use super::{CHUNK, Done, Task, tweak};
+use super::{CHUNK, Done, Task, Treated, tweak};
 use crate::formats::{Counts, Misfit, Resolution, Unit};
-use crate::transform::RowError;
+use crate::transform::{RowError, Transform};
 use crate::{Error, Result};
 
 /// A type's native value as a wide number and back.
@@ -117,48 +117,57 @@ fn resolution_of(unit: TimeUnit) -> Resolution {
     }
 }
 
-/// Does an array of numbers, dates or times; `None` if it is none.
-pub(super) fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&tweak::Column>) -> Option<Result<Done>> {
-    macro_rules! by_type {
-        ($($pattern:pat => $type:ty),* $(,)?) => {
-            match array.data_type() {
-                $($pattern => Some(done(task, array.as_primitive::<$type>(), tweaks)),)*
-                _ => None,
-            }
-        };
-    }
-    use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
-    by_type! {
-        DataType::Int8 => Int8Type,
-        DataType::Int16 => Int16Type,
-        DataType::Int32 => Int32Type,
-        DataType::Int64 => Int64Type,
-        DataType::UInt8 => UInt8Type,
-        DataType::UInt16 => UInt16Type,
-        DataType::UInt32 => UInt32Type,
-        DataType::UInt64 => UInt64Type,
-        DataType::Decimal32(..) => Decimal32Type,
-        DataType::Decimal64(..) => Decimal64Type,
-        DataType::Decimal128(..) => Decimal128Type,
-        DataType::Decimal256(..) => Decimal256Type,
-        DataType::Date32 => Date32Type,
-        DataType::Date64 => Date64Type,
-        DataType::Time32(Second) => Time32SecondType,
-        DataType::Time32(Millisecond) => Time32MillisecondType,
-        DataType::Time64(Microsecond) => Time64MicrosecondType,
-        DataType::Time64(Nanosecond) => Time64NanosecondType,
-        DataType::Timestamp(Second, _) => TimestampSecondType,
-        DataType::Timestamp(Millisecond, _) => TimestampMillisecondType,
-        DataType::Timestamp(Microsecond, _) => TimestampMicrosecondType,
-        DataType::Timestamp(Nanosecond, _) => TimestampNanosecondType,
-    }
+/// `$work` for `$array`, typed as what it is; `None` if it holds no numbers, dates or times.
+macro_rules! by_type {
+    ($array:expr, |$typed:ident| $work:expr) => {
+        by_type!($array, |$typed| $work, {
+            DataType::Int8 => Int8Type,
+            DataType::Int16 => Int16Type,
+            DataType::Int32 => Int32Type,
+            DataType::Int64 => Int64Type,
+            DataType::UInt8 => UInt8Type,
+            DataType::UInt16 => UInt16Type,
+            DataType::UInt32 => UInt32Type,
+            DataType::UInt64 => UInt64Type,
+            DataType::Decimal32(..) => Decimal32Type,
+            DataType::Decimal64(..) => Decimal64Type,
+            DataType::Decimal128(..) => Decimal128Type,
+            DataType::Decimal256(..) => Decimal256Type,
+            DataType::Date32 => Date32Type,
+            DataType::Date64 => Date64Type,
+            DataType::Time32(TimeUnit::Second) => Time32SecondType,
+            DataType::Time32(TimeUnit::Millisecond) => Time32MillisecondType,
+            DataType::Time64(TimeUnit::Microsecond) => Time64MicrosecondType,
+            DataType::Time64(TimeUnit::Nanosecond) => Time64NanosecondType,
+            DataType::Timestamp(TimeUnit::Second, _) => TimestampSecondType,
+            DataType::Timestamp(TimeUnit::Millisecond, _) => TimestampMillisecondType,
+            DataType::Timestamp(TimeUnit::Microsecond, _) => TimestampMicrosecondType,
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => TimestampNanosecondType,
+        })
+    };
+    ($array:expr, |$typed:ident| $work:expr, { $($pattern:pat => $type:ty,)* }) => {
+        match $array.data_type() {
+            $($pattern => {
+                let $typed = $array.as_primitive::<$type>();
+                Some($work)
+            })*
+            _ => None,
+        }
+    };
 }
 
-fn done<T>(task: Task<'_>, array: &PrimitiveArray<T>, tweaks: Option<&tweak::Column>) -> Result<Done>
-where
-    T: ArrowPrimitiveType,
-    T::Native: Wide,
-{
+/// Does an array of numbers, dates or times; `None` if it is none.
+pub(super) fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&tweak::Column>) -> Option<Result<Done>> {
+    by_type!(array, |typed| done(task, typed, tweaks))
+}
+
+/// The same, for a rule that tokenizes.
+pub(super) async fn tokenized(task: Task<'_>, array: &ArrayRef) -> Option<Result<Treated>> {
+    by_type!(array, |typed| with_tokens(task, typed).await)
+}
+
+/// How many units of the column one count is; `check_type` has seen that it can be.
+fn factor_of<T: ArrowPrimitiveType>(task: &Task<'_>, array: &PrimitiveArray<T>) -> Result<i128> {
     let unchecked = |what: &str| {
         Error::bug(format!(
             "a column of {} that `check_type` let pass: {what}",
@@ -166,63 +175,124 @@ where
         ))
     };
     let counts = task.transform.counts().ok_or_else(|| unchecked("no counts"))?;
-    let factor = factor(&counts, array.data_type()).map_err(unchecked)?;
-    let transform = task.transform;
-    let mut results: Vec<Option<T::Native>> = Vec::with_capacity(array.len());
-    let mut left_clear = 0;
-    let mut rows: Vec<Option<i128>> = Vec::with_capacity(CHUNK.min(array.len()));
-    for start in (0..array.len()).step_by(CHUNK) {
-        let chunk = array.slice(start, CHUNK.min(array.len() - start));
-        let locate = |error: RowError| error.locate(|row| task.number(start + row), task.column, transform);
-        rows.clear();
-        // What no count stands for is out of every range, and what is left in the clear has to be remembered.
-        let mut strange: Vec<(usize, T::Native)> = Vec::new();
-        for (row, value) in chunk.iter().enumerate() {
+    factor(&counts, array.data_type()).map_err(unchecked)
+}
+
+/// What the rows of an array count.
+struct Rows<T: ArrowPrimitiveType> {
+    factor: i128,
+    counts: Vec<Option<i128>>,
+    /// What no count stands for is out of every range, and what is left in the clear has to be remembered.
+    strange: Vec<(usize, T::Native)>,
+}
+
+impl<T> Rows<T>
+where
+    T: ArrowPrimitiveType,
+    T::Native: Wide,
+{
+    /// Reads `rows`, one by one.
+    fn read(
+        factor: i128,
+        rows: impl Iterator<Item = Option<T::Native>>,
+        transform: &Transform,
+    ) -> Result<Self, RowError> {
+        let mut read = Self {
+            factor,
+            counts: Vec::with_capacity(rows.size_hint().0),
+            strange: Vec::new(),
+        };
+        for (row, value) in rows.enumerate() {
             let Some(value) = value else {
-                rows.push(None);
+                read.counts.push(None);
                 continue;
             };
             match value.widen().filter(|wide| factor == 1 || wide % factor == 0) {
-                Some(wide) => rows.push(Some(wide / factor)),
+                Some(wide) => read.counts.push(Some(wide / factor)),
                 None => {
                     let misfit = match value.widen() {
                         Some(_) => Misfit::Malformed("finer than the resolution of the format"),
                         None => Misfit::OutOfRange,
                     };
-                    if transform.on_misfit(row, misfit).map_err(locate)? {
-                        strange.push((row, value));
+                    if transform.on_misfit(row, misfit)? {
+                        read.strange.push((row, value));
                     }
-                    rows.push(None);
+                    read.counts.push(None);
                 }
             }
         }
-        let tweaks = match tweaks {
-            Some(column) => Some(column.bytes(&task, start, rows.iter().map(Option::is_none))?),
-            None => None,
-        };
-        let (done, left) = transform
-            .counted(task.direction, &rows, tweaks.as_deref())
-            .map_err(locate)?;
-        left_clear += left + strange.len();
-        let mut strange = strange.into_iter().peekable();
+        Ok(read)
+    }
+
+    /// Appends what came of the counts, and what is left in the clear, to `results`.
+    fn write(self, done: Vec<Option<i128>>, results: &mut Vec<Option<T::Native>>) -> Result<()> {
+        let mut strange = self.strange.into_iter().peekable();
         for (row, count) in done.into_iter().enumerate() {
             results.push(match (strange.next_if(|(at, _)| *at == row), count) {
                 (Some((_, value)), _) => Some(value),
                 (None, None) => None,
                 (None, Some(count)) => {
                     // `check_type` has compared the range with the type's.
-                    let value = count.checked_mul(factor).and_then(T::Native::narrow);
+                    let value = count.checked_mul(self.factor).and_then(T::Native::narrow);
                     Some(value.ok_or_else(|| Error::bug("a result outside of its type"))?)
                 }
             });
         }
+        Ok(())
     }
-    let array = results
-        .into_iter()
-        .collect::<PrimitiveArray<T>>()
-        .with_data_type(array.data_type().clone());
+}
+
+/// `results`, of the type of `array`.
+fn like<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, results: Vec<Option<T::Native>>) -> ArrayRef {
+    let results: PrimitiveArray<T> = results.into_iter().collect();
+    Arc::new(results.with_data_type(array.data_type().clone()))
+}
+
+fn done<T>(task: Task<'_>, array: &PrimitiveArray<T>, tweaks: Option<&tweak::Column>) -> Result<Done>
+where
+    T: ArrowPrimitiveType,
+    T::Native: Wide,
+{
+    let factor = factor_of(&task, array)?;
+    let transform = task.transform;
+    let mut results: Vec<Option<T::Native>> = Vec::with_capacity(array.len());
+    let mut left_clear = 0;
+    for start in (0..array.len()).step_by(CHUNK) {
+        let chunk = array.slice(start, CHUNK.min(array.len() - start));
+        let locate = |error: RowError| error.locate(|row| task.number(start + row), task.column, transform);
+        let rows = Rows::<T>::read(factor, chunk.iter(), transform).map_err(locate)?;
+        let tweaks = match tweaks {
+            Some(column) => Some(column.bytes(&task, start, rows.counts.iter().map(Option::is_none))?),
+            None => None,
+        };
+        let (done, left) = transform
+            .counted(task.direction, &rows.counts, tweaks.as_deref())
+            .map_err(locate)?;
+        left_clear += left + rows.strange.len();
+        rows.write(done, &mut results)?;
+    }
     Ok(Done {
-        array: Arc::new(array),
+        array: like(array, results),
         left_clear,
+    })
+}
+
+/// All rows at once: they are checked before the first token is minted.
+async fn with_tokens<T>(task: Task<'_>, array: &PrimitiveArray<T>) -> Result<Treated>
+where
+    T: ArrowPrimitiveType,
+    T::Native: Wide,
+{
+    let factor = factor_of(&task, array)?;
+    let locate = |error: RowError| error.locate(|row| task.number(row), task.column, task.transform);
+    let rows = Rows::<T>::read(factor, array.iter(), task.transform).map_err(locate)?;
+    let done = task.transform.token_counts(task.direction, &rows.counts).await;
+    let (done, mut left) = done.map_err(locate)?;
+    left.clear += rows.strange.len();
+    let mut results = Vec::with_capacity(array.len());
+    rows.write(done, &mut results)?;
+    Ok(Treated {
+        array: like(array, results),
+        left,
     })
 }

@@ -28,7 +28,8 @@
 //! | `never_valid_as` | rules: no token is a valid value of one of their formats |
 //! | `on_forgotten` | what `reveal` makes of a token whose value was deleted or has expired: `"null"` (default), `"keep"` the token, `"error"` |
 //!
-//! A value is equal to another when its text is, byte for byte: `4111-1111…` and `41111111…` get two tokens. A rule that tokenizes takes no `tweak`, and no
+//! Columns may be of text, integers, decimals, dates, times and timestamps, and dictionaries of these, if the format is for them; a date in a column of dates and
+//! in one of text, written in the rule's pattern, has one token. A value is equal to another when its text is, byte for byte: `4111-1111…` and `41111111…` get two tokens. A rule that tokenizes takes no `tweak`, and no
 //! floor of possible values: nothing can be computed from a token. Two rules with the same `domain` and store share tokens.
 //!
 //! # What is kept, and what it tells
@@ -89,7 +90,7 @@
 //! `tokenize(v, 'rule')` and `detokenize(t, 'rule')` are volatile and asynchronous: nothing is minted by `EXPLAIN`, or for a constant that an optimizer would
 //! like to know. Protected files open with `detokenize`, as others do with `reveal`. DataFusion runs asynchronous functions in
 //! the columns of a SELECT and in WHERE; not in aggregates, GROUP BY, windows, VALUES, the condition of a join, or within each other. There an error says so;
-//! a query within does it: `SELECT t, count(*) FROM (SELECT tokenize(v, 'a') AS t FROM x) GROUP BY t`.
+//! a query within does it: `SELECT t, count(*) FROM (SELECT tokenize(v, 'a') AS t FROM x) GROUP BY t`; one within the other takes two statements.
 //!
 //! # A store of one's own
 //!

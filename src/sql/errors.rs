@@ -39,7 +39,7 @@ pub fn from_execution(error: DataFusionError) -> Error {
                 "tokenize or detokenize stands where DataFusion runs no asynchronous function: in an aggregate, GROUP BY, a window, VALUES, \
                  the condition of a join, or another one's arguments",
             )
-            .with_hint("let a query within make its column: SELECT count(DISTINCT t) FROM (SELECT tokenize(v, 'rule') AS t FROM …)");
+            .with_hint("let a query within make its column: SELECT count(DISTINCT t) FROM (SELECT tokenize(v, 'rule') AS t FROM …); one within the other takes two statements");
         }
         DataFusionError::ArrowError(error, _) => match error.as_ref() {
             ArrowError::CastError(_) => "a value cannot be cast",

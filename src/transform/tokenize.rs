@@ -2,7 +2,7 @@
 
 use super::{RowError, Texts, Transform, mask};
 use crate::cipher::Direction;
-use crate::formats::Misfit;
+use crate::formats::{Counts, Format, Misfit};
 use crate::keys::Timestamp;
 use crate::policy::{OnEmpty, OnForgotten, OnInvalid};
 use crate::tokens::{Revealed, TokenizeError, Tokenizer};
@@ -71,6 +71,54 @@ impl Transform {
             }
         }
         Ok(left)
+    }
+
+    /// As [`Transform::token_texts`], for what the format counts (see [`Transform::counts`]): counts and texts of one thing have one token.
+    ///
+    /// # Errors
+    /// As [`Transform::token_texts`]; a rule whose format does not count.
+    pub async fn token_counts(
+        &self,
+        direction: Direction,
+        rows: &[Option<i128>],
+    ) -> Result<(Vec<Option<i128>>, Left), RowError> {
+        let (Format::Ranked(format), Some(Counts { min, max, .. })) = (&self.rule.format, self.counts()) else {
+            let version = self.rule.format.version();
+            return Err(RowError::Other(Error::bug(format!("format {version} does not count"))));
+        };
+        if self.masked && direction == Direction::Decrypt {
+            return Ok((vec![None; rows.len()], Left::default()));
+        }
+        let (mut done, mut out_of_range) = (vec![None; rows.len()], 0);
+        let mut values = vec![None; rows.len()];
+        for (row, count) in rows.iter().enumerate() {
+            match count {
+                Some(count) if (min..=max).contains(count) => {
+                    let mut text = String::new();
+                    format.unrank(count.abs_diff(min), "", &mut text);
+                    values[row] = Some(text);
+                }
+                Some(count) if self.on_misfit(row, Misfit::OutOfRange)? => {
+                    done[row] = Some(*count);
+                    out_of_range += 1;
+                }
+                _ => {}
+            }
+        }
+        let values: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
+        let mut texts = Texts::with_capacity(rows.len(), 0);
+        let mut left = self.token_texts(direction, &values, &mut texts).await?;
+        left.clear += out_of_range;
+        for (done, text) in done.iter_mut().zip(texts.iter()) {
+            if let Some(text) = text {
+                let rank = format.rank(text).map_err(|_| {
+                    let error = Error::bad_input("the store holds something that is no value of the rule's format");
+                    RowError::Other(error.with_hint("reveal with the format that it was protected with"))
+                })?;
+                *done = Some(min.wrapping_add_unsigned(rank)); // within min…max
+            }
+        }
+        Ok((done, left))
     }
 
     async fn minted(&self, tokenizer: &Tokenizer, values: &[&str], live: &[usize]) -> Result<Vec<Fate>, RowError> {
