@@ -669,3 +669,341 @@ fn two_companies_join_on_one_domain() {
             .contains("from a partner, for one rule:")
     );
 }
+
+/// The KMS keys of the local KMS, looked after from the command line, with what stands in the audit log.
+#[test]
+fn kms_keys_go_through_their_life() {
+    let sandbox = audited();
+    sandbox.ok(&["protect", "people.parquet", "one.parquet"]);
+    sandbox.ok(&["keys", "create", "local:cards", "--rotate-every", "365"]);
+    sandbox.ok(&["keys", "create", "cards", "--kms", "local:cards"]);
+    let listed = sandbox.ok(&["keys", "list"]);
+    assert!(
+        listed.contains("every 365 days") && listed.contains("ENCRYPT_DECRYPT"),
+        "{listed}"
+    );
+    sandbox.ok(&["keys", "rotate", "local:main", "--reason", "policy 7"]);
+    let rewrapped = sandbox.ok(&["keys", "rewrap", "--to", "local:main"]);
+    assert_eq!(rewrapped, "");
+    sandbox.ok(&["reveal", "one.parquet", "back.parquet"]);
+
+    sandbox.ok(&["keys", "disable", "local:main", "--reason", "an alarm"]);
+    let refused = sandbox.fails(3, &["reveal", "one.parquet", "x.parquet"]);
+    assert!(
+        refused.contains("KMS key `main` is disabled")
+            && refused.contains("hint: enable it: `cipherform keys enable local:main`"),
+        "{refused}"
+    );
+    // The keyring is closed meanwhile, and so is the log: the key is enabled all the same.
+    let enabled = sandbox.ok(&[
+        "keys",
+        "enable",
+        "local:main",
+        "--reason",
+        "a false alarm",
+        "--format",
+        "json",
+    ]);
+    let enabled: serde_json::Value = serde_json::from_str(&enabled).unwrap();
+    assert_eq!(
+        (&enabled["kms_key"], &enabled["kms"]["state"]),
+        (&"local:main".into(), &"enabled".into())
+    );
+
+    let asked = sandbox.fails(1, &["keys", "schedule-deletion", "local:cards", "--reason", "not used"]);
+    assert!(asked.contains("pass --yes and --reason"), "{asked}");
+    sandbox.fails(
+        1,
+        &[
+            "keys",
+            "schedule-deletion",
+            "local:cards",
+            "--days",
+            "3",
+            "--yes",
+            "--reason",
+            "too soon",
+        ],
+    );
+    let scheduled = sandbox.run(&[
+        "keys",
+        "schedule-deletion",
+        "local:main",
+        "--yes",
+        "--reason",
+        "by mistake",
+    ]);
+    assert!(text(&scheduled.stderr).contains("needs it: `cipherform keys rewrap --to`"));
+    let refused = sandbox.fails(3, &["keys", "list"]);
+    assert!(
+        refused.contains("hint: take that back: `cipherform keys cancel-deletion local:main`"),
+        "{refused}"
+    );
+    sandbox.ok(&["keys", "cancel-deletion", "local:main", "--reason", "it was"]);
+    sandbox.fails(3, &["keys", "list"]);
+    sandbox.ok(&["keys", "enable", "local:main", "--reason", "it was"]);
+
+    sandbox.ok(&["keys", "alias", "create", "current", "--to", "local:main"]);
+    sandbox.ok(&["keys", "create", "more", "--kms", "local:alias/current"]);
+    sandbox.ok(&["keys", "alias", "update", "current", "--to", "local:cards"]);
+    sandbox.ok(&["keys", "rotate", "more"]);
+    let doctor = sandbox.ok(&["keys", "doctor"]);
+    assert!(
+        doctor.contains("ok    key `more@1`") && doctor.contains("ok    key `more@2`"),
+        "{doctor}"
+    );
+    assert_eq!(
+        sandbox.ok(&["keys", "alias", "list"]),
+        "ALIAS                KMS KEY\nlocal:alias/current  local:cards\n"
+    );
+    sandbox.fails(3, &["keys", "alias", "update", "none", "--to", "local:cards"]);
+
+    let described = sandbox.ok(&["keys", "describe", "local:main"]);
+    for said in [
+        "an alarm",
+        "a false alarm",
+        "by mistake",
+        "cancel deletion",
+        "policy 7",
+        "LOCAL",
+    ] {
+        assert!(described.contains(said), "{said}: {described}");
+    }
+    let shown = sandbox.ok(&["keys", "audit", "show"]);
+    for said in [
+        "to disabled",
+        "to enabled",
+        "done: by mistake",
+        "to pending-deletion",
+        "alias current",
+        "local:cards",
+    ] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    sandbox.ok(&["keys", "audit", "verify"]);
+
+    for (arguments, said) in [
+        (
+            &[
+                "keys",
+                "disable",
+                "aws-kms:alias/main?region=eu-west-1",
+                "--reason",
+                "no",
+            ][..],
+            "disable-key",
+        ),
+        (
+            &["keys", "rotate", "vault:https://vault.example/transit/main"],
+            "transit/keys/NAME/rotate",
+        ),
+        (
+            &["keys", "create", "plain", "--rotate-every", "365"],
+            "name one: `local:NAME`",
+        ),
+        (&["keys", "create", "local:main"], "name the new key otherwise"),
+    ] {
+        let stderr = sandbox.fails(1, arguments);
+        assert!(stderr.contains(said), "{stderr}");
+    }
+}
+
+/// What the program wrote when the file of the local KMS had format 1 goes on to work, and is converted by the first change.
+#[test]
+fn a_local_kms_of_format_1_goes_on_to_work() {
+    let sandbox = Sandbox::empty();
+    let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/local-kms-1");
+    for file in ["kms.json", "keyring.json", "unlock.key"] {
+        fs::copy(fixture.join(file), sandbox.path(file)).unwrap();
+    }
+    sandbox.policy(POLICY);
+    let unwraps = |count: usize| assert_eq!(sandbox.ok(&["keys", "doctor"]).matches(", unwraps").count(), count);
+    unwraps(2);
+    let format = || {
+        fs::read_to_string(sandbox.path("kms.json"))
+            .unwrap()
+            .lines()
+            .nth(1)
+            .unwrap()
+            .to_owned()
+    };
+    assert!(format().contains("cipherform-local-kms/1"));
+    sandbox.ok(&["keys", "create", "local:second"]);
+    assert!(format().contains("cipherform-local-kms/2"));
+    unwraps(2);
+    sandbox.ok(&["keys", "rotate", "local:main"]);
+    sandbox.ok(&["keys", "rotate", "pii"]);
+    unwraps(3);
+}
+
+/// Material that was made elsewhere comes in, wrapped by another program, and guards a data key.
+#[test]
+fn material_comes_from_elsewhere() {
+    let sandbox = audited();
+    let openssl = |arguments: &[&str]| {
+        let made = std::process::Command::new("openssl")
+            .current_dir(sandbox.folder.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", text(&made.stderr));
+    };
+    let wrap = |material: &str| {
+        openssl(&[
+            "pkeyutl",
+            "-encrypt",
+            "-pubin",
+            "-inkey",
+            "wrapping.pem",
+            "-in",
+            material,
+            "-out",
+            "wrapped.bin",
+            "-pkeyopt",
+            "rsa_padding_mode:oaep",
+            "-pkeyopt",
+            "rsa_oaep_md:sha256",
+            "-pkeyopt",
+            "rsa_mgf1_md:sha256",
+        ]);
+    };
+    let parameters = || {
+        for file in ["wrapping.pem", "import.token"] {
+            let _ = fs::remove_file(sandbox.path(file));
+        }
+        let files = ["--public-key", "wrapping.pem", "--token", "import.token"];
+        sandbox.ok(&[&["keys", "get-parameters-for-import", "local:ours"], &files[..]].concat());
+    };
+    let import = |more: &[&str]| {
+        let files = [
+            "--material",
+            "wrapped.bin",
+            "--token",
+            "import.token",
+            "--reason",
+            "a ceremony",
+        ];
+        sandbox.run(&[&["keys", "import-material", "local:ours"], &files[..], more].concat())
+    };
+    fs::write(sandbox.path("material.bin"), [0x5A; 32]).unwrap();
+    fs::write(sandbox.path("other.bin"), [0xA5; 32]).unwrap();
+    sandbox.ok(&["keys", "create", "local:ours", "--origin", "external"]);
+    sandbox.fails(3, &["keys", "create", "ours", "--kms", "local:ours"]);
+    parameters();
+    wrap("material.bin");
+    let done = import(&[]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let again = import(&[]);
+    assert_eq!(again.status.code(), Some(3), "a token is good once");
+    sandbox.ok(&["keys", "create", "ours", "--kms", "local:ours"]);
+
+    sandbox.fails(1, &["keys", "delete-material", "local:ours", "--reason", "an audit"]);
+    sandbox.ok(&["keys", "delete-material", "local:ours", "--yes", "--reason", "an audit"]);
+    let refused = sandbox.fails(3, &["keys", "doctor"]);
+    assert!(
+        refused.contains("KMS keys failed") || refused.contains("not well"),
+        "{refused}"
+    );
+    parameters();
+    wrap("other.bin");
+    let other = text(&import(&[]).stderr);
+    assert!(other.contains("this is other material than the key had"), "{other}");
+    wrap("material.bin");
+    let done = import(&["--valid-to", "2999-01-01T00:00:00Z"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    sandbox.ok(&["keys", "doctor"]);
+    let described = sandbox.ok(&["keys", "describe", "local:ours"]);
+    assert!(
+        described.contains("EXTERNAL") && described.contains("until 2999-01-01"),
+        "{described}"
+    );
+    let shown = sandbox.ok(&["keys", "audit", "show"]);
+    assert!(
+        shown.contains("import-material") && shown.contains("delete-material"),
+        "{shown}"
+    );
+}
+
+/// A partner's key travels between two local KMSs: signed by one's Ed25519 key, opened by the other's RSA key.
+#[test]
+fn asymmetric_kms_keys_exchange_a_domain() {
+    let (ours, theirs) = (audited(), Sandbox::new());
+    theirs.ok(&["keys", "create", "local:opens", "--spec", "rsa-3072"]);
+    ours.ok(&["keys", "create", "local:seal", "--usage", "sign-verify"]);
+    let pem = theirs.ok(&["keys", "public-key", "local:opens"]);
+    fs::write(ours.path("partner.pem"), pem).unwrap();
+    let sender = ours.ok(&["keys", "public-key", "local:seal"]);
+    assert_ne!(sender, ours.ok(&["keys", "public-key"]));
+    let package = theirs.path("ssn.json").display().to_string();
+    let export = [
+        "keys",
+        "export",
+        "--domain",
+        "ssn",
+        "--for",
+        "partner.pem",
+        "--reason",
+        "a joint campaign",
+        "-o",
+        &package,
+    ];
+    ours.ok(&[&export[..], &["--sign-with", "local:seal"]].concat());
+    let import = |key: &str, from: &str| {
+        theirs.run(&[
+            "keys",
+            "import",
+            "ssn.json",
+            "--name",
+            "partner",
+            "--for",
+            key,
+            "--from",
+            from.trim(),
+            "--reason",
+            "a joint campaign",
+        ])
+    };
+    let refused = import("local:main", &sender);
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(
+        text(&refused.stderr).contains("a key has one use"),
+        "{}",
+        text(&refused.stderr)
+    );
+    assert_eq!(
+        import("local:opens", &ours.ok(&["keys", "public-key"])).status.code(),
+        Some(3)
+    );
+    let done = import("local:opens", &sender);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+
+    theirs.policy(&POLICY.replacen(
+        "format = \"us-ssn\"\nkey = \"pii\"",
+        "format = \"us-ssn\"\nkey = \"partner\"",
+        1,
+    ));
+    theirs.write("people.parquet", &people());
+    theirs.ok(&["protect", "people.parquet", "theirs.parquet"]);
+    ours.ok(&["protect", "people.parquet", "ours.parquet"]);
+    let (own, partners) = (
+        read(&ours.path("ours.parquet")).1,
+        read(&theirs.path("theirs.parquet")).1,
+    );
+    assert_eq!(own.column_by_name("ssn"), partners.column_by_name("ssn"));
+
+    ours.fails(3, &["keys", "create", "x", "--kms", "local:seal"]);
+    ours.fails(3, &["keys", "rotate", "local:seal"]);
+    ours.fails(
+        1,
+        &[
+            "keys",
+            "create",
+            "local:x",
+            "--spec",
+            "rsa-4096",
+            "--usage",
+            "sign-verify",
+        ],
+    );
+    ours.fails(3, &["keys", "public-key", "local:main"]);
+}

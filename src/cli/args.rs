@@ -2,13 +2,14 @@
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::keys::{KeyName, KeyRef, KeyUse, KmsKeyRef, Reason};
+use crate::keys::{KeyName, KeyRef, KeyUse, KmsKeyRef, Reason, Timestamp};
 use crate::{Error, files};
 
 const EXAMPLES: &str = "\
@@ -40,20 +41,40 @@ fn ours<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
 
 /// As [`ours`], for a reference that may hold a credential by mistake: clap would print it.
 #[derive(Clone)]
-struct KmsKeyParser;
+struct Unprinted<T>(PhantomData<T>);
 
-impl TypedValueParser for KmsKeyParser {
-    type Value = KmsKeyRef;
+impl<T: FromStr<Err = Error> + Clone + Send + Sync + 'static> TypedValueParser for Unprinted<T> {
+    type Value = T;
 
-    fn parse_ref(
-        &self,
-        command: &clap::Command,
-        _: Option<&clap::Arg>,
-        value: &OsStr,
-    ) -> Result<KmsKeyRef, clap::Error> {
+    fn parse_ref(&self, command: &clap::Command, _: Option<&clap::Arg>, value: &OsStr) -> Result<T, clap::Error> {
         let text = value.to_str().unwrap_or_default();
-        ours::<KmsKeyRef>(text)
-            .map_err(|message| command.clone().error(clap::error::ErrorKind::ValueValidation, message))
+        ours::<T>(text).map_err(|message| command.clone().error(clap::error::ErrorKind::ValueValidation, message))
+    }
+}
+
+fn kms_key() -> Unprinted<KmsKeyRef> {
+    Unprinted(PhantomData)
+}
+
+fn any_key() -> Unprinted<AnyKey> {
+    Unprinted(PhantomData)
+}
+
+/// A data key, or a KMS key: the latter has a colon in it.
+#[derive(Clone, Debug)]
+pub(super) enum AnyKey {
+    Data(KeyName),
+    Kms(KmsKeyRef),
+}
+
+impl FromStr for AnyKey {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text.contains(':') {
+            true => text.parse().map(Self::Kms),
+            false => text.parse().map(Self::Data),
+        }
     }
 }
 
@@ -127,7 +148,7 @@ pub(super) struct InitArgs {
     #[arg(long, default_value = "pii", value_name = "NAME", value_parser = ours::<KeyName>)]
     pub(super) key: KeyName,
     /// The KMS key that wraps the keyring, in place of the local KMS
-    #[arg(long, value_name = "URI", value_parser = KmsKeyParser)]
+    #[arg(long, value_name = "URI", value_parser = kms_key())]
     pub(super) kms: Option<KmsKeyRef>,
 }
 
@@ -143,30 +164,46 @@ pub(super) struct KeysArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
-    /// Make a new data key
+    /// Make a new data key; or, as local:NAME, a new KMS key in the local KMS
     #[command(after_help = "\
 Examples:
   cipherform keys create payroll
+  cipherform keys create local:cards --rotate-every 365   a KMS key: `keys create cards --kms local:cards` then uses it
+  cipherform keys create local:ours --origin external     a KMS key whose material is imported: `get-parameters-for-import` comes next
+  cipherform keys create local:partners --spec rsa-4096   a KMS key that opens what partners export: `keys public-key`, `keys import --for`
+  cipherform keys create local:seal --usage sign-verify   a KMS key that signs what we export: `keys export --sign-with`
   cipherform keys create cards --kms aws-kms:alias/cards?region=eu-west-1   made and wrapped by AWS KMS
   cipherform keys create exchange --use direct-ff1-256   an FF1 key itself, to exchange data with other software")]
     Create {
-        /// Its name
-        #[arg(value_parser = ours::<KeyName>)]
-        name: KeyName,
-        /// What it may do, for ever: derive; direct-ff1-128, -192 or -256; direct-ff3-1-legacy-128, -192 or -256
-        #[arg(long = "use", default_value = "derive", value_name = "USE", value_parser = ours::<KeyUse>)]
-        key_use: KeyUse,
-        /// The KMS key that wraps it [default: the one that wraps the keyring's root]
-        #[arg(long, value_name = "URI", value_parser = KmsKeyParser)]
+        /// Its name: NAME, or local:NAME
+        #[arg(value_parser = any_key())]
+        name: AnyKey,
+        /// What a data key may do, for ever: derive; direct-ff1-128, -192 or -256; direct-ff3-1-legacy-128, -192 or -256 [default: derive]
+        #[arg(long = "use", value_name = "USE", value_parser = ours::<KeyUse>)]
+        key_use: Option<KeyUse>,
+        /// The KMS key that wraps a data key [default: the one that wraps the keyring's root]
+        #[arg(long, value_name = "URI", value_parser = kms_key())]
         kms: Option<KmsKeyRef>,
+        /// For a KMS key: give it new material after so many days (90 to 2560) [default: only on demand]
+        #[arg(long, value_name = "DAYS", conflicts_with_all = ["key_use", "kms"])]
+        rotate_every: Option<u32>,
+        /// For a KMS key: what kind of key [default: symmetric-default, or ed25519 to sign]
+        #[arg(long, value_enum, conflicts_with_all = ["key_use", "kms"])]
+        spec: Option<Spec>,
+        /// For a KMS key: its one use [default: what the spec is for]
+        #[arg(long, value_enum, conflicts_with_all = ["key_use", "kms"])]
+        usage: Option<Usage>,
+        /// For a KMS key: where its material comes from [default: local]
+        #[arg(long, value_enum, conflicts_with_all = ["key_use", "kms"])]
+        origin: Option<Origin>,
     },
-    /// List the data keys
+    /// List the data keys, and the KMS keys of the local KMS
     List,
-    /// Show a data key, its versions, and what its KMS says about the KMS key
+    /// Show a data key, its versions, and what its KMS says about the KMS key; or show a KMS key
     Describe {
-        /// Its name
-        #[arg(value_parser = ours::<KeyName>)]
-        name: KeyName,
+        /// NAME, or the URI of a KMS key
+        #[arg(value_parser = any_key())]
+        name: AnyKey,
     },
     /// Wrap the same data keys under another KMS key: no data is touched
     #[command(after_help = "\
@@ -177,7 +214,7 @@ Examples:
 It does not remedy a KMS key that somebody else has had: rotate the data keys, and protect the data anew.")]
     Rewrap {
         /// The KMS key that wraps from now on
-        #[arg(long, value_name = "URI", value_parser = KmsKeyParser)]
+        #[arg(long, value_name = "URI", value_parser = kms_key())]
         to: KmsKeyRef,
         /// The data keys [default: all of them, and the keyring's root]
         #[arg(value_name = "NAME", value_parser = ours::<KeyName>)]
@@ -185,14 +222,88 @@ It does not remedy a KMS key that somebody else has had: rotate the data keys, a
     },
     /// Reach each KMS, unwrap each wrapped key, tell what is due
     Doctor,
-    /// Make a new version: it protects from now on, the others still reveal
+    /// Make a new version of a data key: it protects from now on, the others still reveal; or give local:NAME new material
+    #[command(after_help = "\
+Examples:
+  cipherform keys rotate pii
+  cipherform keys rotate local:main                new material wraps from now on; what the old one wrapped still unwraps
+  cipherform keys rotate local:main --every 365    by itself, from now on: at the first `cipherform keys …` that finds it due")]
     Rotate {
-        /// Its name
-        #[arg(value_parser = ours::<KeyName>)]
-        name: KeyName,
-        /// Only make it; `activate` brings it into use
+        /// NAME, or local:NAME
+        #[arg(value_parser = any_key())]
+        name: AnyKey,
+        /// Of a data key: only make it; `activate` brings it into use
         #[arg(long)]
         prepare: bool,
+        /// Of a KMS key: by itself, after so many days (90 to 2560)
+        #[arg(long, value_name = "DAYS", conflicts_with_all = ["prepare", "on_demand"])]
+        every: Option<u32>,
+        /// Of a KMS key: not by itself any more
+        #[arg(long, conflicts_with = "prepare")]
+        on_demand: bool,
+        /// Of a KMS key: why; it is recorded
+        #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>, conflicts_with = "prepare")]
+        reason: Option<Reason>,
+    },
+    /// Switch on a KMS key of the local KMS that is switched off
+    Enable(KmsKeyArgs),
+    /// Switch off a KMS key of the local KMS: it wraps and unwraps nothing until it is enabled again
+    Disable(KmsKeyArgs),
+    /// Delete a KMS key of the local KMS after a waiting period, in which it wraps and unwraps nothing
+    #[command(after_help = "\
+What it wraps is lost with it. After the waiting period the material is erased by the first `cipherform keys …`; until then
+`cancel-deletion` brings the key back, disabled. Backups of the file still have it, sealed.")]
+    ScheduleDeletion {
+        #[command(flatten)]
+        args: KmsKeyArgs,
+        /// How many days to wait, 7 to 30
+        #[arg(long, value_name = "DAYS", default_value_t = 30)]
+        days: u32,
+    },
+    /// Take a scheduled deletion back: the KMS key is disabled then
+    CancelDeletion(KmsKeyArgs),
+    /// Make a public key, and a token that goes with it, to wrap material for a KMS key with origin external
+    #[command(after_help = "\
+Both are good once, for 24 hours. Example, with material of 32 random bytes:
+  cipherform keys get-parameters-for-import local:ours --public-key wrapping.pem --token import.token
+  openssl pkeyutl -encrypt -pubin -inkey wrapping.pem -in material.bin -out wrapped.bin \\
+    -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256
+  cipherform keys import-material local:ours --material wrapped.bin --token import.token --reason 'ceremony of 3 May'")]
+    GetParametersForImport {
+        /// The KMS key: local:NAME
+        #[arg(value_name = "KMS KEY", value_parser = kms_key())]
+        key: KmsKeyRef,
+        /// Write the public key to this file (RSA, PEM)
+        #[arg(long, value_name = "FILE")]
+        public_key: PathBuf,
+        /// Write the token to this file
+        #[arg(long, value_name = "FILE")]
+        token: PathBuf,
+    },
+    /// Import material into a KMS key with origin external; once it has had some, only the same again
+    ImportMaterial {
+        /// The KMS key: local:NAME
+        #[arg(value_name = "KMS KEY", value_parser = kms_key())]
+        key: KmsKeyRef,
+        /// The material, wrapped by RSA-OAEP with SHA-256
+        #[arg(long, value_name = "FILE")]
+        material: PathBuf,
+        /// The token that came with the public key
+        #[arg(long, value_name = "FILE")]
+        token: PathBuf,
+        /// Erase it at this time, such as 2027-01-01T00:00:00Z [default: never]
+        #[arg(long, value_name = "TIME", value_parser = ours::<Timestamp>)]
+        valid_to: Option<Timestamp>,
+        /// Why: it is recorded
+        #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]
+        reason: Reason,
+    },
+    /// Erase imported material at once: the KMS key waits for the same material then
+    DeleteMaterial(KmsKeyArgs),
+    /// Look after other names for KMS keys of the local KMS: local:alias/NAME
+    Alias {
+        #[command(subcommand)]
+        command: AliasCommand,
     },
     /// Bring a prepared version into use, in place of the active one
     Activate(LifeArgs),
@@ -246,7 +357,7 @@ Examples:
   cipherform keys public-key                                   the partner needs it, by another way, for `keys import --from`
 
 The partner can protect and reveal everything under that domain and format, old files included, and nothing else. `--for` takes an RSA
-public key in PEM of 3072 bits or more; its owner made it so:
+public key in PEM of 3072 bits or more; its owner made it with `keys create local:NAME --spec rsa-4096` and `keys public-key local:NAME`, or so:
   openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out private.pem
   openssl rsa -in private.pem -pubout -out partner.pem")]
     Export {
@@ -256,6 +367,9 @@ public key in PEM of 3072 bits or more; its owner made it so:
         /// The partner's public key
         #[arg(long = "for", value_name = "FILE")]
         recipient: PathBuf,
+        /// Sign with this KMS key of the local KMS (Ed25519) [default: the keyring's own key, `keys public-key`]
+        #[arg(long, value_name = "KMS KEY", value_parser = kms_key())]
+        sign_with: Option<KmsKeyRef>,
         /// Why: it is recorded, and the partner reads it
         #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]
         reason: Reason,
@@ -276,20 +390,27 @@ The rule that uses it needs the sender's domain, format and tweak; `keys describ
         #[arg(long, value_parser = ours::<KeyName>)]
         name: KeyName,
         /// The private key whose public half the partner was given, in PEM
-        #[arg(long, value_name = "FILE")]
-        identity: PathBuf,
+        #[arg(long, value_name = "FILE", required_unless_present = "recipient")]
+        identity: Option<PathBuf>,
+        /// In place of that file: the KMS key of the local KMS (RSA) whose public half the partner was given
+        #[arg(long = "for", value_name = "KMS KEY", value_parser = kms_key(), conflicts_with = "identity")]
+        recipient: Option<KmsKeyRef>,
         /// The partner's public key, 64 hexadecimal digits: `keys public-key` of the partner
         #[arg(long, value_name = "HEX")]
         from: String,
         /// The KMS key that wraps it [default: the one that wraps the keyring's root]
-        #[arg(long, value_name = "URI", value_parser = KmsKeyParser)]
+        #[arg(long, value_name = "URI", value_parser = kms_key())]
         kms: Option<KmsKeyRef>,
         /// Why: it is recorded
         #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]
         reason: Reason,
     },
-    /// Show the public key that keys for partners are signed with (Ed25519)
-    PublicKey,
+    /// Show the public key that keys for partners are signed with (Ed25519), or that of an asymmetric KMS key of the local KMS
+    PublicKey {
+        /// The KMS key: local:NAME. RSA is shown in PEM, Ed25519 as 64 hexadecimal digits
+        #[arg(value_name = "KMS KEY", value_parser = kms_key())]
+        key: Option<KmsKeyRef>,
+    },
     /// Show and verify who used which key: needs a line like audit = "audit.jsonl" in the policy
     Audit {
         #[command(subcommand)]
@@ -303,12 +424,92 @@ pub(super) struct LifeArgs {
     /// The key, and which version if not the current one: NAME or NAME@VERSION
     #[arg(value_name = "KEY", value_parser = ours::<KeyRef>)]
     pub(super) key: KeyRef,
+    #[command(flatten)]
+    pub(super) meant: Meant,
+}
+
+/// The kinds of KMS keys.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(super) enum Spec {
+    /// AES-256-GCM: wraps data keys
+    SymmetricDefault,
+    /// RSA-OAEP: opens keys from partners
+    #[value(name = "rsa-3072")]
+    Rsa3072,
+    /// The same, longer
+    #[value(name = "rsa-4096")]
+    Rsa4096,
+    /// Signs keys for partners
+    Ed25519,
+}
+
+/// What KMS keys are for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(super) enum Usage {
+    EncryptDecrypt,
+    SignVerify,
+}
+
+/// Where the material of KMS keys comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(super) enum Origin {
+    /// It is made here
+    Local,
+    /// It is imported
+    External,
+}
+
+/// A change of a KMS key of the local KMS.
+#[derive(Args, Debug)]
+pub(super) struct KmsKeyArgs {
+    /// The KMS key: local:NAME, local:alias/NAME, local:/path/kms.json#NAME
+    #[arg(value_name = "KMS KEY", value_parser = kms_key())]
+    pub(super) key: KmsKeyRef,
+    #[command(flatten)]
+    pub(super) meant: Meant,
+}
+
+/// That something is meant, and why.
+#[derive(Args, Debug)]
+pub(super) struct Meant {
     /// Why: it is recorded [default: a prompt]
     #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]
     pub(super) reason: Option<Reason>,
     /// Do not ask whether that is meant
     #[arg(long, short)]
     pub(super) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AliasCommand {
+    /// List them
+    List,
+    /// Make a new one
+    Create {
+        /// Its name: `local:alias/NAME` means the key from then on
+        #[arg(value_parser = ours::<KeyName>)]
+        name: KeyName,
+        /// The KMS key
+        #[arg(long, value_name = "KMS KEY", value_parser = kms_key())]
+        to: KmsKeyRef,
+    },
+    /// Move one to another key: that wraps from now on; what the former one wrapped still unwraps
+    Update {
+        /// Its name
+        #[arg(value_parser = ours::<KeyName>)]
+        name: KeyName,
+        /// The KMS key
+        #[arg(long, value_name = "KMS KEY", value_parser = kms_key())]
+        to: KmsKeyRef,
+    },
+    /// Take one away: what stands under it in a keyring is not found any more
+    Delete {
+        /// Its name
+        #[arg(value_parser = ours::<KeyName>)]
+        name: KeyName,
+        #[command(flatten)]
+        meant: Meant,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -117,7 +117,7 @@ fn local_kms(keys: &KeyArgs, printer: &Printer) -> Result<(LocalKms, String)> {
     if path.symlink_metadata().is_ok() {
         let unlock = session::unlock(keys, Ask::Once)?;
         let unlocks = in_words(&unlock);
-        let kms = LocalKms::open(&path, unlock);
+        let kms = LocalKms::open(&path, unlock).with_actor(kms::actor());
         if !kms.list()?.iter().any(|key| key.name == first_key) {
             kms.create_key(&first_key)?;
         }

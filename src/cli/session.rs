@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::args::KeyArgs;
 use crate::keys::{Keyring, KmsKeyRef, KmsRegistry};
@@ -14,22 +15,38 @@ use crate::{Error, ErrorKind, Result, Secret};
 pub(super) async fn engine(args: &KeyArgs) -> Result<Engine> {
     // A policy that is missing or wrong is said before a passphrase is asked for.
     let policy = Policy::load(&args.policy)?;
-    let registry = registry(args, &policy, &Keyring::kms_keys(&policy.keyring)?)?;
-    Engine::open(&args.policy, &registry).await
+    let clients = clients(args, &policy, any_local(&Keyring::kms_keys(&policy.keyring)?))?;
+    Engine::open(&args.policy, &clients.registry).await
 }
 
-/// The KMS clients there are. The local KMS is unlocked only if one of `needed` is its key.
-pub(super) fn registry(args: &KeyArgs, policy: &Policy, needed: &[KmsKeyRef]) -> Result<KmsRegistry> {
+/// The KMS clients there are.
+pub(super) struct Clients {
+    pub(super) registry: KmsRegistry,
+    /// The local KMS, if it is wanted.
+    pub(super) local: Option<Arc<LocalKms>>,
+}
+
+/// Whether one of them is in the local KMS.
+pub(super) fn any_local(keys: &[KmsKeyRef]) -> bool {
+    keys.iter().any(|key| key.scheme() == "local")
+}
+
+/// The KMS clients there are; the local KMS among them only if it is wanted, since that asks for a passphrase.
+pub(super) fn clients(args: &KeyArgs, policy: &Policy, with_local: bool) -> Result<Clients> {
     let registry = remote()?;
-    if !needed.iter().any(|key| key.scheme() == "local") {
-        return Ok(registry);
+    if !with_local {
+        return Ok(Clients { registry, local: None });
     }
-    let local = LocalKms::open(local_kms_path(args)?, unlock(args, Ask::Once)?);
+    let local = LocalKms::open(local_kms_path(args)?, unlock(args, Ask::Once)?).with_actor(kms::actor());
     let local = match policy.approved_only {
         true => local.approved_only(),
         false => local,
     };
-    Ok(registry.with("local", local))
+    let local = Arc::new(local);
+    Ok(Clients {
+        registry: registry.with_shared("local", Arc::clone(&local) as _),
+        local: Some(local),
+    })
 }
 
 /// The clients of remote KMSs, and who is at work.

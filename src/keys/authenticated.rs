@@ -60,12 +60,7 @@ impl<T: Serialize> Authenticated<T> {
 impl<T: Serialize + DeserializeOwned> Authenticated<T> {
     /// Reads the bytes of a file of one of `formats`; [`verify`](Self::verify) comes next.
     pub(crate) fn parse(formats: &[&str], bytes: &[u8]) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Header {
-            format: String,
-        }
-        let header: Header = serde_json::from_slice(bytes).map_err(not_ours)?;
-        if !formats.contains(&header.format.as_str()) {
+        if !formats.contains(&format(bytes)?.as_str()) {
             return Err(
                 Error::bad_input("the file is of another format, or of a version this program does not know")
                     .with_hint(format!("this program reads `{}`", formats.join("` and `"))),
@@ -77,6 +72,16 @@ impl<T: Serialize + DeserializeOwned> Authenticated<T> {
         }
         Ok(file)
     }
+}
+
+/// The format that a file says it has.
+pub(crate) fn format(bytes: &[u8]) -> Result<String> {
+    #[derive(Deserialize)]
+    struct Header {
+        format: String,
+    }
+    let header: Header = serde_json::from_slice(bytes).map_err(not_ours)?;
+    Ok(header.format)
 }
 
 /// Says where, but not what: a damaged file may hold anything.

@@ -47,11 +47,13 @@ pub enum Purpose {
     LocalKmsMac,
     /// Seals the KMS keys in the file of a local KMS.
     LocalKmsSeal,
+    /// Tells whether imported material of a KMS key is the same that comes again.
+    LocalKmsCheck,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Ff1,
         Self::Ff31Legacy,
         Self::Siv,
@@ -67,6 +69,7 @@ impl Purpose {
         Self::ExchangeSigning,
         Self::LocalKmsMac,
         Self::LocalKmsSeal,
+        Self::LocalKmsCheck,
     ];
 
     /// The string that stands in the derivation, frozen for ever.
@@ -87,6 +90,7 @@ impl Purpose {
             Self::ExchangeSigning => "cipherform exchange signing v1",
             Self::LocalKmsMac => "cipherform local kms mac v1",
             Self::LocalKmsSeal => "cipherform local kms seal v1",
+            Self::LocalKmsCheck => "cipherform local kms check value v1",
         }
     }
 
@@ -102,6 +106,7 @@ impl Purpose {
                 | Self::ExchangeSigning
                 | Self::LocalKmsMac
                 | Self::LocalKmsSeal
+                | Self::LocalKmsCheck
         )
     }
 }

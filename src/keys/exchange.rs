@@ -71,7 +71,7 @@ pub(crate) struct Parcel<'a> {
 }
 
 impl ExchangePackage {
-    pub(crate) fn seal(parcel: Parcel<'_>, recipient: &Recipient, seed: &Secret<Vec<u8>>) -> Result<Self> {
+    pub(crate) fn seal(parcel: Parcel<'_>, recipient: &Recipient, signer: &ExchangeSigner) -> Result<Self> {
         let mut content = Content {
             keyring: parcel.keyring,
             key: parcel.key,
@@ -79,14 +79,14 @@ impl ExchangePackage {
             map: parcel.map,
             time: parcel.time,
             reason: parcel.reason,
-            public_key: Base64(public_key(seed)?.to_vec()),
+            public_key: Base64(signer.public_key()?.to_vec()),
             wrapped: None,
         };
         let padding = Oaep::<Sha256>::new_with_label(content.label());
         let wrapped = recipient.0.encrypt(&mut SysRng, padding, parcel.material.expose());
         let wrapped = wrapped.map_err(|error| Error::bug("RSA-OAEP refuses 64 bytes").with_source(error))?;
         content.wrapped = Some(Base64(wrapped));
-        Signed::new(FORMAT, content, seed).map(Self)
+        Signed::new(FORMAT, content, &signer.0).map(Self)
     }
 
     /// Reads a package; who sent it is told by [`verify`](Self::verify).
@@ -184,6 +184,35 @@ impl Identity {
         })?;
         check_length(key.as_public_key())?;
         Ok(Self(key))
+    }
+
+    /// From PKCS #8 in DER.
+    #[cfg(feature = "kms-local")]
+    pub(crate) fn from_pkcs8(der: &Secret<Vec<u8>>) -> Result<Self> {
+        let key = PrivateKey::from_pkcs8_der(der.expose())
+            .map_err(|_| Error::bug("a private key that is not as it was sealed"))?;
+        check_length(key.as_public_key())?;
+        Ok(Self(key))
+    }
+}
+
+/// What signs packages: an Ed25519 key.
+#[derive(Debug)]
+pub struct ExchangeSigner(Secret<Vec<u8>>);
+
+impl ExchangeSigner {
+    /// The key of a seed of 32 bytes (RFC 8032, section 5.1.5).
+    pub(crate) fn from_seed(seed: Secret<Vec<u8>>) -> Self {
+        Self(seed)
+    }
+
+    /// The public key, 32 bytes: what the partner compares.
+    ///
+    /// # Errors
+    ///
+    /// None that a caller can cause.
+    pub fn public_key(&self) -> Result<[u8; 32]> {
+        public_key(&self.0)
     }
 }
 

@@ -108,6 +108,24 @@ pub struct KmsKeyRef {
 impl KmsKeyRef {
     const LONGEST: usize = 2048;
 
+    /// The key of that name in the local KMS: `local:NAME`.
+    pub fn local(name: &KeyName) -> Self {
+        Self::in_local_kms(name.as_str())
+    }
+
+    /// The key that an alias means in the local KMS: `local:alias/NAME`.
+    pub fn local_alias(alias: &KeyName) -> Self {
+        Self::in_local_kms(&format!("alias/{alias}"))
+    }
+
+    fn in_local_kms(rest: &str) -> Self {
+        const SCHEME: &str = "local";
+        Self {
+            text: format!("{SCHEME}:{rest}"),
+            scheme_length: SCHEME.len(),
+        }
+    }
+
     /// The kind of KMS: what stands before the first colon.
     pub fn scheme(&self) -> &str {
         &self.text[..self.scheme_length]

@@ -156,6 +156,8 @@ pub enum KmsKeyState {
     PendingDeletion,
     /// Its material is not there (not yet imported, expired, or in a module that is away).
     Unavailable,
+    /// Its material is erased, for ever.
+    Destroyed,
 }
 
 impl fmt::Display for KmsKeyState {
@@ -165,6 +167,7 @@ impl fmt::Display for KmsKeyState {
             Self::Disabled => "disabled",
             Self::PendingDeletion => "pending-deletion",
             Self::Unavailable => "unavailable",
+            Self::Destroyed => "destroyed",
         })
     }
 }

@@ -41,7 +41,7 @@ mod key_use;
 mod keyring;
 mod kms;
 pub(crate) mod random;
-mod registry;
+pub(crate) mod registry;
 mod signed;
 mod state;
 pub(crate) mod store;
@@ -53,7 +53,7 @@ pub use cache::CachePolicy;
 pub use derive::Purpose;
 pub use document::{Change, ExchangedMap, KeyInfo, Periods, VersionInfo};
 #[cfg(feature = "exchange")]
-pub use exchange::{ExchangePackage, Identity, Recipient};
+pub use exchange::{ExchangePackage, ExchangeSigner, Identity, Recipient};
 pub use handle::KeyHandle;
 pub use ids::{DataKeyId, KeyVersionId, KeyringId, StoreId};
 pub use key_ref::{KeyName, KeyRef, KmsKeyRef};

@@ -33,6 +33,14 @@ impl Surroundings {
     pub(crate) fn actor(&self) -> &str {
         self.actor.as_deref().unwrap_or("unknown")
     }
+
+    pub(crate) fn set_actor(&mut self, who: impl Into<Arc<str>>) {
+        self.actor = Some(who.into());
+    }
+
+    pub(crate) fn set_clock(&mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) {
+        self.clock = Some(Arc::new(clock));
+    }
 }
 
 impl fmt::Debug for Surroundings {
@@ -79,14 +87,14 @@ impl KmsRegistry {
     /// Sets who is at work: it stands in the history of keys and in audit logs. `unknown`, unless said otherwise.
     #[must_use]
     pub fn with_actor(mut self, who: impl Into<Arc<str>>) -> Self {
-        self.surroundings.actor = Some(who.into());
+        self.surroundings.set_actor(who);
         self
     }
 
     /// Sets what tells the time, by which the periods of keys begin and end. The system's clock, unless said otherwise.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        self.surroundings.clock = Some(Arc::new(clock));
+        self.surroundings.set_clock(clock);
         self
     }
 

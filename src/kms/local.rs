@@ -2,14 +2,27 @@
 //!
 //! ```text
 //! passphrase ──Argon2id──┐
+//! passphrase ──PBKDF2────┤
+//! another KMS ──unwraps──┤
 //! key file ──────────────┴─► unlock key ──KBKDF──► MAC key: authenticates the whole file
-//!                                          └─────► seal key: AES-256-GCM over each KMS key
+//!                                          └─────► seal key: AES-256-GCM over each version of each KMS key's material
 //! ```
 //!
-//! What a KMS key wraps: a byte 1, the KMS key's id (16 bytes), then AES-256-GCM bound to that id and the wrap context.
+//! What a KMS key wraps: a byte 2, the ids of the KMS key and of the version of its material (16 bytes each), then AES-256-GCM bound to both ids and the
+//! wrap context.
 
+mod alias;
+#[cfg(feature = "exchange")]
+mod asymmetric;
 mod file;
 mod given;
+#[cfg(feature = "exchange")]
+mod import;
+mod life;
+mod material;
+mod model;
+mod one;
+mod relock;
 mod unlock;
 
 use std::collections::HashMap;
@@ -19,17 +32,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use self::file::{Content, KeyEntry};
+use self::file::{AliasEntry, Content, File, KeyEntry, MaterialEntry};
+#[cfg(feature = "exchange")]
+pub use self::import::ImportParameters;
+use self::material::Material;
 use self::unlock::UnlockMethod;
 use super::seal;
 use crate::keys::encoding::length_prefixed;
-use crate::keys::{KeyName, KmsClient, KmsKeyInfo, KmsKeyRef, KmsKeyState, Timestamp, WrapContext, store};
+use crate::keys::registry::Surroundings;
+use crate::keys::{KeyName, KmsClient, KmsKeyInfo, KmsKeyRef, Timestamp, WrapContext, store};
 use crate::{Error, ErrorKind, Result, Secret};
 
-pub use self::unlock::Unlock;
+pub use self::life::DELETION_WINDOW_DAYS;
+pub use self::model::{KmsKeyChange, KmsKeyOrigin, KmsKeySpec, KmsKeyUsage, LocalKeyInfo, MaterialInfo, NewKmsKey};
+pub use self::unlock::{PassphraseKdf, Unlock};
 
-/// The layout of wrapped bytes.
-const WRAPPED: u8 = 1;
+/// The layout of bytes that a file of format 1 wrapped: they name no version of material.
+const WRAPPED_ONE: u8 = 1;
+
+/// The layout of wrapped bytes: they name the version of material that wrapped them.
+const WRAPPED: u8 = 2;
 
 /// The embedded KMS. Serves `local:NAME` from its file, and `local:/path/file#NAME` from any file that the same passphrase or key file unlocks.
 ///
@@ -39,24 +61,11 @@ pub struct LocalKms {
     path: PathBuf,
     unlock: Unlock,
     approved_only: bool,
+    surroundings: Surroundings,
     unlocked: Mutex<HashMap<PathBuf, (UnlockMethod, UnlockKey)>>,
 }
 
 type UnlockKey = Arc<Secret<Vec<u8>>>;
-
-/// What the local KMS tells about a key.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct LocalKeyInfo {
-    /// Its name: `local:NAME`.
-    pub name: KeyName,
-    /// Its id, 32 hexadecimal digits.
-    pub id: String,
-    /// Whether it may be used.
-    pub state: KmsKeyState,
-    /// When it was made.
-    pub created: Timestamp,
-}
 
 impl LocalKms {
     /// Where the file is unless somebody says otherwise: `cipherform/kms.json` in the user's configuration directory.
@@ -78,15 +87,26 @@ impl LocalKms {
     ///
     /// [`ErrorKind::BadInput`] if there is a file at `path` already, or the passphrase is empty.
     pub fn create(path: &Path, unlock: &Unlock, first_key: &KeyName) -> Result<()> {
+        Self::create_with(path, unlock, PassphraseKdf::default(), first_key)
+    }
+
+    /// The same, and says how a passphrase is stretched.
+    ///
+    /// # Errors
+    ///
+    /// As for [`create`](Self::create).
+    pub fn create_with(path: &Path, unlock: &Unlock, kdf: PassphraseKdf, first_key: &KeyName) -> Result<()> {
         if path.exists() {
             return Err(
                 in_file(path, Error::bad_input("exists already")).with_hint("name another file, or use this one")
             );
         }
-        let method = UnlockMethod::for_new_file(unlock)?;
+        let method = UnlockMethod::for_new_file(unlock, kdf)?;
         let unlock_key = unlock.key(&method)?;
         let mut content = Content::new(method)?;
-        content.add_key(first_key, &unlock_key)?;
+        let (new, now) = (NewKmsKey::default(), Timestamp::now());
+        let material = Material::generate(new.spec)?;
+        life::add_key(&mut content, first_key, new, Some(&material), now, &unlock_key)?;
         create_directory(path)?;
         store::create_atomic(path, &content.seal(&unlock_key)?, store::PRIVATE)
     }
@@ -107,6 +127,7 @@ impl LocalKms {
             path: path.into(),
             unlock,
             approved_only: false,
+            surroundings: Surroundings::default(),
             unlocked: Mutex::default(),
         }
     }
@@ -120,26 +141,23 @@ impl LocalKms {
         }
     }
 
+    /// Sets who is at work: it stands in the history of keys. `unknown`, unless said otherwise.
+    #[must_use]
+    pub fn with_actor(mut self, who: impl Into<Arc<str>>) -> Self {
+        self.surroundings.set_actor(who);
+        self
+    }
+
+    /// Sets what tells the time, by which keys are rotated and deleted. The system's clock, unless said otherwise.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.surroundings.set_clock(clock);
+        self
+    }
+
     /// The file behind `local:NAME`.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Adds a key to the file.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::BadInput`] if the name is taken; [`ErrorKind::WrongKey`] if the file does not unlock.
-    pub fn create_key(&self, name: &KeyName) -> Result<LocalKeyInfo> {
-        let _lock = store::lock(&self.path)?;
-        let (mut content, unlock_key) = self.content(&self.path)?;
-        let info = content
-            .add_key(name, &unlock_key)
-            .map_err(|error| in_file(&self.path, error))?
-            .info();
-        content.generation += 1;
-        store::write_atomic(&self.path, &content.seal(&unlock_key)?, store::PRIVATE)?;
-        Ok(info)
     }
 
     /// The keys of the file, in the order of their creation.
@@ -148,26 +166,57 @@ impl LocalKms {
     ///
     /// [`ErrorKind::WrongKey`] if the file does not unlock.
     pub fn list(&self) -> Result<Vec<LocalKeyInfo>> {
-        Ok(self.content(&self.path)?.0.keys.iter().map(KeyEntry::info).collect())
+        let (content, _) = self.content(&self.path)?;
+        Ok(content
+            .keys
+            .iter()
+            .map(|key| content.info(key, self.surroundings.now()))
+            .collect())
+    }
+
+    /// One key, by name or alias.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::WrongKey`] if the file does not unlock.
+    pub fn key(&self, key: &KmsKeyRef) -> Result<LocalKeyInfo> {
+        let (path, name) = self.locate(key)?;
+        let (content, _) = self.content(&path)?;
+        let entry = find(&content, &name).map_err(|error| in_file(&path, error))?;
+        Ok(content.info(entry, self.surroundings.now()))
     }
 
     /// The authenticated content of the file at `path`, with the key that unlocks it.
     fn content(&self, path: &Path) -> Result<(Content, UnlockKey)> {
-        let file = file::parse(&store::read(path).map_err(hint_at_init)?).map_err(|error| in_file(path, error))?;
-        let method = &file.unverified().unlock;
+        let file = File::parse(&store::read(path).map_err(hint_at_init)?).map_err(|error| in_file(path, error))?;
+        let method = file.unlock();
         if self.approved_only && !method.is_approved() {
             let error = Error::new(
                 ErrorKind::KeyNotUsable,
                 "its passphrase is stretched by Argon2id, which NIST has not approved, and the policy says approved_only = true",
             );
-            return Err(in_file(path, error).with_hint("use a local KMS with a key file, or another KMS"));
+            return Err(in_file(path, error).with_hint(
+                "have it stretched by PBKDF2: `cipherform keys passphrase --kdf pbkdf2`; or use a key file, or another KMS",
+            ));
         }
         let unlock_key = self.unlock_key(path, method).map_err(|error| in_file(path, error))?;
-        let content = file::verified(file, &unlock_key).map_err(|error| match error.kind() {
+        let content = file.verified(&unlock_key).map_err(|error| match error.kind() {
             ErrorKind::WrongKey => in_file(path, self.unlock.wrong()),
             _ => in_file(path, error),
         })?;
         Ok((content, unlock_key))
+    }
+
+    /// Applies `change` to what the file at `path` says now, and saves: under a lock, and whole or not at all. What is due comes first.
+    fn change<T>(&self, path: &Path, change: impl FnOnce(&mut Content, &UnlockKey) -> Result<T>) -> Result<T> {
+        let _lock = store::lock(path)?;
+        let (mut content, unlock_key) = self.content(path)?;
+        let result = life::settle(&mut content, &self.surroundings, &unlock_key)
+            .and_then(|()| change(&mut content, &unlock_key))
+            .map_err(|error| in_file(path, error))?;
+        content.generation += 1;
+        store::write_atomic(path, &content.seal(&unlock_key)?, store::PRIVATE)?;
+        Ok(result)
     }
 
     /// Derives the unlock key at the first call, and again only if the file asks for it in another way. Others wait: Argon2id takes its time.
@@ -183,42 +232,23 @@ impl LocalKms {
         Ok(key)
     }
 
-    /// The key that `key` names, with what opens it.
-    fn entry(&self, key: &KmsKeyRef) -> Result<(PathBuf, Content, KeyEntry, UnlockKey)> {
+    /// The key that `key` names, if it may wrap and unwrap, with what opens it.
+    fn usable(&self, key: &KmsKeyRef) -> Result<(PathBuf, Content, KeyEntry, UnlockKey)> {
         let (path, name) = self.locate(key)?;
         let (content, unlock_key) = self.content(&path)?;
-        let entry = content
-            .keys
-            .iter()
-            .find(|entry| entry.name == name)
-            .cloned()
-            .ok_or_else(|| {
-                let names: Vec<_> = content.keys.iter().map(|entry| entry.name.as_str()).collect();
-                in_file(
-                    &path,
-                    Error::new(ErrorKind::KeyNotFound, format!("there is no KMS key `{name}`")),
-                )
-                .with_hint(format!("its keys are {}", names.join(", ")))
-            })?;
+        let usable = || {
+            let entry = find(&content, &name)?.clone();
+            life::check(&entry, self.surroundings.now())?;
+            life::expect_symmetric(entry.spec)?;
+            Ok(entry)
+        };
+        let entry = usable().map_err(|error| in_file(&path, error))?;
         Ok((path, content, entry, unlock_key))
     }
 
-    /// The bytes of the key that `key` names, if it may be used.
-    fn usable(&self, key: &KmsKeyRef) -> Result<(KeyEntry, Secret<Vec<u8>>)> {
-        let (path, content, entry, unlock_key) = self.entry(key)?;
-        if entry.state != KmsKeyState::Enabled {
-            let message = format!("KMS key `{}` is {}", entry.name, entry.state);
-            return Err(in_file(&path, Error::new(ErrorKind::KeyNotUsable, message)));
-        }
-        let bytes = content
-            .open_key(&entry, &unlock_key)
-            .map_err(|error| in_file(&path, error))?;
-        Ok((entry, bytes))
-    }
-
-    fn locate(&self, key: &KmsKeyRef) -> Result<(PathBuf, KeyName)> {
+    fn locate(&self, key: &KmsKeyRef) -> Result<(PathBuf, LocalName)> {
         let Some((path, name)) = key.rest().rsplit_once('#') else {
-            return Ok((self.path.clone(), key.rest().parse()?));
+            return Ok((self.path.clone(), LocalName::parse(key.rest())?));
         };
         let path = PathBuf::from(path);
         if !path.is_absolute() {
@@ -227,44 +257,172 @@ impl LocalKms {
             ))
             .with_hint("write `local:/path/file#NAME`, or `local:NAME` for the file in use"));
         }
-        Ok((path, name.parse()?))
+        Ok((path, LocalName::parse(name)?))
     }
+}
+
+/// What a reference names in a file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum LocalName {
+    /// `NAME`
+    Key(KeyName),
+    /// `alias/NAME`
+    Alias(KeyName),
+}
+
+impl LocalName {
+    fn parse(text: &str) -> Result<Self> {
+        match text.strip_prefix("alias/") {
+            Some(alias) => alias.parse().map(Self::Alias),
+            None => text.parse().map(Self::Key),
+        }
+    }
+}
+
+fn find<'a>(content: &'a Content, name: &LocalName) -> Result<&'a KeyEntry> {
+    let found = match name {
+        LocalName::Key(name) => content.keys.iter().find(|key| key.name == *name),
+        LocalName::Alias(alias) => {
+            let alias = content.aliases.iter().find(|entry| entry.name == *alias);
+            alias.and_then(|alias| content.keys.iter().find(|key| key.id == alias.key))
+        }
+    };
+    found.ok_or_else(|| {
+        let (what, names): (String, Vec<&KeyName>) = match name {
+            LocalName::Key(name) => (
+                format!("there is no KMS key `{name}`"),
+                content.keys.iter().map(|key| &key.name).collect(),
+            ),
+            LocalName::Alias(name) => (
+                format!("there is no alias `{name}`"),
+                content.aliases.iter().map(|alias: &AliasEntry| &alias.name).collect(),
+            ),
+        };
+        let names: Vec<_> = names.into_iter().map(KeyName::as_str).collect();
+        let known = match names.is_empty() {
+            true => "it has none".to_owned(),
+            false => format!("it has {}", names.join(", ")),
+        };
+        Error::new(ErrorKind::KeyNotFound, what).with_hint(known)
+    })
 }
 
 #[async_trait]
 impl KmsClient for LocalKms {
     async fn describe(&self, key: &KmsKeyRef) -> Result<KmsKeyInfo> {
-        let info = self.entry(key)?.2.info();
-        Ok(KmsKeyInfo::new("local", info.id, info.state).with_created(info.created))
+        let info = self.key(key)?;
+        let described = KmsKeyInfo::new("local", info.id, info.state)
+            .with_created(info.created)
+            .with_usage(info.usage.to_string())
+            .with_origin(info.origin.to_string());
+        Ok(match info.rotation_days {
+            Some(days) => described.with_rotation(format!("every {days} days")),
+            None => described.with_rotation("on demand"),
+        })
     }
 
     async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
-        let (entry, bytes) = self.usable(key)?;
-        let sealed = seal::seal(bytes.expose(), &associated(&entry, context), plaintext.expose())?;
-        Ok([&[WRAPPED], &entry.id.as_bytes()[..], &sealed].concat())
+        let (path, content, entry, unlock_key) = self.usable(key)?;
+        let wrap = || {
+            let material = entry.material.last().ok_or_else(|| missing(&entry))?;
+            let bytes = open(&content, &entry, material, &unlock_key)?;
+            let associated = associated(&entry, material, context);
+            let sealed = seal::seal(bytes.expose(), &associated, plaintext.expose())?;
+            Ok([
+                &[WRAPPED],
+                &entry.id.as_bytes()[..],
+                &material.id.as_bytes()[..],
+                &sealed,
+            ]
+            .concat())
+        };
+        wrap().map_err(|error| in_file(&path, error))
     }
 
     async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
-        let (entry, bytes) = self.usable(key)?;
-        let Some((id, sealed)) = wrapped
-            .strip_prefix(&[WRAPPED])
-            .and_then(|rest| rest.split_first_chunk::<16>())
-        else {
-            return Err(Error::bad_input("the wrapped bytes are not of the local KMS"));
+        let (path, name) = self.locate(key)?;
+        let Some((layout, rest)) = wrapped.split_first() else {
+            return Err(not_ours());
         };
-        if id != entry.id.as_bytes() {
-            return Err(Error::new(
-                ErrorKind::WrongKey,
-                "the bytes were wrapped under another KMS key, or changed",
-            )
-            .with_hint("use the file of the local KMS that was in use then"));
-        }
-        seal::open(bytes.expose(), &associated(&entry, context), sealed)
+        let (id, rest) = rest.split_first_chunk::<16>().ok_or_else(not_ours)?;
+        let (content, unlock_key) = self.content(&path)?;
+        let unwrap = || {
+            let entry = match &name {
+                // An alias may have moved on to another key meanwhile: the bytes say which one it was.
+                LocalName::Alias(_) => {
+                    let then = content.keys.iter().find(|key| key.id.as_bytes() == id);
+                    then.map_or_else(|| find(&content, &name), Ok)?
+                }
+                LocalName::Key(_) => find(&content, &name)?,
+            };
+            life::check(entry, self.surroundings.now())?;
+            life::expect_symmetric(entry.spec)?;
+            if id != entry.id.as_bytes() {
+                return Err(Error::new(
+                    ErrorKind::WrongKey,
+                    "the bytes were wrapped under another KMS key, or changed",
+                )
+                .with_hint("use the file of the local KMS that was in use then"));
+            }
+            match *layout {
+                WRAPPED_ONE => {
+                    let material = entry.material.first().ok_or_else(|| missing(entry))?;
+                    let bytes = open(&content, entry, material, &unlock_key)?;
+                    seal::open(bytes.expose(), &associated_one(entry, context), rest)
+                }
+                WRAPPED => {
+                    let (id, sealed) = rest.split_first_chunk::<16>().ok_or_else(not_ours)?;
+                    let material = entry.material.iter().find(|material| material.id.as_bytes() == id);
+                    let material = material.ok_or_else(|| {
+                        Error::new(
+                            ErrorKind::WrongKey,
+                            format!("KMS key `{}` has no such version of material", entry.name),
+                        )
+                        .with_hint("this file is older than what it should unwrap: put the newer one back")
+                    })?;
+                    let bytes = open(&content, entry, material, &unlock_key)?;
+                    seal::open(bytes.expose(), &associated(entry, material, context), sealed)
+                }
+                _ => Err(not_ours()),
+            }
+        };
+        unwrap().map_err(|error| in_file(&path, error))
     }
 }
 
-fn associated(entry: &KeyEntry, context: &WrapContext) -> Vec<u8> {
+fn not_ours() -> Error {
+    Error::bad_input("the wrapped bytes are not of the local KMS")
+}
+
+fn missing(entry: &KeyEntry) -> Error {
+    Error::new(
+        ErrorKind::KeyNotUsable,
+        format!("the material of KMS key `{}` is not there", entry.name),
+    )
+}
+
+fn open(
+    content: &Content,
+    entry: &KeyEntry,
+    material: &MaterialEntry,
+    unlock_key: &UnlockKey,
+) -> Result<Secret<Vec<u8>>> {
+    content
+        .open_material(entry.id, material, unlock_key)?
+        .ok_or_else(|| missing(entry))
+}
+
+fn associated_one(entry: &KeyEntry, context: &WrapContext) -> Vec<u8> {
     length_prefixed(&[b"cipherform local wrap v1", entry.id.as_bytes(), &context.to_bytes()])
+}
+
+fn associated(entry: &KeyEntry, material: &MaterialEntry, context: &WrapContext) -> Vec<u8> {
+    length_prefixed(&[
+        b"cipherform local wrap v2",
+        entry.id.as_bytes(),
+        material.id.as_bytes(),
+        &context.to_bytes(),
+    ])
 }
 
 fn create_directory(path: &Path) -> Result<()> {

@@ -24,8 +24,13 @@ mod remote;
 mod seal;
 mod settings;
 
+#[cfg(all(feature = "kms-local", feature = "exchange"))]
+pub use local::ImportParameters;
 #[cfg(feature = "kms-local")]
-pub use local::{LocalKeyInfo, LocalKms, Unlock};
+pub use local::{
+    DELETION_WINDOW_DAYS, KmsKeyChange, KmsKeyOrigin, KmsKeySpec, KmsKeyUsage, LocalKeyInfo, LocalKms, MaterialInfo,
+    NewKmsKey, PassphraseKdf, Unlock,
+};
 pub use memory::{Calls, MemoryKms};
 pub use settings::{Patience, Settings};
 

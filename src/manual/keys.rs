@@ -59,6 +59,7 @@
 //! assert_eq!(Purpose::ExchangeSigning.label(), "cipherform exchange signing v1");
 //! assert_eq!(Purpose::LocalKmsMac.label(), "cipherform local kms mac v1");
 //! assert_eq!(Purpose::LocalKmsSeal.label(), "cipherform local kms seal v1");
+//! assert_eq!(Purpose::LocalKmsCheck.label(), "cipherform local kms check value v1");
 //! assert_eq!(Format::parse("pan", toml::Table::new())?.definition(), "pan/1 keep=0,4 check_digit=valid");
 //! # Ok::<(), cipherform::Error>(())
 //! ```
@@ -90,7 +91,7 @@
 //! | file | `format` | MAC key |
 //! | --- | --- | --- |
 //! | keyring | `cipherform-keyring/2` (`/1` is read, too) | KBKDF(root key, `cipherform keyring mac v1`, LP(keyring id), 32) |
-//! | local KMS | `cipherform-local-kms/1` | KBKDF(unlock key, `cipherform local kms mac v1`, LP(file id), 32) |
+//! | local KMS | `cipherform-local-kms/2` (`/1` is read, too) | KBKDF(unlock key, `cipherform local kms mac v1`, LP(file id), 32) |
 //!
 //! **The keyring's content**: its id; a generation that counts changes; the root key, wrapped; the keys, each with
 //! name, id, use, time, the reference of its KMS key, versions, and, where they are not the usual ones, periods and limit;
@@ -98,14 +99,24 @@
 //! activation, and the states it went through. Wrapped is the key itself: 32 bytes for `derive` and for the root; AES key and check key
 //! for direct use.
 //!
-//! **The local KMS's content**: its id; a generation; how it is unlocked; its KMS keys, each with name, id, state,
-//! time, and the 32 bytes of the key sealed. Unlock key: the 32 bytes of the key file (raw, or 64 hexadecimal digits),
-//! or Argon2id version 0x13 of the passphrase with the salt (16 bytes) and parameters in the file, 32 bytes.
+//! **The local KMS's content**: its id; a generation; how it is unlocked; its KMS keys, each with name, id, spec,
+//! origin, state, times, versions of material and history; aliases, each the id of a KMS key. A version of material has
+//! number, id, time, and its bytes sealed (absent once erased): 32 of a symmetric key, the 32 of the seed of Ed25519, or PKCS #8 of
+//! RSA; of asymmetric keys the public key; of imported material a check value, and when it expires. A wrapping key for an import
+//! is sealed like material, with its token in the place of a material id. Unlock key: the 32 bytes of the key file (raw, or 64
+//! hexadecimal digits), or Argon2id version 0x13 of the passphrase with the salt (16 bytes) and parameters in the file,
+//! 32 bytes.
 //!
 //! | what | AES-256-GCM key | associated data | stored as |
 //! | --- | --- | --- | --- |
-//! | a sealed KMS key | KBKDF(unlock key, `cipherform local kms seal v1`, LP(file id), 32) | LP(`cipherform local kms key v1`, file id, KMS key id) | nonce (12) ‖ ciphertext ‖ tag (16) |
-//! | a wrapped data key | the KMS key | LP(`cipherform local wrap v1`, KMS key id, context) | 0x01 ‖ KMS key id ‖ nonce (12) ‖ ciphertext ‖ tag (16) |
+//! | sealed material | KBKDF(unlock key, `cipherform local kms seal v1`, LP(file id), 32) | LP(`cipherform local kms material v2`, file id, KMS key id, material id) | nonce (12) ‖ ciphertext ‖ tag (16) |
+//! | check value of imported material | | | KBKDF(material, `cipherform local kms check value v1`, LP(file id, KMS key id), 16) |
+//! | a wrapped data key | the material | LP(`cipherform local wrap v2`, KMS key id, material id, context) | 0x02 ‖ KMS key id ‖ material id ‖ nonce (12) ‖ ciphertext ‖ tag (16) |
+//!
+//! In format 1 a KMS key has one version of material and no id of it: it was sealed with LP(`cipherform local kms key v1`, file
+//! id, KMS key id). Bytes that it wrapped, 0x01 ‖ KMS key id ‖ nonce ‖ ciphertext ‖ tag with the associated data
+//! LP(`cipherform local wrap v1`, KMS key id, context), unwrap with material 1 for ever. The first change of such a file writes it in
+//! format 2; older programs do not read it then.
 //!
 //! # Metadata of a protected column
 //!
@@ -131,11 +142,61 @@
 //! 3. else a prompt, if there is a terminal.
 //!
 //! A new passphrase has at least 8 characters (SP 800-63B); several words are better. A file made with a key file is
-//! unlocked by that key file only, and likewise for a passphrase. There is no command yet to change either, nor to add
-//! KMS keys (in Rust: [`LocalKms::create_key`](crate::kms::LocalKms::create_key)).
+//! unlocked by that key file only, and likewise for a passphrase.
 //!
 //! Whatever it protects against, it does so by these two files being apart from the data and from each other. It is a
 //! guardrail on one machine; a KMS with permissions and an audit log is another thing.
+//!
+//! ## Its KMS keys
+//!
+//! Where `keys` takes a key, `local:NAME` is a KMS key of the local KMS. `keys list` shows them behind the data keys, `keys describe local:NAME` one
+//! of them with its history: who did what to it, when and why. In the audit log of the policy each change has an entry, too, before it is made; only a change
+//! of the very KMS key that keeps the keyring shut is written down after it.
+//!
+//! | command | does |
+//! | --- | --- |
+//! | `keys create local:NAME [--rotate-every DAYS]` | a new key of 256 random bits |
+//! | `keys create local:NAME --origin external` | a key whose material is imported: see below |
+//! | `keys create local:NAME --spec rsa-3072`, `rsa-4096` | a key that opens what partners export: `keys import --for local:NAME` |
+//! | `keys create local:NAME --usage sign-verify` | an Ed25519 key that signs what we export: `keys export --sign-with local:NAME` |
+//! | `keys public-key local:NAME` | the public half of either: PEM for RSA, 64 hexadecimal digits for Ed25519 |
+//! | `keys rotate local:NAME` | new material, which wraps from now on; what older material wrapped still unwraps, since wrapped bytes name theirs |
+//! | `keys rotate local:NAME --every DAYS`, `--on-demand` | by itself after 90 to 2,560 days, or not |
+//! | `keys disable`, `keys enable` | off and on: a disabled key wraps and unwraps nothing |
+//! | `keys schedule-deletion local:NAME [--days 7…30]` | deletion after a waiting period (30 days), in which the key wraps and unwraps nothing |
+//! | `keys cancel-deletion` | takes that back; the key is disabled then |
+//! | `keys alias create`, `update`, `delete`, `list` | other names, `local:alias/NAME`, which can move to another key |
+//!
+//! What time makes due, new material and the end of a waiting period, is done by the first `keys` command that opens the local KMS to work with the keyring or to change a KMS key (in Rust
+//! [`LocalKms::tend`](crate::kms::LocalKms::tend)). Jobs never write the file. From the end of its waiting period on a
+//! key is refused, whether or not its material is erased yet; it is called `destroyed` once that is so. Its entry and its
+//! name stay. What is erased is out of the file; copies of the file still have it, sealed, and so may the blocks of a disk, so destroy backups
+//! as well. A clock that is wrong by the waiting period deletes too early: set it right before you use `keys`.
+//!
+//! An alias wraps by the key that it means now, and unwraps by the key that the wrapped bytes name. Like rotation it does
+//! not touch what is wrapped: `keys rewrap --to local:NAME` wraps the data keys anew.
+//!
+//! A key has one use: a symmetric one wraps data keys, RSA opens partners' keys, Ed25519 signs ours, and each is refused for
+//! anything else. Only symmetric keys whose material is made here are rotated.
+//!
+//! ## Material from elsewhere
+//!
+//! A company that makes its own key material (BYOK) brings it so:
+//!
+//! ```text
+//! cipherform keys create local:ours --origin external
+//! cipherform keys get-parameters-for-import local:ours --public-key wrapping.pem --token import.token
+//! openssl pkeyutl -encrypt -pubin -inkey wrapping.pem -in material.bin -out wrapped.bin \
+//!     -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256
+//! cipherform keys import-material local:ours --material wrapped.bin --token import.token --reason 'ceremony of 3 May'
+//! ```
+//!
+//! The material is 32 bytes. The wrapping key is RSA with 4,096 bits, made for this import; its private half is sealed in
+//! the file of the local KMS, good for one import within 24 hours, and erased by it. `--valid-to TIME` lets the material expire:
+//! then it is refused, and erased by the next `keys` command. `keys delete-material` erases it at once. Either way the key
+//! waits for the same material, and takes no other: what the other wrapped would be lost. Whether it is the same tells a check value
+//! in the file, 128 bits that are derived from the material; it says nothing about material that nobody can guess. Keep the material
+//! where you made it: here it is a copy. Such a key is not rotated; create another one, and `keys rewrap --to` it.
 //!
 //! # The KMS of the company
 //!
@@ -163,6 +224,10 @@
 //!
 //! | here | AWS KMS | Vault, OpenBao | PKCS#11 |
 //! | --- | --- | --- | --- |
+//! | `keys get-parameters-for-import`, `import-material`, `delete-material` | GetParametersForImport, ImportKeyMaterial, DeleteImportedKeyMaterial | `keys/NAME/import` | `C_UnwrapKey` |
+//! | `keys rotate local:NAME`, `--every` | RotateKeyOnDemand, EnableKeyRotation | `keys/NAME/rotate`, `auto_rotate_period` | another object |
+//! | `keys schedule-deletion`, `cancel-deletion` | ScheduleKeyDeletion, CancelKeyDeletion | delete | destroy object |
+//! | `local:alias/NAME` | alias | | label |
 //! | KMS key | KMS key (once: customer master key) | transit key | AES key object on a token |
 //! | data key | data key | data key | a key that is wrapped by `C_Encrypt` |
 //! | make a data key | GenerateDataKey | `transit/datakey/plaintext` | `C_GenerateRandom`, then `C_Encrypt` |
@@ -408,7 +473,12 @@
 //! | signature | Ed25519 over LP(`cipherform-exchange/1`, the content as JSON without spaces) |
 //! | its seed | KBKDF(root key, `cipherform exchange signing v1`, LP(keyring id), 32) |
 //!
-//! The private key stands in a file that is not encrypted, while it is used: keep it where only its owner reads, and remove it after the
+//! Better than by OpenSSL, the partner makes the key pair in the local KMS: `keys create local:partners --spec rsa-4096`,
+//! `keys public-key local:partners > partner.pem`, and later `keys import … --for local:partners`, which leaves no private key in a file. In the same way
+//! `--sign-with local:NAME` signs with a KMS key for that use rather than with the key that is derived from the keyring's root; the partner then compares
+//! `keys public-key local:NAME`.
+//!
+//! A private key in PEM stands in a file that is not encrypted, while it is used: keep it where only its owner reads, and remove it after the
 //! import. RSA decryption here is blinded, and no service answers for it.
 //!
 //! # Approved algorithms
@@ -437,7 +507,7 @@
 //! | `keys deactivate` | deactivated state | none | `min_encryption_version` |
 //! | `keys compromise` | compromised state (8.3.5: revocation) | none | none |
 //! | `keys remove` | destroyed state, deregistration (8.3.3, 8.3.4) | ScheduleKeyDeletion (of the KMS key) | `min_decryption_version`, `trim` |
-//! | `keys export`, `import` | key establishment, key transport (8.1.5.2.2) | GetParametersForImport, ImportKeyMaterial | `keys/NAME/import` |
+//! | `keys export`, `import` | key establishment, key transport (8.1.5.2.2) | none | `keys/NAME/wrapping_key`, `import` |
 //! | `keys periods` | originator- and recipient-usage periods (5.3) | automatic rotation period | `auto_rotate_period` |
 //! | reasons, audit log | accountability, audit (9.2, 9.3) | CloudTrail | audit devices |
 //! | roles | access control (8.2.1) | key policies, IAM | policies |

@@ -5,18 +5,30 @@ use std::path::Path;
 
 use super::Told;
 use crate::keys::{
-    ExchangePackage, Identity, KeyInfo, KeyName, Keyring, KmsKeyRef, Operation, Reason, Recipient, store,
+    ExchangePackage, ExchangeSigner, Identity, KeyInfo, KeyName, Keyring, KmsKeyRef, Operation, Reason, Recipient,
+    store,
 };
 use crate::policy::{Policy, Rule, RuleRef, Treatment};
 use crate::transform::Engine;
 use crate::{Error, Result, Secret};
 
+/// Whose key goes to whom.
+pub(super) struct Parcel<'a> {
+    pub(super) domain: &'a str,
+    pub(super) recipient: &'a Path,
+    pub(super) signer: Option<&'a ExchangeSigner>,
+    pub(super) reason: &'a Reason,
+}
+
 pub(super) async fn export(
     policy: Policy,
     keyring: Keyring,
-    domain: &str,
-    recipient: &Path,
-    reason: &Reason,
+    Parcel {
+        domain,
+        recipient,
+        signer,
+        reason,
+    }: Parcel<'_>,
     output: Option<&Path>,
     told: &Told<'_>,
 ) -> Result<()> {
@@ -30,7 +42,7 @@ pub(super) async fn export(
     let transform = engine.resolve(&rule, Operation::Protect).await?;
     let package = engine
         .keyring()
-        .export(transform.key(), transform.exchanged_map()?, &recipient, reason)?
+        .export(transform.key(), transform.exchanged_map()?, &recipient, signer, reason)?
         .to_bytes();
     match output {
         Some(path) => store::create_atomic(path, &package, store::PRIVATE)?,
@@ -74,21 +86,23 @@ pub(super) async fn import(
     keyring: &mut Keyring,
     file: &Path,
     name: &KeyName,
-    (identity, sender): (&Path, &str),
+    (identity, sender): (&Identity, &str),
     kms_key: Option<&KmsKeyRef>,
     reason: &Reason,
 ) -> Result<KeyInfo> {
     let package = ExchangePackage::parse(&store::read(file)?)
         .map_err(|error| error.context(format_args!("`{}`", file.display())))?;
-    let pem = Secret::new(text(identity)?);
-    let identity = Identity::from_pem(&pem).map_err(|error| error.context(format_args!("`{}`", identity.display())))?;
     let sender = hex::decode(sender.trim()).map_err(|_| {
         Error::bad_input("the partner's public key is 64 hexadecimal digits")
             .with_hint("`cipherform keys public-key` shows it, on the partner's side")
     })?;
-    keyring
-        .import(&package, name, &identity, &sender, kms_key, reason)
-        .await
+    keyring.import(&package, name, identity, &sender, kms_key, reason).await
+}
+
+/// The private key in a file.
+pub(super) fn identity(path: &Path) -> Result<Identity> {
+    let pem = Secret::new(text(path)?);
+    Identity::from_pem(&pem).map_err(|error| error.context(format_args!("`{}`", path.display())))
 }
 
 fn text(path: &Path) -> Result<String> {

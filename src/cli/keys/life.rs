@@ -1,11 +1,12 @@
 //! `cipherform keys activate | suspend | resume | deactivate | compromise | remove | periods | limit`
 
+use std::fmt::Display;
 use std::io::{BufRead, IsTerminal, Write};
 
 use super::Told;
-use crate::cli::args::{LifeArgs, ListFormat};
+use crate::cli::args::{LifeArgs, ListFormat, Meant};
 use crate::cli::printer::Printer;
-use crate::keys::{KeyName, KeyRef, KeyState, Keyring, Periods, Reason};
+use crate::keys::{KeyName, KeyState, Keyring, Periods, Reason};
 use crate::{Error, Result};
 
 pub(super) fn transition(keyring: &mut Keyring, args: &LifeArgs, to: KeyState, told: &Told<'_>) -> Result<()> {
@@ -14,7 +15,7 @@ pub(super) fn transition(keyring: &mut Keyring, args: &LifeArgs, to: KeyState, t
         KeyState::Compromised => Some("It will never protect again, and every reveal warns."),
         _ => None,
     };
-    let reason = ask(args, consequence, told.printer)?;
+    let reason = ask(&args.key, &args.meant, consequence, told.printer)?;
     let key = keyring.transition(&args.key, to, &reason)?;
     let what = format!("Key `{}` is {to} now.", args.key);
     told.changed(&key, keyring, what)
@@ -28,7 +29,8 @@ pub(super) async fn remove(keyring: &mut Keyring, args: &LifeArgs, told: &Told<'
         )));
     }
     let reason = ask(
-        args,
+        &args.key,
+        &args.meant,
         Some("What it protected cannot be revealed any more, unless from a backup of the keyring."),
         told.printer,
     )?;
@@ -103,18 +105,23 @@ pub(super) fn limit(
 }
 
 /// The reason, and that it is meant: from the command line, or else from the person at the terminal.
-fn ask(args: &LifeArgs, consequence: Option<&str>, printer: &Printer) -> Result<Reason> {
+pub(super) fn ask(
+    subject: &impl Display,
+    meant: &Meant,
+    consequence: Option<&str>,
+    printer: &Printer,
+) -> Result<Reason> {
     let terminal = std::io::stdin().is_terminal();
-    if let Some(consequence) = consequence.filter(|_| !args.yes) {
+    if let Some(consequence) = consequence.filter(|_| !meant.yes) {
         if !terminal {
             return Err(
                 Error::bad_input("this asks whether it is meant, and there is no terminal to ask on")
                     .with_hint("pass --yes and --reason"),
             );
         }
-        confirm(&args.key, consequence, printer)?;
+        confirm(subject, consequence, printer)?;
     }
-    match &args.reason {
+    match &meant.reason {
         Some(reason) => Ok(reason.clone()),
         None if terminal => line("Why? ")?.parse(),
         None => Err(
@@ -124,9 +131,9 @@ fn ask(args: &LifeArgs, consequence: Option<&str>, printer: &Printer) -> Result<
     }
 }
 
-fn confirm(key: &KeyRef, consequence: &str, printer: &Printer) -> Result<()> {
-    printer.say(format_args!("Key `{key}`: {consequence}"));
-    match line(&format!("Type `{key}` to go on: "))?.trim() == key.to_string() {
+fn confirm(subject: &impl Display, consequence: &str, printer: &Printer) -> Result<()> {
+    printer.say(format_args!("Key `{subject}`: {consequence}"));
+    match line(&format!("Type `{subject}` to go on: "))?.trim() == subject.to_string() {
         true => Ok(()),
         false => Err(Error::bad_input("that is not its name; nothing was changed")),
     }

@@ -3,31 +3,47 @@
 mod audit;
 mod doctor;
 mod exchange;
+mod kms_key;
+mod ledger;
 mod life;
 mod show;
 
-use super::args::{KeyArgs, KeysArgs, KeysCommand, ListFormat};
+use super::args::{AnyKey, KeyArgs, KeysArgs, KeysCommand, ListFormat};
 use super::printer::{self, Printer};
-use super::session;
-use crate::Result;
-use crate::keys::{KeyInfo, KeyState, Keyring};
+use super::session::{self, Clients};
+use crate::keys::{KeyInfo, KeyState, KeyUse, Keyring, KmsKeyRef};
+use crate::kms::LocalKms;
 use crate::policy::Policy;
+use crate::{Error, Result};
 
 pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
     let policy = Policy::load(&keys.policy)?;
+    let told = Told {
+        printer,
+        format: args.format,
+    };
+    let command = match kms_key::Verb::of(args.command) {
+        Ok(verb) => return kms_key::run(verb, keys, &policy, &told).await,
+        Err(command) => command,
+    };
     let mut needed = Keyring::kms_keys(&policy.keyring)?;
-    match &args.command {
+    match &command {
+        KeysCommand::Export {
+            sign_with: Some(key), ..
+        }
+        | KeysCommand::Import {
+            recipient: Some(key), ..
+        } => needed.push(key.clone()),
+        _ => {}
+    }
+    match &command {
         KeysCommand::Create { kms: Some(key), .. }
         | KeysCommand::Import { kms: Some(key), .. }
         | KeysCommand::Rewrap { to: key, .. } => needed.push(key.clone()),
         _ => {}
     }
-    let registry = session::registry(keys, &policy, &needed)?;
-    let told = Told {
-        printer,
-        format: args.format,
-    };
-    if let KeysCommand::Doctor = args.command {
+    let Clients { registry, local } = session::clients(keys, &policy, session::any_local(&needed))?;
+    if let KeysCommand::Doctor = command {
         return doctor::run(&policy, &registry, &told).await;
     }
     let keyring = Keyring::open(&policy.keyring, &registry).await?;
@@ -35,12 +51,26 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
     if let Some(path) = &policy.audit {
         keyring = keyring.with_audit_log(path)?;
     }
-    match args.command {
+    if let Some(local) = &local {
+        ledger::tend(local, Some(&keyring), printer);
+    }
+    match command {
         KeysCommand::Doctor => Ok(()),
-        KeysCommand::List => show::list(&keyring, &told),
-        KeysCommand::Describe { name } => show::describe(&keyring, &name, &told).await,
+        KeysCommand::List => show::list(&keyring, local.as_deref(), &told),
+        KeysCommand::Describe {
+            name: AnyKey::Data(name),
+        } => show::describe(&keyring, &name, &told).await,
         KeysCommand::Audit { command } => audit::run(&command, &keyring, &told),
-        KeysCommand::Create { name, key_use, kms } => {
+        KeysCommand::Create {
+            name: AnyKey::Data(name),
+            key_use,
+            kms,
+            rotate_every: None,
+            spec: None,
+            usage: None,
+            origin: None,
+        } => {
+            let key_use = key_use.unwrap_or(KeyUse::Derive);
             policy.check_use(key_use)?;
             let key = keyring.create_key(&name, key_use, kms.as_ref()).await?;
             told.changed(
@@ -49,7 +79,14 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
                 format_args!("Made key `{}`, version 1, wrapped by `{}`.", key.name, key.kms_key),
             )
         }
-        KeysCommand::Rotate { name, prepare } => {
+        KeysCommand::Create { .. } => Err(of_kms_keys("--rotate-every, --spec, --usage and --origin")),
+        KeysCommand::Rotate {
+            name: AnyKey::Data(name),
+            prepare,
+            every: None,
+            on_demand: false,
+            reason: None,
+        } => {
             let key = match prepare {
                 true => keyring.prepare(&name).await?,
                 false => keyring.rotate(&name).await?,
@@ -65,6 +102,7 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
             };
             told.changed(&key, &keyring, what)
         }
+        KeysCommand::Rotate { .. } => Err(of_kms_keys("--every, --on-demand and --reason")),
         KeysCommand::Rewrap { to, names } => {
             let count = keyring.rewrap(&to, &names).await?;
             printer.say(format_args!(
@@ -77,21 +115,45 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
             told.back_up(&keyring);
             Ok(())
         }
-        KeysCommand::PublicKey => printer.line(hex::encode(keyring.exchange_public_key()?)),
+        KeysCommand::PublicKey { .. } => {
+            let public_key = hex::encode(keyring.exchange_public_key()?);
+            match told.format {
+                ListFormat::Json => told.json(&serde_json::json!({ "public_key": public_key })),
+                ListFormat::Table => printer.line(public_key),
+            }
+        }
         KeysCommand::Export {
             domain,
             recipient,
+            sign_with,
             reason,
             output,
-        } => exchange::export(policy, keyring, &domain, &recipient, &reason, output.as_deref(), &told).await,
+        } => {
+            let signer = sign_with
+                .map(|key| in_local(local.as_deref(), &key)?.signer(&key))
+                .transpose()?;
+            let parcel = exchange::Parcel {
+                domain: &domain,
+                recipient: &recipient,
+                signer: signer.as_ref(),
+                reason: &reason,
+            };
+            exchange::export(policy, keyring, parcel, output.as_deref(), &told).await
+        }
         KeysCommand::Import {
             file,
             name,
             identity,
+            recipient,
             from,
             kms,
             reason,
         } => {
+            let identity = match (identity, recipient) {
+                (Some(path), _) => exchange::identity(&path)?,
+                (None, Some(key)) => in_local(local.as_deref(), &key)?.identity(&key)?,
+                (None, None) => return Err(Error::bad_input("which private key opens it? Pass --for or --identity")),
+            };
             let key = exchange::import(&mut keyring, &file, &name, (&identity, &from), kms.as_ref(), &reason).await?;
             told.changed(
                 &key,
@@ -117,7 +179,32 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
             none,
             reason,
         } => life::limit(&mut keyring, &name, (values, none), reason.as_ref(), &told),
+        KeysCommand::Describe { .. }
+        | KeysCommand::Enable(_)
+        | KeysCommand::Disable(_)
+        | KeysCommand::ScheduleDeletion { .. }
+        | KeysCommand::CancelDeletion(_)
+        | KeysCommand::GetParametersForImport { .. }
+        | KeysCommand::ImportMaterial { .. }
+        | KeysCommand::DeleteMaterial(_)
+        | KeysCommand::Alias { .. } => Err(Error::bug("a verb for KMS keys came to the keyring")),
     }
+}
+
+/// The local KMS, if the key is there.
+fn in_local<'a>(local: Option<&'a LocalKms>, key: &KmsKeyRef) -> Result<&'a LocalKms> {
+    match local.filter(|_| key.scheme() == "local") {
+        Some(local) => Ok(local),
+        None => {
+            Err(Error::bad_input(format!("`{key}` is no key of the local KMS")).with_hint("name one: `local:NAME`"))
+        }
+    }
+}
+
+fn of_kms_keys(what: &str) -> Error {
+    Error::bad_input(format!("{what} is for KMS keys of the local KMS")).with_hint(
+        "name one: `local:NAME`; how long the versions of a data key may be used is set by `cipherform keys periods`",
+    )
 }
 
 /// Where results go, and how.
@@ -144,7 +231,7 @@ impl Told<'_> {
 
     fn json(&self, object: &impl serde::Serialize) -> Result<()> {
         let text = serde_json::to_string(object)
-            .map_err(|error| crate::Error::bug("a result that JSON cannot hold").with_source(error))?;
+            .map_err(|error| Error::bug("a result that JSON cannot hold").with_source(error))?;
         self.printer.line(text)
     }
 }

@@ -2,18 +2,46 @@
 
 use serde_json::json;
 
-use super::Told;
+use super::{Told, kms_key};
 use crate::Result;
 use crate::cli::args::ListFormat;
-use crate::keys::{KeyInfo, KeyName, Keyring, Operation};
+use crate::keys::{KeyInfo, KeyName, Keyring, KmsKeyInfo, Operation};
+use crate::kms::LocalKms;
 
-pub(super) fn list(keyring: &Keyring, told: &Told<'_>) -> Result<()> {
+/// The data keys; behind them the KMS keys of `local`, if a data key needed it.
+pub(super) fn list(keyring: &Keyring, local: Option<&LocalKms>, told: &Told<'_>) -> Result<()> {
+    let kms_keys = local.map(LocalKms::list).transpose()?.unwrap_or_default();
     if told.format == ListFormat::Json {
-        return keyring.list().iter().try_for_each(|key| told.json(key));
+        keyring.list().iter().try_for_each(|key| told.json(key))?;
+        return kms_keys.iter().try_for_each(|key| kms_key::json(key, told));
     }
     let mut rows = vec![["KEY", "USE", "ACTIVE VERSION", "VERSIONS", "CREATED", "KMS KEY"].map(String::from)];
     rows.extend(keyring.list().iter().map(row));
-    told.printer.table(&rows)
+    told.printer.table(&rows)?;
+    if kms_keys.is_empty() {
+        return Ok(());
+    }
+    told.printer.line("")?;
+    kms_key::table(&kms_keys, told)
+}
+
+/// What a KMS says of its key.
+pub(super) fn of_kms(kms: KmsKeyInfo, told: &Told<'_>) -> Result<()> {
+    let created = kms.created.map(|created| created.to_string());
+    for (what, said) in [
+        ("manager", Some(kms.manager)),
+        ("id", Some(kms.id)),
+        ("state", Some(kms.state.to_string())),
+        ("usage", kms.usage),
+        ("origin", kms.origin),
+        ("rotation", kms.rotation),
+        ("created", created),
+    ] {
+        if let Some(said) = said {
+            told.printer.line(format_args!("  {what:<14} {said}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn row(key: &KeyInfo) -> [String; 6] {
@@ -57,20 +85,7 @@ pub(super) async fn describe(keyring: &Keyring, name: &KeyName, told: &Told<'_>)
     ] {
         printer.line(format_args!("{what:<16} {said}"))?;
     }
-    let created = kms.created.map(|created| created.to_string());
-    for (what, said) in [
-        ("manager", Some(kms.manager)),
-        ("id", Some(kms.id)),
-        ("state", Some(kms.state.to_string())),
-        ("usage", kms.usage),
-        ("origin", kms.origin),
-        ("rotation", kms.rotation),
-        ("created", created),
-    ] {
-        if let Some(said) = said {
-            printer.line(format_args!("  {what:<14} {said}"))?;
-        }
-    }
+    of_kms(kms, told)?;
     printer.line("")?;
     let mut rows = vec![["VERSION", "STATE", "ACTIVATED", "PROTECTS UNTIL", "REVEALS UNTIL", "ID"].map(String::from)];
     let time = |time: Option<crate::keys::Timestamp>| time.map_or("-".to_owned(), |time| time.to_string());

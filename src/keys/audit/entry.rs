@@ -108,6 +108,12 @@ pub enum AuditEvent {
     Export,
     /// A partner's key came in.
     Import,
+    /// Material of a KMS key came in, or was to.
+    ImportMaterial,
+    /// Imported material of a KMS key was erased.
+    DeleteMaterial,
+    /// Another name for a KMS key was made, moved or taken away.
+    Alias,
     /// A change that an entry before announces did not come about.
     Failed,
     /// An unfinished entry at the end was cut off: whoever wrote it was interrupted.
@@ -130,6 +136,9 @@ impl fmt::Display for AuditEvent {
             Self::Rewrap => "rewrap",
             Self::Export => "export",
             Self::Import => "import",
+            Self::ImportMaterial => "import-material",
+            Self::DeleteMaterial => "delete-material",
+            Self::Alias => "alias",
             Self::Failed => "failed",
             Self::Mended => "mended",
         })

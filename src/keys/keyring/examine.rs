@@ -133,6 +133,7 @@ async fn kms_key_finding(registry: &KmsRegistry, kms_key: &KmsKeyRef) -> Finding
             Error::new(ErrorKind::KeyNotUsable, format!("is {state}")).with_hint(match state {
                 KmsKeyState::PendingDeletion => "cancel the deletion now: what it wraps is lost with it",
                 KmsKeyState::Disabled => "enable it again in its KMS",
+                KmsKeyState::Destroyed => "what it wrapped is lost, unless a backup of its KMS has it",
                 _ => "its KMS says what it lacks",
             }),
         ),

@@ -6,8 +6,8 @@ use crate::keys::encoding::Base64;
 use crate::keys::exchange::Parcel;
 use crate::keys::handle::Material;
 use crate::keys::{
-    AuditEntry, AuditEvent, DataKeyId, DirectMode, ExchangePackage, ExchangedMap, Identity, KeyBits, KeyHandle,
-    KeyInfo, KeyName, KeyState, KeyUse, KmsKeyRef, Purpose, Reason, Recipient, derive, envelope, signed,
+    AuditEntry, AuditEvent, DataKeyId, DirectMode, ExchangePackage, ExchangeSigner, ExchangedMap, Identity, KeyBits,
+    KeyHandle, KeyInfo, KeyName, KeyState, KeyUse, KmsKeyRef, Purpose, Reason, Recipient, derive, envelope,
 };
 use crate::{Error, ErrorKind, Result, Secret};
 
@@ -24,12 +24,13 @@ impl Keyring {
     ///
     /// None that a caller can cause.
     pub fn exchange_public_key(&self) -> Result<[u8; 32]> {
-        signed::public_key(&self.exchange_seed()?)
+        self.exchange_signer()?.public_key()
     }
 
     /// The key of one map for a partner. `key` is what its rule resolves to for protecting, and `map` is that rule.
     ///
-    /// Whoever opens the package can protect and reveal under that map, and under no other. A data key itself never leaves.
+    /// Whoever opens the package can protect and reveal under that map, and under no other. A data key itself never leaves. It is signed with `signer`, or else
+    /// with the keyring's own key.
     ///
     /// # Errors
     ///
@@ -39,6 +40,7 @@ impl Keyring {
         key: &KeyHandle,
         map: ExchangedMap,
         recipient: &Recipient,
+        signer: Option<&ExchangeSigner>,
         reason: &Reason,
     ) -> Result<ExchangePackage> {
         let subject = format!("key `{}@{}`", key.name(), key.version());
@@ -78,7 +80,10 @@ impl Keyring {
             reason: reason.clone(),
             material: &material,
         };
-        ExchangePackage::seal(parcel, recipient, &self.exchange_seed()?)
+        match signer {
+            Some(signer) => ExchangePackage::seal(parcel, recipient, signer),
+            None => ExchangePackage::seal(parcel, recipient, &self.exchange_signer()?),
+        }
     }
 
     /// Takes in a partner's key under the name `name`. `sender` is the partner's public key, learnt by another way than the package came.
@@ -149,12 +154,9 @@ impl Keyring {
         })
     }
 
-    fn exchange_seed(&self) -> Result<Secret<Vec<u8>>> {
-        derive::derive(
-            self.root.expose(),
-            Purpose::ExchangeSigning,
-            &[self.document.id.as_bytes()],
-            32,
-        )
+    fn exchange_signer(&self) -> Result<ExchangeSigner> {
+        let context = [self.document.id.as_bytes().as_slice()];
+        let seed = derive::derive(self.root.expose(), Purpose::ExchangeSigning, &context, 32)?;
+        Ok(ExchangeSigner::from_seed(seed))
     }
 }

@@ -2,7 +2,9 @@
 
 use super::Keyring;
 use crate::keys::document::{Change, Document, KeyEntry, VersionEntry};
-use crate::keys::{AuditEntry, AuditEvent, KeyInfo, KeyName, KeyRef, KeyState, Operation, Periods, Reason, Timestamp};
+use crate::keys::{
+    AuditEntry, AuditEvent, KeyInfo, KeyName, KeyRef, KeyState, KmsKeyState, Operation, Periods, Reason, Timestamp,
+};
 use crate::{Error, ErrorKind, Result};
 
 /// How long before the end of a period it is said to be near.
@@ -151,7 +153,7 @@ impl Keyring {
         let (name, number) = self.numbered(key)?;
         let entry = self.entry(&name)?;
         let kms_gone = match self.describe_kms_key(&entry.kms_key.clone()).await {
-            Ok(_) => false,
+            Ok(info) => info.state == KmsKeyState::Destroyed,
             Err(error) if error.kind() == ErrorKind::KeyNotFound => true,
             // It can be removed all the same; nothing is said of the KMS key.
             Err(_) => false,

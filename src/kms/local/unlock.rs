@@ -4,24 +4,46 @@ use std::path::{Path, PathBuf};
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 
+use super::file::FileId;
+use crate::keys::encoding::Base64;
 use crate::keys::ids::random_id;
-use crate::keys::{random, store};
+use crate::keys::{DataKeyId, KeyVersionId, KeyringId, KmsKeyRef, WrapContext, random, store};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// The length of the unlock key, and of what a key file holds.
-const KEY: usize = 32;
+pub(super) const KEY: usize = 32;
 
 /// What SP 800-63B, section 5.1.1.2, asks of a secret that a person chooses.
 const SHORTEST_PASSPHRASE: usize = 8;
 
+/// What OWASP asks of PBKDF2 with HMAC-SHA-256; SP 800-132 asks for as many as users bear.
+const PBKDF2_ITERATIONS: u32 = 600_000;
+
+/// As many as are run for a stranger's file, which is authenticated only afterwards: under a minute.
+const MOST_PBKDF2_ITERATIONS: u32 = 50_000_000;
+
 /// What unlocks the file of a local KMS.
 #[derive(Clone, Debug)]
 pub enum Unlock {
-    /// A passphrase, stretched by Argon2id.
+    /// A passphrase, stretched as the file says.
     Passphrase(Secret<String>),
     /// A file with 256 random bits: 32 bytes, or 64 hexadecimal digits.
     KeyFile(PathBuf),
+    /// The unlock key itself, which another KMS has unwrapped: [`LocalKms::unlock_by_kms`](super::LocalKms::unlock_by_kms).
+    Unwrapped(Secret<Vec<u8>>),
+}
+
+/// How a passphrase is stretched.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum PassphraseKdf {
+    /// Argon2id (RFC 9106): it makes guessing cost memory, too.
+    #[default]
+    Argon2id,
+    /// PBKDF2 with HMAC-SHA-256 (SP 800-132): what NIST has approved.
+    Pbkdf2,
 }
 
 /// How the file says that it is unlocked.
@@ -35,6 +57,16 @@ pub(super) enum UnlockMethod {
         salt: Salt,
     },
     KeyFile,
+    Pbkdf2HmacSha256 {
+        iterations: u32,
+        salt: Salt,
+    },
+    /// A random unlock key, wrapped by a key of another KMS.
+    Kms {
+        key: KmsKeyRef,
+        id: KeyVersionId,
+        wrapped: Base64,
+    },
 }
 
 random_id! {
@@ -45,11 +77,11 @@ random_id! {
 impl UnlockMethod {
     /// Whether NIST has approved what makes the unlock key.
     pub(super) fn is_approved(&self) -> bool {
-        matches!(self, Self::KeyFile)
+        !matches!(self, Self::Argon2id { .. })
     }
 
     /// What a new file that `unlock` opens will say.
-    pub(super) fn for_new_file(unlock: &Unlock) -> Result<Self> {
+    pub(super) fn for_new_file(unlock: &Unlock, kdf: PassphraseKdf) -> Result<Self> {
         match unlock {
             Unlock::Passphrase(passphrase) if passphrase.expose().is_empty() => {
                 Err(Error::bad_input("the passphrase is empty")
@@ -62,13 +94,19 @@ impl UnlockMethod {
                 .with_hint("choose several words that nobody guesses, or use a key file"))
             }
             // RFC 9106, the second recommended choice, with one lane: a tenth of a second or two.
-            Unlock::Passphrase(_) => Ok(Self::Argon2id {
+            Unlock::Passphrase(_) if kdf == PassphraseKdf::Argon2id => Ok(Self::Argon2id {
                 memory_kib: 64 * 1024,
                 passes: 3,
                 lanes: 1,
                 salt: Salt::random()?,
             }),
+            Unlock::Passphrase(_) => Ok(Self::Pbkdf2HmacSha256 {
+                iterations: PBKDF2_ITERATIONS,
+                salt: Salt::random()?,
+            }),
             Unlock::KeyFile(_) => Ok(Self::KeyFile),
+            Unlock::Unwrapped(_) => Err(Error::bad_input("a new file has no wrapped unlock key yet")
+                .with_hint("make it with a key file or a passphrase, then put it under the KMS key")),
         }
     }
 }
@@ -93,17 +131,36 @@ impl Unlock {
                     .map_err(|error| Error::new(ErrorKind::Io, "Argon2id cannot run").with_source(error))?;
                 Ok(key)
             }
+            (Self::Passphrase(passphrase), &UnlockMethod::Pbkdf2HmacSha256 { iterations, salt }) => {
+                if !(PBKDF2_ITERATIONS..=MOST_PBKDF2_ITERATIONS).contains(&iterations) {
+                    return Err(
+                        Error::bad_input(format!("its PBKDF2 iterations are out of bounds: {iterations}")).with_hint(
+                            format!("restore the file from a backup: Cipherform writes {PBKDF2_ITERATIONS}"),
+                        ),
+                    );
+                }
+                let mut key = Secret::new(vec![0; KEY]);
+                let passphrase = passphrase.expose().as_bytes();
+                pbkdf2::pbkdf2_hmac::<Sha256>(passphrase, salt.as_bytes(), iterations, key.expose_mut());
+                Ok(key)
+            }
             (Self::KeyFile(path), UnlockMethod::KeyFile) => read_key_file(path),
-            (Self::Passphrase(_), UnlockMethod::KeyFile) => Err(Error::new(
+            (Self::Unwrapped(key), UnlockMethod::Kms { .. }) => Ok(key.clone()),
+            (_, UnlockMethod::KeyFile) => Err(Error::new(
                 ErrorKind::WrongKey,
-                "a key file unlocks it, not a passphrase",
+                "a key file unlocks it, and nothing else",
             )
             .with_hint("name the key file")),
-            (Self::KeyFile(_), UnlockMethod::Argon2id { .. }) => Err(Error::new(
+            (_, UnlockMethod::Argon2id { .. } | UnlockMethod::Pbkdf2HmacSha256 { .. }) => Err(Error::new(
                 ErrorKind::WrongKey,
-                "a passphrase unlocks it, not a key file",
+                "a passphrase unlocks it, and nothing else",
             )
             .with_hint("give the passphrase")),
+            (_, UnlockMethod::Kms { key, .. }) => Err(Error::new(
+                ErrorKind::WrongKey,
+                format!("KMS key `{key}` unlocks it, and nothing else"),
+            )
+            .with_hint("let that KMS unwrap the unlock key: `cipherform` does so by itself")),
         }
     }
 
@@ -118,8 +175,22 @@ impl Unlock {
                 "wrong key file or damaged file",
                 "check which key file belongs to it; if it is right, restore the file from a backup",
             ),
+            Self::Unwrapped(_) => (
+                "the KMS unwrapped another key, or the file is damaged",
+                "restore the file from a backup",
+            ),
         };
         Error::new(ErrorKind::WrongKey, message).with_hint(hint)
+    }
+}
+
+/// What the unlock key of a file is wrapped for by another KMS. It belongs to no data key, so that field is zero.
+pub(super) fn context(file: FileId, id: KeyVersionId) -> WrapContext {
+    WrapContext {
+        keyring: KeyringId::from_bytes(*file.as_bytes()),
+        data_key: DataKeyId::from_bytes([0; 16]),
+        version: id,
+        key_use: "local-kms-unlock".to_owned(),
     }
 }
 
@@ -205,6 +276,23 @@ mod tests {
             hex::encode(unlock.key(&method).unwrap().expose()),
             "39f81cd1918b27d657c892351af429f83234f1f7cec39a044d2abb133e8ea68e"
         );
+    }
+
+    #[test]
+    fn pbkdf2_is_as_published() {
+        // Computed with `hashlib.pbkdf2_hmac` of Python (OpenSSL).
+        let unlock = Unlock::Passphrase(Secret::new("correct horse".to_string()));
+        let method = |iterations| UnlockMethod::Pbkdf2HmacSha256 {
+            iterations,
+            salt: Salt::from_bytes([b's'; 16]),
+        };
+        assert_eq!(
+            hex::encode(unlock.key(&method(600_000)).unwrap().expose()),
+            "2af5e864e26d97f4a64dc531cf53dee961d7819ec807cdafed9609aab1b2dadf"
+        );
+        for bad in [0, 599_999, 50_000_001, u32::MAX] {
+            assert_eq!(unlock.key(&method(bad)).unwrap_err().kind(), ErrorKind::BadInput);
+        }
     }
 
     #[test]

@@ -1,0 +1,105 @@
+//! The audit log, for changes of KMS keys: they can be what the keyring, and so the log, needs to be opened.
+
+use crate::cli::printer::Printer;
+use crate::cli::session::Clients;
+use crate::keys::{AuditEntry, AuditEvent, Keyring, KmsKeyRef};
+use crate::kms::LocalKms;
+use crate::policy::Policy;
+use crate::{ErrorKind, Result};
+
+/// Where changes of KMS keys are written down.
+pub(super) struct Ledger<'a> {
+    policy: &'a Policy,
+    clients: &'a Clients,
+    printer: &'a Printer,
+    keyring: Option<Keyring>,
+}
+
+impl<'a> Ledger<'a> {
+    /// Opens the log, if the policy names one. The keyring may be closed because of the very key that is to be changed: then it is tried again afterwards.
+    pub(super) async fn open(policy: &'a Policy, clients: &'a Clients, printer: &'a Printer) -> Result<Self> {
+        let mut ledger = Self {
+            policy,
+            clients,
+            printer,
+            keyring: None,
+        };
+        if policy.audit.is_some() {
+            ledger.keyring = match ledger.keyring().await {
+                Ok(keyring) => Some(keyring),
+                Err(error) if error.kind() == ErrorKind::KeyNotUsable => None,
+                Err(error) => return Err(error),
+            };
+        }
+        if let Some(local) = &clients.local {
+            tend(local, ledger.keyring.as_ref(), printer);
+        }
+        Ok(ledger)
+    }
+
+    async fn keyring(&self) -> Result<Keyring> {
+        let keyring = Keyring::open(&self.policy.keyring, &self.clients.registry).await?;
+        let keyring = keyring.not_older_than(self.policy.keyring_generation)?;
+        match &self.policy.audit {
+            Some(path) => keyring.with_audit_log(path),
+            None => Ok(keyring),
+        }
+    }
+
+    /// Makes `change` with an entry for it: before, so that there is no change without one; afterwards only where the keyring could not be opened before.
+    pub(super) async fn around<T>(&self, entry: AuditEntry, change: impl FnOnce() -> Result<T>) -> Result<T> {
+        if self.policy.audit.is_none() {
+            return change();
+        }
+        if let Some(keyring) = &self.keyring {
+            keyring.audit(entry)?;
+            return change().inspect_err(|error| {
+                // The first failure is the one to be told.
+                let _ = keyring.audit(AuditEntry {
+                    refused: Some(error.kind().to_string()),
+                    ..AuditEntry::new(AuditEvent::Failed)
+                });
+            });
+        }
+        let result = change()?;
+        let written = self.keyring().await.and_then(|keyring| keyring.audit(entry));
+        if let Err(error) = written {
+            self.printer.say(format_args!(
+                "warning: the audit log has no entry of this, since the keyring does not open: {error}. The history of the KMS key has it."
+            ));
+        }
+        Ok(result)
+    }
+}
+
+/// An entry about a KMS key.
+pub(super) fn entry(event: AuditEvent, key: &KmsKeyRef, context: Option<String>) -> AuditEntry {
+    AuditEntry {
+        kms_key: Some(key.clone()),
+        context,
+        ..AuditEntry::new(event)
+    }
+}
+
+/// Does what time has made due in the local KMS, with an entry for each. What else was asked for goes on if that fails.
+pub(super) fn tend(local: &LocalKms, keyring: Option<&Keyring>, printer: &Printer) {
+    let attempt = || -> Result<()> {
+        let due = local.due()?;
+        for (name, what) in &due {
+            let key = KmsKeyRef::local(name);
+            if let Some(keyring) = keyring {
+                keyring.audit(entry(AuditEvent::State, &key, Some((*what).to_owned())))?;
+            }
+        }
+        local.tend()?;
+        for (name, what) in due {
+            printer.say(format_args!("KMS key `local:{name}`: {what}."));
+        }
+        Ok(())
+    };
+    if let Err(error) = attempt() {
+        printer.say(format_args!(
+            "warning: what is due in the local KMS was not done: {error}"
+        ));
+    }
+}

@@ -1,0 +1,75 @@
+//! Other names for KMS keys, which can move from one key to another.
+
+use super::file::AliasEntry;
+use super::life::record;
+use super::{LocalKeyInfo, LocalKms};
+use crate::keys::{KeyName, KmsKeyRef, Reason};
+use crate::{Error, ErrorKind, Result};
+
+impl LocalKms {
+    /// Makes `local:alias/NAME` mean `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`] if there is such an alias; [`ErrorKind::KeyNotFound`] if there is no such key; what the file says.
+    pub fn create_alias(&self, alias: &KeyName, key: &KmsKeyRef, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
+        self.with_key(key, |content, id, _| {
+            if content.aliases.iter().any(|entry| entry.name == *alias) {
+                return Err(Error::bad_input(format!("there is an alias `{alias}` already"))
+                    .with_hint(format!("move it: `cipherform keys alias update {alias} --to {key}`")));
+            }
+            content.aliases.push(AliasEntry {
+                name: alias.clone(),
+                key: id,
+            });
+            record(
+                content.key_mut(id)?,
+                &format!("alias {alias}"),
+                &self.surroundings,
+                reason,
+            );
+            Ok(())
+        })
+    }
+
+    /// Makes an alias mean another key from now on. What it wrapped before still unwraps under it: the bytes say by which key.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotFound`] if there is no such alias, or no such key; what the file says.
+    pub fn update_alias(&self, alias: &KeyName, key: &KmsKeyRef, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
+        self.with_key(key, |content, id, _| {
+            let entry = content.aliases.iter_mut().find(|entry| entry.name == *alias);
+            let before = std::mem::replace(&mut entry.ok_or_else(|| no_alias(alias))?.key, id);
+            let moved = [(before, format!("alias {alias} gone")), (id, format!("alias {alias}"))];
+            for (key, what) in moved {
+                record(content.key_mut(key)?, &what, &self.surroundings, reason);
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes an alias away. What it wrapped unwraps under the key's own name, and under it no more.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotFound`] if there is no such alias; what the file says.
+    pub fn delete_alias(&self, alias: &KeyName, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
+        self.with_key(&KmsKeyRef::local_alias(alias), |content, id, _| {
+            content.aliases.retain(|entry| entry.name != *alias);
+            record(
+                content.key_mut(id)?,
+                &format!("alias {alias} gone"),
+                &self.surroundings,
+                reason,
+            );
+            Ok(())
+        })
+    }
+}
+
+fn no_alias(alias: &KeyName) -> Error {
+    Error::new(ErrorKind::KeyNotFound, format!("there is no alias `{alias}`")).with_hint(format!(
+        "make it: `cipherform keys alias create {alias} --to local:NAME`"
+    ))
+}

@@ -1,0 +1,228 @@
+//! Material that was made elsewhere (BYOK): wrapped for a key pair that is good once, and for a day.
+//!
+//! ```text
+//! wrapped = RSAES-OAEP (RFC 8017, section 7.1) with SHA-256 and MGF1 over SHA-256, no label: the 32 bytes of the material
+//! check   = KBKDF(material, "cipherform local kms check value v1", LP(file id, KMS key id), 16)
+//! ```
+
+use getrandom::SysRng;
+use rsa::pkcs8::DecodePrivateKey as _;
+use rsa::{Oaep, PrivateKey};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+
+use super::file::{Content, ImportEntry, ImportToken, KeyEntry, LocalKeyId};
+use super::life::record;
+use super::material::Material;
+use super::{KmsKeyOrigin, LocalKeyInfo, LocalKms, asymmetric};
+use crate::keys::derive::derive;
+use crate::keys::encoding::Base64;
+use crate::keys::{KmsKeyRef, KmsKeyState, Purpose, Reason, Timestamp};
+use crate::{Error, ErrorKind, Result, Secret};
+
+/// As AWS KMS has it.
+const TOKEN_DAYS: u32 = 1;
+
+/// The size of the key pair that material is wrapped for.
+const WRAPPING_BITS: usize = 4096;
+
+/// The length of the material of a symmetric key.
+const MATERIAL: usize = 32;
+
+/// What material is wrapped with on its way into the local KMS.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ImportParameters {
+    /// The public key, RSA: SubjectPublicKeyInfo (DER).
+    pub public_key: Vec<u8>,
+    /// Goes with the wrapped material: 32 hexadecimal digits.
+    pub token: String,
+    /// When both end.
+    pub valid_to: Timestamp,
+}
+
+impl LocalKms {
+    /// A public key to wrap material for `key` with, and a token that goes with it. Both are good once, for 24 hours; those that were given out for this key before are
+    /// not any more.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotUsable`] if the key's material is made here, or its state forbids it; [`ErrorKind::KeyNotFound`].
+    pub fn parameters_for_import(&self, key: &KmsKeyRef) -> Result<ImportParameters> {
+        // Before anything is made.
+        expect_external(&self.key(key)?.origin, key)?;
+        let pair = asymmetric::rsa(WRAPPING_BITS)?;
+        let (token, valid_to) = (ImportToken::random()?, self.surroundings.now().plus_days(TOKEN_DAYS));
+        self.with_key(key, |content, id, unlock_key| {
+            importable(content.key_mut(id)?)?;
+            let sealed = content.seal_material(id, token.pair_id(), &pair.secret, unlock_key)?;
+            let entry = content.key_mut(id)?;
+            entry.import = Some(ImportEntry {
+                token,
+                expires: valid_to,
+                sealed: Base64(sealed),
+            });
+            record(entry, "get parameters for import", &self.surroundings, None);
+            Ok(())
+        })?;
+        Ok(ImportParameters {
+            public_key: pair.public_key.unwrap_or_default(),
+            token: token.to_string(),
+            valid_to,
+        })
+    }
+
+    /// Takes in material that was wrapped with what [`parameters_for_import`](Self::parameters_for_import) gave. Once a key has had material, only the same is taken
+    /// again. It is erased at `valid_to`, if that is given.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongKey`] if the token is another one, or the bytes do not unwrap; [`ErrorKind::KeyNotUsable`] if the token's time is over, the material is
+    /// another one than before, or the key's state forbids it; [`ErrorKind::BadInput`] if it is not 32 bytes, or expires in the past.
+    pub fn import_material(
+        &self,
+        key: &KmsKeyRef,
+        wrapped: &[u8],
+        token: &str,
+        valid_to: Option<Timestamp>,
+        reason: &Reason,
+    ) -> Result<LocalKeyInfo> {
+        let now = self.surroundings.now();
+        let token: ImportToken = token.trim().parse()?;
+        if valid_to.is_some_and(|end| end <= now) {
+            return Err(Error::bad_input("the material would be expired already"));
+        }
+        self.with_key(key, |content, id, unlock_key| {
+            let entry = content.key_mut(id)?;
+            importable(entry)?;
+            let secret = unwrapped(content, id, token, wrapped, now, unlock_key)?;
+            let check = derive(
+                secret.expose(),
+                Purpose::LocalKmsCheck,
+                &[content.id.as_bytes(), id.as_bytes()],
+                16,
+            )?
+            .expose()
+            .clone();
+            let before = content.key_mut(id)?.material.first().cloned();
+            if let Some(before) = before.as_ref().and_then(|before| before.check.as_ref())
+                && !bool::from(before.0.ct_eq(&check))
+            {
+                return Err(Error::new(
+                    ErrorKind::KeyNotUsable,
+                    "this is other material than the key had: what that wrapped would not unwrap",
+                )
+                .with_hint("import the same material again, or create another key for this one"));
+            }
+            // The same id again, so that what it wrapped unwraps.
+            let material = match before {
+                Some(before) => {
+                    let sealed = content.seal_material(id, before.id, &secret, unlock_key)?;
+                    super::MaterialEntry {
+                        sealed: Some(Base64(sealed)),
+                        ..before
+                    }
+                }
+                None => {
+                    let material = Material {
+                        secret,
+                        public_key: None,
+                    };
+                    content.new_material(id, 1, now, &material, unlock_key)?
+                }
+            };
+            let entry = content.key_mut(id)?;
+            entry.material = vec![super::MaterialEntry {
+                check: Some(Base64(check)),
+                valid_to,
+                ..material
+            }];
+            entry.import = None;
+            let what = match valid_to {
+                Some(end) => format!("import material, until {end}"),
+                None => "import material".to_owned(),
+            };
+            record(entry, &what, &self.surroundings, Some(reason));
+            Ok(())
+        })
+    }
+
+    /// Erases imported material at once. The key waits for the same material then.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotUsable`] if the key's material is made here; [`ErrorKind::KeyNotFound`].
+    pub fn delete_imported_material(&self, key: &KmsKeyRef, reason: &Reason) -> Result<LocalKeyInfo> {
+        self.with_key(key, |content, id, _| {
+            let entry = content.key_mut(id)?;
+            expect_external(&entry.origin, key)?;
+            entry.erase();
+            record(entry, "delete imported material", &self.surroundings, Some(reason));
+            Ok(())
+        })
+    }
+}
+
+/// What was wrapped for the key pair of `token`.
+fn unwrapped(
+    content: &Content,
+    id: LocalKeyId,
+    token: ImportToken,
+    wrapped: &[u8],
+    now: Timestamp,
+    unlock_key: &Secret<Vec<u8>>,
+) -> Result<Secret<Vec<u8>>> {
+    let again = "get new parameters, and wrap the material with them: `cipherform keys get-parameters-for-import`";
+    let entry = content.keys.iter().find(|key| key.id == id);
+    let Some(import) = entry
+        .and_then(|entry| entry.import.as_ref())
+        .filter(|import| import.token == token)
+    else {
+        return Err(Error::new(
+            ErrorKind::WrongKey,
+            "the import token is of another key, was used, or has been replaced by a newer one",
+        )
+        .with_hint(again));
+    };
+    if import.expires <= now {
+        let message = format!("the import token ended at {}, and the clock says {now}", import.expires);
+        return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(again));
+    }
+    let private_key = content.open_sealed(id, token.pair_id(), &import.sealed.0, unlock_key)?;
+    let private_key = PrivateKey::from_pkcs8_der(private_key.expose())
+        .map_err(|_| Error::bug("a wrapping key that is not as it was sealed"))?;
+    let material = private_key.decrypt_blinded(&mut SysRng, Oaep::<Sha256>::new(), wrapped);
+    let material = material.map(Secret::new).map_err(|_| {
+        Error::new(ErrorKind::WrongKey, "the material does not unwrap").with_hint(
+            "wrap it with the public key that came with this token, by RSA-OAEP with SHA-256 and MGF1 over SHA-256",
+        )
+    })?;
+    match material.expose().len() {
+        MATERIAL => Ok(material),
+        other => Err(
+            Error::bad_input(format!("the material has {other} bytes, not {MATERIAL}"))
+                .with_hint("make it: openssl rand -out material.bin 32"),
+        ),
+    }
+}
+
+fn importable(key: &KeyEntry) -> Result<()> {
+    match key.state {
+        KmsKeyState::Enabled | KmsKeyState::Disabled => Ok(()),
+        state => Err(Error::new(
+            ErrorKind::KeyNotUsable,
+            format!("KMS key `{}` is {state}: it takes no material", key.name),
+        )),
+    }
+}
+
+fn expect_external(origin: &KmsKeyOrigin, key: &KmsKeyRef) -> Result<()> {
+    match origin {
+        KmsKeyOrigin::External => Ok(()),
+        KmsKeyOrigin::Local => Err(Error::new(
+            ErrorKind::KeyNotUsable,
+            format!("the material of KMS key `{key}` is made here"),
+        )
+        .with_hint("create one for imported material: `cipherform keys create local:NAME --origin external`")),
+    }
+}
