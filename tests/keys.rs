@@ -1007,3 +1007,337 @@ fn asymmetric_kms_keys_exchange_a_domain() {
     );
     ours.fails(3, &["keys", "public-key", "local:main"]);
 }
+
+#[test]
+fn what_unlocks_the_local_kms_is_changed() {
+    let sandbox = audited();
+    sandbox.ok(&["protect", "people.parquet", "one.parquet"]);
+    let older = fs::read(sandbox.path("kms.json")).unwrap();
+    fs::write(sandbox.path("new.txt"), "correct horse battery\n").unwrap();
+    fs::write(sandbox.path("short.txt"), "short\n").unwrap();
+    let change = ["keys", "passphrase", "--reason", "policy 7", "--new-passphrase-file"];
+    let refused = sandbox.fails(1, &[&change[..], &["short.txt"]].concat());
+    assert!(refused.contains("shorter than 8 characters"), "{refused}");
+    sandbox.ok(&[&change[..], &["new.txt"]].concat());
+    let refused = sandbox.fails(3, &["reveal", "one.parquet", "x.parquet"]);
+    assert!(
+        refused.contains("a passphrase unlocks it, and nothing else"),
+        "{refused}"
+    );
+    let with = |arguments: &[&str]| {
+        let mut command = sandbox.command(arguments);
+        command
+            .env_remove("CIPHERFORM_KEY_FILE")
+            .env("CIPHERFORM_PASSPHRASE_FILE", "new.txt");
+        let output = command.output().unwrap();
+        (output.status.code(), text(&output.stderr))
+    };
+    assert_eq!(with(&["reveal", "one.parquet", "back.parquet"]).0, Some(0));
+
+    // Argon2id is not approved; the verb that remedies it works all the same.
+    let policy = fs::read_to_string(sandbox.path("policy.toml")).unwrap();
+    sandbox.policy(&format!("approved_only = true\n{}", policy.trim_start()));
+    let (code, refused) = with(&["keys", "list"]);
+    assert_eq!(code, Some(3));
+    assert!(
+        refused.contains("hint: have it stretched by PBKDF2: `cipherform keys passphrase --kdf pbkdf2`"),
+        "{refused}"
+    );
+    assert_eq!(
+        with(&["keys", "passphrase", "--new-passphrase-file", "new.txt"]).0,
+        Some(0)
+    );
+    assert!(
+        fs::read_to_string(sandbox.path("kms.json"))
+            .unwrap()
+            .contains("pbkdf2-hmac-sha256")
+    );
+    assert_eq!(with(&["reveal", "one.parquet", "again.parquet"]).0, Some(0));
+    assert_eq!(with(&["keys", "passphrase", "--new-key-file", "second.key"]).0, Some(0));
+    sandbox.ok(&["reveal", "one.parquet", "third.parquet", "--key-file", "second.key"]);
+    let shown = sandbox.ok(&["keys", "audit", "show", "--key-file", "second.key"]);
+    assert!(
+        shown.contains("unlock") && shown.contains("the local KMS, by the key file `second.key`"),
+        "{shown}"
+    );
+    let stderr = sandbox.fails(
+        1,
+        &["keys", "passphrase", "--kms", "local:main", "--key-file", "second.key"],
+    );
+    assert!(stderr.contains("it guards no local KMS"), "{stderr}");
+    // A copy from before is opened by what opened it then: the manual says so.
+    fs::write(sandbox.path("kms.json"), older).unwrap();
+    sandbox.ok(&["reveal", "one.parquet", "fourth.parquet"]);
+}
+
+#[test]
+fn key_policies_are_put_shown_simulated_and_enforced() {
+    let sandbox = audited();
+    sandbox.ok(&["protect", "people.parquet", "one.parquet"]);
+    let everybody = sandbox.ok(&["keys", "policy", "get", "local:main"]);
+    assert!(
+        everybody.contains("\"Principal\": \"*\"") && everybody.contains("kms:*"),
+        "{everybody}"
+    );
+    let statement = |principal: &str, action: &str| {
+        format!(
+            r#"{{ "Version": "2012-10-17", "Statement": [{{ "Sid": "one", "Effect": "Allow", "Principal": {principal}, "Action": "{action}", "Resource": "*" }}] }}"#
+        )
+    };
+    fs::write(sandbox.path("bad.json"), statement("\"*\"", "kms:Everything")).unwrap();
+    fs::write(
+        sandbox.path("ann.json"),
+        statement(r#"{ "User": "ann@laptop" }"#, "kms:*"),
+    )
+    .unwrap();
+    fs::write(sandbox.path("reveal.json"), statement("\"*\"", "kms:Decrypt")).unwrap();
+    let put = |file: &str, more: &[&str]| {
+        let arguments = [
+            "keys",
+            "policy",
+            "put",
+            "local:main",
+            "--file",
+            file,
+            "--reason",
+            "policy 7",
+        ];
+        sandbox.run(&[&arguments[..], more].concat())
+    };
+    let refused = text(&put("bad.json", &[]).stderr);
+    assert!(
+        refused.contains("an action matches nothing there is") && refused.contains("hint: the actions are kms:Encrypt"),
+        "{refused}"
+    );
+    let refused = put("ann.json", &[]);
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(
+        text(&refused.stderr).contains("you could never put another one"),
+        "{}",
+        text(&refused.stderr)
+    );
+
+    let simulate = |principal: &str, action: &str| {
+        sandbox.ok(&[
+            "keys",
+            "policy",
+            "simulate",
+            "local:main",
+            "--principal",
+            principal,
+            "--action",
+            action,
+            "--context",
+            "use=derive",
+        ])
+    };
+    assert!(simulate("eve@laptop", "kms:Decrypt").contains("allowed by the key's statement `everybody`"));
+    assert!(put("reveal.json", &["--bypass-lockout-check"]).status.success());
+    assert!(simulate("eve@laptop", "kms:Decrypt").contains("allowed by the key's statement `one`"));
+    assert!(simulate("eve@laptop", "kms:Encrypt").contains("denied: no statement allows it"));
+    sandbox.ok(&["reveal", "one.parquet", "back.parquet"]);
+    let refused = sandbox.fails(3, &["keys", "rotate", "pii"]);
+    assert!(refused.contains("may not kms:GenerateDataKey"), "{refused}");
+    let refused = sandbox.fails(3, &["keys", "disable", "local:main", "--reason", "an alarm"]);
+    assert!(refused.contains("may not kms:DisableKey"), "{refused}");
+    let json = sandbox.ok(&[
+        "keys",
+        "policy",
+        "simulate",
+        "local:main",
+        "--action",
+        "kms:DisableKey",
+        "--format",
+        "json",
+    ]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["allowed"], false);
+
+    // The policy of an identity can only take away here.
+    let who = json["principal"].as_str().unwrap().to_owned();
+    fs::write(
+        sandbox.path("leave.json"),
+        r#"{ "Version": "2012-10-17", "Statement": [{ "Sid": "leave", "Effect": "Deny", "Action": "kms:*", "Resource": "*" }] }"#,
+    )
+    .unwrap();
+    let attach = [
+        "keys",
+        "policy",
+        "put",
+        "--identity",
+        &who,
+        "--file",
+        "leave.json",
+        "--reason",
+        "on leave",
+    ];
+    sandbox.ok(&attach);
+    let refused = sandbox.fails(3, &["reveal", "one.parquet", "x.parquet"]);
+    assert!(
+        refused.contains("denied by the identity's statement `leave`"),
+        "{refused}"
+    );
+    assert!(
+        sandbox
+            .ok(&["keys", "policy", "get", "--identity", &who])
+            .contains("leave")
+    );
+    sandbox.fails(1, &["keys", "policy", "get", "--identity", "nobody@home"]);
+    sandbox.fails(2, &["keys", "policy", "get"]);
+}
+
+#[test]
+fn a_backup_brings_everything_back() {
+    let sandbox = audited();
+    assert!(sandbox.ok(&["keys", "doctor"]).contains("there never was a backup"));
+    sandbox.ok(&["protect", "people.parquet", "one.parquet"]);
+    sandbox.ok(&["keys", "rotate", "local:main"]);
+    sandbox.ok(&["keys", "backup", "--to", "first.json"]);
+    assert!(!sandbox.ok(&["keys", "doctor"]).contains("backup"));
+    sandbox.fails(1, &["keys", "backup", "--to", "first.json"]);
+    for change in [&["keys", "create", "more"][..], &["keys", "create", "local:more"]] {
+        sandbox.ok(change);
+    }
+    let doctor = sandbox.ok(&["keys", "doctor"]);
+    assert_eq!(doctor.matches("changed since its last backup").count(), 2, "{doctor}");
+    let refused = sandbox.fails(1, &["keys", "restore", "first.json"]);
+    assert!(
+        refused.contains("is newer") && refused.contains("move it away first"),
+        "{refused}"
+    );
+    sandbox.ok(&["keys", "restore", "first.json", "--check"]);
+
+    // No key stands in it in the clear, nor what unlocks it.
+    let bytes = fs::read_to_string(sandbox.path("first.json")).unwrap();
+    let unlock = fs::read_to_string(sandbox.path("unlock.key")).unwrap();
+    assert!(!bytes.contains(unlock.trim()));
+    sandbox.ok(&["keys", "backup", "--to", "second.json"]);
+
+    // All is lost but the backup and the key file, on another machine.
+    let elsewhere = Sandbox::empty();
+    for file in ["second.json", "unlock.key", "one.parquet"] {
+        fs::copy(sandbox.path(file), elsewhere.path(file)).unwrap();
+    }
+    fs::write(elsewhere.path("other.key"), "07".repeat(32)).unwrap();
+    elsewhere.fails(3, &["keys", "restore", "second.json", "--key-file", "other.key"]);
+    assert!(!elsewhere.listing().contains(&"keyring.json".to_owned()));
+    let restored = elsewhere.ok(&["keys", "restore", "second.json", "--format", "json"]);
+    assert!(restored.contains("\"local_kms\":true"), "{restored}");
+    elsewhere.ok(&["reveal", "one.parquet", "back.parquet"]);
+    assert_eq!(
+        read(&elsewhere.path("back.parquet")),
+        read(&sandbox.path("people.parquet"))
+    );
+    assert!(elsewhere.ok(&["keys", "list"]).contains("more"));
+    assert!(elsewhere.ok(&["keys", "audit", "show"]).contains("from second.json"));
+
+    let changed = bytes.replacen("\"who\": \"", "\"who\": \"x", 1);
+    fs::write(sandbox.path("changed.json"), changed).unwrap();
+    sandbox.fails(3, &["keys", "restore", "changed.json", "--check"]);
+    fs::write(sandbox.path("cut.json"), &bytes[..bytes.len() / 2]).unwrap();
+    sandbox.fails(1, &["keys", "restore", "cut.json", "--check"]);
+    // Another keyring is in the way.
+    let third = Sandbox::new();
+    fs::copy(sandbox.path("second.json"), third.path("second.json")).unwrap();
+    let output = third.run(&[
+        "keys",
+        "restore",
+        "second.json",
+        "--key-file",
+        &sandbox.path("unlock.key").display().to_string(),
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("is another one than that of the backup"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+/// Killed at any moment, a backup is whole or not there, an import is made or not, and what unlocks the local KMS is changed or not.
+#[test]
+fn whatever_moment_a_backup_or_an_import_is_killed_at_nothing_is_lost() {
+    let (ours, theirs) = (audited(), Sandbox::new());
+    theirs.ok(&["keys", "create", "local:opens", "--spec", "rsa-3072"]);
+    fs::write(
+        ours.path("partner.pem"),
+        theirs.ok(&["keys", "public-key", "local:opens"]),
+    )
+    .unwrap();
+    let package = theirs.path("ssn.json").display().to_string();
+    ours.ok(&[
+        "keys",
+        "export",
+        "--domain",
+        "ssn",
+        "--for",
+        "partner.pem",
+        "--reason",
+        "a test",
+        "-o",
+        &package,
+    ]);
+    let sender = ours.ok(&["keys", "public-key"]);
+    let import = [
+        "keys",
+        "import",
+        "ssn.json",
+        "--name",
+        "partner",
+        "--for",
+        "local:opens",
+        "--from",
+        sender.trim(),
+        "--reason",
+        "a test",
+    ];
+    let before = fs::read(theirs.path("keyring.json")).unwrap();
+    fs::copy(theirs.path("unlock.key"), theirs.path("second.key")).unwrap();
+    let (mut killed, mut imported, mut written) = (0, 0, 0);
+    for round in 0..300u64 {
+        let backup = format!("backup-{round}.json");
+        let write = ["keys", "backup", "--to", &backup];
+        let mut child = theirs
+            .command(match round % 3 {
+                0 => &write[..],
+                1 => &import[..],
+                _ => &["keys", "passphrase", "--new-key-file", "second.key"],
+            })
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Moments from the start of the process to beyond its end.
+        std::thread::sleep(std::time::Duration::from_micros(round * 7_919 % 60_000));
+        child.kill().unwrap();
+        killed += u32::from(!child.wait().unwrap().success());
+        if round % 3 == 0 && theirs.path(&backup).exists() {
+            written += 1;
+            theirs.ok(&["keys", "restore", &backup, "--check"]);
+        }
+        if round % 30 == 28 {
+            let doctor = theirs.ok(&["keys", "doctor"]);
+            assert!(doctor.contains("key `pii@1`: active, unwraps"), "{doctor}");
+            if doctor.contains("key `partner@1`: active, unwraps") {
+                // Once more from the start.
+                imported += 1;
+                fs::write(theirs.path("keyring.json"), &before).unwrap();
+            }
+        }
+    }
+    assert!(
+        killed > 0 && imported > 0 && written > 0,
+        "{killed} {imported} {written}"
+    );
+    let _ = theirs.run(&import);
+    let doctor = theirs.ok(&["keys", "doctor"]);
+    assert!(
+        doctor.contains("key `pii@1`: active, unwraps") && doctor.contains("key `partner@1`: active, unwraps"),
+        "{doctor}"
+    );
+    let (mut left, listing) = (0, theirs.listing());
+    for name in listing {
+        left += u32::from(name.starts_with(".cipherform-"));
+    }
+    assert!(left <= killed, "a process that is killed leaves one file aside at most");
+}

@@ -69,7 +69,8 @@ impl Engine {
         detached(py, || {
             // A policy that is wrong is said before keys are looked for.
             let policy = cipherform::policy::Policy::load(&policy_path)?;
-            let (registry, runtime) = (keys.registry(&policy)?, Runtime::default());
+            let runtime = Runtime::default();
+            let registry = runtime.block_on(keys.registry(&policy))?;
             let engine = runtime.block_on(cipherform::Engine::open(&policy_path, &registry))?;
             let engine = match role {
                 Some(role) => engine.with_role(role)?,

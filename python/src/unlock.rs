@@ -17,7 +17,7 @@ pub(crate) struct KeyArguments {
 
 impl KeyArguments {
     /// The KMS clients there are. The local KMS is unlocked only if the keyring needs it.
-    pub(crate) fn registry(self, policy: &Policy) -> Result<KmsRegistry> {
+    pub(crate) async fn registry(self, policy: &Policy) -> Result<KmsRegistry> {
         let registry = kms::with_remote(KmsRegistry::new(), &Settings::from_environment()?);
         let registry = registry.with_actor(kms::actor());
         let needed = Keyring::kms_keys(&policy.keyring)?;
@@ -28,7 +28,11 @@ impl KeyArguments {
             Some(path) => path,
             None => LocalKms::default_path()?,
         };
-        let local = LocalKms::open(path, self.unlock()?);
+        let unlock = match LocalKms::unlock_by_kms(&path, &registry).await? {
+            Some(unlock) => unlock,
+            None => self.unlock()?,
+        };
+        let local = LocalKms::open(path, unlock).with_actor(kms::actor());
         let local = match policy.approved_only {
             true => local.approved_only(),
             false => local,

@@ -9,7 +9,8 @@ use std::str::FromStr;
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::keys::{KeyName, KeyRef, KeyUse, KmsKeyRef, Reason, Timestamp};
+use crate::keys::{KeyName, KeyRef, KeyUse, KmsAction, KmsKeyRef, Reason, Timestamp};
+use crate::kms::PassphraseKdf;
 use crate::{Error, files};
 
 const EXAMPLES: &str = "\
@@ -150,6 +151,9 @@ pub(super) struct InitArgs {
     /// The KMS key that wraps the keyring, in place of the local KMS
     #[arg(long, value_name = "URI", value_parser = kms_key())]
     pub(super) kms: Option<KmsKeyRef>,
+    /// How the passphrase of a new local KMS is stretched: pbkdf2 for policies that say approved_only = true
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) kdf: Kdf,
 }
 
 /// Look after data keys: create, rotate, suspend, remove, audit …
@@ -300,6 +304,56 @@ Both are good once, for 24 hours. Example, with material of 32 random bytes:
     },
     /// Erase imported material at once: the KMS key waits for the same material then
     DeleteMaterial(KmsKeyArgs),
+    /// Write keyring, local KMS and policy into one file, sealed as they are
+    #[command(after_help = "\
+What unlocks the local KMS, its passphrase or key file, is not in it: keep that elsewhere. `keys restore FILE --check` tries a backup out.")]
+    Backup {
+        /// The file to write; it must not be there yet
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Put keyring and local KMS back from a backup, and the policy if there is none
+    #[command(after_help = "\
+Files that are newer than the backup, or are of another keyring, are not overwritten. What was protected with key versions that were made since the backup
+cannot be revealed with what is restored.")]
+    Restore {
+        /// What `keys backup` wrote
+        file: PathBuf,
+        /// Only verify that the backup can be opened and is whole; write nothing
+        #[arg(long)]
+        check: bool,
+    },
+    /// Look after who may do what with KMS keys of the local KMS: guardrails, while users open the file themselves
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
+    /// Change what unlocks the local KMS: another passphrase, a key file, or a key of another KMS
+    #[command(after_help = "\
+Examples:
+  cipherform keys passphrase                                   asks for a new passphrase
+  cipherform keys passphrase --kdf pbkdf2                      the same, stretched as NIST has approved (approved_only = true)
+  cipherform keys passphrase --new-key-file ~/cf.key           no passphrase any more; the file is made if it is not there
+  cipherform keys passphrase --kms 'pkcs11:token=hsm;object=kek?module-path=/usr/lib/softhsm/libsofthsm2.so'
+
+Everything is sealed anew. Copies of the file are still opened by what opened it before: destroy them.")]
+    Passphrase {
+        /// Read the new passphrase from the first line of this file
+        #[arg(long, value_name = "FILE")]
+        new_passphrase_file: Option<PathBuf>,
+        /// This key file from now on
+        #[arg(long, value_name = "FILE", conflicts_with = "new_passphrase_file")]
+        new_key_file: Option<PathBuf>,
+        /// A key of another KMS: it wraps a random unlock key, and is asked whenever the local KMS is opened
+        #[arg(long, value_name = "URI", value_parser = kms_key(), conflicts_with_all = ["new_passphrase_file", "new_key_file"])]
+        kms: Option<KmsKeyRef>,
+        /// How a passphrase is stretched [default: argon2id, or pbkdf2 where the policy says approved_only = true]
+        #[arg(long, value_enum, conflicts_with_all = ["new_key_file", "kms"])]
+        kdf: Option<Kdf>,
+        /// Why: it is recorded
+        #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]
+        reason: Option<Reason>,
+    },
     /// Look after other names for KMS keys of the local KMS: local:alias/NAME
     Alias {
         #[command(subcommand)]
@@ -428,6 +482,25 @@ pub(super) struct LifeArgs {
     pub(super) meant: Meant,
 }
 
+/// How a passphrase is stretched.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(super) enum Kdf {
+    /// Argon2id (RFC 9106)
+    #[default]
+    Argon2id,
+    /// PBKDF2 with HMAC-SHA-256 (SP 800-132)
+    Pbkdf2,
+}
+
+impl From<Kdf> for PassphraseKdf {
+    fn from(kdf: Kdf) -> Self {
+        match kdf {
+            Kdf::Argon2id => Self::Argon2id,
+            Kdf::Pbkdf2 => Self::Pbkdf2,
+        }
+    }
+}
+
 /// The kinds of KMS keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(super) enum Spec {
@@ -478,6 +551,80 @@ pub(super) struct Meant {
     /// Do not ask whether that is meant
     #[arg(long, short)]
     pub(super) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// Show the policy of a KMS key, or that of an identity
+    Get {
+        #[command(flatten)]
+        target: PolicyTarget,
+    },
+    /// Put another policy in its place
+    #[command(after_help = "\
+Examples:
+  cipherform keys policy put local:main --file main.json --reason 'only the jobs reveal'
+  cipherform keys policy put --identity ann@laptop --file ann.json --reason 'on leave'
+
+main.json:
+  { \"Version\": \"2012-10-17\", \"Statement\": [
+    { \"Sid\": \"admin\", \"Effect\": \"Allow\", \"Principal\": { \"User\": \"ann@laptop\" }, \"Action\": \"kms:*\", \"Resource\": \"*\" },
+    { \"Sid\": \"jobs\", \"Effect\": \"Allow\", \"Principal\": { \"User\": \"etl@*\" }, \"Action\": \"kms:Decrypt\", \"Resource\": \"*\" } ] }
+
+Principals are \"*\", { \"User\": … }, and \"identity-policies\", which leaves the decision to the policy of the identity. The policy of an identity
+names no principal; one without statements takes it away.")]
+    Put {
+        #[command(flatten)]
+        target: PolicyTarget,
+        /// The policy, JSON
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+        /// Put it even if it does not allow you to put another one
+        #[arg(long, conflicts_with = "identity")]
+        bypass_lockout_check: bool,
+        /// Why: it is recorded
+        #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]
+        reason: Reason,
+    },
+    /// Show whether the policies would allow a request; nothing is done
+    #[command(after_help = "\
+Example:
+  cipherform keys policy simulate local:main --principal etl@batch-7 --action kms:Decrypt --context use=derive")]
+    Simulate {
+        /// The KMS key: local:NAME
+        #[arg(value_name = "KMS KEY", value_parser = kms_key())]
+        key: KmsKeyRef,
+        /// Who, user@host [default: you]
+        #[arg(long, value_name = "WHO")]
+        principal: Option<String>,
+        /// What, as kms:Decrypt
+        #[arg(long, value_parser = ours::<KmsAction>)]
+        action: KmsAction,
+        /// What the wrapped bytes are bound to: keyring, data-key, version (ids), or use
+        #[arg(long, value_name = "FIELD=VALUE", value_parser = context_field)]
+        context: Vec<(String, String)>,
+    },
+}
+
+/// Whose policy.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(super) struct PolicyTarget {
+    /// The KMS key: local:NAME
+    #[arg(value_name = "KMS KEY", value_parser = kms_key())]
+    pub(super) key: Option<KmsKeyRef>,
+    /// The identity, user@host
+    #[arg(long, value_name = "WHO")]
+    pub(super) identity: Option<String>,
+}
+
+fn context_field(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((field, value)) if ["keyring", "data-key", "version", "use"].contains(&field) => {
+            Ok((field.to_owned(), value.to_owned()))
+        }
+        _ => Err("write FIELD=VALUE, where FIELD is keyring, data-key, version or use".to_owned()),
+    }
 }
 
 #[derive(Debug, Subcommand)]

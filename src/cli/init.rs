@@ -6,7 +6,7 @@ use super::args::{InitArgs, KeyArgs};
 use super::printer::Printer;
 use super::session::{self, Ask};
 use crate::keys::{KeyName, KeyUse, Keyring, KmsRegistry};
-use crate::kms::{self, LocalKms, Unlock};
+use crate::kms::{self, LocalKms, PassphraseKdf, Unlock};
 use crate::{Error, Result};
 
 /// The KMS key that new keyrings are wrapped by.
@@ -67,7 +67,7 @@ pub(super) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printer) -> Re
             (key, registry, None)
         }
         named => {
-            let (kms, unlocks) = local_kms(keys, printer)?;
+            let (kms, unlocks) = local_kms(keys, args.kdf.into(), printer).await?;
             let key = named.map_or_else(|| format!("local:{KMS_KEY}").parse(), Ok)?;
             (
                 key,
@@ -99,6 +99,8 @@ pub(super) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printer) -> Re
             printer.say("Back up, apart from each other and from the data:");
             printer.say(format_args!("  `{}` and {unlocks}", local.display()));
             printer.say(format_args!("  `{}`, after every change of keys", keyring.display()));
+            printer
+                .say("`cipherform keys backup --to FILE` puts both files into one; `keys doctor` says when it is due.");
         }
         None => {
             printer.say("Back up, apart from the data:");
@@ -111,11 +113,14 @@ pub(super) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printer) -> Re
 }
 
 /// The local KMS that is there, or a new one; and what unlocks it, in words.
-fn local_kms(keys: &KeyArgs, printer: &Printer) -> Result<(LocalKms, String)> {
+async fn local_kms(keys: &KeyArgs, kdf: PassphraseKdf, printer: &Printer) -> Result<(LocalKms, String)> {
     let path = session::local_kms_path(keys)?;
     let first_key: KeyName = KMS_KEY.parse()?;
     if path.symlink_metadata().is_ok() {
-        let unlock = session::unlock(keys, Ask::Once)?;
+        let unlock = match LocalKms::unlock_by_kms(&path, &session::remote()?).await? {
+            Some(unlock) => unlock,
+            None => session::unlock(keys, Ask::Once)?,
+        };
         let unlocks = in_words(&unlock);
         let kms = LocalKms::open(&path, unlock).with_actor(kms::actor());
         if !kms.list()?.iter().any(|key| key.name == first_key) {
@@ -134,7 +139,7 @@ fn local_kms(keys: &KeyArgs, printer: &Printer) -> Result<(LocalKms, String)> {
             key_file.display()
         ));
     }
-    LocalKms::create(&path, &unlock, &first_key)?;
+    LocalKms::create_with(&path, &unlock, kdf, &first_key)?;
     printer.say(format_args!(
         "Wrote `{}`: the local KMS, with KMS key `{KMS_KEY}`.",
         path.display()
@@ -147,6 +152,7 @@ fn in_words(unlock: &Unlock) -> String {
     match unlock {
         Unlock::KeyFile(path) => format!("the key file `{}`", path.display()),
         Unlock::Passphrase(_) => "its passphrase".to_owned(),
+        Unlock::Unwrapped(_) => "the KMS key that guards it".to_owned(),
     }
 }
 

@@ -15,7 +15,8 @@ use crate::{Error, ErrorKind, Result, Secret};
 pub(super) async fn engine(args: &KeyArgs) -> Result<Engine> {
     // A policy that is missing or wrong is said before a passphrase is asked for.
     let policy = Policy::load(&args.policy)?;
-    let clients = clients(args, &policy, any_local(&Keyring::kms_keys(&policy.keyring)?))?;
+    let with_local = any_local(&Keyring::kms_keys(&policy.keyring)?);
+    let clients = clients(args, policy.approved_only, with_local).await?;
     Engine::open(&args.policy, &clients.registry).await
 }
 
@@ -32,13 +33,18 @@ pub(super) fn any_local(keys: &[KmsKeyRef]) -> bool {
 }
 
 /// The KMS clients there are; the local KMS among them only if it is wanted, since that asks for a passphrase.
-pub(super) fn clients(args: &KeyArgs, policy: &Policy, with_local: bool) -> Result<Clients> {
+pub(super) async fn clients(args: &KeyArgs, approved_only: bool, with_local: bool) -> Result<Clients> {
     let registry = remote()?;
     if !with_local {
         return Ok(Clients { registry, local: None });
     }
-    let local = LocalKms::open(local_kms_path(args)?, unlock(args, Ask::Once)?).with_actor(kms::actor());
-    let local = match policy.approved_only {
+    let path = local_kms_path(args)?;
+    let unlock = match LocalKms::unlock_by_kms(&path, &registry).await? {
+        Some(unlock) => unlock,
+        None => unlock(args, Ask::Once)?,
+    };
+    let local = LocalKms::open(path, unlock).with_actor(kms::actor());
+    let local = match approved_only {
         true => local.approved_only(),
         false => local,
     };
@@ -86,7 +92,7 @@ pub(super) fn unlock(args: &KeyArgs, ask: Ask) -> Result<Unlock> {
     }
 }
 
-fn prompt(ask: Ask) -> Result<Secret<String>> {
+pub(super) fn prompt(ask: Ask) -> Result<Secret<String>> {
     if !std::io::stdin().is_terminal() {
         return Err(Error::new(
             ErrorKind::KeyNotUsable,

@@ -49,11 +49,13 @@ pub enum Purpose {
     LocalKmsSeal,
     /// Tells whether imported material of a KMS key is the same that comes again.
     LocalKmsCheck,
+    /// Authenticates a backup.
+    BackupMac,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Ff1,
         Self::Ff31Legacy,
         Self::Siv,
@@ -70,6 +72,7 @@ impl Purpose {
         Self::LocalKmsMac,
         Self::LocalKmsSeal,
         Self::LocalKmsCheck,
+        Self::BackupMac,
     ];
 
     /// The string that stands in the derivation, frozen for ever.
@@ -91,6 +94,7 @@ impl Purpose {
             Self::LocalKmsMac => "cipherform local kms mac v1",
             Self::LocalKmsSeal => "cipherform local kms seal v1",
             Self::LocalKmsCheck => "cipherform local kms check value v1",
+            Self::BackupMac => "cipherform backup mac v1",
         }
     }
 
@@ -107,6 +111,7 @@ impl Purpose {
                 | Self::LocalKmsMac
                 | Self::LocalKmsSeal
                 | Self::LocalKmsCheck
+                | Self::BackupMac
         )
     }
 }

@@ -5,6 +5,7 @@ use std::hash::Hash;
 
 use serde::{Deserialize, Serialize};
 
+use super::backup::BackupRecord;
 use super::derive::derive;
 use super::encoding::Base64;
 use super::{
@@ -13,10 +14,10 @@ use super::{
 use crate::{Error, Result, Secret};
 
 /// The format of the file; its versions are frozen.
-pub(crate) const FORMAT: &str = "cipherform-keyring/2";
+pub(crate) const FORMAT: &str = "cipherform-keyring/3";
 
-/// The formats that are read: what `1` lacks is optional in `2`. The next change writes [`FORMAT`].
-pub(crate) const READABLE: [&str; 2] = [FORMAT, "cipherform-keyring/1"];
+/// The formats that are read: what the older ones lack is optional. The next change writes [`FORMAT`].
+pub(crate) const READABLE: [&str; 3] = [FORMAT, "cipherform-keyring/2", "cipherform-keyring/1"];
 
 /// What a keyring tells about a key: no key bytes, not even wrapped.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -160,6 +161,8 @@ pub(crate) struct Document {
     pub(crate) generation: u64,
     pub(crate) root: RootEntry,
     pub(crate) keys: Vec<KeyEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_backup: Option<BackupRecord>,
 }
 
 /// The root key, wrapped: the MAC's key is derived from it.

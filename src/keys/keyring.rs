@@ -1,5 +1,6 @@
 //! The keyring: a file of wrapped data keys.
 
+mod backup;
 mod change;
 mod examine;
 #[cfg(feature = "exchange")]
@@ -67,6 +68,7 @@ impl Keyring {
             generation: 1,
             root: root_entry,
             keys: Vec::new(),
+            last_backup: None,
         };
         store::create_atomic(&path, &sealed(&document, &root)?, store::PRIVATE)?;
         Ok(Self::new(path, document, root, registry))

@@ -27,6 +27,7 @@
 
 mod audit;
 pub(crate) mod authenticated;
+pub(crate) mod backup;
 mod cache;
 pub(crate) mod derive;
 mod document;
@@ -40,6 +41,7 @@ mod key_ref;
 mod key_use;
 mod keyring;
 mod kms;
+mod policies;
 pub(crate) mod random;
 pub(crate) mod registry;
 mod signed;
@@ -49,6 +51,7 @@ mod timestamp;
 mod wrap_context;
 
 pub use audit::{AuditEntry, AuditEvent, AuditLog, Checkpoint, KeyAction, KeyAudit, KeyEvent, Verified};
+pub use backup::{Backup, Staged};
 pub use cache::CachePolicy;
 pub use derive::Purpose;
 pub use document::{Change, ExchangedMap, KeyInfo, Periods, VersionInfo};
@@ -60,6 +63,7 @@ pub use key_ref::{KeyName, KeyRef, KmsKeyRef};
 pub use key_use::{DirectMode, KeyBits, KeyUse};
 pub use keyring::{Finding, Keyring};
 pub use kms::{DataKey, KmsClient, KmsKeyInfo, KmsKeyState};
+pub use policies::{AccessRequest, Decision, KmsAction, PolicyDocument, evaluate};
 pub use registry::KmsRegistry;
 pub use state::{KeyState, Operation, Reason};
 pub use timestamp::Timestamp;

@@ -9,6 +9,10 @@ use crate::{Error, ErrorKind, Result};
 /// Owner only: what files with wrapped keys are written with.
 pub(crate) const PRIVATE: u32 = 0o600;
 
+/// Owner writes, all read: what files without keys are written with.
+#[cfg(feature = "cli")]
+pub(crate) const PUBLIC: u32 = 0o644;
+
 /// Held by whoever may change a file; given back when dropped, or when the process ends.
 #[derive(Debug)]
 pub(crate) struct Lock {
@@ -53,6 +57,20 @@ pub(crate) fn create_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<()> 
     write(path, bytes, mode, |aside| {
         aside.persist_noclobber(path).map(drop).map_err(|error| error.error)
     })
+}
+
+/// Makes the directory that `path` stands in, for its owner alone, if it is missing.
+pub(crate) fn create_directory(path: &Path) -> Result<()> {
+    let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(directory)
+        .map_err(|error| Error::io(format!("cannot make the directory `{}`", directory.display()), error))
 }
 
 /// Writes aside, syncs, moves, syncs the directory.

@@ -14,6 +14,7 @@
 mod alias;
 #[cfg(feature = "exchange")]
 mod asymmetric;
+mod backup;
 mod file;
 mod given;
 #[cfg(feature = "exchange")]
@@ -22,11 +23,11 @@ mod life;
 mod material;
 mod model;
 mod one;
+mod policy;
 mod relock;
 mod unlock;
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,7 +41,9 @@ use self::unlock::UnlockMethod;
 use super::seal;
 use crate::keys::encoding::length_prefixed;
 use crate::keys::registry::Surroundings;
-use crate::keys::{KeyName, KmsClient, KmsKeyInfo, KmsKeyRef, Timestamp, WrapContext, store};
+use crate::keys::{
+    DataKey, KeyName, KmsAction, KmsClient, KmsKeyInfo, KmsKeyRef, Timestamp, WrapContext, random, store,
+};
 use crate::{Error, ErrorKind, Result, Secret};
 
 pub use self::life::DELETION_WINDOW_DAYS;
@@ -107,7 +110,7 @@ impl LocalKms {
         let (new, now) = (NewKmsKey::default(), Timestamp::now());
         let material = Material::generate(new.spec)?;
         life::add_key(&mut content, first_key, new, Some(&material), now, &unlock_key)?;
-        create_directory(path)?;
+        store::create_directory(path)?;
         store::create_atomic(path, &content.seal(&unlock_key)?, store::PRIVATE)
     }
 
@@ -117,7 +120,7 @@ impl LocalKms {
     ///
     /// [`ErrorKind::BadInput`] if there is a file at `path` already.
     pub fn create_key_file(path: &Path) -> Result<()> {
-        create_directory(path)?;
+        store::create_directory(path)?;
         unlock::create_key_file(path)
     }
 
@@ -182,8 +185,12 @@ impl LocalKms {
     pub fn key(&self, key: &KmsKeyRef) -> Result<LocalKeyInfo> {
         let (path, name) = self.locate(key)?;
         let (content, _) = self.content(&path)?;
-        let entry = find(&content, &name).map_err(|error| in_file(&path, error))?;
-        Ok(content.info(entry, self.surroundings.now()))
+        let described = || {
+            let entry = find(&content, &name)?;
+            self.authorize(&content, entry, KmsAction::DescribeKey, None)?;
+            Ok(content.info(entry, self.surroundings.now()))
+        };
+        described().map_err(|error| in_file(&path, error))
     }
 
     /// The authenticated content of the file at `path`, with the key that unlocks it.
@@ -232,18 +239,49 @@ impl LocalKms {
         Ok(key)
     }
 
-    /// The key that `key` names, if it may wrap and unwrap, with what opens it.
-    fn usable(&self, key: &KmsKeyRef) -> Result<(PathBuf, Content, KeyEntry, UnlockKey)> {
+    /// The key that `key` names, if it may wrap and unwrap and who asks may do that, with what opens it.
+    fn usable(
+        &self,
+        key: &KmsKeyRef,
+        action: KmsAction,
+        context: &WrapContext,
+    ) -> Result<(PathBuf, Content, KeyEntry, UnlockKey)> {
         let (path, name) = self.locate(key)?;
         let (content, unlock_key) = self.content(&path)?;
         let usable = || {
             let entry = find(&content, &name)?.clone();
+            self.authorize(&content, &entry, action, Some(context))?;
             life::check(&entry, self.surroundings.now())?;
             life::expect_symmetric(entry.spec)?;
             Ok(entry)
         };
         let entry = usable().map_err(|error| in_file(&path, error))?;
         Ok((path, content, entry, unlock_key))
+    }
+
+    /// What wraps, for whoever may do `action`.
+    fn wrap_as(
+        &self,
+        action: KmsAction,
+        key: &KmsKeyRef,
+        plaintext: &Secret<Vec<u8>>,
+        context: &WrapContext,
+    ) -> Result<Vec<u8>> {
+        let (path, content, entry, unlock_key) = self.usable(key, action, context)?;
+        let wrap = || {
+            let material = entry.material.last().ok_or_else(|| missing(&entry))?;
+            let bytes = open(&content, &entry, material, &unlock_key)?;
+            let associated = associated(&entry, material, context);
+            let sealed = seal::seal(bytes.expose(), &associated, plaintext.expose())?;
+            Ok([
+                &[WRAPPED],
+                &entry.id.as_bytes()[..],
+                &material.id.as_bytes()[..],
+                &sealed,
+            ]
+            .concat())
+        };
+        wrap().map_err(|error| in_file(&path, error))
     }
 
     fn locate(&self, key: &KmsKeyRef) -> Result<(PathBuf, LocalName)> {
@@ -321,22 +359,14 @@ impl KmsClient for LocalKms {
         })
     }
 
+    async fn generate_data_key(&self, key: &KmsKeyRef, length: usize, context: &WrapContext) -> Result<DataKey> {
+        let plaintext = random::secret(length)?;
+        let wrapped = self.wrap_as(KmsAction::GenerateDataKey, key, &plaintext, context)?;
+        Ok(DataKey { plaintext, wrapped })
+    }
+
     async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
-        let (path, content, entry, unlock_key) = self.usable(key)?;
-        let wrap = || {
-            let material = entry.material.last().ok_or_else(|| missing(&entry))?;
-            let bytes = open(&content, &entry, material, &unlock_key)?;
-            let associated = associated(&entry, material, context);
-            let sealed = seal::seal(bytes.expose(), &associated, plaintext.expose())?;
-            Ok([
-                &[WRAPPED],
-                &entry.id.as_bytes()[..],
-                &material.id.as_bytes()[..],
-                &sealed,
-            ]
-            .concat())
-        };
-        wrap().map_err(|error| in_file(&path, error))
+        self.wrap_as(KmsAction::Encrypt, key, plaintext, context)
     }
 
     async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
@@ -355,6 +385,7 @@ impl KmsClient for LocalKms {
                 }
                 LocalName::Key(_) => find(&content, &name)?,
             };
+            self.authorize(&content, entry, KmsAction::Decrypt, Some(context))?;
             life::check(entry, self.surroundings.now())?;
             life::expect_symmetric(entry.spec)?;
             if id != entry.id.as_bytes() {
@@ -423,19 +454,6 @@ fn associated(entry: &KeyEntry, material: &MaterialEntry, context: &WrapContext)
         material.id.as_bytes(),
         &context.to_bytes(),
     ])
-}
-
-fn create_directory(path: &Path) -> Result<()> {
-    let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) else {
-        return Ok(());
-    };
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(directory)
-        .map_err(|error| Error::io(format!("cannot make the directory `{}`", directory.display()), error))
 }
 
 fn in_file(path: &Path, error: Error) -> Error {

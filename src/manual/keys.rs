@@ -59,6 +59,7 @@
 //! assert_eq!(Purpose::ExchangeSigning.label(), "cipherform exchange signing v1");
 //! assert_eq!(Purpose::LocalKmsMac.label(), "cipherform local kms mac v1");
 //! assert_eq!(Purpose::LocalKmsSeal.label(), "cipherform local kms seal v1");
+//! assert_eq!(Purpose::BackupMac.label(), "cipherform backup mac v1");
 //! assert_eq!(Purpose::LocalKmsCheck.label(), "cipherform local kms check value v1");
 //! assert_eq!(Format::parse("pan", toml::Table::new())?.definition(), "pan/1 keep=0,4 check_digit=valid");
 //! # Ok::<(), cipherform::Error>(())
@@ -84,17 +85,18 @@
 //! assert!(context.to_bytes().starts_with(b"\0\0\0\x12cipherform wrap v1\0\0\0\x10\x01\x01"));
 //! ```
 //!
-//! **Both JSON files** have the form `{ "format": …, "content": …, "mac": … }`, are indented by two spaces, and end in
+//! **These JSON files** have the form `{ "format": …, "content": …, "mac": … }`, are indented by two spaces, and end in
 //! a line feed. A file is accepted only as the program would write it again, byte for byte. The MAC (base64) is
 //! HMAC-SHA-256(MAC key, LP(format, content as JSON without spaces)).
 //!
 //! | file | `format` | MAC key |
 //! | --- | --- | --- |
-//! | keyring | `cipherform-keyring/2` (`/1` is read, too) | KBKDF(root key, `cipherform keyring mac v1`, LP(keyring id), 32) |
+//! | keyring | `cipherform-keyring/3` (`/1` and `/2` are read, too) | KBKDF(root key, `cipherform keyring mac v1`, LP(keyring id), 32) |
+//! | backup | `cipherform-backup/1` | KBKDF(root key, `cipherform backup mac v1`, LP(keyring id), 32) |
 //! | local KMS | `cipherform-local-kms/2` (`/1` is read, too) | KBKDF(unlock key, `cipherform local kms mac v1`, LP(file id), 32) |
 //!
 //! **The keyring's content**: its id; a generation that counts changes; the root key, wrapped; the keys, each with
-//! name, id, use, time, the reference of its KMS key, versions, and, where they are not the usual ones, periods and limit;
+//! name, id, use, time, the reference of its KMS key, versions, and, where they are not the usual ones, periods and limit; when it was last in a backup;
 //! each version with number, id, state, time, its wrapped bytes in base64 (absent once removed), the time of its
 //! activation, and the states it went through. Wrapped is the key itself: 32 bytes for `derive` and for the root; AES key and check key
 //! for direct use.
@@ -105,7 +107,8 @@
 //! RSA; of asymmetric keys the public key; of imported material a check value, and when it expires. A wrapping key for an import
 //! is sealed like material, with its token in the place of a material id. Unlock key: the 32 bytes of the key file (raw, or 64
 //! hexadecimal digits), or Argon2id version 0x13 of the passphrase with the salt (16 bytes) and parameters in the file,
-//! 32 bytes.
+//! 32 bytes; or PBKDF2 with HMAC-SHA-256, likewise; or 32 random bytes, wrapped by another KMS, with the context
+//! LP(`cipherform wrap v1`, file id, 16 zero bytes, an id that stands in the file, `local-kms-unlock`).
 //!
 //! | what | AES-256-GCM key | associated data | stored as |
 //! | --- | --- | --- | --- |
@@ -143,6 +146,15 @@
 //!
 //! A new passphrase has at least 8 characters (SP 800-63B); several words are better. A file made with a key file is
 //! unlocked by that key file only, and likewise for a passphrase.
+//!
+//! `keys passphrase` changes what unlocks it: another passphrase, a key file (`--new-key-file`), or a key of another KMS
+//! (`--kms URI`): then a random unlock key is wrapped by an HSM or a cloud KMS, which is asked whenever the file is opened,
+//! and no passphrase is. Everything in the file is sealed anew, and it is replaced whole. Copies are still opened by what opened them
+//! before, so after a passphrase was seen by others, destroy the copies and move to new KMS keys. The keyring of the operating system is not used; where it has a command, `--passphrase-fd` takes
+//! what that prints.
+//!
+//! A passphrase is stretched by Argon2id (64 MiB, 3 passes), or by PBKDF2 with HMAC-SHA-256 (600,000 iterations), which makes guessing cheaper for
+//! whoever has many processors and is what NIST has approved (SP 800-132): `init --kdf pbkdf2`, `keys passphrase --kdf pbkdf2`.
 //!
 //! Whatever it protects against, it does so by these two files being apart from the data and from each other. It is a
 //! guardrail on one machine; a KMS with permissions and an audit log is another thing.
@@ -198,6 +210,35 @@
 //! in the file, 128 bits that are derived from the material; it says nothing about material that nobody can guess. Keep the material
 //! where you made it: here it is a copy. Such a key is not rotated; create another one, and `keys rewrap --to` it.
 //!
+//! ## Key policies
+//!
+//! Who may do what with a KMS key of the local KMS say statements, as in AWS KMS and IAM ([`PolicyDocument`](crate::keys::PolicyDocument)):
+//!
+//! ```json
+//! { "Version": "2012-10-17", "Statement": [
+//!     { "Sid": "admin", "Effect": "Allow", "Principal": { "User": "ann@laptop" }, "Action": "kms:*", "Resource": "*" },
+//!     { "Sid": "jobs", "Effect": "Allow", "Principal": { "User": "etl@*" }, "Action": "kms:Decrypt", "Resource": "*",
+//!       "Condition": { "StringEquals": { "kms:EncryptionContext:cipherform:use": "derive" } } } ] }
+//! ```
+//!
+//! **They are guardrails.** The file is opened in the user's own process, with the user's own name for a principal: whoever can unlock it can read every
+//! key in it with other tools. They keep honest people and jobs from mistakes, and a server that alone unlocks the file can decide with the same code
+//! ([`evaluate`](crate::keys::evaluate)). Where people must be kept out, use a KMS that they do not open themselves.
+//!
+//! * An explicit deny goes before an allow; what no statement allows is denied. A key whose policy does not name you is closed to you.
+//! * A key has the policy that everybody who unlocks the file may do anything, until `keys policy put` puts another one in its place. So it is for
+//!   the keys of older files, too.
+//! * Principals are `"*"`, `{ "User": "user@host" }`, and `"identity-policies"`: that leaves the decision to the policy that is
+//!   attached to whoever asks (`keys policy put --identity user@host`). Denials in the policy of an identity count for every key.
+//! * Actions are those of AWS KMS ([`KmsAction`](crate::keys::KmsAction)). Jobs need `kms:Decrypt`, `keys create` and `rotate` `kms:GenerateDataKey`, `rewrap`
+//!   `kms:Encrypt`. The resource is `local:NAME`. In texts `*` stands for any characters and `?` for one.
+//! * Conditions are `StringEquals`, `StringNotEquals`, `StringLike` and `StringNotLike` on the wrap context: `kms:EncryptionContext:cipherform:keyring`,
+//!   `…:data-key`, `…:version`, `…:use`. A word that means nothing is an error, not a statement without effect.
+//! * A policy under which you could never put another one is refused, unless `--bypass-lockout-check` says that it is meant.
+//!
+//! `keys policy get` shows one, `keys policy simulate local:NAME --principal WHO --action kms:Decrypt` which statement would decide. `keys list`
+//! shows all keys to whoever unlocks the file, and what time makes due is done whoever is at work.
+//!
 //! # The KMS of the company
 //!
 //! A build with the provider's feature (`full` has them all) takes a KMS key by its URI: `init --kms URI` wraps a new
@@ -238,6 +279,7 @@
 //! | new material in the same KMS key | key rotation: nothing to do here | `transit/keys/KEY/rotate`: nothing to do, until `min_decryption_version` is raised: `rewrap` to the same URI first | another object: `rewrap` |
 //! | rewrap | ReEncrypt (here: Decrypt, Encrypt) | `transit/rewrap` (here: decrypt, encrypt) | decrypt, encrypt |
 //! | who may | key policy, IAM policy, grants | token and its policies | PIN, and the attributes of the key |
+//! | `keys passphrase --kms URI` | | seal, auto-unseal by another KMS | |
 //! | custom key store | a KMS key in CloudHSM, or outside AWS | managed keys | the token |
 //!
 //! ## AWS KMS
@@ -491,9 +533,9 @@
 //! | `treatment = "encrypt-legacy"`, keys `direct-ff3-1-legacy-…` (FF3-1: withdrawn) | `encrypt` (FF1: SP 800-38G) |
 //! | `treatment = "shift"` (no encryption) | `encrypt` with format `date` |
 //! | `insecure_small_domain` (under the floor of the drafts of SP 800-38G Rev 1) | bands, `tokenize` |
-//! | a local KMS that a passphrase unlocks (Argon2id, RFC 9106) | a key file, or another KMS |
+//! | a local KMS whose passphrase is stretched by Argon2id (RFC 9106) | PBKDF2: `keys passphrase --kdf pbkdf2`; a key file; another KMS |
 //!
-//! What stays is FF1, HMAC-SHA-256, KBKDF, AES-256-GCM, RSA-OAEP with 3,072 bits or more, Ed25519. That makes no validated module of this program: see the README.
+//! What stays is FF1, HMAC-SHA-256, KBKDF, PBKDF2, AES-256-GCM, RSA-OAEP with 3,072 bits or more, Ed25519. That makes no validated module of this program: see the README.
 //!
 //! # The same things elsewhere
 //!
@@ -510,7 +552,9 @@
 //! | `keys export`, `import` | key establishment, key transport (8.1.5.2.2) | none | `keys/NAME/wrapping_key`, `import` |
 //! | `keys periods` | originator- and recipient-usage periods (5.3) | automatic rotation period | `auto_rotate_period` |
 //! | reasons, audit log | accountability, audit (9.2, 9.3) | CloudTrail | audit devices |
-//! | roles | access control (8.2.1) | key policies, IAM | policies |
+//! | roles | access control (8.2.1) | IAM | policies |
+//! | `keys backup`, `restore` | backup, recovery (8.2.2) | none: AWS keeps its keys | `vault operator raft snapshot` |
+//! | `keys policy` | access control (8.2.1) | GetKeyPolicy, PutKeyPolicy, IAM policies and their simulator | policies |
 //!
 //! # Rotation
 //!
@@ -532,11 +576,22 @@
 //!
 //! # Backup
 //!
-//! Three things, apart from each other and from the data; each is useless without the others, and so is the data:
+//! `cipherform keys backup --to FILE` writes one file with the keyring, the local KMS (if it guards the keyring) and the
+//! policy: sealed as they are, so no key stands in it in the clear, and whoever has it needs what unlocks the local KMS, as for
+//! the files themselves. It is authenticated as a whole under the keyring's root. Not in it are the passphrase or key file, which belong
+//! apart from it, token stores, the audit log and files of other local KMSs (`local:/path#NAME`).
 //!
-//! * the keyring, after every `keys create` and `keys rotate`. An older copy lacks the versions made since;
-//! * the file of the local KMS;
-//! * its passphrase or key file.
+//! `keys doctor` says when there never was a backup, or keys or KMS keys were changed since the last. That is put down after the backup is written; whoever is
+//! interrupted in between has a backup too many.
+//!
+//! `cipherform keys restore FILE` opens the backup in a folder of its own first, and verifies it; `--check` ends there, so that a
+//! backup can be tried out. Then it puts the local KMS and the keyring where they belong, and the policy if there is none. A file that is
+//! newer than the backup, of another keyring, or damaged is not overwritten: move it away first, and keep it. Files are replaced whole, the local KMS before the
+//! keyring; whoever is interrupted in between runs it again. An older backup lacks the versions that were made since. If the local KMS has since got another
+//! passphrase, the backup still has the one of then.
+//!
+//! Without the command, back up three things, apart from each other and from the data: the keyring, after every change of keys; the file of the local KMS;
+//! its passphrase or key file. Each is useless without the others, and so is the data.
 //!
 //! Keep the policy under version control: without a rule's exact definition its files do not reveal. Do not put an
 //! older keyring back while a newer one is lost in use: an older copy is a sound file, and is accepted when it is

@@ -6,19 +6,27 @@ use super::Told;
 use crate::cli::args::ListFormat;
 use crate::cli::printer;
 use crate::keys::{Finding, Keyring, KmsRegistry};
+use crate::kms::LocalKms;
 use crate::policy::Policy;
 use crate::{Error, Result};
 
 /// Says how each thing is; fails like the first that is not well.
-pub(super) async fn run(policy: &Policy, registry: &KmsRegistry, told: &Told<'_>) -> Result<()> {
+pub(super) async fn run(
+    policy: &Policy,
+    registry: &KmsRegistry,
+    local: Option<&LocalKms>,
+    told: &Told<'_>,
+) -> Result<()> {
     let printer = told.printer;
+    let mut findings = Keyring::examine(&policy.keyring, registry).await?;
+    findings.extend(local.map(LocalKms::examine));
     let (mut ill, mut first) = (0, None);
     for Finding {
         subject,
         outcome,
         advice,
         ..
-    } in Keyring::examine(&policy.keyring, registry).await?
+    } in findings
     {
         if let Err(error) = &outcome {
             ill += 1;

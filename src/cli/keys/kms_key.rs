@@ -138,7 +138,7 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
             _ => Err(in_its_own_tool(key)),
         };
     }
-    let clients = session::clients(keys, policy, true)?;
+    let clients = session::clients(keys, policy.approved_only, true).await?;
     let Some(local) = clients.local.as_deref() else {
         return Err(Error::bug("the local KMS was wanted, and is not there"));
     };
@@ -153,7 +153,7 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
         Verb::Create(key, new) => {
             let new = new?;
             let made = ledger
-                .around(entry(AuditEvent::Create, &key, None), || {
+                .around(entry(AuditEvent::Create, &key, None), async || {
                     local.create_kms_key(&key, new)
                 })
                 .await?;
@@ -167,7 +167,7 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
         }
         Verb::ParametersForImport(key, public_key, token) => {
             let entry = entry(AuditEvent::ImportMaterial, &key, Some("get parameters".to_owned()));
-            let parameters = ledger.around(entry, || local.parameters_for_import(&key)).await?;
+            let parameters = ledger.around(entry, async || local.parameters_for_import(&key)).await?;
             store::create_atomic(&public_key, pem(&parameters.public_key).as_bytes(), store::PRIVATE)?;
             store::create_atomic(&token, format!("{}\n", parameters.token).as_bytes(), store::PRIVATE)?;
             let what = format!(
@@ -185,7 +185,7 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
                 reason: Some(import.reason.clone()),
                 ..entry(AuditEvent::ImportMaterial, &key, None)
             };
-            let act = || local.import_material(&key, &wrapped, &token, import.valid_to, &import.reason);
+            let act = async || local.import_material(&key, &wrapped, &token, import.valid_to, &import.reason);
             let what = format!("KMS key `{key}` has its material.");
             (ledger.around(entry, act).await?, what)
         }
@@ -196,7 +196,7 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
                 reason: Some(reason.clone()),
                 ..entry(AuditEvent::DeleteMaterial, &args.key, None)
             };
-            let act = || local.delete_imported_material(&args.key, &reason);
+            let act = async || local.delete_imported_material(&args.key, &reason);
             let what = format!("The material of KMS key `{}` is erased.", args.key);
             (ledger.around(entry, act).await?, what)
         }
@@ -205,7 +205,9 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
                 reason: reason.clone(),
                 ..entry(AuditEvent::Rotate, &key, None)
             };
-            let rotated = ledger.around(entry, || local.rotate(&key, reason.as_ref())).await?;
+            let rotated = ledger
+                .around(entry, async || local.rotate(&key, reason.as_ref()))
+                .await?;
             let number = rotated.material.last().map_or(0, |newest| newest.number);
             let what = format!(
                 "KMS key `{key}` has material {number}: it wraps from now on; what the older material wrapped still unwraps. `keys rewrap --to {key}` wraps \
@@ -220,7 +222,7 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
                 ..entry(AuditEvent::Rotate, &key, Some(said.clone()))
             };
             let set = ledger
-                .around(entry, || local.set_rotation(&key, days, reason.as_ref()))
+                .around(entry, async || local.set_rotation(&key, days, reason.as_ref()))
                 .await?;
             (set, format!("KMS key `{key}` gets new material {said}."))
         }
@@ -255,13 +257,13 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
         }
         Verb::CreateAlias(name, key) => (
             ledger
-                .around(alias_entry(&name, &key), || local.create_alias(&name, &key, None))
+                .around(alias_entry(&name, &key), async || local.create_alias(&name, &key, None))
                 .await?,
             format!("`local:alias/{name}` is KMS key `{key}`."),
         ),
         Verb::UpdateAlias(name, key) => (
             ledger
-                .around(alias_entry(&name, &key), || local.update_alias(&name, &key, None))
+                .around(alias_entry(&name, &key), async || local.update_alias(&name, &key, None))
                 .await?,
             format!("`local:alias/{name}` is KMS key `{key}` from now on."),
         ),
@@ -274,7 +276,7 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
                 ..entry(AuditEvent::Alias, &key, Some("gone".to_owned()))
             };
             let was = ledger
-                .around(entry, || local.delete_alias(&name, Some(&reason)))
+                .around(entry, async || local.delete_alias(&name, Some(&reason)))
                 .await?;
             (was, format!("There is no `{key}` any more."))
         }
@@ -365,7 +367,7 @@ async fn state(
         reason: Some(reason.clone()),
         ..entry(AuditEvent::State, &args.key, Some(format!("to {to}")))
     };
-    let key = ledger.around(entry, || act(&reason)).await?;
+    let key = ledger.around(entry, async || act(&reason)).await?;
     Ok((key, format!("KMS key `{}` is {to} now: {what}", args.key)))
 }
 
@@ -491,7 +493,7 @@ pub(super) fn json(key: &LocalKeyInfo, told: &Told<'_>) -> Result<()> {
 }
 
 async fn describe_remote(key: &KmsKeyRef, keys: &KeyArgs, policy: &Policy, told: &Told<'_>) -> Result<()> {
-    let clients = session::clients(keys, policy, false)?;
+    let clients = session::clients(keys, policy.approved_only, false).await?;
     let info = clients.registry.client(key)?.describe(key).await;
     let info = info.map_err(|error| error.context(format!("KMS key `{key}`")))?;
     if told.format == ListFormat::Json {

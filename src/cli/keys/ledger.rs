@@ -47,13 +47,13 @@ impl<'a> Ledger<'a> {
     }
 
     /// Makes `change` with an entry for it: before, so that there is no change without one; afterwards only where the keyring could not be opened before.
-    pub(super) async fn around<T>(&self, entry: AuditEntry, change: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(super) async fn around<T>(&self, entry: AuditEntry, change: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
         if self.policy.audit.is_none() {
-            return change();
+            return change().await;
         }
         if let Some(keyring) = &self.keyring {
             keyring.audit(entry)?;
-            return change().inspect_err(|error| {
+            return change().await.inspect_err(|error| {
                 // The first failure is the one to be told.
                 let _ = keyring.audit(AuditEntry {
                     refused: Some(error.kind().to_string()),
@@ -61,7 +61,7 @@ impl<'a> Ledger<'a> {
                 });
             });
         }
-        let result = change()?;
+        let result = change().await?;
         let written = self.keyring().await.and_then(|keyring| keyring.audit(entry));
         if let Err(error) = written {
             self.printer.say(format_args!(

@@ -1,11 +1,14 @@
 //! `cipherform keys …`
 
 mod audit;
+mod backup;
 mod doctor;
 mod exchange;
 mod kms_key;
 mod ledger;
 mod life;
+mod passphrase;
+mod policy;
 mod show;
 
 use super::args::{AnyKey, KeyArgs, KeysArgs, KeysCommand, ListFormat};
@@ -17,11 +20,21 @@ use crate::policy::Policy;
 use crate::{Error, Result};
 
 pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
-    let policy = Policy::load(&keys.policy)?;
     let told = Told {
         printer,
         format: args.format,
     };
+    if let KeysCommand::Restore { file, check } = &args.command {
+        // The policy may be what is lost.
+        return backup::restore(file, *check, keys, &told).await;
+    }
+    let policy = Policy::load(&keys.policy)?;
+    if let KeysCommand::Policy { command } = args.command {
+        return policy::run(command, keys, &policy, &told).await;
+    }
+    if let KeysCommand::Passphrase { .. } = &args.command {
+        return passphrase::run(&args.command, keys, &policy, &told).await;
+    }
     let command = match kms_key::Verb::of(args.command) {
         Ok(verb) => return kms_key::run(verb, keys, &policy, &told).await,
         Err(command) => command,
@@ -42,9 +55,9 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
         | KeysCommand::Rewrap { to: key, .. } => needed.push(key.clone()),
         _ => {}
     }
-    let Clients { registry, local } = session::clients(keys, &policy, session::any_local(&needed))?;
+    let Clients { registry, local } = session::clients(keys, policy.approved_only, session::any_local(&needed)).await?;
     if let KeysCommand::Doctor = command {
-        return doctor::run(&policy, &registry, &told).await;
+        return doctor::run(&policy, &registry, local.as_deref(), &told).await;
     }
     let keyring = Keyring::open(&policy.keyring, &registry).await?;
     let mut keyring = keyring.not_older_than(policy.keyring_generation)?;
@@ -56,6 +69,7 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
     }
     match command {
         KeysCommand::Doctor => Ok(()),
+        KeysCommand::Backup { to } => backup::run(&mut keyring, local.as_deref(), &keys.policy, &to, &told),
         KeysCommand::List => show::list(&keyring, local.as_deref(), &told),
         KeysCommand::Describe {
             name: AnyKey::Data(name),
@@ -187,6 +201,9 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
         | KeysCommand::GetParametersForImport { .. }
         | KeysCommand::ImportMaterial { .. }
         | KeysCommand::DeleteMaterial(_)
+        | KeysCommand::Passphrase { .. }
+        | KeysCommand::Policy { .. }
+        | KeysCommand::Restore { .. }
         | KeysCommand::Alias { .. } => Err(Error::bug("a verb for KMS keys came to the keyring")),
     }
 }

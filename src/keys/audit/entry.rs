@@ -112,6 +112,14 @@ pub enum AuditEvent {
     ImportMaterial,
     /// Imported material of a KMS key was erased.
     DeleteMaterial,
+    /// A backup was made.
+    Backup,
+    /// The keyring came out of a backup.
+    Restore,
+    /// The policy of a KMS key, or of an identity, was put.
+    Policy,
+    /// What unlocks the local KMS was changed.
+    Unlock,
     /// Another name for a KMS key was made, moved or taken away.
     Alias,
     /// A change that an entry before announces did not come about.
@@ -138,6 +146,10 @@ impl fmt::Display for AuditEvent {
             Self::Import => "import",
             Self::ImportMaterial => "import-material",
             Self::DeleteMaterial => "delete-material",
+            Self::Backup => "backup",
+            Self::Restore => "restore",
+            Self::Policy => "policy",
+            Self::Unlock => "unlock",
             Self::Alias => "alias",
             Self::Failed => "failed",
             Self::Mended => "mended",

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::file::{parse, verified};
 use super::{Keyring, ROOT, life};
+use crate::keys::backup::BackupRecord;
 use crate::keys::document::{Document, KeyEntry, VersionEntry};
 use crate::keys::handle::Material;
 use crate::keys::{KmsKeyInfo, KmsKeyRef, KmsKeyState, KmsRegistry, Operation, Timestamp, envelope};
@@ -23,7 +24,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(subject: String, outcome: Result<String>) -> Self {
+    pub(crate) fn new(subject: String, outcome: Result<String>) -> Self {
         Self {
             subject,
             outcome,
@@ -67,7 +68,9 @@ impl Keyring {
             }),
             Err(error) => Err(error),
         };
-        findings.push(Finding::new(format!("keyring `{}`", path.display()), root));
+        let mut finding = Finding::new(format!("keyring `{}`", path.display()), root);
+        finding.advice = BackupRecord::advice(document.last_backup.as_ref(), document.generation);
+        findings.push(finding);
         for key in &document.keys {
             for version in &key.versions {
                 let subject = format!("key `{}@{}`", key.name, version.number);

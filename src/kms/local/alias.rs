@@ -3,7 +3,7 @@
 use super::file::AliasEntry;
 use super::life::record;
 use super::{LocalKeyInfo, LocalKms};
-use crate::keys::{KeyName, KmsKeyRef, Reason};
+use crate::keys::{KeyName, KmsAction, KmsKeyRef, Reason};
 use crate::{Error, ErrorKind, Result};
 
 impl LocalKms {
@@ -13,7 +13,7 @@ impl LocalKms {
     ///
     /// [`ErrorKind::BadInput`] if there is such an alias; [`ErrorKind::KeyNotFound`] if there is no such key; what the file says.
     pub fn create_alias(&self, alias: &KeyName, key: &KmsKeyRef, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
-        self.with_key(key, |content, id, _| {
+        self.with_key(key, KmsAction::CreateAlias, |content, id, _| {
             if content.aliases.iter().any(|entry| entry.name == *alias) {
                 return Err(Error::bad_input(format!("there is an alias `{alias}` already"))
                     .with_hint(format!("move it: `cipherform keys alias update {alias} --to {key}`")));
@@ -38,7 +38,7 @@ impl LocalKms {
     ///
     /// [`ErrorKind::KeyNotFound`] if there is no such alias, or no such key; what the file says.
     pub fn update_alias(&self, alias: &KeyName, key: &KmsKeyRef, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
-        self.with_key(key, |content, id, _| {
+        self.with_key(key, KmsAction::UpdateAlias, |content, id, _| {
             let entry = content.aliases.iter_mut().find(|entry| entry.name == *alias);
             let before = std::mem::replace(&mut entry.ok_or_else(|| no_alias(alias))?.key, id);
             let moved = [(before, format!("alias {alias} gone")), (id, format!("alias {alias}"))];
@@ -55,16 +55,20 @@ impl LocalKms {
     ///
     /// [`ErrorKind::KeyNotFound`] if there is no such alias; what the file says.
     pub fn delete_alias(&self, alias: &KeyName, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
-        self.with_key(&KmsKeyRef::local_alias(alias), |content, id, _| {
-            content.aliases.retain(|entry| entry.name != *alias);
-            record(
-                content.key_mut(id)?,
-                &format!("alias {alias} gone"),
-                &self.surroundings,
-                reason,
-            );
-            Ok(())
-        })
+        self.with_key(
+            &KmsKeyRef::local_alias(alias),
+            KmsAction::DeleteAlias,
+            |content, id, _| {
+                content.aliases.retain(|entry| entry.name != *alias);
+                record(
+                    content.key_mut(id)?,
+                    &format!("alias {alias} gone"),
+                    &self.surroundings,
+                    reason,
+                );
+                Ok(())
+            },
+        )
     }
 }
 

@@ -6,7 +6,7 @@ use rsa::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _};
 
 use super::material::Material;
 use super::{KmsKeySpec, KmsKeyUsage, LocalKms, find, in_file, life, missing};
-use crate::keys::{ExchangeSigner, Identity, KmsKeyRef, random};
+use crate::keys::{ExchangeSigner, Identity, KmsAction, KmsKeyRef, random};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// A new RSA key.
@@ -46,6 +46,7 @@ impl LocalKms {
         let (content, _) = self.content(&path)?;
         let public_key = || {
             let entry = find(&content, &name)?;
+            self.authorize(&content, entry, KmsAction::GetPublicKey, None)?;
             let public_key = entry.material.last().and_then(|material| material.public_key.clone());
             public_key.map(|bytes| bytes.0).ok_or_else(|| {
                 let message = format!("KMS key `{}` is {}: it has no public key", entry.name, entry.spec);
@@ -82,6 +83,11 @@ impl LocalKms {
         let (content, unlock_key) = self.content(&path)?;
         let open = || {
             let entry = find(&content, &name)?;
+            let action = match usage {
+                KmsKeyUsage::EncryptDecrypt => KmsAction::Decrypt,
+                KmsKeyUsage::SignVerify => KmsAction::Sign,
+            };
+            self.authorize(&content, entry, action, None)?;
             life::check(entry, self.surroundings.now())?;
             if entry.spec == KmsKeySpec::SymmetricDefault || entry.spec.usage() != usage {
                 let message = format!("KMS key `{}` is {}, for {}", entry.name, entry.spec, entry.spec.usage());

@@ -7,10 +7,11 @@ use super::one::{self, ContentOne};
 use super::unlock::UnlockMethod;
 use super::{KmsKeyChange, KmsKeyOrigin, KmsKeySpec, LocalKeyInfo, MaterialInfo};
 use crate::keys::authenticated::{self, Authenticated};
+use crate::keys::backup::BackupRecord;
 use crate::keys::derive::derive;
 use crate::keys::encoding::{Base64, length_prefixed};
 use crate::keys::ids::random_id;
-use crate::keys::{KeyName, KmsKeyState, Purpose, Timestamp};
+use crate::keys::{KeyName, KmsKeyState, PolicyDocument, Purpose, Timestamp};
 use crate::kms::seal;
 use crate::{Error, Result, Secret};
 
@@ -48,6 +49,11 @@ pub(super) struct Content {
     pub(super) keys: Vec<KeyEntry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) aliases: Vec<AliasEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last_backup: Option<BackupRecord>,
+    /// Policies that are attached to identities.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) identities: Vec<IdentityEntry>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -69,6 +75,9 @@ pub(super) struct KeyEntry {
     /// What material may be imported with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) import: Option<ImportEntry>,
+    /// Absent while everybody who unlocks the file may do anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) policy: Option<PolicyDocument>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) history: Vec<KmsKeyChange>,
 }
@@ -101,6 +110,14 @@ pub(super) struct ImportEntry {
     pub(super) expires: Timestamp,
     /// The private key: PKCS #8, sealed.
     pub(super) sealed: Base64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IdentityEntry {
+    /// `user@host`
+    pub(super) name: String,
+    pub(super) policy: PolicyDocument,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -180,6 +197,8 @@ impl Content {
             unlock,
             keys: Vec::new(),
             aliases: Vec::new(),
+            last_backup: None,
+            identities: Vec::new(),
         })
     }
 

@@ -17,7 +17,7 @@ use super::material::Material;
 use super::{KmsKeyOrigin, LocalKeyInfo, LocalKms, asymmetric};
 use crate::keys::derive::derive;
 use crate::keys::encoding::Base64;
-use crate::keys::{KmsKeyRef, KmsKeyState, Purpose, Reason, Timestamp};
+use crate::keys::{KmsAction, KmsKeyRef, KmsKeyState, Purpose, Reason, Timestamp};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// As AWS KMS has it.
@@ -53,7 +53,7 @@ impl LocalKms {
         expect_external(&self.key(key)?.origin, key)?;
         let pair = asymmetric::rsa(WRAPPING_BITS)?;
         let (token, valid_to) = (ImportToken::random()?, self.surroundings.now().plus_days(TOKEN_DAYS));
-        self.with_key(key, |content, id, unlock_key| {
+        self.with_key(key, KmsAction::GetParametersForImport, |content, id, unlock_key| {
             importable(content.key_mut(id)?)?;
             let sealed = content.seal_material(id, token.pair_id(), &pair.secret, unlock_key)?;
             let entry = content.key_mut(id)?;
@@ -92,7 +92,7 @@ impl LocalKms {
         if valid_to.is_some_and(|end| end <= now) {
             return Err(Error::bad_input("the material would be expired already"));
         }
-        self.with_key(key, |content, id, unlock_key| {
+        self.with_key(key, KmsAction::ImportKeyMaterial, |content, id, unlock_key| {
             let entry = content.key_mut(id)?;
             importable(entry)?;
             let secret = unwrapped(content, id, token, wrapped, now, unlock_key)?;
@@ -153,7 +153,7 @@ impl LocalKms {
     ///
     /// [`ErrorKind::KeyNotUsable`] if the key's material is made here; [`ErrorKind::KeyNotFound`].
     pub fn delete_imported_material(&self, key: &KmsKeyRef, reason: &Reason) -> Result<LocalKeyInfo> {
-        self.with_key(key, |content, id, _| {
+        self.with_key(key, KmsAction::DeleteImportedKeyMaterial, |content, id, _| {
             let entry = content.key_mut(id)?;
             expect_external(&entry.origin, key)?;
             entry.erase();

@@ -6,7 +6,7 @@ use super::file::{Content, KeyEntry, LocalKeyId, MaterialEntry};
 use super::material::Material;
 use super::{KmsKeyChange, KmsKeyOrigin, KmsKeySpec, LocalKeyInfo, LocalKms, LocalName, NewKmsKey, UnlockKey, find};
 use crate::keys::registry::Surroundings;
-use crate::keys::{KeyName, KmsKeyRef, KmsKeyState, Reason, Timestamp};
+use crate::keys::{KeyName, KmsAction, KmsKeyRef, KmsKeyState, Reason, Timestamp};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// How many days a scheduled deletion may wait, as AWS KMS has it; the longest is what it waits unless told otherwise.
@@ -70,7 +70,7 @@ impl LocalKms {
     ///
     /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if it is in another state; what the file says.
     pub fn enable(&self, key: &KmsKeyRef, reason: &Reason) -> Result<LocalKeyInfo> {
-        self.go(key, "enable", reason, |key, _| {
+        self.go(key, KmsAction::EnableKey, "enable", reason, |key, _| {
             expect_state(key, &[KmsKeyState::Disabled], "enable")?;
             key.state = KmsKeyState::Enabled;
             Ok(None)
@@ -83,7 +83,7 @@ impl LocalKms {
     ///
     /// As for [`enable`](Self::enable).
     pub fn disable(&self, key: &KmsKeyRef, reason: &Reason) -> Result<LocalKeyInfo> {
-        self.go(key, "disable", reason, |key, _| {
+        self.go(key, KmsAction::DisableKey, "disable", reason, |key, _| {
             expect_state(key, &[KmsKeyState::Enabled], "disable")?;
             key.state = KmsKeyState::Disabled;
             Ok(None)
@@ -104,12 +104,18 @@ impl LocalKms {
                 DELETION_WINDOW_DAYS.end()
             )));
         }
-        self.go(key, "schedule deletion", reason, |key, now| {
-            expect_state(key, &[KmsKeyState::Enabled, KmsKeyState::Disabled], "schedule-deletion")?;
-            let date = now.plus_days(days);
-            (key.state, key.deletion) = (KmsKeyState::PendingDeletion, Some(date));
-            Ok(Some(format!("for {date}")))
-        })
+        self.go(
+            key,
+            KmsAction::ScheduleKeyDeletion,
+            "schedule deletion",
+            reason,
+            |key, now| {
+                expect_state(key, &[KmsKeyState::Enabled, KmsKeyState::Disabled], "schedule-deletion")?;
+                let date = now.plus_days(days);
+                (key.state, key.deletion) = (KmsKeyState::PendingDeletion, Some(date));
+                Ok(Some(format!("for {date}")))
+            },
+        )
     }
 
     /// Takes a scheduled deletion back. The key is disabled then, as in AWS KMS, so that whoever brings it back into use says so.
@@ -118,11 +124,17 @@ impl LocalKms {
     ///
     /// As for [`enable`](Self::enable).
     pub fn cancel_deletion(&self, key: &KmsKeyRef, reason: &Reason) -> Result<LocalKeyInfo> {
-        self.go(key, "cancel deletion", reason, |key, _| {
-            expect_state(key, &[KmsKeyState::PendingDeletion], "cancel-deletion")?;
-            (key.state, key.deletion) = (KmsKeyState::Disabled, None);
-            Ok(None)
-        })
+        self.go(
+            key,
+            KmsAction::CancelKeyDeletion,
+            "cancel deletion",
+            reason,
+            |key, _| {
+                expect_state(key, &[KmsKeyState::PendingDeletion], "cancel-deletion")?;
+                (key.state, key.deletion) = (KmsKeyState::Disabled, None);
+                Ok(None)
+            },
+        )
     }
 
     /// Gives a key new material, which wraps from now on. What older material wrapped still unwraps.
@@ -131,7 +143,7 @@ impl LocalKms {
     ///
     /// As for [`enable`](Self::enable).
     pub fn rotate(&self, key: &KmsKeyRef, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
-        self.with_key(key, |content, id, unlock_key| {
+        self.with_key(key, KmsAction::RotateKeyOnDemand, |content, id, unlock_key| {
             let key = content.key_mut(id)?;
             check(key, self.surroundings.now())?;
             refuse_rotation(key)?;
@@ -149,7 +161,7 @@ impl LocalKms {
         if let Some(days) = days {
             check_rotation(days)?;
         }
-        self.with_key(key, |content, id, unlock_key| {
+        self.with_key(key, KmsAction::EnableKeyRotation, |content, id, unlock_key| {
             let key = content.key_mut(id)?;
             check(key, self.surroundings.now())?;
             refuse_rotation(key)?;
@@ -195,11 +207,12 @@ impl LocalKms {
     fn go(
         &self,
         key: &KmsKeyRef,
+        action: KmsAction,
         what: &str,
         reason: &Reason,
         apply: impl FnOnce(&mut KeyEntry, Timestamp) -> Result<Option<String>>,
     ) -> Result<LocalKeyInfo> {
-        self.with_key(key, |content, id, _| {
+        self.with_key(key, action, |content, id, _| {
             let key = content.key_mut(id)?;
             let what = match apply(key, self.surroundings.now())? {
                 Some(more) => format!("{what} {more}"),
@@ -210,15 +223,18 @@ impl LocalKms {
         })
     }
 
-    /// A change of one key.
+    /// A change of one key, by whoever may do `action`.
     pub(super) fn with_key(
         &self,
         key: &KmsKeyRef,
+        action: KmsAction,
         apply: impl FnOnce(&mut Content, LocalKeyId, &UnlockKey) -> Result<()>,
     ) -> Result<LocalKeyInfo> {
         let (path, name) = self.locate(key)?;
         self.change(&path, |content, unlock_key| {
-            let id = find(content, &name)?.id;
+            let entry = find(content, &name)?;
+            self.authorize(content, entry, action, None)?;
+            let id = entry.id;
             apply(content, id, unlock_key)?;
             let key = content.key_mut(id)?.clone();
             Ok(content.info(&key, self.surroundings.now()))
@@ -254,6 +270,7 @@ pub(super) fn add_key(
         rotation_days: new.rotation_days,
         material,
         import: None,
+        policy: None,
         history: Vec::new(),
     });
     Ok(id)

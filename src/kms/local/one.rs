@@ -41,6 +41,8 @@ impl ContentOne {
             unlock: self.unlock,
             keys: Vec::new(),
             aliases: Vec::new(),
+            last_backup: None,
+            identities: Vec::new(),
         };
         let seal_key = content.seal_key(unlock_key)?;
         for key in self.keys {
@@ -69,6 +71,7 @@ impl ContentOne {
                     valid_to: None,
                 }],
                 import: None,
+                policy: None,
                 history: Vec::new(),
             });
         }

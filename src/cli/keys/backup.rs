@@ -1,0 +1,101 @@
+//! `cipherform keys backup | restore`
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::Told;
+use crate::cli::args::{KeyArgs, ListFormat};
+use crate::cli::session::{self, Ask};
+use crate::keys::{Backup, Keyring, Staged, store};
+use crate::kms::{self, LocalKms};
+use crate::policy::Policy;
+use crate::{Error, Result};
+
+pub(super) fn run(
+    keyring: &mut Keyring,
+    local: Option<&LocalKms>,
+    policy: &Path,
+    to: &Path,
+    told: &Told<'_>,
+) -> Result<()> {
+    let text = std::fs::read_to_string(policy)
+        .map_err(|error| Error::io(format!("cannot read `{}`", policy.display()), error))?;
+    let (bytes, generation) = local.map(LocalKms::bytes).transpose()?.unzip();
+    let backup = keyring.backup(bytes, &text, &to.display().to_string())?;
+    store::create_atomic(to, &backup.to_bytes(), store::PRIVATE)?;
+    // Put down only now that it is there: whoever is killed in between has a backup too many, not one too few.
+    keyring.record_backup(&backup)?;
+    if let (Some(local), Some(generation)) = (local, generation) {
+        local.record_backup(generation)?;
+    }
+    told.printer.say(format_args!(
+        "Wrote `{}`: the keyring, {}and the policy, sealed as they are. Keep what unlocks them elsewhere.",
+        to.display(),
+        if local.is_some() { "the local KMS " } else { "" }
+    ));
+    match told.format {
+        ListFormat::Table => Ok(()),
+        ListFormat::Json => told.json(&said(&backup)),
+    }
+}
+
+pub(super) async fn restore(file: &Path, check: bool, keys: &KeyArgs, told: &Told<'_>) -> Result<()> {
+    let in_file = |error: Error| error.context(format_args!("`{}`", file.display()));
+    let backup = Backup::parse(&store::read(file)?).map_err(in_file)?;
+    let lost = keys.policy.symlink_metadata().is_err();
+    let policy = match lost {
+        true => Policy::parse(backup.policy(), &keys.policy)?,
+        false => Policy::load(&keys.policy)?,
+    };
+    let staged = Staged::try_new(backup)?;
+    let mut registry = session::remote()?;
+    if staged.backup().has_local_kms() {
+        let path = staged.local_kms();
+        let unlock = match LocalKms::unlock_by_kms(&path, &registry).await? {
+            Some(unlock) => unlock,
+            None => session::unlock(keys, Ask::Once)?,
+        };
+        registry = registry.with("local", LocalKms::open(path, unlock).with_actor(kms::actor()));
+    }
+    staged.verify(&registry).await.map_err(in_file)?;
+    let backup = staged.backup();
+    if check {
+        told.printer.say(format_args!(
+            "`{}` is whole and opens: it is of {}, with the keyring's generation {}.",
+            file.display(),
+            backup.time(),
+            backup.keyring_generation()
+        ));
+    } else {
+        let local_kms = match backup.has_local_kms() {
+            true => session::local_kms_path(keys)?,
+            false => staged.local_kms(),
+        };
+        staged.put(&policy.keyring, &local_kms)?;
+        if lost {
+            store::create_atomic(&keys.policy, backup.policy().as_bytes(), store::PUBLIC)?;
+        }
+        let clients = session::clients(keys, policy.approved_only, backup.has_local_kms()).await?;
+        let keyring = Keyring::open(&policy.keyring, &clients.registry).await?;
+        if let Some(path) = &policy.audit {
+            keyring
+                .with_audit_log(path)?
+                .audit_restore(&file.display().to_string())?;
+        }
+        told.printer.say(format_args!(
+            "Restored what was backed up at {}. Key versions that were made since are not in it.",
+            backup.time()
+        ));
+    }
+    match told.format {
+        ListFormat::Table => Ok(()),
+        ListFormat::Json => told.json(&said(backup)),
+    }
+}
+
+fn said(backup: &Backup) -> serde_json::Value {
+    json!({
+        "time": backup.time(), "keyring_generation": backup.keyring_generation(), "local_kms": backup.has_local_kms(),
+    })
+}

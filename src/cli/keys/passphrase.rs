@@ -1,0 +1,84 @@
+//! `cipherform keys passphrase`
+
+use super::Told;
+use super::ledger::Ledger;
+use crate::cli::args::{Kdf, KeyArgs, KeysCommand, ListFormat};
+use crate::cli::session::{self, Ask};
+use crate::keys::{AuditEntry, AuditEvent};
+use crate::kms::{LocalKms, Unlock};
+use crate::policy::Policy;
+use crate::{Error, Result};
+
+pub(super) async fn run(command: &KeysCommand, keys: &KeyArgs, policy: &Policy, told: &Told<'_>) -> Result<()> {
+    let KeysCommand::Passphrase {
+        new_passphrase_file,
+        new_key_file,
+        kms,
+        kdf,
+        reason,
+    } = command
+    else {
+        return Err(Error::bug("another verb came to `keys passphrase`"));
+    };
+    // A file that is unlocked in a way that is not approved is opened, to be changed.
+    let clients = session::clients(keys, false, true).await?;
+    let Some(local) = clients.local.as_deref() else {
+        return Err(Error::bug("the local KMS was wanted, and is not there"));
+    };
+    let ledger = Ledger::open(policy, &clients, told.printer).await?;
+    // Before a new passphrase is asked for.
+    local.list()?;
+    let kdf = kdf.unwrap_or(match policy.approved_only {
+        true => Kdf::Pbkdf2,
+        false => Kdf::default(),
+    });
+    let (new, what) = match (new_passphrase_file, new_key_file, kms) {
+        (_, _, Some(key)) => (None, format!("KMS key `{key}`")),
+        (_, Some(path), _) => {
+            if path.symlink_metadata().is_err() {
+                LocalKms::create_key_file(path)?;
+                told.printer.say(format_args!(
+                    "Wrote `{}`: the key file. Whoever has it opens the local KMS.",
+                    path.display()
+                ));
+            }
+            (
+                Some(Unlock::KeyFile(path.clone())),
+                format!("the key file `{}`", path.display()),
+            )
+        }
+        (Some(path), ..) => (Some(Unlock::passphrase_file(path)?), "the new passphrase".to_owned()),
+        _ => (
+            Some(Unlock::Passphrase(session::prompt(Ask::Twice)?)),
+            "the new passphrase".to_owned(),
+        ),
+    };
+    let entry = AuditEntry {
+        context: Some(format!("the local KMS, by {what}")),
+        reason: reason.clone(),
+        ..AuditEntry::new(AuditEvent::Unlock)
+    };
+    match (new, kms) {
+        (Some(new), _) => {
+            ledger
+                .around(entry, async || local.change_unlock(&new, kdf.into()))
+                .await?
+        }
+        (None, Some(key)) => {
+            ledger
+                .around(entry, async || local.guard_by_kms(key, &clients.registry).await)
+                .await?;
+        }
+        (None, None) => return Err(Error::bug("nothing was chosen to unlock the local KMS")),
+    }
+    told.printer.say(format_args!(
+        "The local KMS `{}` is unlocked by {what} from now on. Copies of the file are still opened by what opened it before.",
+        local.path().display()
+    ));
+    told.printer
+        .say(format_args!("Back up `{}`: it has changed.", local.path().display()));
+    match told.format {
+        ListFormat::Json => told.json(&serde_json::json!({ "local_kms": local.path(), "unlocked_by": what })),
+        ListFormat::Table => Ok(()),
+    }
+}
