@@ -14,6 +14,9 @@ pub enum Kernel {
     /// Many values side by side in registers of 512 bits: VAES, IFMA and VBMI on x86-64.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// Many values side by side in registers of 256 bits: AVX2, FMA and AES-NI on x86-64, with VAES where there is that.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
     /// Many values side by side, in plain Rust.
     Portable,
     /// One value at a time on big integers: slow, plainly right, not constant time.
@@ -36,6 +39,8 @@ impl Kernel {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
             Self::Portable => "portable",
             Self::Naive => "naive",
         }
@@ -45,11 +50,15 @@ impl Kernel {
     pub(super) fn proven(self) -> Result<()> {
         #[cfg(target_arch = "x86_64")]
         static AVX512: OnceLock<bool> = OnceLock::new();
+        #[cfg(target_arch = "x86_64")]
+        static AVX2: OnceLock<bool> = OnceLock::new();
         static PORTABLE: OnceLock<bool> = OnceLock::new();
         static NAIVE: OnceLock<bool> = OnceLock::new();
         let proof = match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => &AVX512,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => &AVX2,
             Self::Portable => &PORTABLE,
             Self::Naive => &NAIVE,
         };

@@ -153,6 +153,9 @@ pub(super) struct Plan<H: Half> {
     /// The shape as the kernel for AVX-512 takes it, if it does.
     #[cfg(target_arch = "x86_64")]
     pub(super) avx512: Option<arch::x86_64::avx512::Shape>,
+    /// The same for AVX2.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) avx2: Option<arch::x86_64::avx2::Shape>,
     pub(super) rounds: u8,
     pub(super) draw: Draw,
     /// Where the round number stands in a block.
@@ -200,6 +203,8 @@ impl<H: Half> Plan<H> {
             tweaked,
             #[cfg(target_arch = "x86_64")]
             avx512: arch::x86_64::avx512::Shape::new([highest(u), highest(n - u)], rounds, round_shift, draw),
+            #[cfg(target_arch = "x86_64")]
+            avx2: arch::x86_64::avx2::Shape::new([highest(u), highest(n - u)], rounds, round_shift, draw),
             rounds,
             draw,
             round_shift,

@@ -18,8 +18,10 @@ impl AesAlone {
     /// depends on all of them.
     pub fn encrypt(&self, blocks: u64) -> u64 {
         #[cfg(target_arch = "x86_64")]
-        if let (Some(schedule), Kernel::Avx512) = (self.0.schedule(), Kernel::fastest()) {
-            return super::arch::x86_64::avx512::aes_alone(schedule, blocks);
+        match (self.0.schedule(), Kernel::fastest()) {
+            (Some(schedule), Kernel::Avx512) => return super::arch::x86_64::avx512::aes_alone(schedule, blocks),
+            (Some(schedule), Kernel::Avx2) => return super::arch::x86_64::avx2::aes_alone(schedule, blocks),
+            _ => {}
         }
         let mut batch = [aes::Block::default(); 64];
         for _ in 0..blocks / 64 {

@@ -33,6 +33,8 @@ pub mod limit;
 mod modulus;
 #[cfg(target_arch = "x86_64")]
 mod modulus52;
+#[cfg(target_arch = "x86_64")]
+mod modulus53;
 mod naive;
 mod numeral;
 mod radix;

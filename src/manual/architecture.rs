@@ -30,7 +30,8 @@
 //!
 //! **[`cipher`](crate::cipher)** takes numerals and gives numerals: FF1, and FF3-1 for old data; or takes and gives
 //! the symbols that stand for them. It knows no format, no column and no policy. *Invariants:* it is exactly the standard, with integers only (a rounded logarithm has broken
-//! other implementations at this very step); every kernel gives every published answer; a kernel proves itself on known
+//! other implementations at this very step; the one exception are the quotients of the kernel `avx2`, doubles whose error is bounded in
+//! `modulus53` whichever way they are rounded, or corrected); every kernel gives every published answer; a kernel proves itself on known
 //! answers before its first use in a process; nothing in it branches or looks up by a key or a value, within the bounds
 //! that [`threats`](super::threats#timing) names. Rows of one shape walk side by side; the code for a processor's vector
 //! registers, and all `unsafe` of this crate with it, is in `cipher/arch`. There text goes into registers, through the

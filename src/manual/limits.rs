@@ -54,6 +54,18 @@
 //! Mixed formats refuse a value of more than 4,096 bits before they have listed its places, so that it takes no more
 //! memory than it has itself.
 //!
+//! # Kernels
+//!
+//! A [`Kernel`](crate::cipher::Kernel) is chosen by what the processor has; all give the same answers. A shape that a kernel has no
+//! code for goes through `portable`, and halves beyond 128 bits through big integers.
+//!
+//! | kernel | needs | has code for |
+//! | --- | --- | --- |
+//! | `avx512` | AVX-512 with IFMA, VBMI and VBMI2; VAES | halves of up to 64 bits; as text, up to 38 decimal digits and most other alphabets; texts with separators |
+//! | `avx2` | AVX2, FMA, AES-NI; VAES if it is there | FF1 with halves of up to 31.8 bits (18 decimal digits, 12 of radix 36, 10 of radix 62), FF3-1 with those of up to 30; as text, up to 16 decimal digits |
+//! | `portable` | nothing | halves of up to 128 bits |
+//! | `naive` | nothing | everything, one value at a time: the judge of the others |
+//!
 //! # Speed of formats
 //!
 //! `cargo bench --no-default-features --features columns --bench columns -- formats` races each format and treatment with a plain column of 16

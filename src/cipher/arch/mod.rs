@@ -23,6 +23,10 @@ pub(super) fn available() -> Vec<Kernel> {
     if x86_64::avx512::available() {
         kernels.push(Kernel::Avx512);
     }
+    #[cfg(target_arch = "x86_64")]
+    if x86_64::avx2::available() {
+        kernels.push(Kernel::Avx2);
+    }
     kernels.extend([Kernel::Portable, Kernel::Naive]);
     kernels
 }
@@ -32,6 +36,8 @@ pub(super) fn walk<H: Half>(kernel: Kernel, aes: &Aes, plan: &Plan<H>, direction
     match kernel {
         #[cfg(target_arch = "x86_64")]
         Kernel::Avx512 if H::avx512(aes, plan, direction, group) => {}
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx2 if H::avx2(aes, plan, direction, group) => {}
         // A shape that a kernel has no code for. The naive twin has no lanes and never comes here.
         _ => portable::walk(aes, plan, direction, group),
     }
@@ -42,6 +48,15 @@ pub(super) trait Native: Sized {
     /// Takes the group through all rounds; `false` if there is no code for its shape.
     #[cfg(target_arch = "x86_64")]
     fn avx512(_: &Aes, _: &Plan<Self>, _: Direction, _: &mut Group<'_, Self>) -> bool
+    where
+        Self: Half,
+    {
+        false
+    }
+
+    /// The same in AVX2.
+    #[cfg(target_arch = "x86_64")]
+    fn avx2(_: &Aes, _: &Plan<Self>, _: Direction, _: &mut Group<'_, Self>) -> bool
     where
         Self: Half,
     {
@@ -71,6 +86,17 @@ impl Native for u64 {
         match (aes.schedule(), &plan.avx512) {
             (Some(schedule), Some(shape)) => {
                 x86_64::avx512::walk(schedule, shape, direction, group.heads, group.left, group.right);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn avx2(aes: &Aes, plan: &Plan<u64>, direction: Direction, group: &mut Group<'_, u64>) -> bool {
+        match (aes.schedule(), &plan.avx2) {
+            (Some(schedule), Some(shape)) => {
+                x86_64::avx2::walk(schedule, shape, direction, group);
                 true
             }
             _ => false,
@@ -144,30 +170,47 @@ pub(super) fn walk_text(
     text: &mut Text<'_>,
 ) -> Option<bool> {
     #[cfg(target_arch = "x86_64")]
-    if kernel == Kernel::Avx512 {
-        return digits_in_avx512(aes, plan, direction, tweaks, text);
+    if let Some(schedule) = aes.schedule() {
+        use x86_64::{digits256, digits512};
+        let (lengths, least_first) = (plan.lengths(text.n), plan.draw == Draw::Reversed);
+        match kernel {
+            Kernel::Avx512 => {
+                let shape = plan.avx512.as_ref()?;
+                let form = digits512::Form::new(text.symbols, lengths, least_first)?;
+                return digits512::covers(shape, &form).then(|| {
+                    with_heads(aes, plan, tweaks, |heads| {
+                        digits512::run(schedule, shape, &form, direction, heads, text.input, text.output)
+                    })
+                });
+            }
+            Kernel::Avx2 => {
+                let shape = plan.avx2.as_ref()?;
+                let form = digits256::Form::new(text.symbols, lengths, least_first)?;
+                return digits256::covers(shape, &form).then(|| {
+                    with_heads(aes, plan, tweaks, |heads| {
+                        digits256::run(schedule, shape, &form, direction, heads, text.input, text.output)
+                    })
+                });
+            }
+            _ => {}
+        }
     }
     let _ = (kernel, aes, plan, direction, tweaks, text);
     None
 }
 
+/// Gives `run` the heads of rows with `tweaks`.
 #[cfg(target_arch = "x86_64")]
-fn digits_in_avx512(
+fn with_heads(
     aes: &Aes,
     plan: &Plan<u64>,
-    direction: Direction,
     tweaks: RowTweaks<'_>,
-    text: &mut Text<'_>,
-) -> Option<bool> {
+    run: impl FnOnce(x86_64::HeadSource<'_>) -> bool,
+) -> bool {
     use super::ff1::Memo;
     use super::lanes::{Heads, LANES};
-    use x86_64::digits512::{Form, HeadSource, covers, run};
+    use x86_64::HeadSource;
 
-    let (schedule, shape) = (aes.schedule()?, plan.avx512.as_ref()?);
-    let form = Form::new(text.symbols, plan.lengths(text.n), plan.draw == Draw::Reversed)?;
-    if !covers(shape, &form) {
-        return None;
-    }
     let mut memo = Memo::default();
     let mut per_row = |rows: std::ops::Range<usize>| {
         let mut heads = [[0; LANES]; 2];
@@ -191,7 +234,7 @@ fn digits_in_avx512(
         },
         RowTweaks::PerRow(_) => HeadSource::Each(&mut per_row),
     };
-    Some(run(schedule, shape, &form, direction, heads, text.input, text.output))
+    run(heads)
 }
 
 /// How a kernel takes texts apart. Only AVX-512 does.

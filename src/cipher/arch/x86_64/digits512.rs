@@ -14,10 +14,9 @@
 )]
 
 use std::arch::x86_64::*;
-use std::ops::Range;
 
-use super::Schedule;
 use super::avx512::{Ends, Layout, Prepared, Shape, Table, Z, available, band, table};
+use super::{HeadSource, Schedule};
 use crate::cipher::lanes::{Heads, LANES};
 use crate::cipher::modulus52::Reduction;
 use crate::cipher::{Direction, Symbols};
@@ -159,22 +158,6 @@ impl Form {
             }
         }
     }
-}
-
-/// The heads of rows.
-pub(in crate::cipher) enum HeadSource<'a> {
-    /// The same for all.
-    Shared(&'a Heads),
-    /// FF1's, of tweaks of one length that stand one after the other: what AES gives for P, how many whole blocks a tweak has, and
-    /// the tweaks.
-    Packed {
-        chain: u128,
-        whole_blocks: usize,
-        tweaks: &'a [u8],
-        length: usize,
-    },
-    /// Those of so many rows from one on.
-    Each(&'a mut dyn FnMut(Range<usize>) -> Heads),
 }
 
 /// Takes rows from `input` through all rounds to `output`, which is as long; `false` if a byte is no digit, or there is no code for
