@@ -186,11 +186,9 @@ pub(super) fn walk_text(
             Kernel::Avx2 => {
                 let shape = plan.avx2.as_ref()?;
                 let form = digits256::Form::new(text.symbols, lengths, least_first)?;
-                return digits256::covers(shape, &form).then(|| {
-                    with_heads(aes, plan, tweaks, |heads| {
-                        digits256::run(schedule, shape, &form, direction, heads, text.input, text.output)
-                    })
-                });
+                return Some(with_heads(aes, plan, tweaks, |heads| {
+                    digits256::run(schedule, shape, &form, direction, heads, text.input, text.output)
+                }));
             }
             _ => {}
         }

@@ -13,6 +13,11 @@
 //! inlined, which Rust promises only for functions without features of their own: hence these are `unsafe`, as they may be called
 //! from nowhere else.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "an index says which rows a register holds, not only where it stands"
+)]
+
 use std::arch::x86_64::*;
 
 use super::Schedule;
@@ -347,14 +352,14 @@ pub(super) unsafe fn stream<
         // These through AES and, in the midst of that, register by register, the end of a round of the other group, which changes a
         // half; then `$between`. Of the blocks only what makes y is left.
         macro_rules! turn {
-            ($group:literal, $half:literal, $fixed:ident, $step:expr, $ending:literal, $changed:ident, $y:ident, $between:expr) => {{
+            ($group:literal, $half:literal, $fixed:ident, $step:expr, $ending:literal, $changed:ident, $y:ident, $between:block) => {{
                 let mut states = begin!($group, $half, $fixed, $step);
                 aes_round::<VAES, H>(schedule, 1, &mut states);
                 for k in 0..H {
                     aes_round::<VAES, H>(schedule, 2 + k, &mut states);
                     $changed[k] = end_round::<ENCRYPT, LAYOUT, REDUCTION>($changed[k], $y[k], moduli[$ending]);
                 }
-                $between;
+                $between
                 for r in 2 + H..10 {
                     aes_round::<VAES, H>(schedule, r, &mut states);
                 }
@@ -369,13 +374,13 @@ pub(super) unsafe fn stream<
             let mut step = 0;
             let mut y_of_y;
             loop {
-                y_of_y = turn!(1, 0, second_y, step, 0, first_x, y_of_x, ());
-                y_of_x = turn!(0, 1, first_x, step + 1, 0, first_y, y_of_y, ());
+                y_of_y = turn!(1, 0, second_y, step, 0, first_x, y_of_x, {});
+                y_of_x = turn!(0, 1, first_x, step + 1, 0, first_y, y_of_y, {});
                 if step + 1 == last {
                     break;
                 }
-                y_of_y = turn!(1, 1, first_y, step + 1, 1, second_x, y_of_x, ());
-                y_of_x = turn!(0, 0, second_x, step + 2, 1, second_y, y_of_y, ());
+                y_of_y = turn!(1, 1, first_y, step + 1, 1, second_x, y_of_x, {});
+                y_of_x = turn!(0, 0, second_x, step + 2, 1, second_y, y_of_y, {});
                 step += 2;
             }
             let (x, y) = (2 * band, 2 * band + 1);
