@@ -1206,6 +1206,19 @@ fn a_backup_brings_everything_back() {
         "{refused}"
     );
     sandbox.ok(&["keys", "restore", "first.json", "--check"]);
+    // One of the two is lost: the other is newer, if only by the note that there is a backup, and stays.
+    for (lost, stays) in [("kms.json", "keyring.json"), ("keyring.json", "kms.json")] {
+        let before = [lost, stays].map(|file| fs::read(sandbox.path(file)).unwrap());
+        fs::remove_file(sandbox.path(lost)).unwrap();
+        let told = text(&sandbox.run(&["keys", "restore", "first.json"]).stderr);
+        assert!(
+            told.contains(&format!("{stays}` is newer than the backup, and stays")),
+            "{told}"
+        );
+        assert_eq!(fs::read(sandbox.path(stays)).unwrap(), before[1]);
+        sandbox.ok(&["reveal", "one.parquet", "back.parquet", "--force"]);
+        fs::write(sandbox.path(lost), &before[0]).unwrap();
+    }
 
     // No key stands in it in the clear, nor what unlocks it.
     let bytes = fs::read_to_string(sandbox.path("first.json")).unwrap();

@@ -121,7 +121,7 @@ impl Modulus53 {
             assert!(t < UNIT);
             let sum = f64::from_bits(EXPONENT | t).mul_add(quotient.by, quotient.to);
             assert!((UNIT..2 * UNIT).contains(&(sum as u64)));
-            let q = sum.to_bits() as i64 - (EXPONENT | UNIT / 2) as i64;
+            let q = sum.to_bits() as i64 - (EXPONENT | (UNIT / 2)) as i64;
             i128::from(x) - i128::from(q) * i128::from(self.m)
         };
         let last = match direction {

@@ -193,12 +193,13 @@ impl Staged {
         }
     }
 
-    /// Puts keyring and local KMS where they belong. What is there may be an older generation of the same, and nothing else; it is looked at before either is written.
+    /// Puts keyring and local KMS where they belong, as far as they are missing or older there. Gives the paths of those that are newer, and stay:
+    /// recording a backup makes both newer than it. All is looked at before anything is written.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`] if what is there is newer, of another keyring or KMS, or damaged.
-    pub fn put(&self, keyring: &Path, local_kms: &Path) -> Result<()> {
+    /// [`ErrorKind::BadInput`] if all that is there is newer, or some of it is of another keyring or KMS, or damaged.
+    pub fn put(&self, keyring: &Path, local_kms: &Path) -> Result<Vec<PathBuf>> {
         let content = self.backup.content();
         let mut files = Vec::new();
         // The KMS first: the keyring is useless without it.
@@ -213,12 +214,20 @@ impl Staged {
             .iter()
             .map(|(path, _)| store::lock(path))
             .collect::<Result<Vec<_>>>()?;
-        for (path, bytes) in &files {
-            refuse_newer(path, bytes)?;
+        let (mut wanted, mut newer) = (Vec::new(), Vec::new());
+        for (path, bytes) in files {
+            match compare(path, bytes)? {
+                Present::Newer(than) => newer.push((path, than)),
+                Present::NotNewer => wanted.push((path, bytes)),
+            }
         }
-        files
-            .iter()
-            .try_for_each(|(path, bytes)| store::write_atomic(path, bytes, store::PRIVATE))
+        if let ([], [(path, than), ..]) = (wanted.as_slice(), newer.as_slice()) {
+            return Err(refused(path, than));
+        }
+        for (path, bytes) in wanted {
+            store::write_atomic(path, bytes, store::PRIVATE)?;
+        }
+        Ok(newer.into_iter().map(|(path, _)| path.to_owned()).collect())
     }
 }
 
@@ -234,29 +243,37 @@ struct HeaderContent {
     generation: u64,
 }
 
-fn refuse_newer(path: &Path, bytes: &[u8]) -> Result<()> {
+/// How what is there compares with what is in a backup.
+enum Present {
+    /// It is newer, as these words say.
+    Newer(String),
+    /// It is missing, older or the same.
+    NotNewer,
+}
+
+fn compare(path: &Path, bytes: &[u8]) -> Result<Present> {
     let present = match store::read(path) {
-        Err(error) if error.kind() == ErrorKind::KeyNotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::KeyNotFound => return Ok(Present::NotNewer),
         read => read?,
     };
     let header = |bytes: &[u8]| serde_json::from_slice::<Header>(bytes).map(|header| header.content);
     let backup = header(bytes).map_err(|error| Error::bug("a backup of something else").with_source(error))?;
-    let refused = |why: String| {
-        Err(
-            Error::bad_input(format!("`{}` is there, and {why}; nothing was changed", path.display()))
-                .with_hint("if it is to go all the same, move it away first, and keep it"),
-        )
-    };
     match header(&present) {
-        Err(_) => refused("is damaged".to_owned()),
-        Ok(there) if there.id != backup.id => refused("is another one than that of the backup".to_owned()),
-        Ok(there) if there.generation > backup.generation => refused(format!(
+        Err(_) => Err(refused(path, "is damaged")),
+        Ok(there) if there.id != backup.id => Err(refused(path, "is another one than that of the backup")),
+        Ok(there) if there.generation > backup.generation => Ok(Present::Newer(format!(
             "is newer: generation {}, and {} in the backup",
             there.generation, backup.generation
+        ))),
+        Ok(there) if there.generation == backup.generation && present != bytes => Err(refused(
+            path,
+            "differs from that of the backup, with the same generation",
         )),
-        Ok(there) if there.generation == backup.generation && present != bytes => {
-            refused("differs from that of the backup, with the same generation".to_owned())
-        }
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(Present::NotNewer),
     }
+}
+
+fn refused(path: &Path, why: &str) -> Error {
+    Error::bad_input(format!("`{}` is there, and {why}; nothing was changed", path.display()))
+        .with_hint("if it is to go all the same, move it away first, and keep it")
 }

@@ -464,7 +464,10 @@ fn hint_at_init(error: Error) -> Error {
     match error.kind() {
         ErrorKind::KeyNotFound => error
             .context("local KMS")
-            .with_hint("`cipherform init` makes the file of the local KMS"),
+            .with_hint(
+                "--local-kms names another file, and `cipherform keys restore` puts it back from a backup; a new one, as `cipherform init` makes it, opens \
+                 nothing that is there",
+            ),
         _ => error,
     }
 }

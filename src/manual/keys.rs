@@ -586,7 +586,7 @@
 //!
 //! `cipherform keys restore FILE` opens the backup in a folder of its own first, and verifies it; `--check` ends there, so that a
 //! backup can be tried out. Then it puts the local KMS and the keyring where they belong, and the policy if there is none. A file that is
-//! newer than the backup, of another keyring, or damaged is not overwritten: move it away first, and keep it. Files are replaced whole, the local KMS before the
+//! newer than the backup stays as it is; if both are, or one is of another keyring, or damaged, nothing is changed: move it away first, and keep it. Files are replaced whole, the local KMS before the
 //! keyring; whoever is interrupted in between runs it again. An older backup lacks the versions that were made since. If the local KMS has since got another
 //! passphrase, the backup still has the one of then.
 //!

@@ -72,7 +72,12 @@ pub(super) async fn restore(file: &Path, check: bool, keys: &KeyArgs, told: &Tol
             true => session::local_kms_path(keys)?,
             false => staged.local_kms(),
         };
-        staged.put(&policy.keyring, &local_kms)?;
+        for newer in staged.put(&policy.keyring, &local_kms)? {
+            told.printer.say(format_args!(
+                "`{}` is newer than the backup, and stays as it is.",
+                newer.display()
+            ));
+        }
         if lost {
             store::create_atomic(&keys.policy, backup.policy().as_bytes(), store::PUBLIC)?;
         }
