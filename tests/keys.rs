@@ -758,6 +758,20 @@ fn kms_keys_go_through_their_life() {
     );
     sandbox.fails(3, &["keys", "alias", "update", "none", "--to", "local:cards"]);
 
+    let scheduled = sandbox.run(&[
+        "keys",
+        "schedule-deletion",
+        "local:cards",
+        "--yes",
+        "--reason",
+        "by mistake",
+    ]);
+    assert!(
+        text(&scheduled.stderr).contains("needs it"),
+        "{}",
+        text(&scheduled.stderr)
+    );
+    sandbox.ok(&["keys", "cancel-deletion", "local:cards", "--reason", "it was"]);
     let described = sandbox.ok(&["keys", "describe", "local:main"]);
     for said in [
         "an alarm",
@@ -802,6 +816,15 @@ fn kms_keys_go_through_their_life() {
             "name one: `local:NAME`",
         ),
         (&["keys", "create", "local:main"], "name the new key otherwise"),
+        (
+            &["keys", "create", "local:other", "--use", "derive"],
+            "are for data keys",
+        ),
+        (&["keys", "rotate", "local:main", "--prepare"], "are for data keys"),
+        (
+            &["keys", "create", "local:alias/other"],
+            "an alias is no name for a new KMS key",
+        ),
     ] {
         let stderr = sandbox.fails(1, arguments);
         assert!(stderr.contains(said), "{stderr}");
@@ -1152,6 +1175,27 @@ fn key_policies_are_put_shown_simulated_and_enforced() {
     ]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["allowed"], false);
+
+    // Who may put a policy can do so without being able to open the keyring, and so the log.
+    fs::write(sandbox.path("put.json"), statement("\"*\"", "kms:PutKeyPolicy")).unwrap();
+    fs::write(sandbox.path("all.json"), statement("\"*\"", "kms:*")).unwrap();
+    let other = Sandbox::new();
+    let put_other = |file: &str| {
+        other.run(&[
+            "keys",
+            "policy",
+            "put",
+            "local:main",
+            "--file",
+            &sandbox.path(file).display().to_string(),
+            "--reason",
+            "a test",
+        ])
+    };
+    assert!(put_other("put.json").status.success());
+    other.fails(3, &["keys", "list"]);
+    assert!(put_other("all.json").status.success());
+    other.ok(&["keys", "list"]);
 
     // The policy of an identity can only take away here.
     let who = json["principal"].as_str().unwrap().to_owned();

@@ -11,7 +11,7 @@ use cipherform::files::Job;
 use cipherform::keys::{
     DirectMode, KeyUse, Keyring, KmsClient, KmsKeyRef, KmsRegistry, Operation, Purpose, WrapContext,
 };
-use cipherform::kms::{LocalKms, MemoryKms, Unlock};
+use cipherform::kms::{LocalKms, MemoryKms, PassphraseKdf, Unlock};
 use cipherform::{Result, Secret};
 
 use crate::sandbox::{POLICY, Sandbox, people};
@@ -168,6 +168,15 @@ fn the_local_kms_leaves_nothing() {
         work(sandbox.folder.path(), &registry, &local(), &mut wanted)
             .await
             .unwrap();
+        // And what unlocks it from then on, stretched in the other way.
+        let second = Secret::new(["staple", " horse ", "battery"].concat());
+        wanted.add("the second passphrase", second.expose().as_bytes());
+        local()
+            .change_unlock(&Unlock::Passphrase(second.clone()), PassphraseKdf::Pbkdf2)
+            .unwrap();
+        let again = LocalKms::open(sandbox.path("kms.json"), Unlock::Passphrase(second));
+        let registry = KmsRegistry::new().with("local", again);
+        Keyring::open(sandbox.path("keyring.json"), &registry).await.unwrap();
         wanted
     });
     assert_eq!(wanted.found(), Vec::<String>::new());

@@ -328,7 +328,7 @@ cannot be revealed with what is restored.")]
         #[command(subcommand)]
         command: PolicyCommand,
     },
-    /// Change what unlocks the local KMS: another passphrase, a key file, or a key of another KMS
+    /// Change what unlocks the local KMS: another passphrase, a key file, a key of another KMS, the OS's keyring
     #[command(after_help = "\
 Examples:
   cipherform keys passphrase                                   asks for a new passphrase
@@ -347,8 +347,11 @@ Everything is sealed anew. Copies of the file are still opened by what opened it
         /// A key of another KMS: it wraps a random unlock key, and is asked whenever the local KMS is opened
         #[arg(long, value_name = "URI", value_parser = kms_key(), conflicts_with_all = ["new_passphrase_file", "new_key_file"])]
         kms: Option<KmsKeyRef>,
+        /// The keyring of the operating system keeps a random unlock key (Secret Service, Keychain, Credential Manager)
+        #[arg(long, conflicts_with_all = ["new_passphrase_file", "new_key_file", "kms"])]
+        os_keyring: bool,
         /// How a passphrase is stretched [default: argon2id, or pbkdf2 where the policy says approved_only = true]
-        #[arg(long, value_enum, conflicts_with_all = ["new_key_file", "kms"])]
+        #[arg(long, value_enum, conflicts_with_all = ["new_key_file", "kms", "os_keyring"])]
         kdf: Option<Kdf>,
         /// Why: it is recorded
         #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]

@@ -117,7 +117,7 @@ async fn local_kms(keys: &KeyArgs, kdf: PassphraseKdf, printer: &Printer) -> Res
     let path = session::local_kms_path(keys)?;
     let first_key: KeyName = KMS_KEY.parse()?;
     if path.symlink_metadata().is_ok() {
-        let unlock = match LocalKms::unlock_by_kms(&path, &session::remote()?).await? {
+        let unlock = match LocalKms::unlock_elsewhere(&path, &session::remote()?).await? {
             Some(unlock) => unlock,
             None => session::unlock(keys, Ask::Once)?,
         };
@@ -152,7 +152,7 @@ fn in_words(unlock: &Unlock) -> String {
     match unlock {
         Unlock::KeyFile(path) => format!("the key file `{}`", path.display()),
         Unlock::Passphrase(_) => "its passphrase".to_owned(),
-        Unlock::Unwrapped(_) => "the KMS key that guards it".to_owned(),
+        Unlock::Unwrapped(_) => "what guards it".to_owned(),
     }
 }
 

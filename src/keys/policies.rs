@@ -122,10 +122,14 @@ struct Users {
 
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 enum Operator {
-    StringEquals,
-    StringNotEquals,
-    StringLike,
-    StringNotLike,
+    #[serde(rename = "StringEquals")]
+    Equals,
+    #[serde(rename = "StringLike")]
+    Like,
+    #[serde(rename = "StringNotEquals")]
+    NotEquals,
+    #[serde(rename = "StringNotLike")]
+    NotLike,
 }
 
 /// One text or several; `*` stands for any characters, `?` for one, where patterns are taken.
@@ -362,10 +366,10 @@ impl Operator {
         let equal = || actual.is_some_and(|actual| values.iter().any(|value| value == actual));
         let like = || actual.is_some_and(|actual| values.matches(actual));
         match self {
-            Self::StringEquals => equal(),
-            Self::StringNotEquals => !equal(),
-            Self::StringLike => like(),
-            Self::StringNotLike => !like(),
+            Self::Equals => equal(),
+            Self::NotEquals => !equal(),
+            Self::Like => like(),
+            Self::NotLike => !like(),
         }
     }
 }

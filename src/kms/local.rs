@@ -4,6 +4,7 @@
 //! passphrase ──Argon2id──┐
 //! passphrase ──PBKDF2────┤
 //! another KMS ──unwraps──┤
+//! the OS's keyring ──────┤
 //! key file ──────────────┴─► unlock key ──KBKDF──► MAC key: authenticates the whole file
 //!                                          └─────► seal key: AES-256-GCM over each version of each KMS key's material
 //! ```
@@ -23,6 +24,7 @@ mod life;
 mod material;
 mod model;
 mod one;
+mod os_keyring;
 mod policy;
 mod relock;
 mod unlock;

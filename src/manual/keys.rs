@@ -107,7 +107,8 @@
 //! RSA; of asymmetric keys the public key; of imported material a check value, and when it expires. A wrapping key for an import
 //! is sealed like material, with its token in the place of a material id. Unlock key: the 32 bytes of the key file (raw, or 64
 //! hexadecimal digits), or Argon2id version 0x13 of the passphrase with the salt (16 bytes) and parameters in the file,
-//! 32 bytes; or PBKDF2 with HMAC-SHA-256, likewise; or 32 random bytes, wrapped by another KMS, with the context
+//! 32 bytes; or PBKDF2 with HMAC-SHA-256, likewise; or 32 random bytes, in the operating system's keyring (service `cipherform local kms`, user: the file's id, `/`, an id that stands in the file),
+//! or wrapped by another KMS, with the context
 //! LP(`cipherform wrap v1`, file id, 16 zero bytes, an id that stands in the file, `local-kms-unlock`).
 //!
 //! | what | AES-256-GCM key | associated data | stored as |
@@ -150,8 +151,9 @@
 //! `keys passphrase` changes what unlocks it: another passphrase, a key file (`--new-key-file`), or a key of another KMS
 //! (`--kms URI`): then a random unlock key is wrapped by an HSM or a cloud KMS, which is asked whenever the file is opened,
 //! and no passphrase is. Everything in the file is sealed anew, and it is replaced whole. Copies are still opened by what opened them
-//! before, so after a passphrase was seen by others, destroy the copies and move to new KMS keys. The keyring of the operating system is not used; where it has a command, `--passphrase-fd` takes
-//! what that prints.
+//! before, so after a passphrase was seen by others, destroy the copies and move to new KMS keys. `--os-keyring`, in a build with the feature `os-keyring`, lets the keyring of the operating system (Secret Service,
+//! Keychain, Credential Manager) keep a random unlock key: whoever is logged in opens the file. Such a file does not open on another machine, so
+//! neither does its backup: give it a passphrase before you back it up.
 //!
 //! A passphrase is stretched by Argon2id (64 MiB, 3 passes), or by PBKDF2 with HMAC-SHA-256 (600,000 iterations), which makes guessing cheaper for
 //! whoever has many processors and is what NIST has approved (SP 800-132): `init --kdf pbkdf2`, `keys passphrase --kdf pbkdf2`.
@@ -163,7 +165,7 @@
 //!
 //! Where `keys` takes a key, `local:NAME` is a KMS key of the local KMS. `keys list` shows them behind the data keys, `keys describe local:NAME` one
 //! of them with its history: who did what to it, when and why. In the audit log of the policy each change has an entry, too, before it is made; only a change
-//! of the very KMS key that keeps the keyring shut is written down after it.
+//! of the very KMS key that keeps the keyring shut, by its state or its policy, is written down after it, and a warning says so where even that is not possible.
 //!
 //! | command | does |
 //! | --- | --- |
@@ -237,7 +239,7 @@
 //! * A policy under which you could never put another one is refused, unless `--bypass-lockout-check` says that it is meant.
 //!
 //! `keys policy get` shows one, `keys policy simulate local:NAME --principal WHO --action kms:Decrypt` which statement would decide. `keys list`
-//! shows all keys to whoever unlocks the file, and what time makes due is done whoever is at work.
+//! shows all keys to whoever unlocks the file, policies of identities are put by whoever unlocks it, and what time makes due is done whoever is at work.
 //!
 //! # The KMS of the company
 //!

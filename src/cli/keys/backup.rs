@@ -52,7 +52,7 @@ pub(super) async fn restore(file: &Path, check: bool, keys: &KeyArgs, told: &Tol
     let mut registry = session::remote()?;
     if staged.backup().has_local_kms() {
         let path = staged.local_kms();
-        let unlock = match LocalKms::unlock_by_kms(&path, &registry).await? {
+        let unlock = match LocalKms::unlock_elsewhere(&path, &registry).await? {
             Some(unlock) => unlock,
             None => session::unlock(keys, Ask::Once)?,
         };

@@ -49,7 +49,7 @@ pub(super) struct Import {
 
 impl Verb {
     /// The command, if it is about a KMS key; else the command comes back.
-    pub(super) fn of(command: KeysCommand) -> Result<Self, KeysCommand> {
+    pub(super) fn of(command: KeysCommand) -> Result<Self, Box<KeysCommand>> {
         Ok(match command {
             KeysCommand::Create {
                 name: AnyKey::Kms(key),
@@ -105,7 +105,7 @@ impl Verb {
                 AliasCommand::Update { name, to } => Self::UpdateAlias(name, to),
                 AliasCommand::Delete { name, meant } => Self::DeleteAlias(name, meant),
             },
-            other => return Err(other),
+            other => return Err(Box::new(other)),
         })
     }
 
@@ -166,6 +166,13 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
             (made, what)
         }
         Verb::ParametersForImport(key, public_key, token) => {
+            // Before those that were given out last are good no more.
+            for path in [&public_key, &token] {
+                if path.symlink_metadata().is_ok() {
+                    return Err(Error::bad_input(format!("`{}` exists already", path.display()))
+                        .with_hint("name another file, or take that one away"));
+                }
+            }
             let entry = entry(AuditEvent::ImportMaterial, &key, Some("get parameters".to_owned()));
             let parameters = ledger.around(entry, async || local.parameters_for_import(&key)).await?;
             store::create_atomic(&public_key, pem(&parameters.public_key).as_bytes(), store::PRIVATE)?;
@@ -241,7 +248,7 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
             .await?
         }
         Verb::ScheduleDeletion(args, days) => {
-            let wraps = guarded(&args.key, policy)?;
+            let wraps = guarded(&args.key, local, policy)?;
             let consequence = format!("In {days} days its material is erased, and what it wraps is lost. {wraps}");
             let what = format!("its material is erased in {days} days; `cancel-deletion` takes that back. {wraps}");
             let act = |reason: &Reason| local.schedule_deletion(&args.key, days, reason);
@@ -375,15 +382,21 @@ fn alias_entry(alias: &KeyName, key: &KmsKeyRef) -> AuditEntry {
     entry(AuditEvent::Alias, key, Some(format!("alias {alias}")))
 }
 
-/// Whether the policy's keyring needs the key, in words.
-fn guarded(key: &KmsKeyRef, policy: &Policy) -> Result<String> {
-    Ok(match Keyring::kms_keys(&policy.keyring)?.contains(key) {
-        true => format!(
-            "`{}` needs it: `cipherform keys rewrap --to` another KMS key first.",
-            policy.keyring.display()
-        ),
-        false => String::new(),
-    })
+/// Whether the policy's keyring needs the key, under its name or another, in words.
+fn guarded(key: &KmsKeyRef, local: &LocalKms, policy: &Policy) -> Result<String> {
+    let id = local.key(key)?.id;
+    let needed = Keyring::kms_keys(&policy.keyring)?;
+    let mut local_keys = needed.iter().filter(|key| key.scheme() == "local");
+    // What is not there cannot be this one.
+    Ok(
+        match local_keys.any(|key| local.key(key).is_ok_and(|key| key.id == id)) {
+            true => format!(
+                "`{}` needs it: `cipherform keys rewrap --to` another KMS key first.",
+                policy.keyring.display()
+            ),
+            false => String::new(),
+        },
+    )
 }
 
 fn list_aliases(local: &LocalKms, told: &Told<'_>) -> Result<()> {

@@ -16,7 +16,8 @@ pub(super) struct Ledger<'a> {
 }
 
 impl<'a> Ledger<'a> {
-    /// Opens the log, if the policy names one. The keyring may be closed because of the very key that is to be changed: then it is tried again afterwards.
+    /// Opens the log, if the policy names one. The keyring may be closed because of the very key that is to be changed, its state or its policy: then it is tried
+    /// again afterwards.
     pub(super) async fn open(policy: &'a Policy, clients: &'a Clients, printer: &'a Printer) -> Result<Self> {
         let mut ledger = Self {
             policy,
@@ -27,7 +28,7 @@ impl<'a> Ledger<'a> {
         if policy.audit.is_some() {
             ledger.keyring = match ledger.keyring().await {
                 Ok(keyring) => Some(keyring),
-                Err(error) if error.kind() == ErrorKind::KeyNotUsable => None,
+                Err(error) if matches!(error.kind(), ErrorKind::KeyNotUsable | ErrorKind::NotAllowed) => None,
                 Err(error) => return Err(error),
             };
         }

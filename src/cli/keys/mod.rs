@@ -37,7 +37,7 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
     }
     let command = match kms_key::Verb::of(args.command) {
         Ok(verb) => return kms_key::run(verb, keys, &policy, &told).await,
-        Err(command) => command,
+        Err(command) => *command,
     };
     let mut needed = Keyring::kms_keys(&policy.keyring)?;
     match &command {
@@ -93,6 +93,12 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
                 format_args!("Made key `{}`, version 1, wrapped by `{}`.", key.name, key.kms_key),
             )
         }
+        KeysCommand::Create {
+            name: AnyKey::Kms(key), ..
+        } => Err(of_data_keys(&key, "--use and --kms")),
+        KeysCommand::Rotate {
+            name: AnyKey::Kms(key), ..
+        } => Err(of_data_keys(&key, "--prepare")),
         KeysCommand::Create { .. } => Err(of_kms_keys("--rotate-every, --spec, --usage and --origin")),
         KeysCommand::Rotate {
             name: AnyKey::Data(name),
@@ -216,6 +222,11 @@ fn in_local<'a>(local: Option<&'a LocalKms>, key: &KmsKeyRef) -> Result<&'a Loca
             Err(Error::bad_input(format!("`{key}` is no key of the local KMS")).with_hint("name one: `local:NAME`"))
         }
     }
+}
+
+fn of_data_keys(key: &KmsKeyRef, what: &str) -> Error {
+    Error::bad_input(format!("{what} are for data keys, and `{key}` is a KMS key"))
+        .with_hint("`--help` says what KMS keys take")
 }
 
 fn of_kms_keys(what: &str) -> Error {

@@ -14,6 +14,7 @@ pub(super) async fn run(command: &KeysCommand, keys: &KeyArgs, policy: &Policy, 
         new_passphrase_file,
         new_key_file,
         kms,
+        os_keyring,
         kdf,
         reason,
     } = command
@@ -33,6 +34,7 @@ pub(super) async fn run(command: &KeysCommand, keys: &KeyArgs, policy: &Policy, 
         false => Kdf::default(),
     });
     let (new, what) = match (new_passphrase_file, new_key_file, kms) {
+        _ if *os_keyring => (None, "the keyring of the operating system".to_owned()),
         (_, _, Some(key)) => (None, format!("KMS key `{key}`")),
         (_, Some(path), _) => {
             if path.symlink_metadata().is_err() {
@@ -69,7 +71,7 @@ pub(super) async fn run(command: &KeysCommand, keys: &KeyArgs, policy: &Policy, 
                 .around(entry, async || local.guard_by_kms(key, &clients.registry).await)
                 .await?;
         }
-        (None, None) => return Err(Error::bug("nothing was chosen to unlock the local KMS")),
+        (None, None) => ledger.around(entry, async || local.guard_by_os_keyring()).await?,
     }
     told.printer.say(format_args!(
         "The local KMS `{}` is unlocked by {what} from now on. Copies of the file are still opened by what opened it before.",

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use super::file::{Content, File};
+use super::os_keyring;
 use super::unlock::{self, UnlockMethod};
 use super::{LocalKms, PassphraseKdf, Unlock, UnlockKey, in_file};
 use crate::keys::encoding::Base64;
@@ -55,19 +56,37 @@ impl LocalKms {
         self.relock(method, unlock_key)
     }
 
-    /// What unlocks the file at `path`, if a key of another KMS guards it: that KMS is asked. `None` if it is unlocked otherwise, or is not there.
+    /// Lets the keyring of the operating system keep a random unlock key for the file. The file is moved to other machines by changing that first.
     ///
     /// # Errors
     ///
-    /// What the other KMS says; [`ErrorKind::BadInput`] if the file is damaged.
-    pub async fn unlock_by_kms(path: &Path, registry: &KmsRegistry) -> Result<Option<Unlock>> {
+    /// [`ErrorKind::ProviderDown`] if there is no such keyring, or this build does not ask it.
+    pub fn guard_by_os_keyring(&self) -> Result<()> {
+        let file = self.content(self.path())?.0.id;
+        let (unlock_key, entry) = (random::secret(unlock::KEY)?, KeyVersionId::random()?);
+        os_keyring::put(file, entry, &unlock_key)?;
+        self.relock(UnlockMethod::OsKeyring { entry }, unlock_key)
+    }
+
+    /// What unlocks the file at `path`, if a key of another KMS guards it, or the keyring of the operating system keeps its unlock key: they are asked. `None` if it is
+    /// unlocked otherwise, or is not there.
+    ///
+    /// # Errors
+    ///
+    /// What the other KMS, or the keyring, says; [`ErrorKind::BadInput`] if the file is damaged.
+    pub async fn unlock_elsewhere(path: &Path, registry: &KmsRegistry) -> Result<Option<Unlock>> {
         let bytes = match store::read(path) {
             Err(error) if error.kind() == ErrorKind::KeyNotFound => return Ok(None),
             read => read?,
         };
         let file = File::parse(&bytes).map_err(|error| in_file(path, error))?;
-        let UnlockMethod::Kms { key, id, wrapped } = file.unlock() else {
-            return Ok(None);
+        let (key, id, wrapped) = match file.unlock() {
+            UnlockMethod::Kms { key, id, wrapped } => (key, id, wrapped),
+            UnlockMethod::OsKeyring { entry } => {
+                let unlock_key = os_keyring::get(file.id(), *entry).map_err(|error| in_file(path, error))?;
+                return Ok(Some(Unlock::Unwrapped(unlock_key)));
+            }
+            _ => return Ok(None),
         };
         refuse_local(key).map_err(|error| in_file(path, error))?;
         let unwrap = async {
@@ -95,9 +114,12 @@ impl LocalKms {
         let (mut content, old) = self.content(path)?;
         let new: UnlockKey = Arc::new(new);
         reseal(&mut content, &old, &new).map_err(|error| in_file(path, error))?;
-        content.unlock = method.clone();
+        let before = std::mem::replace(&mut content.unlock, method.clone());
         content.generation += 1;
         store::write_atomic(path, &content.seal(&new)?, store::PRIVATE)?;
+        if let UnlockMethod::OsKeyring { entry } = before {
+            os_keyring::forget(content.id, entry);
+        }
         let mut unlocked = self.unlocked.lock().unwrap_or_else(PoisonError::into_inner);
         unlocked.insert(path.to_path_buf(), (method, new));
         Ok(())

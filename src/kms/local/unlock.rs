@@ -31,7 +31,8 @@ pub enum Unlock {
     Passphrase(Secret<String>),
     /// A file with 256 random bits: 32 bytes, or 64 hexadecimal digits.
     KeyFile(PathBuf),
-    /// The unlock key itself, which another KMS has unwrapped: [`LocalKms::unlock_by_kms`](super::LocalKms::unlock_by_kms).
+    /// The unlock key itself, from another KMS or the operating system's keyring:
+    /// [`LocalKms::unlock_elsewhere`](super::LocalKms::unlock_elsewhere).
     Unwrapped(Secret<Vec<u8>>),
 }
 
@@ -66,6 +67,10 @@ pub(super) enum UnlockMethod {
         key: KmsKeyRef,
         id: KeyVersionId,
         wrapped: Base64,
+    },
+    /// A random unlock key, in the keyring of the operating system.
+    OsKeyring {
+        entry: KeyVersionId,
     },
 }
 
@@ -145,7 +150,7 @@ impl Unlock {
                 Ok(key)
             }
             (Self::KeyFile(path), UnlockMethod::KeyFile) => read_key_file(path),
-            (Self::Unwrapped(key), UnlockMethod::Kms { .. }) => Ok(key.clone()),
+            (Self::Unwrapped(key), UnlockMethod::Kms { .. } | UnlockMethod::OsKeyring { .. }) => Ok(key.clone()),
             (_, UnlockMethod::KeyFile) => Err(Error::new(
                 ErrorKind::WrongKey,
                 "a key file unlocks it, and nothing else",
@@ -156,6 +161,11 @@ impl Unlock {
                 "a passphrase unlocks it, and nothing else",
             )
             .with_hint("give the passphrase")),
+            (_, UnlockMethod::OsKeyring { .. }) => Err(Error::new(
+                ErrorKind::WrongKey,
+                "the keyring of the operating system unlocks it, and nothing else",
+            )
+            .with_hint("let it be asked: `cipherform` does so by itself")),
             (_, UnlockMethod::Kms { key, .. }) => Err(Error::new(
                 ErrorKind::WrongKey,
                 format!("KMS key `{key}` unlocks it, and nothing else"),
@@ -176,7 +186,7 @@ impl Unlock {
                 "check which key file belongs to it; if it is right, restore the file from a backup",
             ),
             Self::Unwrapped(_) => (
-                "the KMS unwrapped another key, or the file is damaged",
+                "its unlock key is another one, or the file is damaged",
                 "restore the file from a backup",
             ),
         };
