@@ -179,7 +179,7 @@ fn dates_times_and_decimals_have_tokens_of_their_type() {
     .unwrap();
     let seen = TimestampMillisecondArray::from(vec![Some(1_600_000_000_000), None, Some(946_684_800_000), None]);
     let opens = Time64MicrosecondArray::from(vec![Some(0), Some(86_399_000_000), None, Some(1_000_000)]);
-    let paid = Decimal128Array::from(vec![Some(-100_50), Some(0), None, Some(1_000_000)]);
+    let paid = Decimal128Array::from(vec![Some(-10_050), Some(0), None, Some(1_000_000)]);
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("born", Arc::clone(&days)),
         ("born_text", cast(&days, &DataType::Utf8).unwrap()),

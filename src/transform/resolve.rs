@@ -209,7 +209,7 @@ impl Transform {
     }
 
     /// What is due: with its key, and with the tokens it has minted.
-    pub(crate) fn due(&self) -> impl Iterator<Item = String> {
+    pub fn due(&self) -> impl Iterator<Item = String> {
         let tokens = self.tokenizer().and_then(Tokenizer::due);
         self.key.due().map(str::to_owned).into_iter().chain(tokens)
     }
