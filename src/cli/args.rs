@@ -115,7 +115,7 @@ pub(super) struct KeyArgs {
 pub(super) enum Command {
     /// Write a policy, a keyring and, if there is none, the local KMS
     Init(InitArgs),
-    /// Look after data keys: create, rotate, suspend, remove, audit …
+    /// Look after keys: create, rotate, suspend, remove, back up, audit …
     Keys(KeysArgs),
     /// Look after the token stores of the policy
     Tokens(TokensArgs),
@@ -156,7 +156,7 @@ pub(super) struct InitArgs {
     pub(super) kdf: Kdf,
 }
 
-/// Look after data keys: create, rotate, suspend, remove, audit …
+/// Look after keys: data keys, and KMS keys of the local KMS, whose names begin with `local:`.
 #[derive(Args, Debug)]
 pub(super) struct KeysArgs {
     #[command(subcommand)]

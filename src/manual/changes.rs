@@ -15,13 +15,16 @@
 //! | token tables | version 1 | token store |
 //! | the check value | `cipherform check value v1` | metadata |
 //! | column metadata | `"version": 1`, under the key `cipherform` | files |
-//! | the keyring file | `cipherform-keyring/2`; `/1`, which had no periods and no history, is read, and written anew with the next change | the file's `format` |
+//! | the keyring file | `cipherform-keyring/3`; `/2`, which does not say when there was a backup, and `/1`, which had no periods and no history either, are read, and written anew with the next change | the file's `format` |
 //! | the audit log | `cipherform audit start v1`, `cipherform audit entry v1`, `cipherform audit mac v1` | its MACs |
 //! | keys for partners | `cipherform-exchange/1`, `cipherform exchange v1` | the file's `format`, the OAEP label |
 //! | checkpoints of an audit log | `cipherform-audit-checkpoint/1` | the file's `format` |
-//! | the local KMS file | `cipherform-local-kms/1` | the file's `format` |
+//! | the local KMS file | `cipherform-local-kms/2`, `cipherform local kms material v2`; `/1`, which had one version of material a key, is read, and written anew with the next change | the file's `format` |
+//! | check values of imported material | `cipherform local kms check value v1` | the local KMS file |
+//! | backups | `cipherform-backup/1` | the file's `format` |
+//! | key policies | `"Version": "2012-10-17"`: the meaning of the policy language of AWS | the local KMS file |
 //! | what wrapping is bound to | `cipherform wrap v1` | wrapped keys |
-//! | the local KMS's wrapped bytes | a first byte 1, `cipherform local wrap v1` | keyring |
+//! | the local KMS's wrapped bytes | a first byte 2, `cipherform local wrap v2`; a first byte 1, `cipherform local wrap v1`, unwraps for ever | keyring |
 //! | the policy | `version = 1` | the file |
 //!
 //! The labels of the other purposes of a key ([`Purpose`](crate::keys::Purpose)) are frozen as well, those not used yet

@@ -30,9 +30,11 @@
 //! KMS that they cannot call it is of no use. The policy tells them which columns you think worth protecting.
 //!
 //! **The thief of the local KMS file.** With a passphrase, all rests on the passphrase: Argon2id makes a guess cost
-//! memory and time, but a weak one falls. Only the empty passphrase is refused. With a key file, all rests on the key
-//! file: keep it on another medium than the data. The local KMS is an embedded convenience. A process that can read
-//! both of its files is not limited by any policy.
+//! memory and time, but a weak one falls. Only passphrases under eight characters are refused. With a key file, all rests on the key
+//! file: keep it on another medium than the data. Where another KMS or an HSM guards the file (`keys passphrase --kms`),
+//! nothing can be guessed. The local KMS is an embedded convenience. A process that can read both of its files is not
+//! limited by any policy: key policies are guardrails, and so are disabled keys, since whoever can write the file can put
+//! an older copy of it back. What is deleted is out of the file, not out of its copies.
 //!
 //! **The analyst with a role.** A role is a boundary where a host runs the queries and the analyst holds neither keys
 //! nor policy. `cipherform query --role` on a machine where one has the keys shows what a role would see; it binds

@@ -794,7 +794,8 @@ mod with_exchange {
             kms.public_key(&signs).unwrap(),
             kms.signer(&signs).unwrap().public_key().unwrap()
         );
-        kms.identity(&opens).unwrap();
+        let shown = format!("{:?} {:?}", kms.identity(&opens).unwrap(), kms.signer(&signs).unwrap());
+        assert_eq!(shown, "Identity(****) ExchangeSigner(****)");
         for (kind, expected) in [
             (kms.identity(&signs).unwrap_err().kind(), ErrorKind::KeyNotUsable),
             (kms.identity(&main_key()).unwrap_err().kind(), ErrorKind::KeyNotUsable),
