@@ -206,7 +206,7 @@ def test_opening(folder: Folder, refused: Any, tmp_path: Any, monkeypatch: pytes
     def opens(**arguments: Any) -> cipherform.Engine:
         return cipherform.Engine(folder.policy, local_kms=folder.local_kms, **arguments)
 
-    refused(cipherform.WrongKeyError, "passphrase", lambda: opens(passphrase="wrong horse"), "wrong horse")
+    refused(cipherform.WrongKeyError, "a key file unlocks it", lambda: opens(passphrase="wrong horse"), "wrong horse")
     refused(cipherform.KeyNotUsableError, "passphrase", opens)
     refused(cipherform.BadInputError, "one of", lambda: opens(passphrase="a", key_file=folder.key_file))
     refused(cipherform.IoError, "cannot", lambda: opens(passphrase_file=tmp_path / "none"))

@@ -192,6 +192,7 @@ def test_what_is_deleted_is_forgotten(engine: cipherform.Engine, folder: Folder)
 
 def test_what_is_refused(engine: cipherform.Engine, folder: Folder, refused: Any) -> None:
     bad, policy = cipherform.BadInputError, cipherform.PolicyError
+    engine.tokenize(ACCOUNTS, "account")
     refused(bad, "row 1", lambda: engine.detokenize(pa.array(["tok_unknown"]), "account"), "tok_unknown")
     refused(bad, "row 2", lambda: engine.tokenize(pa.array([None, "4111111111111112"]), "card"), "4111111111111112")
     refused(policy, "does not tokenize", lambda: engine.tokenize(CARDS, "encrypted"))
@@ -211,8 +212,12 @@ def test_no_value_is_in_the_store(engine: cipherform.Engine, folder: Folder) -> 
 def test_a_store_that_is_not_there(folder: Folder, refused: Any) -> None:
     folder.policy.write_text(POLICY.replace("sqlite:tokens.db", "sqlite:no/such/folder/tokens.db"))
     refused(cipherform.IoError, "token store", lambda: folder.engine().tokenize(ACCOUNTS, "account"), "bob")
-    # A store of another policy knows nothing of these tokens.
     folder.policy.write_text(POLICY)
     safe = folder.engine().protect(visits(), table="visits")
     folder.policy.write_text(POLICY.replace("sqlite:tokens.db", "sqlite:other.db"))
+    # Who only reveals does not make it.
+    refused(cipherform.BadInputError, "there is no token store", lambda: folder.engine().reveal(safe), "bob")
+    assert not (folder.path / "other.db").exists()
+    # A store of another policy knows nothing of these tokens.
+    folder.engine().tokenize(ACCOUNTS, "account")
     refused(cipherform.CipherformError, "another store", lambda: folder.engine().reveal(safe), "bob")
