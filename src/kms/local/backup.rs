@@ -37,7 +37,7 @@ impl LocalKms {
         match self.content(self.path()) {
             Ok((content, _)) => {
                 let well = format!(
-                    "authentic, generation {}, {} KMS keys",
+                    "authentic, generation {}; KMS keys: {}",
                     content.generation,
                     content.keys.len()
                 );
