@@ -143,7 +143,13 @@ fn files_go_there_and_back() {
 
     // A store that is gone is not made anew to look into it.
     std::fs::rename(sandbox.path("tokens.db"), sandbox.path("elsewhere.db")).unwrap();
-    for arguments in [&["reveal", "safe.parquet", "no.parquet"][..], &["tokens", "stats"]] {
+    assert!(text(&sandbox.run(&["tokens", "stats"]).stderr).contains("rule account: there is no token store"));
+    for arguments in [
+        &["reveal", "safe.parquet", "no.parquet"][..],
+        &["tokens", "reseal"],
+        &["tokens", "reindex", "account"],
+        &["tokens", "expire", "account"],
+    ] {
         let error = sandbox.fails(1, arguments);
         assert!(error.contains("there is no token store"), "{error}");
         assert!(!sandbox.path("tokens.db").exists() && !sandbox.path("no.parquet").exists());
@@ -154,6 +160,26 @@ fn files_go_there_and_back() {
     assert!(
         error.contains("another store") && !sandbox.path("no.parquet").exists(),
         "{error}"
+    );
+}
+
+/// Values are sealed under the new version, and found by the one that is gone.
+#[test]
+fn a_store_found_by_a_removed_version_is_mended_by_a_reindex() {
+    let sandbox = sandbox();
+    sandbox.write("plain.parquet", &accounts(["ann", "bob"]));
+    sandbox.ok(&PROTECT);
+    sandbox.ok(&["keys", "rotate", "pii"]);
+    sandbox.ok(&["tokens", "reseal", "account"]);
+    sandbox.ok(&["keys", "remove", "pii@1", "--reason", "a test", "--yes"]);
+    sandbox.ok(&["reveal", "safe.parquet", "back.parquet"]);
+    let told = sandbox.fails(3, &["protect", "plain.parquet", "again.parquet"]);
+    assert!(told.contains("run `cipherform tokens reindex`"), "{told}");
+    sandbox.ok(&["tokens", "reindex", "account"]);
+    sandbox.ok(&["protect", "plain.parquet", "again.parquet"]);
+    assert_eq!(
+        read(&sandbox.path("again.parquet")).1.columns(),
+        read(&sandbox.path("safe.parquet")).1.columns()
     );
 }
 

@@ -58,7 +58,11 @@ impl Session<'_> {
             .map(String::from),
         ];
         for rule in self.rules(None)? {
-            let (transform, url) = (self.resolve(rule, Operation::Reveal).await?, store_of(rule)?);
+            let url = store_of(rule)?;
+            if self.is_missing(rule, url) {
+                continue;
+            }
+            let transform = self.resolve(rule, Operation::Reveal).await?;
             let tokenizer = tokenizer(&transform)?;
             if !stores.contains_key(url) {
                 let stats = tokenizer.store().stats(now()).await?;
@@ -147,7 +151,11 @@ impl Session<'_> {
     }
 
     async fn expire(&self, rule: Option<&str>) -> Result<()> {
+        let all = rule.is_none();
         for rule in self.rules(rule)? {
+            if all && self.is_missing(rule, store_of(rule)?) {
+                continue;
+            }
             let transform = self.resolve(rule, Operation::Reveal).await?;
             let forgotten = tokenizer(&transform)?.expire(Timestamp::now()).await?;
             self.told(&rule.name, "forgot", forgotten)?;
@@ -227,7 +235,19 @@ impl Session<'_> {
         self.resolve(rule, operation).await
     }
 
+    /// Whether there is no store yet; that is said.
+    fn is_missing(&self, rule: &Rule, url: &StoreUrl) -> bool {
+        let is_missing = url.is_missing();
+        if is_missing {
+            let printer = self.printer;
+            printer.say(format_args!("rule {}: there is no token store `{url}` yet", rule.name));
+        }
+        is_missing
+    }
+
     async fn resolve(&self, rule: &Rule, operation: Operation) -> Result<Arc<Transform>> {
+        // No store is made here, whatever is done with it.
+        self.engine.token_store(store_of(rule)?, Operation::Reveal).await?;
         let reference = RuleRef {
             rule: rule.name.clone(),
             version: None,

@@ -80,7 +80,8 @@
 //! After `reseal` and `reindex` the older versions of the key are not needed for this store any more. Tokens stay as they are. A program that has the policy open
 //! must open it again after a rotation, to reveal what others sealed with the new version.
 //!
-//! A store file that is missing is made by whoever tokenizes, never by who only reveals or looks.
+//! A store file that is missing is made by whoever may tokenize: `protect`, `tokenize`, and a session of SQL with a policy that tokenizes; not by `reveal` and
+//! `cipherform tokens`. If a key version that values are found by is removed before the re-index, minting ends until `cipherform tokens reindex`.
 //!
 //! Deleting overwrites the row: in SQLite at once, in its log as well unless somebody reads at that moment; in PostgreSQL with the next `VACUUM`.
 //! Backups and replicas are yours to see to.

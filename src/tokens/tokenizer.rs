@@ -160,7 +160,11 @@ impl Tokenizer {
             met_known: AtomicBool::new(false),
         };
         if tokenizer.active.is_some() {
-            tokenizer.refresh_index().await?;
+            match tokenizer.refresh_index().await {
+                // Whoever mints is told; a re-index does without the old key, and mends it.
+                Err(error) if error.kind() == ErrorKind::KeyNotFound => {}
+                known => drop(known?),
+            }
         }
         Ok(tokenizer)
     }
@@ -688,7 +692,9 @@ impl Tokenizer {
                     self.rule.domain
                 ),
             )
-            .with_hint("use the keyring that made the store; after a re-index, open the policy again")
+            .with_hint(
+                "use the keyring that made the store; after a re-index, open the policy again; if that version was removed, run `cipherform tokens reindex`",
+            )
         })?;
         let subkey = handle.subkey(Purpose::TokenIndex, &self.rule.domain, self.store.id().as_bytes(), 32)?;
         let mac = Hmac::new_from_slice(subkey.expose()).expect("HMAC takes a key of any length");

@@ -47,13 +47,18 @@ impl StoreUrl {
         }
     }
 
+    /// Whether it is a file that is not there.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Sqlite(path) if !path.exists())
+    }
+
     /// Opens a store that was made before: an empty file in the place of one that is missing would say that no token was ever issued.
     ///
     /// # Errors
     /// [`crate::ErrorKind::BadInput`] when there is no such file; as [`open`](Self::open).
     pub async fn open_existing(&self) -> Result<Arc<dyn TokenStore>> {
         match self {
-            Self::Sqlite(path) if !path.exists() => {
+            Self::Sqlite(path) if self.is_missing() => {
                 Err(
                     Error::bad_input(format!("there is no token store `{}`", path.display())).with_hint(
                         "the first value that is tokenized makes it; if there was one, put it back, or correct `tokens` in the policy",
