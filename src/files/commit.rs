@@ -21,6 +21,14 @@ impl Aside {
         if !replace && target.symlink_metadata().is_ok() {
             return Err(exists(target));
         }
+        // A device, a pipe or a folder: what a link leads to counts, as in `/dev/stdout`.
+        if target.metadata().is_ok_and(|there| !there.is_file()) {
+            return Err(Error::new(
+                ErrorKind::Io,
+                format!("cannot write `{}`: it is there, and no regular file", target.display()),
+            )
+            .with_hint("name a file; what goes to stdout needs no name"));
+        }
         if !directory(target).is_dir() {
             return Err(Error::new(
                 ErrorKind::Io,
