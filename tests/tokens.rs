@@ -163,6 +163,24 @@ fn files_go_there_and_back() {
     );
 }
 
+/// A token of digits may begin with zeros, and an opaque one has letters: neither comes back from a column of integers.
+#[test]
+fn integers_take_a_format_that_counts() {
+    let sandbox = sandbox();
+    let numbers: ArrayRef = Arc::new(Int32Array::from(vec![1, 2]));
+    for column in ["an_account", "a_visit"] {
+        let batch = RecordBatch::try_from_iter([(column, Arc::clone(&numbers))]).unwrap();
+        sandbox.write("plain.parquet", &batch);
+        let error = sandbox.fails(1, &PROTECT);
+        assert!(error.contains("integer columns take format"), "{error}");
+        assert!(
+            !sandbox
+                .ok(&["tokens", "stats", "--format", "json"])
+                .contains("\"tokens\":2")
+        );
+    }
+}
+
 /// Values are sealed under the new version, and found by the one that is gone.
 #[test]
 fn a_store_found_by_a_removed_version_is_mended_by_a_reindex() {

@@ -141,7 +141,6 @@ fn suits(transform: &Transform, data_type: &DataType) -> Result<(), &'static str
         (T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_), _) => {
             Err("columns of bytes take treatment = \"siv\" or \"hash\"")
         }
-        (other, None) if transform.tokenizer().is_some() && other.is_integer() => Ok(()),
         (_, _) if !transform.takes_counts() => Err("make the column text first: the result is text"),
         (T::Boolean, _) => Err("true and false have nothing to hide among: drop the column"),
         (T::Duration(_) | T::Interval(_), _) => {

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, LargeStringArray, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, LargeStringArray};
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
 use super::{Task, Treated, check_type, counted};
-use crate::cipher::Direction;
-use crate::transform::{Left, Texts};
+use crate::transform::Texts;
 use crate::{Error, Result};
 
 /// Dictionaries are done row by row and built anew: in the store each distinct value counts once all the same.
@@ -19,13 +18,7 @@ pub(super) async fn apply(task: Task<'_>, array: &ArrayRef) -> Result<Treated> {
         DataType::Dictionary(_, values) => values,
         other => other,
     };
-    if !values.is_string() && task.transform.is_masked() && task.direction == Direction::Decrypt {
-        return Ok(Treated {
-            array: new_null_array(array.data_type(), array.len()),
-            left: Left::default(),
-        });
-    }
-    if task.transform.counts().is_some() && !values.is_string() {
+    if !values.is_string() {
         let plain = cast(array, values).map_err(unreadable)?;
         task.count(&plain)?;
         let done = counted::tokenized(task, &plain).await;

@@ -28,7 +28,7 @@
 //! | `never_valid_as` | rules: no token is a valid value of one of their formats |
 //! | `on_forgotten` | what `reveal` makes of a token whose value was deleted or has expired: `"null"` (default), `"keep"` the token, `"error"` |
 //!
-//! Columns may be of text, integers, decimals, dates, times and timestamps, and dictionaries of these, if the format is for them; a date in a column of dates and
+//! Columns may be of text, integers, decimals, dates, times and timestamps, and dictionaries of these, if the format counts them (`opaque` and `digits` are for text); a date in a column of dates and
 //! in one of text, written in the rule's pattern, has one token. A value is equal to another when its text is, byte for byte: `4111-1111…` and `41111111…` get two tokens. A rule that tokenizes takes no `tweak`, and no
 //! floor of possible values: nothing can be computed from a token. Two rules with the same `domain` and store share tokens.
 //!

@@ -3,7 +3,7 @@
 //! | `treatment =` | makes of a value | comes back | equal values | takes |
 //! | --- | --- | --- | --- | --- |
 //! | `"encrypt"` (default) | another value of the format: FF1 (SP 800-38G) | yes | equal | every [format](super::formats) |
-//! | `"tokenize"` | a random value of the format, or `tok_…`, kept in a store: [tokens](super::tokens) | yes | equal, or by occurrence | text, integers |
+//! | `"tokenize"` | a random value of the format, or `tok_…`, kept in a store: [tokens](super::tokens) | yes | equal, or by occurrence | text, numbers, dates, times |
 //! | `"encrypt-legacy"` | as `encrypt`, by FF3-1, which NIST has withdrawn; [only with a reason](#encrypt-legacy) | yes | equal | formats over one alphabet |
 //! | `"siv"` | AES-SIV (RFC 5297) with two keys of 256 bits: 16 bytes longer, as text in base64url | yes, if unchanged | equal | text and bytes of any form |
 //! | `"hash"` | HMAC-SHA-256, the first `bits` (128 to 256, default 256), as text in base64url | no | equal | text and bytes of any form |

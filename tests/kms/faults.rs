@@ -1,5 +1,6 @@
 //! What goes wrong with a KMS, each fault tried on the server itself: nothing is written, the exit code is 3, and the message names the key and what to do.
 
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -339,10 +340,11 @@ fn production_vault() {
     production.unseal();
 }
 
-#[test]
-fn faults_of_an_hsm() {
+/// An HSM that stands at a path of its own, so that it can be changed; the key of it, its place, and where the module is.
+fn changeable_hsm(more: &[(&'static str, &str)]) -> (SoftHsm, String, Place, PathBuf) {
     let hsm = SoftHsm::new();
-    let environment = hsm_environment(&hsm);
+    let mut environment = hsm_environment(&hsm);
+    environment.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
     let environment: Vec<_> = environment
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
@@ -352,34 +354,26 @@ fn faults_of_an_hsm() {
     let key = format!("pkcs11:token=test;object=main?module-path={}", module.display());
     let place = Place::new(&key, &environment);
     place.protects_and_reveals();
+    (hsm, key, place, module)
+}
 
-    let wrong_pin = Place {
-        environment: vec![environment[0], ("CIPHERFORM_PKCS11_PIN", "0000")]
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
-        ..place
-    };
-    wrong_pin.refuses(PROTECT, &[&key, "refuses the PIN"]);
+#[test]
+fn faults_of_an_hsm() {
+    let (_hsm, key, mut place, module) = changeable_hsm(&[]);
+    for (name, value) in &mut place.environment {
+        if name == "CIPHERFORM_PKCS11_PIN" {
+            "0000".clone_into(value);
+        }
+    }
+    place.refuses(PROTECT, &[&key, "refuses the PIN"]);
     std::fs::remove_file(&module).unwrap();
-    wrong_pin.refuses(PROTECT, &[&key, "cannot be loaded", "install the HSM's client library"]);
+    place.refuses(PROTECT, &[&key, "cannot be loaded", "install the HSM's client library"]);
 }
 
 /// No time-out of a network ends a call into a module.
 #[test]
 fn an_hsm_that_never_answers() {
-    let hsm = SoftHsm::new();
-    let mut environment = hsm_environment(&hsm);
-    environment.push(("CIPHERFORM_KMS_TIMEOUT", "1".to_owned()));
-    let environment: Vec<_> = environment
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
-    let module = hsm.folder.path().join("module.so");
-    std::fs::copy(SOFTHSM, &module).unwrap();
-    let key = format!("pkcs11:token=test;object=main?module-path={}", module.display());
-    let place = Place::new(&key, &environment);
-    place.protects_and_reveals();
+    let (hsm, key, place, module) = changeable_hsm(&[("CIPHERFORM_KMS_TIMEOUT", "1")]);
     std::fs::copy(hsm.hanging_module(), &module).unwrap();
     place.refuses(PROTECT, &[&key, "in time", "CIPHERFORM_KMS_TIMEOUT"]);
 }

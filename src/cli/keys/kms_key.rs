@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use rsa::pkcs8::LineEnding;
+use rsa::pkcs8::der::pem;
 use serde_json::json;
 
 use super::ledger::{Ledger, entry};
@@ -175,7 +175,7 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
             }
             let entry = entry(AuditEvent::ImportMaterial, &key, Some("get parameters".to_owned()));
             let parameters = ledger.around(entry, async || local.parameters_for_import(&key)).await?;
-            store::create_atomic(&public_key, pem(&parameters.public_key).as_bytes(), store::PRIVATE)?;
+            store::create_atomic(&public_key, pem(&parameters.public_key)?.as_bytes(), store::PRIVATE)?;
             store::create_atomic(&token, format!("{}\n", parameters.token).as_bytes(), store::PRIVATE)?;
             let what = format!(
                 "Wrote `{}` and `{}`: wrap 32 bytes with the one, and give both to `cipherform keys import-material` by {}.",
@@ -334,7 +334,7 @@ fn public_key(key: &KmsKeyRef, local: &LocalKms, told: &Told<'_>) -> Result<()> 
     let (info, bytes) = (local.key(key)?, local.public_key(key)?);
     let text = match info.spec {
         KmsKeySpec::Ed25519 => hex::encode(bytes),
-        _ => pem(&bytes),
+        _ => pem(&bytes)?,
     };
     match told.format {
         ListFormat::Json => {
@@ -344,19 +344,9 @@ fn public_key(key: &KmsKeyRef, local: &LocalKms, told: &Told<'_>) -> Result<()> 
     }
 }
 
-/// RFC 7468.
-fn pem(der: &[u8]) -> String {
-    let base64 = STANDARD.encode(der);
-    let mut text = "-----BEGIN PUBLIC KEY-----\n".to_owned();
-    let mut rest = base64.as_str();
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at(rest.len().min(64));
-        text.push_str(line);
-        text.push('\n');
-        rest = after;
-    }
-    text.push_str("-----END PUBLIC KEY-----\n");
-    text
+fn pem(der: &[u8]) -> Result<String> {
+    pem::encode_string("PUBLIC KEY", LineEnding::LF, der)
+        .map_err(|error| Error::bug("a public key that PEM cannot hold").with_source(error))
 }
 
 /// A change of state.
