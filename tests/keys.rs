@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use cipherform::keys::{KeyState, Keyring};
 
-use crate::sandbox::{POLICY, Sandbox, people, read, text};
+use crate::sandbox::{POLICY, Sandbox, people, read, text, words};
 
 /// With an audit log, and roles that may or may not protect.
 fn audited() -> Sandbox {
@@ -514,162 +514,6 @@ fn approved_only_refuses_what_is_not() {
     assert!(stderr.contains("NIST has withdrawn FF3-1"), "{stderr}");
 }
 
-/// A partner with nothing but the exported key joins on that domain, reveals it, and can do nothing else.
-#[test]
-fn two_companies_join_on_one_domain() {
-    let (ours, theirs) = (audited(), Sandbox::new());
-    let openssl = |arguments: &[&str]| {
-        let made = std::process::Command::new("openssl")
-            .current_dir(theirs.folder.path())
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", text(&made.stderr));
-    };
-    let generate = |bits: &str, out: &str| {
-        let bits = format!("rsa_keygen_bits:{bits}");
-        openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", &bits, "-out", out]);
-    };
-    generate("3072", "private.pem");
-    openssl(&["rsa", "-in", "private.pem", "-pubout", "-out", "public.pem"]);
-    generate("2048", "short.pem");
-    openssl(&["rsa", "-in", "short.pem", "-pubout", "-out", "short-public.pem"]);
-    let at = |name: &str| theirs.path(name).display().to_string();
-    let export = |domain: &str, pem: &str, out: &str| {
-        ours.run(&[
-            "keys",
-            "export",
-            "--domain",
-            domain,
-            "--for",
-            &at(pem),
-            "--reason",
-            "a joint campaign",
-            "-o",
-            &at(out),
-        ])
-    };
-    assert!(export("ssn", "public.pem", "ssn.json").status.success());
-    assert!(text(&export("ssn", "short-public.pem", "x.json").stderr).contains("has 2048 bits; at least 3072"));
-    assert!(text(&export("nothing", "public.pem", "x.json").stderr).contains("no rule that encrypts has the domain"));
-    let sender = ours.ok(&["keys", "public-key"]);
-    let import = |file: &str, name: &str, identity: &str, from: &str| {
-        theirs.run(&[
-            "keys",
-            "import",
-            file,
-            "--name",
-            name,
-            "--identity",
-            identity,
-            "--from",
-            from.trim(),
-            "--reason",
-            "a joint campaign",
-        ])
-    };
-    let stranger = theirs.ok(&["keys", "public-key"]);
-    assert!(
-        text(&import("ssn.json", "partner", "private.pem", &stranger).stderr).contains("was signed by somebody else")
-    );
-    generate("3072", "other.pem");
-    let other = import("ssn.json", "partner", "other.pem", &sender);
-    assert_eq!(other.status.code(), Some(3), "{}", text(&other.stderr));
-    let package = fs::read_to_string(theirs.path("ssn.json")).unwrap();
-    fs::write(
-        theirs.path("changed.json"),
-        package.replace("a joint campaign", "another campaign"),
-    )
-    .unwrap();
-    assert!(
-        text(&import("changed.json", "partner", "private.pem", &sender).stderr)
-            .contains("was changed since it was signed")
-    );
-    let done = import("ssn.json", "partner", "private.pem", &sender);
-    assert!(done.status.success(), "{}", text(&done.stderr));
-    assert!(
-        text(&import("ssn.json", "again", "private.pem", &sender).stderr).contains("is here already, as `partner`")
-    );
-
-    // Their policy: the same domain and format, under the partner's key; the rest under a key of their own.
-    theirs.policy(&POLICY.replacen(
-        "format = \"us-ssn\"\nkey = \"pii\"",
-        "format = \"us-ssn\"\nkey = \"partner\"",
-        1,
-    ));
-    theirs.write("people.parquet", &people());
-    theirs.ok(&["protect", "people.parquet", "theirs.parquet"]);
-    ours.ok(&["protect", "people.parquet", "ours.parquet"]);
-    let (own, partners) = (
-        read(&ours.path("ours.parquet")).1,
-        read(&theirs.path("theirs.parquet")).1,
-    );
-    assert_eq!(own.column_by_name("ssn"), partners.column_by_name("ssn"));
-    for column in ["card", "id"] {
-        assert_ne!(own.column_by_name(column), partners.column_by_name(column), "{column}");
-    }
-    let join = "SELECT count(*) AS n FROM ours JOIN theirs ON ours.ssn = theirs.ssn";
-    let query = [
-        "query",
-        "--stored",
-        "--format",
-        "csv",
-        "-c",
-        join,
-        &ours.path("ours.parquet").display().to_string(),
-        "theirs.parquet",
-    ];
-    assert_eq!(theirs.ok(&query), "n\n3\n");
-
-    // They reveal that column of ours, as `keys export` says, and no other.
-    let plain = |file: &str, columns: &str| {
-        let sql = format!("SELECT {columns} FROM {file}");
-        let path = ours.path(&format!("{file}.parquet")).display().to_string();
-        theirs.run(&["query", "--format", "csv", "-c", &sql, &path])
-    };
-    let refused = text(&plain("ours", "card").stderr);
-    assert!(refused.contains("has no version with the id"), "{refused}");
-    let (schema, batch) = read(&ours.path("ours.parquet"));
-    let at = schema.index_of("ssn").unwrap();
-    ours.write("ssn_only.parquet", &batch.project(&[at]).unwrap());
-    let seen = plain("ssn_only", "ssn");
-    assert!(text(&seen.stdout).contains("123-45-6789"), "{}", text(&seen.stderr));
-
-    // The key is for that rule alone, and not theirs to pass on.
-    theirs.policy(&POLICY.replacen("key = \"pii\"\nmask", "key = \"partner\"\nmask", 1));
-    let stderr = theirs.fails(3, &["protect", "people.parquet", "x.parquet"]);
-    assert!(
-        stderr.contains("came from a partner for one rule, whose domain is another"),
-        "{stderr}"
-    );
-    theirs.policy(&POLICY.replacen(
-        "format = \"us-ssn\"\nkey = \"pii\"",
-        "format = \"us-ssn\"\nkey = \"partner\"",
-        1,
-    ));
-    let stderr = theirs.fails(
-        3,
-        &[
-            "keys",
-            "export",
-            "--domain",
-            "ssn",
-            "--for",
-            "public.pem",
-            "--reason",
-            "no",
-        ],
-    );
-    assert!(stderr.contains("not ours to pass on"), "{stderr}");
-    let shown = ours.ok(&["keys", "audit", "show"]);
-    assert!(shown.contains("export") && shown.contains("domain ssn"), "{shown}");
-    assert!(
-        theirs
-            .ok(&["keys", "describe", "partner"])
-            .contains("from a partner, for one rule:")
-    );
-}
-
 /// The KMS keys of the local KMS, looked after from the command line, with what stands in the audit log.
 #[test]
 fn kms_keys_go_through_their_life() {
@@ -947,88 +791,66 @@ fn material_comes_from_elsewhere() {
     );
 }
 
-/// A partner's key travels between two local KMSs: signed by one's Ed25519 key, opened by the other's RSA key.
+/// Whenever an import of material is killed: either it is there, or it can be imported again by the same token.
 #[test]
-fn asymmetric_kms_keys_exchange_a_domain() {
-    let (ours, theirs) = (audited(), Sandbox::new());
-    theirs.ok(&["keys", "create", "local:opens", "--spec", "rsa-3072"]);
-    ours.ok(&["keys", "create", "local:seal", "--usage", "sign-verify"]);
-    let pem = theirs.ok(&["keys", "public-key", "local:opens"]);
-    fs::write(ours.path("partner.pem"), pem).unwrap();
-    let sender = ours.ok(&["keys", "public-key", "local:seal"]);
-    assert_ne!(sender, ours.ok(&["keys", "public-key"]));
-    let package = theirs.path("ssn.json").display().to_string();
-    let export = [
-        "keys",
-        "export",
-        "--domain",
-        "ssn",
-        "--for",
-        "partner.pem",
-        "--reason",
-        "a joint campaign",
-        "-o",
-        &package,
-    ];
-    ours.ok(&[&export[..], &["--sign-with", "local:seal"]].concat());
-    let import = |key: &str, from: &str| {
-        theirs.run(&[
-            "keys",
-            "import",
-            "ssn.json",
-            "--name",
-            "partner",
-            "--for",
-            key,
-            "--from",
-            from.trim(),
-            "--reason",
-            "a joint campaign",
-        ])
+fn whatever_moment_an_import_of_material_is_killed_at_nothing_is_lost() {
+    let sandbox = audited();
+    sandbox.ok(&words("keys create local:ours --origin external"));
+    sandbox.openssl("rand -out material.bin 32");
+    let ready = || {
+        for file in ["wrapping.pem", "import.token"] {
+            let _ = fs::remove_file(sandbox.path(file));
+        }
+        sandbox.ok(&words(
+            "keys get-parameters-for-import local:ours --public-key wrapping.pem --token import.token",
+        ));
+        sandbox.openssl(
+            "pkeyutl -encrypt -pubin -inkey wrapping.pem -in material.bin -out wrapped.bin -pkeyopt rsa_padding_mode:oaep \
+             -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256",
+        );
     };
-    let refused = import("local:main", &sender);
-    assert_eq!(refused.status.code(), Some(3));
-    assert!(
-        text(&refused.stderr).contains("a key has one use"),
-        "{}",
-        text(&refused.stderr)
-    );
-    assert_eq!(
-        import("local:opens", &ours.ok(&["keys", "public-key"])).status.code(),
-        Some(3)
-    );
-    let done = import("local:opens", &sender);
-    assert!(done.status.success(), "{}", text(&done.stderr));
+    let import = words("keys import-material local:ours --material wrapped.bin --token import.token --reason ceremony");
+    ready();
+    let start = std::time::Instant::now();
+    sandbox.ok(&import);
+    let whole = start.elapsed();
+    sandbox.ok(&words("keys create data --kms local:ours"));
+    sandbox.ok(&words("keys delete-material local:ours --yes --reason ceremony"));
+    ready();
+    let waiting = fs::read(sandbox.path("kms.json")).unwrap();
+    let keyring = fs::read(sandbox.path("keyring.json")).unwrap();
 
-    theirs.policy(&POLICY.replacen(
-        "format = \"us-ssn\"\nkey = \"pii\"",
-        "format = \"us-ssn\"\nkey = \"partner\"",
-        1,
-    ));
-    theirs.write("people.parquet", &people());
-    theirs.ok(&["protect", "people.parquet", "theirs.parquet"]);
-    ours.ok(&["protect", "people.parquet", "ours.parquet"]);
-    let (own, partners) = (
-        read(&ours.path("ours.parquet")).1,
-        read(&theirs.path("theirs.parquet")).1,
-    );
-    assert_eq!(own.column_by_name("ssn"), partners.column_by_name("ssn"));
-
-    ours.fails(3, &["keys", "create", "x", "--kms", "local:seal"]);
-    ours.fails(3, &["keys", "rotate", "local:seal"]);
-    ours.fails(
-        1,
-        &[
-            "keys",
-            "create",
-            "local:x",
-            "--spec",
-            "rsa-4096",
-            "--usage",
-            "sign-verify",
-        ],
-    );
-    ours.fails(3, &["keys", "public-key", "local:main"]);
+    let (mut killed, mut imported) = (0, 0);
+    for round in 0..100u32 {
+        fs::write(sandbox.path("kms.json"), &waiting).unwrap();
+        let mut child = sandbox
+            .command(&import)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Moments from the start of the process to beyond its end.
+        std::thread::sleep(whole * (round * 37 % 100) / 80);
+        child.kill().unwrap();
+        killed += u32::from(!child.wait().unwrap().success());
+        let again = sandbox.run(&import);
+        if !again.status.success() {
+            let stderr = text(&again.stderr);
+            assert!(
+                stderr.contains("the import token is of another key, was used"),
+                "{stderr}"
+            );
+            imported += 1;
+        }
+        if round % 10 == 0 {
+            let doctor = sandbox.ok(&["keys", "doctor"]);
+            assert!(doctor.contains("key `data@1`: active, unwraps"), "{doctor}");
+            assert!(doctor.contains("key `pii@1`: active, unwraps"), "{doctor}");
+        }
+    }
+    assert!(killed > 0 && imported > 0, "{killed} {imported}");
+    assert_eq!(fs::read(sandbox.path("keyring.json")).unwrap(), keyring);
+    sandbox.ok(&["keys", "doctor"]);
 }
 
 #[test]

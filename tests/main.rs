@@ -17,6 +17,7 @@ mod kms;
 mod layers;
 #[cfg(target_os = "linux")]
 mod memory;
+mod partners;
 mod sandbox;
 mod secrets;
 mod sql;

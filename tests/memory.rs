@@ -1,6 +1,7 @@
 //! What is left in the memory of a process whose jobs are done.
 
 use std::fs::{self, File};
+use std::io::Read as _;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -9,9 +10,10 @@ use cipherform::Engine;
 use cipherform::columns::RevealOptions;
 use cipherform::files::Job;
 use cipherform::keys::{
-    DirectMode, KeyUse, Keyring, KmsClient, KmsKeyRef, KmsRegistry, Operation, Purpose, WrapContext,
+    DirectMode, Identity, KeyUse, Keyring, KmsClient, KmsKeyRef, KmsRegistry, Operation, Purpose, Recipient, Sender,
+    WrapContext,
 };
-use cipherform::kms::{LocalKms, MemoryKms, PassphraseKdf, Unlock};
+use cipherform::kms::{KmsKeySpec, LocalKms, MemoryKms, NewKmsKey, PassphraseKdf, Unlock};
 use cipherform::{Result, Secret};
 
 use crate::sandbox::{POLICY, Sandbox, people};
@@ -26,8 +28,11 @@ pub(crate) struct Wanted(Vec<(String, Vec<u8>)>);
 impl Wanted {
     pub(crate) fn add(&mut self, what: &str, secret: &[u8]) {
         assert!(secret.len() >= 16, "{what}: too short to be told from chance");
-        self.0
-            .push((what.to_owned(), secret.iter().map(|byte| byte ^ MASK).collect()));
+        self.add_masked(what, secret.iter().map(|byte| byte ^ MASK).collect());
+    }
+
+    fn add_masked(&mut self, what: &str, secret: Vec<u8>) {
+        self.0.push((what.to_owned(), secret));
     }
 
     /// What of it is in the memory of this process.
@@ -194,6 +199,95 @@ fn the_memory_kms_leaves_nothing() {
         wanted
     });
     assert_eq!(wanted.found(), Vec::<String>::new());
+}
+
+/// Material from elsewhere, and a key on its way to a partner: neither the private exponent is left, nor what it opened.
+#[test]
+fn import_and_exchange_leave_nothing() {
+    let wanted = run(async {
+        let sandbox = Sandbox::empty();
+        let mut wanted = Wanted::default();
+        LocalKms::create_key_file(&sandbox.path("unlock.key")).unwrap();
+        let unlock = || Unlock::KeyFile(sandbox.path("unlock.key"));
+        LocalKms::create(&sandbox.path("kms.json"), &unlock(), &"main".parse().unwrap()).unwrap();
+        let local = LocalKms::open(sandbox.path("kms.json"), unlock());
+        let reason = "a test".parse().unwrap();
+
+        // The material is made and wrapped by other processes, and read masked.
+        let ours: KmsKeyRef = "local:ours".parse().unwrap();
+        local
+            .create_kms_key(&ours, NewKmsKey::of(KmsKeySpec::SymmetricDefault).external())
+            .unwrap();
+        let parameters = local.parameters_for_import(&ours).unwrap();
+        fs::write(sandbox.path("wrapping.der"), parameters.public_key).unwrap();
+        sandbox.openssl("rand -out material.bin 32");
+        sandbox.openssl(
+            "pkeyutl -encrypt -pubin -keyform DER -inkey wrapping.der -in material.bin -out wrapped.bin -pkeyopt rsa_padding_mode:oaep \
+             -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256",
+        );
+        wanted.add_masked("the imported material", masked(&sandbox.path("material.bin")));
+        let wrapped = fs::read(sandbox.path("wrapped.bin")).unwrap();
+        local
+            .import_material(&ours, &wrapped, &parameters.token, None, &reason)
+            .unwrap();
+        // And a partner whose private key is a file.
+        sandbox.openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out private.pem");
+        sandbox.openssl("rsa -in private.pem -pubout -out public.pem");
+        sandbox.openssl("rsa -in private.pem -traditional -outform DER -out private.der");
+        let private = masked(&sandbox.path("private.der"));
+        // RFC 8017, appendix A.1.2: three integers, then d, behind four or five bytes of tag, length and, before a top bit, zero.
+        let (modulus, exponent) = (4 + 3 + 4 + 385, 5);
+        let d = modulus + exponent;
+        let d = d + 4 + usize::from(private[d + 3] == 0x81 ^ MASK);
+        // As in DER, and as limbs lie in memory. The middle: a limb at either end may be shared with what is public. Of the primes, the library leaves copies.
+        let bytes = &private[d + 32..d + 384 - 32];
+        wanted.add_masked("a partner's private exponent", bytes.to_vec());
+        wanted.add_masked("its limbs", bytes.iter().rev().copied().collect());
+        let registry = KmsRegistry::new().with("local", local);
+        prepare(&sandbox, &ours, &registry).await;
+        let engine = sandbox.engine().await;
+        let transform = engine
+            .resolve(&"ssn".parse().unwrap(), Operation::Protect)
+            .await
+            .unwrap();
+        let subkey = transform
+            .key()
+            .subkey(Purpose::Ff1, "ssn", &transform.fingerprint(), 32)
+            .unwrap();
+        wanted.add("the exchanged subkey", subkey.expose());
+        let recipient = fs::read_to_string(sandbox.path("public.pem")).unwrap();
+        let recipient = Recipient::from_pem(&recipient).unwrap();
+        let package = engine
+            .keyring()
+            .export(
+                transform.key(),
+                transform.exchanged_map().unwrap(),
+                &recipient,
+                None,
+                &reason,
+            )
+            .unwrap();
+        let sender = Sender::from(engine.keyring().exchange_public_key().unwrap());
+        let pem = Secret::new(fs::read_to_string(sandbox.path("private.pem")).unwrap());
+        let identity = Identity::from_pem(&pem).unwrap();
+        let mut theirs = Keyring::create(sandbox.path("theirs.json"), &ours, &registry)
+            .await
+            .unwrap();
+        let name = "partner".parse().unwrap();
+        theirs
+            .import(&package, &name, &identity, &sender, None, &reason)
+            .await
+            .unwrap();
+        theirs.handle(&name.into(), Operation::Protect).await.unwrap();
+        wanted
+    });
+    assert_eq!(wanted.found(), Vec::<String>::new());
+}
+
+/// The bytes of a file, masked as they are read.
+fn masked(path: &Path) -> Vec<u8> {
+    let file = File::open(path).unwrap();
+    file.bytes().map(|byte| byte.unwrap() ^ MASK).collect()
 }
 
 pub(crate) async fn prepare(sandbox: &Sandbox, kms_key: &KmsKeyRef, registry: &KmsRegistry) {

@@ -88,7 +88,12 @@ impl Sandbox {
     /// Runs the command, which must succeed, and gives what it wrote to stdout.
     pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}{}",
+            text(&output.stdout),
+            text(&output.stderr)
+        );
         text(&output.stdout)
     }
 
@@ -98,6 +103,16 @@ impl Sandbox {
         let stderr = text(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
         stderr
+    }
+
+    /// Another program's keys and certificates, in this folder. `line` quotes nothing.
+    pub(crate) fn openssl(&self, line: &str) {
+        let made = Command::new("openssl")
+            .current_dir(self.folder.path())
+            .args(words(line))
+            .output()
+            .expect("openssl, which Debian has");
+        assert!(made.status.success(), "openssl {line}: {}", text(&made.stderr));
     }
 
     pub(crate) fn write(&self, name: &str, batch: &RecordBatch) -> PathBuf {
@@ -131,6 +146,11 @@ impl Sandbox {
         names.sort();
         names
     }
+}
+
+/// The arguments in a line that quotes nothing.
+pub(crate) fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

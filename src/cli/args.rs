@@ -421,9 +421,12 @@ public key in PEM of 3072 bits or more; its owner made it with `keys create loca
         /// The domain: the name of the rule, unless the rule says otherwise
         #[arg(long)]
         domain: String,
-        /// The partner's public key
+        /// The partner's public key (RSA, PEM), or its certificate, then those between it and an authority
         #[arg(long = "for", value_name = "FILE")]
         recipient: PathBuf,
+        /// The certificates of the authorities that may vouch for the partner (PEM), with revocation lists if there are any
+        #[arg(long, value_name = "FILE")]
+        ca: Option<PathBuf>,
         /// Sign with this KMS key of the local KMS (Ed25519) [default: the keyring's own key, `keys public-key`]
         #[arg(long, value_name = "KMS KEY", value_parser = kms_key())]
         sign_with: Option<KmsKeyRef>,
@@ -453,8 +456,19 @@ The rule that uses it needs the sender's domain, format and tweak; `keys describ
         #[arg(long = "for", value_name = "KMS KEY", value_parser = kms_key(), conflicts_with = "identity")]
         recipient: Option<KmsKeyRef>,
         /// The partner's public key, 64 hexadecimal digits: `keys public-key` of the partner
-        #[arg(long, value_name = "HEX")]
-        from: String,
+        #[arg(long, value_name = "HEX", required_unless_present = "certificate")]
+        from: Option<String>,
+        /// In place of it: the partner's certificate (Ed25519, PEM), then those between it and an authority
+        #[arg(
+            long = "from-certificate",
+            value_name = "FILE",
+            conflicts_with = "from",
+            requires = "ca"
+        )]
+        certificate: Option<PathBuf>,
+        /// The certificates of the authorities that may vouch for the partner (PEM), with revocation lists if there are any
+        #[arg(long, value_name = "FILE", requires = "certificate")]
+        ca: Option<PathBuf>,
         /// The KMS key that wraps it [default: the one that wraps the keyring's root]
         #[arg(long, value_name = "URI", value_parser = kms_key())]
         kms: Option<KmsKeyRef>,
@@ -467,6 +481,9 @@ The rule that uses it needs the sender's domain, format and tweak; `keys describ
         /// The KMS key: local:NAME. RSA is shown in PEM, Ed25519 as 64 hexadecimal digits
         #[arg(value_name = "KMS KEY", value_parser = kms_key())]
         key: Option<KmsKeyRef>,
+        /// Show Ed25519 in PEM, too: what a certificate authority takes
+        #[arg(long)]
+        pem: bool,
     },
     /// Show and verify who used which key: needs a line like audit = "audit.jsonl" in the policy
     Audit {

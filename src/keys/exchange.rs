@@ -10,13 +10,15 @@
 //! The partner gets the key of one map: one rule's domain, format and tweak. With it values can be protected and revealed under that map, and under no other:
 //! it is derived from the sender's data key by a one-way function.
 
+use ed25519_dalek::VerifyingKey;
 use getrandom::SysRng;
-use rsa::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _};
+use rsa::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePublicKey as _, LineEnding};
 use rsa::traits::PublicKeyParts as _;
 use rsa::{Oaep, PrivateKey, PublicKey};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
+use super::certificate::{Authorities, CertifiedFor, CertifiedKey, holds_certificates};
 use super::encoding::{Base64, length_prefixed};
 use super::signed::{Signed, public_key};
 use super::{ExchangedMap, KeyVersionId, KeyringId, Reason, Timestamp};
@@ -83,7 +85,7 @@ impl ExchangePackage {
             wrapped: None,
         };
         let padding = Oaep::<Sha256>::new_with_label(content.label());
-        let wrapped = recipient.0.encrypt(&mut SysRng, padding, parcel.material.expose());
+        let wrapped = recipient.key.encrypt(&mut SysRng, padding, parcel.material.expose());
         let wrapped = wrapped.map_err(|error| Error::bug("RSA-OAEP refuses 64 bytes").with_source(error))?;
         content.wrapped = Some(Base64(wrapped));
         Signed::new(FORMAT, content, &signer.0).map(Self)
@@ -98,20 +100,20 @@ impl ExchangePackage {
         Signed::parse(FORMAT, "exchanged key", bytes).map(Self)
     }
 
-    /// Passes if `sender`, an Ed25519 public key of 32 bytes, has signed it.
+    /// Passes if `sender` has signed it.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::WrongKey`].
-    pub fn verify(&self, sender: &[u8]) -> Result<()> {
+    pub fn verify(&self, sender: &Sender) -> Result<()> {
         let wrong = |what: &str| {
             Error::new(ErrorKind::WrongKey, what)
                 .with_hint("have the sender tell its public key, `cipherform keys public-key`, by another way than the package came")
         };
-        if self.0.content().public_key.0 != sender {
+        if self.0.content().public_key.0 != sender.public_key {
             return Err(wrong("the exchanged key was signed by somebody else"));
         }
-        match self.0.is_by(sender) {
+        match self.0.is_by(&sender.public_key) {
             true => Ok(()),
             false => Err(wrong("the exchanged key was changed since it was signed")),
         }
@@ -150,7 +152,10 @@ impl ExchangePackage {
 
 /// The public key of who may open a package: RSA, 3,072 bits or more.
 #[derive(Clone, Debug)]
-pub struct Recipient(PublicKey);
+pub struct Recipient {
+    key: PublicKey,
+    subject: Option<String>,
+}
 
 impl Recipient {
     /// From PEM: `-----BEGIN PUBLIC KEY-----`.
@@ -159,12 +164,116 @@ impl Recipient {
     ///
     /// [`ErrorKind::BadInput`].
     pub fn from_pem(pem: &str) -> Result<Self> {
+        if holds_certificates(pem) {
+            return Err(
+                Error::bad_input("this is a certificate, and no authority is named that vouches for it")
+                    .with_hint("name the authority's certificate: --ca ca.pem"),
+            );
+        }
         let key = PublicKey::from_public_key_pem(pem.trim()).map_err(|_| {
             Error::bad_input("this is no RSA public key in PEM")
                 .with_hint("make one from a private key: openssl rsa -in private.pem -pubout -out public.pem")
         })?;
         check_length(&key)?;
-        Ok(Self(key))
+        Ok(Self { key, subject: None })
+    }
+
+    /// From certificates in PEM: the recipient's, then those between it and one of the `authorities`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`]; [`ErrorKind::WrongKey`] if the certificate is not to be trusted `at` that time for wrapping keys.
+    pub fn from_certificates(pem: &str, authorities: &Authorities, at: Timestamp) -> Result<Self> {
+        let certified = CertifiedKey::of(pem, authorities, at, CertifiedFor::KeyEncipherment)?;
+        let key = PublicKey::from_public_key_der(&certified.public_key)
+            .map_err(|_| Error::bad_input("the certificate's key is not RSA"))?;
+        check_length(&key)?;
+        Ok(Self {
+            key,
+            subject: Some(certified.subject),
+        })
+    }
+
+    /// The distinguished name in its certificate (RFC 4514), if it came with one.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// SHA-256 of the public key's SubjectPublicKeyInfo in DER, in hexadecimal: `openssl pkey -pubin -in public.pem -outform der | sha256sum`.
+    pub fn fingerprint(&self) -> String {
+        let der = self
+            .key
+            .to_public_key_der()
+            .expect("two integers, which DER always holds");
+        hex::encode(Sha256::digest(der))
+    }
+}
+
+/// Who signed a package: an Ed25519 public key, learnt by another way than the package came.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    public_key: [u8; 32],
+    subject: Option<String>,
+}
+
+impl Sender {
+    /// From the 64 hexadecimal digits that `cipherform keys public-key` shows.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`].
+    pub fn from_hex(text: &str) -> Result<Self> {
+        let mut public_key = [0; 32];
+        match hex::decode_to_slice(text.trim(), &mut public_key) {
+            Ok(()) => Ok(public_key.into()),
+            Err(_) => Err(Error::bad_input("the partner's public key is 64 hexadecimal digits")
+                .with_hint("`cipherform keys public-key` shows it, on the partner's side")),
+        }
+    }
+
+    /// From certificates in PEM: the sender's, then those between it and one of the `authorities`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`]; [`ErrorKind::WrongKey`] if the certificate is not to be trusted `at` that time for signatures.
+    pub fn from_certificates(pem: &str, authorities: &Authorities, at: Timestamp) -> Result<Self> {
+        let certified = CertifiedKey::of(pem, authorities, at, CertifiedFor::DigitalSignature)?;
+        let key = VerifyingKey::from_public_key_der(&certified.public_key)
+            .map_err(|_| Error::bad_input("the certificate's key is not Ed25519"))?;
+        Ok(Self {
+            public_key: key.to_bytes(),
+            subject: Some(certified.subject),
+        })
+    }
+
+    /// The distinguished name in its certificate (RFC 4514), if it came with one.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// The public key.
+    pub fn public_key(&self) -> &[u8; 32] {
+        &self.public_key
+    }
+
+    /// As authorities take it for a certificate: `-----BEGIN PUBLIC KEY-----` (RFC 8410).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`] if it is no point of the curve.
+    pub fn to_pem(&self) -> Result<String> {
+        let no_key = || Error::bad_input("this is no Ed25519 public key");
+        let key = VerifyingKey::from_bytes(&self.public_key).map_err(|_| no_key())?;
+        key.to_public_key_pem(LineEnding::LF).map_err(|_| no_key())
+    }
+}
+
+impl From<[u8; 32]> for Sender {
+    fn from(public_key: [u8; 32]) -> Self {
+        Self {
+            public_key,
+            subject: None,
+        }
     }
 }
 

@@ -29,6 +29,8 @@ mod audit;
 pub(crate) mod authenticated;
 pub(crate) mod backup;
 mod cache;
+#[cfg(feature = "exchange")]
+mod certificate;
 pub(crate) mod derive;
 mod document;
 pub(crate) mod encoding;
@@ -53,10 +55,12 @@ mod wrap_context;
 pub use audit::{AuditEntry, AuditEvent, AuditLog, Checkpoint, KeyAction, KeyAudit, KeyEvent, Verified};
 pub use backup::{Backup, Staged};
 pub use cache::CachePolicy;
+#[cfg(feature = "exchange")]
+pub use certificate::Authorities;
 pub use derive::Purpose;
 pub use document::{Change, ExchangedMap, KeyInfo, Periods, VersionInfo};
 #[cfg(feature = "exchange")]
-pub use exchange::{ExchangePackage, ExchangeSigner, Identity, Recipient};
+pub use exchange::{ExchangePackage, ExchangeSigner, Identity, Recipient, Sender};
 pub use handle::KeyHandle;
 pub use ids::{DataKeyId, KeyVersionId, KeyringId, StoreId};
 pub use key_ref::{KeyName, KeyRef, KmsKeyRef};

@@ -505,8 +505,24 @@
 //!
 //! **The recipient can protect and reveal everything under that domain and key version**: columns that were protected before, too.
 //! So give a domain of its own, and better a key of its own, to what is exchanged. A rotation ends it: the new version has other
-//! subkeys. An imported key cannot be passed on. Certificates are not read: compare public keys by another way, such as a
-//! call. `partner.pem` decides who can open the package, `--from` whom it came from.
+//! subkeys. An imported key cannot be passed on.
+//!
+//! `partner.pem` decides who can open the package, `--from` whom it came from. Either compare public keys by another way, such as a
+//! call, or have an authority that both trust vouch for them:
+//!
+//! ```text
+//! we$      cipherform keys export --domain customer-key --for partner-certificate.pem --ca ca.pem --reason 'joint campaign' -o customer-key.json
+//! we$      cipherform keys public-key --pem          # what the authority certifies of ours
+//! partner$ cipherform keys import customer-key.json --name partner --identity private.pem --from-certificate our-certificate.pem --ca ca.pem --reason 'joint campaign'
+//! ```
+//!
+//! The file of certificates (X.509, PEM) takes the partner's first, then those between it and an authority in `ca.pem`. The path is
+//! validated at that moment (RFC 5280, section 6): signatures, validity, basic and name constraints; what the certificate is for
+//! must allow `keyEncipherment` in a recipient's, and `digitalSignature` in a sender's, if it has a key usage; extended key
+//! usages are not looked at, since none is for this. If `ca.pem` holds revocation lists (`X509 CRL`), each certificate of the path needs
+//! one of its issuer that is valid and does not name it; without any, revocation is not checked, and nothing is
+//! fetched. Who it is, is printed, and stands in the audit log with the key's SHA-256: any certificate of that
+//! authority passes, so read it.
 //!
 //! | what | is |
 //! | --- | --- |

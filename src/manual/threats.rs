@@ -145,7 +145,9 @@
 //!   DataFusion and the Parquet library hold, and everything on the Python side. A `bytes` object with a key in Python
 //!   stays until its memory is used again;
 //! * the passphrase where it came from: an environment variable is visible to other processes of the same user and to
-//!   root for as long as the process runs; reading buffers are not wiped. Prefer a prompt, or `--passphrase-fd`.
+//!   root for as long as the process runs; reading buffers are not wiped. Prefer a prompt, or `--passphrase-fd`;
+//! * copies of the primes of an RSA key, made by the library (`rsa` 0.10) while it computes: in `keys import` of a
+//!   partner's key, and in `keys import-material`. Both are short processes, and what they open is wiped.
 //!
 //! Nothing is locked into memory: a key can be swapped out, or be in a hibernation image. Use encrypted swap, or none.
 //!

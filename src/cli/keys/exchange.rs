@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::Told;
 use crate::keys::{
-    ExchangePackage, ExchangeSigner, Identity, KeyInfo, KeyName, Keyring, KmsKeyRef, Operation, Reason, Recipient,
-    store,
+    Authorities, ExchangePackage, ExchangeSigner, Identity, KeyInfo, KeyName, Keyring, KmsKeyRef, Operation, Reason,
+    Recipient, Sender, Timestamp, store,
 };
 use crate::policy::{Policy, Rule, RuleRef, Treatment};
 use crate::transform::Engine;
@@ -16,6 +16,7 @@ use crate::{Error, Result, Secret};
 pub(super) struct Parcel<'a> {
     pub(super) domain: &'a str,
     pub(super) recipient: &'a Path,
+    pub(super) authorities: Option<&'a Path>,
     pub(super) signer: Option<&'a ExchangeSigner>,
     pub(super) reason: &'a Reason,
 }
@@ -26,14 +27,17 @@ pub(super) async fn export(
     Parcel {
         domain,
         recipient,
+        authorities,
         signer,
         reason,
     }: Parcel<'_>,
     output: Option<&Path>,
     told: &Told<'_>,
 ) -> Result<()> {
-    let recipient = Recipient::from_pem(&text(recipient)?)
-        .map_err(|error| error.context(format_args!("`{}`", recipient.display())))?;
+    let recipient = match authorities {
+        Some(path) => certified(recipient, path, Recipient::from_certificates)?,
+        None => parsed(recipient, |pem| Recipient::from_pem(pem.expose()))?,
+    };
     let rule = RuleRef {
         rule: rule_of(&policy, domain)?.name.clone(),
         version: None,
@@ -49,6 +53,9 @@ pub(super) async fn export(
         None => {
             (told.printer.stdout().write_all(&package)).map_err(|error| Error::io("cannot write to stdout", error))?
         }
+    }
+    if let Some(subject) = recipient.subject() {
+        told.printer.say(format_args!("The recipient is {subject}."));
     }
     told.printer.say(format_args!(
         "Whoever has the private key can now protect and reveal what is under domain `{domain}`, key `{}@{}`: old files included, and nothing else.",
@@ -86,25 +93,49 @@ pub(super) async fn import(
     keyring: &mut Keyring,
     file: &Path,
     name: &KeyName,
-    (identity, sender): (&Identity, &str),
+    (identity, sender): (&Identity, &Sender),
     kms_key: Option<&KmsKeyRef>,
     reason: &Reason,
 ) -> Result<KeyInfo> {
     let package = ExchangePackage::parse(&store::read(file)?)
         .map_err(|error| error.context(format_args!("`{}`", file.display())))?;
-    let sender = hex::decode(sender.trim()).map_err(|_| {
-        Error::bad_input("the partner's public key is 64 hexadecimal digits")
-            .with_hint("`cipherform keys public-key` shows it, on the partner's side")
-    })?;
-    keyring.import(&package, name, identity, &sender, kms_key, reason).await
+    keyring.import(&package, name, identity, sender, kms_key, reason).await
+}
+
+/// A key that signs packages, as JSON.
+pub(super) fn public_key(key: &Sender) -> Result<serde_json::Value> {
+    Ok(serde_json::json!({ "public_key": hex::encode(key.public_key()), "pem": key.to_pem()? }))
+}
+
+/// Who is to have signed it.
+pub(super) fn sender(hex: Option<&str>, certificate: Option<&Path>, authorities: Option<&Path>) -> Result<Sender> {
+    match (hex, certificate, authorities) {
+        (Some(hex), ..) => Sender::from_hex(hex),
+        (None, Some(certificate), Some(authorities)) => certified(certificate, authorities, Sender::from_certificates),
+        _ => Err(Error::bad_input(
+            "who signed it? Pass --from, or --from-certificate and --ca",
+        )),
+    }
 }
 
 /// The private key in a file.
 pub(super) fn identity(path: &Path) -> Result<Identity> {
-    let pem = Secret::new(text(path)?);
-    Identity::from_pem(&pem).map_err(|error| error.context(format_args!("`{}`", path.display())))
+    parsed(path, Identity::from_pem)
 }
 
-fn text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|error| Error::io(format!("cannot read `{}`", path.display()), error))
+/// What the certificates in one file say, if an authority in another vouches for them now.
+fn certified<T>(
+    certificates: &Path,
+    authorities: &Path,
+    read: impl FnOnce(&str, &Authorities, Timestamp) -> Result<T>,
+) -> Result<T> {
+    let authorities = parsed(authorities, |pem| Authorities::from_pem(pem.expose()))?;
+    parsed(certificates, |pem| read(pem.expose(), &authorities, Timestamp::now()))
+}
+
+/// What stands in a text file. It may be a secret.
+fn parsed<T>(path: &Path, parse: impl FnOnce(&Secret<String>) -> Result<T>) -> Result<T> {
+    let text = std::fs::read_to_string(path).map(Secret::new);
+    let text = text.map_err(|error| Error::io(format!("cannot read `{}`", path.display()), error))?;
+    parse(&text).map_err(|error| error.context(format_args!("`{}`", path.display())))
 }

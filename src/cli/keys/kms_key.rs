@@ -14,7 +14,7 @@ use crate::cli::args::{
     AliasCommand, AnyKey, KeyArgs, KeysCommand, KmsKeyArgs, ListFormat, Meant, Origin, Spec, Usage,
 };
 use crate::cli::session;
-use crate::keys::{AuditEntry, AuditEvent, KeyName, Keyring, KmsKeyRef, Reason, Timestamp, store};
+use crate::keys::{AuditEntry, AuditEvent, KeyName, Keyring, KmsKeyRef, Reason, Sender, Timestamp, store};
 use crate::kms::{KmsKeyOrigin, KmsKeySpec, KmsKeyUsage, LocalKeyInfo, LocalKms, NewKmsKey};
 use crate::policy::Policy;
 use crate::{Error, Result};
@@ -32,7 +32,7 @@ pub(super) enum Verb {
     ParametersForImport(KmsKeyRef, PathBuf, PathBuf),
     ImportMaterial(KmsKeyRef, Import),
     DeleteMaterial(KmsKeyArgs),
-    PublicKey(KmsKeyRef),
+    PublicKey(KmsKeyRef, bool),
     ListAliases,
     CreateAlias(KeyName, KmsKeyRef),
     UpdateAlias(KeyName, KmsKeyRef),
@@ -98,7 +98,7 @@ impl Verb {
                 },
             ),
             KeysCommand::DeleteMaterial(args) => Self::DeleteMaterial(args),
-            KeysCommand::PublicKey { key: Some(key) } => Self::PublicKey(key),
+            KeysCommand::PublicKey { key: Some(key), pem } => Self::PublicKey(key, pem),
             KeysCommand::Alias { command } => match command {
                 AliasCommand::List => Self::ListAliases,
                 AliasCommand::Create { name, to } => Self::CreateAlias(name, to),
@@ -118,7 +118,7 @@ impl Verb {
             | Self::RotateEvery(key, ..)
             | Self::ParametersForImport(key, ..)
             | Self::ImportMaterial(key, _)
-            | Self::PublicKey(key)
+            | Self::PublicKey(key, _)
             | Self::CreateAlias(_, key)
             | Self::UpdateAlias(_, key) => Some(key),
             Self::Enable(args)
@@ -145,7 +145,7 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
     match &verb {
         Verb::Describe(key) => return describe(key, &local.key(key)?, told),
         Verb::ListAliases => return list_aliases(local, told),
-        Verb::PublicKey(key) => return public_key(key, local, told),
+        Verb::PublicKey(key, pem) => return public_key(key, *pem, local, told),
         _ => {}
     }
     let ledger = Ledger::open(policy, &clients, told.printer).await?;
@@ -287,7 +287,7 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
                 .await?;
             (was, format!("There is no `{key}` any more."))
         }
-        Verb::Describe(_) | Verb::ListAliases | Verb::PublicKey(_) => {
+        Verb::Describe(_) | Verb::ListAliases | Verb::PublicKey(..) => {
             return Err(Error::bug("what only shows was to change something"));
         }
     };
@@ -330,16 +330,16 @@ fn new_key(
     })
 }
 
-fn public_key(key: &KmsKeyRef, local: &LocalKms, told: &Told<'_>) -> Result<()> {
+fn public_key(key: &KmsKeyRef, as_pem: bool, local: &LocalKms, told: &Told<'_>) -> Result<()> {
     let (info, bytes) = (local.key(key)?, local.public_key(key)?);
-    let text = match info.spec {
-        KmsKeySpec::Ed25519 => hex::encode(bytes),
-        _ => pem(&bytes)?,
+    let (text, pem) = match <[u8; 32]>::try_from(bytes.as_slice()) {
+        Ok(signer) if info.spec == KmsKeySpec::Ed25519 => (hex::encode(signer), Sender::from(signer).to_pem()?),
+        _ => (pem(&bytes)?, pem(&bytes)?),
     };
     match told.format {
-        ListFormat::Json => {
-            told.json(&json!({ "kms_key": key, "spec": info.spec, "usage": info.usage, "public_key": text }))
-        }
+        ListFormat::Json => told
+            .json(&json!({ "kms_key": key, "spec": info.spec, "usage": info.usage, "public_key": text, "pem": pem })),
+        ListFormat::Table if as_pem => told.printer.line(pem.trim_end()),
         ListFormat::Table => told.printer.line(text.trim_end()),
     }
 }

@@ -14,7 +14,7 @@ mod show;
 use super::args::{AnyKey, KeyArgs, KeysArgs, KeysCommand, ListFormat};
 use super::printer::{self, Printer};
 use super::session::{self, Clients};
-use crate::keys::{KeyInfo, KeyState, KeyUse, Keyring, KmsKeyRef};
+use crate::keys::{KeyInfo, KeyState, KeyUse, Keyring, KmsKeyRef, Sender};
 use crate::kms::LocalKms;
 use crate::policy::Policy;
 use crate::{Error, Result};
@@ -135,16 +135,18 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
             told.back_up(&keyring);
             Ok(())
         }
-        KeysCommand::PublicKey { .. } => {
-            let public_key = hex::encode(keyring.exchange_public_key()?);
+        KeysCommand::PublicKey { pem, .. } => {
+            let key = Sender::from(keyring.exchange_public_key()?);
             match told.format {
-                ListFormat::Json => told.json(&serde_json::json!({ "public_key": public_key })),
-                ListFormat::Table => printer.line(public_key),
+                ListFormat::Json => told.json(&exchange::public_key(&key)?),
+                ListFormat::Table if pem => printer.line(key.to_pem()?.trim_end()),
+                ListFormat::Table => printer.line(hex::encode(key.public_key())),
             }
         }
         KeysCommand::Export {
             domain,
             recipient,
+            ca,
             sign_with,
             reason,
             output,
@@ -155,6 +157,7 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
             let parcel = exchange::Parcel {
                 domain: &domain,
                 recipient: &recipient,
+                authorities: ca.as_deref(),
                 signer: signer.as_ref(),
                 reason: &reason,
             };
@@ -166,15 +169,18 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
             identity,
             recipient,
             from,
+            certificate,
+            ca,
             kms,
             reason,
         } => {
+            let sender = exchange::sender(from.as_deref(), certificate.as_deref(), ca.as_deref())?;
             let identity = match (identity, recipient) {
                 (Some(path), _) => exchange::identity(&path)?,
                 (None, Some(key)) => in_local(local.as_deref(), &key)?.identity(&key)?,
                 (None, None) => return Err(Error::bad_input("which private key opens it? Pass --for or --identity")),
             };
-            let key = exchange::import(&mut keyring, &file, &name, (&identity, &from), kms.as_ref(), &reason).await?;
+            let key = exchange::import(&mut keyring, &file, &name, (&identity, &sender), kms.as_ref(), &reason).await?;
             told.changed(
                 &key,
                 &keyring,

@@ -7,7 +7,7 @@ use crate::keys::exchange::Parcel;
 use crate::keys::handle::Material;
 use crate::keys::{
     AuditEntry, AuditEvent, DataKeyId, DirectMode, ExchangePackage, ExchangeSigner, ExchangedMap, Identity, KeyBits,
-    KeyHandle, KeyInfo, KeyName, KeyState, KeyUse, KmsKeyRef, Purpose, Reason, Recipient, derive, envelope,
+    KeyHandle, KeyInfo, KeyName, KeyState, KeyUse, KmsKeyRef, Purpose, Reason, Recipient, Sender, derive, envelope,
 };
 use crate::{Error, ErrorKind, Result, Secret};
 
@@ -68,7 +68,11 @@ impl Keyring {
         let (_, time) = self.by();
         self.audit(AuditEntry {
             version: Some(key.version_id()),
-            context: Some(format!("domain {}", map.domain)),
+            context: Some(context(
+                &map.domain,
+                format_args!("recipient sha256:{}", recipient.fingerprint()),
+                recipient.subject(),
+            )),
             ..self.about(AuditEvent::Export, key.name(), Some(key.version()), Some(reason))
         })?;
         let parcel = Parcel {
@@ -86,7 +90,7 @@ impl Keyring {
         }
     }
 
-    /// Takes in a partner's key under the name `name`. `sender` is the partner's public key, learnt by another way than the package came.
+    /// Takes in a partner's key under the name `name`.
     ///
     /// # Errors
     ///
@@ -97,7 +101,7 @@ impl Keyring {
         package: &ExchangePackage,
         name: &KeyName,
         identity: &Identity,
-        sender: &[u8],
+        sender: &Sender,
         kms_key: Option<&KmsKeyRef>,
         reason: &Reason,
     ) -> Result<KeyInfo> {
@@ -134,7 +138,11 @@ impl Keyring {
         let info = key.info();
         let entry = AuditEntry {
             version: Some(package.version()),
-            context: Some(format!("domain {}", package.map().domain)),
+            context: Some(self::context(
+                &package.map().domain,
+                format_args!("sender {}", hex::encode(sender.public_key())),
+                sender.subject(),
+            )),
             ..self.about(AuditEvent::Import, name, Some(1), Some(reason))
         };
         self.commit(entry, |document| {
@@ -158,5 +166,13 @@ impl Keyring {
         let context = [self.document.id.as_bytes().as_slice()];
         let seed = derive::derive(self.root.expose(), Purpose::ExchangeSigning, &context, 32)?;
         Ok(ExchangeSigner::from_seed(seed))
+    }
+}
+
+/// What an entry of the audit log says of an exchange.
+fn context(domain: &str, partner: impl std::fmt::Display, subject: Option<&str>) -> String {
+    match subject {
+        Some(subject) => format!("domain {domain}, {partner}, {subject}"),
+        None => format!("domain {domain}, {partner}"),
     }
 }
