@@ -1,6 +1,6 @@
 # Two commands are all the set-up there is: `make demo` and `make test`.
 SHELL := /bin/bash
-.PHONY: demo test bench tools postgresql softhsm fmt clippy docs rust python
+.PHONY: demo test bench tools postgresql softhsm secret-service fmt clippy docs rust python
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := .venv
@@ -21,7 +21,7 @@ bench:
 	cargo bench --locked --no-default-features --features columns,kms-local --bench keys
 
 # A Python with the libraries the Python tests compare with, and the servers the KMS tests talk to; LocalStack wants a Python of its own.
-tools: $(VENV)/ready $(VENV)/localstack/ready postgresql softhsm
+tools: $(VENV)/ready $(VENV)/localstack/ready postgresql softhsm secret-service
 
 $(VENV)/ready: python/tests/requirements.txt tests/kms/requirements.txt
 	python3 -c 'import ensurepip, venv' || apt-get install --yes python3-venv
@@ -36,11 +36,15 @@ $(VENV)/localstack/ready: tests/kms/localstack.txt $(VENV)/ready
 
 # A PostgreSQL server for the tests to start; nothing runs by itself.
 postgresql:
-	ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || apt-get install --yes --no-install-recommends postgresql
+	ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || { apt-get update && apt-get install --yes --no-install-recommends postgresql; }
 
 # An HSM in software, for the PKCS#11 tests.
 softhsm:
 	test -e /usr/lib/softhsm/libsofthsm2.so || { apt-get update && apt-get install --yes --no-install-recommends softhsm2; }
+
+# A Secret Service, for the tests of the operating system's keyring.
+secret-service:
+	command -v dbus-daemon > /dev/null && command -v gnome-keyring-daemon > /dev/null || { apt-get update && apt-get install --yes --no-install-recommends dbus gnome-keyring; }
 
 # A macro declares the KMS clients, where cargo fmt does not find them.
 fmt:

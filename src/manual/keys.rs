@@ -151,8 +151,8 @@
 //! `keys passphrase` changes what unlocks it: another passphrase, a key file (`--new-key-file`), or a key of another KMS
 //! (`--kms URI`): then a random unlock key is wrapped by an HSM or a cloud KMS, which is asked whenever the file is opened,
 //! and no passphrase is. Everything in the file is sealed anew, and it is replaced whole. Copies are still opened by what opened them
-//! before, so after a passphrase was seen by others, destroy the copies and move to new KMS keys. `--os-keyring`, in a build with the feature `os-keyring`, lets the keyring of the operating system (Secret Service,
-//! Keychain, Credential Manager) keep a random unlock key: whoever is logged in opens the file. Such a file does not open on another machine, so
+//! before, so after a passphrase was seen by others, destroy the copies and move to new KMS keys. `--os-keyring` lets the keyring of the operating system (Secret Service,
+//! Keychain, Credential Manager; a build with the feature `os-keyring`, as releases and the Python wheel are) keep a random unlock key: whoever is logged in opens the file. Such a file does not open on another machine, so
 //! neither does its backup: give it a passphrase before you back it up.
 //!
 //! A passphrase is stretched by Argon2id (64 MiB, 3 passes), or by PBKDF2 with HMAC-SHA-256 (600,000 iterations), which makes guessing cheaper for

@@ -4,6 +4,8 @@ mod clouds;
 mod conformance;
 mod faults;
 mod moves;
+#[cfg(target_os = "linux")]
+mod os_keyring;
 mod outside;
 mod servers;
 
