@@ -1,12 +1,12 @@
 //! One version of one key, ready to use.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::cache::Clock;
 use super::derive::derive;
+use super::usage::Usage;
 use super::{DirectMode, ExchangedMap, KeyName, KeyUse, KeyVersionId, Operation, Purpose};
 use crate::{Error, ErrorKind, Result, Secret};
 
@@ -28,9 +28,9 @@ impl KeyHandle {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotUsable`] if more would be protected than the key's limit allows.
+    /// [`ErrorKind::KeyNotUsable`] if more would be protected than the key's limit allows; what the audit log says, in which a key with a limit sets values aside.
     pub fn count(&self, operation: Operation, values: u64) -> Result<()> {
-        self.usage.count(operation, values).map_err(|limit| {
+        self.usage.count(operation, values)?.map_err(|limit| {
             let (name, version) = (&self.name, self.version);
             let message = format!("key `{name}@{version}` may protect {limit} values, and this would be more");
             Error::new(ErrorKind::KeyNotUsable, message).with_hint(format!(
@@ -187,56 +187,6 @@ impl KeyHandle {
     }
 }
 
-/// How many values a version has worked on in this process, and how many it may protect.
-#[derive(Debug, Default)]
-pub(crate) struct Usage {
-    /// How many values may be protected in this process, of a key that has a limit.
-    left: Option<u64>,
-    limit: u64,
-    protected: AtomicU64,
-    revealed: AtomicU64,
-    /// What of these has been written down.
-    told: Mutex<(u64, u64)>,
-}
-
-impl Usage {
-    /// For a key that may protect `limit` values, `before` of which were protected already.
-    pub(crate) fn limited(limit: u64, before: u64) -> Self {
-        Self {
-            left: Some(limit.saturating_sub(before)),
-            limit,
-            ..Self::default()
-        }
-    }
-
-    fn count(&self, operation: Operation, values: u64) -> Result<(), u64> {
-        let counter = match operation {
-            Operation::Protect => &self.protected,
-            Operation::Reveal => &self.revealed,
-        };
-        let before = counter.fetch_add(values, Ordering::Relaxed);
-        match (operation, self.left) {
-            (Operation::Protect, Some(left)) if before.saturating_add(values) > left => Err(self.limit),
-            _ => Ok(()),
-        }
-    }
-
-    /// What was protected and revealed since it was asked the last time.
-    pub(crate) fn take(&self) -> [(Operation, u64); 2] {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = (
-            self.protected.load(Ordering::Relaxed),
-            self.revealed.load(Ordering::Relaxed),
-        );
-        let since = [
-            (Operation::Protect, now.0 - told.0),
-            (Operation::Reveal, now.1 - told.1),
-        ];
-        *told = now;
-        since
-    }
-}
-
 /// How old a fetched key is, and may become.
 #[derive(Clone)]
 pub(crate) struct Hold {
@@ -336,21 +286,6 @@ mod tests {
             due: None,
             only_for: None,
         }
-    }
-
-    #[test]
-    fn a_limit_is_kept_across_clones() {
-        let mut key = handle(KeyUse::Derive);
-        key.usage = Arc::new(Usage::limited(10, 4));
-        let clone = key.clone();
-        key.count(Operation::Protect, 5).unwrap();
-        key.count(Operation::Reveal, 1_000).unwrap();
-        clone.count(Operation::Protect, 1).unwrap();
-        let error = clone.count(Operation::Protect, 1).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::KeyNotUsable);
-        assert!(error.message().contains("may protect 10 values"), "{error}");
-        assert_eq!(key.usage.take(), [(Operation::Protect, 7), (Operation::Reveal, 1_000)]);
-        assert_eq!(key.usage.take(), [(Operation::Protect, 0), (Operation::Reveal, 0)]);
     }
 
     /// The same answers as in `derive`: the layout of the context is part of the format.

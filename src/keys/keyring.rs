@@ -18,7 +18,8 @@ use self::file::{in_file, parse, sealed, verified};
 use super::cache::Cache;
 use super::document::{Document, KeyEntry, RootEntry, VersionEntry};
 use super::encoding::Base64;
-use super::handle::{Material, Usage};
+use super::handle::Material;
+use super::usage::{Since, Usage};
 use super::{
     AuditEntry, AuditEvent, AuditLog, KeyHandle, KeyInfo, KeyName, KeyRef, KeyVersionId, KeyringId, KmsKeyRef,
     KmsRegistry, Operation, envelope, store,
@@ -176,7 +177,11 @@ impl Keyring {
         for key in &self.document.keys {
             for version in &key.versions {
                 let Some(usage) = usages.get(&version.id) else { continue };
-                for (purpose, values) in usage.take() {
+                let Since { uses, released } = usage.take();
+                let used = uses.map(|(purpose, values)| (AuditEvent::Use, purpose, values));
+                // Behind them: if the process ends in between, too many are counted rather than too few.
+                let released = (AuditEvent::Released, Operation::Protect, released);
+                for (event, purpose, values) in used.into_iter().chain([released]) {
                     if values > 0 {
                         entries.push(AuditEntry {
                             role: role.map(str::to_owned),
@@ -185,7 +190,7 @@ impl Keyring {
                             purpose: Some(purpose),
                             context: Some(context.to_owned()),
                             values: Some(values),
-                            ..AuditEntry::new(AuditEvent::Use)
+                            ..AuditEntry::new(event)
                         });
                     }
                 }
@@ -202,14 +207,17 @@ impl Keyring {
         self.usages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts what a version works on. If its key has a limit, what was protected before is in the log.
+    /// Counts what a version works on. If its key has a limit, the log tells how much is left of it.
     fn usage(&self, key: &KeyEntry, version: &VersionEntry) -> Result<Arc<Usage>> {
         if let Some(usage) = self.usages().get(&version.id) {
             return Ok(Arc::clone(usage));
         }
         let usage = match (key.values_limit, &self.log) {
             (None, _) => Usage::default(),
-            (Some(limit), Some(log)) => Usage::limited(limit, log.values_protected(version.id)?),
+            (Some(limit), Some(log)) => {
+                let called = format!("{}@{}", key.name, version.number);
+                Usage::limited(limit, Arc::clone(log), called, version.id)
+            }
             (Some(_), None) => {
                 let message = format!("key `{}` has a limit of values, and nobody counts them", key.name);
                 return Err(Error::new(ErrorKind::KeyNotUsable, message)

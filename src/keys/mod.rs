@@ -50,6 +50,7 @@ mod signed;
 mod state;
 pub(crate) mod store;
 mod timestamp;
+mod usage;
 mod wrap_context;
 
 pub use audit::{AuditEntry, AuditEvent, AuditLog, Checkpoint, KeyAction, KeyAudit, KeyEvent, Verified};

@@ -439,7 +439,9 @@
 //! `keys limit NAME --values N --reason …` bounds how many values may be protected with one version. FF1 has no such
 //! bound in the standard; it is for those whose policy has one. The audit log counts, so without one a key with a limit
 //! does not protect. Counted are values, not rows of a dictionary, and those of jobs that failed as well. Jobs that run
-//! at the same time do not see each other's values until they end.
+//! at the same time keep the limit together: before it protects, each sets aside in the log (`set-aside`) what it needs, or
+//! a 256th of the limit if that is more, and gives back (`released`) when it ends and has written down what it protected. What a
+//! process that was killed had set aside stays counted: it may have protected it.
 //!
 //! # Audit
 //!

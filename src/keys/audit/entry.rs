@@ -90,8 +90,12 @@ pub enum AuditEvent {
     Unwrap,
     /// A version was given out to protect or reveal under a rule, or that was refused.
     Access,
+    /// A job is going to protect so many values with a version that has a limit.
+    SetAside,
     /// A job has protected or revealed values.
     Use,
+    /// What a job had set aside is not any more: entries of its use tell what it protected.
+    Released,
     /// A key was created.
     Create,
     /// A key got a new version.
@@ -135,7 +139,9 @@ impl fmt::Display for AuditEvent {
             Self::Wrap => "wrap",
             Self::Unwrap => "unwrap",
             Self::Access => "access",
+            Self::SetAside => "set-aside",
             Self::Use => "use",
+            Self::Released => "released",
             Self::Create => "create",
             Self::Rotate => "rotate",
             Self::State => "state",

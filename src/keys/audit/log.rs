@@ -15,7 +15,7 @@ use crate::keys::derive::derive;
 use crate::keys::encoding::{Base64, length_prefixed};
 use crate::keys::registry::Surroundings;
 use crate::keys::signed::public_key;
-use crate::keys::{KeyVersionId, KeyringId, Purpose, store};
+use crate::keys::{KeyVersionId, KeyringId, Operation, Purpose, store};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// As much of the end of a file as is looked at to find its last entry: an entry is far shorter.
@@ -41,6 +41,16 @@ pub struct Verified {
     /// Whether there is an unfinished entry behind the last one: whoever wrote it was interrupted. It tells nothing, and goes with the next entry.
     pub unfinished: bool,
     mac: Vec<u8>,
+}
+
+/// How far the log was read, and how many values of one version it tells of until there: protected, or set aside.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counted {
+    offset: u64,
+    entries: u64,
+    /// That of the last entry.
+    mac: Option<Vec<u8>>,
+    values: u64,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -89,14 +99,70 @@ impl AuditLog {
     ///
     /// [`ErrorKind::Io`] if the file cannot be written, [`ErrorKind::BadInput`] if its last entry is damaged. Whoever wants to use a key must stop then.
     pub(crate) fn append(&self, entries: Vec<AuditEntry>) -> Result<()> {
+        self.alone(|| self.write(entries))
+    }
+
+    /// Adds the entry that `decide` makes of the number of values of `version` which are protected, or set aside by any process, if it makes one. Nobody else
+    /// writes in between. What was counted before is not read again.
+    ///
+    /// # Errors
+    ///
+    /// As for [`append`](Self::append) and [`verify`](Self::verify).
+    pub(crate) fn append_after<T>(
+        &self,
+        counted: &mut Counted,
+        version: KeyVersionId,
+        decide: impl FnOnce(u64) -> Option<(AuditEntry, T)>,
+    ) -> Result<Option<T>> {
+        self.alone(|| {
+            self.count(counted, version)?;
+            match decide(counted.values) {
+                Some((entry, decided)) => self.write(vec![entry]).map(|()| Some(decided)),
+                None => Ok(None),
+            }
+        })
+    }
+
+    /// Does `work` while nobody else writes; not after trouble.
+    fn alone<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         if let Some(error) = &*self.trouble() {
             return Err(error.again());
         }
-        self.write(entries).map_err(|error| self.in_file(error))
+        let work = || {
+            let _lock = store::lock(&self.path)?;
+            work()
+        };
+        work().map_err(|error| self.in_file(error))
     }
 
+    /// Counts on to the end of the log.
+    fn count(&self, counted: &mut Counted, version: KeyVersionId) -> Result<()> {
+        let mut file = File::open(&self.path).map_err(cannot_read)?;
+        file.seek(SeekFrom::Start(counted.offset)).map_err(cannot_read)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(cannot_read)?;
+        let mac = counted.mac.clone().unwrap_or_else(|| self.start());
+        let read = self.entries(&bytes, counted.entries, mac)?;
+        for entry in &read.entries {
+            if entry.version != Some(version) || entry.purpose != Some(Operation::Protect) {
+                continue;
+            }
+            let values = entry.values.unwrap_or(0);
+            counted.values = match entry.event {
+                AuditEvent::Use | AuditEvent::SetAside => counted.values.saturating_add(values),
+                AuditEvent::Released => counted.values.saturating_sub(values),
+                _ => counted.values,
+            };
+        }
+        let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        counted.offset += complete as u64;
+        counted.entries += read.entries.len() as u64;
+        counted.mac = Some(read.mac);
+        Ok(())
+    }
+
+    /// The lock is held.
     fn write(&self, entries: Vec<AuditEntry>) -> Result<()> {
-        let _lock = store::lock(&self.path)?;
         let mut options = OpenOptions::new();
         options.create(true).read(true).write(true).truncate(false);
         #[cfg(unix)]
@@ -176,14 +242,18 @@ impl AuditLog {
     }
 
     fn read(&self) -> Result<Verified> {
-        let bytes = store::read(&self.path)?;
+        self.entries(&store::read(&self.path)?, 0, self.start())
+    }
+
+    /// The entries in `bytes`, which follow so many `before`, the last of them with that MAC.
+    fn entries(&self, bytes: &[u8], before: u64, mac: Vec<u8>) -> Result<Verified> {
         let mut verified = Verified {
             entries: Vec::new(),
             unfinished: false,
-            mac: self.start(),
+            mac,
         };
         let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
-        for (number, line) in (1u64..).zip(&mut lines) {
+        for (number, line) in (before + 1..).zip(&mut lines) {
             let Some(text) = line.strip_suffix(b"\n") else {
                 verified.unfinished = true;
                 break;
@@ -260,20 +330,6 @@ impl AuditLog {
         let entries = verified.entries.len() as u64;
         let now = self.surroundings.now();
         Checkpoint::sign(self.keyring, generation, entries, &verified.mac, now, &self.seed)
-    }
-
-    /// How many values were protected with a version, as far as the log tells.
-    pub(crate) fn values_protected(&self, version: KeyVersionId) -> Result<u64> {
-        if !self.path.exists() {
-            return Ok(0);
-        }
-        let entries = self.verify()?.entries;
-        let uses = entries.iter().filter(|entry| {
-            entry.event == AuditEvent::Use
-                && entry.version == Some(version)
-                && entry.purpose == Some(crate::keys::Operation::Protect)
-        });
-        Ok(uses.filter_map(|entry| entry.values).fold(0, u64::saturating_add))
     }
 
     fn start(&self) -> Vec<u8> {
@@ -362,7 +418,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::keys::Operation;
 
     fn log(folder: &tempfile::TempDir) -> AuditLog {
         log_of(folder, [7; 32])
@@ -383,6 +438,17 @@ mod tests {
         }
     }
 
+    fn taken(log: &AuditLog, counted: &mut Counted) -> u64 {
+        let mut seen = None;
+        let version = KeyVersionId::from_bytes([2; 16]);
+        let none = log.append_after::<()>(counted, version, |taken| {
+            seen = Some(taken);
+            None
+        });
+        none.unwrap();
+        seen.unwrap()
+    }
+
     fn lines(log: &AuditLog) -> Vec<String> {
         let text = fs::read_to_string(log.path()).unwrap();
         text.lines().map(str::to_owned).collect()
@@ -401,9 +467,32 @@ mod tests {
             [1, 2, 3]
         );
         assert!(!verified.unfinished);
-        assert_eq!(log.values_protected(KeyVersionId::from_bytes([2; 16])).unwrap(), 7);
+        assert_eq!(taken(&log, &mut Counted::default()), 7);
         let other = log_of(&folder, [8; 32]).verify().unwrap_err();
         assert!(other.message().contains("entry 1 does not follow"), "{other}");
+    }
+
+    #[test]
+    fn what_is_set_aside_counts_until_it_is_released() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(&folder);
+        log.append(vec![used(3)]).unwrap();
+        let mut counted = Counted::default();
+        assert_eq!(taken(&log, &mut counted), 3);
+        let event = |event, values| AuditEntry { event, ..used(values) };
+        log.append(vec![event(AuditEvent::SetAside, 50)]).unwrap();
+        assert_eq!(taken(&log, &mut counted), 53);
+        log.append(vec![used(20), event(AuditEvent::Released, 50)]).unwrap();
+        assert_eq!(taken(&log, &mut counted), 23, "from where it was");
+        assert_eq!(taken(&log, &mut Counted::default()), 23, "from the start");
+
+        // What was counted before is not what the log goes on from.
+        let mut whole = lines(&log);
+        whole.swap(1, 2);
+        fs::write(log.path(), whole.join("\n") + "\n").unwrap();
+        log.append(vec![]).unwrap();
+        let refused = log.append_after::<()>(&mut Counted::default(), KeyVersionId::from_bytes([2; 16]), |_| None);
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::WrongKey);
     }
 
     #[test]

@@ -19,4 +19,5 @@ mod log;
 pub use checkpoint::Checkpoint;
 pub use entry::{AuditEntry, AuditEvent};
 pub use event::{KeyAction, KeyAudit, KeyEvent};
+pub(crate) use log::Counted;
 pub use log::{AuditLog, Verified};

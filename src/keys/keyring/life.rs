@@ -210,6 +210,8 @@ impl Keyring {
     ///
     /// [`ErrorKind::KeyNotFound`]; what the file says.
     pub fn set_values_limit(&mut self, name: &KeyName, limit: Option<u64>, reason: &Reason) -> Result<KeyInfo> {
+        // What was counted under the old limit counts under the new one.
+        self.audit_usage(None, "until the limit was changed")?;
         let entry = AuditEntry {
             values: limit,
             ..self.about(AuditEvent::Limit, name, None, Some(reason))

@@ -436,6 +436,87 @@ async fn a_limit_holds_over_processes() {
 }
 
 #[tokio::test]
+async fn jobs_at_the_same_time_share_a_limit() {
+    let bench = Bench::new();
+    let log = bench.directory.path().join("audit.jsonl");
+    let mut keyring = bench.create().await;
+    keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
+    keyring.set_values_limit(&name("pii"), Some(1_000), &reason()).unwrap();
+    let open = async || {
+        let keyring = bench.open().await.unwrap().with_audit_log(&log).unwrap();
+        let handle = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
+        (keyring, handle)
+    };
+    let count = |handle: &KeyHandle, values| handle.count(Operation::Protect, values).is_ok();
+    let (mut one, other, killed) = (open().await, open().await, open().await);
+    assert!(count(&one.1, 600) && count(&other.1, 300) && count(&killed.1, 90));
+    assert!(!count(&other.1, 11) && count(&other.1, 10), "1000 in all");
+    assert!(!count(&one.1, 1));
+    // Small ones are set aside a few at a time, and what is left over goes back.
+    other.0.audit_usage(None, "a job").unwrap();
+    assert!(!count(&open().await.1, 1));
+    drop(killed);
+    assert!(
+        !count(&open().await.1, 1),
+        "whoever ends without a word may have protected"
+    );
+
+    // Raising the limit forgets nothing that was not written down yet.
+    one.0.set_values_limit(&name("pii"), Some(1_100), &reason()).unwrap();
+    let handle = one.0.handle(&reference("pii"), Operation::Protect).await.unwrap();
+    assert!(!count(&handle, 101) && count(&handle, 100));
+    one.0.audit_usage(None, "a job").unwrap();
+    let events: Vec<_> = (one.0.audit_log().unwrap().verify().unwrap().entries.iter())
+        .filter(|entry| entry.purpose == Some(Operation::Protect) && entry.values.is_some())
+        .map(|entry| (entry.event, entry.values.unwrap()))
+        .collect();
+    let sum = |event| {
+        events
+            .iter()
+            .filter(|(of, _)| *of == event)
+            .map(|(_, values)| values)
+            .sum::<u64>()
+    };
+    assert_eq!(sum(AuditEvent::Use), 600 + 310 + 100);
+    assert_eq!(sum(AuditEvent::SetAside) - sum(AuditEvent::Released), 90);
+}
+
+#[tokio::test]
+async fn what_is_set_aside_and_not_used_goes_back() {
+    let bench = Bench::new();
+    let log = bench.directory.path().join("audit.jsonl");
+    let mut keyring = bench.create().await;
+    keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
+    keyring
+        .set_values_limit(&name("pii"), Some(256_000), &reason())
+        .unwrap();
+    let keyring = bench.open().await.unwrap().with_audit_log(&log).unwrap();
+    let handle = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
+    for _ in 0..10 {
+        handle.count(Operation::Protect, 1).unwrap();
+    }
+    let entries = || keyring.audit_log().unwrap().verify().unwrap().entries;
+    let set_aside: Vec<_> = (entries().iter())
+        .filter(|entry| entry.event == AuditEvent::SetAside)
+        .map(|entry| entry.values)
+        .collect();
+    assert_eq!(set_aside, [Some(1_000)], "once for many");
+    keyring.audit_usage(None, "a job").unwrap();
+    let last: Vec<_> = entries()
+        .iter()
+        .rev()
+        .take(2)
+        .map(|entry| (entry.event, entry.values))
+        .collect();
+    assert_eq!(last, [(AuditEvent::Released, Some(1_000)), (AuditEvent::Use, Some(10))]);
+    let clone = handle.clone();
+    assert!(handle.count(Operation::Protect, 255_989).is_ok() && clone.count(Operation::Protect, 1).is_ok());
+    let error = clone.count(Operation::Protect, 1).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::KeyNotUsable);
+    assert!(error.message().contains("may protect 256000 values"), "{error}");
+}
+
+#[tokio::test]
 async fn missing_keys_say_what_to_do() {
     let bench = Bench::new();
     let error = bench.open().await.unwrap_err();

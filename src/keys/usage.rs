@@ -1,0 +1,135 @@
+//! How many values a version works on, and how many it may protect.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::audit::{AuditEntry, AuditLog, Counted};
+use super::{KeyVersionId, Operation};
+use crate::Result;
+
+/// As much of a limit as a process sets aside at once, besides what it needs: one part in so many. Few enough that the log stays short, many enough that
+/// a process which is killed takes little with it.
+const PARTS: u64 = 256;
+
+/// What a version has worked on in this process.
+#[derive(Debug, Default)]
+pub(crate) struct Usage {
+    protected: AtomicU64,
+    revealed: AtomicU64,
+    /// What of these has been written down.
+    told: Mutex<(u64, u64)>,
+    bound: Option<Bound>,
+}
+
+/// The limit of a key, which all processes keep together: each sets aside in the audit log what it is going to protect.
+#[derive(Debug)]
+struct Bound {
+    limit: u64,
+    log: Arc<AuditLog>,
+    key: String,
+    version: KeyVersionId,
+    allowance: Mutex<Allowance>,
+}
+
+#[derive(Debug, Default)]
+struct Allowance {
+    set_aside: u64,
+    /// How much of that is protected.
+    used: u64,
+    counted: Counted,
+}
+
+/// What has happened since the last time.
+pub(crate) struct Since {
+    pub(crate) uses: [(Operation, u64); 2],
+    /// What was set aside, and is not any more: `uses` tells what became of it.
+    pub(crate) released: u64,
+}
+
+impl Usage {
+    /// Of a version, called `key`, which may protect `limit` values in all.
+    pub(crate) fn limited(limit: u64, log: Arc<AuditLog>, key: String, version: KeyVersionId) -> Self {
+        Self {
+            bound: Some(Bound {
+                limit,
+                log,
+                key,
+                version,
+                allowance: Mutex::default(),
+            }),
+            ..Self::default()
+        }
+    }
+
+    /// Counts `values`; or gives the limit, if they would be more.
+    pub(super) fn count(&self, operation: Operation, values: u64) -> Result<Result<(), u64>> {
+        match (operation, &self.bound) {
+            (Operation::Reveal, _) => {
+                self.revealed.fetch_add(values, Ordering::Relaxed);
+            }
+            (Operation::Protect, None) => {
+                self.protected.fetch_add(values, Ordering::Relaxed);
+            }
+            (Operation::Protect, Some(bound)) => {
+                let mut allowance = bound.allowance();
+                let wanted = allowance.used.saturating_add(values);
+                let missing = wanted.saturating_sub(allowance.set_aside);
+                if missing > 0 {
+                    match bound.set_aside(&mut allowance.counted, missing)? {
+                        Some(more) => allowance.set_aside += more,
+                        None => return Ok(Err(bound.limit)),
+                    }
+                }
+                allowance.used = wanted;
+                // Under the lock, so that nobody takes the one without the other.
+                self.protected.fetch_add(values, Ordering::Relaxed);
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// What there is to write down.
+    pub(super) fn take(&self) -> Since {
+        let allowance = self.bound.as_ref().map(Bound::allowance);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = (
+            self.protected.load(Ordering::Relaxed),
+            self.revealed.load(Ordering::Relaxed),
+        );
+        let uses = [
+            (Operation::Protect, now.0 - told.0),
+            (Operation::Reveal, now.1 - told.1),
+        ];
+        *told = now;
+        let released = allowance.map_or(0, |mut allowance| {
+            allowance.used = 0;
+            std::mem::take(&mut allowance.set_aside)
+        });
+        Since { uses, released }
+    }
+}
+
+impl Bound {
+    fn allowance(&self) -> std::sync::MutexGuard<'_, Allowance> {
+        self.allowance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many values are set aside anew, at least as many as are `missing`; `None` if so many are not left.
+    fn set_aside(&self, counted: &mut Counted, missing: u64) -> Result<Option<u64>> {
+        self.log.append_after(counted, self.version, |taken| {
+            let left = self.limit.saturating_sub(taken);
+            if missing > left {
+                return None;
+            }
+            let more = missing.max(self.limit / PARTS).min(left);
+            let entry = AuditEntry {
+                key: Some(self.key.clone()),
+                version: Some(self.version),
+                purpose: Some(Operation::Protect),
+                values: Some(more),
+                ..AuditEntry::new(super::AuditEvent::SetAside)
+            };
+            Some((entry, more))
+        })
+    }
+}
