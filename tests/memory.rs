@@ -1,7 +1,6 @@
 //! What is left in the memory of a process whose jobs are done.
 
 use std::fs::{self, File};
-use std::io::Read as _;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -284,10 +283,11 @@ fn import_and_exchange_leave_nothing() {
     assert_eq!(wanted.found(), Vec::<String>::new());
 }
 
-/// The bytes of a file, masked as they are read.
+/// The bytes of a file, masked where they were read to.
 fn masked(path: &Path) -> Vec<u8> {
-    let file = File::open(path).unwrap();
-    file.bytes().map(|byte| byte.unwrap() ^ MASK).collect()
+    let mut bytes = fs::read(path).unwrap();
+    bytes.iter_mut().for_each(|byte| *byte ^= MASK);
+    bytes
 }
 
 pub(crate) async fn prepare(sandbox: &Sandbox, kms_key: &KmsKeyRef, registry: &KmsRegistry) {

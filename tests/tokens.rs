@@ -189,7 +189,12 @@ fn a_store_found_by_a_removed_version_is_mended_by_a_reindex() {
     sandbox.ok(&PROTECT);
     sandbox.ok(&["keys", "rotate", "pii"]);
     sandbox.ok(&["tokens", "reseal", "account"]);
-    sandbox.ok(&["keys", "remove", "pii@1", "--reason", "a test", "--yes"]);
+    let removed = sandbox.run(&["keys", "remove", "pii@1", "--reason", "a test", "--yes"]);
+    let warned = text(&removed.stderr);
+    assert!(
+        removed.status.success() && warned.contains("warning: tokens of `account`, `card`"),
+        "{warned}"
+    );
     sandbox.ok(&["reveal", "safe.parquet", "back.parquet"]);
     let told = sandbox.fails(3, &["protect", "plain.parquet", "again.parquet"]);
     assert!(told.contains("run `cipherform tokens reindex`"), "{told}");

@@ -82,7 +82,10 @@ fn write(
 ) -> Result<()> {
     let attempt = || -> io::Result<()> {
         let directory = directory(path);
-        let mut aside = tempfile::Builder::new().prefix(".cipherform-").tempfile_in(directory)?;
+        let mut aside = tempfile::Builder::new()
+            .prefix(".cipherform-")
+            .suffix(".tmp")
+            .tempfile_in(directory)?;
         aside.write_all(bytes)?;
         set_mode(aside.as_file(), mode)?;
         aside.as_file().sync_all()?;

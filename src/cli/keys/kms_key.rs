@@ -192,7 +192,11 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
                 reason: Some(import.reason.clone()),
                 ..entry(AuditEvent::ImportMaterial, &key, None)
             };
-            let act = async || local.import_material(&key, &wrapped, &token, import.valid_to, &import.reason);
+            let with = format!("`{}` with `{}`", import.material.display(), import.token.display());
+            let act = async || {
+                let imported = local.import_material(&key, &wrapped, &token, import.valid_to, &import.reason);
+                imported.map_err(|error| error.context(&with))
+            };
             let what = format!("KMS key `{key}` has its material.");
             (ledger.around(entry, act).await?, what)
         }

@@ -7,6 +7,7 @@ use super::Told;
 use crate::cli::args::{LifeArgs, ListFormat, Meant};
 use crate::cli::printer::Printer;
 use crate::keys::{KeyName, KeyState, Keyring, Periods, Reason};
+use crate::policy::{Policy, Treatment};
 use crate::{Error, Result};
 
 pub(super) fn transition(keyring: &mut Keyring, args: &LifeArgs, to: KeyState, told: &Told<'_>) -> Result<()> {
@@ -21,12 +22,24 @@ pub(super) fn transition(keyring: &mut Keyring, args: &LifeArgs, to: KeyState, t
     told.changed(&key, keyring, what)
 }
 
-pub(super) async fn remove(keyring: &mut Keyring, args: &LifeArgs, told: &Told<'_>) -> Result<()> {
+pub(super) async fn remove(keyring: &mut Keyring, policy: &Policy, args: &LifeArgs, told: &Told<'_>) -> Result<()> {
     if args.key.version.is_none() {
         return Err(Error::bad_input("which version is to be removed?").with_hint(format!(
             "name it, as in `{0}@1`; `cipherform keys describe {0}` lists them",
             args.key.name
         )));
+    }
+    let of_tokens = policy
+        .rules()
+        .filter(|rule| rule.treatment == Treatment::Tokenize)
+        .filter(|rule| rule.key.name == args.key.name)
+        .map(|rule| format!("`{}`", rule.name));
+    let of_tokens: Vec<String> = of_tokens.collect();
+    if !of_tokens.is_empty() {
+        told.printer.say(format_args!(
+            "warning: tokens of {} may be sealed and found by this version: `cipherform tokens reseal` and `tokens reindex` move them to the active one",
+            of_tokens.join(", ")
+        ));
     }
     let reason = ask(
         &args.key,

@@ -192,7 +192,7 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
         KeysCommand::Suspend(args) => life::transition(&mut keyring, &args, KeyState::Suspended, &told),
         KeysCommand::Deactivate(args) => life::transition(&mut keyring, &args, KeyState::Deactivated, &told),
         KeysCommand::Compromise(args) => life::transition(&mut keyring, &args, KeyState::Compromised, &told),
-        KeysCommand::Remove(args) => life::remove(&mut keyring, &args, &told).await,
+        KeysCommand::Remove(args) => life::remove(&mut keyring, &policy, &args, &told).await,
         KeysCommand::Periods {
             name,
             protect,

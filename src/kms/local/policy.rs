@@ -114,8 +114,13 @@ impl LocalKms {
             decision => {
                 let name = &key.name;
                 let message = format!("KMS key `{name}`: `{who}` may not {action}: {decision}");
+                let attached = content.identities.iter().any(|entry| entry.name == who);
+                let own = match attached {
+                    true => format!(" and `cipherform keys policy get --identity '{who}'`"),
+                    false => String::new(),
+                };
                 Err(Error::new(ErrorKind::NotAllowed, message).with_hint(format!(
-                    "who may do what says `cipherform keys policy get local:{name}`; somebody who may kms:PutKeyPolicy can change it"
+                    "who may do what says `cipherform keys policy get local:{name}`{own}; somebody who may kms:PutKeyPolicy can change it"
                 )))
             }
         }
