@@ -215,7 +215,18 @@ fn with_heads(
         plan.heads(aes, &mut memo, rows.map(|row| tweaks.of(row)), &mut heads);
         Heads::PerRow(heads)
     };
-    let shared;
+    let (shared, joined);
+    // Tweaks of one length are read together.
+    let tweaks = match tweaks {
+        RowTweaks::PerRow(each @ [first, others @ ..]) if others.iter().all(|tweak| tweak.len() == first.len()) => {
+            joined = each.concat();
+            RowTweaks::Packed {
+                bytes: &joined,
+                length: first.len(),
+            }
+        }
+        other => other,
+    };
     let heads = match tweaks {
         RowTweaks::Shared(tweak) => {
             shared = plan.shared_heads(aes, tweak);

@@ -28,9 +28,6 @@ use crate::cipher::modulus53::{EXPONENT, Modulus53, Quotient, Reduction};
 /// Rows of a register of halves.
 pub(super) const ROWS: usize = 8;
 
-/// Registers of blocks that [`LANES`] rows fill, two each.
-const PAIRS: usize = LANES / 2;
-
 /// The most rounds.
 const ROUNDS: usize = 10;
 
@@ -298,10 +295,12 @@ unsafe fn walk_in_memory<
 ) {
     // SAFETY: the caller has the features.
     unsafe {
-        let heads = Prepared::new::<LAYOUT>(schedule, group.heads);
+        let heads = Prepared::<{ LANES / 16 }>::new::<LAYOUT>(schedule, group.heads);
         let bands = group.rows.div_ceil(2 * ROWS * H);
         let mut ends = Halves([group.left, group.right]);
-        stream::<VAES, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, H>(schedule, shape, &heads, bands, &mut ends);
+        stream::<VAES, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, H, { LANES / 16 }>(
+            schedule, shape, &heads, bands, &mut ends,
+        );
     }
 }
 
@@ -315,10 +314,11 @@ pub(super) unsafe fn stream<
     const LAYOUT: u8,
     const REDUCTION: u8,
     const H: usize,
+    const SIXTEENS: usize,
 >(
     schedule: &Schedule,
     shape: &Shape,
-    heads: &Prepared,
+    heads: &Prepared<SIXTEENS>,
     bands: usize,
     ends: &mut impl Ends<H>,
 ) {
@@ -346,7 +346,7 @@ pub(super) unsafe fn stream<
         macro_rules! begin {
             ($group:literal, $half:literal, $fixed:ident, $step:expr) => {{
                 let number = broadcast(&shape.numbers[if ENCRYPT { $step } else { last - $step }]);
-                begin_round::<PER_ROW, LAYOUT, H>(&$fixed, heads, parities[$half], 2 * band + $group, number)
+                begin_round::<PER_ROW, LAYOUT, H, SIXTEENS>(&$fixed, heads, parities[$half], 2 * band + $group, number)
             }};
         }
         // These through AES and, in the midst of that, register by register, the end of a round of the other group, which changes a
@@ -407,19 +407,32 @@ pub(super) unsafe fn stream<
     }
 }
 
-/// The heads of a stream as AES blocks, with the first round key added, two to a register: those of the same row of two lanes.
-pub(super) struct Prepared {
+/// The heads of a stream of up to 16 times `SIXTEENS` rows as AES blocks, with the first round key added, two to a register: those of
+/// the same row of two lanes.
+pub(super) struct Prepared<const SIXTEENS: usize> {
     /// Of even and odd rounds; FF1 has the same for both, here the first. Where all rows share their heads, the first register alone.
-    blocks: [[Y; PAIRS]; 2],
+    blocks: [[[Y; 8]; SIXTEENS]; 2],
 }
 
-impl Prepared {
+impl<const SIXTEENS: usize> Prepared<SIXTEENS> {
     #[inline(always)]
     pub(super) unsafe fn new<const LAYOUT: u8>(schedule: &Schedule, heads: &Heads) -> Self {
         // SAFETY: the caller has the features.
         unsafe {
+            let mut prepared = Self {
+                blocks: [[[_mm256_setzero_si256(); 8]; SIXTEENS]; 2],
+            };
+            prepared.set::<LAYOUT>(schedule, heads, 0);
+            prepared
+        }
+    }
+
+    /// Those of all rows, or of [`LANES`] rows from `start` on.
+    #[inline(always)]
+    pub(super) unsafe fn set<const LAYOUT: u8>(&mut self, schedule: &Schedule, heads: &Heads, start: usize) {
+        // SAFETY: the caller has the features.
+        unsafe {
             let first = key(schedule, 0);
-            let mut blocks = [[_mm256_setzero_si256(); PAIRS]; 2];
             let block = |head: u128| {
                 if LAYOUT == EIGHT {
                     head.to_be_bytes()
@@ -428,27 +441,30 @@ impl Prepared {
                 }
             };
             let parities = if LAYOUT == EIGHT { 1 } else { 2 };
-            match heads {
-                Heads::Shared(shared) => {
-                    for parity in 0..parities {
-                        blocks[parity][0] = _mm256_xor_si256(broadcast(&block(shared[parity])), first);
+            for parity in 0..parities {
+                match heads {
+                    Heads::Shared(shared) => {
+                        self.blocks[parity][0][0] = _mm256_xor_si256(broadcast(&block(shared[parity])), first);
                     }
-                }
-                Heads::PerRow(rows) => {
-                    for parity in 0..parities {
-                        for (at, pair) in blocks[parity].iter_mut().enumerate() {
+                    Heads::PerRow(rows) => {
+                        let blocks = self.blocks[parity].as_flattened_mut();
+                        for (at, pair) in blocks[start / 2..][..LANES / 2].iter_mut().enumerate() {
                             let [low, high] = pair_rows(at).map(|row| block(rows[parity][row]));
                             *pair = _mm256_xor_si256(two(&low, &high), first);
                         }
                     }
                 }
             }
-            Self { blocks }
         }
     }
 
-    /// FF1's heads of [`LANES`] rows whose tweaks all have `length` bytes and stand one after the other, with anything after them,
-    /// from the value of AES for what comes before.
+    /// Bytes of tweaks that [`Self::set_packed`] reads for so many rows, a multiple of 16.
+    pub(super) fn reach(rows: usize, whole_blocks: usize, length: usize) -> usize {
+        (rows - 1) * length + 16 * (whole_blocks + 1)
+    }
+
+    /// FF1's heads of so many rows, a multiple of 16, whose tweaks all have `length` bytes and stand one after the other, with anything
+    /// after them, from the value of AES for what comes before.
     #[inline(always)]
     pub(super) unsafe fn set_packed<const VAES: bool>(
         &mut self,
@@ -457,28 +473,51 @@ impl Prepared {
         whole_blocks: usize,
         tweaks: &[u8],
         length: usize,
+        rows: usize,
     ) {
-        assert!(tweaks.len() >= LANES * length);
-        // SAFETY: the caller has the features.
+        assert!(tweaks.len() >= Self::reach(rows, whole_blocks, length));
+        // What a tweak has of a block: as many ones are not passed.
+        const OWN: [u8; 32] = {
+            let mut bytes = [0; 32];
+            let mut at = 0;
+            while at < 16 {
+                bytes[at] = 0xFF;
+                at += 1;
+            }
+            bytes
+        };
+        let own = |k: usize| {
+            let own = length.saturating_sub(16 * k).min(16);
+            OWN[16 - own..].first_chunk().expect("own is at most 16")
+        };
+        // SAFETY: the caller has the features; there are as many bytes as are read.
         unsafe {
             let first = key(schedule, 0);
             let chain = _mm256_xor_si256(broadcast(&chain.to_be_bytes()), first);
             let last = _mm256_xor_si256(key(schedule, schedule.rounds()), first);
+            let block = |row: usize, k: usize| {
+                let low = tweaks.as_ptr().add(row * length + 16 * k);
+                _mm256_and_si256(
+                    _mm256_loadu2_m128i(low.add(4 * length).cast(), low.cast()),
+                    broadcast(own(k)),
+                )
+            };
             // Eight registers fill the AES pipes.
-            for (eight, blocks) in self.blocks[0].as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            for (sixteen, blocks) in self.blocks[0][..rows / 16].iter_mut().enumerate() {
+                let rows: [usize; 8] = std::array::from_fn(|i| pair_rows(8 * sixteen + i)[0]);
                 let mut states = [[chain; 4]; 2];
-                for k in 0..=whole_blocks {
-                    for (i, state) in states.as_flattened_mut().iter_mut().enumerate() {
-                        *state = _mm256_xor_si256(*state, tweak_blocks(tweaks, length, 8 * eight + i, k));
+                for k in 0..whole_blocks {
+                    for (row, state) in rows.iter().zip(states.as_flattened_mut()) {
+                        *state = _mm256_xor_si256(*state, block(*row, k));
                     }
-                    if k < whole_blocks {
-                        aes_inner::<VAES, 2>(schedule, &mut states);
-                        for state in states.as_flattened_mut() {
-                            *state = aes_last::<VAES>(*state, last);
-                        }
+                    aes_inner::<VAES, 2>(schedule, &mut states);
+                    for state in states.as_flattened_mut() {
+                        *state = aes_last::<VAES>(*state, last);
                     }
                 }
-                blocks.copy_from_slice(states.as_flattened());
+                for ((row, state), to) in rows.iter().zip(states.as_flattened()).zip(blocks) {
+                    *to = _mm256_xor_si256(*state, block(*row, whole_blocks));
+                }
             }
         }
     }
@@ -491,39 +530,11 @@ fn pair_rows(at: usize) -> [usize; 2] {
     [row, row + 4]
 }
 
-/// The k-th blocks of the tweaks of two rows, zeros after their end.
-#[inline(always)]
-unsafe fn tweak_blocks(tweaks: &[u8], length: usize, at: usize, k: usize) -> Y {
-    let own = length.saturating_sub(16 * k).min(16);
-    let [low, high] = pair_rows(at).map(|row| {
-        let (start, mut block) = (row * length + 16 * k, [0; 16]);
-        if let Some(bytes) = tweaks.get(start..).and_then(<[u8]>::first_chunk::<16>) {
-            block = *bytes;
-        } else if own > 0 {
-            block[..own].copy_from_slice(&tweaks[start..start + own]);
-        }
-        block
-    });
-    // 16 − own bytes of ones are passed.
-    const OWN: [u8; 32] = {
-        let mut bytes = [0; 32];
-        let mut at = 0;
-        while at < 16 {
-            bytes[at] = 0xFF;
-            at += 1;
-        }
-        bytes
-    };
-    let own = OWN[16 - own..].first_chunk::<16>().expect("own is at most 16");
-    // SAFETY: the caller has the features.
-    unsafe { _mm256_and_si256(two(&low, &high), broadcast(own)) }
-}
-
 /// The blocks of a round for a group's rows, the first round key added.
 #[inline(always)]
-unsafe fn begin_round<const PER_ROW: bool, const LAYOUT: u8, const H: usize>(
+unsafe fn begin_round<const PER_ROW: bool, const LAYOUT: u8, const H: usize, const SIXTEENS: usize>(
     halves: &[Y; H],
-    heads: &Prepared,
+    heads: &Prepared<SIXTEENS>,
     parity: usize,
     group: usize,
     number: Y,
@@ -531,14 +542,14 @@ unsafe fn begin_round<const PER_ROW: bool, const LAYOUT: u8, const H: usize>(
     // SAFETY: the caller has the features.
     unsafe {
         let blocks = &heads.blocks[if LAYOUT == EIGHT { 0 } else { parity }];
-        let shared = _mm256_xor_si256(blocks[0], number);
+        let shared = _mm256_xor_si256(blocks[0][0], number);
         let mut states = [[shared; 4]; H];
         for k in 0..H {
             for i in 0..4 {
                 let place = broadcast(if LAYOUT == EIGHT { &LAST_FOUR[i] } else { &FIRST_FOUR[i] });
                 let half = _mm256_shuffle_epi8(halves[k], place);
                 if PER_ROW {
-                    states[k][i] = _mm256_xor_si256(blocks[4 * (H * group + k) + i], number);
+                    states[k][i] = _mm256_xor_si256(blocks.as_flattened()[4 * (H * group + k) + i], number);
                 }
                 states[k][i] = _mm256_xor_si256(states[k][i], half);
             }

@@ -21,6 +21,10 @@ use crate::cipher::{Direction, Symbols};
 /// 10^4.
 const FOUR: i32 = 10_000;
 
+/// Rows whose heads are prepared together, in sixteens: so many that filling the two groups costs little, so few that their heads stay
+/// in the first-level cache.
+const SIXTEENS: usize = 16;
+
 /// How to read and write rows of one shape.
 pub(in crate::cipher) struct Form {
     n: usize,
@@ -167,14 +171,14 @@ unsafe fn rows<
     };
     // SAFETY: the caller has the features; a stream's ends reach no further than the slices they are given.
     unsafe {
-        let mut prepared = Prepared::new::<LAYOUT>(schedule, shared);
+        let mut prepared = Prepared::<SIXTEENS>::new::<LAYOUT>(schedule, shared);
         let mut most = _mm256_setzero_si256();
         let mut start = 0;
         while start < count {
-            // So many whole groups of `LANES` rows that what they reach is there, together if they share their heads; then one at a
-            // time, and rows that are the last with room behind them.
+            // So many whole groups of `LANES` rows that what they reach is there, together as far as they share their heads or these are
+            // prepared together; then rows that are the last with room behind them.
             let whole = (count - start) / LANES * LANES;
-            let mut rows = if PER_ROW { whole.min(LANES) } else { whole };
+            let mut rows = if PER_ROW { whole.min(16 * SIXTEENS) } else { whole };
             while rows > 0 && start * n + form.reach(rows) > input.len() {
                 rows -= LANES;
             }
@@ -190,16 +194,23 @@ unsafe fn rows<
                     tweaks,
                     length,
                 } => {
-                    let tweaks = &tweaks[start * *length..];
-                    if rows == LANES {
-                        prepared.set_packed::<VAES>(schedule, *chain, *whole_blocks, tweaks, *length);
-                    } else {
-                        let mut last = tweaks.to_vec();
-                        last.resize(LANES * *length, 0);
-                        prepared.set_packed::<VAES>(schedule, *chain, *whole_blocks, &last, *length);
+                    let (chain, whole_blocks, length) = (*chain, *whole_blocks, *length);
+                    let walking = rows.next_multiple_of(LANES);
+                    let reach = Prepared::<SIXTEENS>::reach(walking, whole_blocks, length);
+                    let (mut last, mut tweaks) = (Vec::new(), &tweaks[start * length..]);
+                    if tweaks.len() < reach {
+                        last.extend_from_slice(&tweaks[..rows * length]);
+                        last.resize(reach, 0);
+                        tweaks = &last;
+                    }
+                    prepared.set_packed::<VAES>(schedule, chain, whole_blocks, tweaks, length, walking);
+                }
+                HeadSource::Each(heads) => {
+                    for at in (0..rows).step_by(LANES) {
+                        let these = start + at..start + rows.min(at + LANES);
+                        prepared.set::<LAYOUT>(schedule, &heads(these), at);
                     }
                 }
-                HeadSource::Each(heads) => prepared = Prepared::new::<LAYOUT>(schedule, &heads(start..start + rows)),
             }
             let (begin, end) = (start * n, (start + rows) * n);
             let (mut last_in, mut last_out) = (Vec::new(), Vec::new());
@@ -221,7 +232,9 @@ unsafe fn rows<
                 output: to,
                 most,
             };
-            stream::<VAES, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, H>(schedule, shape, &prepared, bands, &mut ends);
+            stream::<VAES, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, H, SIXTEENS>(
+                schedule, shape, &prepared, bands, &mut ends,
+            );
             most = ends.most;
             if !there {
                 output[begin..end].copy_from_slice(&last_out[..end - begin]);
