@@ -1,5 +1,6 @@
 //! Texts taken apart and put together again, many at a time: which bytes are symbols, which of these are encrypted.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 
 use super::{Cipher, Symbols, arch};
@@ -59,6 +60,22 @@ pub struct Bucket {
     pub tweaks: Vec<u8>,
 }
 
+impl Bucket {
+    /// Room in `bytes` for `more` of them from `at` on, and [`Sieve::SLACK`] after these.
+    #[inline]
+    pub(super) fn room(bytes: &mut Vec<u8>, at: usize, more: usize) -> &mut [u8] {
+        #[cold]
+        fn grow(bytes: &mut Vec<u8>, least: usize) {
+            bytes.resize((2 * least).max(4096), 0);
+        }
+        let end = at + more + Sieve::SLACK;
+        if bytes.len() < end {
+            grow(bytes, end);
+        }
+        &mut bytes[at..end]
+    }
+}
+
 /// Texts taken apart. Its memory serves again.
 #[derive(Debug, Default)]
 pub struct Taken {
@@ -79,9 +96,9 @@ impl Sieve {
     /// So many bytes after what has a meaning are there for the taking.
     pub const SLACK: usize = 64;
 
-    /// `None` if the kernel of `cipher` has no code for it.
-    pub fn new(cipher: &Cipher, pattern: &Pattern<'_>) -> Option<Self> {
-        arch::Sieve::new(cipher.kernel, cipher.lengths(), pattern).map(Self)
+    /// The one that the kernel of `cipher` has.
+    pub fn new(cipher: &Cipher, pattern: &Pattern<'_>) -> Self {
+        Self(arch::Sieve::new(cipher.kernel, cipher.lengths(), pattern))
     }
 
     /// Bytes of a tweak, if the kept symbols are that.
@@ -94,7 +111,7 @@ impl Sieve {
     /// # Panics
     ///
     /// If a place is not in `bytes`.
-    pub fn take(&self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
+    pub fn take(&mut self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
         taken.fates.clear();
         taken.fates.resize(places.len(), Fate::Left);
         taken.masks.clear();
@@ -113,7 +130,40 @@ impl Sieve {
     /// # Panics
     ///
     /// If `taken` is of other places, or a result is too short.
-    pub fn put(&self, bytes: &[u8], places: &[Place], taken: &Taken, results: &[Vec<u8>], output: &mut [u8]) {
+    pub fn put(&mut self, bytes: &[u8], places: &[Place], taken: &Taken, results: &[Vec<u8>], output: &mut [u8]) {
+        assert_eq!(bytes.len(), output.len(), "places are the same in both");
         self.0.put(bytes, places, taken, results, output);
     }
+}
+
+impl fmt::Debug for Sieve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sieve")
+    }
+}
+
+/// The Luhn sum of `digits` (ISO/IEC 7812-1, annex B), not reduced: from the last one on, every second one counts double, its digits
+/// added.
+pub(super) fn weigh(digits: &[u8]) -> u16 {
+    let mut from_end = digits.iter().rev();
+    let mut sum = 0;
+    while let Some(digit) = from_end.next() {
+        sum += u16::from(*digit);
+        if let Some(digit) = from_end.next() {
+            sum += 2 * u16::from(*digit) - 9 * u16::from(*digit > 4);
+        }
+    }
+    sum
+}
+
+/// The digit that brings a Luhn sum to `wanted` modulo 10, counted `doubled` or not, where the others have one of `others`, below 1,000.
+#[inline]
+pub(super) fn solution(wanted: u16, others: u16, doubled: bool) -> u8 {
+    let missing = (wanted + 1000 - others) % 10;
+    // Doubling permutes the digits: 0…4 → 0 2 4 6 8, 5…9 → 1 3 5 7 9.
+    let digit = match doubled {
+        false => missing,
+        true => (missing + 9 * (missing % 2)) / 2,
+    };
+    digit as u8
 }

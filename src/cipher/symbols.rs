@@ -17,10 +17,10 @@ pub struct Symbols {
 
 /// Characters `first`, `first` + 1, … that are numerals `base`, `base` + 1, …
 #[derive(Clone, Copy, Debug)]
-struct Range {
-    first: u8,
-    length: u8,
-    base: u8,
+pub(super) struct Range {
+    pub(super) first: u8,
+    pub(super) length: u8,
+    pub(super) base: u8,
 }
 
 impl Symbols {
@@ -59,13 +59,6 @@ impl Symbols {
         Self::new(&digits).expect("ten ASCII characters")
     }
 
-    /// The numeral of `symbol`, which is one.
-    pub fn numeral(&self, symbol: u8) -> u8 {
-        let mut numeral = [0];
-        self.read(&[symbol], &mut numeral);
-        numeral[0]
-    }
-
     /// How many there are.
     pub fn radix(&self) -> usize {
         self.radix
@@ -74,6 +67,12 @@ impl Symbols {
     /// The alphabet, then zeros.
     pub(super) fn bytes(&self) -> &[u8; 64] {
         &self.bytes
+    }
+
+    /// The same as stretches of consecutive characters.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn ranges(&self) -> &[Range] {
+        &self.ranges
     }
 
     /// Writes to `numerals` the numeral of each byte of `text`, which is as long; 0xFF for a byte that is no symbol.
@@ -104,16 +103,6 @@ impl Symbols {
                 byte |= at.wrapping_add(range.first) & 0u8.wrapping_sub(u8::from(at < range.length));
             }
             *numeral = byte;
-        }
-    }
-
-    /// Whether each byte of `text` is a symbol, appended to `flags` as 1 or 0.
-    pub fn mark(&self, text: &[u8], flags: &mut Vec<u8>) {
-        let start = flags.len();
-        flags.resize(start + text.len(), 0xFF);
-        self.read(text, &mut flags[start..]);
-        for flag in &mut flags[start..] {
-            *flag = u8::from(*flag < 64);
         }
     }
 

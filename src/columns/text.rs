@@ -104,7 +104,7 @@ fn side_by_side<O: OffsetSizeTrait>(
         output: vec![0; input.len()],
         changed: Vec::new(),
         left_clear: 0,
-        scratch: Scratch::default(),
+        scratch: None,
     };
     let whole = |rows: &Range<usize>| offsets[rows.start].as_usize() - first..offsets[rows.end].as_usize() - first;
     for rows in stretches(0..array.len(), UNIFORM) {
@@ -149,7 +149,7 @@ struct Job<'a> {
     /// Rows whose result is NULL or has another length, in order.
     changed: Vec<(usize, Option<String>)>,
     left_clear: usize,
-    scratch: Scratch,
+    scratch: Option<Scratch>,
 }
 
 impl Job<'_> {
@@ -203,8 +203,12 @@ impl Job<'_> {
             places: &places,
         };
         let column_tweaks = tweaks.as_deref().map_or(ColumnTweaks::None, ColumnTweaks::Slices);
+        let scratch = match &mut self.scratch {
+            Some(scratch) => scratch,
+            none => none.insert(transform.scratch(direction)?),
+        };
         let others = transform
-            .plain_rows(direction, rows, column_tweaks, &mut self.scratch, output)
+            .plain_rows(direction, rows, column_tweaks, scratch, output)
             .map_err(locate)?;
         if others.is_empty() {
             return Ok(());

@@ -5,10 +5,10 @@
 
 use super::encrypt::sides;
 use super::{RowError, Transform};
-use crate::Result;
 use crate::cipher::{Direction, Fate, Place, Sieve, Taken, Tweaks};
-use crate::formats::{Format, MOST, Parts, Plain};
+use crate::formats::{Format, MOST, Plain};
 use crate::policy::{OnEmpty, Tweak};
+use crate::{Error, Result};
 
 /// Rows of text in one buffer.
 #[derive(Clone, Copy, Debug)]
@@ -19,9 +19,10 @@ pub struct Rows<'a> {
     pub places: &'a [Place],
 }
 
-/// Memory that serves again from one call of [`Transform::plain_rows`] to the next.
-#[derive(Debug, Default)]
+/// How rows are taken apart, and memory for that, which serves again from one call of [`Transform::plain_rows`] to the next.
+#[derive(Debug)]
 pub struct Scratch {
+    sieve: Sieve,
     taken: Taken,
     /// What became of each bucket.
     results: Vec<Vec<u8>>,
@@ -44,31 +45,14 @@ pub enum ColumnTweaks<'a> {
 }
 
 impl<'a> ColumnTweaks<'a> {
-    fn of(self, row: usize) -> &'a [u8] {
+    /// That of one row.
+    pub fn of(self, row: usize) -> &'a [u8] {
         match self {
             Self::None => &[],
             Self::Slices(tweaks) => tweaks[row],
             Self::Packed { bytes, length } => &bytes[row * length..][..length],
         }
     }
-}
-
-/// Rows that walk together: those with as many symbols to encrypt.
-#[derive(Default)]
-struct Bucket {
-    rows: Vec<Laid>,
-    symbols: Vec<u8>,
-    /// For the kept parts alone.
-    parts: Parts,
-}
-
-/// A row taken apart.
-struct Laid {
-    row: usize,
-    /// Where its bytes stand.
-    start: usize,
-    /// Which of its bytes are symbols.
-    mask: u64,
 }
 
 impl Transform {
@@ -119,8 +103,23 @@ impl Transform {
             .is_ok())
     }
 
+    /// What [`Transform::plain_rows`] needs to do rows in this direction.
+    ///
+    /// # Errors
+    /// A fault of ours: this transform does none (see [`Transform::is_plain`]).
+    pub fn scratch(&self, direction: Direction) -> Result<Scratch> {
+        let plain = self.plain().ok_or_else(|| Error::bug("no rows of symbols"))?;
+        let with_kept = self.rule.tweak == Tweak::Kept && plain.keep != [0, 0];
+        Ok(Scratch {
+            sieve: plain.sieve(self.cipher()?, sides(direction).0, with_kept),
+            taken: Taken::default(),
+            results: Vec::new(),
+        })
+    }
+
     /// Encrypts or decrypts rows: `output`, which is as long as their buffer, gets the results in their places, and the rows that are
-    /// left alone as they are. Returns the latter, in order. What stands between rows is of no use then.
+    /// left alone as they are. Returns the latter, in order. What stands between rows is of no use then. `scratch` is this transform's,
+    /// for the same direction.
     ///
     /// # Errors
     /// A fault of ours.
@@ -132,53 +131,31 @@ impl Transform {
         scratch: &mut Scratch,
         output: &mut [u8],
     ) -> Result<Vec<usize>, RowError> {
-        let Some(plain) = self.plain() else {
-            output.copy_from_slice(rows.bytes);
-            return Ok((0..rows.places.len()).collect());
-        };
+        let plain = self.plain().ok_or_else(|| Error::bug("no rows of symbols"))?;
         let cipher = self.cipher()?;
-        let with_kept = self.rule.tweak == Tweak::Kept && plain.keep != [0, 0];
-        match plain.sieve(cipher, sides(direction).0, with_kept) {
-            Some(sieve) => self.sieved_rows(direction, (&sieve, scratch), &plain, rows, tweaks, output),
-            None => self.rows_one_by_one(direction, &plain, rows, tweaks, output),
-        }
-    }
-
-    /// Rows that a kernel takes apart.
-    fn sieved_rows(
-        &self,
-        direction: Direction,
-        (sieve, scratch): (&Sieve, &mut Scratch),
-        plain: &Plain<'_>,
-        rows: Rows<'_>,
-        tweaks: ColumnTweaks<'_>,
-        output: &mut [u8],
-    ) -> Result<Vec<usize>, RowError> {
-        let cipher = self.cipher()?;
-        let Scratch { taken, results } = scratch;
+        let Scratch { sieve, taken, results } = scratch;
         sieve.take(rows.bytes, rows.places, taken);
         results.resize_with(taken.buckets.len(), Vec::new);
+        let of_rows = match &self.rule.tweak {
+            Tweak::Column(_) => by_bucket(taken, tweaks).ok_or_else(|| self.no_tweaks())?,
+            _ => Vec::new(),
+        };
         for (n, bucket) in taken.buckets.iter().enumerate().filter(|(_, bucket)| bucket.rows > 0) {
             let length = n * bucket.rows;
             if results[n].len() < length + Sieve::SLACK {
                 results[n].resize(length + Sieve::SLACK, 0);
             }
-            let kept = Sieve::tweak_length(plain.keep);
-            let slices: Vec<&[u8]>;
-            let tweaks = match (&self.rule.tweak, tweaks) {
-                (Tweak::Fixed(bytes), _) => Tweaks::Shared(bytes),
-                (Tweak::Kept, _) if plain.keep != [0, 0] => Tweaks::Packed {
-                    bytes: &bucket.tweaks[..kept * bucket.rows],
-                    length: kept,
-                },
-                (Tweak::Kept | Tweak::None, _) => Tweaks::Shared(&[]),
-                (Tweak::Column(_), ColumnTweaks::None) => return Err(RowError::Other(self.no_tweaks())),
-                (Tweak::Column(_), tweaks) => {
-                    let fates = taken.fates.iter().enumerate();
-                    let here = fates.filter(|(_, fate)| **fate == Fate::Taken(n as u8));
-                    slices = here.map(|(row, _)| tweaks.of(row)).collect();
-                    Tweaks::PerRow(&slices)
+            let tweaks = match &self.rule.tweak {
+                Tweak::Fixed(bytes) => Tweaks::Shared(bytes),
+                Tweak::Kept if plain.keep != [0, 0] => {
+                    let kept = Sieve::tweak_length(plain.keep);
+                    Tweaks::Packed {
+                        bytes: &bucket.tweaks[..kept * bucket.rows],
+                        length: kept,
+                    }
                 }
+                Tweak::Kept | Tweak::None => Tweaks::Shared(&[]),
+                Tweak::Column(_) => Tweaks::PerRow(&of_rows[n]),
             };
             let (symbols, result) = (&bucket.symbols[..length], &mut results[n][..length]);
             cipher.apply_text(direction, tweaks, plain.symbols, symbols, result, n)?;
@@ -191,91 +168,19 @@ impl Transform {
         };
         Ok(taken.fates.iter().enumerate().filter_map(is_left).collect())
     }
+}
 
-    /// The same in plain Rust.
-    fn rows_one_by_one(
-        &self,
-        direction: Direction,
-        plain: &Plain<'_>,
-        rows: Rows<'_>,
-        tweaks: ColumnTweaks<'_>,
-        output: &mut [u8],
-    ) -> Result<Vec<usize>, RowError> {
-        output.copy_from_slice(rows.bytes);
-        let cipher = self.cipher()?;
-        let (from, to) = sides(direction);
-        let mut buckets: Vec<Bucket> = Vec::new();
-        buckets.resize_with(MOST + 1, Bucket::default);
-        let mut others = Vec::new();
-        let mut marks = Vec::new();
-        let mut symbols = Vec::with_capacity(MOST);
-        let with_kept = self.rule.tweak == Tweak::Kept && plain.keep != [0, 0];
-        for (row, place) in rows.places.iter().enumerate() {
-            if *place == Place::NULL {
-                continue;
-            }
-            let text = &rows.bytes[place.start as usize..][..place.length as usize];
-            if text.is_empty() && self.rule.on_empty == OnEmpty::Keep {
-                continue;
-            }
-            if text.len() > MOST {
-                others.push(row);
-                continue;
-            }
-            marks.clear();
-            plain.symbols.mark(text, &mut marks);
-            let mut mask = 0u64;
-            let mut strange = false;
-            symbols.resize(MOST, 0);
-            let mut n = 0;
-            for (at, (byte, mark)) in text.iter().zip(&marks).enumerate() {
-                symbols[n] = *byte;
-                n += usize::from(*mark);
-                mask |= u64::from(*mark) << at;
-                strange |= *mark == 0 && (*byte >= 128 || plain.separators >> byte & 1 == 0);
-            }
-            symbols.truncate(n);
-            match plain.free(&symbols, from) {
-                Some(free) if !strange && cipher.lengths().contains(&free.len()) => {
-                    let bucket = &mut buckets[free.len()];
-                    bucket.symbols.extend_from_slice(&symbols[free]);
-                    if with_kept {
-                        plain.kept(&symbols, &mut bucket.parts);
-                    }
-                    bucket.rows.push(Laid {
-                        row,
-                        start: place.start as usize,
-                        mask,
-                    });
-                }
-                _ => others.push(row),
-            }
-        }
-        let mut results = Vec::new();
-        for (n, bucket) in buckets.iter().enumerate().filter(|(_, bucket)| !bucket.rows.is_empty()) {
-            results.clear();
-            results.resize(bucket.symbols.len(), 0);
-            let per_row: Vec<&[u8]>;
-            let tweaks = match &self.rule.tweak {
-                Tweak::Fixed(bytes) => Tweaks::Shared(bytes),
-                Tweak::Kept if with_kept => Tweaks::Packed {
-                    bytes: &bucket.parts.kept,
-                    length: bucket.parts.kept.len() / bucket.rows.len(),
-                },
-                Tweak::Kept | Tweak::None => Tweaks::Shared(&[]),
-                Tweak::Column(_) if matches!(tweaks, ColumnTweaks::None) => {
-                    return Err(RowError::Other(self.no_tweaks()));
-                }
-                Tweak::Column(_) => {
-                    per_row = bucket.rows.iter().map(|laid| tweaks.of(laid.row)).collect();
-                    Tweaks::PerRow(&per_row)
-                }
-            };
-            cipher.apply_text(direction, tweaks, plain.symbols, &bucket.symbols, &mut results, n)?;
-            for (laid, result) in bucket.rows.iter().zip(results.chunks_exact(n)) {
-                plain.put(&mut output[laid.start..], laid.mask, result, to);
-            }
-        }
-        Ok(others)
+/// The tweaks of the rows in each bucket; `None` if there are none.
+fn by_bucket<'a>(taken: &Taken, tweaks: ColumnTweaks<'a>) -> Option<Vec<Vec<&'a [u8]>>> {
+    if matches!(tweaks, ColumnTweaks::None) {
+        return None;
     }
+    let mut buckets: Vec<Vec<&[u8]>> = Vec::new();
+    buckets.extend(taken.buckets.iter().map(|bucket| Vec::with_capacity(bucket.rows)));
+    for (row, fate) in taken.fates.iter().enumerate() {
+        if let Fate::Taken(n) = fate {
+            buckets[usize::from(*n)].push(tweaks.of(row));
+        }
+    }
+    Some(buckets)
 }

@@ -145,11 +145,7 @@ fn texts_of_every_length_taken_apart() {
             kept_is_tweak: true,
         };
         for kernel in Kernel::available() {
-            let Some(sieve) = Sieve::new(&cipher(10).with_kernel(kernel), &pattern) else {
-                #[cfg(target_arch = "x86_64")]
-                assert_ne!(kernel, Kernel::Avx512, "this kernel takes texts apart");
-                continue;
-            };
+            let mut sieve = Sieve::new(&cipher(10).with_kernel(kernel), &pattern);
             for length in 1..=70 {
                 for count in [1, 2, 3, 63, 64, 65] {
                     for at_start in [true, false] {

@@ -6,6 +6,7 @@ pub(super) mod ascii;
 #[allow(unsafe_code)] // pages that cannot be touched
 mod guard;
 pub(super) mod portable;
+mod sieve;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86_64;
 
@@ -246,32 +247,59 @@ fn with_heads(
     run(heads)
 }
 
-/// How a kernel takes texts apart. Only AVX-512 does.
-pub(super) struct Sieve {
+/// How a kernel takes texts apart.
+pub(in crate::cipher) enum Sieve {
+    Portable(sieve::Form),
     #[cfg(target_arch = "x86_64")]
-    avx512: Box<x86_64::sieve512::Form>,
+    Avx2(Box<x86_64::sieve256::Form>),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Box<x86_64::sieve512::Form>),
 }
 
 impl Sieve {
-    pub(super) fn new(kernel: Kernel, free: RangeInclusive<usize>, pattern: &Pattern<'_>) -> Option<Self> {
+    pub(super) fn new(kernel: Kernel, free: RangeInclusive<usize>, pattern: &Pattern<'_>) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if kernel == Kernel::Avx512 {
-            let avx512 = Box::new(x86_64::sieve512::Form::new(free, pattern)?);
-            return Some(Self { avx512 });
+        match kernel {
+            Kernel::Avx512 => {
+                if let Some(form) = x86_64::sieve512::Form::new(free.clone(), pattern) {
+                    return Self::Avx512(Box::new(form));
+                }
+            }
+            Kernel::Avx2 => {
+                if let Some(form) = x86_64::sieve256::Form::new(free.clone(), pattern) {
+                    return Self::Avx2(Box::new(form));
+                }
+            }
+            _ => {}
         }
-        let _ = (kernel, free, pattern);
-        None
+        let _ = kernel;
+        Self::Portable(sieve::Form::new(free, pattern))
     }
 
-    pub(super) fn take(&self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
-        #[cfg(target_arch = "x86_64")]
-        self.avx512.take(bytes, places, taken);
-        let _ = (bytes, places, taken);
+    pub(super) fn take(&mut self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
+        match self {
+            Self::Portable(form) => form.take(bytes, places, taken),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(form) => form.take(bytes, places, taken),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(form) => form.take(bytes, places, taken),
+        }
     }
 
-    pub(super) fn put(&self, bytes: &[u8], places: &[Place], taken: &Taken, results: &[Vec<u8>], output: &mut [u8]) {
-        #[cfg(target_arch = "x86_64")]
-        self.avx512.put(bytes, places, taken, results, output);
-        let _ = (bytes, places, taken, results, output);
+    pub(super) fn put(
+        &mut self,
+        bytes: &[u8],
+        places: &[Place],
+        taken: &Taken,
+        results: &[Vec<u8>],
+        output: &mut [u8],
+    ) {
+        match self {
+            Self::Portable(form) => form.put(bytes, places, taken, results, output),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(form) => form.put(bytes, places, taken, results, output),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(form) => form.put(bytes, places, taken, results, output),
+        }
     }
 }

@@ -8,6 +8,7 @@ pub(in crate::cipher) mod digits256;
 pub(in crate::cipher) mod digits512;
 mod heads;
 mod schedule;
+pub(in crate::cipher) mod sieve256;
 pub(in crate::cipher) mod sieve512;
 pub(in crate::cipher) mod text512;
 

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use std::ops::RangeInclusive;
 
 use super::avx512::{Table, available};
-use crate::cipher::sieve::{Bucket, Fate, Pattern, Place, Sieve, Taken};
+use crate::cipher::sieve::{Bucket, Fate, Pattern, Place, Sieve, Taken, solution};
 
 /// The class of a byte is its numeral if it is a symbol, else one of these.
 const SEPARATOR: u8 = 0x40;
@@ -300,13 +300,8 @@ impl Form {
     fn solved(&self, symbols: __m512i, count: u32, n: u32, sum: u16) -> __m512i {
         let place = self.keep[0] as u32 + n;
         let digits = _mm512_mask_mov_epi8(self.classes(symbols), 1 << place, _mm512_setzero_si512());
-        let wanted = (sum + 300 - luhn(digits, count)) % 10; // sums are below 300
-        let digit = match (count - 1 - place) % 2 {
-            0 => wanted,
-            // Doubling permutes the digits: 0…4 → 0 2 4 6 8, 5…9 → 1 3 5 7 9.
-            _ => (wanted + 9 * (wanted % 2)) / 2,
-        };
-        _mm512_mask_set1_epi8(symbols, 1 << place, (b'0' + digit as u8) as i8)
+        let digit = solution(sum, luhn(digits, count), (count - 1 - place) % 2 == 1);
+        _mm512_mask_set1_epi8(symbols, 1 << place, (b'0' + digit) as i8)
     }
 
     /// Writes a text with these symbols, or as it was if it was left.
@@ -361,17 +356,7 @@ fn luhn(digits: __m512i, count: u32) -> u16 {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn append(bytes: &mut Vec<u8>, rows: usize, register: __m512i, length: usize) {
-    let at = rows * length;
-    if bytes.len() < at + 64 {
-        grow(bytes, at);
-    }
-    store(register, length, &mut bytes[at..]);
-}
-
-/// Makes room for more rows, and for 64 bytes from `at` on.
-#[cold]
-fn grow(bytes: &mut Vec<u8>, at: usize) {
-    bytes.resize((2 * at).max(4096) + 64, 0);
+    store(register, length, Bucket::room(bytes, rows * length, 0));
 }
 
 #[inline]
