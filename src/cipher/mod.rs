@@ -54,7 +54,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 #[cfg(feature = "columns")]
-pub(crate) use arch::ascii::string_array;
+pub(crate) use arch::ascii::{string_array, view_array};
 pub use kernel::Kernel;
 pub use key::AesKey;
 pub use radix::{DomainFloor, Radix};

@@ -5,8 +5,9 @@
 
 #![allow(unsafe_code)] // arrays whose parts were checked here
 
-use arrow::array::{GenericStringArray, OffsetSizeTrait};
-use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
+use arrow::array::{GenericStringArray, OffsetSizeTrait, StringViewArray};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::ArrowNativeType;
 use arrow::error::ArrowError;
 
 /// The array of these parts.
@@ -32,9 +33,46 @@ pub(crate) fn string_array<O: OffsetSizeTrait>(
     Ok(unsafe { GenericStringArray::new_unchecked(offsets, values, nulls) })
 }
 
+/// The same as views.
+///
+/// # Errors
+///
+/// As [`StringViewArray::try_new`], which takes what is not ASCII, and refuses values of more than 4 GiB.
+pub(crate) fn view_array(
+    offsets: &OffsetBuffer<i64>,
+    values: Vec<u8>,
+    nulls: Option<NullBuffer>,
+) -> Result<StringViewArray, ArrowError> {
+    let rows = offsets.len() - 1;
+    let sound = values.is_ascii()
+        && offsets[rows].as_usize() <= values.len()
+        && u32::try_from(values.len()).is_ok()
+        && nulls.as_ref().is_none_or(|nulls| nulls.len() == rows);
+    let view = |pair: &[i64]| {
+        let length = (pair[1] - pair[0]) as u32;
+        let value = values.get(pair[0].as_usize()..pair[1].as_usize()).unwrap_or_default();
+        if let Some(prefix) = value.first_chunk().filter(|_| length > 12) {
+            // A long one shows how it begins, and where it is: in the first buffer.
+            return u128::from(length) | u128::from(u32::from_le_bytes(*prefix)) << 32 | (pair[0] as u128) << 96;
+        }
+        let mut view = [0; 16];
+        view[..4].copy_from_slice(&length.to_le_bytes());
+        view[4..][..value.len()].copy_from_slice(value);
+        u128::from_le_bytes(view)
+    };
+    let views: ScalarBuffer<u128> = offsets.windows(2).map(view).collect::<Vec<u128>>().into();
+    let values = vec![Buffer::from_vec(values)];
+    if !sound {
+        return StringViewArray::try_new(views, values, nulls);
+    }
+    // SAFETY: `OffsetBuffer` holds none below zero or below the one before it, so each view holds or points to a part of `values`,
+    // which is ASCII, and any part of that is UTF-8; its length and its first bytes are that part's.
+    Ok(unsafe { StringViewArray::new_unchecked(views, values, nulls) })
+}
+
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Array, StringArray};
+    use arrow::array::{Array, LargeStringArray, StringArray};
 
     use super::*;
 
@@ -61,5 +99,24 @@ mod tests {
             string_array(at, values.to_vec(), nulls()).unwrap_err();
         }
         string_array(offsets(&[0, 1]), b"a".to_vec(), nulls()).unwrap_err();
+    }
+
+    #[test]
+    fn views_as_arrow_would_make_them() {
+        let offsets = OffsetBuffer::<i64>::new(vec![1, 1, 5, 17, 30, 63].into());
+        let values: Vec<u8> = (b'!'..b'a').collect();
+        for nulls in [None, Some(NullBuffer::from(vec![true, true, false, true, true]))] {
+            let made = view_array(&offsets, values.clone(), nulls.clone()).unwrap();
+            let expected = LargeStringArray::try_new(offsets.clone(), Buffer::from_vec(values.clone()), nulls).unwrap();
+            assert_eq!(made, StringViewArray::from(&expected));
+            made.to_data().validate_full().unwrap();
+        }
+        let nulls = Some(NullBuffer::from(vec![true, false]));
+        view_array(&offsets, values.clone(), nulls).unwrap_err();
+        view_array(&offsets, values[2..].to_vec(), None).unwrap_err();
+        let strange = OffsetBuffer::<i64>::new(vec![0, 2, 18].into());
+        let made = view_array(&strange, "äöüÄÖÜß€ ".into(), None);
+        assert_eq!(made.unwrap().value(1), "öüÄÖÜß€ ");
+        view_array(&strange, [0xFF; 18].into(), None).unwrap_err();
     }
 }
