@@ -18,8 +18,11 @@ const WIDTH: usize = 32;
 /// How many masks are known at once: more than a column has that was not made to have them.
 const MASKS: usize = 96;
 
-/// The most rows that a bucket is given room for at once.
+/// The most rows of a run: a bucket is given room for so many at once.
 const RUN: usize = 256;
+
+/// As many rows of a kind in a row begin a run. Where lengths are random that is rare, so that the processor foresees that none begins.
+const ALIKE: usize = 4;
 
 /// What a digit adds to a Luhn sum in a place that counts double.
 const DOUBLED: [u8; 16] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9, 0, 0, 0, 0, 0, 0];
@@ -106,7 +109,7 @@ impl Form {
         }
     }
 
-    #[target_feature(enable = "avx2,popcnt")]
+    #[target_feature(enable = "avx2")]
     fn take_rows<const TWEAK: bool, const CHECK: bool>(&mut self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
         let Taken { fates, buckets, masks } = taken;
         let Self {
@@ -116,7 +119,7 @@ impl Form {
             masks: known,
         } = self;
         let sum = plain.check.map_or(0, |[sum, _]| sum);
-        let (mut row, mut before) = (0, 0);
+        let (mut row, mut before, mut alike) = (0, 0, 0);
         while row < places.len() {
             let (at, place) = (row, places[row]);
             row += 1;
@@ -138,18 +141,19 @@ impl Form {
                 tweak: plain.tweak,
                 sum,
             };
-            // Two of a kind, and more will follow.
-            let most = if before == symbols { RUN } else { 1 };
+            alike = if before == symbols { alike + 1 } else { 0 };
             before = symbols;
-            let alike = &places[at..places.len().min(at + most)];
-            let run = take.run(bytes, alike, text, &mut buckets[usize::from(mask.free)]);
-            fates[at..at + run].fill(Fate::Taken(mask.free));
-            masks[at..at + run].fill(symbols.into());
+            let most = if alike < ALIKE { 1 } else { RUN };
+            let next = &places[at..places.len().min(at + most)];
+            let run = take.run(bytes, next, text, &mut buckets[usize::from(mask.free)]);
+            for (fate, mask_of_row) in fates[at..at + run].iter_mut().zip(&mut masks[at..]) {
+                (*fate, *mask_of_row) = (Fate::Taken(mask.free), symbols.into());
+            }
             row = at + run.max(1);
         }
     }
 
-    #[target_feature(enable = "avx2,popcnt")]
+    #[target_feature(enable = "avx2")]
     fn put_rows<const CHECK: bool>(
         &mut self,
         bytes: &[u8],
@@ -166,7 +170,7 @@ impl Form {
         } = self;
         let sum = plain.check.map_or(0, |[_, sum]| sum);
         let mut used = [0; Sieve::LONGEST + 1];
-        let (mut row, mut before) = (0, 0);
+        let (mut row, mut before, mut alike) = (0, 0, 0);
         while row < places.len() {
             let (at, place) = (row, places[row]);
             row += 1;
@@ -190,11 +194,12 @@ impl Form {
             let mask = known.of(symbols as u32, plain); // no bit is beyond the text's bytes
             let put = Put::<CHECK> { classes, mask, sum };
             let mut run = 1;
-            if before == symbols {
+            alike = if before == symbols { alike + 1 } else { 0 };
+            before = symbols;
+            if alike >= ALIKE {
                 let alike = |row: &usize| taken.masks[*row] == symbols && places[*row].length == place.length;
                 run += (row..places.len()).take_while(alike).count();
             }
-            before = symbols;
             put.run(bytes, &places[at..at + run], &results[n][used[n]..], output);
             used[n] += n * run;
             row = at + run;
@@ -239,8 +244,12 @@ impl<const TWEAK: bool, const CHECK: bool> Take<'_, TWEAK, CHECK> {
     #[target_feature(enable = "avx2")]
     fn run(&self, bytes: &[u8], places: &[Place], mut text: __m256i, bucket: &mut Bucket) -> usize {
         let (n, length) = (usize::from(self.mask.free), places[0].length);
-        let [symbols, tweaks] = [(&mut bucket.symbols, n), (&mut bucket.tweaks, self.tweak)]
-            .map(|(bytes, each)| Bucket::room(bytes, bucket.rows * each, places.len() * each));
+        let (rows, more) = (bucket.rows, places.len());
+        let symbols = Bucket::room(&mut bucket.symbols, rows * n, more * n);
+        let tweaks = match TWEAK {
+            true => Bucket::room(&mut bucket.tweaks, rows * self.tweak, more * self.tweak),
+            false => &mut [],
+        };
         let mut run = 0;
         while self.row(text, [&mut *symbols, &mut *tweaks], run) {
             run += 1;
