@@ -1,6 +1,7 @@
 //! The cipher by itself: text in memory, on every kernel, against AES alone and the crate `fpe`.
 //!
-//! `make bench`, or `cargo bench --no-default-features --bench cipher -- avx512 "16 symbols"` for one kernel and some shapes.
+//! `make bench`, or `cargo bench --no-default-features --bench cipher -- avx512 "16 symbols"` for one kernel and some shapes; `-- long` for
+//! single values of up to 16,777,216 digits.
 
 #![allow(missing_docs, unreachable_pub, clippy::print_stdout)]
 
@@ -37,7 +38,8 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
     let only: Vec<Kernel> = wanted.iter().filter_map(|name| name.parse().ok()).collect();
     let named: Vec<&String> = wanted.iter().filter(|name| name.parse::<Kernel>().is_err()).collect();
-    let mut report = Report::new("cipher");
+    let long = named.iter().any(|name| *name == "long");
+    let mut report = Report::new(if long { "long" } else { "cipher" });
     let ff1 = |radix, n, key_bits, per_row| Shape {
         mode: Mode::Ff1,
         radix,
@@ -79,17 +81,33 @@ fn main() {
         }
     }
     if named.is_empty() && only.is_empty() {
-        for n in [100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000] {
-            one_long_value(&mut report, n);
-        }
         report.memcpy("cipher", ROWS);
+    }
+    if long || named.is_empty() && only.is_empty() {
+        for (n, slices) in [
+            (100, 41),
+            (200, 41),
+            (500, 41),
+            (1000, 41),
+            (2000, 41),
+            (5000, 21),
+            (10_000, 5),
+            (100_000, 5),
+        ] {
+            one_long_value(&mut report, n, slices);
+        }
+    }
+    if long {
+        one_long_value(&mut report, 1 << 20, 3);
+        one_long_value(&mut report, 1 << 24, 1);
     }
 }
 
 /// One decimal value of any length, by itself: that no value stalls a job.
-fn one_long_value(report: &mut Report, n: usize) {
+fn one_long_value(report: &mut Report, n: usize, slices: usize) {
+    let key: Vec<u8> = vec![7; 32];
     let cipher = Cipher::ff1(
-        &AesKey::try_new(&[7; 32]).expect("a key"),
+        &AesKey::try_new(&key).expect("a key"),
         Radix::try_new(10).expect("a radix"),
     );
     let plain: Vec<u16> = (0..n).map(|at| (at * 7 % 10) as u16).collect();
@@ -107,15 +125,16 @@ fn one_long_value(report: &mut Report, n: usize) {
         key_bits: 256,
         kernel: Kernel::fastest().to_string(),
     };
-    for (direction, way) in [(Direction::Encrypt, "encrypt"), (Direction::Decrypt, "decrypt")] {
-        let one = Contender::new(1, || {
-            cipher
-                .apply(direction, Tweaks::Shared(&[]), &mut value, n)
-                .expect("fits");
-            value[0].into()
-        });
-        report.alone(&line, way, one);
-    }
+    let judge = Judge::new(&key, 10);
+    let fpe = (n <= 10_000).then(|| Contender::new(1, || judge.encrypt(&[], plain.clone())[0].into()));
+    let mut other = value.clone();
+    let one = |value: &mut [u16], direction| {
+        cipher.apply(direction, Tweaks::Shared(&[]), value, n).expect("fits");
+        value[0].into()
+    };
+    let encrypt = Contender::new(1, || one(&mut value, Direction::Encrypt));
+    let decrypt = Contender::new(1, || one(&mut other, Direction::Decrypt));
+    report.slow(&line, slices, encrypt, decrypt, fpe);
 }
 
 fn run(report: &mut Report, shape: &Shape, kernel: Kernel) {

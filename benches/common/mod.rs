@@ -128,7 +128,7 @@ impl Report {
         race(&mut contenders, SLICES);
         let [floor, encrypt, decrypt, fpe] = &contenders;
         for (direction, ours) in [("encrypt", encrypt), ("decrypt", decrypt)] {
-            self.line(line, direction, ours, Some((floor, fpe)), None);
+            self.line(line, direction, ours, Some(floor), Some(fpe), None);
         }
     }
 
@@ -138,7 +138,7 @@ impl Report {
         race(&mut contenders, SLICES);
         let [encrypt, decrypt, digits] = &contenders;
         for (direction, ours) in [("encrypt", encrypt), ("decrypt", decrypt)] {
-            self.line(line, direction, ours, None, Some(digits));
+            self.line(line, direction, ours, None, None, Some(digits));
         }
     }
 
@@ -147,7 +147,7 @@ impl Report {
         let mut contenders = [encrypt, digits];
         race(&mut contenders, SLICES);
         let [encrypt, digits] = &contenders;
-        self.line(line, "encrypt", encrypt, None, Some(digits));
+        self.line(line, "encrypt", encrypt, None, None, Some(digits));
     }
 
     /// Times the copying of 16 bytes a row, which is what memory alone would allow.
@@ -172,7 +172,23 @@ impl Report {
     pub fn alone(&mut self, line: &Line, direction: &str, contender: Contender<'_>) {
         let mut contenders = [contender];
         race(&mut contenders, SLICES);
-        self.line(line, direction, &contenders[0], None, None);
+        self.line(line, direction, &contenders[0], None, None, None);
+    }
+
+    /// Races ours both ways, and the crate `fpe` where it takes no minutes, `slices` times: for what takes longer than a slice.
+    pub fn slow(
+        &mut self,
+        line: &Line,
+        slices: usize,
+        encrypt: Contender<'_>,
+        decrypt: Contender<'_>,
+        fpe: Option<Contender<'_>>,
+    ) {
+        let mut contenders: Vec<Contender<'_>> = [encrypt, decrypt].into_iter().chain(fpe).collect();
+        race(&mut contenders, slices);
+        for (direction, ours) in ["encrypt", "decrypt"].into_iter().zip(&contenders) {
+            self.line(line, direction, ours, None, contenders.get(2), None);
+        }
     }
 
     fn line(
@@ -180,21 +196,18 @@ impl Report {
         line: &Line,
         direction: &str,
         ours: &Contender<'_>,
-        against: Option<(&Contender<'_>, &Contender<'_>)>,
+        floor: Option<&Contender<'_>>,
+        fpe: Option<&Contender<'_>>,
         digits: Option<&Contender<'_>>,
     ) {
         let (p50, p90) = (ours.rate(0.5), ours.rate(0.9));
-        let (mut floor, mut ratio_floor, mut fpe, mut ratio_fpe) = Default::default();
-        if let Some((the_floor, the_fpe)) = against {
-            (floor, ratio_floor) = (
-                format!("{:.0}", the_floor.rate(0.9)),
-                format!("{:.3}", p90 / the_floor.rate(0.9)),
-            );
-            (fpe, ratio_fpe) = (
-                format!("{:.0}", the_fpe.rate(0.9)),
-                format!("{:.1}", p90 / the_fpe.rate(0.9)),
-            );
-        }
+        let beside = |other: Option<&Contender<'_>>, places| {
+            other.map_or_else(Default::default, |other| {
+                let rate = other.rate(0.9);
+                (written(rate), format!("{:.places$}", p90 / rate))
+            })
+        };
+        let ((floor, ratio_floor), (fpe, ratio_fpe)) = (beside(floor, 3), beside(fpe, 1));
         let ratio_digits = digits.map_or(String::new(), |digits| format!("{:.3}", p90 / digits.rate(0.9)));
         let Line {
             bench,
@@ -204,9 +217,9 @@ impl Report {
             kernel,
         } = line;
         println!(
-            "{shape:<34} {mode:<16} {direction:<8} {key_bits:>4} {kernel:<9} {:>10.2} {:>10.2} {ratio_floor:>8} {ratio_fpe:>8} {ratio_digits:>8}",
-            p50 / 1e6,
-            p90 / 1e6
+            "{shape:<34} {mode:<16} {direction:<8} {key_bits:>4} {kernel:<9} {:>10} {:>10} {ratio_floor:>8} {ratio_fpe:>8} {ratio_digits:>8}",
+            shown(p50),
+            shown(p90)
         );
         let shape = shape.replace(',', ";");
         if let Some(file) = &mut self.file {
@@ -218,6 +231,15 @@ impl Report {
             )
             .expect("the results can be written");
         }
+    }
+}
+
+/// A rate as it is printed: in millions a second, or as the milliseconds of one value.
+fn shown(rate: f64) -> String {
+    if rate < 1e4 {
+        format!("{:.3} ms", 1e3 / rate)
+    } else {
+        format!("{:.2}", rate / 1e6)
     }
 }
 

@@ -192,7 +192,7 @@ fn cipher(key: &AesKey, mode: Mode, radix: Radix) -> Cipher {
 }
 
 /// What the crate `fpe` makes of it.
-fn fpe(key: &[u8], radix: Radix, direction: Direction, tweak: &[u8], numerals: &[u16]) -> Option<Vec<u16>> {
+pub(super) fn fpe(key: &[u8], radix: Radix, direction: Direction, tweak: &[u8], numerals: &[u16]) -> Option<Vec<u16>> {
     let numerals = FlexibleNumeralString::from(numerals.to_vec());
     macro_rules! with {
         ($aes:ty) => {{

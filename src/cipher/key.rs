@@ -3,7 +3,7 @@
 use std::fmt;
 
 use aes::cipher::consts::U16;
-use aes::cipher::{Array, BlockCipherEncClosure, BlockCipherEncrypt, KeyInit};
+use aes::cipher::{Array, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, KeyInit};
 use aes::{Aes128Enc, Aes192Enc, Aes256Enc, Block};
 
 use super::Refusal;
@@ -100,6 +100,16 @@ impl Aes {
         }
     }
 
+    /// A CBC-MAC of `blocks` that goes on from `chain`, in one call of AES.
+    pub(super) fn chain(&self, chain: u128, blocks: &[[u8; 16]]) -> u128 {
+        let mut chain = Block::from(chain.to_be_bytes());
+        self.with_backend(Chain {
+            chain: &mut chain,
+            blocks,
+        });
+        u128::from_be_bytes(chain.0)
+    }
+
     /// CIPH_K of one block.
     pub(super) fn encrypt(&self, block: [u8; 16]) -> [u8; 16] {
         let mut block = Block::from(block);
@@ -110,6 +120,27 @@ impl Aes {
     /// CIPH_K of one block, as an integer, most significant byte first.
     pub(super) fn encrypt_be(&self, block: u128) -> u128 {
         u128::from_be_bytes(self.encrypt(block.to_be_bytes()))
+    }
+}
+
+/// Block after block, each after it was added (exclusive or) to what came out before.
+struct Chain<'a> {
+    chain: &'a mut Block,
+    blocks: &'a [[u8; 16]],
+}
+
+impl BlockSizeUser for Chain<'_> {
+    type BlockSize = U16;
+}
+
+impl BlockCipherEncClosure for Chain<'_> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
+        for block in self.blocks {
+            let sum = u128::from_ne_bytes(self.chain.0) ^ u128::from_ne_bytes(*block);
+            *self.chain = Block::from(sum.to_ne_bytes());
+            backend.encrypt_block_inplace(self.chain);
+        }
     }
 }
 

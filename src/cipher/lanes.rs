@@ -4,7 +4,7 @@ use aes::Block;
 
 use super::arch;
 use super::key::Aes;
-use super::modulus::{Barrett, Long, Medium, Short};
+use super::modulus::{Barrett, Long, Medium, Short, Tall};
 use super::numeral::{self, Numeral};
 use super::{Direction, Kernel, Mode, Radix, ff1, ff3_1};
 
@@ -34,8 +34,10 @@ pub(super) enum Modulus64 {
     Short(Short),
     /// y of 96 bits and radix^m ≤ 2^32: first the upper 64 bits, then their remainder and the lower 32.
     Twice(Short),
-    /// y of 96 bits.
+    /// y of 96 bits and radix^m ≤ 2^62.
     Medium(Medium),
+    /// y of 96 bits.
+    Tall(Tall),
     /// y of up to 128 bits.
     Any(Barrett),
 }
@@ -51,6 +53,9 @@ impl Half for u64 {
             Ok(m) if draw == (Draw::First { d: 8 }) => Modulus64::Short(Short::new(m)),
             Ok(m) if draw == (Draw::First { d: 12 }) && m < 1 << 32 => Modulus64::Twice(Short::new(m)),
             Ok(m) if draw == (Draw::First { d: 12 }) && m > 1 << 32 && m < 1 << 62 => Modulus64::Medium(Medium::new(m)),
+            _ if draw == (Draw::First { d: 12 }) => {
+                Tall::new(m, 96).map_or_else(|| Modulus64::Any(Barrett::new(m)), Modulus64::Tall)
+            }
             _ => Modulus64::Any(Barrett::new(m)),
         }
     }
@@ -80,6 +85,8 @@ impl Half for u64 {
 pub(super) enum Modulus128 {
     /// A power of two, as its mask.
     Mask(u128),
+    /// y of 128 or 160 bits whose quotient fits 64.
+    Tall(Tall),
     /// y of up to 128 bits.
     Any(Barrett),
     /// y of 160 bits.
@@ -91,10 +98,15 @@ impl Half for u128 {
     type Form = numeral::Long;
 
     fn modulus(highest: u128, draw: Draw) -> Modulus128 {
-        match highest.checked_add(1) {
-            Some(m) if !m.is_power_of_two() && draw == (Draw::First { d: 20 }) => Modulus128::Long(Long::new(m)),
-            Some(m) if !m.is_power_of_two() => Modulus128::Any(Barrett::new(m)),
-            _ => Modulus128::Mask(highest),
+        let Some(m) = highest.checked_add(1).filter(|m| !m.is_power_of_two()) else {
+            return Modulus128::Mask(highest);
+        };
+        match draw {
+            Draw::First { d: 20 } => Tall::new(m, 160).map_or_else(|| Modulus128::Long(Long::new(m)), Modulus128::Tall),
+            Draw::First { d: 16 } | Draw::Reversed => {
+                Tall::new(m, 128).map_or_else(|| Modulus128::Any(Barrett::new(m)), Modulus128::Tall)
+            }
+            Draw::First { .. } => Modulus128::Any(Barrett::new(m)),
         }
     }
 
@@ -258,7 +270,22 @@ impl<H: Half> Plan<H> {
 impl<H: Half> Plan<H> {
     /// Reads the halves of rows of `n` numerals.
     pub(super) fn num_rows<T: Numeral>(&self, numerals: &[T], n: usize, left: &mut [H; BATCH], right: &mut [H; BATCH]) {
-        let least_first = self.draw == Draw::Reversed;
+        // One loop for each order, so that neither asks in every row.
+        match self.draw {
+            Draw::Reversed => self.num_rows_in(true, numerals, n, left, right),
+            Draw::First { .. } => self.num_rows_in(false, numerals, n, left, right),
+        }
+    }
+
+    #[inline(always)]
+    fn num_rows_in<T: Numeral>(
+        &self,
+        least_first: bool,
+        numerals: &[T],
+        n: usize,
+        left: &mut [H; BATCH],
+        right: &mut [H; BATCH],
+    ) {
         let halves = left.iter_mut().zip(right);
         for ((left, right), row) in halves.zip(numerals.chunks_exact(n)) {
             let (numerals_left, numerals_right) = row.split_at(self.left_length);
@@ -269,7 +296,21 @@ impl<H: Half> Plan<H> {
 
     /// Writes them back.
     pub(super) fn str_rows<T: Numeral>(&self, numerals: &mut [T], n: usize, left: &[H; BATCH], right: &[H; BATCH]) {
-        let least_first = self.draw == Draw::Reversed;
+        match self.draw {
+            Draw::Reversed => self.str_rows_in(true, numerals, n, left, right),
+            Draw::First { .. } => self.str_rows_in(false, numerals, n, left, right),
+        }
+    }
+
+    #[inline(always)]
+    fn str_rows_in<T: Numeral>(
+        &self,
+        least_first: bool,
+        numerals: &mut [T],
+        n: usize,
+        left: &[H; BATCH],
+        right: &[H; BATCH],
+    ) {
         let halves = left.iter().zip(right);
         for ((left, right), row) in halves.zip(numerals.chunks_exact_mut(n)) {
             let (to_left, to_right) = row.split_at_mut(self.left_length);

@@ -136,6 +136,57 @@ impl Long {
     }
 }
 
+/// A modulus 2^(w−64) < M ≤ 2^126, for y < 2^w with w = 96, 128 or 160: the quotient fits 64 bits, and one product of 64 bits finds it.
+///
+/// With t = ⌊y/2^(w−64)⌋ > y/2^(w−64) − 1 and µ = ⌊2^w/M⌋ > 2^w/M − 1: t·µ/2^64 > y/M − 2^(w−64)/M − y/2^w > y/M − 2, so
+/// q̂ > y/M − 3 and y − q̂·M < 3M. Added to a half, or taken from a half and 3M, that stays in 0 … 4M − 1, which fits 128 bits.
+/// So the remainder is left as it is, and two subtractions, of 2M and of M, reduce the sum.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tall {
+    m: u128,
+    mu: u64,
+}
+
+impl Tall {
+    /// For y of `width` bits: 96, 128 or 160; `None` if `m` is out of bounds.
+    pub(super) fn new(m: u128, width: u32) -> Option<Self> {
+        if m <= 1 << (width - 64) || m > 1 << 126 {
+            return None;
+        }
+        let mu = u64::try_from((BigUint::from(1u8) << width) / m).expect("m is above 2^(width − 64)");
+        Some(Self { m, mu })
+    }
+
+    /// (half + y) mod M for half < M; `high` is y's first 64 bits, `low` is y mod 2^128.
+    #[inline(always)]
+    pub(super) fn add(&self, half: u128, high: u64, low: u128) -> u128 {
+        self.settle(half + self.close(high, low))
+    }
+
+    /// (half − y) mod M, likewise.
+    #[inline(always)]
+    pub(super) fn sub(&self, half: u128, high: u64, low: u128) -> u128 {
+        self.settle(half + 3 * self.m - self.close(high, low))
+    }
+
+    /// A number below 3M with the remainder of y.
+    #[inline(always)]
+    fn close(&self, high: u64, low: u128) -> u128 {
+        let q = u128::from(high_product_64(high, self.mu));
+        low.wrapping_sub(q.wrapping_mul(self.m))
+    }
+
+    /// x mod M for x < 4M.
+    #[inline(always)]
+    fn settle(&self, x: u128) -> u128 {
+        let less = |x: u128, m: u128| {
+            let (less, borrow) = x.overflowing_sub(m);
+            less.wrapping_add(m & mask(borrow))
+        };
+        less(less(x, 2 * self.m), self.m)
+    }
+}
+
 /// All ones if `flag`.
 #[inline(always)]
 pub(super) fn mask(flag: bool) -> u128 {
@@ -217,6 +268,32 @@ mod tests {
             let medium = Medium::new(m as u64);
             for y in adversarial(m, 96) {
                 assert_eq!(u128::from(medium.rem((y >> 32) as u64, y as u64)), y % m, "{y} mod {m}");
+            }
+        }
+    }
+
+    #[test]
+    fn tall_adds_and_subtracts_exactly() {
+        for width in [96u32, 128, 160] {
+            assert!(Tall::new(1 << (width - 64), width).is_none());
+            for m in moduli((1 << (width - 64)) + 1, 1 << 126.min(width - 1)) {
+                let tall = Tall::new(m, width).expect("in bounds");
+                for x in adversarial(m, width.min(128)) {
+                    for s in [0, 1, 0x8000_0000, u32::MAX, x as u32] {
+                        let (high, y) = ((x >> (width.min(128) - 64)) as u64, BigUint::from(x));
+                        let (low, y) = if width == 160 {
+                            (x << 32 | u128::from(s), (y << 32) + s)
+                        } else {
+                            (x, y)
+                        };
+                        let y = u128::try_from(y % m).unwrap();
+                        for half in [0, 1, m / 2, m - 1] {
+                            let sum = if half >= m - y { half - (m - y) } else { half + y };
+                            assert_eq!(tall.add(half, high, low), sum, "{half} + {x}, {s} mod {m}");
+                            assert_eq!(tall.sub(sum, high, low), half, "{sum} − {x}, {s} mod {m}");
+                        }
+                    }
+                }
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Numerals to numbers, NUM, and back, STR, without division.
 
+use num_bigint::BigUint;
+
 use super::Radix;
 use super::modulus::{Barrett, high_product_64};
 
@@ -7,6 +9,18 @@ use super::modulus::{Barrett, high_product_64};
 pub(super) trait Numeral: Copy {
     fn of(value: u64) -> Self;
     fn value(self) -> u64;
+
+    /// Eight numerals below 256 as the bytes of a word, the first one least significant.
+    #[inline(always)]
+    fn word(numerals: &[Self; 8]) -> u64 {
+        u64::from_le_bytes(numerals.map(|numeral| numeral.value() as u8))
+    }
+
+    /// The numerals of such a word.
+    #[inline(always)]
+    fn eight(word: u64) -> [Self; 8] {
+        word.to_le_bytes().map(|numeral| Self::of(numeral.into()))
+    }
 }
 
 impl Numeral for u16 {
@@ -34,19 +48,26 @@ impl Numeral for u8 {
 }
 
 /// NUM and STR for halves of `m` numerals held in a `u64`.
-///
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Short {
+    radix: u64,
+    /// How to read eight numerals at once, where there are as many and a byte holds one.
+    eight: Option<Eight>,
+    spell: Spell,
+}
+
 /// STR reads a number x < M = radix^m as the fraction x/M, whose digits come out of the point one by one when it is
 /// multiplied by the radix. A number beyond 2^32 is taken in two parts of at most that, if it can be. With w bits after the point and C = ⌊2^w/M⌋ + 1, x/M ≤ x·C/2^w < x/M + x/2^w ≤ (x + 1)/M if
 /// M² ≤ 2^w: the same first m digits. So w = 64 does for M ≤ 2^32, w = 128 for M ≤ 2^64.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Short {
+enum Spell {
+    /// Eight decimal digits or more: eight at a time.
+    Decimal,
     Narrow {
-        radix: u64,
         scale: u64,
     },
     /// The last `lower` numerals are a part of their own, below `by` ≤ 2^32.
     Split {
-        radix: u64,
         lower: usize,
         by: u64,
         /// ⌊2^64/by⌋
@@ -55,7 +76,6 @@ pub(super) enum Short {
         scales: [u64; 2],
     },
     Wide {
-        radix: u64,
         scale: u128,
     },
 }
@@ -71,12 +91,13 @@ impl Short {
         let (modulus, radix) = (highest + 1, u64::from(radix.value()));
         let scale = |modulus: u64| u64::MAX / modulus + 1;
         // ⌊(2^w − 1)/M⌋ + 1 is ⌊2^w/M⌋ + 1, but for powers of two 2^w/M, where the error is even 0.
-        if modulus <= 1 << 32 {
+        let spell = if radix == 10 && m >= 8 {
+            Spell::Decimal
+        } else if modulus <= 1 << 32 {
             let scale = scale(modulus as u64);
-            Self::Narrow { radix, scale }
+            Spell::Narrow { scale }
         } else if let [Some(upper), Some(by)] = parts {
-            Self::Split {
-                radix,
+            Spell::Split {
                 lower,
                 by,
                 mu: ((1u128 << 64) / u128::from(by)) as u64,
@@ -84,29 +105,20 @@ impl Short {
             }
         } else {
             let scale = u128::MAX / modulus + 1;
-            Self::Wide { radix, scale }
-        }
+            Spell::Wide { scale }
+        };
+        let eight = (radix <= 256 && m >= 8).then(|| Eight::new(radix));
+        Self { radix, eight, spell }
     }
 
-    /// The number that `numerals` spell, most significant first.
+    /// The numerals that spell `x`, most significant first, one by one.
     #[inline(always)]
-    pub(super) fn num<'a, T: Numeral + 'a>(self, numerals: impl Iterator<Item = &'a T>) -> u64 {
-        let (Self::Narrow { radix, .. } | Self::Split { radix, .. } | Self::Wide { radix, .. }) = self;
-        num(radix, numerals)
-    }
-
-    /// The numerals that spell `x`, most significant first.
-    #[inline(always)]
-    pub(super) fn str<'a, T: Numeral + 'a>(self, x: u64, mut numerals: impl ExactSizeIterator<Item = &'a mut T>) {
-        match self {
-            Self::Narrow { radix, scale } => narrow_str(x, radix, scale, numerals),
-            Self::Split {
-                radix,
-                lower,
-                by,
-                mu,
-                scales,
-            } => {
+    fn one_by_one<'a, T: Numeral + 'a>(self, x: u64, mut numerals: impl ExactSizeIterator<Item = &'a mut T>) {
+        let radix = self.radix;
+        match self.spell {
+            Spell::Decimal => {}
+            Spell::Narrow { scale } => narrow_str(x, radix, scale, numerals),
+            Spell::Split { lower, by, mu, scales } => {
                 // At most 1 too small, as for `modulus::Short`.
                 let (q, rest) = (
                     high_product_64(x, mu),
@@ -118,7 +130,7 @@ impl Short {
                 narrow_str(q, radix, scales[0], numerals.by_ref().take(upper));
                 narrow_str(rest, radix, scales[1], numerals);
             }
-            Self::Wide { radix, scale } => {
+            Spell::Wide { scale } => {
                 let fraction = u128::from(x).wrapping_mul(scale);
                 let (mut high, mut low) = ((fraction >> 64) as u64, fraction as u64);
                 for numeral in numerals {
@@ -132,13 +144,79 @@ impl Short {
     }
 }
 
-/// NUM and STR for halves of `m` numerals held in a `u128`: as chunks of as many numerals as fit 63 bits, the first
-/// with what remains.
+/// NUM of eight numerals at once: their bytes are joined to pairs, these to fours, and these to one number.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Long {
+struct Eight {
+    /// radix, radix^2, radix^4
+    powers: [u64; 3],
+    /// radix^8; 0 for 2^64, where nothing comes before the eight.
+    above: u64,
+}
+
+impl Eight {
+    const DECIMAL: Self = Self::new(10);
+
+    /// For a radix up to 256: radix^2 fits the 16 bits of a pair, and so on.
+    const fn new(radix: u64) -> Self {
+        let powers = [radix, radix.pow(2), radix.pow(4)];
+        let above = powers[2].wrapping_mul(powers[2]);
+        Self { powers, above }
+    }
+
+    /// The number that the bytes of `word` spell, the least significant byte being the most significant numeral.
+    #[inline(always)]
+    fn num(self, word: u64) -> u64 {
+        const BYTES: u64 = 0x00FF_00FF_00FF_00FF;
+        const PAIRS: u64 = 0x0000_FFFF_0000_FFFF;
+        const FOURS: u64 = 0x0000_0000_FFFF_FFFF;
+        let pairs = (word & BYTES) * self.powers[0] + (word >> 8 & BYTES);
+        let fours = (pairs & PAIRS) * self.powers[1] + (pairs >> 16 & PAIRS);
+        (fours & FOURS) * self.powers[2] + (fours >> 32)
+    }
+}
+
+/// 10^8.
+const EIGHT_DIGITS: u64 = 100_000_000;
+
+/// (⌊x/10^8⌋, x mod 10^8).
+///
+/// µ = ⌈2^90/10^8⌉ and µ·10^8 − 2^90 = 875,776 < 2^26, so x·µ/2^90 < x/10^8 + 2^64·2^26/(2^90·10^8) = (x + 1)/10^8: the same floor.
+#[inline(always)]
+fn split_eight_digits(x: u64) -> (u64, u64) {
+    const MU: u64 = (1u128 << 90).div_ceil(EIGHT_DIGITS as u128) as u64;
+    let q = high_product_64(x, MU) >> 26;
+    (q, x - q * EIGHT_DIGITS)
+}
+
+/// The digits of x < 10^8 as the bytes of a word, the most significant one least.
+///
+/// It is split in two, the halves together in two again, and these in digits. The factors are ⌈2^40/10^4⌉, ⌈2^19/100⌉ and
+/// ⌈2^10/10⌉; `a_word_has_the_digits` tries all that the last two get, and of the first all steps.
+#[inline(always)]
+fn eight_digits(x: u64) -> u64 {
+    let high = (x * 109_951_163) >> 40; // ⌊x/10^4⌋
+    let fours = high | (x - high * 10_000) << 32;
+    let high = (fours * 5243) >> 19 & 0x0000_007F_0000_007F; // ⌊·/100⌋
+    let pairs = high | (fours - high * 100) << 16;
+    let high = (pairs * 103) >> 10 & 0x000F_000F_000F_000F; // ⌊·/10⌋
+    high | (pairs - high * 10) << 8
+}
+
+/// NUM and STR for halves of `m` numerals held in a `u128`.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::large_enum_variant, reason = "two in a plan: a box would save nothing")]
+pub(super) enum Long {
+    /// 17 to 32 decimal digits: in two parts, the lower one of 16.
+    Decimal(Divisor),
+    Chunks(Chunks),
+}
+
+/// Chunks of as many numerals as fit 62 bits, the first with what remains.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chunks {
     chunk: usize,
     chunks: usize,
-    by_chunk: Barrett,
+    by_chunk: Divisor,
     first: Short,
     others: Short,
 }
@@ -146,45 +224,83 @@ pub(super) struct Long {
 impl Long {
     /// `m` numerals with radix^m ≤ 2^128.
     pub(super) fn new(radix: Radix, m: usize) -> Self {
-        let fits = |digits: &usize| radix.power_up_to(*digits, 1 << 63).is_some();
-        let chunk = (1..=m).take_while(fits).last().unwrap_or(1);
+        let highest = radix.highest(m).expect("halves were measured");
+        if radix.value() == 10 && (17..=32).contains(&m) {
+            return Self::Decimal(Divisor::new(EIGHT_DIGITS.pow(2), highest));
+        }
+        let power = |m| radix.power_up_to(m, 1 << 62);
+        let chunk = (1..=m).take_while(|m| power(*m).is_some()).last().unwrap_or(1);
         let chunks = m.div_ceil(chunk);
-        let by_chunk = radix.power_up_to(chunk, 1 << 63).expect("that is how long a chunk is");
-        Self {
+        Self::Chunks(Chunks {
             chunk,
             chunks,
-            by_chunk: Barrett::new(by_chunk.into()),
+            by_chunk: Divisor::new(power(chunk).expect("that is how long a chunk is"), highest),
             first: Short::new(radix, m - chunk * (chunks - 1)),
             others: Short::new(radix, chunk),
-        }
+        })
     }
 
     /// The number that `numerals` spell.
     #[inline(always)]
     pub(super) fn num<T: Numeral>(&self, numerals: &[T], least_first: bool) -> u128 {
+        let join = |high: u64, low: u64| u128::from(high) * u128::from(EIGHT_DIGITS.pow(2)) + u128::from(low);
+        match self {
+            Self::Decimal(_) if numerals.len() <= 24 => {
+                let [a, b, c] = words(numerals, least_first).map(|word| Eight::DECIMAL.num(word));
+                join(a, b * EIGHT_DIGITS + c)
+            }
+            Self::Decimal(_) => {
+                let [a, b, c, d] = words(numerals, least_first).map(|word| Eight::DECIMAL.num(word));
+                join(a * EIGHT_DIGITS + b, c * EIGHT_DIGITS + d)
+            }
+            Self::Chunks(chunks) => chunks.num(numerals, least_first),
+        }
+    }
+
+    /// The numerals that spell `x`.
+    #[inline(always)]
+    pub(super) fn str<T: Numeral>(&self, x: u128, numerals: &mut [T], least_first: bool) {
+        match self {
+            Self::Decimal(divisor) => {
+                let (high, low) = divisor.div_rem(x);
+                let (c, d) = split_eight_digits(low);
+                if numerals.len() <= 24 {
+                    put_words([high as u64, c, d].map(eight_digits), numerals, least_first);
+                } else {
+                    let (a, b) = split_eight_digits(high as u64);
+                    put_words([a, b, c, d].map(eight_digits), numerals, least_first);
+                }
+            }
+            Self::Chunks(chunks) => chunks.str(x, numerals, least_first),
+        }
+    }
+}
+
+impl Chunks {
+    #[inline(always)]
+    fn num<T: Numeral>(&self, numerals: &[T], least_first: bool) -> u128 {
         let mut number = 0u128;
         for k in 0..self.chunks {
             let (start, end) = self.bounds(k, numerals.len(), least_first);
             let part = num_of(self.short(k), &numerals[start..end], least_first);
             // The first product is of zero; no later one passes radix^m.
-            number = number.wrapping_mul(self.by_chunk.m) + u128::from(part);
+            number = number.wrapping_mul(self.by_chunk.d.into()) + u128::from(part);
         }
         number
     }
 
-    /// The numerals that spell `x`.
     #[inline(always)]
-    pub(super) fn str<T: Numeral>(&self, mut x: u128, numerals: &mut [T], least_first: bool) {
+    fn str<T: Numeral>(&self, mut x: u128, numerals: &mut [T], least_first: bool) {
         for k in (0..self.chunks).rev() {
             let part = if k > 0 {
                 let (rest, part) = self.by_chunk.div_rem(x);
                 x = rest;
                 part
             } else {
-                x
+                x as u64
             };
             let (start, end) = self.bounds(k, numerals.len(), least_first);
-            str_of(self.short(k), part as u64, &mut numerals[start..end], least_first);
+            str_of(self.short(k), part, &mut numerals[start..end], least_first);
         }
     }
 
@@ -204,23 +320,140 @@ impl Long {
     }
 }
 
+/// D ≤ 2^62, to divide numbers up to a highest one by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Divisor {
+    d: u64,
+    way: Way,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// The quotient fits 64 bits, and one product of 64 bits finds it.
+    ///
+    /// Let x < 2^k, s = k − 63, t = ⌊x/2^s⌋ > x/2^s − 1 and µ = ⌊2^(s+64)/D⌋ > 2^(s+64)/D − 1. If 2^(s+1) ≤ D, both t and µ fit 64
+    /// bits, and t·µ/2^64 > x/D − 2^s/D − x/2^(s+64) > x/D − 1/2 − 1/2. So q̂ > x/D − 2 and x − q̂·D < 2D ≤ 2^63: one subtraction,
+    /// and all of it modulo 2^64.
+    Once {
+        shift: u32,
+        mu: u64,
+    },
+    Barrett(Barrett),
+}
+
+impl Divisor {
+    fn new(d: u64, highest: u128) -> Self {
+        let shift = 65u32.saturating_sub(highest.leading_zeros());
+        let way = if 2 << shift <= u128::from(d) {
+            let mu = (BigUint::from(1u8) << (shift + 64)) / d;
+            let mu = u64::try_from(mu).expect("D is above 2^shift");
+            Way::Once { shift, mu }
+        } else {
+            Way::Barrett(Barrett::new(d.into()))
+        };
+        Self { d, way }
+    }
+
+    /// (⌊x/D⌋, x mod D).
+    #[inline(always)]
+    fn div_rem(&self, x: u128) -> (u128, u64) {
+        match self.way {
+            Way::Once { shift, mu } => {
+                let q = high_product_64((x >> shift) as u64, mu);
+                let rest = (x as u64).wrapping_sub(q.wrapping_mul(self.d));
+                let more = u64::from(rest >= self.d);
+                (u128::from(q + more), rest - self.d * more)
+            }
+            Way::Barrett(barrett) => {
+                let (q, rest) = barrett.div_rem(x);
+                (q, rest as u64)
+            }
+        }
+    }
+}
+
 /// NUM of numerals in either order.
 #[inline(always)]
 pub(super) fn num_of<T: Numeral>(form: Short, numerals: &[T], least_first: bool) -> u64 {
-    if least_first {
-        form.num(numerals.iter().rev())
-    } else {
-        form.num(numerals.iter())
+    match form.eight {
+        Some(eight) => {
+            let m = numerals.len();
+            let mut number = eight.num(first_word(numerals, least_first));
+            for at in (first_length(m)..m).step_by(8) {
+                number = number.wrapping_mul(eight.above) + eight.num(word(numerals, at, least_first));
+            }
+            number
+        }
+        None if least_first => num(form.radix, numerals.iter().rev()),
+        None => num(form.radix, numerals.iter()),
     }
 }
 
 /// STR of a number, in either order.
 #[inline(always)]
 pub(super) fn str_of<T: Numeral>(form: Short, x: u64, numerals: &mut [T], least_first: bool) {
-    if least_first {
-        form.str(x, numerals.iter_mut().rev());
-    } else {
-        form.str(x, numerals.iter_mut());
+    match form.spell {
+        Spell::Decimal => {
+            let (rest, c) = split_eight_digits(x);
+            let (a, b) = split_eight_digits(rest);
+            match numerals.len() {
+                8 => put_words([c].map(eight_digits), numerals, least_first),
+                9..=16 => put_words([b, c].map(eight_digits), numerals, least_first),
+                _ => put_words([a, b, c].map(eight_digits), numerals, least_first),
+            }
+        }
+        _ if least_first => form.one_by_one(x, numerals.iter_mut().rev()),
+        _ => form.one_by_one(x, numerals.iter_mut()),
+    }
+}
+
+/// Of `m` numerals read as words of eight, how many are in the first: 1 to 8.
+#[inline(always)]
+fn first_length(m: usize) -> usize {
+    (m - 1) % 8 + 1
+}
+
+/// The eight numerals from the `at`-th on, counted from the most significant.
+#[inline(always)]
+fn word<T: Numeral>(numerals: &[T], at: usize, least_first: bool) -> u64 {
+    let at = if least_first { numerals.len() - 8 - at } else { at };
+    let word = T::word(numerals[at..].first_chunk().expect("there are eight"));
+    if least_first { word.swap_bytes() } else { word }
+}
+
+/// The first 1 to 8 of at least eight numerals, after zeros.
+#[inline(always)]
+fn first_word<T: Numeral>(numerals: &[T], least_first: bool) -> u64 {
+    word(numerals, 0, least_first) << (64 - 8 * first_length(numerals.len()))
+}
+
+/// All of `numerals`.
+#[inline(always)]
+fn words<T: Numeral, const WORDS: usize>(numerals: &[T], least_first: bool) -> [u64; WORDS] {
+    let first = first_length(numerals.len());
+    std::array::from_fn(|k| match k {
+        0 => first_word(numerals, least_first),
+        _ => word(numerals, first + 8 * (k - 1), least_first),
+    })
+}
+
+/// Writes words over `numerals`, at least eight; the first word has zeros before its numerals.
+#[inline(always)]
+fn put_words<T: Numeral, const WORDS: usize>(words: [u64; WORDS], numerals: &mut [T], least_first: bool) {
+    let first = first_length(numerals.len());
+    for (k, word) in words.iter().enumerate() {
+        let (at, word) = match k {
+            // The next word's numerals fill up the first one.
+            0 if first < 8 => (0, word >> (64 - 8 * first) | words.get(1).unwrap_or(&0) << (8 * first)),
+            0 => (0, *word),
+            _ => (first + 8 * (k - 1), *word),
+        };
+        let (at, word) = if least_first {
+            (numerals.len() - 8 - at, word.swap_bytes())
+        } else {
+            (at, word)
+        };
+        numerals[at..at + 8].copy_from_slice(&T::eight(word));
     }
 }
 
@@ -279,6 +512,47 @@ mod tests {
     }
 
     #[test]
+    fn a_word_has_the_digits() {
+        for x in (0..10_000).flat_map(|x| [x, 10_000 * x, 10_000 * x + 9_999, 99_990_000 + x]) {
+            let digits = format!("{x:08}");
+            let word = u64::from_le_bytes(digits.as_bytes().try_into().unwrap()) - 0x3030_3030_3030_3030;
+            assert_eq!(eight_digits(x), word);
+            assert_eq!(Eight::DECIMAL.num(word), x);
+        }
+    }
+
+    #[test]
+    fn divisors_divide_exactly() {
+        for d in [
+            2,
+            3,
+            10_000_000_000_000_000,
+            10u64.pow(18),
+            62u64.pow(10),
+            1 << 61,
+            (1 << 62) - 1,
+            1 << 62,
+        ] {
+            for bits in 62..=128 {
+                let highest = u128::MAX >> (128 - bits);
+                let divisor = Divisor::new(d, highest);
+                let multiples = [1, 2, 3, highest / u128::from(d) / 2, highest / u128::from(d)]
+                    .map(|k| k.saturating_mul(d.into()).min(highest));
+                let powers = (0..bits).map(|bit| 1u128 << bit);
+                for x in multiples.into_iter().chain(powers).chain(edges(10, highest)) {
+                    for x in [x.saturating_sub(1), x, x.saturating_add(1)].map(|x| x.min(highest)) {
+                        let expected = (x / u128::from(d), (x % u128::from(d)) as u64);
+                        assert_eq!(divisor.div_rem(x), expected, "{x} by {d}");
+                    }
+                }
+            }
+        }
+        for x in edges(10, u64::MAX.into()).into_iter().map(|x| x as u64) {
+            assert_eq!(split_eight_digits(x), (x / 100_000_000, x % 100_000_000));
+        }
+    }
+
+    #[test]
     fn every_length_spells_exactly() {
         for value in [2, 3, 10, 16, 26, 36, 62, 64, 85, 255, 256, 1000, 65_535, 65_536] {
             let radix = Radix::try_new(value).unwrap();
@@ -296,6 +570,13 @@ mod tests {
                         long.str(x, &mut numerals, least_first);
                         assert_eq!(numerals, expected, "radix {value}, {m} numerals");
                         assert_eq!(long.num(&numerals, least_first), x);
+                        if value <= 256 {
+                            let expected: Vec<u8> = expected.iter().map(|numeral| *numeral as u8).collect();
+                            let mut numerals = vec![0u8; m];
+                            long.str(x, &mut numerals, least_first);
+                            assert_eq!(numerals, expected, "radix {value}, {m} numerals");
+                            assert_eq!(long.num(&numerals, least_first), x);
+                        }
                         if let (Ok(x), true) = (u64::try_from(x), highest <= u64::MAX.into()) {
                             let short = Short::new(radix, m);
                             numerals.fill(0);

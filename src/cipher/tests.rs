@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::crosscheck::Random;
+use super::crosscheck::{self, Random};
 use super::*;
 use crate::{Error, ErrorKind};
 
@@ -59,6 +59,36 @@ fn every_tail_equals_the_naive_twin() {
                 assert_eq!(batch, expected[..rows * n], "{cipher:?}, {rows} rows");
                 cipher.apply(Direction::Decrypt, shared, &mut batch, n).unwrap();
                 assert_eq!(batch, plain[..rows * n], "{cipher:?}, {rows} rows");
+            }
+        }
+    }
+}
+
+/// Where a half passes 8, 12 and 16 bytes, another reduction or another number of blocks begins.
+#[test]
+fn halves_around_every_number_of_bytes_equal_both_judges() {
+    let tweaks: Vec<u8> = (0..=255).cycle().take(700).collect();
+    for value in [2, 10, 36, 62, 65_535, 65_536] {
+        let radix = radix(value);
+        for bytes in [8, 12, 16] {
+            let most = (1..).take_while(|m| radix.bits(*m) <= 8 * bytes).last().unwrap();
+            for n in 2 * most - 2..=2 * most + 3 {
+                let cipher = Cipher::ff1(&key(), radix);
+                let mut plain = numerals(&cipher, 6 * n);
+                plain[..n].fill(0);
+                plain[n..2 * n].fill((value - 1) as u16);
+                for tweak in [&tweaks[..0], &tweaks[..7], &tweaks[..700]] {
+                    for direction in [Direction::Encrypt, Direction::Decrypt] {
+                        let judge = |row: &[u16]| crosscheck::fpe(&[0xc5; 32], radix, direction, tweak, row).unwrap();
+                        let expected: Vec<u16> = plain.chunks_exact(n).flat_map(judge).collect();
+                        for kernel in Kernel::available() {
+                            let mut done = plain.clone();
+                            let cipher = cipher.clone().with_kernel(kernel);
+                            cipher.apply(direction, Tweaks::Shared(tweak), &mut done, n).unwrap();
+                            assert_eq!(done, expected, "{cipher:?}, {n} numerals");
+                        }
+                    }
+                }
             }
         }
     }
@@ -281,7 +311,14 @@ fn debug_shows_no_key() {
 
 #[test]
 fn long_values_are_right_and_take_their_time_but_no_more() {
-    for (value, n) in [(10, 5000), (65_535, 1001), (36, 700), (2, 3001), (1000, 333)] {
+    for (value, n) in [
+        (10, 5000),
+        (10, 1141),
+        (65_535, 1001),
+        (36, 700),
+        (2, 3001),
+        (1000, 333),
+    ] {
         let cipher = Cipher::ff1(&key(), radix(value));
         let plain = numerals(&cipher, n);
         let (mut fast, mut slow) = (plain.clone(), plain.clone());
@@ -298,9 +335,10 @@ fn long_values_are_right_and_take_their_time_but_no_more() {
             .unwrap();
         assert_eq!(fast, plain);
     }
-    for value in [10, 256, 65_535] {
+    // The last has halves so long that transforms multiply them.
+    for (value, n) in [(10, 100_000), (256, 100_000), (65_535, 100_000), (10, 300_001)] {
         let cipher = Cipher::ff1(&key(), radix(value));
-        let plain = numerals(&cipher, 100_000);
+        let plain = numerals(&cipher, n);
         let mut long = plain.clone();
         let start = Instant::now();
         cipher

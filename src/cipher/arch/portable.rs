@@ -130,6 +130,14 @@ impl Step for u64 {
             Modulus64::Medium(medium) => each(halves, blocks, |half, block| {
                 join(direction, half, medium.rem(be(block, 0), be(block, 4)), medium.m)
             }),
+            Modulus64::Tall(tall) => match direction {
+                Direction::Encrypt => each(halves, blocks, |half, block| {
+                    tall.add(half.into(), be(block, 0), draw.y(block)) as u64
+                }),
+                Direction::Decrypt => each(halves, blocks, |half, block| {
+                    tall.sub(half.into(), be(block, 0), draw.y(block)) as u64
+                }),
+            },
             Modulus64::Any(barrett) => each(halves, blocks, |half, block| {
                 join_wide(direction, half.into(), barrett.rem(draw.y(block)), barrett.m) as u64
             }),
@@ -160,6 +168,14 @@ impl Step for u128 {
                         };
                 }
             }
+            Modulus128::Tall(tall) => match direction {
+                Direction::Encrypt => {
+                    tall_step(halves, draw, blocks, ends, |half, high, low| tall.add(half, high, low))
+                }
+                Direction::Decrypt => {
+                    tall_step(halves, draw, blocks, ends, |half, high, low| tall.sub(half, high, low))
+                }
+            },
             Modulus128::Any(barrett) => each(halves, blocks, |half, block| {
                 join_wide(direction, half, barrett.rem(draw.y(block)), barrett.m)
             }),
@@ -193,6 +209,28 @@ fn encrypt<B: BlockCipherEncBackend<BlockSize = U16>>(backend: &B, blocks: &mut 
 fn each<H: Half>(halves: &mut [H], blocks: &[Block], step: impl Fn(H, &Block) -> H) {
     for (half, block) in halves.iter_mut().zip(blocks) {
         *half = step(*half, block);
+    }
+}
+
+/// Joins each half with its y, given as its first 64 bits and its last 128.
+#[inline(always)]
+fn tall_step(
+    halves: &mut [u128],
+    draw: Draw,
+    blocks: &[Block],
+    ends: &[Block],
+    join: impl Fn(u128, u64, u128) -> u128,
+) {
+    let one = |half, y: u128| join(half, (y >> 64) as u64, y);
+    match draw {
+        Draw::First { d: 20 } => {
+            for ((half, block), end) in halves.iter_mut().zip(blocks).zip(ends) {
+                let y = u128::from_be_bytes(block.0);
+                *half = join(*half, (y >> 64) as u64, y << 32 | u128::from(end32(end)));
+            }
+        }
+        Draw::First { .. } => each(halves, blocks, |half, block| one(half, u128::from_be_bytes(block.0))),
+        Draw::Reversed => each(halves, blocks, |half, block| one(half, u128::from_le_bytes(block.0))),
     }
 }
 
