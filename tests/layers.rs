@@ -59,7 +59,8 @@ fn no_module_imports_one_above_it() {
             .unwrap()
             .trim_end_matches(".rs")
             .to_owned();
-        if ["lib", "main"].contains(&module.as_str()) || path.ends_with("tests.rs") {
+        let is_test = path.ends_with("tests.rs") || relative.iter().any(|folder| folder == "tests");
+        if is_test || ["lib", "main"].contains(&module.as_str()) {
             continue;
         }
         let code = std::fs::read_to_string(&path).unwrap();

@@ -12,8 +12,6 @@ mod metadata;
 mod nested;
 mod runs;
 #[cfg(test)]
-mod shapes;
-#[cfg(test)]
 mod tests;
 mod text;
 mod tokens;

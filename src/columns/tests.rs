@@ -1,5 +1,7 @@
 //! Every type of column goes there and back, and strings that nobody meant give an error or a value.
 
+mod shapes;
+
 use std::sync::Arc;
 
 use arrow::array::{

@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, AsArray, LargeStringArray, StringArray, StringViewA
 use arrow::compute::cast;
 use fpe::ff1::{FF1, FlexibleNumeralString};
 
-use super::*;
+use super::super::*;
 use crate::keys::{DirectMode, KeyBits, KeyUse, Keyring, KmsRegistry};
 use crate::kms::MemoryKms;
 use crate::policy::Policy;
