@@ -512,6 +512,11 @@ fn approved_only_refuses_what_is_not() {
     approved("");
     let stderr = sandbox.fails(1, &["keys", "create", "old", "--use", "direct-ff3-1-legacy-256"]);
     assert!(stderr.contains("NIST has withdrawn FF3-1"), "{stderr}");
+    let stderr = sandbox.fails(
+        1,
+        &words("keys passphrase --new-passphrase-file new.txt --kdf argon2id"),
+    );
+    assert!(stderr.contains("NIST has not approved Argon2id"), "{stderr}");
 }
 
 /// The KMS keys of the local KMS, looked after from the command line, with what stands in the audit log.
@@ -789,6 +794,38 @@ fn material_comes_from_elsewhere() {
         shown.contains("import-material") && shown.contains("delete-material"),
         "{shown}"
     );
+}
+
+/// While the log cannot be written, since the keyring is shut, nothing changes that no history tells.
+#[test]
+fn nothing_changes_without_a_trace() {
+    let sandbox = audited();
+    fs::write(sandbox.path("second.key"), [7; 32]).unwrap();
+    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"kms:Decrypt","Resource":"*"}]}"#;
+    fs::write(sandbox.path("bob.json"), policy).unwrap();
+    sandbox.ok(&words("keys disable local:main --reason off"));
+    let relock = words("keys passphrase --new-key-file second.key --reason secretly");
+    let refused = sandbox.fails(3, &relock);
+    assert!(
+        refused.contains("the audit log can have no entry of this, since the keyring does not open"),
+        "{refused}"
+    );
+    sandbox.ok(&words(
+        "keys policy put --identity bob@x --file bob.json --reason whybob",
+    ));
+    sandbox.ok(&words("keys enable local:main --reason on"));
+    let described = sandbox.ok(&words("keys describe local:main"));
+    assert!(
+        described.contains("put policy of identity `bob@x`") && described.contains("whybob"),
+        "{described}"
+    );
+    sandbox.ok(&relock);
+    let shown = sandbox
+        .command(&words("keys audit show"))
+        .env("CIPHERFORM_KEY_FILE", sandbox.path("second.key"))
+        .output();
+    let shown = text(&shown.unwrap().stdout);
+    assert!(shown.contains("unlock") && shown.contains("secretly"), "{shown}");
 }
 
 /// Whenever an import of material is killed: either it is there, or it can be imported again by the same token.

@@ -234,6 +234,22 @@ fn a_partner_is_known_by_its_certificate() {
     }
     join(&["ca.pem", "ca.crl", "between.crl"], "ca-and-lists.pem");
     join(&["ca.pem", "ca.crl"], "ca-and-list.pem");
+    // Glued together, so that the list is not one: it must not be overlooked.
+    let glued = fs::read_to_string(ours.path("ca-and-list.pem")).unwrap();
+    fs::write(ours.path("glued.pem"), glued.replace("-----\n-----", "----------")).unwrap();
+    fs::write(
+        ours.path("with-key.pem"),
+        glued + &fs::read_to_string(ours.path("ca.key")).unwrap(),
+    )
+    .unwrap();
+    certify(
+        "idle",
+        "",
+        "ca",
+        "basicConstraints=critical,CA:TRUE keyUsage=critical,digitalSignature",
+    );
+    certify("below-idle", wraps, "idle", "keyUsage=critical,keyEncipherment");
+    join(&["below-idle.pem", "idle.pem"], "idle-chain.pem");
 
     for (arguments, code, said) in [
         (
@@ -270,6 +286,10 @@ fn a_partner_is_known_by_its_certificate() {
             3,
             "do not say whether it was revoked",
         ),
+        ("--for revoked.pem --ca glued.pem", 1, "glued.pem`: this"),
+        ("--for revoked.pem --ca with-key.pem", 1, "this holds more than"),
+        ("--for idle-chain.pem --ca ca.pem", 3, "may not sign certificates"),
+        ("--for partner-chain.pem --ca sender.pem", 1, "not an authority's"),
         (
             "--for partner-chain.pem --ca nothing.pem",
             1,
@@ -320,7 +340,12 @@ fn a_partner_is_known_by_its_certificate() {
         );
     }
     let done = import("--from-certificate sender-chain.pem --ca ca.pem");
-    assert!(done.status.success(), "{}", text(&done.stderr));
+    let said = text(&done.stderr);
+    assert!(
+        done.status.success() && said.contains("The sender is CN=sender,O=Example"),
+        "{said}"
+    );
+    assert!(said.contains("holds no revocation list"), "{said}");
     theirs.policy(&partners_policy());
     theirs.write("people.parquet", &people());
     theirs.ok(&["protect", "people.parquet", "theirs.parquet"]);

@@ -9,9 +9,9 @@ use webpki::{
     ExtendedKeyUsageValidator, KeyPurposeIdIter, RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy,
     anchor_from_trusted_cert,
 };
-use x509_cert::Certificate;
 use x509_cert::der::{Decode as _, Encode as _};
-use x509_cert::ext::pkix::KeyUsage;
+use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
+use x509_cert::{Certificate, TbsCertificate};
 
 use super::Timestamp;
 use crate::{Error, ErrorKind, Result};
@@ -27,33 +27,45 @@ impl Authorities {
     /// From PEM: any number of `-----BEGIN CERTIFICATE-----` and `-----BEGIN X509 CRL-----`.
     ///
     /// With a revocation list, each certificate between a partner's and an authority needs one of its issuer that is still valid; with none, revocation is not
-    /// checked.
+    /// checked. What is in it is trusted: neither the dates of these certificates nor their path lengths are looked at (RFC 5280, section 6.1.1 (d)).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`].
+    /// [`ErrorKind::BadInput`], also if it holds anything else.
     pub fn from_pem(pem: &str) -> Result<Self> {
-        let unreadable =
-            |_| Error::bad_input("this holds something that is neither a certificate nor a revocation list");
         let certificates = certificates(pem)?;
+        if certificates.is_empty() {
+            return Err(Error::bad_input("this holds no certificate in PEM"));
+        }
         let revocation_lists: Vec<_> = CertificateRevocationListDer::pem_slice_iter(pem.as_bytes())
             .collect::<Result<_, _>>()
-            .map_err(unreadable)?;
+            .map_err(|_| no_pem())?;
+        // One that is not recognised would not be missed.
+        expect(pem, certificates.len() + revocation_lists.len())?;
         for certificate in &certificates {
             anchor_from_trusted_cert(certificate).map_err(unreadable_certificate)?;
+            let constraints = parsed(certificate)?.get::<BasicConstraints>();
+            if !constraints
+                .map_err(unreadable_certificate)?
+                .is_some_and(|(_, of)| of.ca)
+            {
+                return Err(Error::bad_input("this holds a certificate that is not an authority's"));
+            }
         }
         for list in &revocation_lists {
             BorrowedCertRevocationList::from_der(list).map_err(|error| {
                 Error::bad_input("this holds a revocation list that cannot be read").with_source(error)
             })?;
         }
-        match certificates.is_empty() {
-            false => Ok(Self {
-                certificates,
-                revocation_lists,
-            }),
-            true => Err(Error::bad_input("this holds no certificate in PEM")),
-        }
+        Ok(Self {
+            certificates,
+            revocation_lists,
+        })
+    }
+
+    /// Whether there is a revocation list: without any, revocation is not checked.
+    pub fn tell_what_is_revoked(&self) -> bool {
+        !self.revocation_lists.is_empty()
     }
 }
 
@@ -69,7 +81,7 @@ pub(super) enum CertifiedFor {
 /// A public key that an authority vouches for.
 #[derive(Clone, Debug)]
 pub(super) struct CertifiedKey {
-    /// The distinguished name of who has it (RFC 4514).
+    /// The distinguished name of who has it (RFC 4514), as a terminal can show it.
     pub(super) subject: String,
     /// SubjectPublicKeyInfo, in DER.
     pub(super) public_key: Vec<u8>,
@@ -82,14 +94,14 @@ impl CertifiedKey {
     ///
     /// [`ErrorKind::BadInput`] for what is no certificate; [`ErrorKind::WrongKey`] for one that is not to be trusted `at` that time or `for_use`.
     pub(super) fn of(chain: &str, authorities: &Authorities, at: Timestamp, for_use: CertifiedFor) -> Result<Self> {
-        let chain = certificates(chain)?;
+        let pem = chain;
+        let chain = certificates(pem)?;
         let [leaf, between @ ..] = chain.as_slice() else {
             return Err(Error::bad_input("this holds no certificate in PEM"));
         };
+        expect(pem, chain.len())?;
         verify(leaf, between, authorities, at)?;
-        let leaf = Certificate::from_der(leaf)
-            .map_err(unreadable_certificate)?
-            .tbs_certificate;
+        let leaf = parsed(leaf)?;
         let usage = leaf.get::<KeyUsage>().map_err(unreadable_certificate)?;
         let (allowed, asked) = match (usage, for_use) {
             (None, _) => (true, ""),
@@ -101,7 +113,7 @@ impl CertifiedKey {
         }
         let public_key = leaf.subject_public_key_info.to_der();
         Ok(Self {
-            subject: leaf.subject.to_string(),
+            subject: shown(&leaf.subject.to_string()),
             public_key: public_key.map_err(unreadable_certificate)?,
         })
     }
@@ -115,7 +127,47 @@ pub(super) fn holds_certificates(pem: &str) -> bool {
 fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>> {
     CertificateDer::pem_slice_iter(pem.as_bytes())
         .collect::<Result<_, _>>()
-        .map_err(unreadable_certificate)
+        .map_err(|_| no_pem())
+}
+
+/// Passes if all that begins in `pem` was read.
+fn expect(pem: &str, read: usize) -> Result<()> {
+    match pem.matches("-----BEGIN ").count() == read {
+        true => Ok(()),
+        false => Err(Error::bad_input(
+            "this holds more than the certificates and revocation lists that can be read in it",
+        )
+        .with_hint(
+            "each begins on a line of its own, with nothing before the dashes; private keys do not belong here",
+        )),
+    }
+}
+
+fn no_pem() -> Error {
+    Error::bad_input("this is damaged PEM").with_hint("each certificate ends with a line -----END CERTIFICATE-----")
+}
+
+fn parsed(certificate: &CertificateDer<'_>) -> Result<TbsCertificate> {
+    let parsed = Certificate::from_der(certificate).map_err(unreadable_certificate)?;
+    Ok(parsed.tbs_certificate)
+}
+
+/// A name without what would change how the rest of a line is shown: the library escapes control characters, but not what turns the direction of writing.
+fn shown(name: &str) -> String {
+    let turns = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    match name {
+        "" => "nobody by name".to_owned(),
+        name => name
+            .chars()
+            .map(|c| match turns(c) {
+                true => c.escape_unicode().to_string(),
+                false => c.to_string(),
+            })
+            .collect(),
+    }
 }
 
 fn verify(
@@ -152,10 +204,23 @@ fn verify(
         revocation,
         None,
     );
-    path.map(drop).map_err(|error| {
+    let path = path.map_err(|error| {
         let (what, hint) = explain(&error);
-        not_trusted(what).with_hint(hint).with_source(error)
-    })
+        not_trusted(what).with_hint(hint)
+    })?;
+    // RFC 5280, section 6.1.4 (n), which `webpki` leaves out.
+    for certificate in path.intermediate_certificates() {
+        let usage = parsed(&certificate.der())?.get::<KeyUsage>();
+        if usage
+            .map_err(unreadable_certificate)?
+            .is_some_and(|(_, usage)| !usage.key_cert_sign())
+        {
+            return Err(not_trusted(
+                "one between it and the authority may not sign certificates",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Extended key usages name purposes such as TLS; none is registered for wrapping keys to partners. What a key may do is told by its key usage.
@@ -190,7 +255,11 @@ fn explain(error: &webpki::Error) -> (String, &'static str) {
             "it is the certificate of an authority, not of a partner",
             "a partner without an authority sends its bare public key: compare it by another way, such as a call",
         ),
-        other => return (format!("{other}"), ask),
+        Path::NameConstraintViolation => (
+            "an authority may not vouch for its name, or for names of kinds that are not supported here",
+            "ask the partner for a certificate without such constraints, or for its bare public key",
+        ),
+        other => return (format!("{other:?}"), "ask the partner for another certificate"),
     };
     (what.to_owned(), hint)
 }

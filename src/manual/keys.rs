@@ -441,7 +441,8 @@
 //! does not protect. Counted are values, not rows of a dictionary, and those of jobs that failed as well. Jobs that run
 //! at the same time keep the limit together: before it protects, each sets aside in the log (`set-aside`) what it needs, or
 //! a 256th of the limit if that is more, and gives back (`released`) when it ends and has written down what it protected. What a
-//! process that was killed had set aside stays counted: it may have protected it.
+//! process that was killed had set aside stays counted: it may have protected it. The log is the count: whoever moves it aside, or names another one
+//! in the policy, begins anew, which a checkpoint (below) notices.
 //!
 //! # Audit
 //!
@@ -523,7 +524,7 @@
 //! must allow `keyEncipherment` in a recipient's, and `digitalSignature` in a sender's, if it has a key usage; extended key
 //! usages are not looked at, since none is for this. If `ca.pem` holds revocation lists (`X509 CRL`), each certificate of the path needs
 //! one of its issuer that is valid and does not name it; without any, revocation is not checked, and nothing is
-//! fetched. Who it is, is printed, and stands in the audit log with the key's SHA-256: any certificate of that
+//! fetched, which is said. The authorities' own certificates are trusted as they are. Who it is, is printed, and stands in the audit log with the key's SHA-256: any certificate of that
 //! authority passes, so read it.
 //!
 //! | what | is |

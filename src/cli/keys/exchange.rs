@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::path::Path;
 
 use super::Told;
+use crate::cli::args::ListFormat;
+use crate::cli::printer::Printer;
 use crate::keys::{
     Authorities, ExchangePackage, ExchangeSigner, Identity, KeyInfo, KeyName, Keyring, KmsKeyRef, Operation, Reason,
     Recipient, Sender, Timestamp, store,
@@ -35,7 +37,7 @@ pub(super) async fn export(
     told: &Told<'_>,
 ) -> Result<()> {
     let recipient = match authorities {
-        Some(path) => certified(recipient, path, Recipient::from_certificates)?,
+        Some(path) => certified(recipient, path, Recipient::from_certificates, told.printer)?,
         None => parsed(recipient, |pem| Recipient::from_pem(pem.expose()))?,
     };
     let rule = RuleRef {
@@ -62,7 +64,12 @@ pub(super) async fn export(
         transform.key().name(),
         transform.key().version()
     ));
-    Ok(())
+    match (told.format, output) {
+        (ListFormat::Json, Some(path)) => told.json(&serde_json::json!({
+            "package": path, "domain": domain, "recipient": recipient.fingerprint(), "subject": recipient.subject(),
+        })),
+        _ => Ok(()),
+    }
 }
 
 /// The rule of a domain. Several may share it only if they are the same map.
@@ -108,10 +115,17 @@ pub(super) fn public_key(key: &Sender) -> Result<serde_json::Value> {
 }
 
 /// Who is to have signed it.
-pub(super) fn sender(hex: Option<&str>, certificate: Option<&Path>, authorities: Option<&Path>) -> Result<Sender> {
+pub(super) fn sender(
+    hex: Option<&str>,
+    certificate: Option<&Path>,
+    authorities: Option<&Path>,
+    printer: &Printer,
+) -> Result<Sender> {
     match (hex, certificate, authorities) {
         (Some(hex), ..) => Sender::from_hex(hex),
-        (None, Some(certificate), Some(authorities)) => certified(certificate, authorities, Sender::from_certificates),
+        (None, Some(certificate), Some(authorities)) => {
+            certified(certificate, authorities, Sender::from_certificates, printer)
+        }
         _ => Err(Error::bad_input(
             "who signed it? Pass --from, or --from-certificate and --ca",
         )),
@@ -128,9 +142,18 @@ fn certified<T>(
     certificates: &Path,
     authorities: &Path,
     read: impl FnOnce(&str, &Authorities, Timestamp) -> Result<T>,
+    printer: &Printer,
 ) -> Result<T> {
-    let authorities = parsed(authorities, |pem| Authorities::from_pem(pem.expose()))?;
-    parsed(certificates, |pem| read(pem.expose(), &authorities, Timestamp::now()))
+    let path = authorities;
+    let authorities = parsed(path, |pem| Authorities::from_pem(pem.expose()))?;
+    let certified = parsed(certificates, |pem| read(pem.expose(), &authorities, Timestamp::now()))?;
+    if !authorities.tell_what_is_revoked() {
+        printer.say(format_args!(
+            "`{}` holds no revocation list: whether a certificate was revoked, was not checked.",
+            path.display()
+        ));
+    }
+    Ok(certified)
 }
 
 /// What stands in a text file. It may be a secret.

@@ -5,7 +5,7 @@ use crate::cli::session::Clients;
 use crate::keys::{AuditEntry, AuditEvent, Keyring, KmsKeyRef};
 use crate::kms::LocalKms;
 use crate::policy::Policy;
-use crate::{ErrorKind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Where changes of KMS keys are written down.
 pub(super) struct Ledger<'a> {
@@ -13,6 +13,8 @@ pub(super) struct Ledger<'a> {
     clients: &'a Clients,
     printer: &'a Printer,
     keyring: Option<Keyring>,
+    /// Why the keyring does not open, where that may be what is to be changed.
+    closed: Option<Error>,
 }
 
 impl<'a> Ledger<'a> {
@@ -24,13 +26,16 @@ impl<'a> Ledger<'a> {
             clients,
             printer,
             keyring: None,
+            closed: None,
         };
         if policy.audit.is_some() {
-            ledger.keyring = match ledger.keyring().await {
-                Ok(keyring) => Some(keyring),
-                Err(error) if matches!(error.kind(), ErrorKind::KeyNotUsable | ErrorKind::NotAllowed) => None,
+            match ledger.keyring().await {
+                Ok(keyring) => ledger.keyring = Some(keyring),
+                Err(error) if matches!(error.kind(), ErrorKind::KeyNotUsable | ErrorKind::NotAllowed) => {
+                    ledger.closed = Some(error);
+                }
                 Err(error) => return Err(error),
-            };
+            }
         }
         if let Some(local) = &clients.local {
             tend(local, ledger.keyring.as_ref(), printer);
@@ -44,6 +49,16 @@ impl<'a> Ledger<'a> {
         match &self.policy.audit {
             Some(path) => keyring.with_audit_log(path),
             None => Ok(keyring),
+        }
+    }
+
+    /// Passes if an entry can be made before the change: for what no KMS key's history tells.
+    pub(super) fn is_open(&self) -> Result<()> {
+        match &self.closed {
+            None => Ok(()),
+            Some(error) => Err(error
+                .again()
+                .context("the audit log can have no entry of this, since the keyring does not open")),
         }
     }
 

@@ -35,7 +35,11 @@ pub(super) async fn remove(keyring: &mut Keyring, policy: &Policy, args: &LifeAr
         .filter(|rule| rule.key.name == args.key.name)
         .map(|rule| format!("`{}`", rule.name));
     let of_tokens: Vec<String> = of_tokens.collect();
-    if !of_tokens.is_empty() {
+    let known = keyring.describe(&args.key.name)?.versions;
+    let is_there = (known.iter())
+        .filter(|version| Some(version.number) == args.key.version)
+        .any(|version| !matches!(version.state, KeyState::Removed | KeyState::Destroyed));
+    if is_there && !of_tokens.is_empty() {
         told.printer.say(format_args!(
             "warning: tokens of {} may be sealed and found by this version: `cipherform tokens reseal` and `tokens reindex` move them to the active one",
             of_tokens.join(", ")

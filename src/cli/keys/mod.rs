@@ -133,7 +133,10 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
                 printer.say("So is the keyring itself: the former KMS key is not needed for this keyring any more, but for its older copies.");
             }
             told.back_up(&keyring);
-            Ok(())
+            match told.format {
+                ListFormat::Json => told.json(&serde_json::json!({ "kms_key": to, "rewrapped": count })),
+                ListFormat::Table => Ok(()),
+            }
         }
         KeysCommand::PublicKey { pem, .. } => {
             let key = Sender::from(keyring.exchange_public_key()?);
@@ -174,13 +177,16 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
             kms,
             reason,
         } => {
-            let sender = exchange::sender(from.as_deref(), certificate.as_deref(), ca.as_deref())?;
+            let sender = exchange::sender(from.as_deref(), certificate.as_deref(), ca.as_deref(), printer)?;
             let identity = match (identity, recipient) {
                 (Some(path), _) => exchange::identity(&path)?,
                 (None, Some(key)) => in_local(local.as_deref(), &key)?.identity(&key)?,
                 (None, None) => return Err(Error::bad_input("which private key opens it? Pass --for or --identity")),
             };
             let key = exchange::import(&mut keyring, &file, &name, (&identity, &sender), kms.as_ref(), &reason).await?;
+            if let Some(subject) = sender.subject() {
+                printer.say(format_args!("The sender is {subject}."));
+            }
             told.changed(
                 &key,
                 &keyring,

@@ -28,11 +28,17 @@ pub(super) async fn run(command: &KeysCommand, keys: &KeyArgs, policy: &Policy, 
     };
     let ledger = Ledger::open(policy, &clients, told.printer).await?;
     // Before a new passphrase is asked for.
+    ledger.is_open()?;
     local.list()?;
-    let kdf = kdf.unwrap_or(match policy.approved_only {
-        true => Kdf::Pbkdf2,
-        false => Kdf::default(),
-    });
+    let kdf = match (kdf, policy.approved_only) {
+        (Some(Kdf::Argon2id), true) => {
+            return Err(Error::bad_input("approved_only = true: NIST has not approved Argon2id")
+                .with_hint("leave out --kdf, or say --kdf pbkdf2"));
+        }
+        (Some(kdf), _) => *kdf,
+        (None, true) => Kdf::Pbkdf2,
+        (None, false) => Kdf::default(),
+    };
     let (new, what) = match (new_passphrase_file, new_key_file, kms) {
         _ if *os_keyring => (None, "the keyring of the operating system".to_owned()),
         (_, _, Some(key)) => (None, format!("KMS key `{key}`")),

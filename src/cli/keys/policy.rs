@@ -71,7 +71,7 @@ pub(super) async fn run(command: PolicyCommand, keys: &KeyArgs, policy: &Policy,
                         context: Some(format!("identity {identity}")),
                         ..AuditEntry::new(AuditEvent::Policy)
                     };
-                    let put = async || local.put_identity_policy(&identity, document.clone());
+                    let put = async || local.put_identity_policy(&identity, document.clone(), &reason);
                     ledger.around(audited(entry), put).await?;
                     let what = match document.is_empty() {
                         true => format!("No policy is attached to `{identity}` any more."),

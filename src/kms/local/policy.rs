@@ -69,8 +69,13 @@ impl LocalKms {
     /// # Errors
     ///
     /// [`ErrorKind::WrongKey`] if the file does not unlock.
-    pub fn put_identity_policy(&self, identity: &str, policy: PolicyDocument) -> Result<()> {
+    pub fn put_identity_policy(&self, identity: &str, policy: PolicyDocument, reason: &Reason) -> Result<()> {
         self.change(self.path(), |content, _| {
+            // It has no history of its own, and concerns them all.
+            for key in &mut content.keys {
+                let what = format!("put policy of identity `{identity}`");
+                record(key, &what, &self.surroundings, Some(reason));
+            }
             content.identities.retain(|entry| entry.name != identity);
             if !policy.is_empty() {
                 content.identities.push(IdentityEntry {
@@ -116,11 +121,13 @@ impl LocalKms {
                 let message = format!("KMS key `{name}`: `{who}` may not {action}: {decision}");
                 let attached = content.identities.iter().any(|entry| entry.name == who);
                 let own = match attached {
-                    true => format!(" and `cipherform keys policy get --identity '{who}'`"),
+                    true => format!(
+                        ", and `cipherform keys policy get --identity '{who}'`, which whoever unlocks the file can change"
+                    ),
                     false => String::new(),
                 };
                 Err(Error::new(ErrorKind::NotAllowed, message).with_hint(format!(
-                    "who may do what says `cipherform keys policy get local:{name}`{own}; somebody who may kms:PutKeyPolicy can change it"
+                    "who may do what says `cipherform keys policy get local:{name}`, which somebody who may kms:PutKeyPolicy can change{own}"
                 )))
             }
         }

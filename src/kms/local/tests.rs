@@ -523,12 +523,12 @@ async fn policies_are_enforced() {
     let allow = identity(
         r#"{ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "kms:*", "Resource": "local:main" }] }"#,
     );
-    ann.put_identity_policy("eve@laptop", allow.clone()).unwrap();
+    ann.put_identity_policy("eve@laptop", allow.clone(), &reason()).unwrap();
     assert_eq!(ann.identity_policy("eve@laptop").unwrap(), Some(allow));
     eve.unwrap(&main_key(), &bytes, &context()).await.unwrap();
     assert!(eve.disable(&main_key(), &reason()).is_err());
     let deny = r#"{ "Version": "2012-10-17", "Statement": [{ "Sid": "leave", "Effect": "Deny", "Action": "kms:*", "Resource": "*" }] }"#;
-    ann.put_identity_policy("etl@batch", identity(deny)).unwrap();
+    ann.put_identity_policy("etl@batch", identity(deny), &reason()).unwrap();
     let error = etl.unwrap(&main_key(), &bytes, &context()).await.unwrap_err();
     assert!(
         error.message().contains("denied by the identity's statement `leave`"),
@@ -539,7 +539,7 @@ async fn policies_are_enforced() {
         .unwrap();
     assert!(!simulated.is_allowed());
     let none = r#"{ "Version": "2012-10-17", "Statement": [] }"#;
-    ann.put_identity_policy("etl@batch", identity(none)).unwrap();
+    ann.put_identity_policy("etl@batch", identity(none), &reason()).unwrap();
     assert_eq!(ann.identity_policy("etl@batch").unwrap(), None);
     etl.unwrap(&main_key(), &bytes, &context()).await.unwrap();
 
