@@ -73,7 +73,7 @@ impl SecretService {
         ]
     }
 
-    /// A property of the service or, of its login collection.
+    /// A property of the service, or of its login collection.
     fn get(&self, property: &str) -> String {
         let (path, interface) = match property {
             "Items" => ("/collection/login", "Collection"),

@@ -336,14 +336,16 @@ fn new_key(
 
 fn public_key(key: &KmsKeyRef, as_pem: bool, local: &LocalKms, told: &Told<'_>) -> Result<()> {
     let (info, bytes) = (local.key(key)?, local.public_key(key)?);
-    let (text, pem) = match <[u8; 32]>::try_from(bytes.as_slice()) {
-        Ok(signer) if info.spec == KmsKeySpec::Ed25519 => (hex::encode(signer), Sender::from(signer).to_pem()?),
-        _ => (pem(&bytes)?, pem(&bytes)?),
+    let signer = <[u8; 32]>::try_from(bytes.as_slice()).ok();
+    let (text, pem) = match signer.filter(|_| info.spec == KmsKeySpec::Ed25519) {
+        Some(signer) => (Some(hex::encode(signer)), Sender::from(signer).to_pem()?),
+        None => (None, pem(&bytes)?),
     };
+    let text = text.filter(|_| !as_pem || told.format == ListFormat::Json);
+    let text = text.as_deref().unwrap_or(&pem);
     match told.format {
         ListFormat::Json => told
             .json(&json!({ "kms_key": key, "spec": info.spec, "usage": info.usage, "public_key": text, "pem": pem })),
-        ListFormat::Table if as_pem => told.printer.line(pem.trim_end()),
         ListFormat::Table => told.printer.line(text.trim_end()),
     }
 }
