@@ -157,11 +157,13 @@ impl Keyring {
         self.log.as_deref()
     }
 
-    /// Writes an entry, if there is a log.
-    pub(crate) fn audit(&self, entry: AuditEntry) -> Result<()> {
-        match &self.log {
-            Some(log) => log.append(vec![entry]),
-            None => Ok(()),
+    /// Writes entries, if there is a log.
+    pub(crate) fn audit(&self, entries: impl IntoIterator<Item = AuditEntry>) -> Result<()> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let entries: Vec<_> = entries.into_iter().collect();
+        match entries.is_empty() {
+            true => Ok(()),
+            false => log.append(entries),
         }
     }
 
@@ -171,7 +173,6 @@ impl Keyring {
     ///
     /// What the log's file says.
     pub fn audit_usage(&self, role: Option<&str>, context: &str) -> Result<()> {
-        let Some(log) = &self.log else { return Ok(()) };
         let mut entries = Vec::new();
         let usages = self.usages();
         for key in &self.document.keys {
@@ -197,10 +198,7 @@ impl Keyring {
             }
         }
         drop(usages);
-        match entries.is_empty() {
-            true => Ok(()),
-            false => log.append(entries),
-        }
+        self.audit(entries)
     }
 
     fn usages(&self) -> std::sync::MutexGuard<'_, HashMap<KeyVersionId, Arc<Usage>>> {

@@ -187,7 +187,7 @@ impl Engine {
         if self.shared.keyring.audit_log().is_none() {
             return Ok(());
         }
-        self.shared.keyring.audit(AuditEntry {
+        self.shared.keyring.audit([AuditEntry {
             role: self.role().map(str::to_owned),
             key: key.ok().map(|key| format!("{}@{}", key.name(), key.version())),
             version: key.ok().map(KeyHandle::version_id),
@@ -195,7 +195,7 @@ impl Engine {
             rule: Some(rule.to_string()),
             refused: key.err().map(|error| error.kind().to_string()),
             ..AuditEntry::new(AuditEvent::Access)
-        })
+        }])
     }
 
     /// Writes into the audit log how many values were protected and revealed with each key since the last time, in the job that `context` names. Without

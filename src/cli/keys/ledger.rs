@@ -68,17 +68,17 @@ impl<'a> Ledger<'a> {
             return change().await;
         }
         if let Some(keyring) = &self.keyring {
-            keyring.audit(entry)?;
+            keyring.audit([entry])?;
             return change().await.inspect_err(|error| {
                 // The first failure is the one to be told.
-                let _ = keyring.audit(AuditEntry {
+                let _ = keyring.audit([AuditEntry {
                     refused: Some(error.kind().to_string()),
                     ..AuditEntry::new(AuditEvent::Failed)
-                });
+                }]);
             });
         }
         let result = change().await?;
-        let written = self.keyring().await.and_then(|keyring| keyring.audit(entry));
+        let written = self.keyring().await.and_then(|keyring| keyring.audit([entry]));
         if let Err(error) = written {
             self.printer.say(format_args!(
                 "warning: the audit log has no entry of this, since the keyring does not open: {error}. The history of the KMS key has it."
@@ -104,7 +104,7 @@ pub(super) fn tend(local: &LocalKms, keyring: Option<&Keyring>, printer: &Printe
         for (name, what) in &due {
             let key = KmsKeyRef::local(name);
             if let Some(keyring) = keyring {
-                keyring.audit(entry(AuditEvent::State, &key, Some((*what).to_owned())))?;
+                keyring.audit([entry(AuditEvent::State, &key, Some((*what).to_owned()))])?;
             }
         }
         local.tend()?;

@@ -24,11 +24,11 @@ impl Keyring {
         }
         let keyring = file.to_bytes();
         let (who, time) = self.by();
-        self.audit(AuditEntry {
+        self.audit([AuditEntry {
             context: Some(format!("to {name}")),
             generation: Some(self.generation()),
             ..AuditEntry::new(AuditEvent::Backup)
-        })?;
+        }])?;
         Backup::new(
             Parts {
                 time,
@@ -57,7 +57,7 @@ impl Keyring {
             context: Some("is written".to_owned()),
             ..AuditEntry::new(AuditEvent::Backup)
         };
-        self.commit(entry, |document| {
+        self.commit(Some(entry), |document| {
             document.last_backup = Some(record);
             Ok(())
         })?;
@@ -70,11 +70,11 @@ impl Keyring {
     ///
     /// What the log's file says.
     pub fn audit_restore(&self, name: &str) -> Result<()> {
-        self.audit(AuditEntry {
+        self.audit([AuditEntry {
             context: Some(format!("from {name}")),
             generation: Some(self.generation()),
             ..AuditEntry::new(AuditEvent::Restore)
-        })
+        }])
     }
 
     pub(crate) fn root(&self) -> &Secret<Vec<u8>> {

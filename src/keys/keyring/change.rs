@@ -1,5 +1,7 @@
 //! Changes of a keyring: made to what the file says at that moment, under a lock, and written before they return.
 
+use std::collections::HashMap;
+
 use super::file::{in_file, parse, sealed, verified};
 use super::{Keyring, life};
 use crate::keys::document::{Document, KeyEntry, VersionEntry};
@@ -44,7 +46,7 @@ impl Keyring {
             version: Some(key.versions[0].id),
             ..self.about(AuditEvent::Create, name, Some(1), None)
         };
-        self.commit(entry, |document| {
+        self.commit(Some(entry), |document| {
             refuse_taken(document, name)?;
             document.keys.push(key);
             Ok(info)
@@ -79,7 +81,7 @@ impl Keyring {
             context: Some(state.to_string()),
             ..self.about(AuditEvent::Rotate, name, None, None)
         };
-        self.commit(entry, |document| {
+        self.commit(Some(entry), |document| {
             let changed = |why: &str| Error::bad_input(format!("key `{name}` {why} meanwhile")).with_hint("try again");
             let key = document.key_mut(id).ok_or_else(|| changed("was removed"))?;
             if key.kms_key != kms_key {
@@ -151,7 +153,7 @@ impl Keyring {
             key: (!names.is_empty()).then(|| names.iter().map(KeyName::as_str).collect::<Vec<_>>().join(", ")),
             ..AuditEntry::new(AuditEvent::Rewrap)
         };
-        self.commit(entry, |document| {
+        self.commit(Some(entry), |document| {
             if document.generation != generation {
                 return Err(Error::bad_input("was changed by somebody else meanwhile").with_hint("try again"));
             }
@@ -200,10 +202,11 @@ impl Keyring {
 
     /// Applies `change` to what the file says now, and saves. The KMS has been asked before, so that nobody waits for it under the lock.
     ///
-    /// `entry` goes into the audit log before the change is made, so that there is no change without one; if it is not made then, the log says that, too.
+    /// `entry`, and one for each version that goes over to another state, go into the audit log before the change is made, so that there is no change without
+    /// them; if it is not made then, the log says that, too.
     pub(super) fn commit<T>(
         &mut self,
-        entry: AuditEntry,
+        entry: Option<AuditEntry>,
         change: impl FnOnce(&mut Document) -> Result<T>,
     ) -> Result<T> {
         let _lock = store::lock(&self.path)?;
@@ -220,26 +223,52 @@ impl Keyring {
                     .with_hint("put the newer copy back; data protected since then needs it"),
             );
         }
+        let before = document.clone();
         let result = change(&mut document).map_err(|error| in_file(&self.path, error))?;
         document.generation += 1;
         document
             .validate()
             .map_err(|error| Error::bug("a change that the keyring cannot hold").with_source(error))?;
         let generation = Some(document.generation);
-        self.audit(AuditEntry { generation, ..entry })?;
+        let entries = entry.into_iter().chain(transitions(&before, &document));
+        self.audit(entries.map(|entry| AuditEntry { generation, ..entry }))?;
         let bytes = sealed(&document, &self.root)?;
         if let Err(error) = store::write_atomic(&self.path, &bytes, store::PRIVATE) {
             // The first failure is the one to be told.
-            let _ = self.audit(AuditEntry {
+            let _ = self.audit([AuditEntry {
                 generation,
                 refused: Some(error.kind().to_string()),
                 ..AuditEntry::new(AuditEvent::Failed)
-            });
+            }]);
             return Err(error);
         }
         self.document = document;
         Ok(result)
     }
+}
+
+/// What the log says of the versions that are in another state in `after` than in `before`.
+fn transitions(before: &Document, after: &Document) -> Vec<AuditEntry> {
+    let versions = |document: &Document| {
+        let keys = document.keys.iter();
+        let versions = keys.flat_map(|key| key.versions.iter().map(|version| (key.name.clone(), version.clone())));
+        versions.collect::<Vec<_>>()
+    };
+    let former: HashMap<_, _> = (versions(before).into_iter())
+        .map(|(_, version)| (version.id, version.history.len()))
+        .collect();
+    let mut entries = Vec::new();
+    for (name, version) in versions(after) {
+        let known = former.get(&version.id).copied().unwrap_or(0);
+        entries.extend(version.history.iter().skip(known).map(|change| AuditEntry {
+            key: Some(format!("{name}@{}", version.number)),
+            version: Some(version.id),
+            context: Some(format!("to {}", change.to)),
+            reason: Some(change.reason.clone()),
+            ..AuditEntry::new(AuditEvent::State)
+        }));
+    }
+    entries
 }
 
 pub(super) fn refuse_taken(document: &Document, name: &KeyName) -> Result<()> {

@@ -66,7 +66,7 @@ impl Keyring {
         material.expose_mut().extend_from_slice(aes.expose());
         material.expose_mut().extend_from_slice(check.expose());
         let (_, time) = self.by();
-        self.audit(AuditEntry {
+        self.audit([AuditEntry {
             version: Some(key.version_id()),
             context: Some(context(
                 &map.domain,
@@ -74,7 +74,7 @@ impl Keyring {
                 recipient.subject(),
             )),
             ..self.about(AuditEvent::Export, key.name(), Some(key.version()), Some(reason))
-        })?;
+        }])?;
         let parcel = Parcel {
             keyring: self.id(),
             key: key.name().to_string(),
@@ -145,7 +145,7 @@ impl Keyring {
             )),
             ..self.about(AuditEvent::Import, name, Some(1), Some(reason))
         };
-        self.commit(entry, |document| {
+        self.commit(Some(entry), |document| {
             super::change::refuse_taken(document, name)?;
             let here = document
                 .keys

@@ -105,12 +105,7 @@ impl Keyring {
         }
         let (name, number) = self.numbered(key)?;
         let (who, now) = self.by();
-        let entry = self.about(AuditEvent::State, &name, Some(number), Some(reason));
-        let entry = AuditEntry {
-            context: Some(format!("to {to}")),
-            ..entry
-        };
-        self.commit(entry, |document| {
+        self.commit(None, |document| {
             let key = found(document, &name)?;
             let place = place(key, number)?;
             if to == KeyState::Active {
@@ -159,12 +154,7 @@ impl Keyring {
             Err(_) => false,
         };
         let (who, now) = self.by();
-        let entry = self.about(AuditEvent::State, &name, Some(number), Some(reason));
-        let entry = AuditEntry {
-            context: Some(format!("to {}", if kms_gone { "destroyed" } else { "removed" })),
-            ..entry
-        };
-        self.commit(entry, |document| {
+        self.commit(None, |document| {
             let key = found(document, &name)?;
             let place = place(key, number)?;
             let version = &mut key.versions[place];
@@ -197,7 +187,7 @@ impl Keyring {
             )),
             ..self.about(AuditEvent::Periods, name, None, Some(reason))
         };
-        self.commit(entry, |document| {
+        self.commit(Some(entry), |document| {
             let key = found(document, name)?;
             key.periods = (periods != Periods::default()).then_some(periods);
             Ok(key.info())
@@ -216,7 +206,7 @@ impl Keyring {
             values: limit,
             ..self.about(AuditEvent::Limit, name, None, Some(reason))
         };
-        let info = self.commit(entry, |document| {
+        let info = self.commit(Some(entry), |document| {
             let key = found(document, name)?;
             key.values_limit = limit;
             Ok(key.info())
