@@ -112,6 +112,14 @@ impl Error {
         self
     }
 
+    /// Says `to` wherever the message says `from`: for a name that the person does not know.
+    #[must_use]
+    #[cfg(feature = "cli")]
+    pub(crate) fn renamed(mut self, from: &str, to: &str) -> Self {
+        self.0.message = self.0.message.replace(from, to);
+        self
+    }
+
     /// The same error once more: its causes are in its message.
     pub(crate) fn again(&self) -> Self {
         let again = Self::new(self.kind(), self.to_string());

@@ -33,6 +33,10 @@ fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
             .contains("is active, and cannot become active")
     );
     sandbox.ok(&["keys", "activate", "pii@2", "--reason", "new quarter"]);
+    let shown = sandbox.ok(&["keys", "audit", "show"]);
+    for said in ["to deactivated", "replaced by version 2", "to active", "new quarter"] {
+        assert!(shown.contains(said), "{shown}");
+    }
     sandbox.ok(&["protect", "people.parquet", "two.parquet"]);
 
     sandbox.ok(&["keys", "suspend", "pii@2", "--reason", "an alarm"]);
@@ -59,7 +63,8 @@ fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
     let warned = sandbox.run(&["reveal", "one.parquet", "again.parquet"]);
     assert!(warned.status.success() && text(&warned.stderr).contains("`pii@1` is compromised"));
 
-    sandbox.fails(1, &["keys", "remove", "pii", "--yes", "--reason", "which one?"]);
+    let asked = sandbox.fails(1, &["keys", "remove", "pii", "--yes", "--reason", "which one?"]);
+    assert!(asked.contains("hint: name it, as in `pii@1`"), "{asked}");
     sandbox.fails(3, &["keys", "remove", "pii@2", "--yes", "--reason", "too early"]);
     sandbox.ok(&["keys", "remove", "pii@1", "--yes", "--reason", "all is moved"]);
     let gone = sandbox.fails(3, &["reveal", "one.parquet", "never.parquet"]);
@@ -712,32 +717,11 @@ fn a_local_kms_of_format_1_goes_on_to_work() {
 #[test]
 fn material_comes_from_elsewhere() {
     let sandbox = audited();
-    let openssl = |arguments: &[&str]| {
-        let made = std::process::Command::new("openssl")
-            .current_dir(sandbox.folder.path())
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", text(&made.stderr));
-    };
     let wrap = |material: &str| {
-        openssl(&[
-            "pkeyutl",
-            "-encrypt",
-            "-pubin",
-            "-inkey",
-            "wrapping.pem",
-            "-in",
-            material,
-            "-out",
-            "wrapped.bin",
-            "-pkeyopt",
-            "rsa_padding_mode:oaep",
-            "-pkeyopt",
-            "rsa_oaep_md:sha256",
-            "-pkeyopt",
-            "rsa_mgf1_md:sha256",
-        ]);
+        sandbox.openssl(&format!(
+            "pkeyutl -encrypt -pubin -inkey wrapping.pem -in {material} -out wrapped.bin \
+             -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256"
+        ));
     };
     let parameters = || {
         for file in ["wrapping.pem", "import.token"] {
@@ -767,14 +751,22 @@ fn material_comes_from_elsewhere() {
     assert!(done.status.success(), "{}", text(&done.stderr));
     let again = import(&[]);
     assert_eq!(again.status.code(), Some(3), "a token is good once");
+    fs::copy(sandbox.path("wrapped.bin"), sandbox.path("import.token")).unwrap();
+    let swapped = text(&import(&[]).stderr);
+    assert!(
+        swapped.contains("with `import.token`: this is no import token"),
+        "{swapped}"
+    );
     sandbox.ok(&["keys", "create", "ours", "--kms", "local:ours"]);
 
     sandbox.fails(1, &["keys", "delete-material", "local:ours", "--reason", "an audit"]);
     sandbox.ok(&["keys", "delete-material", "local:ours", "--yes", "--reason", "an audit"]);
     let refused = sandbox.fails(3, &["keys", "doctor"]);
+    assert!(refused.contains("not well"), "{refused}");
+    let doctor = text(&sandbox.run(&["keys", "doctor"]).stdout);
     assert!(
-        refused.contains("KMS keys failed") || refused.contains("not well"),
-        "{refused}"
+        doctor.contains("hint: its material is missing: import it again"),
+        "{doctor}"
     );
     parameters();
     wrap("other.bin");
@@ -1135,7 +1127,11 @@ fn a_backup_brings_everything_back() {
         fs::copy(sandbox.path(file), elsewhere.path(file)).unwrap();
     }
     fs::write(elsewhere.path("other.key"), "07".repeat(32)).unwrap();
-    elsewhere.fails(3, &["keys", "restore", "second.json", "--key-file", "other.key"]);
+    let refused = elsewhere.fails(3, &["keys", "restore", "second.json", "--key-file", "other.key"]);
+    assert!(
+        refused.contains("`second.json`: keyring `keyring.json`: ") && refused.contains("local KMS `kms.json`"),
+        "{refused}"
+    );
     assert!(!elsewhere.listing().contains(&"keyring.json".to_owned()));
     let restored = elsewhere.ok(&["keys", "restore", "second.json", "--format", "json"]);
     assert!(restored.contains("\"local_kms\":true"), "{restored}");

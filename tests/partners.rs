@@ -55,6 +55,15 @@ fn two_companies_join_on_one_domain() {
     assert!(done.status.success(), "{}", text(&done.stderr));
     let refused = export(&ours, &theirs, "x.json", "--for short.pem");
     assert!(text(&refused.stderr).contains("has 2048 bits; at least 3072"));
+    for algorithm in ["RSA-PSS -pkeyopt rsa_keygen_bits:3072", "ED25519"] {
+        ours.openssl(&format!("genpkey -algorithm {algorithm} -out signs.pem"));
+        ours.openssl("pkey -in signs.pem -pubout -out signs-public.pem");
+        let refused = ours.fails(
+            1,
+            &words("keys export --domain ssn --for signs-public.pem --reason campaign"),
+        );
+        assert!(refused.contains("is not an RSA key that encrypts"), "{refused}");
+    }
     let refused = ours.fails(
         1,
         &words("keys export --domain nothing --for private.pem --reason campaign"),

@@ -376,7 +376,7 @@ Everything is sealed anew. Copies of the file are still opened by what opened it
     #[command(after_help = "\
 The version is `removed` then: a backup of the keyring and its KMS key together still have it. Run it again when that KMS key is
 deleted, and the version is `destroyed`.")]
-    Remove(LifeArgs),
+    Remove(RemoveArgs),
     /// Show or set how long versions of a key may be used (SP 800-57 Part 1, section 5.3)
     Periods {
         /// Its name
@@ -497,6 +497,16 @@ The rule that uses it needs the sender's domain, format and tweak; `keys describ
 pub(super) struct LifeArgs {
     /// The key, and which version if not the current one: NAME or NAME@VERSION
     #[arg(value_name = "KEY", value_parser = ours::<KeyRef>)]
+    pub(super) key: KeyRef,
+    #[command(flatten)]
+    pub(super) meant: Meant,
+}
+
+/// The end of a key version.
+#[derive(Args, Debug)]
+pub(super) struct RemoveArgs {
+    /// The key and its version: NAME@VERSION
+    #[arg(value_name = "KEY@VERSION", value_parser = ours::<KeyRef>)]
     pub(super) key: KeyRef,
     #[command(flatten)]
     pub(super) meant: Meant,

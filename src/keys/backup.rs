@@ -167,6 +167,13 @@ impl Staged {
         self.folder.path().join("kms.json")
     }
 
+    /// An error from in there, by the name of the backup's `file` rather than that of the folder.
+    #[cfg(feature = "cli")]
+    pub(crate) fn in_file(&self, error: Error, file: &Path) -> Error {
+        let folder = format!("{}{}", self.folder.path().display(), std::path::MAIN_SEPARATOR);
+        error.renamed(&folder, "").context(format_args!("`{}`", file.display()))
+    }
+
     /// The backup.
     pub fn backup(&self) -> &Backup {
         &self.backup

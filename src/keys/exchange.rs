@@ -12,9 +12,14 @@
 
 use ed25519_dalek::VerifyingKey;
 use getrandom::SysRng;
-use rsa::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePublicKey as _, LineEnding};
+use rsa::pkcs1::ALGORITHM_OID;
+use rsa::pkcs8::{
+    DecodePrivateKey as _, DecodePublicKey as _, EncodePublicKey as _, LineEnding, SubjectPublicKeyInfoRef,
+};
 use rsa::traits::PublicKeyParts as _;
 use rsa::{Oaep, PrivateKey, PublicKey};
+use rustls_pki_types::SubjectPublicKeyInfoDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -28,7 +33,7 @@ use crate::{Error, ErrorKind, Result, Secret};
 const FORMAT: &str = "cipherform-exchange/1";
 
 /// SP 800-131A Revision 2 and SP 800-57 Part 1: 128 bits of strength take 3,072.
-const SHORTEST: usize = 3072;
+const SHORTEST: u32 = 3072;
 
 /// A key on its way to a partner.
 #[derive(Clone, Debug)]
@@ -170,11 +175,11 @@ impl Recipient {
                     .with_hint("name the authority's certificate: --ca ca.pem"),
             );
         }
-        let key = PublicKey::from_public_key_pem(pem.trim()).map_err(|_| {
-            Error::bad_input("this is no RSA public key in PEM")
+        let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).map_err(|_| {
+            Error::bad_input("this is no public key in PEM")
                 .with_hint("make one from a private key: openssl rsa -in private.pem -pubout -out public.pem")
         })?;
-        check_length(&key)?;
+        let key = encryption_key(&der)?;
         Ok(Self { key, subject: None })
     }
 
@@ -185,11 +190,8 @@ impl Recipient {
     /// [`ErrorKind::BadInput`]; [`ErrorKind::WrongKey`] if the certificate is not to be trusted `at` that time for wrapping keys.
     pub fn from_certificates(pem: &str, authorities: &Authorities, at: Timestamp) -> Result<Self> {
         let certified = CertifiedKey::of(pem, authorities, at, CertifiedFor::KeyEncipherment)?;
-        let key = PublicKey::from_public_key_der(&certified.public_key)
-            .map_err(|_| Error::bad_input("the certificate's key is not RSA"))?;
-        check_length(&key)?;
         Ok(Self {
-            key,
+            key: encryption_key(&certified.public_key)?,
             subject: Some(certified.subject),
         })
     }
@@ -331,8 +333,23 @@ impl std::fmt::Debug for Identity {
     }
 }
 
+/// From SubjectPublicKeyInfo in DER: what keys are wrapped to.
+fn encryption_key(der: &[u8]) -> Result<PublicKey> {
+    let not_rsa = || {
+        Error::bad_input("the public key is not an RSA key that encrypts")
+            .with_hint("ask the partner for one (not for signatures alone): openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out private.pem")
+    };
+    let info = SubjectPublicKeyInfoRef::try_from(der).map_err(|_| not_rsa())?;
+    if info.algorithm.oid != ALGORITHM_OID {
+        return Err(not_rsa());
+    }
+    let key = PublicKey::try_from(info).map_err(|_| not_rsa())?;
+    check_length(&key)?;
+    Ok(key)
+}
+
 fn check_length(key: &PublicKey) -> Result<()> {
-    let bits = 8 * key.size();
+    let bits = key.n().bit_width();
     match bits >= SHORTEST {
         true => Ok(()),
         false => Err(Error::bad_input(format!(

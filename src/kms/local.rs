@@ -432,6 +432,10 @@ fn missing(entry: &KeyEntry) -> Error {
         ErrorKind::KeyNotUsable,
         format!("the material of KMS key `{}` is not there", entry.name),
     )
+    .with_hint(format!(
+        "import it: `cipherform keys get-parameters-for-import local:{}` comes first",
+        entry.name
+    ))
 }
 
 fn open(

@@ -41,8 +41,8 @@ pub(super) fn run(
 }
 
 pub(super) async fn restore(file: &Path, check: bool, keys: &KeyArgs, told: &Told<'_>) -> Result<()> {
-    let in_file = |error: Error| error.context(format_args!("`{}`", file.display()));
-    let backup = Backup::parse(&store::read(file)?).map_err(in_file)?;
+    let backup =
+        Backup::parse(&store::read(file)?).map_err(|error| error.context(format_args!("`{}`", file.display())))?;
     let lost = keys.policy.symlink_metadata().is_err();
     let policy = match lost {
         true => Policy::parse(backup.policy(), &keys.policy)?,
@@ -52,13 +52,15 @@ pub(super) async fn restore(file: &Path, check: bool, keys: &KeyArgs, told: &Tol
     let mut registry = session::remote()?;
     if staged.backup().has_local_kms() {
         let path = staged.local_kms();
-        let unlock = match LocalKms::unlock_elsewhere(&path, &registry).await? {
+        let elsewhere = LocalKms::unlock_elsewhere(&path, &registry).await;
+        let unlock = match elsewhere.map_err(|error| staged.in_file(error, file))? {
             Some(unlock) => unlock,
             None => session::unlock(keys, Ask::Once)?,
         };
         registry = registry.with("local", LocalKms::open(path, unlock).with_actor(kms::actor()));
     }
-    staged.verify(&registry).await.map_err(in_file)?;
+    let whole = staged.verify(&registry).await;
+    whole.map_err(|error| staged.in_file(error, file))?;
     let backup = staged.backup();
     if check {
         told.printer.say(format_args!(

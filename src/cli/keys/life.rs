@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{BufRead, IsTerminal, Write};
 
 use super::Told;
-use crate::cli::args::{LifeArgs, ListFormat, Meant};
+use crate::cli::args::{LifeArgs, ListFormat, Meant, RemoveArgs};
 use crate::cli::printer::Printer;
 use crate::keys::{KeyName, KeyState, Keyring, Periods, Reason};
 use crate::policy::{Policy, Treatment};
@@ -22,7 +22,7 @@ pub(super) fn transition(keyring: &mut Keyring, args: &LifeArgs, to: KeyState, t
     told.changed(&key, keyring, what)
 }
 
-pub(super) async fn remove(keyring: &mut Keyring, policy: &Policy, args: &LifeArgs, told: &Told<'_>) -> Result<()> {
+pub(super) async fn remove(keyring: &mut Keyring, policy: &Policy, args: &RemoveArgs, told: &Told<'_>) -> Result<()> {
     if args.key.version.is_none() {
         return Err(Error::bad_input("which version is to be removed?").with_hint(format!(
             "name it, as in `{0}@1`; `cipherform keys describe {0}` lists them",

@@ -137,7 +137,10 @@ async fn kms_key_finding(registry: &KmsRegistry, kms_key: &KmsKeyRef) -> Finding
                 KmsKeyState::PendingDeletion => "cancel the deletion now: what it wraps is lost with it",
                 KmsKeyState::Disabled => "enable it again in its KMS",
                 KmsKeyState::Destroyed => "what it wrapped is lost, unless a backup of its KMS has it",
-                _ => "its KMS says what it lacks",
+                KmsKeyState::Unavailable => {
+                    "its material is missing: import it again (local KMS: `cipherform keys get-parameters-for-import`), or bring back the module that has it"
+                }
+                KmsKeyState::Enabled => "enable it in its KMS",
             }),
         ),
     });

@@ -88,7 +88,11 @@ impl LocalKms {
         reason: &Reason,
     ) -> Result<LocalKeyInfo> {
         let now = self.surroundings.now();
-        let token: ImportToken = token.trim().parse()?;
+        let token: ImportToken = token.trim().parse().map_err(|error: Error| {
+            error
+                .context("this is no import token")
+                .with_hint("`cipherform keys get-parameters-for-import` writes it, with its public key; the material is the other file")
+        })?;
         if valid_to.is_some_and(|end| end <= now) {
             return Err(Error::bad_input("the material would be expired already"));
         }

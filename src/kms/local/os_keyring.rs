@@ -1,5 +1,10 @@
 //! The unlock key in the keyring of the operating system: Secret Service, Keychain, Credential Manager.
 
+#[cfg(feature = "os-keyring")]
+use std::sync::mpsc;
+#[cfg(feature = "os-keyring")]
+use std::time::Duration;
+
 use super::file::FileId;
 use crate::keys::KeyVersionId;
 use crate::{Error, ErrorKind, Result, Secret};
@@ -9,11 +14,17 @@ use crate::{Error, ErrorKind, Result, Secret};
 #[cfg(feature = "os-keyring")]
 const SERVICE: &str = "cipherform local kms";
 
+/// It may ask the person to unlock it first.
+#[cfg(feature = "os-keyring")]
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Puts the unlock key of a file there.
 #[cfg(feature = "os-keyring")]
 pub(super) fn put(file: FileId, id: KeyVersionId, unlock_key: &Secret<Vec<u8>>) -> Result<()> {
-    let entry = entry(file, id)?;
-    entry.set_secret(unlock_key.expose()).map_err(refused)?;
+    let secret = unlock_key.clone();
+    within(PATIENCE, move || {
+        entry(file, id)?.set_secret(secret.expose()).map_err(refused)
+    })?;
     // Before what opens the file now is given up.
     match get(file, id)?.expose() == unlock_key.expose() {
         true => Ok(()),
@@ -27,13 +38,31 @@ pub(super) fn put(file: FileId, id: KeyVersionId, unlock_key: &Secret<Vec<u8>>) 
 /// The unlock key of a file.
 #[cfg(feature = "os-keyring")]
 pub(super) fn get(file: FileId, id: KeyVersionId) -> Result<Secret<Vec<u8>>> {
-    entry(file, id)?.get_secret().map(Secret::new).map_err(refused)
+    within(PATIENCE, move || {
+        entry(file, id)?.get_secret().map(Secret::new).map_err(refused)
+    })
 }
 
 /// Takes an entry out that the file does not need any more. If it stays, it opens older copies, and nothing else.
 #[cfg(feature = "os-keyring")]
 pub(super) fn forget(file: FileId, id: KeyVersionId) {
-    let _ = entry(file, id).map(|entry| entry.delete_credential());
+    let _ = within(PATIENCE, move || entry(file, id)?.delete_credential().map_err(refused));
+}
+
+/// What `work` gives, unless it takes longer than that: the libraries below wait for ever.
+#[cfg(feature = "os-keyring")]
+fn within<T: Send + 'static>(patience: Duration, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let (done, result) = mpsc::channel();
+    // It ends with the process at the latest.
+    std::thread::spawn(move || done.send(work()));
+    result.recv_timeout(patience).unwrap_or_else(|_| {
+        let message = format!(
+            "the keyring of the operating system did not answer in {} s",
+            patience.as_secs_f32()
+        );
+        Err(Error::new(ErrorKind::ProviderDown, message)
+            .with_hint("see whether it asks for something, or whether it is running at all"))
+    })
 }
 
 #[cfg(feature = "os-keyring")]
@@ -84,4 +113,22 @@ fn absent() -> Error {
         "this build does not ask the keyring of the operating system: its feature `os-keyring` is not enabled",
     )
     .with_hint("build with `--features os-keyring`")
+}
+
+#[cfg(all(test, feature = "os-keyring"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_ever() {
+        assert_eq!(within(PATIENCE, || Ok(7)).unwrap(), 7);
+        let (_never, wait) = mpsc::channel::<()>();
+        let late = within(Duration::from_millis(20), move || {
+            let _ = wait.recv();
+            Ok(())
+        });
+        let error = late.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ProviderDown);
+        assert!(error.message().ends_with("did not answer in 0.02 s"), "{error}");
+    }
 }
