@@ -231,6 +231,24 @@ fn a_limit_of_values_ends_a_job() {
     sandbox.ok(&["reveal", "one.parquet", "back.parquet"]);
     sandbox.ok(&["keys", "rotate", "pii"]);
     sandbox.ok(&["protect", "people.parquet", "two.parquet"]);
+
+    // Another log does not count from the beginning, so it counts nothing until somebody says so.
+    fs::rename(sandbox.path("audit.jsonl"), sandbox.path("aside.jsonl")).unwrap();
+    let stderr = sandbox.fails(3, &["protect", "people.parquet", "three.parquet"]);
+    assert!(
+        stderr.contains("the limit of key `pii` was not set in audit log"),
+        "{stderr}"
+    );
+    fs::rename(sandbox.path("audit.jsonl"), sandbox.path("begun.jsonl")).unwrap();
+    fs::rename(sandbox.path("aside.jsonl"), sandbox.path("audit.jsonl")).unwrap();
+    assert!(
+        sandbox
+            .fails(3, &["protect", "people.parquet", "three.parquet"])
+            .contains("key `pii@2` may protect 10 values")
+    );
+    fs::rename(sandbox.path("begun.jsonl"), sandbox.path("audit.jsonl")).unwrap();
+    sandbox.ok(&words("keys limit pii --values 10 --reason anew"));
+    sandbox.ok(&["protect", "people.parquet", "three.parquet"]);
     assert!(
         sandbox
             .ok(&["keys", "periods", "pii"])

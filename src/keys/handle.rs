@@ -30,13 +30,7 @@ impl KeyHandle {
     ///
     /// [`ErrorKind::KeyNotUsable`] if more would be protected than the key's limit allows; what the audit log says, in which a key with a limit sets values aside.
     pub fn count(&self, operation: Operation, values: u64) -> Result<()> {
-        self.usage.count(operation, values)?.map_err(|limit| {
-            let (name, version) = (&self.name, self.version);
-            let message = format!("key `{name}@{version}` may protect {limit} values, and this would be more");
-            Error::new(ErrorKind::KeyNotUsable, message).with_hint(format!(
-                "give the key a new version, `cipherform keys rotate {name}`, or raise the limit, `cipherform keys limit {name}`"
-            ))
-        })
+        self.usage.count(operation, values)
     }
 
     /// Whether it is recent enough to be given out again; else the keyring is to be asked anew.

@@ -213,8 +213,7 @@ impl Keyring {
         let usage = match (key.values_limit, &self.log) {
             (None, _) => Usage::default(),
             (Some(limit), Some(log)) => {
-                let called = format!("{}@{}", key.name, version.number);
-                Usage::limited(limit, Arc::clone(log), called, version.id)
+                Usage::limited(limit, Arc::clone(log), key.name.clone(), version.number, version.id)
             }
             (Some(_), None) => {
                 let message = format!("key `{}` has a limit of values, and nobody counts them", key.name);

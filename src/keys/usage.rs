@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::audit::{AuditEntry, AuditLog, Counted};
-use super::{KeyVersionId, Operation};
-use crate::Result;
+use super::audit::{AuditEntry, AuditEvent, AuditLog, Counted};
+use super::{KeyName, KeyVersionId, Operation};
+use crate::{Error, ErrorKind, Result};
 
 /// As much of a limit as a process sets aside at once, besides what it needs: one part in so many. Few enough that the log stays short, many enough that
 /// a process which is killed takes little with it.
@@ -26,12 +26,13 @@ pub(crate) struct Usage {
 struct Bound {
     limit: u64,
     log: Arc<AuditLog>,
-    key: String,
+    key: KeyName,
+    number: u32,
     version: KeyVersionId,
     allowance: Mutex<Allowance>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Allowance {
     set_aside: u64,
     /// How much of that is protected.
@@ -47,22 +48,32 @@ pub(crate) struct Since {
 }
 
 impl Usage {
-    /// Of a version, called `key`, which may protect `limit` values in all.
-    pub(crate) fn limited(limit: u64, log: Arc<AuditLog>, key: String, version: KeyVersionId) -> Self {
+    /// Of a version of `key`, which may protect `limit` values in all.
+    pub(crate) fn limited(limit: u64, log: Arc<AuditLog>, key: KeyName, number: u32, version: KeyVersionId) -> Self {
+        let allowance = Allowance {
+            set_aside: 0,
+            used: 0,
+            counted: Counted::new(key.clone(), version),
+        };
         Self {
             bound: Some(Bound {
                 limit,
                 log,
                 key,
+                number,
                 version,
-                allowance: Mutex::default(),
+                allowance: Mutex::new(allowance),
             }),
             ..Self::default()
         }
     }
 
-    /// Counts `values`; or gives the limit, if they would be more.
-    pub(super) fn count(&self, operation: Operation, values: u64) -> Result<Result<(), u64>> {
+    /// Counts `values`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotUsable`] if they are more than may be protected; what the audit log says.
+    pub(super) fn count(&self, operation: Operation, values: u64) -> Result<()> {
         match (operation, &self.bound) {
             (Operation::Reveal, _) => {
                 self.revealed.fetch_add(values, Ordering::Relaxed);
@@ -75,17 +86,14 @@ impl Usage {
                 let wanted = allowance.used.saturating_add(values);
                 let missing = wanted.saturating_sub(allowance.set_aside);
                 if missing > 0 {
-                    match bound.set_aside(&mut allowance.counted, missing)? {
-                        Some(more) => allowance.set_aside += more,
-                        None => return Ok(Err(bound.limit)),
-                    }
+                    allowance.set_aside += bound.set_aside(&mut allowance.counted, missing)?;
                 }
                 allowance.used = wanted;
                 // Under the lock, so that nobody takes the one without the other.
                 self.protected.fetch_add(values, Ordering::Relaxed);
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// What there is to write down.
@@ -114,22 +122,50 @@ impl Bound {
         self.allowance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many values are set aside anew, at least as many as are `missing`; `None` if so many are not left.
-    fn set_aside(&self, counted: &mut Counted, missing: u64) -> Result<Option<u64>> {
-        self.log.append_after(counted, self.version, |taken| {
-            let left = self.limit.saturating_sub(taken);
+    /// How many values are set aside anew: at least as many as are `missing`.
+    fn set_aside(&self, counted: &mut Counted, missing: u64) -> Result<u64> {
+        self.log.append_after(counted, |counted| {
+            let Some(last) = counted.limit() else {
+                return Err(self.not_counted());
+            };
+            // Somebody may have lowered it meanwhile; to heed what raises it is for the next job, when the keyring says so.
+            let limit = last.min(self.limit);
+            let left = limit.saturating_sub(counted.values());
             if missing > left {
-                return None;
+                return Err(self.exceeded(limit));
             }
-            let more = missing.max(self.limit / PARTS).min(left);
+            let more = missing.max(limit / PARTS).min(left);
             let entry = AuditEntry {
-                key: Some(self.key.clone()),
+                key: Some(format!("{}@{}", self.key, self.number)),
                 version: Some(self.version),
                 purpose: Some(Operation::Protect),
                 values: Some(more),
-                ..AuditEntry::new(super::AuditEvent::SetAside)
+                ..AuditEntry::new(AuditEvent::SetAside)
             };
-            Some((entry, more))
+            Ok((entry, more))
         })
+    }
+
+    fn exceeded(&self, limit: u64) -> Error {
+        let message = format!(
+            "key `{}@{}` may protect {limit} values, and this would be more",
+            self.key, self.number
+        );
+        Error::new(ErrorKind::KeyNotUsable, message).with_hint(format!(
+            "give the key a new version, `cipherform keys rotate {0}`, or raise the limit, `cipherform keys limit {0}`",
+            self.key
+        ))
+    }
+
+    fn not_counted(&self) -> Error {
+        let message = format!(
+            "the limit of key `{}` was not set in audit log `{}`, which so does not count all that was protected under it",
+            self.key,
+            self.log.path().display()
+        );
+        Error::new(ErrorKind::KeyNotUsable, message).with_hint(format!(
+            "put the log back that it was set in; to begin anew in this one, set the limit again: `cipherform keys limit {} --values {} --reason …`",
+            self.key, self.limit
+        ))
     }
 }

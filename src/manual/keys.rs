@@ -441,8 +441,10 @@
 //! does not protect. Counted are values, not rows of a dictionary, and those of jobs that failed as well. Jobs that run
 //! at the same time keep the limit together: before it protects, each sets aside in the log (`set-aside`) what it needs, or
 //! a 256th of the limit if that is more, and gives back (`released`) when it ends and has written down what it protected. What a
-//! process that was killed had set aside stays counted: it may have protected it. The log is the count: whoever moves it aside, or names another one
-//! in the policy, begins anew, which a checkpoint (below) notices.
+//! process that was killed had set aside stays counted: it may have protected it. The log is the count: in one that does not hold the entry of the limit
+//! itself, since the log was moved aside or the policy names another, the key does not protect until the limit is set
+//! again, with a reason. A limit that is lowered holds for jobs that run already; one that is raised, from the next job
+//! on.
 //!
 //! # Audit
 //!

@@ -15,7 +15,7 @@ use crate::keys::derive::derive;
 use crate::keys::encoding::{Base64, length_prefixed};
 use crate::keys::registry::Surroundings;
 use crate::keys::signed::public_key;
-use crate::keys::{KeyVersionId, KeyringId, Operation, Purpose, store};
+use crate::keys::{KeyName, KeyVersionId, KeyringId, Operation, Purpose, store};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// As much of the end of a file as is looked at to find its last entry: an entry is far shorter.
@@ -43,14 +43,42 @@ pub struct Verified {
     mac: Vec<u8>,
 }
 
-/// How far the log was read, and how many values of one version it tells of until there: protected, or set aside.
-#[derive(Clone, Debug, Default)]
+/// What the log tells of the values of one version: how many are protected, or set aside.
+#[derive(Debug)]
 pub(crate) struct Counted {
+    key: KeyName,
+    version: KeyVersionId,
     offset: u64,
     entries: u64,
     /// That of the last entry.
     mac: Option<Vec<u8>>,
     values: u64,
+    limit: Option<u64>,
+}
+
+impl Counted {
+    /// Nothing is read yet.
+    pub(crate) fn new(key: KeyName, version: KeyVersionId) -> Self {
+        Self {
+            key,
+            version,
+            offset: 0,
+            entries: 0,
+            mac: None,
+            values: 0,
+            limit: None,
+        }
+    }
+
+    /// So many are protected, or set aside by any process.
+    pub(crate) fn values(&self) -> u64 {
+        self.values
+    }
+
+    /// The limit that the key got last, if that was since the log began.
+    pub(crate) fn limit(&self) -> Option<u64> {
+        self.limit
+    }
 }
 
 #[derive(Deserialize, Serialize)]
@@ -102,25 +130,25 @@ impl AuditLog {
         self.alone(|| self.write(entries))
     }
 
-    /// Adds the entry that `decide` makes of the number of values of `version` which are protected, or set aside by any process, if it makes one. Nobody else
-    /// writes in between. What was counted before is not read again.
+    /// Counts on to the end of the log, and adds the entry that `decide` makes of it. Nobody else writes in between. What was counted before is not read again.
     ///
     /// # Errors
     ///
-    /// As for [`append`](Self::append) and [`verify`](Self::verify).
+    /// As for [`append`](Self::append) and [`verify`](Self::verify); what `decide` says.
     pub(crate) fn append_after<T>(
         &self,
         counted: &mut Counted,
-        version: KeyVersionId,
-        decide: impl FnOnce(u64) -> Option<(AuditEntry, T)>,
-    ) -> Result<Option<T>> {
-        self.alone(|| {
-            self.count(counted, version)?;
-            match decide(counted.values) {
-                Some((entry, decided)) => self.write(vec![entry]).map(|()| Some(decided)),
-                None => Ok(None),
+        decide: impl FnOnce(&Counted) -> Result<(AuditEntry, T)>,
+    ) -> Result<T> {
+        // Whether to write is not about the file.
+        let decided = self.alone(|| {
+            self.count(counted)?;
+            match decide(counted) {
+                Ok((entry, decided)) => self.write(vec![entry]).map(|()| Ok(decided)),
+                Err(refused) => Ok(Err(refused)),
             }
-        })
+        });
+        decided?
     }
 
     /// Does `work` while nobody else writes; not after trouble.
@@ -136,7 +164,7 @@ impl AuditLog {
     }
 
     /// Counts on to the end of the log.
-    fn count(&self, counted: &mut Counted, version: KeyVersionId) -> Result<()> {
+    fn count(&self, counted: &mut Counted) -> Result<()> {
         let mut file = File::open(&self.path).map_err(cannot_read)?;
         file.seek(SeekFrom::Start(counted.offset)).map_err(cannot_read)?;
         let mut bytes = Vec::new();
@@ -144,7 +172,10 @@ impl AuditLog {
         let mac = counted.mac.clone().unwrap_or_else(|| self.start());
         let read = self.entries(&bytes, counted.entries, mac)?;
         for entry in &read.entries {
-            if entry.version != Some(version) || entry.purpose != Some(Operation::Protect) {
+            if entry.event == AuditEvent::Limit && entry.key.as_deref() == Some(counted.key.as_str()) {
+                counted.limit = entry.values;
+            }
+            if entry.version != Some(counted.version) || entry.purpose != Some(Operation::Protect) {
                 continue;
             }
             let values = entry.values.unwrap_or(0);
@@ -438,15 +469,15 @@ mod tests {
         }
     }
 
+    fn nothing_counted() -> Counted {
+        Counted::new("pii".parse().unwrap(), KeyVersionId::from_bytes([2; 16]))
+    }
+
+    /// What is counted, and nothing written.
     fn taken(log: &AuditLog, counted: &mut Counted) -> u64 {
-        let mut seen = None;
-        let version = KeyVersionId::from_bytes([2; 16]);
-        let none = log.append_after::<()>(counted, version, |taken| {
-            seen = Some(taken);
-            None
-        });
-        none.unwrap();
-        seen.unwrap()
+        let refused = log.append_after::<()>(counted, |_| Err(Error::bad_input("no")));
+        assert_eq!(refused.unwrap_err().message(), "no");
+        counted.values()
     }
 
     fn lines(log: &AuditLog) -> Vec<String> {
@@ -467,7 +498,7 @@ mod tests {
             [1, 2, 3]
         );
         assert!(!verified.unfinished);
-        assert_eq!(taken(&log, &mut Counted::default()), 7);
+        assert_eq!(taken(&log, &mut nothing_counted()), 7);
         let other = log_of(&folder, [8; 32]).verify().unwrap_err();
         assert!(other.message().contains("entry 1 does not follow"), "{other}");
     }
@@ -477,21 +508,34 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = log(&folder);
         log.append(vec![used(3)]).unwrap();
-        let mut counted = Counted::default();
+        let mut counted = nothing_counted();
         assert_eq!(taken(&log, &mut counted), 3);
         let event = |event, values| AuditEntry { event, ..used(values) };
         log.append(vec![event(AuditEvent::SetAside, 50)]).unwrap();
         assert_eq!(taken(&log, &mut counted), 53);
         log.append(vec![used(20), event(AuditEvent::Released, 50)]).unwrap();
         assert_eq!(taken(&log, &mut counted), 23, "from where it was");
-        assert_eq!(taken(&log, &mut Counted::default()), 23, "from the start");
+        let limit = |key: &str, values| AuditEntry {
+            key: Some(key.to_owned()),
+            values,
+            ..AuditEntry::new(AuditEvent::Limit)
+        };
+        for (key, values, found) in [
+            ("pii", Some(50), Some(50)),
+            ("other", Some(9), Some(50)),
+            ("pii", None, None),
+        ] {
+            log.append(vec![limit(key, values)]).unwrap();
+            assert_eq!((taken(&log, &mut counted), counted.limit()), (23, found), "{key}");
+        }
+        assert_eq!(taken(&log, &mut nothing_counted()), 23, "from the start");
 
         // What was counted before is not what the log goes on from.
         let mut whole = lines(&log);
         whole.swap(1, 2);
         fs::write(log.path(), whole.join("\n") + "\n").unwrap();
         log.append(vec![]).unwrap();
-        let refused = log.append_after::<()>(&mut Counted::default(), KeyVersionId::from_bytes([2; 16]), |_| None);
+        let refused = log.append_after::<()>(&mut nothing_counted(), |_| Err(Error::bad_input("no")));
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::WrongKey);
     }
 

@@ -422,6 +422,11 @@ async fn a_limit_holds_over_processes() {
     keyring.set_values_limit(&name("pii"), Some(10), &reason()).unwrap();
     let error = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap_err();
     assert!(error.message().contains("nobody counts them"), "{error}");
+    let mut keyring = bench.open().await.unwrap().with_audit_log(&log).unwrap();
+    let handle = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
+    let error = handle.count(Operation::Protect, 1).unwrap_err();
+    assert!(error.message().contains("was not set in audit log"), "{error}");
+    keyring.set_values_limit(&name("pii"), Some(10), &reason()).unwrap();
     for (values, fits) in [(6, true), (4, true), (1, false)] {
         let keyring = bench.open().await.unwrap().with_audit_log(&log).unwrap();
         let handle = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
@@ -439,7 +444,7 @@ async fn a_limit_holds_over_processes() {
 async fn jobs_at_the_same_time_share_a_limit() {
     let bench = Bench::new();
     let log = bench.directory.path().join("audit.jsonl");
-    let mut keyring = bench.create().await;
+    let mut keyring = bench.create().await.with_audit_log(&log).unwrap();
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     keyring.set_values_limit(&name("pii"), Some(1_000), &reason()).unwrap();
     let open = async || {
@@ -479,13 +484,22 @@ async fn jobs_at_the_same_time_share_a_limit() {
     };
     assert_eq!(sum(AuditEvent::Use), 600 + 310 + 100);
     assert_eq!(sum(AuditEvent::SetAside) - sum(AuditEvent::Released), 90);
+
+    // Lowered again, it holds for a job that began before.
+    one.0.rotate(&name("pii")).await.unwrap();
+    let began = open().await;
+    assert!(count(&began.1, 600));
+    one.0.set_values_limit(&name("pii"), Some(700), &reason()).unwrap();
+    assert!(!count(&began.1, 101) && count(&began.1, 100));
+    one.0.set_values_limit(&name("pii"), Some(2_000), &reason()).unwrap();
+    assert!(!count(&began.1, 401) && count(&began.1, 400), "what it began with");
 }
 
 #[tokio::test]
 async fn what_is_set_aside_and_not_used_goes_back() {
     let bench = Bench::new();
     let log = bench.directory.path().join("audit.jsonl");
-    let mut keyring = bench.create().await;
+    let mut keyring = bench.create().await.with_audit_log(&log).unwrap();
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     keyring
         .set_values_limit(&name("pii"), Some(256_000), &reason())
