@@ -263,9 +263,9 @@ fn a_keyring_that_was_tampered_with() {
         json["content"]["keys"][i]["versions"][0]["wrapped"] = blob.as_str().into();
     }
     let swapped = good
-        .replace(&wrapped[0], "@")
+        .replace(&wrapped[0], "#")
         .replace(&wrapped[1], &wrapped[0])
-        .replace('@', &wrapped[1]);
+        .replace('#', &wrapped[1]);
     assert_eq!(serde_json::from_str::<serde_json::Value>(&swapped).unwrap(), json);
     fs::write(&path, swapped).unwrap();
     refused(&sandbox, 3, "keyring.json", PROTECT);

@@ -32,7 +32,17 @@ fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
             .fails(3, &["keys", "resume", "pii@1", "--reason", "no"])
             .contains("is active, and cannot become active")
     );
-    sandbox.ok(&["keys", "activate", "pii@2", "--reason", "new quarter"]);
+    assert!(
+        sandbox
+            .fails(3, &["keys", "resume", "pii@2", "--reason", "no"])
+            .contains("was never in use: it cannot be resumed")
+    );
+    sandbox.ok(&["keys", "activate", "pii", "--reason", "new quarter"]);
+    assert!(
+        sandbox
+            .fails(3, &["keys", "activate", "pii", "--reason", "no"])
+            .contains("was not prepared")
+    );
     let shown = sandbox.ok(&["keys", "audit", "show"]);
     for said in ["to deactivated", "replaced by version 2", "to active", "new quarter"] {
         assert!(shown.contains(said), "{shown}");
@@ -62,6 +72,20 @@ fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
     sandbox.ok(&["keys", "compromise", "pii@1", "--yes", "--reason", "a lost laptop"]);
     let warned = sandbox.run(&["reveal", "one.parquet", "again.parquet"]);
     assert!(warned.status.success() && text(&warned.stderr).contains("`pii@1` is compromised"));
+    let query = |sql: &str| sandbox.run(&["query", "one.parquet", "--format", "csv", "-c", sql]);
+    let warned = query("SELECT ssn FROM one; SELECT ssn FROM one");
+    assert_eq!(
+        text(&warned.stderr)
+            .matches("warning: key `pii@1` is compromised")
+            .count(),
+        1
+    );
+    let silent = query("SELECT count(*) FROM one");
+    assert!(
+        silent.status.success() && silent.stderr.is_empty(),
+        "{}",
+        text(&silent.stderr)
+    );
 
     let asked = sandbox.fails(1, &["keys", "remove", "pii", "--yes", "--reason", "which one?"]);
     assert!(asked.contains("hint: name it, as in `pii@1`"), "{asked}");
@@ -73,7 +97,12 @@ fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
         "{gone}"
     );
     assert!(!sandbox.listing().contains(&"never.parquet".to_owned()));
+    let entries = || sandbox.ok(&words("keys audit show --format json")).lines().count();
+    let before = entries();
     let doctor = sandbox.ok(&["keys", "doctor"]);
+    assert!(doctor.contains("audit.jsonl`: can be written"), "{doctor}");
+    // The root once more, by who asks for the log.
+    assert_eq!(entries() - before, 4, "root twice, pii@2, and this");
     assert!(
         doctor.contains("ok    key `pii@1`: removed") && doctor.contains("ok    key `pii@2`: active, unwraps"),
         "{doctor}"
@@ -205,6 +234,17 @@ fn to_protect_is_a_right_of_its_own() {
         "{shown}"
     );
 
+    // A column that a role may not see: the question is written down, once for a session.
+    sandbox.ok(&["protect", "people.parquet", "one.parquet"]);
+    let ssn = "SELECT ssn FROM one; SELECT ssn FROM one";
+    let refused = sandbox.run(&["query", "--role", "analyst", "-c", ssn, "one.parquet"]);
+    assert!(text(&refused.stderr).contains("role `analyst` may not see column `ssn`"));
+    let last = sandbox.ok(&words("keys audit show --last 2 --format json"));
+    assert!(
+        last.contains("\"rule\":\"ssn\",\"refused\":\"not allowed\"") && last.contains("\"role\":\"analyst\""),
+        "{last}"
+    );
+
     // Where all values can be listed, to protect is to reveal.
     sandbox.policy(&format!(
         "{POLICY}\n[roles.sly]\nssn = {{ see = \"masked\", protect = true }}\n"
@@ -221,6 +261,10 @@ fn a_limit_of_values_ends_a_job() {
     let sandbox = audited();
     sandbox.ok(&["keys", "limit", "pii", "--values", "10", "--reason", "policy 7"]);
     assert_eq!(sandbox.ok(&["keys", "limit", "pii"]), "10\n");
+    assert_eq!(
+        sandbox.ok(&words("keys limit pii --format json")),
+        "{\"values_limit\":10}\n"
+    );
     sandbox.ok(&["protect", "people.parquet", "one.parquet"]);
     let stderr = sandbox.fails(3, &["protect", "people.parquet", "two.parquet"]);
     assert!(
@@ -605,7 +649,11 @@ fn kms_keys_go_through_their_life() {
         "--reason",
         "by mistake",
     ]);
-    assert!(text(&scheduled.stderr).contains("needs it: `cipherform keys rewrap --to`"));
+    let told = text(&scheduled.stderr);
+    assert!(
+        told.contains("needs it: take it back, enable it, and `cipherform keys rewrap --to`"),
+        "{told}"
+    );
     let refused = sandbox.fails(3, &["keys", "list"]);
     assert!(
         refused.contains("hint: take that back: `cipherform keys cancel-deletion local:main`"),
@@ -791,6 +839,19 @@ fn material_comes_from_elsewhere() {
     let other = text(&import(&[]).stderr);
     assert!(other.contains("this is other material than the key had"), "{other}");
     wrap("material.bin");
+    let soon =
+        humantime::format_rfc3339_seconds(std::time::SystemTime::now() + std::time::Duration::from_secs(30 * 86_400));
+    let done = import(&["--valid-to", &soon.to_string()]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let due = sandbox.ok(&["keys", "doctor"]);
+    assert!(
+        due.contains(&format!(
+            "due   KMS key `local:ours`: its imported material expires at {soon}"
+        )),
+        "{due}"
+    );
+    parameters();
+    wrap("material.bin");
     let done = import(&["--valid-to", "2999-01-01T00:00:00Z"]);
     assert!(done.status.success(), "{}", text(&done.stderr));
     sandbox.ok(&["keys", "doctor"]);
@@ -829,6 +890,12 @@ fn nothing_changes_without_a_trace() {
         described.contains("put policy of identity `bob@x`") && described.contains("whybob"),
         "{described}"
     );
+    // What is announced and does not come about is not said to be done.
+    sandbox.fails(3, &words("keys cancel-deletion local:main --reason none"));
+    let shown = sandbox.ok(&words("keys audit show --last 3"));
+    for said in ["failed: none", "local:main  state", "refused: key not usable"] {
+        assert!(shown.contains(said), "{shown}");
+    }
     sandbox.ok(&relock);
     let shown = sandbox
         .command(&words("keys audit show"))

@@ -144,6 +144,89 @@ fn two_companies_join_on_one_domain() {
     );
 }
 
+/// The sender rotates, and the partner reads old and new files by one rule; a version of its own the partner cannot make.
+#[test]
+fn a_partner_follows_a_rotation() {
+    let (ours, theirs) = (ours(), Sandbox::new());
+    theirs.ok(&words("keys create local:opens --spec rsa-3072"));
+    fs::write(ours.path("opens.pem"), theirs.ok(&words("keys public-key local:opens"))).unwrap();
+    let sender = ours.ok(&["keys", "public-key"]);
+    let take = |file: &str| import(&theirs, file, &format!("--for local:opens --from {sender}"));
+    ours.ok(&["protect", "people.parquet", "old.parquet"]);
+    for file in ["first.json", "second.json", "third.json"] {
+        let done = export(&ours, &theirs, file, "--for opens.pem");
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        ours.ok(&["protect", "people.parquet", "new.parquet", "--force"]);
+        ours.ok(&words("keys rotate pii --reason yearly"));
+        // Packages say when they were made, in whole seconds.
+        std::thread::sleep(std::time::Duration::from_millis(1_100));
+    }
+    assert!(take("first.json").status.success());
+    for verb in ["rotate partner", "rotate partner --prepare"] {
+        let refused = theirs.fails(3, &words(&format!("keys {verb}")));
+        assert!(
+            refused.contains("came from a partner") && refused.contains("--name partner"),
+            "{refused}"
+        );
+    }
+    assert!(take("third.json").status.success());
+    // Late, so it takes nobody's place.
+    let done = take("second.json");
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let described = theirs.ok(&["keys", "describe", "partner"]);
+    for said in ["replaced by version 2", "older than version 2", "campaign"] {
+        assert!(described.contains(said), "{described}");
+    }
+    let states = theirs.ok(&words("keys describe partner --format json"));
+    let states: serde_json::Value = serde_json::from_str(&states).unwrap();
+    let states: Vec<_> = (states["key"]["versions"].as_array().unwrap().iter())
+        .map(|version| version["state"].as_str().unwrap())
+        .collect();
+    assert_eq!(states, ["deactivated", "active", "deactivated"]);
+    theirs.policy(&partners_policy());
+    for file in ["old", "new"] {
+        let (schema, batch) = read(&ours.path(&format!("{file}.parquet")));
+        let at = schema.index_of("ssn").unwrap();
+        theirs.write("ssn_only.parquet", &batch.project(&[at]).unwrap());
+        let sql = ["-c", "SELECT ssn FROM ssn_only"];
+        let seen = theirs.ok(&[&words("query --format csv ssn_only.parquet")[..], &sql].concat());
+        assert!(seen.contains("123-45-6789"), "{file}: {seen}");
+    }
+    // Another rule's package does not come under that name.
+    let other = ours.run(&words(
+        "keys export --domain card --for opens.pem --reason campaign -o card.json",
+    ));
+    assert!(other.status.success(), "{}", text(&other.stderr));
+    fs::copy(ours.path("card.json"), theirs.path("card.json")).unwrap();
+    let refused = text(&take("card.json").stderr);
+    assert!(refused.contains("is not for the same rule"), "{refused}");
+}
+
+/// A key that is used directly is the same under every rule, so it goes to a partner only if it has one.
+#[test]
+fn a_direct_key_is_exchanged_for_its_only_rule() {
+    let (ours, theirs) = (ours(), Sandbox::new());
+    theirs.ok(&words("keys create local:opens --spec rsa-3072"));
+    fs::write(ours.path("opens.pem"), theirs.ok(&words("keys public-key local:opens"))).unwrap();
+    ours.ok(&words("keys create joint --use direct-ff1-256"));
+    let shared = POLICY.replace("key = \"pii\"", "key = \"joint\"");
+    ours.policy(&shared);
+    let refused = ours.fails(3, &words("keys export --domain ssn --for opens.pem --reason campaign"));
+    assert!(
+        refused.contains("is used directly, without subkeys, and protects under `"),
+        "{refused}"
+    );
+    ours.policy(&partners_policy().replace("\"partner\"", "\"joint\""));
+    let done = ours.run(&words(
+        "keys export --domain ssn --for opens.pem --reason campaign -o ssn.json",
+    ));
+    let told = text(&done.stderr);
+    assert!(
+        done.status.success() && told.contains("has the whole key `joint@1` now"),
+        "{told}"
+    );
+}
+
 /// A partner's key travels between two local KMSs: signed by one's Ed25519 key, opened by the other's RSA key.
 #[test]
 fn asymmetric_kms_keys_exchange_a_domain() {

@@ -231,7 +231,7 @@ It does not remedy a KMS key that somebody else has had: rotate the data keys, a
 Examples:
   cipherform keys rotate pii
   cipherform keys rotate local:main                new material wraps from now on; what the old one wrapped still unwraps
-  cipherform keys rotate local:main --every 365    by itself, from now on: at the first `cipherform keys …` that finds it due")]
+  cipherform keys rotate local:main --every 365    by itself, from now on: with the first change of a key after it is due")]
     Rotate {
         /// NAME, or local:NAME
         #[arg(value_parser = any_key())]
@@ -245,7 +245,7 @@ Examples:
         /// Of a KMS key: not by itself any more
         #[arg(long, conflicts_with = "prepare")]
         on_demand: bool,
-        /// Of a KMS key: why; it is recorded
+        /// Why: it is recorded
         #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>, conflicts_with = "prepare")]
         reason: Option<Reason>,
     },
@@ -255,7 +255,7 @@ Examples:
     Disable(KmsKeyArgs),
     /// Delete a KMS key of the local KMS after a waiting period, in which it wraps and unwraps nothing
     #[command(after_help = "\
-What it wraps is lost with it. After the waiting period the material is erased by the first `cipherform keys …`; until then
+What it wraps is lost with it. After the waiting period the material is erased by the first `cipherform keys …` that changes a key; until then
 `cancel-deletion` brings the key back, disabled. Backups of the file still have it, sealed.")]
     ScheduleDeletion {
         #[command(flatten)]
@@ -362,7 +362,7 @@ Everything is sealed anew. Copies of the file are still opened by what opened it
         #[command(subcommand)]
         command: AliasCommand,
     },
-    /// Bring a prepared version into use, in place of the active one
+    /// Bring a prepared version into use, in place of the active one: the newest, unless the key names one
     Activate(LifeArgs),
     /// Pause the active version: it still reveals, but protects nothing
     Suspend(LifeArgs),
@@ -413,8 +413,8 @@ Examples:
   cipherform keys export --domain customer-key --for partner.pem --reason 'joint campaign' -o customer-key.json
   cipherform keys public-key                                   the partner needs it, by another way, for `keys import --from`
 
-The partner can protect and reveal everything under that domain and format, old files included, and nothing else. `--for` takes an RSA
-public key in PEM of 3072 bits or more; its owner made it with `keys create local:NAME --spec rsa-4096` and `keys public-key local:NAME`, or so:
+The partner can protect and reveal everything under that domain and format, old files included, and nothing else. A key of use
+`direct-ff1-256` has no subkeys, so it leaves as a whole, and only if the policy uses it for that one rule. `--for` takes an RSA public key in PEM of 3072 bits or more; its owner made it with `keys create local:NAME --spec rsa-4096` and `keys public-key local:NAME`, or so:
   openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out private.pem
   openssl rsa -in private.pem -pubout -out partner.pem")]
     Export {
@@ -442,7 +442,8 @@ public key in PEM of 3072 bits or more; its owner made it with `keys create loca
 Example:
   cipherform keys import customer-key.json --name partner --identity private.pem --from 3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29 --reason 'joint campaign'
 
-The rule that uses it needs the sender's domain, format and tweak; `keys describe` shows them.")]
+The rule that uses it needs the sender's domain, format and tweak; `keys describe` shows them. After the partner's rotation import the package of the new
+version under the same name: it becomes the active version, and the ones before still reveal.")]
     Import {
         /// What the partner's `keys export` wrote
         file: PathBuf,

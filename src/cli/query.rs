@@ -1,9 +1,10 @@
 //! `cipherform query`
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use datafusion::dataframe::DataFrame;
@@ -36,7 +37,12 @@ pub(super) async fn run(args: QueryArgs, keys: &KeyArgs, printer: &Printer) -> R
         sql::register_file(&ctx, engine.as_ref(), &file.name, &file.path).await?;
     }
     let tables = args.files.iter().map(|file| file.name.clone()).collect();
-    let session = Session { ctx, engine, tables };
+    let session = Session {
+        ctx,
+        engine,
+        tables,
+        told: Mutex::default(),
+    };
     let format = args.format();
     if let Some(statement) = &args.command {
         return answer(
@@ -60,6 +66,8 @@ struct Session {
     ctx: SessionContext,
     engine: Option<Engine>,
     tables: Vec<String>,
+    /// The warnings that were given: once is enough.
+    told: Mutex<BTreeSet<String>>,
 }
 
 /// The engine, unless nothing here needs one: no file is protected, and there is no policy.
@@ -110,8 +118,14 @@ async fn answer(
         }
         done?;
     }
-    for warning in session.engine.iter().flat_map(Engine::filling_up) {
-        printer.say(format_args!("warning: {warning}"));
+    if let Some(engine) = &session.engine {
+        let mut told = session.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for warning in engine.due().into_iter().chain(engine.filling_up()) {
+            if !told.contains(&warning) {
+                printer.say(format_args!("warning: {warning}"));
+                told.insert(warning);
+            }
+        }
     }
     Ok(())
 }

@@ -277,12 +277,10 @@ impl Document {
 }
 
 impl KeyEntry {
-    /// The newest version that is, or was, in use: what a reference without a number means.
+    /// The active version, or else the newest that was in use: what a reference without a number means.
     pub(crate) fn current(&self) -> Option<&VersionEntry> {
-        self.versions
-            .iter()
-            .rev()
-            .find(|version| version.state != KeyState::PreActivation)
+        let newest = |wanted: fn(KeyState) -> bool| self.versions.iter().rev().find(|version| wanted(version.state));
+        newest(|state| state == KeyState::Active).or_else(|| newest(|state| state != KeyState::PreActivation))
     }
 
     pub(crate) fn info(&self) -> KeyInfo {

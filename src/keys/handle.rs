@@ -33,6 +33,11 @@ impl KeyHandle {
         self.usage.count(operation, values)
     }
 
+    /// Whether anything was protected or revealed with this version.
+    pub(crate) fn was_used(&self) -> bool {
+        self.usage.any()
+    }
+
     /// Whether it is recent enough to be given out again; else the keyring is to be asked anew.
     pub(crate) fn is_fresh(&self) -> bool {
         self.hold.is_fresh()

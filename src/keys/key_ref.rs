@@ -174,7 +174,8 @@ impl FromStr for KmsKeyRef {
             }
         };
         Err(Error::bad_input(format!("the KMS key reference {problem}")).with_hint(
-            "write `local:NAME`, or the scheme of another KMS, a colon and the key: `vault:https://host/transit/NAME`",
+            "write `local:NAME`, or the scheme of another KMS, a colon and the key: `vault:https://host/transit/NAME`; a data key has no scheme, \
+             and is suspended and resumed rather than disabled and enabled",
         ))
     }
 }

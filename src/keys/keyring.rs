@@ -139,17 +139,15 @@ impl Keyring {
     ///
     /// [`ErrorKind::WrongKey`].
     pub fn not_older_than(self, least: u64) -> Result<Self> {
-        if self.generation() >= least {
-            return Ok(self);
+        match refuse_older(self.generation(), least) {
+            Ok(()) => Ok(self),
+            Err(error) => Err(in_file(&self.path, error)),
         }
-        let error = Error::new(
-            ErrorKind::WrongKey,
-            format!(
-                "is an older copy: generation {}, and {least} was seen before",
-                self.generation()
-            ),
-        );
-        Err(in_file(&self.path, error).with_hint("put the newer copy back; data protected since then needs it"))
+    }
+
+    /// What asks the KMSs for its keys, and writes that down if there is a log.
+    pub(crate) fn registry(&self) -> &KmsRegistry {
+        &self.registry
     }
 
     /// Its audit log, if it writes one.
@@ -379,6 +377,17 @@ impl Keyring {
             )
             .with_hint(format!("create it with `cipherform keys create {name}`"))
         })
+    }
+}
+
+fn refuse_older(generation: u64, least: u64) -> Result<()> {
+    match generation >= least {
+        true => Ok(()),
+        false => Err(Error::new(
+            ErrorKind::WrongKey,
+            format!("is an older copy: generation {generation}, and {least} was seen before"),
+        )
+        .with_hint("put the newer copy back; data protected since then needs it")),
     }
 }
 

@@ -98,6 +98,9 @@ pub struct KmsKeyInfo {
     /// When the KMS gives it new material, in the KMS's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation: Option<String>,
+    /// What is to be done about it soon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due: Option<String>,
 }
 
 impl KmsKeyInfo {
@@ -111,7 +114,15 @@ impl KmsKeyInfo {
             usage: None,
             origin: None,
             rotation: None,
+            due: None,
         }
+    }
+
+    /// Adds what is to be done about it soon.
+    #[must_use]
+    pub fn with_due(mut self, due: impl Into<String>) -> Self {
+        self.due = Some(due.into());
+        self
     }
 
     /// Adds when it was made.

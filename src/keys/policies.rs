@@ -107,7 +107,10 @@ enum Effect {
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a principal is \"*\", \"identity-policies\" or { \"User\": … }"
+)]
 enum Principal {
     /// `*`, or [`IDENTITY_POLICIES`].
     Name(String),
@@ -134,7 +137,7 @@ enum Operator {
 
 /// One text or several; `*` stands for any characters, `?` for one, where patterns are taken.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a text, or a list of texts, was expected")]
 enum Patterns {
     One(String),
     Many(Vec<String>),
@@ -264,8 +267,8 @@ impl PolicyDocument {
 
     fn parse(json: &[u8], with_principals: bool) -> Result<Self> {
         let policy: Self = serde_json::from_slice(json).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            Error::bad_input(format!("the policy is not understood: line {line}, column {column}"))
+            // It says where.
+            Error::bad_input("the policy is not understood")
                 .with_source(error)
                 .with_hint("statements have Sid, Effect, Principal, Action, Resource and Condition, and nothing else; the manual shows one")
         })?;

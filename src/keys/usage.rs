@@ -96,6 +96,13 @@ impl Usage {
         Ok(())
     }
 
+    /// Whether it has worked on any.
+    pub(super) fn any(&self) -> bool {
+        [&self.protected, &self.revealed]
+            .iter()
+            .any(|count| count.load(Ordering::Relaxed) > 0)
+    }
+
     /// What there is to write down.
     pub(super) fn take(&self) -> Since {
         let allowance = self.bound.as_ref().map(Bound::allowance);

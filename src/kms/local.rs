@@ -218,11 +218,17 @@ impl LocalKms {
 
     /// Applies `change` to what the file at `path` says now, and saves: under a lock, and whole or not at all. What is due comes first.
     fn change<T>(&self, path: &Path, change: impl FnOnce(&mut Content, &UnlockKey) -> Result<T>) -> Result<T> {
+        self.change_alone(path, |content, unlock_key| {
+            life::settle(content, &self.surroundings, unlock_key)?;
+            change(content, unlock_key)
+        })
+    }
+
+    /// The same, and what is due waits.
+    fn change_alone<T>(&self, path: &Path, change: impl FnOnce(&mut Content, &UnlockKey) -> Result<T>) -> Result<T> {
         let _lock = store::lock(path)?;
         let (mut content, unlock_key) = self.content(path)?;
-        let result = life::settle(&mut content, &self.surroundings, &unlock_key)
-            .and_then(|()| change(&mut content, &unlock_key))
-            .map_err(|error| in_file(path, error))?;
+        let result = change(&mut content, &unlock_key).map_err(|error| in_file(path, error))?;
         content.generation += 1;
         store::write_atomic(path, &content.seal(&unlock_key)?, store::PRIVATE)?;
         Ok(result)
@@ -351,13 +357,16 @@ fn find<'a>(content: &'a Content, name: &LocalName) -> Result<&'a KeyEntry> {
 impl KmsClient for LocalKms {
     async fn describe(&self, key: &KmsKeyRef) -> Result<KmsKeyInfo> {
         let info = self.key(key)?;
-        let described = KmsKeyInfo::new("local", info.id, info.state)
+        let mut described = KmsKeyInfo::new("local", info.id.clone(), info.state)
             .with_created(info.created)
             .with_usage(info.usage.to_string())
             .with_origin(info.origin.to_string());
-        Ok(match info.rotation_days {
-            Some(days) => described.with_rotation(format!("every {days} days")),
-            None => described.with_rotation("on demand"),
+        if let Some(rotation) = info.rotation() {
+            described = described.with_rotation(rotation);
+        }
+        Ok(match info.due(self.surroundings.now()) {
+            Some(due) => described.with_due(due),
+            None => described,
         })
     }
 

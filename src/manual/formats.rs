@@ -105,7 +105,8 @@
 //!
 //! Each of them takes the place of the kept parts, rather than joining them. Kept parts are encoded so that no two
 //! lists of parts give the same bytes: each part behind its length (32 bits, big-endian); of symbols, the numeral of
-//! each as 16 bits, big-endian; an e-mail domain as UTF-8, ASCII letters in lower case.
+//! each as 16 bits, big-endian; an e-mail domain as UTF-8, ASCII letters in lower case. Where a format keeps nothing, the
+//! tweak has no bytes.
 //!
 //! With a tweak column, equal values in rows with different tweaks differ: joins and counts on the protected column
 //! alone no longer work across them. That column must be there on `reveal`, with the same values; it may be protected

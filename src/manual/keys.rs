@@ -181,11 +181,12 @@
 //! | `keys cancel-deletion` | takes that back; the key is disabled then |
 //! | `keys alias create`, `update`, `delete`, `list` | other names, `local:alias/NAME`, which can move to another key |
 //!
-//! What time makes due, new material and the end of a waiting period, is done by the first `keys` command that opens the local KMS to work with the keyring or to change a KMS key (in Rust
-//! [`LocalKms::tend`](crate::kms::LocalKms::tend)). Jobs never write the file. From the end of its waiting period on a
-//! key is refused, whether or not its material is erased yet; it is called `destroyed` once that is so. Its entry and its
+//! What time makes due, new material and the end of a waiting period, is done by the first `keys` command that changes a
+//! data key or a KMS key (in Rust [`LocalKms::tend`](crate::kms::LocalKms::tend)). Jobs, and commands that only show something, never write the file; `keys doctor`
+//! says what is due, and so do `keys list` and the like. From the end of its waiting period on a key is refused, whether or not its material is erased yet; it is called `destroyed` once that is so. Its entry and its
 //! name stay. What is erased is out of the file; copies of the file still have it, sealed, and so may the blocks of a disk, so destroy backups
-//! as well. A clock that is wrong by the waiting period deletes too early: set it right before you use `keys`.
+//! as well. A clock that is wrong by the waiting period deletes too early: set it right before you change keys. As long as the
+//! material is there, `keys cancel-deletion` keeps it, whatever the clock says.
 //!
 //! An alias wraps by the key that it means now, and unwraps by the key that the wrapped bytes name. Like rotation it does
 //! not touch what is wrapped: `keys rewrap --to local:NAME` wraps the data keys anew.
@@ -207,7 +208,7 @@
 //!
 //! The material is 32 bytes. The wrapping key is RSA with 4,096 bits, made for this import; its private half is sealed in
 //! the file of the local KMS, good for one import within 24 hours, and erased by it. `--valid-to TIME` lets the material expire:
-//! then it is refused, and erased by the next `keys` command. `keys delete-material` erases it at once. Either way the key
+//! then it is refused, and erased by the next `keys` command that changes a key; `keys doctor` says so 60 days before. `keys delete-material` erases it at once. Either way the key
 //! waits for the same material, and takes no other: what the other wrapped would be lost. Whether it is the same tells a check value
 //! in the file, 128 bits that are derived from the material; it says nothing about material that nobody can guess. Keep the material
 //! where you made it: here it is a copy. Such a key is not rotated; create another one, and `keys rewrap --to` it.
@@ -390,8 +391,9 @@
 //! the data keys, and protect the data anew.
 //!
 //! `keys doctor` reaches each KMS, tells each KMS key's state (and with AWS, by a dry run, whether it would make data keys for us), authenticates the keyring, unwraps each version, and says
-//! what is due: a period that ends soon or has ended, a suspended or compromised version. Its exit code is that of the
-//! first thing that is not well.
+//! what is due: a period that ends soon or has ended, a suspended or compromised version, a key without an active version, imported material that
+//! expires, a rotation or a deletion that is due. A copy that is older than `keyring_generation` is not well, nor is an audit log that cannot be written.
+//! Its exit code is that of the first thing that is not well; what is due alone leaves it 0.
 //!
 //! ## What a KMS key wraps, byte for byte
 //!
@@ -423,7 +425,7 @@
 //! assert!(KeyState::Active.may_become(KeyState::Suspended) && !KeyState::Active.may_become(KeyState::Removed));
 //! ```
 //!
-//! Every transition takes a reason (`--reason`, or a prompt), which stands in the keyring with who and when, under its
+//! Every transition takes a reason (`--reason`, or a prompt; `created` and `rotation` where there is none to ask), which stands in the keyring with who and when, under its
 //! MAC, and in the audit log. It must hold no secret. *Who* is the user's name at that machine: it is told, not proven.
 //! What cannot be undone asks whether it is meant, unless `--yes` is there.
 //!
@@ -476,21 +478,23 @@
 //! signature alone. An entry that was cut off in the middle, by a crash, is cut away by the next one, which says so.
 //!
 //! The unwrapping of the root is written down once it has succeeded: before that there is no key to write entries with.
-//! Whoever has no access to the KMS leaves no trace here; the KMS's own log has that.
+//! Whoever has no access to the KMS leaves no trace here; the KMS's own log has that. `keys doctor` is written down like any
+//! other use. What `keys restore` unwraps to look at a backup is not: the backup may be of another machine.
 //!
 //! # An older keyring
 //!
 //! A copy of the keyring from last month is a sound file. `keyring_generation = N` in the policy refuses one whose
 //! generation (`keys audit checkpoint` shows it) is smaller; so does `audit verify` with a checkpoint that is newer. Two copies that
 //! were both rotated have versions of the same number with different ids: a file remembers the id, so the wrong copy
-//! says that it has no such version, and no id ever stands for two keys.
+//! says that it has no such version, and no id ever stands for two keys. `keys restore` puts an older keyring back all the same, and says
+//! so: lower the line then, if the newer one is lost.
 //!
 //! # Who may protect
 //!
 //! To protect is a right of its own: `card = { see = "plain", protect = true }` in a role. A role without it may not
 //! protect, whatever it sees. Where all values of a rule can be listed (up to 2^56 of them, or a number that depends on the
 //! value), protecting is revealing: then `protect = true` without `see = "plain"` is refused when the policy is read. It
-//! is checked before a KMS is asked.
+//! is checked before the KMS is asked for the rule's key, and before any data is read.
 //!
 //! # Keys for partners
 //!
@@ -504,13 +508,18 @@
 //! partner$ cipherform keys import customer-key.json --name partner --identity private.pem --from HEX --reason 'joint campaign'
 //! ```
 //!
-//! What leaves is the subkey of one rule's domain and format, never a data key: one cannot be computed from the other. The
+//! What leaves of a key of use `derive` is the subkey of one rule's domain and format, never the data key: one cannot be
+//! computed from the other. A key of use `direct-ff1-256` has no subkeys and leaves as a whole, so it is exported only if no
+//! other rule of the policy uses it; what it protected under earlier policies, the partner reveals as well. The
 //! partner writes a rule with the same domain, format and tweak and `key = "partner"`; another rule with that key is refused. Stored
-//! columns of both sides then join, and each side reveals the other's, since they name the same key version.
+//! columns of both sides then join, and each side reveals the other's, since they name the same key version, and say the
+//! sender's check value.
 //!
 //! **The recipient can protect and reveal everything under that domain and key version**: columns that were protected before, too.
 //! So give a domain of its own, and better a key of its own, to what is exchanged. A rotation ends it: the new version has other
-//! subkeys. An imported key cannot be passed on.
+//! subkeys, until it is exported as well, and imported under the same name. Then it is the partner's active version, and the
+//! one before still reveals. An imported key cannot be rotated, nor passed on. Its periods are the partner's own, and
+//! count from when the package was made.
 //!
 //! `partner.pem` decides who can open the package, `--from` whom it came from. Either compare public keys by another way, such as a
 //! call, or have an authority that both trust vouch for them:

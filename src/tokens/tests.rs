@@ -28,7 +28,7 @@ async fn handles(count: u32) -> Vec<KeyHandle> {
     let mut handles = Vec::new();
     for version in 1..=count {
         if version > 1 {
-            keyring.rotate(&name).await.unwrap();
+            keyring.rotate(&name, None).await.unwrap();
         }
         handles.push(
             keyring

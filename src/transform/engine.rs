@@ -207,6 +207,14 @@ impl Engine {
         self.shared.keyring.audit_usage(self.role(), context)
     }
 
+    /// What is due with the keys that this engine has protected or revealed with: periods that end soon, versions that are suspended or compromised.
+    pub fn due(&self) -> Vec<String> {
+        let transforms = self.lock();
+        let keys = transforms.values().flatten().map(|transform| transform.key());
+        let told: BTreeSet<&str> = keys.filter(|key| key.was_used()).filter_map(KeyHandle::due).collect();
+        told.into_iter().map(str::to_owned).collect()
+    }
+
     /// Warnings of token spaces that this engine has filled so far that there will soon be no more tokens.
     pub fn filling_up(&self) -> Vec<String> {
         let transforms = self.lock();
@@ -363,16 +371,28 @@ impl Engine {
     /// [`ErrorKind::NotAllowed`] when the role may not; else why there is none.
     pub fn resolved(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
         let resolved = self.look_up(rule, operation);
-        // Once, however often a query is planned.
-        let first = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner).insert((
-            self.role.clone(),
-            rule.clone(),
-            operation,
-        ));
-        if first {
+        if self.is_news(rule, operation) {
             self.audit_access(rule, operation, resolved.as_deref().map(Transform::key))?;
         }
         resolved
+    }
+
+    /// Writes down that the role asked for what it may not have.
+    ///
+    /// # Errors
+    /// What the log's file says.
+    #[cfg(feature = "sql")]
+    pub(crate) fn audit_refusal(&self, rule: &RuleRef, operation: Operation, refusal: &Error) -> Result<()> {
+        match self.is_news(rule, operation) {
+            true => self.audit_access(rule, operation, Err(refusal)),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether this is the first time, however often a query is planned and in how many parts it runs.
+    fn is_news(&self, rule: &RuleRef, operation: Operation) -> bool {
+        let mut told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert((self.role.clone(), rule.clone(), operation))
     }
 
     fn look_up(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {

@@ -142,8 +142,7 @@ impl Transform {
         if rule.version_character {
             version::character(key.version())?;
         }
-        key.check_map(&rule.domain, &fingerprint, &rule.tweak.to_string())
-            .map_err(|error| error.context(format_args!("rule `{}`", rule.name)))?;
+        key.check_map(&rule.domain, &fingerprint, &rule.tweak.to_string())?;
         let check_value = key.check_value(&rule.domain, &fingerprint, &rule.tweak.to_string())?;
         Ok(Self {
             rule: rule.clone(),

@@ -157,7 +157,7 @@ version_character = true
         let mut column: Vec<Option<String>> = Vec::new();
         for version in 1..=3 {
             if version > 1 {
-                keyring.rotate(&pii).await.unwrap();
+                keyring.rotate(&pii, None).await.unwrap();
             }
             let policy = Policy::parse(POLICY, &folder.path().join("policy.toml")).unwrap();
             let engine = Engine::new(policy, Keyring::open(&path, &registry).await.unwrap());

@@ -1,11 +1,12 @@
 //! `cipherform keys audit show | verify | checkpoint`
 
+use std::collections::HashSet;
 use std::io::Write;
 
 use super::Told;
 use crate::cli::args::{AuditCommand, ListFormat};
 use crate::cli::printer;
-use crate::keys::{AuditEntry, AuditLog, Checkpoint, Keyring, Verified, store};
+use crate::keys::{AuditEntry, AuditEvent, AuditLog, Checkpoint, Keyring, Verified, store};
 use crate::{Error, Result};
 
 pub(super) fn run(command: &AuditCommand, keyring: &Keyring, told: &Told<'_>) -> Result<()> {
@@ -67,17 +68,22 @@ fn verified(verified: Verified, log: &AuditLog, since: Option<&Checkpoint>, told
 
 fn show(log: &AuditLog, last: Option<usize>, told: &Told<'_>) -> Result<()> {
     let entries = log.verify()?.entries;
+    let failed: HashSet<u64> = (entries.iter().enumerate())
+        .filter(|(_, entry)| entry.event == AuditEvent::Failed)
+        .filter_map(|(at, failure)| entries[..at].iter().rfind(|entry| failure.is_of(entry)))
+        .map(|entry| entry.number)
+        .collect();
     let from = last.map_or(0, |last| entries.len().saturating_sub(last));
     let entries = &entries[from..];
     if told.format == ListFormat::Json {
         return entries.iter().try_for_each(|entry| told.json(entry));
     }
     let mut rows = vec![["", "WHEN", "WHO", "ROLE", "WHAT", "KEY", "FOR", "VALUES", "OUTCOME"].map(String::from)];
-    rows.extend(entries.iter().map(row));
+    rows.extend(entries.iter().map(|entry| row(entry, failed.contains(&entry.number))));
     told.printer.table(&rows)
 }
 
-fn row(entry: &AuditEntry) -> [String; 9] {
+fn row(entry: &AuditEntry, failed: bool) -> [String; 9] {
     let text = |text: Option<String>| text.unwrap_or("-".to_owned());
     let purpose = entry.purpose.map(|purpose| purpose.to_string());
     let purpose = [
@@ -87,10 +93,11 @@ fn row(entry: &AuditEntry) -> [String; 9] {
     ];
     let purpose: Vec<String> = purpose.into_iter().flatten().collect();
     let kms_key = entry.kms_key.as_ref().map(ToString::to_string);
+    let done = if failed { "failed" } else { "done" };
     let outcome = match (&entry.refused, &entry.reason) {
         (Some(refused), _) => format!("refused: {refused}"),
-        (None, Some(reason)) => format!("done: {reason}"),
-        (None, None) => "done".to_owned(),
+        (None, Some(reason)) => format!("{done}: {reason}"),
+        (None, None) => done.to_owned(),
     };
     [
         entry.number.to_string(),

@@ -83,6 +83,13 @@ pub(super) async fn restore(file: &Path, check: bool, keys: &KeyArgs, told: &Tol
         if lost {
             store::create_atomic(&keys.policy, backup.policy().as_bytes(), store::PUBLIC)?;
         }
+        if backup.keyring_generation() < policy.keyring_generation {
+            told.printer.say(format_args!(
+                "warning: the policy says keyring_generation = {}, and so refuses this keyring, of generation {}: lower that line, if the newer keyring is lost",
+                policy.keyring_generation,
+                backup.keyring_generation()
+            ));
+        }
         let clients = session::clients(keys, policy.approved_only, backup.has_local_kms()).await?;
         let keyring = Keyring::open(&policy.keyring, &clients.registry).await?;
         if let Some(path) = &policy.audit {

@@ -1,5 +1,7 @@
 //! `cipherform keys doctor`
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::Told;
@@ -18,8 +20,18 @@ pub(super) async fn run(
     told: &Told<'_>,
 ) -> Result<()> {
     let printer = told.printer;
-    let mut findings = Keyring::examine(&policy.keyring, registry).await?;
+    let log = log(policy, registry).await;
+    let registry = match &log {
+        Some((_, Ok(keyring))) => keyring.registry(),
+        _ => registry,
+    };
+    let least = policy.keyring_generation;
+    let mut findings = Keyring::examine(&policy.keyring, registry, least).await?;
     findings.extend(local.map(LocalKms::examine));
+    findings.extend(log.map(|(path, log)| {
+        let well = log.map(|_| "can be written".to_owned());
+        Finding::new(format!("audit log `{}`", path.display()), well)
+    }));
     let (mut ill, mut first) = (0, None);
     for Finding {
         subject,
@@ -58,4 +70,12 @@ pub(super) async fn run(
         None => Ok(()),
         Some(kind) => Err(Error::new(kind, format!("{} not well", printer::count(ill, "thing")))),
     }
+}
+
+/// The keyring with its log, in which the keys are written down that are looked at; nothing if there is no log, or the keyring does not open, which is found
+/// anyway.
+async fn log<'a>(policy: &'a Policy, registry: &KmsRegistry) -> Option<(&'a Path, Result<Keyring>)> {
+    let path = policy.audit.as_deref()?;
+    let keyring = Keyring::open(&policy.keyring, registry).await.ok()?;
+    Some((path, keyring.with_audit_log(path)))
 }

@@ -7,12 +7,12 @@ use super::Told;
 use crate::cli::args::ListFormat;
 use crate::cli::printer::Printer;
 use crate::keys::{
-    Authorities, ExchangePackage, ExchangeSigner, Identity, KeyInfo, KeyName, Keyring, KmsKeyRef, Operation, Reason,
-    Recipient, Sender, Timestamp, store,
+    Authorities, ExchangePackage, ExchangeSigner, Identity, KeyInfo, KeyName, KeyUse, Keyring, KmsKeyRef, Operation,
+    Reason, Recipient, Sender, Timestamp, store,
 };
 use crate::policy::{Policy, Rule, RuleRef, Treatment};
 use crate::transform::Engine;
-use crate::{Error, Result, Secret};
+use crate::{Error, ErrorKind, Result, Secret};
 
 /// Whose key goes to whom.
 pub(super) struct Parcel<'a> {
@@ -40,8 +40,14 @@ pub(super) async fn export(
         Some(path) => certified(recipient, path, Recipient::from_certificates, told.printer)?,
         None => parsed(recipient, |pem| Recipient::from_pem(pem.expose()))?,
     };
+    let exchanged = rule_of(&policy, domain)?;
+    // A key that is used directly is the same for every rule.
+    let whole = matches!(keyring.describe(&exchanged.key.name)?.key_use, KeyUse::Direct { .. });
+    if whole {
+        expect_one_map(&policy, exchanged)?;
+    }
     let rule = RuleRef {
-        rule: rule_of(&policy, domain)?.name.clone(),
+        rule: exchanged.name.clone(),
         version: None,
     };
     let engine = Engine::new(policy, keyring);
@@ -59,11 +65,15 @@ pub(super) async fn export(
     if let Some(subject) = recipient.subject() {
         told.printer.say(format_args!("The recipient is {subject}."));
     }
-    told.printer.say(format_args!(
-        "Whoever has the private key can now protect and reveal what is under domain `{domain}`, key `{}@{}`: old files included, and nothing else.",
-        transform.key().name(),
-        transform.key().version()
-    ));
+    let key = format!("{}@{}", transform.key().name(), transform.key().version());
+    told.printer.say(match whole {
+        true => format!(
+            "Whoever has the private key has the whole key `{key}` now, which has no subkeys: all that was ever protected with it, under any rule."
+        ),
+        false => format!(
+            "Whoever has the private key can now protect and reveal what is under domain `{domain}`, key `{key}`: old files included, and nothing else."
+        ),
+    });
     match (told.format, output) {
         (ListFormat::Json, Some(path)) => told.json(&serde_json::json!({
             "package": path, "domain": domain, "recipient": recipient.fingerprint(), "subject": recipient.subject(),
@@ -78,13 +88,12 @@ fn rule_of<'a>(policy: &'a Policy, domain: &str) -> Result<&'a Rule> {
         .rules()
         .filter(|rule| rule.domain == domain && rule.treatment == Treatment::Encrypt)
         .collect();
-    let map = |rule: &Rule| (rule.format.definition(), rule.tweak.to_string(), rule.key.clone());
     match rules.as_slice() {
         [] => Err(
             Error::bad_policy(format!("no rule that encrypts has the domain `{domain}`"))
                 .with_hint("the domain of a rule is its name, unless a line `domain = …` says otherwise"),
         ),
-        [rule, others @ ..] if others.iter().all(|other| map(other) == map(rule)) => Ok(rule),
+        [rule, others @ ..] if others.iter().all(|other| same_map(other, rule)) => Ok(rule),
         _ => {
             let names: Vec<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
             Err(Error::bad_policy(format!(
@@ -93,6 +102,36 @@ fn rule_of<'a>(policy: &'a Policy, domain: &str) -> Result<&'a Rule> {
             ))
             .with_hint("give the one that is to be exchanged a domain of its own"))
         }
+    }
+}
+
+fn same_map(one: &Rule, other: &Rule) -> bool {
+    let map = |rule: &Rule| {
+        (
+            rule.domain.clone(),
+            rule.format.definition(),
+            rule.tweak.to_string(),
+            rule.key.clone(),
+        )
+    };
+    map(one) == map(other)
+}
+
+/// Passes if no other rule has the key of `exchanged`, so that its partner gets no more than that one.
+fn expect_one_map(policy: &Policy, exchanged: &Rule) -> Result<()> {
+    let others = (policy.rules()).filter(|rule| rule.key.name == exchanged.key.name && !same_map(rule, exchanged));
+    let others: Vec<String> = others.map(|rule| format!("`{}`", rule.name)).collect();
+    match others.as_slice() {
+        [] => Ok(()),
+        others => Err(Error::new(
+            ErrorKind::KeyNotUsable,
+            format!(
+                "key `{}` is used directly, without subkeys, and protects under {}, too: the partner would reveal those as well",
+                exchanged.key.name,
+                others.join(", ")
+            ),
+        )
+        .with_hint("give this rule a key of its own, best one of use `derive`: `cipherform keys create NAME`")),
     }
 }
 

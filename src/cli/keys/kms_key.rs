@@ -7,7 +7,7 @@ use rsa::pkcs8::LineEnding;
 use rsa::pkcs8::der::pem;
 use serde_json::json;
 
-use super::ledger::{Ledger, entry};
+use super::ledger::{Due, Ledger, entry};
 use super::life::ask;
 use super::{Told, show};
 use crate::cli::args::{
@@ -148,7 +148,11 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
         Verb::PublicKey(key, pem) => return public_key(key, *pem, local, told),
         _ => {}
     }
-    let ledger = Ledger::open(policy, &clients, told.printer).await?;
+    let due = match verb {
+        Verb::CancelDeletion(_) => Due::Waits,
+        _ => Due::IsDone,
+    };
+    let ledger = Ledger::open(policy, &clients, due, told.printer).await?;
     let (key, what) = match verb {
         Verb::Create(key, new) => {
             let new = new?;
@@ -252,9 +256,18 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
             .await?
         }
         Verb::ScheduleDeletion(args, days) => {
-            let wraps = guarded(&args.key, local, policy)?;
-            let consequence = format!("In {days} days its material is erased, and what it wraps is lost. {wraps}");
-            let what = format!("its material is erased in {days} days; `cancel-deletion` takes that back. {wraps}");
+            let keyring = policy.keyring.display();
+            let (before, after) = match guards(&args.key, local, policy)? {
+                true => (
+                    format!(" `{keyring}` needs it: `cipherform keys rewrap --to` another KMS key first."),
+                    format!(
+                        " `{keyring}` needs it: take it back, enable it, and `cipherform keys rewrap --to` another KMS key, or its keys are lost as well."
+                    ),
+                ),
+                false => Default::default(),
+            };
+            let consequence = format!("In {days} days its material is erased, and what it wraps is lost.{before}");
+            let what = format!("its material is erased in {days} days; `cancel-deletion` takes that back.{after}");
             let act = |reason: &Reason| local.schedule_deletion(&args.key, days, reason);
             state(&ledger, &args, "pending-deletion", Some(&consequence), what, told, act).await?
         }
@@ -378,21 +391,16 @@ fn alias_entry(alias: &KeyName, key: &KmsKeyRef) -> AuditEntry {
     entry(AuditEvent::Alias, key, Some(format!("alias {alias}")))
 }
 
-/// Whether the policy's keyring needs the key, under its name or another, in words.
-fn guarded(key: &KmsKeyRef, local: &LocalKms, policy: &Policy) -> Result<String> {
-    let id = local.key(key)?.id;
+/// Whether the policy's keyring needs the key, under its name or another.
+fn guards(key: &KmsKeyRef, local: &LocalKms, policy: &Policy) -> Result<bool> {
+    let Ok(key) = local.key(key) else {
+        // Who may not see it is told so by what is asked for.
+        return Ok(false);
+    };
     let needed = Keyring::kms_keys(&policy.keyring)?;
     let mut local_keys = needed.iter().filter(|key| key.scheme() == "local");
     // What is not there cannot be this one.
-    Ok(
-        match local_keys.any(|key| local.key(key).is_ok_and(|key| key.id == id)) {
-            true => format!(
-                "`{}` needs it: `cipherform keys rewrap --to` another KMS key first.",
-                policy.keyring.display()
-            ),
-            false => String::new(),
-        },
-    )
+    Ok(local_keys.any(|needed| local.key(needed).is_ok_and(|needed| needed.id == key.id)))
 }
 
 fn list_aliases(local: &LocalKms, told: &Told<'_>) -> Result<()> {
@@ -439,8 +447,7 @@ pub(super) fn table(keys: &[LocalKeyInfo], told: &Told<'_>) -> Result<()> {
 }
 
 fn rotation(key: &LocalKeyInfo) -> String {
-    key.rotation_days
-        .map_or("on demand".to_owned(), |days| format!("every {days} days"))
+    key.rotation().unwrap_or("-".to_owned())
 }
 
 fn describe(key: &KmsKeyRef, info: &LocalKeyInfo, told: &Told<'_>) -> Result<()> {

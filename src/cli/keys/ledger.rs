@@ -7,6 +7,15 @@ use crate::kms::LocalKms;
 use crate::policy::Policy;
 use crate::{Error, ErrorKind, Result};
 
+/// What becomes of what time has made due in the local KMS: erasures, rotations.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Due {
+    /// Before something else is changed.
+    IsDone,
+    /// It is only told, where nothing else is changed: the clock may be wrong.
+    Waits,
+}
+
 /// Where changes of KMS keys are written down.
 pub(super) struct Ledger<'a> {
     policy: &'a Policy,
@@ -20,7 +29,7 @@ pub(super) struct Ledger<'a> {
 impl<'a> Ledger<'a> {
     /// Opens the log, if the policy names one. The keyring may be closed because of the very key that is to be changed, its state or its policy: then it is tried
     /// again afterwards.
-    pub(super) async fn open(policy: &'a Policy, clients: &'a Clients, printer: &'a Printer) -> Result<Self> {
+    pub(super) async fn open(policy: &'a Policy, clients: &'a Clients, due: Due, printer: &'a Printer) -> Result<Self> {
         let mut ledger = Self {
             policy,
             clients,
@@ -38,7 +47,7 @@ impl<'a> Ledger<'a> {
             }
         }
         if let Some(local) = &clients.local {
-            tend(local, ledger.keyring.as_ref(), printer);
+            tend(local, ledger.keyring.as_ref(), due, printer);
         }
         Ok(ledger)
     }
@@ -68,13 +77,10 @@ impl<'a> Ledger<'a> {
             return change().await;
         }
         if let Some(keyring) = &self.keyring {
-            keyring.audit([entry])?;
+            keyring.audit([entry.clone()])?;
             return change().await.inspect_err(|error| {
                 // The first failure is the one to be told.
-                let _ = keyring.audit([AuditEntry {
-                    refused: Some(error.kind().to_string()),
-                    ..AuditEntry::new(AuditEvent::Failed)
-                }]);
+                let _ = keyring.audit([entry.failed(error)]);
             });
         }
         let result = change().await?;
@@ -98,9 +104,17 @@ pub(super) fn entry(event: AuditEvent, key: &KmsKeyRef, context: Option<String>)
 }
 
 /// Does what time has made due in the local KMS, with an entry for each. What else was asked for goes on if that fails.
-pub(super) fn tend(local: &LocalKms, keyring: Option<&Keyring>, printer: &Printer) {
+pub(super) fn tend(local: &LocalKms, keyring: Option<&Keyring>, what_is_due: Due, printer: &Printer) {
     let attempt = || -> Result<()> {
         let due = local.due()?;
+        if what_is_due == Due::Waits {
+            for (name, what) in due {
+                printer.say(format_args!(
+                    "KMS key `local:{name}`: due with the next change of a key: {what}."
+                ));
+            }
+            return Ok(());
+        }
         for (name, what) in &due {
             let key = KmsKeyRef::local(name);
             if let Some(keyring) = keyring {

@@ -6,9 +6,9 @@ use std::io::{BufRead, IsTerminal, Write};
 use super::Told;
 use crate::cli::args::{LifeArgs, ListFormat, Meant, RemoveArgs};
 use crate::cli::printer::Printer;
-use crate::keys::{KeyName, KeyState, Keyring, Periods, Reason};
+use crate::keys::{KeyName, KeyRef, KeyState, Keyring, Periods, Reason, VersionInfo};
 use crate::policy::{Policy, Treatment};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 pub(super) fn transition(keyring: &mut Keyring, args: &LifeArgs, to: KeyState, told: &Told<'_>) -> Result<()> {
     let consequence = match to {
@@ -16,10 +16,52 @@ pub(super) fn transition(keyring: &mut Keyring, args: &LifeArgs, to: KeyState, t
         KeyState::Compromised => Some("It will never protect again, and every reveal warns."),
         _ => None,
     };
-    let reason = ask(&args.key, &args.meant, consequence, told.printer)?;
-    let key = keyring.transition(&args.key, to, &reason)?;
-    let what = format!("Key `{}` is {to} now.", args.key);
-    told.changed(&key, keyring, what)
+    change(keyring, (&args.key, &args.meant), to, consequence, told)
+}
+
+/// Brings a version that was prepared into use: the newest, unless the key names one.
+pub(super) fn activate(keyring: &mut Keyring, args: &LifeArgs, told: &Told<'_>) -> Result<()> {
+    let versions = keyring.describe(&args.key.name)?.versions;
+    let prepared = |version: &&VersionInfo| {
+        version.state == KeyState::PreActivation && args.key.version.is_none_or(|number| number == version.number)
+    };
+    let Some(prepared) = versions.iter().rev().find(prepared) else {
+        let message = format!("key `{}` was not prepared: nothing is to be activated", args.key);
+        return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(format!(
+            "`cipherform keys rotate {0} --prepare` makes a version for later; `keys resume` brings a suspended one back",
+            args.key.name
+        )));
+    };
+    let key = KeyRef {
+        version: Some(prepared.number),
+        ..args.key.clone()
+    };
+    change(keyring, (&key, &args.meant), KeyState::Active, None, told)
+}
+
+/// Brings a suspended version back.
+pub(super) fn resume(keyring: &mut Keyring, args: &LifeArgs, told: &Told<'_>) -> Result<()> {
+    let versions = keyring.describe(&args.key.name)?.versions;
+    let waits =
+        |version: &VersionInfo| version.state == KeyState::PreActivation && args.key.version == Some(version.number);
+    if versions.iter().any(waits) {
+        let message = format!("key `{}` was never in use: it cannot be resumed", args.key);
+        return Err(Error::new(ErrorKind::KeyNotUsable, message)
+            .with_hint(format!("bring it into use: `cipherform keys activate {}`", args.key)));
+    }
+    change(keyring, (&args.key, &args.meant), KeyState::Active, None, told)
+}
+
+fn change(
+    keyring: &mut Keyring,
+    (key, meant): (&KeyRef, &Meant),
+    to: KeyState,
+    consequence: Option<&str>,
+    told: &Told<'_>,
+) -> Result<()> {
+    let reason = ask(key, meant, consequence, told.printer)?;
+    let changed = keyring.transition(key, to, &reason)?;
+    told.changed(&changed, keyring, format_args!("Key `{key}` is {to} now."))
 }
 
 pub(super) async fn remove(keyring: &mut Keyring, policy: &Policy, args: &RemoveArgs, told: &Told<'_>) -> Result<()> {
@@ -107,7 +149,7 @@ pub(super) fn limit(
     let (Some(reason), true) = (reason, values.is_some() || none) else {
         let limit = key.values_limit;
         return match told.format {
-            ListFormat::Json => told.json(&limit),
+            ListFormat::Json => told.json(&serde_json::json!({ "values_limit": limit })),
             ListFormat::Table => told
                 .printer
                 .line(limit.map_or("none".to_owned(), |limit| limit.to_string())),

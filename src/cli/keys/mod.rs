@@ -65,7 +65,14 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
         keyring = keyring.with_audit_log(path)?;
     }
     if let Some(local) = &local {
-        ledger::tend(local, Some(&keyring), printer);
+        let due = match command {
+            KeysCommand::List
+            | KeysCommand::Describe { .. }
+            | KeysCommand::Audit { .. }
+            | KeysCommand::PublicKey { .. } => ledger::Due::Waits,
+            _ => ledger::Due::IsDone,
+        };
+        ledger::tend(local, Some(&keyring), due, printer);
     }
     match command {
         KeysCommand::Doctor => Ok(()),
@@ -105,11 +112,11 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
             prepare,
             every: None,
             on_demand: false,
-            reason: None,
+            reason,
         } => {
             let key = match prepare {
                 true => keyring.prepare(&name).await?,
-                false => keyring.rotate(&name).await?,
+                false => keyring.rotate(&name, reason.as_ref()).await?,
             };
             let newest = key.versions.last().map_or(0, |version| version.number);
             let what = match prepare {
@@ -122,7 +129,7 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
             };
             told.changed(&key, &keyring, what)
         }
-        KeysCommand::Rotate { .. } => Err(of_kms_keys("--every, --on-demand and --reason")),
+        KeysCommand::Rotate { .. } => Err(of_kms_keys("--every and --on-demand")),
         KeysCommand::Rewrap { to, names } => {
             let count = keyring.rewrap(&to, &names).await?;
             printer.say(format_args!(
@@ -193,8 +200,8 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
                 format_args!("Key `{name}` came in, wrapped by `{}`.", key.kms_key),
             )
         }
-        KeysCommand::Activate(args) => life::transition(&mut keyring, &args, KeyState::Active, &told),
-        KeysCommand::Resume(args) => life::transition(&mut keyring, &args, KeyState::Active, &told),
+        KeysCommand::Activate(args) => life::activate(&mut keyring, &args, &told),
+        KeysCommand::Resume(args) => life::resume(&mut keyring, &args, &told),
         KeysCommand::Suspend(args) => life::transition(&mut keyring, &args, KeyState::Suspended, &told),
         KeysCommand::Deactivate(args) => life::transition(&mut keyring, &args, KeyState::Deactivated, &told),
         KeysCommand::Compromise(args) => life::transition(&mut keyring, &args, KeyState::Compromised, &told),
@@ -242,7 +249,7 @@ fn of_data_keys(key: &KmsKeyRef, what: &str) -> Error {
 }
 
 fn of_kms_keys(what: &str) -> Error {
-    Error::bad_input(format!("{what} is for KMS keys of the local KMS")).with_hint(
+    Error::bad_input(format!("{what} are for KMS keys of the local KMS")).with_hint(
         "name one: `local:NAME`; how long the versions of a data key may be used is set by `cipherform keys periods`",
     )
 }

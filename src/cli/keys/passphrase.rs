@@ -1,7 +1,7 @@
 //! `cipherform keys passphrase`
 
 use super::Told;
-use super::ledger::Ledger;
+use super::ledger::{Due, Ledger};
 use crate::cli::args::{Kdf, KeyArgs, KeysCommand, ListFormat};
 use crate::cli::session::{self, Ask};
 use crate::keys::{AuditEntry, AuditEvent};
@@ -26,7 +26,7 @@ pub(super) async fn run(command: &KeysCommand, keys: &KeyArgs, policy: &Policy, 
     let Some(local) = clients.local.as_deref() else {
         return Err(Error::bug("the local KMS was wanted, and is not there"));
     };
-    let ledger = Ledger::open(policy, &clients, told.printer).await?;
+    let ledger = Ledger::open(policy, &clients, Due::IsDone, told.printer).await?;
     // Before a new passphrase is asked for.
     ledger.is_open()?;
     local.list()?;

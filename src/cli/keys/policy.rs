@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::ledger::{Ledger, entry};
+use super::ledger::{Due, Ledger, entry};
 use super::{Told, in_local};
 use crate::cli::args::{KeyArgs, ListFormat, PolicyCommand, PolicyTarget};
 use crate::cli::session;
@@ -46,7 +46,7 @@ pub(super) async fn run(command: PolicyCommand, keys: &KeyArgs, policy: &Policy,
         } => {
             let json = store::read(&file)?;
             let in_file = |error: Error| error.context(format_args!("`{}`", file.display()));
-            let ledger = Ledger::open(policy, &clients, told.printer).await?;
+            let ledger = Ledger::open(policy, &clients, Due::IsDone, told.printer).await?;
             let audited = |entry: AuditEntry| AuditEntry {
                 reason: Some(reason.clone()),
                 ..entry

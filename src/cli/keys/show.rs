@@ -100,7 +100,8 @@ pub(super) async fn describe(keyring: &Keyring, name: &KeyName, told: &Told<'_>)
         ]
     }));
     printer.table(&rows)?;
-    for map in key.versions.iter().filter_map(|version| version.only_for.as_ref()) {
+    // It is the same for all versions.
+    if let Some(map) = key.versions.iter().find_map(|version| version.only_for.as_ref()) {
         printer.line("")?;
         printer.line("from a partner, for one rule:")?;
         printer.line(format_args!("  domain = \"{}\"", map.domain))?;

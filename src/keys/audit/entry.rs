@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
 use crate::keys::{KeyVersionId, KmsKeyRef, Operation, Reason, Timestamp};
 
 /// One entry: who did what with which key. It holds no value and no key, wrapped or not.
@@ -74,6 +75,28 @@ impl AuditEntry {
             refused: None,
             reason: None,
         }
+    }
+}
+
+impl AuditEntry {
+    /// What this entry announces did not come about.
+    pub(crate) fn failed(&self, error: &Error) -> Self {
+        Self {
+            key: self.key.clone(),
+            version: self.version,
+            kms_key: self.kms_key.clone(),
+            context: Some(self.event.to_string()),
+            generation: self.generation,
+            refused: Some(error.kind().to_string()),
+            ..Self::new(AuditEvent::Failed)
+        }
+    }
+
+    /// Whether this says that `announced` did not come about; the last such entry before this is meant.
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_of(&self, announced: &Self) -> bool {
+        let subject = |entry: &Self| (entry.key.clone(), entry.kms_key.clone(), entry.generation);
+        self.context.as_deref() == Some(announced.event.to_string().as_str()) && subject(self) == subject(announced)
     }
 }
 

@@ -105,7 +105,7 @@ mod tests {
                 .unwrap();
         };
         create(&mut keyring, "one").await;
-        let advice = || async { Keyring::examine(&path, &registry).await.unwrap()[1].advice.clone() };
+        let advice = || async { Keyring::examine(&path, &registry, 0).await.unwrap()[1].advice.clone() };
         assert!(advice().await.unwrap().contains("never was a backup"));
         let backup = keyring.backup(None, "version = 1", "b.json").unwrap();
         let then = std::fs::read(&path).unwrap();

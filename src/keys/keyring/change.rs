@@ -29,7 +29,9 @@ impl Keyring {
         let id = DataKeyId::random()?;
         refuse_taken(&self.document, name)?;
         let mut version = self.new_version(id, key_use, &kms_key).await?;
-        (version.state, version.activated) = (KeyState::Active, Some(version.created));
+        let (who, _) = self.by();
+        let created = version.created;
+        life::go(name, &mut version, KeyState::Active, &who, created, &"created".parse()?)?;
         let key = KeyEntry {
             name: name.clone(),
             id,
@@ -57,9 +59,14 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`](crate::ErrorKind::KeyNotFound); what the KMS or the file says otherwise.
-    pub async fn rotate(&mut self, name: &KeyName) -> Result<KeyInfo> {
-        self.add_version(name, KeyState::Active).await
+    /// [`ErrorKind::KeyNotFound`](crate::ErrorKind::KeyNotFound); [`ErrorKind::KeyNotUsable`] for a key that came from a partner; what the KMS or the file says
+    /// otherwise.
+    pub async fn rotate(&mut self, name: &KeyName, reason: Option<&Reason>) -> Result<KeyInfo> {
+        let reason = match reason {
+            Some(reason) => reason.clone(),
+            None => "rotation".parse()?,
+        };
+        self.add_version(name, Some(&reason)).await
     }
 
     /// Gives the key a new version that is not in use yet: [`transition`](Self::transition) to *active* brings it into use.
@@ -68,18 +75,25 @@ impl Keyring {
     ///
     /// As for [`rotate`](Self::rotate).
     pub async fn prepare(&mut self, name: &KeyName) -> Result<KeyInfo> {
-        self.add_version(name, KeyState::PreActivation).await
+        self.add_version(name, None).await
     }
 
-    async fn add_version(&mut self, name: &KeyName, state: KeyState) -> Result<KeyInfo> {
+    /// It comes into use at once if there is a reason.
+    async fn add_version(&mut self, name: &KeyName, reason: Option<&Reason>) -> Result<KeyInfo> {
         let key = self.entry(name)?;
+        if key.versions.iter().any(|version| version.only_for.is_some()) {
+            let message =
+                format!("key `{name}` came from a partner: a version that is made here would be no key of theirs");
+            return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(format!(
+                "ask the partner for the package of their new version: `cipherform keys import FILE --name {name}` adds it"
+            )));
+        }
         let (id, kms_key) = (key.id, key.kms_key.clone());
         let version = self.new_version(id, key.key_use, &kms_key).await?;
         let (who, now) = self.by();
         let entry = AuditEntry {
             version: Some(version.id),
-            context: Some(state.to_string()),
-            ..self.about(AuditEvent::Rotate, name, None, None)
+            ..self.about(AuditEvent::Rotate, name, None, reason)
         };
         self.commit(Some(entry), |document| {
             let changed = |why: &str| Error::bad_input(format!("key `{name}` {why} meanwhile")).with_hint("try again");
@@ -88,22 +102,12 @@ impl Keyring {
                 return Err(changed("went to another KMS key"));
             }
             let number = 1 + key.versions.last().map_or(0, |last| last.number);
-            if state == KeyState::Active {
-                let replaced: Reason = format!("replaced by version {number}").parse()?;
-                for before in key
-                    .versions
-                    .iter_mut()
-                    .filter(|version| version.state == KeyState::Active)
-                {
-                    life::go(name, before, KeyState::Deactivated, &who, now, &replaced)?;
-                }
+            let mut version = VersionEntry { number, ..version };
+            if let Some(reason) = reason {
+                life::replace_active(key, number, &who, now)?;
+                life::go(name, &mut version, KeyState::Active, &who, now, reason)?;
             }
-            key.versions.push(VersionEntry {
-                number,
-                state,
-                activated: (state == KeyState::Active).then_some(now),
-                ..version
-            });
+            key.versions.push(version);
             Ok(key.info())
         })
     }
@@ -230,16 +234,15 @@ impl Keyring {
             .validate()
             .map_err(|error| Error::bug("a change that the keyring cannot hold").with_source(error))?;
         let generation = Some(document.generation);
-        let entries = entry.into_iter().chain(transitions(&before, &document));
-        self.audit(entries.map(|entry| AuditEntry { generation, ..entry }))?;
+        let entries: Vec<_> = (entry.into_iter())
+            .chain(transitions(&before, &document))
+            .map(|entry| AuditEntry { generation, ..entry })
+            .collect();
+        self.audit(entries.clone())?;
         let bytes = sealed(&document, &self.root)?;
         if let Err(error) = store::write_atomic(&self.path, &bytes, store::PRIVATE) {
             // The first failure is the one to be told.
-            let _ = self.audit([AuditEntry {
-                generation,
-                refused: Some(error.kind().to_string()),
-                ..AuditEntry::new(AuditEvent::Failed)
-            }]);
+            let _ = self.audit(entries.iter().map(|entry| entry.failed(&error)));
             return Err(error);
         }
         self.document = document;

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::file::{parse, verified};
-use super::{Keyring, ROOT, life};
+use super::{Keyring, ROOT, life, refuse_older};
 use crate::keys::backup::BackupRecord;
 use crate::keys::document::{Document, KeyEntry, VersionEntry};
 use crate::keys::handle::Material;
-use crate::keys::{KmsKeyInfo, KmsKeyRef, KmsKeyState, KmsRegistry, Operation, Timestamp, envelope};
+use crate::keys::{KeyState, KmsKeyInfo, KmsKeyRef, KmsKeyState, KmsRegistry, Operation, Timestamp, envelope};
 use crate::{Error, ErrorKind, Result};
 
 /// One thing that was looked at.
@@ -34,12 +34,13 @@ impl Finding {
 }
 
 impl Keyring {
-    /// Looks at everything that the keyring at `path` rests on, and goes on where something fails. Nothing is changed, and no key is kept.
+    /// Looks at everything that the keyring at `path` rests on, and goes on where something fails. Nothing is changed, and no key is kept. A copy that is older than
+    /// generation `least` is not well.
     ///
     /// # Errors
     ///
     /// Only if there is no such file, or none that can be read as a keyring: what fails otherwise is a [`Finding`].
-    pub async fn examine(path: &Path, registry: &KmsRegistry) -> Result<Vec<Finding>> {
+    pub async fn examine(path: &Path, registry: &KmsRegistry, least: u64) -> Result<Vec<Finding>> {
         let file = parse(path)?;
         let document = file.unverified().clone();
         let mut findings = Vec::new();
@@ -49,7 +50,8 @@ impl Keyring {
         let context = Document::root_context(document.id, root.id);
         for kms_key in kms_keys {
             let mut finding = kms_key_finding(registry, kms_key).await;
-            if finding.outcome.is_ok()
+            if finding.advice.is_none()
+                && finding.outcome.is_ok()
                 && let Ok(client) = registry.client(kms_key)
                 && let Err(refusal) = client.try_generate(kms_key, &context).await
             {
@@ -60,11 +62,12 @@ impl Keyring {
             findings.push(finding);
         }
         let root = match envelope::unwrap(registry, &root.kms_key, &root.wrapped.0, ROOT, &context).await {
-            Ok(root) => verified(path, file, &root).map(|document| {
-                format!(
+            Ok(root) => verified(path, file, &root).and_then(|document| {
+                refuse_older(document.generation, least)?;
+                Ok(format!(
                     "authentic, generation {}, guarded by `{}`",
                     document.generation, document.root.kms_key
-                )
+                ))
             }),
             Err(error) => Err(error),
         };
@@ -72,6 +75,7 @@ impl Keyring {
         finding.advice = BackupRecord::advice(document.last_backup.as_ref(), document.generation);
         findings.push(finding);
         for key in &document.keys {
+            let newest = key.current().map(|version| version.number);
             for version in &key.versions {
                 let subject = format!("key `{}@{}`", key.name, version.number);
                 let Some(wrapped) = &version.wrapped else {
@@ -83,7 +87,7 @@ impl Keyring {
                 let unwrapped = envelope::unwrap(registry, &key.kms_key, &wrapped.0, length, &context).await;
                 let outcome = unwrapped.map(|_| format!("{}, unwraps", version.state));
                 let mut finding = Finding::new(subject, outcome);
-                finding.advice = advice(key, version, registry.surroundings().now());
+                finding.advice = advice(key, version, newest, registry.surroundings().now());
                 findings.push(finding);
             }
         }
@@ -100,17 +104,26 @@ impl Keyring {
     }
 }
 
-/// What is due with a version, though it unwraps.
-fn advice(key: &KeyEntry, version: &VersionEntry, now: Timestamp) -> Option<String> {
+/// What is due with a version, though it unwraps; `newest` is the version that the key's name means.
+fn advice(key: &KeyEntry, version: &VersionEntry, newest: Option<u32>, now: Timestamp) -> Option<String> {
     let over = |operation| {
         life::check(key, version, operation, now)
             .err()
             .map(|error| error.message().to_owned())
     };
-    [Operation::Protect, Operation::Reveal]
+    let idle = (newest == Some(version.number) && version.state != KeyState::Active).then(|| {
+        format!(
+            "key `{0}` has no active version, so nothing is protected with it: `cipherform keys rotate {0}`, unless that is meant",
+            key.name
+        )
+    });
+    let said: Vec<String> = [Operation::Protect, Operation::Reveal]
         .into_iter()
         .filter(|operation| version.state.may(*operation))
-        .find_map(|operation| over(operation).or_else(|| life::due(key, version, operation, now)))
+        .filter_map(|operation| over(operation).or_else(|| life::due(key, version, operation, now)))
+        .chain(idle)
+        .collect();
+    (!said.is_empty()).then(|| said.join("; "))
 }
 
 async fn described(registry: &KmsRegistry, kms_key: &KmsKeyRef) -> Result<KmsKeyInfo> {
@@ -121,8 +134,9 @@ async fn described(registry: &KmsRegistry, kms_key: &KmsKeyRef) -> Result<KmsKey
 }
 
 async fn kms_key_finding(registry: &KmsRegistry, kms_key: &KmsKeyRef) -> Finding {
-    let described = async { registry.client(kms_key)?.describe(kms_key).await };
-    let outcome = described.await.and_then(|info| match info.state {
+    let described = async { registry.client(kms_key)?.describe(kms_key).await }.await;
+    let due = described.as_ref().ok().and_then(|info| info.due.clone());
+    let outcome = described.and_then(|info| match info.state {
         KmsKeyState::Enabled => {
             let told = [
                 Some(info.state.to_string()),
@@ -144,5 +158,8 @@ async fn kms_key_finding(registry: &KmsRegistry, kms_key: &KmsKeyRef) -> Finding
             }),
         ),
     });
-    Finding::new(format!("KMS key `{kms_key}`"), outcome)
+    Finding {
+        advice: due,
+        ..Finding::new(format!("KMS key `{kms_key}`"), outcome)
+    }
 }

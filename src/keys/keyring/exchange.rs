@@ -1,6 +1,6 @@
 //! Keys of single maps, to partners and from them.
 
-use super::Keyring;
+use super::{Keyring, life};
 use crate::keys::document::{KeyEntry, VersionEntry};
 use crate::keys::encoding::Base64;
 use crate::keys::exchange::Parcel;
@@ -29,8 +29,9 @@ impl Keyring {
 
     /// The key of one map for a partner. `key` is what its rule resolves to for protecting, and `map` is that rule.
     ///
-    /// Whoever opens the package can protect and reveal under that map, and under no other. A data key itself never leaves. It is signed with `signer`, or else
-    /// with the keyring's own key.
+    /// Of a key of use `derive` it is the subkey of that map: whoever opens the package can protect and reveal under it, and under no other. A key of use
+    /// `direct-ff1-256` has no subkeys: it leaves as a whole, so it is to be a key of that one map. The package is signed with `signer`, or else with the
+    /// keyring's own key.
     ///
     /// # Errors
     ///
@@ -57,7 +58,7 @@ impl Keyring {
             other => {
                 let message = format!("{subject} is for the use `{other}`, and partners exchange FF1 keys of 256 bits");
                 return Err(Error::new(ErrorKind::KeyNotUsable, message)
-                    .with_hint("create a key for it: `cipherform keys create NAME --use direct-ff1-256`"));
+                    .with_hint("create a key for it: `cipherform keys create NAME`"));
             }
         };
         let check = key.exchange_check_key(&map.domain, &fingerprint)?;
@@ -90,12 +91,13 @@ impl Keyring {
         }
     }
 
-    /// Takes in a partner's key under the name `name`.
+    /// Takes in a partner's key under the name `name`. If there is a key from a partner for the same map by that name, it becomes a version of it: the active one,
+    /// unless a newer package came in before.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WrongKey`] if `sender` did not sign it or it is for another private key; [`ErrorKind::BadInput`] if the name is taken, or the key is here
-    /// already.
+    /// [`ErrorKind::WrongKey`] if `sender` did not sign it or it is for another private key; [`ErrorKind::BadInput`] if the name is taken by another key, or the
+    /// key is here already.
     pub async fn import(
         &mut self,
         package: &ExchangePackage,
@@ -110,32 +112,35 @@ impl Keyring {
         if material.expose().len() != Material::length(IMPORTED) {
             return Err(Error::bad_input("the exchanged key is not 64 bytes"));
         }
-        let kms_key = kms_key.unwrap_or(self.kms_key()).clone();
-        let id = DataKeyId::random()?;
+        let (id, kms_key) = match self.document.key(name) {
+            Some(key) => {
+                expect_same_map(key, package)?;
+                if let Some(other) = kms_key.filter(|other| **other != key.kms_key) {
+                    return Err(Error::bad_input(format!(
+                        "the versions of key `{name}` are wrapped by `{}`, not by `{other}`",
+                        key.kms_key
+                    ))
+                    .with_hint("leave --kms out; `cipherform keys rewrap` moves all of them"));
+                }
+                (key.id, key.kms_key.clone())
+            }
+            None => (DataKeyId::random()?, kms_key.unwrap_or(self.kms_key()).clone()),
+        };
         let context = self.document.context(id, package.version(), IMPORTED);
         let wrapped = envelope::wrap(&self.registry, &kms_key, &material, &context).await?;
-        let (_, now) = self.by();
+        let (who, now) = self.by();
+        let made = package.time();
         let version = VersionEntry {
             number: 1,
             id: package.version(),
-            state: KeyState::Active,
-            created: now,
+            state: KeyState::PreActivation,
+            created: made,
             wrapped: Some(Base64(wrapped)),
-            activated: Some(now),
+            // Its periods began at the sender's.
+            activated: Some(made),
             history: Vec::new(),
             only_for: Some(package.map().clone()),
         };
-        let key = KeyEntry {
-            name: name.clone(),
-            id,
-            key_use: IMPORTED,
-            created: now,
-            kms_key,
-            versions: vec![version],
-            periods: None,
-            values_limit: None,
-        };
-        let info = key.info();
         let entry = AuditEntry {
             version: Some(package.version()),
             context: Some(self::context(
@@ -143,22 +148,46 @@ impl Keyring {
                 format_args!("sender {}", hex::encode(sender.public_key())),
                 sender.subject(),
             )),
-            ..self.about(AuditEvent::Import, name, Some(1), Some(reason))
+            ..self.about(AuditEvent::Import, name, None, Some(reason))
         };
         self.commit(Some(entry), |document| {
-            super::change::refuse_taken(document, name)?;
             let here = document
                 .keys
                 .iter()
                 .find(|key| key.versions.iter().any(|version| version.id == package.version()));
             if let Some(here) = here {
-                return Err(Error::bad_input(format!(
-                    "this key is here already, as `{}`",
-                    here.name
-                )));
+                let message = format!("this key is here already, as `{}`", here.name);
+                return Err(Error::bad_input(message).with_hint("nothing is to be done"));
             }
-            document.keys.push(key);
-            Ok(info)
+            if document.key(name).is_none() {
+                document.keys.push(KeyEntry {
+                    name: name.clone(),
+                    id,
+                    key_use: IMPORTED,
+                    created: now,
+                    kms_key,
+                    versions: Vec::new(),
+                    periods: None,
+                    values_limit: None,
+                });
+            }
+            let changed = || Error::bad_input(format!("key `{name}` was replaced meanwhile")).with_hint("try again");
+            let key = document.key_mut(id).ok_or_else(changed)?;
+            expect_same_map(key, package)?;
+            let number = 1 + key.versions.last().map_or(0, |last| last.number);
+            let mut version = VersionEntry { number, ..version };
+            let newer = key.versions.iter().find(|other| other.created > made);
+            let newer = newer.map(|newer| newer.number);
+            if newer.is_none() {
+                life::replace_active(key, number, &who, now)?;
+            }
+            life::go(name, &mut version, KeyState::Active, &who, now, reason)?;
+            if let Some(newer) = newer {
+                let replaced = format!("older than version {newer}").parse()?;
+                life::go(name, &mut version, KeyState::Deactivated, &who, now, &replaced)?;
+            }
+            key.versions.push(version);
+            Ok(key.info())
         })
     }
 
@@ -166,6 +195,24 @@ impl Keyring {
         let context = [self.document.id.as_bytes().as_slice()];
         let seed = derive::derive(self.root.expose(), Purpose::ExchangeSigning, &context, 32)?;
         Ok(ExchangeSigner::from_seed(seed))
+    }
+}
+
+/// Passes if the package can be a version of `key`.
+fn expect_same_map(key: &KeyEntry, package: &ExchangePackage) -> Result<()> {
+    let map = package.map();
+    let same = |version: &VersionEntry| {
+        (version.only_for.as_ref()).is_some_and(|other| {
+            (&other.domain, &other.fingerprint, &other.tweak) == (&map.domain, &map.fingerprint, &map.tweak)
+        })
+    };
+    match key.versions.iter().all(same) {
+        true => Ok(()),
+        false => Err(Error::bad_input(format!(
+            "there is a key `{}` already, which is not for the same rule",
+            key.name
+        ))
+        .with_hint("import it under another name")),
     }
 }
 

@@ -51,18 +51,23 @@ pub(super) fn check(key: &KeyEntry, version: &VersionEntry, operation: Operation
 pub(super) fn due(key: &KeyEntry, version: &VersionEntry, operation: Operation, now: Timestamp) -> Option<String> {
     let (name, number, periods) = (&key.name, version.number, key.periods());
     let soon = |until: Option<Timestamp>| until.filter(|until| now.plus_days(NOTICE_DAYS) >= *until);
-    match (operation, version.state) {
-        (Operation::Protect, _) => soon(version.protects_until(periods)).map(|until| {
-            format!("key `{name}@{number}` protects until {until}: `cipherform keys rotate {name}` before that")
-        }),
+    let state = match (operation, version.state) {
         (Operation::Reveal, KeyState::Compromised) => Some(format!(
             "key `{name}@{number}` is compromised: others may have what it protects, and may have changed it"
         )),
         (Operation::Reveal, KeyState::Suspended) => Some(format!("key `{name}@{number}` is suspended")),
-        (Operation::Reveal, _) => soon(version.reveals_until(periods)).map(|until| {
+        _ => None,
+    };
+    let period = match operation {
+        Operation::Protect => soon(version.protects_until(periods)).map(|until| {
+            format!("key `{name}@{number}` protects until {until}: `cipherform keys rotate {name}` before that")
+        }),
+        Operation::Reveal => soon(version.reveals_until(periods)).map(|until| {
             format!("key `{name}@{number}` reveals until {until}: protect anew before that, with a newer version")
         }),
-    }
+    };
+    let said: Vec<String> = state.into_iter().chain(period).collect();
+    (!said.is_empty()).then(|| said.join("; "))
 }
 
 fn refused_by_state(key: &KeyEntry, version: &VersionEntry, operation: Operation) -> Error {
@@ -120,16 +125,8 @@ impl Keyring {
                     return Err(Error::new(ErrorKind::KeyNotUsable, message)
                         .with_hint("what this version protected is revealed all the same; deactivate it"));
                 }
-                if let Some(active) = active.filter(|active| *active != place) {
-                    let replaced: Reason = format!("replaced by version {number}").parse()?;
-                    go(
-                        &name,
-                        &mut key.versions[active],
-                        KeyState::Deactivated,
-                        &who,
-                        now,
-                        &replaced,
-                    )?;
+                if active.is_some_and(|active| active != place) {
+                    replace_active(key, number, &who, now)?;
                 }
             }
             go(&name, &mut key.versions[place], to, &who, now, reason)?;
@@ -275,6 +272,16 @@ pub(super) fn go(
         version.activated = Some(now);
     }
     version.state = to;
+    Ok(())
+}
+
+/// The versions that are active make room for `number`.
+pub(super) fn replace_active(key: &mut KeyEntry, number: u32, who: &str, now: Timestamp) -> Result<()> {
+    let replaced: Reason = format!("replaced by version {number}").parse()?;
+    let active = (key.versions.iter_mut()).filter(|version| version.state == KeyState::Active);
+    for version in active {
+        go(&key.name, version, KeyState::Deactivated, who, now, &replaced)?;
+    }
     Ok(())
 }
 

@@ -95,7 +95,7 @@ async fn an_old_version_reveals_but_does_not_protect() {
     let mut keyring = bench.create().await;
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     let first = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
-    let info = keyring.rotate(&name("pii")).await.unwrap();
+    let info = keyring.rotate(&name("pii"), None).await.unwrap();
     assert_eq!(
         info.versions.iter().map(|version| version.number).collect::<Vec<_>>(),
         [1, 2]
@@ -151,7 +151,7 @@ async fn the_state_of_a_version_decides() {
         }
     }
     assert_eq!(
-        keyring.rotate(&name("pii")).await.unwrap().versions[1].state,
+        keyring.rotate(&name("pii"), None).await.unwrap().versions[1].state,
         KeyState::Active
     );
 }
@@ -254,13 +254,14 @@ async fn activation_takes_the_place_of_the_active_version() {
         (KeyState::Deactivated, KeyState::Active)
     );
     let replaced = &keyring.describe(&name("pii")).unwrap().versions[0].history;
-    assert_eq!(replaced[0].reason.as_str(), "replaced by version 2");
+    assert_eq!(replaced[0].reason.as_str(), "created");
+    assert_eq!(replaced[1].reason.as_str(), "replaced by version 2");
 
     // Suspended, and replaced meanwhile: it cannot come back.
     keyring
         .transition(&reference("pii@2"), KeyState::Suspended, &reason())
         .unwrap();
-    keyring.rotate(&name("pii")).await.unwrap();
+    keyring.rotate(&name("pii"), None).await.unwrap();
     let error = keyring
         .transition(&reference("pii@2"), KeyState::Active, &reason())
         .unwrap_err();
@@ -275,7 +276,7 @@ async fn what_is_removed_is_nowhere_in_the_file() {
     let bench = Bench::new();
     let mut keyring = bench.create().await;
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
-    keyring.rotate(&name("pii")).await.unwrap();
+    keyring.rotate(&name("pii"), None).await.unwrap();
     let wrapped = |keyring: &Keyring| serde_json::to_string(&keyring.document.keys[0].versions[0].wrapped).unwrap();
     let before = wrapped(&keyring);
     let backup = std::fs::read(bench.path()).unwrap();
@@ -286,7 +287,7 @@ async fn what_is_removed_is_nowhere_in_the_file() {
     assert!(error.message().contains("its KMS key is still there"), "{error}");
     // The rest goes on: it can be given to another KMS key, and looked after.
     assert_eq!(keyring.rewrap(&"memory:other".parse().unwrap(), &[]).await.unwrap(), 1);
-    let findings = Keyring::examine(&bench.path(), &bench.registry()).await.unwrap();
+    let findings = Keyring::examine(&bench.path(), &bench.registry(), 0).await.unwrap();
     assert!(findings.iter().all(|finding| finding.outcome.is_ok()));
     // A backup still has it, which is why it is not said to be destroyed.
     std::fs::write(bench.path(), backup).unwrap();
@@ -342,7 +343,7 @@ async fn periods_end_and_a_clock_that_jumps_does_no_harm() {
         .set_periods(&name("pii"), Periods::try_new(3_000, 4_000).unwrap(), &reason())
         .unwrap();
     assert!(keyring.handle(&reference("pii"), Operation::Protect).await.is_ok());
-    keyring.rotate(&name("pii")).await.unwrap();
+    keyring.rotate(&name("pii"), None).await.unwrap();
     // A clock that goes back before the version was made.
     at(1_990);
     let error = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap_err();
@@ -392,6 +393,7 @@ async fn everything_is_written_down_before_it_is_done() {
         "unwrap -",
         "generate -",
         "create pii@1",
+        "state pii@1",
         "unwrap -",
         "use pii@1 5",
         "use pii@1 6",
@@ -399,15 +401,18 @@ async fn everything_is_written_down_before_it_is_done() {
     ];
     assert_eq!(told, expected);
     assert!(entries.iter().all(|entry| entry.who == "tester"));
-    assert_eq!(entries[6].reason, Some(reason()));
-    assert_eq!(entries[6].generation, Some(keyring.generation()));
-    assert_eq!(entries[4].role.as_deref(), Some("loader"));
+    assert_eq!(entries[7].reason, Some(reason()));
+    assert_eq!(entries[7].generation, Some(keyring.generation()));
+    assert_eq!(entries[5].role.as_deref(), Some("loader"));
 
     // A log that cannot be written: nothing is changed, and no key is fetched any more.
     std::fs::remove_file(&log).unwrap();
     std::fs::create_dir(&log).unwrap();
     let before = std::fs::read(bench.path()).unwrap();
-    assert_eq!(keyring.rotate(&name("pii")).await.unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(
+        keyring.rotate(&name("pii"), None).await.unwrap_err().kind(),
+        ErrorKind::Io
+    );
     assert_eq!(std::fs::read(bench.path()).unwrap(), before);
     let fresh = bench.open().await.unwrap().with_audit_log(&log);
     assert_eq!(fresh.unwrap_err().kind(), ErrorKind::Io);
@@ -435,7 +440,7 @@ async fn a_limit_holds_over_processes() {
         keyring.audit_usage(None, "a job").unwrap();
     }
     let mut keyring = bench.open().await.unwrap().with_audit_log(&log).unwrap();
-    keyring.rotate(&name("pii")).await.unwrap();
+    keyring.rotate(&name("pii"), None).await.unwrap();
     let handle = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
     assert!(handle.count(Operation::Protect, 10).is_ok(), "the limit is a version's");
 }
@@ -486,7 +491,7 @@ async fn jobs_at_the_same_time_share_a_limit() {
     assert_eq!(sum(AuditEvent::SetAside) - sum(AuditEvent::Released), 90);
 
     // Lowered again, it holds for a job that began before.
-    one.0.rotate(&name("pii")).await.unwrap();
+    one.0.rotate(&name("pii"), None).await.unwrap();
     let began = open().await;
     assert!(count(&began.1, 600));
     one.0.set_values_limit(&name("pii"), Some(700), &reason()).unwrap();
@@ -702,7 +707,7 @@ async fn no_change_is_lost() {
                 // Opened once and changed often: each change starts from what the file says by then.
                 let mut keyring = Keyring::open(path, &registry).await.unwrap();
                 for i in 0..5 {
-                    keyring.rotate(&name("pii")).await.unwrap();
+                    keyring.rotate(&name("pii"), None).await.unwrap();
                     keyring
                         .create_key(&name(&format!("key-{task}-{i}")), KeyUse::Derive, None)
                         .await
@@ -736,12 +741,12 @@ async fn a_file_that_went_back_or_away_takes_no_change() {
     let older = std::fs::read(bench.path()).unwrap();
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     std::fs::write(bench.path(), older).unwrap();
-    let error = keyring.rotate(&name("pii")).await.unwrap_err();
+    let error = keyring.rotate(&name("pii"), None).await.unwrap_err();
     assert!(error.message().contains("older copy"), "{error}");
 
     std::fs::remove_file(bench.path()).unwrap();
     bench.create().await;
-    let error = keyring.rotate(&name("pii")).await.unwrap_err();
+    let error = keyring.rotate(&name("pii"), None).await.unwrap_err();
     assert!(error.message().contains("another keyring"), "{error}");
 }
 
@@ -753,7 +758,7 @@ async fn a_failing_kms_changes_nothing() {
     let before = std::fs::read(bench.path()).unwrap();
     bench.kms.fail_next(ErrorKind::ProviderDown);
     assert_eq!(
-        keyring.rotate(&name("pii")).await.unwrap_err().kind(),
+        keyring.rotate(&name("pii"), None).await.unwrap_err().kind(),
         ErrorKind::ProviderDown
     );
     assert_eq!(std::fs::read(bench.path()).unwrap(), before);
@@ -807,7 +812,7 @@ async fn futures_are_send() {
     send(Keyring::create(bench.path(), &kms_key, &registry));
     send(Keyring::open(bench.path(), &registry));
     send(keyring.create_key(&name, KeyUse::Derive, None));
-    send(keyring.rotate(&name));
+    send(keyring.rotate(&name, None));
     send(keyring.handle(&key, Operation::Protect));
     send(keyring.handle_by_version_id("pii", KeyVersionId::from_bytes([0; 16]), Operation::Reveal));
 }

@@ -41,6 +41,41 @@ pub struct LocalKeyInfo {
     pub history: Vec<KmsKeyChange>,
 }
 
+/// How long before imported material expires it is said to be near.
+const NOTICE_DAYS: u32 = 60;
+
+impl LocalKeyInfo {
+    /// When it gets new material, in words; nothing for a key that never does.
+    pub fn rotation(&self) -> Option<String> {
+        let rotates = self.spec == KmsKeySpec::SymmetricDefault && self.origin == KmsKeyOrigin::Local;
+        rotates.then(|| match self.rotation_days {
+            Some(days) => format!("every {days} days"),
+            None => "on demand".to_owned(),
+        })
+    }
+
+    /// What is to be done about it soon, at `now`.
+    pub fn due(&self, now: Timestamp) -> Option<String> {
+        let name = &self.name;
+        let expiry = (self.material.iter())
+            .filter(|material| material.present)
+            .filter_map(|material| material.valid_to)
+            .find(|end| *end <= now.plus_days(NOTICE_DAYS));
+        match (self.state, expiry, self.next_rotation) {
+            (KmsKeyState::PendingDeletion, ..) => (self.deletion).map(|end| {
+                format!("its material is erased from {end} on; `cipherform keys cancel-deletion local:{name}` keeps it")
+            }),
+            (_, Some(end), _) => Some(format!(
+                "its imported material expires at {end}: import it again before, `cipherform keys get-parameters-for-import local:{name}`"
+            )),
+            (_, None, Some(due)) if due <= now => Some(format!(
+                "its rotation has been due since {due}: the next `cipherform keys` command that changes a key does it, such as `keys rotate local:{name}`"
+            )),
+            _ => None,
+        }
+    }
+}
+
 /// One version of a key's material.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]

@@ -323,7 +323,12 @@ async fn deleted_material_is_out_of_the_file() {
     let error = kms.unwrap(&main_key(), &wrapped, &context()).await.unwrap_err();
     assert!(error.message().contains("was to be deleted by"), "{error}");
     assert!(there());
-    // Any change does it.
+    // Who wants to keep it is not answered by its end.
+    kms.cancel_deletion(&main_key(), &reason()).unwrap();
+    kms.schedule_deletion(&main_key(), 7, &reason()).unwrap();
+    days.store(37, Ordering::Relaxed);
+    assert!(there());
+    // Any other change does it.
     kms.create_key(&name("second")).unwrap();
     assert!(!there());
     let info = kms.key(&main_key()).unwrap();
@@ -362,6 +367,8 @@ async fn rotated_material_still_unwraps() {
     assert!(kms.due().unwrap().is_empty());
     days.store(90, Ordering::Relaxed);
     assert_eq!(kms.due().unwrap().len(), 1);
+    let due = kms.describe(&main_key()).await.unwrap().due.unwrap();
+    assert!(due.contains("its rotation has been due since"), "{due}");
     works(&kms, &main_key()).await.unwrap();
     assert_eq!(
         kms.key(&main_key()).unwrap().material.len(),

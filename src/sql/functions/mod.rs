@@ -14,6 +14,7 @@ mod tokenize;
 use datafusion::logical_expr::ScalarUDF;
 
 use crate::columns::BatchPlan;
+use crate::policy::RuleRef;
 use crate::transform::Engine;
 
 /// Every function, bound to `engine`.
@@ -44,7 +45,7 @@ pub(super) fn reveal_nested(plan: BatchPlan) -> ScalarUDF {
     reveal_nested::RevealNested::udf(plan)
 }
 
-/// What stands in a view for a column that a role may not see.
-pub(super) fn denied(message: String) -> ScalarUDF {
-    denied::Denied::new(message).into()
+/// What stands in a view for a column that a role may not see, by `rule` if the refusal is not in the audit log yet.
+pub(super) fn denied(engine: &Engine, message: String, rule: Option<RuleRef>) -> ScalarUDF {
+    denied::Denied::udf(engine, message, rule)
 }

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Expr, ScalarUDF, lit};
 use datafusion::prelude::SessionContext;
 
 use crate::columns::{self, BatchPlan, ProtectedColumn};
-use crate::policy::{Grant, Tweak};
+use crate::policy::{Grant, RuleRef, Tweak};
 use crate::sql::{from_datafusion, functions};
 use crate::transform::Engine;
 use crate::{Error, ErrorKind, Result};
@@ -109,7 +109,7 @@ impl<'a> View<'a> {
                 Ok(functions::reveal_nested(plan).call(arguments.collect()))
             }
             Err(error) if error.kind() == ErrorKind::NotAllowed => {
-                Ok(functions::denied(error.message().to_owned()).call(vec![stored()]))
+                Ok(functions::denied(self.engine, error.message().to_owned(), None).call(vec![stored()]))
             }
             Err(error) => Err(error),
         }
@@ -137,7 +137,11 @@ impl<'a> View<'a> {
                     "column `{name}` needs the plain value of column `{tweak}`, and role `{role}` may not see that (rule `{}`)",
                     other.rule
                 );
-                return Ok(functions::denied(message).call(vec![stored]));
+                let rule = RuleRef {
+                    rule: other.rule.clone(),
+                    version: None,
+                };
+                return Ok(functions::denied(self.engine, message, Some(rule)).call(vec![stored]));
             }
         };
         Ok(self.reveal.call(vec![stored, rule, tweak]))
@@ -146,6 +150,10 @@ impl<'a> View<'a> {
     fn refuse(&self, stored: Expr, column: &str, rule: &str) -> Expr {
         let role = self.engine.role().unwrap_or_default();
         let message = format!("role `{role}` may not see column `{column}` (rule `{rule}`)");
-        functions::denied(message).call(vec![stored])
+        let rule = RuleRef {
+            rule: rule.to_owned(),
+            version: None,
+        };
+        functions::denied(self.engine, message, Some(rule)).call(vec![stored])
     }
 }
