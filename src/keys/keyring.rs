@@ -146,6 +146,7 @@ impl Keyring {
     }
 
     /// What asks the KMSs for its keys, and writes that down if there is a log.
+    #[cfg(feature = "cli")]
     pub(crate) fn registry(&self) -> &KmsRegistry {
         &self.registry
     }
