@@ -12,6 +12,7 @@ mod types;
 use std::ffi::OsStr;
 use std::path::Path;
 
+#[cfg(feature = "cli")]
 pub(crate) use commit::Aside;
 pub use rewrite::{Job, Progress, Report};
 pub use source::Source;
