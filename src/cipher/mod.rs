@@ -37,7 +37,6 @@ mod modulus52;
 mod modulus53;
 mod naive;
 mod numeral;
-mod product;
 mod radix;
 mod refusal;
 mod rows;

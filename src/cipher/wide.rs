@@ -12,11 +12,9 @@ use num_integer::Integer;
 use super::key::Aes;
 use super::lanes::RowTweaks;
 use super::numeral::{self, Short};
-use super::product::{Factor, Roots};
 use super::{Direction, Radix, feistel, ff1};
 
-/// Words of 64 bits that are read or written one after the other rather than split. Doubled again and again, it stays so far below
-/// a power of two that products, with a few bits more, fit transforms of that size.
+/// Words of 64 bits that are read or written one after the other rather than split.
 const SMALL: usize = 15;
 
 /// Bits of a divisor from which its reciprocal is faster than division.
@@ -183,14 +181,13 @@ struct Split {
     short: Short,
     /// The k-th splits off the last `SMALL`·`chunk`·2^k numerals.
     levels: Vec<Level>,
-    roots: Roots,
 }
 
 /// D = radix^j, for numbers below D².
 struct Level {
-    divisor: Factor,
+    divisor: BigUint,
     /// ⌊2^2j/D⌋ for a D of j bits, if that is large.
-    reciprocal: Option<Factor>,
+    reciprocal: Option<BigUint>,
 }
 
 impl Split {
@@ -204,13 +201,12 @@ impl Split {
             word: power(chunk).expect("that is how long a chunk is"),
             short: Short::new(radix, chunk),
             levels: Vec::new(),
-            roots: Roots::default(),
         };
         let mut numerals = SMALL * chunk;
         while numerals < m {
             let level = match split.levels.last() {
                 None => Level::first(radix.power(numerals)),
-                Some(last) => last.next(&mut split.roots),
+                Some(last) => last.next(),
             };
             split.levels.push(level);
             numerals *= 2;
@@ -227,7 +223,7 @@ impl Split {
     fn num(&self, numerals: &[u16]) -> BigUint {
         if let Some((level, low)) = self.level(numerals.len()) {
             let (high, low) = numerals.split_at(numerals.len() - low);
-            return level.divisor.times(&self.roots, &self.num(high)) + self.num(low);
+            return &level.divisor * self.num(high) + self.num(low);
         }
         let (first, chunks) = numerals.split_at(numerals.len() % self.chunk);
         let radix = u64::from(self.radix.value());
@@ -254,7 +250,7 @@ impl Split {
 
     fn str(&self, mut x: BigUint, numerals: &mut [u16]) {
         if let Some((level, low)) = self.level(numerals.len()) {
-            let (high, rest) = level.div_rem(&self.roots, x);
+            let (high, rest) = level.div_rem(x);
             let (to_high, to_low) = numerals.split_at_mut(numerals.len() - low);
             self.str(high, to_high);
             self.str(rest, to_low);
@@ -281,57 +277,55 @@ fn low_word(x: &BigUint) -> u64 {
 impl Level {
     fn first(d: BigUint) -> Self {
         Self {
-            divisor: Factor::new(&mut Roots::default(), d, 0),
+            divisor: d,
             reciprocal: None,
         }
     }
 
     /// The level of D².
-    fn next(&self, roots: &mut Roots) -> Self {
-        let d = self.divisor.squared(roots);
+    fn next(&self) -> Self {
+        let d = &self.divisor * &self.divisor;
         let bits = d.bits();
-        let divisor = Factor::new(roots, d, bits + 2);
         if bits < RECIPROCAL {
-            return Self {
-                divisor,
-                reciprocal: None,
-            };
+            return Self::first(d);
         }
-        let (d, above) = (&divisor.number, BigUint::from(1u8) << (2 * bits));
+        let above = BigUint::from(1u8) << (2 * bits);
         let reciprocal = match &self.reciprocal {
-            None => above / d,
+            None => above / &d,
             // Newton's step x + x·(2^2j − x·D²)/2^2j from x = µ², which doubles the bits that are right. Neither µ² nor what comes
             // of it is above 2^2j/D², and that it misses by a small number: µ misses less than the 2^−(j/2)-th part of itself, so
             // that the step misses less than eight, and what is cut off below makes less than four.
             Some(last) => {
-                let mut x = last.squared(roots) >> (4 * self.divisor.number.bits() - 2 * bits);
+                let mut x = (last * last) >> (4 * self.divisor.bits() - 2 * bits);
                 let half = bits / 2;
-                let missing = (&above - divisor.times(roots, &x)) >> bits;
+                let missing = (&above - &d * &x) >> bits;
                 x += ((&x >> half) * missing) >> (bits - half);
-                let mut missing = above - divisor.times(roots, &x);
-                while missing >= *d {
-                    missing -= d;
+                let mut missing = above - &d * &x;
+                while missing >= d {
+                    missing -= &d;
                     x += 1u8;
                 }
                 x
             }
         };
-        let reciprocal = Some(Factor::new(roots, reciprocal, bits + 2));
-        Self { divisor, reciprocal }
+        Self {
+            divisor: d,
+            reciprocal: Some(reciprocal),
+        }
     }
 
     /// (⌊x/D⌋, x mod D) for x < D².
     ///
     /// Let D have j bits, t = ⌊x/2^(j−1)⌋ and µ = ⌊2^2j/D⌋. As t > x/2^(j−1) − 1 and µ > 2^2j/D − 1, the product t·µ/2^(j+1) is
     /// above x/D − 2^(j−1)/D − x/2^2j > x/D − 2. So q̂ > x/D − 3: two subtractions.
-    fn div_rem(&self, roots: &Roots, mut x: BigUint) -> (BigUint, BigUint) {
-        let d = &self.divisor.number;
+    fn div_rem(&self, mut x: BigUint) -> (BigUint, BigUint) {
+        let d = &self.divisor;
         let Some(reciprocal) = &self.reciprocal else {
             return x.div_rem(d);
         };
         let t = &x >> (d.bits() - 1);
-        let mut q = reciprocal.times(roots, &t) >> (d.bits() + 1);
-        x -= self.divisor.times(roots, &q);
+        let mut q = (reciprocal * t) >> (d.bits() + 1);
+        x -= d * &q;
         while x >= *d {
             x -= d;
             q += 1u8;

@@ -47,15 +47,15 @@
 //! | steps of a cycle walk | 256; each ends the walk with probability above 1/2, so to reach this is a fault of ours, and is reported as one |
 //!
 //! A format over numerals takes any length up to the cipher's. Once a half is beyond 128 bits, in decimal from 77 digits on, big
-//! integers take over, and the time for one value grows faster than its length: about as its power 1.5 up to a million digits, and
-//! more slowly beyond, where transforms multiply the halves. One value in one call, encrypted:
+//! integers take over, and the time for one value grows faster than its length: about as its power 1.5. One value in one call,
+//! encrypted:
 //!
 //! | digits | 5,000 | 100,000 | 1,048,576 | 16,777,216 |
 //! | --- | --- | --- | --- | --- |
-//! | time | 0.18 to 0.28 ms | 14 to 30 ms | 0.6 to 1.7 s | 18 to 47 s |
+//! | time | 0.17 to 0.24 ms | 15 to 20 ms | 0.40 to 0.52 s | 27 to 30 s |
 //!
 //! `cargo bench --no-default-features --bench cipher -- long` measures that, beside the crate `fpe`, and leaves it in
-//! `benches/results/long.csv`; these are of two shared cores, quiet and busy. If strangers choose the values, bound their lengths first.
+//! `benches/results/long.csv`; these are the 90th percentile and the median on a shared core. If strangers choose the values, bound their lengths first.
 //!
 //! Mixed formats refuse a value of more than 4,096 bits before they have listed its places, so that it takes no more
 //! memory than it has itself.
