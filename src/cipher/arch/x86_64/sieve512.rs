@@ -18,6 +18,17 @@ const BLOCK: usize = 64;
 /// What a digit adds to a Luhn sum in a place that counts double.
 const DOUBLED: [i8; 16] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9, 0, 0, 0, 0, 0, 0];
 
+/// What is known of a text that may be taken.
+struct Judged {
+    /// How many of its symbols are free.
+    n: u8,
+    /// Which of its bytes are symbols.
+    symbols: u64,
+    /// Its bytes, and what they are; others of no meaning after them.
+    text: __m512i,
+    classes: __m512i,
+}
+
 /// A pattern in tables.
 pub(in crate::cipher) struct Form {
     classes: [Table; 2],
@@ -128,7 +139,7 @@ impl Form {
             let block = start..places.len().min(start + BLOCK);
             let (places, fates, masks) = (&places[block.clone()], &mut fates[block.clone()], &mut masks[block]);
             for ((place, fate), mask) in places.iter().zip(&mut *fates).zip(&mut *masks) {
-                if let Some((n, symbols)) = self.judge(bytes, *place) {
+                if let Some(Judged { n, symbols, .. }) = self.judge(bytes, *place) {
                     (*fate, *mask) = (Fate::Taken(n), symbols);
                 }
             }
@@ -149,30 +160,40 @@ impl Form {
     ) {
         let (down, numerals, constants) = (load(&self.down), load(&self.numerals), load(&self.constants));
         for ((place, fate), mask) in places.iter().zip(fates).zip(masks) {
-            let n = match (JUDGED, *fate) {
-                (true, Fate::Taken(n)) => n,
+            let judged = match (JUDGED, *fate) {
+                (true, Fate::Taken(n)) => {
+                    let text = self.text(bytes, *place);
+                    Judged {
+                        n,
+                        symbols: *mask,
+                        text,
+                        classes: self.classes(text),
+                    }
+                }
                 (true, Fate::Left) => continue,
                 (false, _) => {
-                    let Some((n, symbols)) = self.judge(bytes, *place) else {
+                    let Some(judged) = self.judge(bytes, *place) else {
                         continue;
                     };
-                    (*fate, *mask) = (Fate::Taken(n), symbols);
-                    n
+                    (*fate, *mask) = (Fate::Taken(judged.n), judged.symbols);
+                    judged
                 }
             };
-            let text = self.text(bytes, *place);
-            let n = usize::from(n);
+            let Judged {
+                symbols, text, classes, ..
+            } = judged;
+            let n = usize::from(judged.n);
             let bucket = &mut buckets[n];
             let free = match n == place.length as usize {
                 true => text,
-                false => _mm512_permutexvar_epi8(down, _mm512_maskz_compress_epi8(*mask, text)),
+                false => _mm512_permutexvar_epi8(down, _mm512_maskz_compress_epi8(symbols, text)),
             };
             append(&mut bucket.symbols, bucket.rows, free, n);
             if self.tweak > 0 {
-                let symbols = _mm512_maskz_compress_epi8(*mask, self.classes(text));
-                let count = _mm512_set1_epi8(mask.count_ones() as i8);
+                let count = _mm512_set1_epi8(symbols.count_ones() as i8);
                 let from = _mm512_mask_add_epi8(numerals, self.from_end, numerals, count);
-                let kept = _mm512_maskz_permutexvar_epi8(self.from_start | self.from_end, from, symbols);
+                let all = _mm512_maskz_compress_epi8(symbols, classes);
+                let kept = _mm512_maskz_permutexvar_epi8(self.from_start | self.from_end, from, all);
                 append(
                     &mut bucket.tweaks,
                     bucket.rows,
@@ -184,10 +205,10 @@ impl Form {
         }
     }
 
-    /// How many free symbols a text has that may be taken, and where all its symbols are.
+    /// What is known of a text that may be taken.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn judge(&self, bytes: &[u8], place: Place) -> Option<(u8, u64)> {
+    fn judge(&self, bytes: &[u8], place: Place) -> Option<Judged> {
         let length = place.length as usize;
         if length.wrapping_sub(1) >= Sieve::LONGEST {
             return None;
@@ -199,7 +220,13 @@ impl Form {
         let symbols = _mm512_mask_cmplt_epu8_mask(whole, classes, _mm512_set1_epi8(SEPARATOR as i8));
         let count = symbols.count_ones() as usize;
         let n = count.wrapping_sub(self.outer);
-        (strange == 0 && within(self.free, n) && within(self.lengths, count)).then_some((n as u8, symbols))
+        let judged = Judged {
+            n: n as u8,
+            symbols,
+            text,
+            classes,
+        };
+        (strange == 0 && within(self.free, n) && within(self.lengths, count)).then_some(judged)
     }
 
     /// Leaves texts whose Luhn sum is not `sum`.
@@ -244,38 +271,40 @@ impl Form {
         let mut used = [0; Sieve::LONGEST + 1];
         let Some([_, sum]) = self.check else {
             for ((place, fate), mask) in places.iter().zip(&taken.fates).zip(&taken.masks) {
-                let symbols = match *fate {
-                    Fate::Taken(n) => self.symbols(bytes, *place, *mask, usize::from(n), results, &mut used),
+                let text = match *fate {
+                    Fate::Taken(n) => self.replaced(bytes, *place, *mask, usize::from(n), results, &mut used),
                     Fate::Left => _mm512_setzero_si512(),
                 };
-                self.put_row(bytes, *place, *fate, *mask, symbols, output);
+                self.put_row(bytes, *place, *fate, text, output);
             }
             return;
         };
-        let mut symbols = [_mm512_setzero_si512(); BLOCK];
+        // The symbols of each text, then the text that they make.
+        let mut registers = [_mm512_setzero_si512(); BLOCK];
         for start in (0..places.len()).step_by(BLOCK) {
             let block = start..places.len().min(start + BLOCK);
             let (places, fates, masks) = (&places[block.clone()], &taken.fates[block.clone()], &taken.masks[block]);
-            for (((place, fate), mask), symbols) in places.iter().zip(fates).zip(masks).zip(&mut symbols) {
+            for (((place, fate), mask), symbols) in places.iter().zip(fates).zip(masks).zip(&mut registers) {
                 if let Fate::Taken(n) = *fate {
                     *symbols = self.symbols(bytes, *place, *mask, usize::from(n), results, &mut used);
                 }
             }
-            for ((fate, mask), symbols) in fates.iter().zip(masks).zip(&mut symbols) {
+            for (((place, fate), mask), register) in places.iter().zip(fates).zip(masks).zip(&mut registers) {
                 if let Fate::Taken(n) = *fate {
-                    *symbols = self.solved(*symbols, mask.count_ones(), n.into(), sum);
+                    let symbols = self.solved(*register, mask.count_ones(), n.into(), sum);
+                    *register = _mm512_mask_expand_epi8(self.text(bytes, *place), *mask, symbols);
                 }
             }
-            for (((place, fate), mask), symbols) in places.iter().zip(fates).zip(masks).zip(&symbols) {
-                self.put_row(bytes, *place, *fate, *mask, *symbols, output);
+            for ((place, fate), text) in places.iter().zip(fates).zip(&registers) {
+                self.put_row(bytes, *place, *fate, *text, output);
             }
         }
     }
 
-    /// The symbols of a text, its `n` free ones replaced by the next ones of their bucket.
+    /// A text, its `n` free symbols replaced by the next ones of their bucket.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn symbols(
+    fn replaced(
         &self,
         bytes: &[u8],
         place: Place,
@@ -289,6 +318,24 @@ impl Form {
         if n == place.length as usize {
             return free;
         }
+        let places = _pdep_u64((u64::MAX >> (64 - n)) << self.keep[0], mask);
+        _mm512_mask_expand_epi8(self.text(bytes, place), places, free)
+    }
+
+    /// The symbols of a text with a check digit, its `n` free ones replaced by the next ones of their bucket.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn symbols(
+        &self,
+        bytes: &[u8],
+        place: Place,
+        mask: u64,
+        n: usize,
+        results: &[Vec<u8>],
+        used: &mut [usize; Sieve::LONGEST + 1],
+    ) -> __m512i {
+        let free = load_free(&results[n][used[n]..], n);
+        used[n] += n;
         let there = (u64::MAX >> (64 - n)) << self.keep[0];
         let symbols = _mm512_maskz_compress_epi8(mask, self.text(bytes, place));
         _mm512_mask_permutexvar_epi8(symbols, there, load(&self.up), free)
@@ -304,22 +351,18 @@ impl Form {
         _mm512_mask_set1_epi8(symbols, 1 << place, (b'0' + digit) as i8)
     }
 
-    /// Writes a text with these symbols, or as it was if it was left.
+    /// Writes what a text became, or the text as it was if it was left.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn put_row(&self, bytes: &[u8], place: Place, fate: Fate, mask: u64, symbols: __m512i, output: &mut [u8]) {
+    fn put_row(&self, bytes: &[u8], place: Place, fate: Fate, text: __m512i, output: &mut [u8]) {
         if place == Place::NULL {
             return;
         }
         let (start, length) = (place.start as usize, place.length as usize);
-        let Fate::Taken(n) = fate else {
+        if fate == Fate::Left {
             output[start..][..length].copy_from_slice(&bytes[start..][..length]);
             return;
-        };
-        let text = match usize::from(n) == length {
-            true => symbols,
-            false => _mm512_mask_expand_epi8(self.text(bytes, place), mask, symbols),
-        };
+        }
         let to = &mut output[start..];
         if to.len() >= 64 {
             store(text, length, to); // what is written beyond this text is written again with the next ones
