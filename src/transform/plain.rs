@@ -161,6 +161,10 @@ impl Transform {
             cipher.apply_text(direction, tweaks, plain.symbols, symbols, result, n)?;
         }
         sieve.put(rows.bytes, rows.places, taken, results, output);
+        let all = taken.buckets.iter().map(|bucket| bucket.rows).sum::<usize>() == rows.places.len();
+        if all {
+            return Ok(Vec::new());
+        }
         let is_left = |(row, fate): (usize, &Fate)| {
             let place = rows.places[row];
             let stays = place == Place::NULL || place.length == 0 && self.rule.on_empty == OnEmpty::Keep;
