@@ -259,18 +259,17 @@ pub(in crate::cipher) enum Sieve {
 impl Sieve {
     pub(super) fn new(kernel: Kernel, free: RangeInclusive<usize>, pattern: &Pattern<'_>) -> Self {
         #[cfg(target_arch = "x86_64")]
-        match kernel {
-            Kernel::Avx512 => {
-                if let Some(form) = x86_64::sieve512::Form::new(free.clone(), pattern) {
-                    return Self::Avx512(Box::new(form));
-                }
-            }
-            Kernel::Avx2 => {
-                if let Some(form) = x86_64::sieve256::Form::new(free.clone(), pattern) {
-                    return Self::Avx2(Box::new(form));
-                }
-            }
-            _ => {}
+        if kernel == Kernel::Avx512
+            && let Some(form) = x86_64::sieve512::Form::new(free.clone(), pattern)
+        {
+            return Self::Avx512(Box::new(form));
+        }
+        #[cfg(target_arch = "x86_64")]
+        if matches!(kernel, Kernel::Avx512 | Kernel::Avx2)
+            && x86_64::avx2::available()
+            && let Some(form) = x86_64::sieve256::Form::new(free.clone(), pattern)
+        {
+            return Self::Avx2(Box::new(form));
         }
         let _ = kernel;
         Self::Portable(sieve::Form::new(free, pattern))

@@ -19,10 +19,10 @@ const WIDTH: usize = 32;
 const MASKS: usize = 96;
 
 /// The most rows of a run: a bucket is given room for so many at once.
-const RUN: usize = 256;
+pub(super) const RUN: usize = 256;
 
 /// As many rows of a kind in a row begin a run. Where lengths are random that is rare, so that the processor foresees that none begins.
-const ALIKE: usize = 4;
+pub(super) const ALIKE: usize = 4;
 
 /// What a digit adds to a Luhn sum in a place that counts double.
 const DOUBLED: [u8; 16] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9, 0, 0, 0, 0, 0, 0];

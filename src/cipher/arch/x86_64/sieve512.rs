@@ -1,22 +1,27 @@
 //! Texts of up to 64 bytes taken apart and put together in AVX-512, a register each: compressing brings the symbols together, and
-//! expanding brings them back.
+//! expanding brings them back. Texts with a Luhn check are left to `sieve256`, which knows a mask's weights from the first text on.
 
 use std::arch::x86_64::*;
 use std::ops::RangeInclusive;
 
 use super::avx512::{Table, available};
-use crate::cipher::sieve::{Bucket, Fate, Pattern, Place, Sieve, Taken, solution};
+use super::sieve256::{ALIKE, RUN};
+use crate::cipher::sieve::{Bucket, Fate, Pattern, Place, Sieve, Taken};
 
 /// The class of a byte is its numeral if it is a symbol, else one of these.
 const SEPARATOR: u8 = 0x40;
 const STRANGE: u8 = 0x80;
 
-/// Rows that are done together step by step: the steps of one row wait for each other, and the processor does not look far enough
-/// ahead to find many rows whose steps do not, unless each loop is short.
-const BLOCK: usize = 64;
-
-/// What a digit adds to a Luhn sum in a place that counts double.
-const DOUBLED: [i8; 16] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9, 0, 0, 0, 0, 0, 0];
+/// Each byte as it is.
+const SAME: Table = {
+    let mut bytes = [0; 64];
+    let mut at = 0;
+    while at < 64 {
+        bytes[at] = at as u8;
+        at += 1;
+    }
+    Table(bytes)
+};
 
 /// What is known of a text that may be taken.
 struct Judged {
@@ -39,10 +44,8 @@ pub(in crate::cipher) struct Form {
     lengths: [usize; 2],
     /// How many free ones.
     free: [usize; 2],
-    check: Option<[u16; 2]>,
-    /// Symbol `keep[0]` and those after it; and back.
+    /// Symbol `keep[0]` and those after it.
     down: Table,
-    up: Table,
     /// Where the numerals of a tweak are, those of the end counted from the number of symbols on, which is to be added for `from_end`.
     numerals: Table,
     from_start: u64,
@@ -54,7 +57,7 @@ pub(in crate::cipher) struct Form {
 }
 
 impl Form {
-    /// `None` if something does not fit a register: the kept symbols, or those of a Luhn sum.
+    /// `None` if there is a check, or the kept symbols do not fit a register.
     pub(in crate::cipher) fn new(free: RangeInclusive<usize>, pattern: &Pattern<'_>) -> Option<Self> {
         let [first, last] = pattern.keep;
         let tweak = if pattern.kept_is_tweak {
@@ -62,12 +65,7 @@ impl Form {
         } else {
             0
         };
-        let most = *pattern.lengths.end();
-        if first + last > Sieve::LONGEST
-            || *free.start() > Sieve::LONGEST
-            || tweak > 64
-            || pattern.check.is_some() && most > 31
-        {
+        if first + last > Sieve::LONGEST || *free.start() > Sieve::LONGEST || tweak > 64 || pattern.check.is_some() {
             return None;
         }
         let mut classes = [[STRANGE; 64]; 2];
@@ -95,12 +93,10 @@ impl Form {
         Some(Self {
             classes: classes.map(Table),
             keep: pattern.keep,
-            outer: first + last + usize::from(pattern.check.is_some()),
+            outer: first + last,
             lengths: [*pattern.lengths.start(), *pattern.lengths.end()],
             free: [*free.start(), *free.end().min(&Sieve::LONGEST)],
-            check: pattern.check,
             down: Table(std::array::from_fn(|i| (i + first) as u8)),
-            up: Table(std::array::from_fn(|i| i.wrapping_sub(first) as u8)),
             numerals: Table(numerals),
             from_start,
             from_end,
@@ -132,53 +128,46 @@ impl Form {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
     fn take_rows(&self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
         let Taken { fates, buckets, masks } = taken;
-        let Some([sum, _]) = self.check else {
-            return self.take_block::<false>(bytes, places, fates, masks, buckets);
-        };
-        for start in (0..places.len()).step_by(BLOCK) {
-            let block = start..places.len().min(start + BLOCK);
-            let (places, fates, masks) = (&places[block.clone()], &mut fates[block.clone()], &mut masks[block]);
-            for ((place, fate), mask) in places.iter().zip(&mut *fates).zip(&mut *masks) {
-                if let Some(Judged { n, symbols, .. }) = self.judge(bytes, *place) {
-                    (*fate, *mask) = (Fate::Taken(n), symbols);
-                }
-            }
-            self.check(bytes, places, fates, masks, sum);
-            self.take_block::<true>(bytes, places, fates, masks, buckets);
+        let mut row = 0;
+        while row < places.len() {
+            let (next, fates_of, masks_of) = (&places[row..], &mut fates[row..], &mut masks[row..]);
+            row += match self.tweak {
+                0 => self.take_some::<false>(bytes, next, fates_of, masks_of, buckets),
+                _ => self.take_some::<true>(bytes, next, fates_of, masks_of, buckets),
+            };
+            let (Some(Fate::Taken(n)), true) = (fates[..row].last().copied(), row < places.len()) else {
+                continue;
+            };
+            // The last one was like those before it, and so may the next ones be.
+            let (length, symbols) = (places[row - 1].length, masks[row - 1]);
+            let next = &places[row..places.len().min(row + RUN)];
+            let run = self.take_run(bytes, next, length, symbols, &mut buckets[usize::from(n)], n.into());
+            fates[row..row + run].fill(Fate::Taken(n));
+            masks[row..row + run].fill(symbols);
+            row += run;
         }
     }
 
-    /// Takes texts apart, those that are `JUDGED` or all that may be.
+    /// Takes apart texts that come first, until some in a row are of one kind. Says how many.
+    ///
+    /// This and what does a run are functions of their own, so that each has the registers for itself.
+    #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn take_block<const JUDGED: bool>(
+    fn take_some<const TWEAK: bool>(
         &self,
         bytes: &[u8],
         places: &[Place],
         fates: &mut [Fate],
         masks: &mut [u64],
         buckets: &mut [Bucket],
-    ) {
+    ) -> usize {
         let (down, numerals, constants) = (load(&self.down), load(&self.numerals), load(&self.constants));
-        for ((place, fate), mask) in places.iter().zip(fates).zip(masks) {
-            let judged = match (JUDGED, *fate) {
-                (true, Fate::Taken(n)) => {
-                    let text = self.text(bytes, *place);
-                    Judged {
-                        n,
-                        symbols: *mask,
-                        text,
-                        classes: self.classes(text),
-                    }
-                }
-                (true, Fate::Left) => continue,
-                (false, _) => {
-                    let Some(judged) = self.judge(bytes, *place) else {
-                        continue;
-                    };
-                    (*fate, *mask) = (Fate::Taken(judged.n), judged.symbols);
-                    judged
-                }
+        let (mut before, mut alike) = (0, 0);
+        for (row, ((place, fate), mask)) in places.iter().zip(fates).zip(masks).enumerate() {
+            let Some(judged) = self.judge(bytes, *place) else {
+                continue;
             };
+            (*fate, *mask) = (Fate::Taken(judged.n), judged.symbols);
             let Judged {
                 symbols, text, classes, ..
             } = judged;
@@ -186,10 +175,14 @@ impl Form {
             let bucket = &mut buckets[n];
             let free = match n == place.length as usize {
                 true => text,
-                false => _mm512_permutexvar_epi8(down, _mm512_maskz_compress_epi8(symbols, text)),
+                false => {
+                    alike = if before == symbols { alike + 1 } else { 0 };
+                    before = symbols;
+                    _mm512_permutexvar_epi8(down, _mm512_maskz_compress_epi8(symbols, text))
+                }
             };
             append(&mut bucket.symbols, bucket.rows, free, n);
-            if self.tweak > 0 {
+            if TWEAK {
                 let count = _mm512_set1_epi8(symbols.count_ones() as i8);
                 let from = _mm512_mask_add_epi8(numerals, self.from_end, numerals, count);
                 let all = _mm512_maskz_compress_epi8(symbols, classes);
@@ -202,7 +195,59 @@ impl Form {
                 );
             }
             bucket.rows += 1;
+            if alike >= ALIKE {
+                return row + 1;
+            }
         }
+        places.len()
+    }
+
+    /// Takes apart the texts that come first and are of one kind: of this length, with these symbols. Says how many.
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn take_run(
+        &self,
+        bytes: &[u8],
+        places: &[Place],
+        length: u32,
+        symbols: u64,
+        bucket: &mut Bucket,
+        n: usize,
+    ) -> usize {
+        // Where the symbols are, one after the other; the free ones of these, and the kept ones where they stand in a tweak.
+        let all = _mm512_maskz_compress_epi8(symbols, load(&SAME));
+        let free = _mm512_permutexvar_epi8(load(&self.down), all);
+        let (count, numerals) = (_mm512_set1_epi8(symbols.count_ones() as i8), load(&self.numerals));
+        let kept = _mm512_permutexvar_epi8(_mm512_mask_add_epi8(numerals, self.from_end, numerals, count), all);
+        let (constants, there) = (load(&self.constants), self.from_start | self.from_end);
+        let whole = u64::MAX >> (64 - length);
+        let separators = _mm512_maskz_set1_epi8(!symbols, SEPARATOR as i8);
+        let (strange, both) = (
+            _mm512_set1_epi8(STRANGE as i8),
+            _mm512_set1_epi8((STRANGE | SEPARATOR) as i8),
+        );
+        let free_symbols = Bucket::room(&mut bucket.symbols, bucket.rows * n, places.len() * n);
+        let tweaks = match self.tweak {
+            0 => &mut [],
+            tweak => Bucket::room(&mut bucket.tweaks, bucket.rows * tweak, places.len() * tweak),
+        };
+        let mut run = 0;
+        for place in places.iter().take_while(|place| place.length == length) {
+            let text = self.text(bytes, *place);
+            let classes = self.classes(text);
+            let other = _mm512_or_si512(_mm512_xor_si512(classes, separators), _mm512_and_si512(text, strange));
+            if _mm512_mask_test_epi8_mask(whole, other, both) != 0 {
+                break;
+            }
+            store(_mm512_permutexvar_epi8(free, text), n, &mut free_symbols[run * n..]);
+            if self.tweak > 0 {
+                let tweak = _mm512_or_si512(_mm512_maskz_permutexvar_epi8(there, kept, classes), constants);
+                store(tweak, self.tweak, &mut tweaks[run * self.tweak..]);
+            }
+            run += 1;
+        }
+        bucket.rows += run;
+        run
     }
 
     /// What is known of a text that may be taken.
@@ -227,19 +272,6 @@ impl Form {
             classes,
         };
         (strange == 0 && within(self.free, n) && within(self.lengths, count)).then_some(judged)
-    }
-
-    /// Leaves texts whose Luhn sum is not `sum`.
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn check(&self, bytes: &[u8], places: &[Place], fates: &mut [Fate], masks: &[u64], sum: u16) {
-        for ((place, fate), mask) in places.iter().zip(fates).zip(masks) {
-            if *fate != Fate::Left {
-                let digits = _mm512_maskz_compress_epi8(*mask, self.classes(self.text(bytes, *place)));
-                if luhn(digits, mask.count_ones()) % 10 != sum {
-                    *fate = Fate::Left;
-                }
-            }
-        }
     }
 
     /// A text, and bytes of no meaning after it.
@@ -269,86 +301,77 @@ impl Form {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
     fn put_rows(&self, bytes: &[u8], places: &[Place], taken: &Taken, results: &[Vec<u8>], output: &mut [u8]) {
         let mut used = [0; Sieve::LONGEST + 1];
-        let Some([_, sum]) = self.check else {
-            for ((place, fate), mask) in places.iter().zip(&taken.fates).zip(&taken.masks) {
-                let text = match *fate {
-                    Fate::Taken(n) => self.replaced(bytes, *place, *mask, usize::from(n), results, &mut used),
-                    Fate::Left => _mm512_setzero_si512(),
-                };
-                self.put_row(bytes, *place, *fate, text, output);
-            }
-            return;
-        };
-        // The symbols of each text, then the text that they make.
-        let mut registers = [_mm512_setzero_si512(); BLOCK];
-        for start in (0..places.len()).step_by(BLOCK) {
-            let block = start..places.len().min(start + BLOCK);
-            let (places, fates, masks) = (&places[block.clone()], &taken.fates[block.clone()], &taken.masks[block]);
-            for (((place, fate), mask), symbols) in places.iter().zip(fates).zip(masks).zip(&mut registers) {
-                if let Fate::Taken(n) = *fate {
-                    *symbols = self.symbols(bytes, *place, *mask, usize::from(n), results, &mut used);
-                }
-            }
-            for (((place, fate), mask), register) in places.iter().zip(fates).zip(masks).zip(&mut registers) {
-                if let Fate::Taken(n) = *fate {
-                    let symbols = self.solved(*register, mask.count_ones(), n.into(), sum);
-                    *register = _mm512_mask_expand_epi8(self.text(bytes, *place), *mask, symbols);
-                }
-            }
-            for ((place, fate), text) in places.iter().zip(fates).zip(&registers) {
-                self.put_row(bytes, *place, *fate, *text, output);
-            }
+        let mut row = 0;
+        while row < places.len() {
+            let parts = (&places[row..], &taken.fates[row..], &taken.masks[row..]);
+            row += self.put_some(bytes, parts, results, &mut used, output);
+            let (Some(Fate::Taken(n)), true) = (taken.fates[..row].last().copied(), row < places.len()) else {
+                continue;
+            };
+            let (n, length, symbols) = (usize::from(n), places[row - 1].length, taken.masks[row - 1]);
+            let like = |row: &usize| taken.masks[*row] == symbols && places[*row].length == length;
+            let run = (row..places.len()).take_while(like).count();
+            let free = &results[n][used[n]..];
+            self.put_run(bytes, &places[row..row + run], symbols, n, free, output);
+            used[n] += n * run;
+            row += run;
         }
     }
 
-    /// A text, its `n` free symbols replaced by the next ones of their bucket.
-    #[inline]
+    /// Puts together texts that come first, until some in a row are of one kind. Says how many.
+    #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn replaced(
+    fn put_some(
         &self,
         bytes: &[u8],
-        place: Place,
-        mask: u64,
-        n: usize,
+        (places, fates, masks): (&[Place], &[Fate], &[u64]),
         results: &[Vec<u8>],
         used: &mut [usize; Sieve::LONGEST + 1],
-    ) -> __m512i {
-        let free = load_free(&results[n][used[n]..], n);
-        used[n] += n;
-        if n == place.length as usize {
-            return free;
+        output: &mut [u8],
+    ) -> usize {
+        let (mut before, mut alike) = (0, 0);
+        for (row, ((place, fate), mask)) in places.iter().zip(fates).zip(masks).enumerate() {
+            let text = match *fate {
+                Fate::Taken(n) => {
+                    let n = usize::from(n);
+                    let free = load_free(&results[n][used[n]..], n);
+                    used[n] += n;
+                    match n == place.length as usize {
+                        true => free,
+                        false => {
+                            alike = if before == *mask { alike + 1 } else { 0 };
+                            before = *mask;
+                            _mm512_mask_expand_epi8(self.text(bytes, *place), self.changed(*mask, n), free)
+                        }
+                    }
+                }
+                Fate::Left => _mm512_setzero_si512(),
+            };
+            self.put_row(bytes, *place, *fate, text, output);
+            if alike >= ALIKE {
+                return row + 1;
+            }
         }
-        let places = _pdep_u64((u64::MAX >> (64 - n)) << self.keep[0], mask);
-        _mm512_mask_expand_epi8(self.text(bytes, place), places, free)
+        places.len()
     }
 
-    /// The symbols of a text with a check digit, its `n` free ones replaced by the next ones of their bucket.
-    #[inline]
+    /// Puts together texts of one kind: of one length, with these symbols, `n` of them free.
+    #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn symbols(
-        &self,
-        bytes: &[u8],
-        place: Place,
-        mask: u64,
-        n: usize,
-        results: &[Vec<u8>],
-        used: &mut [usize; Sieve::LONGEST + 1],
-    ) -> __m512i {
-        let free = load_free(&results[n][used[n]..], n);
-        used[n] += n;
-        let there = (u64::MAX >> (64 - n)) << self.keep[0];
-        let symbols = _mm512_maskz_compress_epi8(mask, self.text(bytes, place));
-        _mm512_mask_permutexvar_epi8(symbols, there, load(&self.up), free)
+    fn put_run(&self, bytes: &[u8], places: &[Place], symbols: u64, n: usize, free: &[u8], output: &mut [u8]) {
+        let changed = self.changed(symbols, n);
+        for (row, place) in places.iter().enumerate() {
+            let free = load_free(&free[row * n..], n);
+            let text = _mm512_mask_expand_epi8(self.text(bytes, *place), changed, free);
+            self.put_row(bytes, *place, Fate::Taken(n as u8), text, output);
+        }
     }
 
-    /// The symbols of a text with the check digit that brings their Luhn sum to `sum`.
+    /// Which bytes are the `n` free symbols.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn solved(&self, symbols: __m512i, count: u32, n: u32, sum: u16) -> __m512i {
-        let place = self.keep[0] as u32 + n;
-        let digits = _mm512_mask_mov_epi8(self.classes(symbols), 1 << place, _mm512_setzero_si512());
-        let digit = solution(sum, luhn(digits, count), (count - 1 - place) % 2 == 1);
-        _mm512_mask_set1_epi8(symbols, 1 << place, (b'0' + digit) as i8)
+    fn changed(&self, symbols: u64, n: usize) -> u64 {
+        _pdep_u64((u64::MAX >> (64 - n)) << self.keep[0], symbols)
     }
 
     /// Writes what a text became, or the text as it was if it was left.
@@ -372,27 +395,6 @@ impl Form {
             unsafe { _mm512_mask_storeu_epi8(to.as_mut_ptr().cast(), u64::MAX >> (64 - length), text) }
         }
     }
-}
-
-/// The Luhn sum of up to 31 digits, not reduced.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
-fn luhn(digits: __m512i, count: u32) -> u16 {
-    // The last digit first.
-    let lanes = _mm256_setr_epi8(
-        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29,
-        30, 31,
-    );
-    let from_end = _mm256_sub_epi8(_mm256_set1_epi8(count as i8 - 1), lanes);
-    let there = ((1u64 << count) - 1) as u32;
-    let digits = _mm256_maskz_permutexvar_epi8(there, from_end, _mm512_castsi512_si256(digits));
-    // SAFETY: 16 bytes are read.
-    let doubled = unsafe { _mm_loadu_si128(DOUBLED.as_ptr().cast()) };
-    let doubled = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(doubled), digits);
-    let weighed = _mm256_mask_mov_epi8(digits, 0xAAAA_AAAA, doubled);
-    let sums = _mm256_sad_epu8(weighed, _mm256_setzero_si256());
-    let sums = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
-    (_mm_cvtsi128_si64(sums) + _mm_extract_epi64::<1>(sums)) as u16
 }
 
 /// Writes the first `length` bytes of `register` after `rows` times as many, and others of no meaning after them.
