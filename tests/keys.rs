@@ -80,6 +80,11 @@ fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
             .count(),
         1
     );
+    let warned = text(&query("SELECT min(ssn) FROM one; SELECT nothing FROM one").stderr);
+    assert!(
+        warned.contains("`pii@1` is compromised") && warned.contains("error: "),
+        "{warned}"
+    );
     let silent = query("SELECT count(*) FROM one");
     assert!(
         silent.status.success() && silent.stderr.is_empty(),
@@ -284,7 +289,7 @@ fn a_limit_of_values_ends_a_job() {
         "{stderr}"
     );
     fs::rename(sandbox.path("audit.jsonl"), sandbox.path("begun.jsonl")).unwrap();
-    fs::rename(sandbox.path("aside.jsonl"), sandbox.path("audit.jsonl")).unwrap();
+    fs::copy(sandbox.path("aside.jsonl"), sandbox.path("audit.jsonl")).unwrap();
     assert!(
         sandbox
             .fails(3, &["protect", "people.parquet", "three.parquet"])
@@ -293,6 +298,16 @@ fn a_limit_of_values_ends_a_job() {
     fs::rename(sandbox.path("begun.jsonl"), sandbox.path("audit.jsonl")).unwrap();
     sandbox.ok(&words("keys limit pii --values 10 --reason anew"));
     sandbox.ok(&["protect", "people.parquet", "three.parquet"]);
+    // And then the one before counts no more.
+    sandbox.ok(&words("keys rotate pii"));
+    fs::rename(sandbox.path("audit.jsonl"), sandbox.path("begun.jsonl")).unwrap();
+    fs::copy(sandbox.path("aside.jsonl"), sandbox.path("audit.jsonl")).unwrap();
+    let stderr = sandbox.fails(3, &["protect", "people.parquet", "four.parquet"]);
+    assert!(
+        stderr.contains("the limit of key `pii` was not set in audit log"),
+        "{stderr}"
+    );
+    fs::rename(sandbox.path("begun.jsonl"), sandbox.path("audit.jsonl")).unwrap();
     assert!(
         sandbox
             .ok(&["keys", "periods", "pii"])

@@ -192,7 +192,22 @@ fn a_partner_follows_a_rotation() {
         let seen = theirs.ok(&[&words("query --format csv ssn_only.parquet")[..], &sql].concat());
         assert!(seen.contains("123-45-6789"), "{file}: {seen}");
     }
-    // Another rule's package does not come under that name.
+    // Neither another sender's package comes under that name, nor one for another rule.
+    let stranger = self::ours();
+    fs::copy(ours.path("opens.pem"), stranger.path("opens.pem")).unwrap();
+    assert!(
+        export(&stranger, &theirs, "stranger.json", "--for opens.pem")
+            .status
+            .success()
+    );
+    let from = stranger.ok(&["keys", "public-key"]);
+    let refused = import(&theirs, "stranger.json", &format!("--for local:opens --from {from}"));
+    let refused = text(&refused.stderr);
+    assert!(
+        refused.contains("came from another sender than this package"),
+        "{refused}"
+    );
+    assert!(described.contains(&format!("sender: {}", sender.trim())), "{described}");
     let other = ours.run(&words(
         "keys export --domain card --for opens.pem --reason campaign -o card.json",
     ));

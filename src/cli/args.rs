@@ -245,7 +245,7 @@ Examples:
         /// Of a KMS key: not by itself any more
         #[arg(long, conflicts_with = "prepare")]
         on_demand: bool,
-        /// Why: it is recorded
+        /// Why: it is recorded (with --prepare, `activate` takes the reason)
         #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>, conflicts_with = "prepare")]
         reason: Option<Reason>,
     },

@@ -115,19 +115,22 @@ async fn answer(
         let ended = if done.is_ok() { "" } else { ", which failed" };
         if let Some(engine) = &session.engine {
             engine.audit_usage(&format!("query {tables}{ended}"))?;
+            warn(engine, session, printer);
         }
         done?;
     }
-    if let Some(engine) = &session.engine {
-        let mut told = session.told.lock().unwrap_or_else(PoisonError::into_inner);
-        for warning in engine.due().into_iter().chain(engine.filling_up()) {
-            if !told.contains(&warning) {
-                printer.say(format_args!("warning: {warning}"));
-                told.insert(warning);
-            }
+    Ok(())
+}
+
+/// Warns of what is due with the keys that were used, and with tokens: once.
+fn warn(engine: &Engine, session: &Session, printer: &Printer) {
+    let mut told = session.told.lock().unwrap_or_else(PoisonError::into_inner);
+    for warning in engine.due().into_iter().chain(engine.filling_up()) {
+        if !told.contains(&warning) {
+            printer.say(format_args!("warning: {warning}"));
+            told.insert(warning);
         }
     }
-    Ok(())
 }
 
 async fn one(

@@ -69,6 +69,9 @@ pub struct VersionInfo {
     /// Of a key that came from a partner: the one map it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only_for: Option<ExchangedMap>,
+    /// And who sent it: the public key that signed it (Ed25519), in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sender: Option<String>,
 }
 
 /// How long the versions of a key may be used, from their activation on: SP 800-57 Part 1, section 5.3.
@@ -189,6 +192,9 @@ pub(crate) struct KeyEntry {
     pub(crate) periods: Option<Periods>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) values_limit: Option<u64>,
+    /// The generation that its limit was set with, as the entry in the audit log says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) limited_since: Option<u64>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -208,6 +214,9 @@ pub(crate) struct VersionEntry {
     /// Of a key that came from a partner: the one map it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) only_for: Option<ExchangedMap>,
+    /// And who sent it: the public key that signed it, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sender: Option<String>,
 }
 
 impl VersionEntry {
@@ -295,6 +304,7 @@ impl KeyEntry {
             reveals_until: version.reveals_until(periods),
             history: version.history.clone(),
             only_for: version.only_for.clone(),
+            sender: version.sender.clone(),
         };
         KeyInfo {
             name: self.name.clone(),

@@ -19,7 +19,7 @@ use super::cache::Cache;
 use super::document::{Document, KeyEntry, RootEntry, VersionEntry};
 use super::encoding::Base64;
 use super::handle::Material;
-use super::usage::{Since, Usage};
+use super::usage::{Limit, Since, Usage};
 use super::{
     AuditEntry, AuditEvent, AuditLog, KeyHandle, KeyInfo, KeyName, KeyRef, KeyVersionId, KeyringId, KmsKeyRef,
     KmsRegistry, Operation, envelope, store,
@@ -209,7 +209,11 @@ impl Keyring {
         if let Some(usage) = self.usages().get(&version.id) {
             return Ok(Arc::clone(usage));
         }
-        let usage = match (key.values_limit, &self.log) {
+        let limit = key.values_limit.map(|values| Limit {
+            values,
+            since: key.limited_since.unwrap_or_default(),
+        });
+        let usage = match (limit, &self.log) {
             (None, _) => Usage::default(),
             (Some(limit), Some(log)) => {
                 Usage::limited(limit, Arc::clone(log), key.name.clone(), version.number, version.id)

@@ -21,10 +21,18 @@ pub(crate) struct Usage {
     bound: Option<Bound>,
 }
 
+/// How many values a version may protect.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    pub(crate) values: u64,
+    /// The generation of the keyring that it was set with: the log that has that entry counts.
+    pub(crate) since: u64,
+}
+
 /// The limit of a key, which all processes keep together: each sets aside in the audit log what it is going to protect.
 #[derive(Debug)]
 struct Bound {
-    limit: u64,
+    limit: Limit,
     log: Arc<AuditLog>,
     key: KeyName,
     number: u32,
@@ -48,12 +56,12 @@ pub(crate) struct Since {
 }
 
 impl Usage {
-    /// Of a version of `key`, which may protect `limit` values in all.
-    pub(crate) fn limited(limit: u64, log: Arc<AuditLog>, key: KeyName, number: u32, version: KeyVersionId) -> Self {
+    /// Of a version of `key`, which may protect so many values in all.
+    pub(crate) fn limited(limit: Limit, log: Arc<AuditLog>, key: KeyName, number: u32, version: KeyVersionId) -> Self {
         let allowance = Allowance {
             set_aside: 0,
             used: 0,
-            counted: Counted::new(key.clone(), version),
+            counted: Counted::new(key.clone(), version, limit.since),
         };
         Self {
             bound: Some(Bound {
@@ -136,7 +144,7 @@ impl Bound {
                 return Err(self.not_counted());
             };
             // Somebody may have lowered it meanwhile; to heed what raises it is for the next job, when the keyring says so.
-            let limit = last.min(self.limit);
+            let limit = last.min(self.limit.values);
             let left = limit.saturating_sub(counted.values());
             if missing > left {
                 return Err(self.exceeded(limit));
@@ -172,7 +180,7 @@ impl Bound {
         );
         Error::new(ErrorKind::KeyNotUsable, message).with_hint(format!(
             "put the log back that it was set in; to begin anew in this one, set the limit again: `cipherform keys limit {} --values {} --reason …`",
-            self.key, self.limit
+            self.key, self.limit.values
         ))
     }
 }

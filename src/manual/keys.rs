@@ -186,7 +186,7 @@
 //! says what is due, and so do `keys list` and the like. From the end of its waiting period on a key is refused, whether or not its material is erased yet; it is called `destroyed` once that is so. Its entry and its
 //! name stay. What is erased is out of the file; copies of the file still have it, sealed, and so may the blocks of a disk, so destroy backups
 //! as well. A clock that is wrong by the waiting period deletes too early: set it right before you change keys. As long as the
-//! material is there, `keys cancel-deletion` keeps it, whatever the clock says.
+//! material is there, `keys cancel-deletion` keeps it, whatever the clock says, if nothing else is changed before.
 //!
 //! An alias wraps by the key that it means now, and unwraps by the key that the wrapped bytes name. Like rotation it does
 //! not touch what is wrapped: `keys rewrap --to local:NAME` wraps the data keys anew.
@@ -445,7 +445,8 @@
 //! a 256th of the limit if that is more, and gives back (`released`) when it ends and has written down what it protected. What a
 //! process that was killed had set aside stays counted: it may have protected it. The log is the count: in one that does not hold the entry of the limit
 //! itself, since the log was moved aside or the policy names another, the key does not protect until the limit is set
-//! again, with a reason. A limit that is lowered holds for jobs that run already; one that is raised, from the next job
+//! again, with a reason; from then on the former log counts no more. Of two copies of one log each counts for itself, which
+//! a checkpoint notices. A limit that is lowered holds for jobs that run already; one that is raised, from the next job
 //! on.
 //!
 //! # Audit
@@ -517,7 +518,7 @@
 //!
 //! **The recipient can protect and reveal everything under that domain and key version**: columns that were protected before, too.
 //! So give a domain of its own, and better a key of its own, to what is exchanged. A rotation ends it: the new version has other
-//! subkeys, until it is exported as well, and imported under the same name. Then it is the partner's active version, and the
+//! subkeys, until it is exported as well, and imported under the same name, from the same sender. Then it is the partner's active version, and the
 //! one before still reveals. An imported key cannot be rotated, nor passed on. Its periods are the partner's own, and
 //! count from when the package was made.
 //!

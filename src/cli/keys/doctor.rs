@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Told;
 use crate::cli::args::ListFormat;
 use crate::cli::printer;
-use crate::keys::{Finding, Keyring, KmsRegistry};
+use crate::keys::{Finding, Keyring, KmsKeyRef, KmsRegistry, Timestamp};
 use crate::kms::LocalKms;
 use crate::policy::Policy;
 use crate::{Error, Result};
@@ -28,6 +28,8 @@ pub(super) async fn run(
     let least = policy.keyring_generation;
     let mut findings = Keyring::examine(&policy.keyring, registry, least).await?;
     findings.extend(local.map(LocalKms::examine));
+    let others = others(local, &findings);
+    findings.extend(others);
     findings.extend(log.map(|(path, log)| {
         let well = log.map(|_| "can be written".to_owned());
         Finding::new(format!("audit log `{}`", path.display()), well)
@@ -78,4 +80,23 @@ async fn log<'a>(policy: &'a Policy, registry: &KmsRegistry) -> Option<(&'a Path
     let path = policy.audit.as_deref()?;
     let keyring = Keyring::open(&policy.keyring, registry).await.ok()?;
     Some((path, keyring.with_audit_log(path)))
+}
+
+/// KMS keys of the local KMS that the keyring does not need, and with which something is due.
+fn others(local: Option<&LocalKms>, known: &[Finding]) -> Vec<Finding> {
+    let Some(Ok(keys)) = local.map(LocalKms::list) else {
+        // What is not well with it is found already.
+        return Vec::new();
+    };
+    let now = Timestamp::now();
+    let others = keys.iter().filter_map(|key| {
+        let subject = format!("KMS key `{}`", KmsKeyRef::local(&key.name));
+        let advice = Some(key.due(now)?);
+        let is_known = known.iter().any(|finding| finding.subject == subject);
+        (!is_known).then(|| Finding {
+            advice,
+            ..Finding::new(subject, Ok(key.state.to_string()))
+        })
+    });
+    others.collect()
 }

@@ -149,7 +149,7 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
         _ => {}
     }
     let due = match verb {
-        Verb::CancelDeletion(_) => Due::Waits,
+        Verb::CancelDeletion(_) | Verb::Enable(_) => Due::Waits,
         _ => Due::IsDone,
     };
     let ledger = Ledger::open(policy, &clients, due, told.printer).await?;

@@ -12,7 +12,9 @@ use crate::{Error, ErrorKind, Result};
 pub(super) enum Due {
     /// Before something else is changed.
     IsDone,
-    /// It is only told, where nothing else is changed: the clock may be wrong.
+    /// Where nothing else is changed, it is only told: the clock may be wrong.
+    IsTold,
+    /// It waits without a word, where somebody wants to keep what is due.
     Waits,
 }
 
@@ -107,8 +109,8 @@ pub(super) fn entry(event: AuditEvent, key: &KmsKeyRef, context: Option<String>)
 pub(super) fn tend(local: &LocalKms, keyring: Option<&Keyring>, what_is_due: Due, printer: &Printer) {
     let attempt = || -> Result<()> {
         let due = local.due()?;
-        if what_is_due == Due::Waits {
-            for (name, what) in due {
+        if what_is_due != Due::IsDone {
+            for (name, what) in due.iter().filter(|_| what_is_due == Due::IsTold) {
                 printer.say(format_args!(
                     "KMS key `local:{name}`: due with the next change of a key: {what}."
                 ));

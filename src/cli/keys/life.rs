@@ -39,17 +39,24 @@ pub(super) fn activate(keyring: &mut Keyring, args: &LifeArgs, told: &Told<'_>) 
     change(keyring, (&key, &args.meant), KeyState::Active, None, told)
 }
 
-/// Brings a suspended version back.
+/// Brings a suspended version back: the newest, unless the key names one.
 pub(super) fn resume(keyring: &mut Keyring, args: &LifeArgs, told: &Told<'_>) -> Result<()> {
     let versions = keyring.describe(&args.key.name)?.versions;
-    let waits =
-        |version: &VersionInfo| version.state == KeyState::PreActivation && args.key.version == Some(version.number);
+    let number = args.key.version.or_else(|| {
+        let suspended = versions.iter().rfind(|version| version.state == KeyState::Suspended);
+        suspended.map(|version| version.number)
+    });
+    let waits = |version: &VersionInfo| version.state == KeyState::PreActivation && number == Some(version.number);
     if versions.iter().any(waits) {
         let message = format!("key `{}` was never in use: it cannot be resumed", args.key);
         return Err(Error::new(ErrorKind::KeyNotUsable, message)
             .with_hint(format!("bring it into use: `cipherform keys activate {}`", args.key)));
     }
-    change(keyring, (&args.key, &args.meant), KeyState::Active, None, told)
+    let key = KeyRef {
+        version: number,
+        ..args.key.clone()
+    };
+    change(keyring, (&key, &args.meant), KeyState::Active, None, told)
 }
 
 fn change(

@@ -69,7 +69,9 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
             KeysCommand::List
             | KeysCommand::Describe { .. }
             | KeysCommand::Audit { .. }
-            | KeysCommand::PublicKey { .. } => ledger::Due::Waits,
+            | KeysCommand::PublicKey { .. }
+            | KeysCommand::Limit { reason: None, .. }
+            | KeysCommand::Periods { reason: None, .. } => ledger::Due::IsTold,
             _ => ledger::Due::IsDone,
         };
         ledger::tend(local, Some(&keyring), due, printer);
@@ -194,11 +196,7 @@ pub(super) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Re
             if let Some(subject) = sender.subject() {
                 printer.say(format_args!("The sender is {subject}."));
             }
-            told.changed(
-                &key,
-                &keyring,
-                format_args!("Key `{name}` came in, wrapped by `{}`.", key.kms_key),
-            )
+            told.changed(&key, &keyring, came_in(&key))
         }
         KeysCommand::Activate(args) => life::activate(&mut keyring, &args, &told),
         KeysCommand::Resume(args) => life::resume(&mut keyring, &args, &told),
@@ -240,6 +238,22 @@ fn in_local<'a>(local: Option<&'a LocalKms>, key: &KmsKeyRef) -> Result<&'a Loca
         None => {
             Err(Error::bad_input(format!("`{key}` is no key of the local KMS")).with_hint("name one: `local:NAME`"))
         }
+    }
+}
+
+/// What an import has made: the last version.
+fn came_in(key: &KeyInfo) -> String {
+    let (name, kms_key) = (&key.name, &key.kms_key);
+    let last = key.versions.last().map_or(0, |version| version.number);
+    let active = (key.versions.iter()).find(|version| version.state == KeyState::Active);
+    match active {
+        _ if last == 1 => format!("Key `{name}` came in, wrapped by `{kms_key}`."),
+        Some(active) if active.number == last => {
+            format!("Key `{name}` has version {last}: it protects from now on; older versions still reveal.")
+        }
+        _ => format!(
+            "Key `{name}` has version {last}, which is older than what it had: it reveals, and does not protect."
+        ),
     }
 }
 

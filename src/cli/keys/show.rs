@@ -101,12 +101,19 @@ pub(super) async fn describe(keyring: &Keyring, name: &KeyName, told: &Told<'_>)
     }));
     printer.table(&rows)?;
     // It is the same for all versions.
-    if let Some(map) = key.versions.iter().find_map(|version| version.only_for.as_ref()) {
+    let from = key
+        .versions
+        .iter()
+        .find_map(|version| Some((version.only_for.as_ref()?, &version.sender)));
+    if let Some((map, sender)) = from {
         printer.line("")?;
         printer.line("from a partner, for one rule:")?;
         printer.line(format_args!("  domain = \"{}\"", map.domain))?;
         printer.line(format_args!("  format: {}", map.format))?;
         printer.line(format_args!("  tweak: {}", map.tweak))?;
+        if let Some(sender) = sender {
+            printer.line(format_args!("  sender: {sender}"))?;
+        }
     }
     let changes = key.versions.iter().flat_map(|version| {
         let number = version.number;

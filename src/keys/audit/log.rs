@@ -53,15 +53,17 @@ pub(crate) struct Counted {
     /// That of the last entry.
     mac: Option<Vec<u8>>,
     values: u64,
+    since: u64,
     limit: Option<u64>,
 }
 
 impl Counted {
-    /// Nothing is read yet.
-    pub(crate) fn new(key: KeyName, version: KeyVersionId) -> Self {
+    /// Nothing is read yet. The key got its limit with the keyring's generation `since`.
+    pub(crate) fn new(key: KeyName, version: KeyVersionId, since: u64) -> Self {
         Self {
             key,
             version,
+            since,
             offset: 0,
             entries: 0,
             mac: None,
@@ -75,7 +77,7 @@ impl Counted {
         self.values
     }
 
-    /// The limit that the key got last, if that was since the log began.
+    /// The limit that the key got last, if this log has the entry of `since`.
     pub(crate) fn limit(&self) -> Option<u64> {
         self.limit
     }
@@ -173,7 +175,8 @@ impl AuditLog {
         let read = self.entries(&bytes, counted.entries, mac)?;
         for entry in &read.entries {
             if entry.event == AuditEvent::Limit && entry.key.as_deref() == Some(counted.key.as_str()) {
-                counted.limit = entry.values;
+                let set_here = counted.limit.is_some() || entry.generation == Some(counted.since);
+                counted.limit = entry.values.filter(|_| set_here);
             }
             if entry.version != Some(counted.version) || entry.purpose != Some(Operation::Protect) {
                 continue;
@@ -470,7 +473,7 @@ mod tests {
     }
 
     fn nothing_counted() -> Counted {
-        Counted::new("pii".parse().unwrap(), KeyVersionId::from_bytes([2; 16]))
+        Counted::new("pii".parse().unwrap(), KeyVersionId::from_bytes([2; 16]), 4)
     }
 
     /// What is counted, and nothing written.
@@ -515,17 +518,20 @@ mod tests {
         assert_eq!(taken(&log, &mut counted), 53);
         log.append(vec![used(20), event(AuditEvent::Released, 50)]).unwrap();
         assert_eq!(taken(&log, &mut counted), 23, "from where it was");
-        let limit = |key: &str, values| AuditEntry {
+        let limit = |key: &str, values, generation| AuditEntry {
             key: Some(key.to_owned()),
             values,
+            generation: Some(generation),
             ..AuditEntry::new(AuditEvent::Limit)
         };
-        for (key, values, found) in [
-            ("pii", Some(50), Some(50)),
-            ("other", Some(9), Some(50)),
-            ("pii", None, None),
+        for (key, values, generation, found) in [
+            ("pii", Some(70), 3, None),
+            ("pii", Some(50), 4, Some(50)),
+            ("other", Some(9), 5, Some(50)),
+            ("pii", Some(40), 6, Some(40)),
+            ("pii", None, 7, None),
         ] {
-            log.append(vec![limit(key, values)]).unwrap();
+            log.append(vec![limit(key, values, generation)]).unwrap();
             assert_eq!((taken(&log, &mut counted), counted.limit()), (23, found), "{key}");
         }
         assert_eq!(taken(&log, &mut nothing_counted()), 23, "from the start");

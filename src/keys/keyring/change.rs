@@ -41,6 +41,7 @@ impl Keyring {
             versions: vec![version],
             periods: None,
             values_limit: None,
+            limited_since: None,
         };
         let info = key.info();
         let entry = AuditEntry {
@@ -84,9 +85,7 @@ impl Keyring {
         if key.versions.iter().any(|version| version.only_for.is_some()) {
             let message =
                 format!("key `{name}` came from a partner: a version that is made here would be no key of theirs");
-            return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(format!(
-                "ask the partner for the package of their new version: `cipherform keys import FILE --name {name}` adds it"
-            )));
+            return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(life::renewal(key)));
         }
         let (id, kms_key) = (key.id, key.kms_key.clone());
         let version = self.new_version(id, key.key_use, &kms_key).await?;
@@ -201,6 +200,7 @@ impl Keyring {
             activated: None,
             history: Vec::new(),
             only_for: None,
+            sender: None,
         })
     }
 

@@ -113,8 +113,9 @@ fn advice(key: &KeyEntry, version: &VersionEntry, newest: Option<u32>, now: Time
     };
     let idle = (newest == Some(version.number) && version.state != KeyState::Active).then(|| {
         format!(
-            "key `{0}` has no active version, so nothing is protected with it: `cipherform keys rotate {0}`, unless that is meant",
-            key.name
+            "key `{}` has no active version, so nothing is protected with it: {}, unless that is meant",
+            key.name,
+            life::renewal(key)
         )
     });
     let said: Vec<String> = [Operation::Protect, Operation::Reveal]

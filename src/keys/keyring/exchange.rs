@@ -112,9 +112,10 @@ impl Keyring {
         if material.expose().len() != Material::length(IMPORTED) {
             return Err(Error::bad_input("the exchanged key is not 64 bytes"));
         }
+        let sender_key = hex::encode(sender.public_key());
         let (id, kms_key) = match self.document.key(name) {
             Some(key) => {
-                expect_same_map(key, package)?;
+                expect_same_map(key, package, &sender_key)?;
                 if let Some(other) = kms_key.filter(|other| **other != key.kms_key) {
                     return Err(Error::bad_input(format!(
                         "the versions of key `{name}` are wrapped by `{}`, not by `{other}`",
@@ -129,7 +130,8 @@ impl Keyring {
         let context = self.document.context(id, package.version(), IMPORTED);
         let wrapped = envelope::wrap(&self.registry, &kms_key, &material, &context).await?;
         let (who, now) = self.by();
-        let made = package.time();
+        // No later than now: the sender's clock may be ahead.
+        let made = package.time().min(now);
         let version = VersionEntry {
             number: 1,
             id: package.version(),
@@ -140,12 +142,13 @@ impl Keyring {
             activated: Some(made),
             history: Vec::new(),
             only_for: Some(package.map().clone()),
+            sender: Some(sender_key.clone()),
         };
         let entry = AuditEntry {
             version: Some(package.version()),
             context: Some(self::context(
                 &package.map().domain,
-                format_args!("sender {}", hex::encode(sender.public_key())),
+                format_args!("sender {sender_key}"),
                 sender.subject(),
             )),
             ..self.about(AuditEvent::Import, name, None, Some(reason))
@@ -156,8 +159,13 @@ impl Keyring {
                 .iter()
                 .find(|key| key.versions.iter().any(|version| version.id == package.version()));
             if let Some(here) = here {
+                let gone =
+                    (here.versions.iter()).any(|version| version.id == package.version() && version.state.is_gone());
                 let message = format!("this key is here already, as `{}`", here.name);
-                return Err(Error::bad_input(message).with_hint("nothing is to be done"));
+                return Err(Error::bad_input(message).with_hint(match gone {
+                    true => "it was removed: a backup of the keyring from before still has it",
+                    false => "nothing is to be done",
+                }));
             }
             if document.key(name).is_none() {
                 document.keys.push(KeyEntry {
@@ -169,11 +177,12 @@ impl Keyring {
                     versions: Vec::new(),
                     periods: None,
                     values_limit: None,
+                    limited_since: None,
                 });
             }
             let changed = || Error::bad_input(format!("key `{name}` was replaced meanwhile")).with_hint("try again");
             let key = document.key_mut(id).ok_or_else(changed)?;
-            expect_same_map(key, package)?;
+            expect_same_map(key, package, &sender_key)?;
             let number = 1 + key.versions.last().map_or(0, |last| last.number);
             let mut version = VersionEntry { number, ..version };
             let newer = key.versions.iter().find(|other| other.created > made);
@@ -198,8 +207,14 @@ impl Keyring {
     }
 }
 
-/// Passes if the package can be a version of `key`.
-fn expect_same_map(key: &KeyEntry, package: &ExchangePackage) -> Result<()> {
+/// Passes if the package can be a version of `key`: of the same sender, for the same map.
+fn expect_same_map(key: &KeyEntry, package: &ExchangePackage, sender: &str) -> Result<()> {
+    if (key.versions.iter()).any(|version| version.only_for.is_some() && version.sender.as_deref() != Some(sender)) {
+        return Err(
+            Error::bad_input(format!("key `{}` came from another sender than this package", key.name))
+                .with_hint("import it under another name"),
+        );
+    }
     let map = package.map();
     let same = |version: &VersionEntry| {
         (version.only_for.as_ref()).is_some_and(|other| {

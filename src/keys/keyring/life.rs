@@ -18,11 +18,7 @@ pub(super) fn check(key: &KeyEntry, version: &VersionEntry, operation: Operation
     }
     let periods = key.periods();
     let (until, what, remedy) = match operation {
-        Operation::Protect => (
-            version.protects_until(periods),
-            "originator-usage period",
-            format!("give it a new version: `cipherform keys rotate {name}`"),
-        ),
+        Operation::Protect => (version.protects_until(periods), "originator-usage period", renewal(key)),
         Operation::Reveal => (
             version.reveals_until(periods),
             "recipient-usage period",
@@ -60,7 +56,10 @@ pub(super) fn due(key: &KeyEntry, version: &VersionEntry, operation: Operation, 
     };
     let period = match operation {
         Operation::Protect => soon(version.protects_until(periods)).map(|until| {
-            format!("key `{name}@{number}` protects until {until}: `cipherform keys rotate {name}` before that")
+            format!(
+                "key `{name}@{number}` protects until {until}; before that, {}",
+                renewal(key)
+            )
         }),
         Operation::Reveal => soon(version.reveals_until(periods)).map(|until| {
             format!("key `{name}@{number}` reveals until {until}: protect anew before that, with a newer version")
@@ -68,6 +67,15 @@ pub(super) fn due(key: &KeyEntry, version: &VersionEntry, operation: Operation, 
     };
     let said: Vec<String> = state.into_iter().chain(period).collect();
     (!said.is_empty()).then(|| said.join("; "))
+}
+
+/// How a key gets a version that protects again.
+pub(super) fn renewal(key: &KeyEntry) -> String {
+    let name = &key.name;
+    match key.versions.iter().any(|version| version.only_for.is_some()) {
+        true => format!("ask the partner for their new version: `cipherform keys import FILE --name {name}` adds it"),
+        false => format!("give it a new version: `cipherform keys rotate {name}`"),
+    }
 }
 
 fn refused_by_state(key: &KeyEntry, version: &VersionEntry, operation: Operation) -> Error {
@@ -82,7 +90,7 @@ fn refused_by_state(key: &KeyEntry, version: &VersionEntry, operation: Operation
         (Operation::Protect, KeyState::Suspended) => format!(
             "resume it, `cipherform keys resume {name}@{number}`, or give it a new version, `cipherform keys rotate {name}`"
         ),
-        (Operation::Protect, _) => format!("give it a new version: `cipherform keys rotate {name}`"),
+        (Operation::Protect, _) => renewal(key),
         (Operation::Reveal, KeyState::PreActivation) => {
             "it has protected nothing yet; name another version".to_string()
         }
@@ -204,8 +212,11 @@ impl Keyring {
             ..self.about(AuditEvent::Limit, name, None, Some(reason))
         };
         let info = self.commit(Some(entry), |document| {
+            // The one that this change makes.
+            let generation = document.generation + 1;
             let key = found(document, name)?;
             key.values_limit = limit;
+            key.limited_since = limit.and(Some(generation));
             Ok(key.info())
         })?;
         self.usages().clear();

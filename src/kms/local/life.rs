@@ -241,7 +241,7 @@ impl LocalKms {
         };
         match action {
             // Whoever wants to keep a key is not answered by its end, whatever the clock says.
-            KmsAction::CancelKeyDeletion => self.change_alone(&path, change),
+            KmsAction::CancelKeyDeletion | KmsAction::EnableKey => self.change_alone(&path, change),
             _ => self.change(&path, change),
         }
     }
@@ -308,7 +308,9 @@ pub(super) fn check(key: &KeyEntry, now: Timestamp) -> Result<()> {
         ),
         (KmsKeyState::PendingDeletion, Some(date)) => unusable(
             format!("was to be deleted by {date}, and the clock says {now}"),
-            format!("if the clock is wrong, set it right; else {gone}"),
+            format!(
+                "`cipherform keys cancel-deletion local:{name}` keeps it still, as long as no key is changed before"
+            ),
         ),
         (KmsKeyState::Disabled, _) => unusable(
             format!("is {}", key.state),

@@ -324,6 +324,15 @@ async fn deleted_material_is_out_of_the_file() {
     assert!(error.message().contains("was to be deleted by"), "{error}");
     assert!(there());
     // Who wants to keep it is not answered by its end.
+    assert!(
+        error
+            .hint()
+            .unwrap()
+            .contains("cancel-deletion local:main` keeps it still"),
+        "{error:?}"
+    );
+    let error = kms.enable(&main_key(), &reason()).unwrap_err();
+    assert!(error.message().contains("is pending-deletion"), "{error}");
     kms.cancel_deletion(&main_key(), &reason()).unwrap();
     kms.schedule_deletion(&main_key(), 7, &reason()).unwrap();
     days.store(37, Ordering::Relaxed);
