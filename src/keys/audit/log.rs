@@ -176,7 +176,8 @@ impl AuditLog {
         for entry in &read.entries {
             if entry.event == AuditEvent::Limit && entry.key.as_deref() == Some(counted.key.as_str()) {
                 let set_here = counted.limit.is_some() || entry.generation == Some(counted.since);
-                counted.limit = entry.values.filter(|_| set_here);
+                // Whoever counts goes on with the limit that was taken away.
+                counted.limit = entry.values.filter(|_| set_here).or(counted.limit);
             }
             if entry.version != Some(counted.version) || entry.purpose != Some(Operation::Protect) {
                 continue;
@@ -529,7 +530,7 @@ mod tests {
             ("pii", Some(50), 4, Some(50)),
             ("other", Some(9), 5, Some(50)),
             ("pii", Some(40), 6, Some(40)),
-            ("pii", None, 7, None),
+            ("pii", None, 7, Some(40)),
         ] {
             log.append(vec![limit(key, values, generation)]).unwrap();
             assert_eq!((taken(&log, &mut counted), counted.limit()), (23, found), "{key}");

@@ -252,24 +252,22 @@ impl Keyring {
 
 /// What the log says of the versions that are in another state in `after` than in `before`.
 fn transitions(before: &Document, after: &Document) -> Vec<AuditEntry> {
-    let versions = |document: &Document| {
-        let keys = document.keys.iter();
-        let versions = keys.flat_map(|key| key.versions.iter().map(|version| (key.name.clone(), version.clone())));
-        versions.collect::<Vec<_>>()
-    };
-    let former: HashMap<_, _> = (versions(before).into_iter())
-        .map(|(_, version)| (version.id, version.history.len()))
+    let known: HashMap<_, _> = (before.keys.iter())
+        .flat_map(|key| &key.versions)
+        .map(|version| (version.id, version.history.len()))
         .collect();
     let mut entries = Vec::new();
-    for (name, version) in versions(after) {
-        let known = former.get(&version.id).copied().unwrap_or(0);
-        entries.extend(version.history.iter().skip(known).map(|change| AuditEntry {
-            key: Some(format!("{name}@{}", version.number)),
-            version: Some(version.id),
-            context: Some(format!("to {}", change.to)),
-            reason: Some(change.reason.clone()),
-            ..AuditEntry::new(AuditEvent::State)
-        }));
+    for key in &after.keys {
+        for version in &key.versions {
+            let known = known.get(&version.id).copied().unwrap_or(0);
+            entries.extend(version.history.iter().skip(known).map(|change| AuditEntry {
+                key: Some(format!("{}@{}", key.name, version.number)),
+                version: Some(version.id),
+                context: Some(format!("to {}", change.to)),
+                reason: Some(change.reason.clone()),
+                ..AuditEntry::new(AuditEvent::State)
+            }));
+        }
     }
     entries
 }
