@@ -59,6 +59,11 @@ fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
         refused.contains("hint: resume it, `cipherform keys resume pii@2`"),
         "{refused}"
     );
+    let doctor = sandbox.ok(&["keys", "doctor"]);
+    assert!(
+        doctor.contains("due   key `pii@2`: ") && doctor.contains("key `pii` has no active version"),
+        "{doctor}"
+    );
     let warned = sandbox.run(&["reveal", "two.parquet", "back.parquet"]);
     assert!(warned.status.success() && text(&warned.stderr).contains("warning: key `pii@2` is suspended"));
     sandbox.ok(&["keys", "resume", "pii", "--reason", "a false alarm"]);
@@ -264,6 +269,7 @@ fn to_protect_is_a_right_of_its_own() {
 #[test]
 fn a_limit_of_values_ends_a_job() {
     let sandbox = audited();
+    let policy = fs::read_to_string(sandbox.path("policy.toml")).unwrap();
     sandbox.ok(&["keys", "limit", "pii", "--values", "10", "--reason", "policy 7"]);
     assert_eq!(sandbox.ok(&["keys", "limit", "pii"]), "10\n");
     assert_eq!(
@@ -281,33 +287,19 @@ fn a_limit_of_values_ends_a_job() {
     sandbox.ok(&["keys", "rotate", "pii"]);
     sandbox.ok(&["protect", "people.parquet", "two.parquet"]);
 
-    // Another log does not count from the beginning, so it counts nothing until somebody says so.
-    fs::rename(sandbox.path("audit.jsonl"), sandbox.path("aside.jsonl")).unwrap();
-    let stderr = sandbox.fails(3, &["protect", "people.parquet", "three.parquet"]);
-    assert!(
-        stderr.contains("the limit of key `pii` was not set in audit log"),
-        "{stderr}"
-    );
-    fs::rename(sandbox.path("audit.jsonl"), sandbox.path("begun.jsonl")).unwrap();
-    fs::copy(sandbox.path("aside.jsonl"), sandbox.path("audit.jsonl")).unwrap();
-    assert!(
-        sandbox
-            .fails(3, &["protect", "people.parquet", "three.parquet"])
-            .contains("key `pii@2` may protect 10 values")
-    );
-    fs::rename(sandbox.path("begun.jsonl"), sandbox.path("audit.jsonl")).unwrap();
+    // Another log does not count from the beginning, so it counts nothing until somebody says so; and then the one before counts no more.
+    let named = |log: &str| sandbox.policy(&policy.replacen("audit.jsonl", log, 1));
+    let refused = || sandbox.fails(3, &["protect", "people.parquet", "four.parquet"]);
+    let not_set = "the limit of key `pii` was not set in audit log";
+    named("other.jsonl");
+    assert!(refused().contains(not_set), "{}", refused());
+    named("audit.jsonl");
+    assert!(refused().contains("key `pii@2` may protect 10 values"), "{}", refused());
+    named("other.jsonl");
     sandbox.ok(&words("keys limit pii --values 10 --reason anew"));
     sandbox.ok(&["protect", "people.parquet", "three.parquet"]);
-    // And then the one before counts no more.
-    sandbox.ok(&words("keys rotate pii"));
-    fs::rename(sandbox.path("audit.jsonl"), sandbox.path("begun.jsonl")).unwrap();
-    fs::copy(sandbox.path("aside.jsonl"), sandbox.path("audit.jsonl")).unwrap();
-    let stderr = sandbox.fails(3, &["protect", "people.parquet", "four.parquet"]);
-    assert!(
-        stderr.contains("the limit of key `pii` was not set in audit log"),
-        "{stderr}"
-    );
-    fs::rename(sandbox.path("begun.jsonl"), sandbox.path("audit.jsonl")).unwrap();
+    named("audit.jsonl");
+    assert!(refused().contains(not_set), "{}", refused());
     assert!(
         sandbox
             .ok(&["keys", "periods", "pii"])
@@ -918,6 +910,34 @@ fn nothing_changes_without_a_trace() {
         .output();
     let shown = text(&shown.unwrap().stdout);
     assert!(shown.contains("unlock") && shown.contains("secretly"), "{shown}");
+}
+
+/// What the doctor is asked for: neither an older keyring nor a log that takes no entry is well, and the rest is told all the same.
+#[test]
+fn the_doctor_overlooks_no_older_keyring_and_no_dead_log() {
+    let sandbox = Sandbox::new();
+    let with = |line: &str| sandbox.policy(&POLICY.replacen("\nkeyring", &format!("\n{line}\nkeyring"), 1));
+    for (line, code, said) in [
+        (
+            "keyring_generation = 99",
+            3,
+            "is an older copy: generation 2, and 99 was seen before",
+        ),
+        (
+            "audit = \"nowhere/audit.jsonl\"",
+            1,
+            "FAIL  audit log `nowhere/audit.jsonl`: ",
+        ),
+    ] {
+        with(line);
+        let doctor = sandbox.run(&["keys", "doctor"]);
+        let told = text(&doctor.stdout);
+        assert_eq!(doctor.status.code(), Some(code), "{told}");
+        assert!(
+            told.contains(said) && told.contains("ok    key `pii@1`: active, unwraps"),
+            "{told}"
+        );
+    }
 }
 
 /// Whenever an import of material is killed: either it is there, or it can be imported again by the same token.

@@ -22,6 +22,12 @@ fn partners_policy() -> String {
     )
 }
 
+/// Gives us the public key of their KMS key `local:opens`, as `opens.pem`.
+fn meet(ours: &Sandbox, theirs: &Sandbox) {
+    theirs.ok(&words("keys create local:opens --spec rsa-3072"));
+    fs::write(ours.path("opens.pem"), theirs.ok(&words("keys public-key local:opens"))).unwrap();
+}
+
 /// Exports the domain `ssn` into the other's folder.
 fn export(ours: &Sandbox, theirs: &Sandbox, out: &str, more: &str) -> Output {
     let out = theirs.path(out).display().to_string();
@@ -148,8 +154,7 @@ fn two_companies_join_on_one_domain() {
 #[test]
 fn a_partner_follows_a_rotation() {
     let (ours, theirs) = (ours(), Sandbox::new());
-    theirs.ok(&words("keys create local:opens --spec rsa-3072"));
-    fs::write(ours.path("opens.pem"), theirs.ok(&words("keys public-key local:opens"))).unwrap();
+    meet(&ours, &theirs);
     let sender = ours.ok(&["keys", "public-key"]);
     let take = |file: &str| import(&theirs, file, &format!("--for local:opens --from {sender}"));
     ours.ok(&["protect", "people.parquet", "old.parquet"]);
@@ -221,8 +226,7 @@ fn a_partner_follows_a_rotation() {
 #[test]
 fn a_direct_key_is_exchanged_for_its_only_rule() {
     let (ours, theirs) = (ours(), Sandbox::new());
-    theirs.ok(&words("keys create local:opens --spec rsa-3072"));
-    fs::write(ours.path("opens.pem"), theirs.ok(&words("keys public-key local:opens"))).unwrap();
+    meet(&ours, &theirs);
     ours.ok(&words("keys create joint --use direct-ff1-256"));
     let shared = POLICY.replace("key = \"pii\"", "key = \"joint\"");
     ours.policy(&shared);

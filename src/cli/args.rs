@@ -376,7 +376,8 @@ Everything is sealed anew. Copies of the file are still opened by what opened it
     #[command(after_help = "\
 The version is `removed` then: a backup of the keyring and its KMS key together still have it. Run it again when that KMS key is
 deleted, and the version is `destroyed`.")]
-    Remove(RemoveArgs),
+    #[command(mut_arg("key", |key| key.value_name("KEY@VERSION").help("The key and its version: NAME@VERSION")))]
+    Remove(LifeArgs),
     /// Show or set how long versions of a key may be used (SP 800-57 Part 1, section 5.3)
     Periods {
         /// Its name
@@ -498,16 +499,6 @@ version under the same name: it becomes the active version, and the ones before 
 pub(super) struct LifeArgs {
     /// The key, and which version if not the current one: NAME or NAME@VERSION
     #[arg(value_name = "KEY", value_parser = ours::<KeyRef>)]
-    pub(super) key: KeyRef,
-    #[command(flatten)]
-    pub(super) meant: Meant,
-}
-
-/// The end of a key version.
-#[derive(Args, Debug)]
-pub(super) struct RemoveArgs {
-    /// The key and its version: NAME@VERSION
-    #[arg(value_name = "KEY@VERSION", value_parser = ours::<KeyRef>)]
     pub(super) key: KeyRef,
     #[command(flatten)]
     pub(super) meant: Meant,

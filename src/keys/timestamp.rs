@@ -25,6 +25,11 @@ impl Timestamp {
         SystemTime::now().into()
     }
 
+    /// Whether it is over, or in so few days that it is to be told: 60.
+    pub(crate) fn is_near(self, now: Self) -> bool {
+        now.plus_days(60) >= self
+    }
+
     /// The moment so many days later.
     #[must_use]
     pub fn plus_days(self, days: u32) -> Self {

@@ -68,18 +68,18 @@ fn verified(verified: Verified, log: &AuditLog, since: Option<&Checkpoint>, told
 
 fn show(log: &AuditLog, last: Option<usize>, told: &Told<'_>) -> Result<()> {
     let entries = log.verify()?.entries;
+    let from = last.map_or(0, |last| entries.len().saturating_sub(last));
+    let shown = &entries[from..];
+    if told.format == ListFormat::Json {
+        return shown.iter().try_for_each(|entry| told.json(entry));
+    }
     let failed: HashSet<u64> = (entries.iter().enumerate())
         .filter(|(_, entry)| entry.event == AuditEvent::Failed)
         .filter_map(|(at, failure)| entries[..at].iter().rfind(|entry| failure.is_of(entry)))
         .map(|entry| entry.number)
         .collect();
-    let from = last.map_or(0, |last| entries.len().saturating_sub(last));
-    let entries = &entries[from..];
-    if told.format == ListFormat::Json {
-        return entries.iter().try_for_each(|entry| told.json(entry));
-    }
     let mut rows = vec![["", "WHEN", "WHO", "ROLE", "WHAT", "KEY", "FOR", "VALUES", "OUTCOME"].map(String::from)];
-    rows.extend(entries.iter().map(|entry| row(entry, failed.contains(&entry.number))));
+    rows.extend(shown.iter().map(|entry| row(entry, failed.contains(&entry.number))));
     told.printer.table(&rows)
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{BufRead, IsTerminal, Write};
 
 use super::Told;
-use crate::cli::args::{LifeArgs, ListFormat, Meant, RemoveArgs};
+use crate::cli::args::{LifeArgs, ListFormat, Meant};
 use crate::cli::printer::Printer;
 use crate::keys::{KeyName, KeyRef, KeyState, Keyring, Periods, Reason, VersionInfo};
 use crate::policy::{Policy, Treatment};
@@ -71,7 +71,7 @@ fn change(
     told.changed(&changed, keyring, format_args!("Key `{key}` is {to} now."))
 }
 
-pub(super) async fn remove(keyring: &mut Keyring, policy: &Policy, args: &RemoveArgs, told: &Told<'_>) -> Result<()> {
+pub(super) async fn remove(keyring: &mut Keyring, policy: &Policy, args: &LifeArgs, told: &Told<'_>) -> Result<()> {
     if args.key.version.is_none() {
         return Err(Error::bad_input("which version is to be removed?").with_hint(format!(
             "name it, as in `{0}@1`; `cipherform keys describe {0}` lists them",

@@ -50,14 +50,17 @@ impl Keyring {
         let context = Document::root_context(document.id, root.id);
         for kms_key in kms_keys {
             let mut finding = kms_key_finding(registry, kms_key).await;
-            if finding.advice.is_none()
-                && finding.outcome.is_ok()
+            if finding.outcome.is_ok()
                 && let Ok(client) = registry.client(kms_key)
                 && let Err(refusal) = client.try_generate(kms_key, &context).await
             {
-                finding.advice = Some(format!(
+                let refusal = format!(
                     "it makes no data keys for us, which jobs do not need, but `keys create` and `keys rotate` do: {refusal}"
-                ));
+                );
+                finding.advice = Some(match finding.advice {
+                    Some(due) => format!("{due}; {refusal}"),
+                    None => refusal,
+                });
             }
             findings.push(finding);
         }
@@ -152,10 +155,9 @@ async fn kms_key_finding(registry: &KmsRegistry, kms_key: &KmsKeyRef) -> Finding
                 KmsKeyState::PendingDeletion => "cancel the deletion now: what it wraps is lost with it",
                 KmsKeyState::Disabled => "enable it again in its KMS",
                 KmsKeyState::Destroyed => "what it wrapped is lost, unless a backup of its KMS has it",
-                KmsKeyState::Unavailable => {
+                KmsKeyState::Unavailable | KmsKeyState::Enabled => {
                     "its material is missing: import it again (local KMS: `cipherform keys get-parameters-for-import`), or bring back the module that has it"
                 }
-                KmsKeyState::Enabled => "enable it in its KMS",
             }),
         ),
     });

@@ -7,9 +7,6 @@ use crate::keys::{
 };
 use crate::{Error, ErrorKind, Result};
 
-/// How long before the end of a period it is said to be near.
-const NOTICE_DAYS: u32 = 60;
-
 /// Whether a version may be used so, now.
 pub(super) fn check(key: &KeyEntry, version: &VersionEntry, operation: Operation, now: Timestamp) -> Result<()> {
     let (name, number, state) = (&key.name, version.number, version.state);
@@ -46,7 +43,7 @@ pub(super) fn check(key: &KeyEntry, version: &VersionEntry, operation: Operation
 /// What is to be said about a version that is used now: a period that ends soon, a state that is not as it should be.
 pub(super) fn due(key: &KeyEntry, version: &VersionEntry, operation: Operation, now: Timestamp) -> Option<String> {
     let (name, number, periods) = (&key.name, version.number, key.periods());
-    let soon = |until: Option<Timestamp>| until.filter(|until| now.plus_days(NOTICE_DAYS) >= *until);
+    let soon = |until: Option<Timestamp>| until.filter(|until| until.is_near(now));
     let state = match (operation, version.state) {
         (Operation::Reveal, KeyState::Compromised) => Some(format!(
             "key `{name}@{number}` is compromised: others may have what it protects, and may have changed it"

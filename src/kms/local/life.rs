@@ -191,7 +191,7 @@ impl LocalKms {
     }
 
     /// Does what time has made due: erases the material of keys whose waiting period is over, gives new material to those that are to be rotated. Every change of
-    /// the file does so, too; wrapping and unwrapping never change it.
+    /// the file does so, too, but those that enable a key or keep it from deletion; wrapping and unwrapping never change it.
     ///
     /// # Errors
     ///

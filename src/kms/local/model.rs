@@ -41,9 +41,6 @@ pub struct LocalKeyInfo {
     pub history: Vec<KmsKeyChange>,
 }
 
-/// How long before imported material expires it is said to be near.
-const NOTICE_DAYS: u32 = 60;
-
 impl LocalKeyInfo {
     /// When it gets new material, in words; nothing for a key that never does.
     pub fn rotation(&self) -> Option<String> {
@@ -60,7 +57,7 @@ impl LocalKeyInfo {
         let expiry = (self.material.iter())
             .filter(|material| material.present)
             .filter_map(|material| material.valid_to)
-            .find(|end| *end <= now.plus_days(NOTICE_DAYS));
+            .find(|end| end.is_near(now));
         match (self.state, expiry, self.next_rotation) {
             (KmsKeyState::PendingDeletion, ..) => (self.deletion).map(|end| {
                 format!("its material is erased from {end} on; `cipherform keys cancel-deletion local:{name}` keeps it")
