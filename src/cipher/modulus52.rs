@@ -14,9 +14,9 @@ pub(super) enum Reduction {
     Mask,
     /// y < 2^64 and M ≤ 2^30, in two steps.
     ///
-    /// First y's upper half: with h = ⌊y/2^32⌋ < 2^32 and µ = ⌊2^52/M⌋ > 2^52/M − 1, h·µ/2^52 > h/M − 2^−20, so q̂ > h/M − 1 − 2^−20 and
-    /// the rest g is below (1 + 2^−20)·M. Then z = g·2^32 + (y mod 2^32) < (M + 2^−20·M + 1)·2^32 < 2^63. For M ≤ 2^12, z < 2^45 and s = 0,
-    /// else s = 12. With t = ⌊z/2^s⌋ < 2^51 and ν = ⌊2^(52 + s)/M⌋ < 2^52: t·ν/2^52 > z/M − ν/2^52 − t/2^52 > z/M − 2, so q̂ > z/M − 3.
+    /// First y's upper half is brought down: with µ = 2^32 mod M < M, z = ⌊y/2^32⌋·µ + (y mod 2^32) is y modulo M and at most
+    /// (2^32 − 1)·(M − 1) + 2^32 − 1 < M·2^32. For M ≤ 2^19, z < 2^51 and s = 0, else z < 2^62 and s = 12. With t = ⌊z/2^s⌋ < 2^52 and
+    /// ν = ⌊2^(52 + s)/M⌋ < 2^52: t·ν/2^52 > z/M − ν/2^52 − t/2^52 > z/M − 2, so q̂ > z/M − 3.
     Tiny,
     /// y < 2^64 and 2^12 < M ≤ 2^32: µ = ⌊2^64/M⌋ < 2^52.
     ///
@@ -86,8 +86,8 @@ impl Reduction {
                 };
             }
             Self::Tiny => {
-                let shift = if m <= 1 << 12 { 0 } else { 12 };
-                (reciprocal(52), reciprocal(52 + shift), shift)
+                let shift = if m <= 1 << 19 { 0 } else { 12 };
+                (((1u128 << 32) % m) as u64, reciprocal(52 + shift), shift)
             }
             Self::Short => (reciprocal(64), 0, 0),
             Self::Twice => {
@@ -124,9 +124,7 @@ impl Reduction {
         match self {
             Self::Mask => y as u64 & m,
             Self::Tiny => {
-                let h = (y >> 32) as u64;
-                let g = h - upper(h.into(), mu) * m;
-                let z = g << 32 | low;
+                let z = (y >> 32) as u64 * mu + low;
                 z - upper((z >> shift).into(), nu) * m
             }
             Self::Short => y as u64 - upper(y >> 12, mu) * m,

@@ -190,8 +190,7 @@ const TWICE: u8 = Reduction::Twice as u8;
 const ONCE: u8 = Reduction::Once as u8;
 
 /// Keeps the compiler from moving what comes after this to before what made these two registers, and the other way round. Left
-/// to itself it may bring the arithmetic together, and the processor does not look far enough ahead to take it apart again. (It
-/// does where rows are decrypted, as measured; where they are encrypted its own order is the better one.)
+/// to itself it may bring the arithmetic together, and the processor does not look far enough ahead to take it apart again.
 macro_rules! in_order {
     ($a:expr, $b:expr) => {
         std::arch::asm!(
@@ -203,19 +202,19 @@ macro_rules! in_order {
     };
 }
 
-/// Where the halves of a band come from and go to.
+/// Where the halves of a band come from and go to. A group's halves take H registers each.
 pub(super) trait Ends<const H: usize> {
-    /// The left and the right halves of a group.
+    /// The k-th registers of the left and the right halves of a group.
     ///
     /// # Safety
     /// The caller has the features.
-    unsafe fn load(&mut self, group: usize) -> [[Z; H]; 2];
+    unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2];
 
     /// Takes them back.
     ///
     /// # Safety
     /// The caller has the features.
-    unsafe fn store(&mut self, group: usize, halves: [[Z; H]; 2]);
+    unsafe fn store(&mut self, group: usize, k: usize, halves: [Z; 2]);
 }
 
 /// Halves in memory.
@@ -223,24 +222,21 @@ struct Halves<'a, const LAYOUT: u8>([&'a mut [u64; LANES]; 2]);
 
 impl<const LAYOUT: u8, const H: usize> Ends<H> for Halves<'_, LAYOUT> {
     #[inline(always)]
-    unsafe fn load(&mut self, group: usize) -> [[Z; H]; 2] {
+    unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2] {
         let [left, right] = &self.0;
+        let at = 32 * group + 32 / H * k;
         // SAFETY: the caller has the features.
-        unsafe {
-            [
-                load_halves::<LAYOUT, H>(&left[32 * group..]),
-                load_halves::<LAYOUT, H>(&right[32 * group..]),
-            ]
-        }
+        unsafe { [load_halves::<LAYOUT>(*left, at), load_halves::<LAYOUT>(*right, at)] }
     }
 
     #[inline(always)]
-    unsafe fn store(&mut self, group: usize, halves: [[Z; H]; 2]) {
+    unsafe fn store(&mut self, group: usize, k: usize, halves: [Z; 2]) {
         let [left, right] = &mut self.0;
+        let at = 32 * group + 32 / H * k;
         // SAFETY: the caller has the features.
         unsafe {
-            store_halves::<LAYOUT, H>(&halves[0], &mut left[32 * group..]);
-            store_halves::<LAYOUT, H>(&halves[1], &mut right[32 * group..]);
+            store_halves::<LAYOUT>(halves[0], *left, at);
+            store_halves::<LAYOUT>(halves[1], *right, at);
         }
     }
 }
@@ -280,57 +276,78 @@ pub(super) fn band<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, c
             _mm512_set1_epi32(i32::from(i) << 8)
         };
 
-        let mut x = [_mm512_setzero_si512(); 8];
-        let mut y = x;
-        // While the first blocks of x are in AES, y is read; while the last ones of y are, x is written.
-        let [left, right] = ends.load(0);
-        let (mut first_x, mut second_x) = if ENCRYPT { (left, right) } else { (right, left) };
-        for k in 0..H {
-            begin_round::<LAYOUT, H>(shape, &mut x, k, &second_x, heads, [parities[0], 0], round(0));
+        // After which rounds of one group's AES a step is taken for the k-th registers of the other group. The steps are spread, so
+        // that those of one register, each of which waits for the one before it, do not fill the processor's schedulers, where the
+        // blocks would find no place.
+        let (ends_at, begins_at): ([usize; 4], [usize; 4]) = match H {
+            2 => ([1, 4, 0, 0], [6, 9, 0, 0]),
+            _ => ([1, 3, 5, 7], [6, 7, 8, 9]),
+        };
+
+        let zero = _mm512_setzero_si512();
+        let (mut x, mut y) = ([zero; 8], [zero; 8]);
+        let (mut first_x, mut second_x, mut first_y, mut second_y) = ([zero; H], [zero; H], [zero; H], [zero; H]);
+        macro_rules! load {
+            ($group:literal, $first:ident, $second:ident, $states:ident) => {{
+                for k in 0..H {
+                    let [left, right] = ends.load($group, k);
+                    ($first[k], $second[k]) = if ENCRYPT { (left, right) } else { (right, left) };
+                }
+                for k in 0..H {
+                    let place = [parities[0], $group];
+                    begin_round::<LAYOUT, H>(shape, &mut $states, k, &$second, heads, place, round(0));
+                }
+            }};
         }
-        let [left, right] = ends.load(1);
-        let (mut first_y, mut second_y) = if ENCRYPT { (left, right) } else { (right, left) };
-        for k in 0..H {
-            begin_round::<LAYOUT, H>(shape, &mut y, k, &second_y, heads, [parities[0], 1], round(0));
+        macro_rules! end {
+            ($states:ident, $half:literal, $changed:ident, $k:expr) => {
+                end_round::<ENCRYPT, LAYOUT, REDUCTION, H>(
+                    schedule,
+                    &mut $changed,
+                    $k,
+                    &$states,
+                    moduli[$half],
+                    powers[$half],
+                )
+            };
         }
-        aes_inner(schedule, &mut x);
+        macro_rules! store {
+            ($group:literal, $first:ident, $second:ident, $states:ident) => {{
+                for k in 0..H {
+                    end!($states, 1, $second, k);
+                }
+                for k in 0..H {
+                    let (first, second) = ($first[k], $second[k]);
+                    ends.store($group, k, if ENCRYPT { [first, second] } else { [second, first] });
+                }
+            }};
+        }
         // The AES of one group, and between its rounds, register by register: the end of a round of the other group, which
         // changes a half, and the start of its next, whose blocks hold what was changed.
-        const E0: usize = 1;
-        const B0: usize = 5;
         macro_rules! turn {
             ($running:ident, $ending:ident, $group:literal, $half:literal, $changed:ident, $step:expr) => {{
                 let next = round($step);
                 for r in 1..10 {
                     aes_round(schedule, r, &mut $running);
-                    if (E0..E0 + H).contains(&r) {
-                        end_round::<ENCRYPT, LAYOUT, REDUCTION, H>(
-                            schedule,
-                            &mut $changed,
-                            r - E0,
-                            &$ending,
-                            moduli[$half],
-                            powers[$half],
-                        );
-                        if !ENCRYPT {
-                            in_order!($running[7], $changed[r - E0]);
+                    for k in 0..H {
+                        if r == ends_at[k] {
+                            end!($ending, $half, $changed, k);
+                            in_order!($running[7], $changed[k]);
                         }
-                    }
-                    if (B0..B0 + H).contains(&r) {
-                        begin_round::<LAYOUT, H>(
-                            shape,
-                            &mut $ending,
-                            r - B0,
-                            &$changed,
-                            heads,
-                            [parities[1 - $half], $group],
-                            next,
-                        );
+                        if r == begins_at[k] {
+                            let place = [parities[1 - $half], $group];
+                            begin_round::<LAYOUT, H>(shape, &mut $ending, k, &$changed, heads, place, next);
+                        }
                     }
                 }
                 aes_long_keys(schedule, &mut $running);
             }};
         }
+
+        // While the first blocks of x are in AES, y is read; while the last ones of y are, x is written.
+        load!(0, first_x, second_x, x);
+        load!(1, first_y, second_y, y);
+        aes_inner(schedule, &mut x);
         let mut step = 0;
         loop {
             turn!(y, x, 0, 0, first_x, step + 1);
@@ -342,29 +359,9 @@ pub(super) fn band<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, c
             turn!(y, x, 0, 1, second_x, step);
             turn!(x, y, 1, 1, second_y, step);
         }
-        for k in 0..H {
-            end_round::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, &mut second_x, k, &x, moduli[1], powers[1]);
-        }
-        ends.store(
-            0,
-            if ENCRYPT {
-                [first_x, second_x]
-            } else {
-                [second_x, first_x]
-            },
-        );
+        store!(0, first_x, second_x, x);
         aes_inner(schedule, &mut y);
-        for k in 0..H {
-            end_round::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, &mut second_y, k, &y, moduli[1], powers[1]);
-        }
-        ends.store(
-            1,
-            if ENCRYPT {
-                [first_y, second_y]
-            } else {
-                [second_y, first_y]
-            },
-        );
+        store!(1, first_y, second_y, y);
     }
 }
 
@@ -642,6 +639,11 @@ unsafe fn fold(schedule: &Schedule, a: Z, b: Z, powers: &[u64; 3]) -> Z {
 unsafe fn packed_end<const ENCRYPT: bool, const REDUCTION: u8>(changed: Z, y: [Z; 2], modulus: &Modulus52) -> Z {
     // SAFETY: the caller has the features.
     unsafe {
+        let y = if REDUCTION == TINY {
+            y.map(|y| brought_down(y, modulus))
+        } else {
+            y
+        };
         // Modulo 2^32, as 4M ≤ 2^32.
         let set = |x: u64| _mm512_set1_epi32(x as i32);
         let low = lower_halves(y);
@@ -669,22 +671,28 @@ unsafe fn packed_end<const ENCRYPT: bool, const REDUCTION: u8>(changed: Z, y: [Z
     }
 }
 
-/// q̂ for y or a number that has its lower 32 bits.
+/// q̂ for y, or for what it was brought down to.
 #[inline(always)]
 unsafe fn packed_quotient<const REDUCTION: u8>(y: Z, modulus: &Modulus52) -> Z {
     // SAFETY: the caller has the features.
     unsafe {
-        let mu = _mm512_set1_epi64(modulus.mu as i64);
+        let set = |x: u64| _mm512_set1_epi64(x as i64);
         if REDUCTION == TINY {
-            let h = _mm512_srli_epi64::<32>(y);
-            let q = upper_product(h, mu);
-            let g = _mm512_sub_epi64(h, _mm512_mul_epu32(q, _mm512_set1_epi64(modulus.m as i64)));
-            let z = _mm512_mask_mov_epi32(_mm512_slli_epi64::<32>(g), 0x5555, y);
-            let t = _mm512_srl_epi64(z, _mm_cvtsi32_si128(modulus.shift as i32));
-            return upper_product(t, _mm512_set1_epi64(modulus.nu as i64));
+            let t = _mm512_srl_epi64(y, _mm_cvtsi32_si128(modulus.shift as i32));
+            return upper_product(t, set(modulus.nu));
         }
         debug_assert!(REDUCTION == SHORT);
-        upper_product(_mm512_srli_epi64::<12>(y), mu)
+        upper_product(_mm512_srli_epi64::<12>(y), set(modulus.mu))
+    }
+}
+
+/// z for y, for [`Reduction::Tiny`].
+#[inline(always)]
+unsafe fn brought_down(y: Z, modulus: &Modulus52) -> Z {
+    // SAFETY: the caller has the features.
+    unsafe {
+        let upper = _mm512_mul_epu32(_mm512_srli_epi64::<32>(y), _mm512_set1_epi64(modulus.mu as i64));
+        _mm512_add_epi64(upper, _mm512_maskz_mov_epi32(0x5555, y))
     }
 }
 
@@ -756,38 +764,32 @@ unsafe fn lower_halves([a, b]: [Z; 2]) -> Z {
     }
 }
 
-/// The halves of a group, packed if they are.
+/// A register of halves from the one at `at` on, packed if they are.
 #[inline(always)]
-unsafe fn load_halves<const LAYOUT: u8, const H: usize>(halves: &[u64]) -> [Z; H] {
+unsafe fn load_halves<const LAYOUT: u8>(halves: &[u64], at: usize) -> Z {
     // SAFETY: the caller has the features.
     unsafe {
-        let mut group = [_mm512_setzero_si512(); H];
-        for (k, register) in group.iter_mut().enumerate() {
-            *register = if LAYOUT == PACKED || LAYOUT == REVERSED {
-                lower_halves([load(halves, 16 * k), load(halves, 16 * k + 8)])
-            } else {
-                load(halves, 8 * k)
-            };
+        if LAYOUT == PACKED || LAYOUT == REVERSED {
+            lower_halves([load(halves, at), load(halves, at + 8)])
+        } else {
+            load(halves, at)
         }
-        group
     }
 }
 
 #[inline(always)]
-unsafe fn store_halves<const LAYOUT: u8, const H: usize>(group: &[Z; H], halves: &mut [u64]) {
+unsafe fn store_halves<const LAYOUT: u8>(register: Z, halves: &mut [u64], at: usize) {
     // SAFETY: the caller has the features.
     unsafe {
-        for (k, register) in group.iter().enumerate() {
-            if LAYOUT == PACKED || LAYOUT == REVERSED {
-                let (low, high) = (
-                    _mm512_castsi512_si256(*register),
-                    _mm512_extracti64x4_epi64::<1>(*register),
-                );
-                store(_mm512_cvtepu32_epi64(low), halves, 16 * k);
-                store(_mm512_cvtepu32_epi64(high), halves, 16 * k + 8);
-            } else {
-                store(*register, halves, 8 * k);
-            }
+        if LAYOUT == PACKED || LAYOUT == REVERSED {
+            let (low, high) = (
+                _mm512_castsi512_si256(register),
+                _mm512_extracti64x4_epi64::<1>(register),
+            );
+            store(_mm512_cvtepu32_epi64(low), halves, at);
+            store(_mm512_cvtepu32_epi64(high), halves, at + 8);
+        } else {
+            store(register, halves, at);
         }
     }
 }

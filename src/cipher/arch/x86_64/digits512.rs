@@ -314,80 +314,74 @@ struct Digits<'a, const TOPS: usize> {
 /// Halves of up to 8 digits, or 9 with `TOPS` = 1. The 16 rows of a register stand in the order 0, 4, 8, 12, 1, 5, …
 impl<const TOPS: usize> Ends<2> for Digits<'_, TOPS> {
     #[inline(always)]
-    unsafe fn load(&mut self, group: usize) -> [[Z; 2]; 2] {
+    unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2] {
         let form = self.form;
         // SAFETY: the caller has the features; the form reaches all that is read.
         unsafe {
             let zero = _mm512_set1_epi8(form.zero as i8);
-            let mut lefts = [_mm512_setzero_si512(); 2];
-            let mut rights = lefts;
-            for k in 0..2 {
-                let mut fours = [_mm512_setzero_si512(); 4];
-                let mut tops = _mm512_setzero_si512();
-                for j in 0..4 {
-                    let rows = self.input.as_ptr().add((32 * group + 16 * k + 4 * j) * form.n);
-                    let first = _mm512_loadu_si512(rows.cast());
-                    let bytes = if TOPS > 0 {
-                        let last = _mm512_loadu_si512(rows.add(4 * form.n - 64).cast());
-                        let top = table(&form.gather_tops[j]);
-                        let top = _mm512_maskz_permutex2var_epi8(form.filled_tops[j], first, top, last);
-                        tops = _mm512_or_si512(tops, top);
-                        _mm512_permutex2var_epi8(first, table(&form.gather), last)
-                    } else {
-                        _mm512_permutexvar_epi8(table(&form.gather), first)
-                    };
-                    let digits = _mm512_maskz_sub_epi8(form.filled, bytes, zero);
-                    self.most = _mm512_max_epu8(self.most, digits);
-                    fours[j] = join(digits);
-                }
-                let (a, b) = (join_fours(fours[0], fours[1]), join_fours(fours[2], fours[3]));
-                let (a, b) = (_mm512_castsi512_ps(a), _mm512_castsi512_ps(b));
-                lefts[k] = _mm512_castps_si512(_mm512_shuffle_ps::<0b10_00_10_00>(a, b));
-                rights[k] = _mm512_castps_si512(_mm512_shuffle_ps::<0b11_01_11_01>(a, b));
-                if TOPS > 0 {
-                    let filled = form.filled_tops[0] | form.filled_tops[1] | form.filled_tops[2] | form.filled_tops[3];
-                    let tops = _mm512_maskz_sub_epi8(filled, tops, zero);
-                    self.most = _mm512_max_epu8(self.most, tops);
-                    let weight = _mm512_set1_epi32(EIGHT as i32);
-                    let left = _mm512_maskz_mov_epi16(0x5555_5555, tops);
-                    let right = _mm512_srli_epi32::<16>(tops);
-                    lefts[k] = _mm512_add_epi32(lefts[k], _mm512_mullo_epi32(left, weight));
-                    rights[k] = _mm512_add_epi32(rights[k], _mm512_mullo_epi32(right, weight));
-                }
+            let mut fours = [_mm512_setzero_si512(); 4];
+            let mut tops = _mm512_setzero_si512();
+            for j in 0..4 {
+                let rows = self.input.as_ptr().add((32 * group + 16 * k + 4 * j) * form.n);
+                let first = _mm512_loadu_si512(rows.cast());
+                let bytes = if TOPS > 0 {
+                    let last = _mm512_loadu_si512(rows.add(4 * form.n - 64).cast());
+                    let top = table(&form.gather_tops[j]);
+                    let top = _mm512_maskz_permutex2var_epi8(form.filled_tops[j], first, top, last);
+                    tops = _mm512_or_si512(tops, top);
+                    _mm512_permutex2var_epi8(first, table(&form.gather), last)
+                } else {
+                    _mm512_permutexvar_epi8(table(&form.gather), first)
+                };
+                let digits = _mm512_maskz_sub_epi8(form.filled, bytes, zero);
+                self.most = _mm512_max_epu8(self.most, digits);
+                fours[j] = join(digits);
             }
-            [lefts, rights]
+            let (a, b) = (join_fours(fours[0], fours[1]), join_fours(fours[2], fours[3]));
+            let (a, b) = (_mm512_castsi512_ps(a), _mm512_castsi512_ps(b));
+            let mut left = _mm512_castps_si512(_mm512_shuffle_ps::<0b10_00_10_00>(a, b));
+            let mut right = _mm512_castps_si512(_mm512_shuffle_ps::<0b11_01_11_01>(a, b));
+            if TOPS > 0 {
+                let filled = form.filled_tops[0] | form.filled_tops[1] | form.filled_tops[2] | form.filled_tops[3];
+                let tops = _mm512_maskz_sub_epi8(filled, tops, zero);
+                self.most = _mm512_max_epu8(self.most, tops);
+                let weight = _mm512_set1_epi32(EIGHT as i32);
+                let left_tops = _mm512_maskz_mov_epi16(0x5555_5555, tops);
+                let right_tops = _mm512_srli_epi32::<16>(tops);
+                left = _mm512_add_epi32(left, _mm512_mullo_epi32(left_tops, weight));
+                right = _mm512_add_epi32(right, _mm512_mullo_epi32(right_tops, weight));
+            }
+            [left, right]
         }
     }
 
     #[inline(always)]
-    unsafe fn store(&mut self, group: usize, [lefts, rights]: [[Z; 2]; 2]) {
+    unsafe fn store(&mut self, group: usize, k: usize, [left, right]: [Z; 2]) {
         let form = self.form;
         // SAFETY: the caller has the features; the form reaches all that is written. What is written beyond the rows is written again
         // with what belongs there.
         unsafe {
-            for k in 0..2 {
-                let (left, left_tops) = split::<TOPS>(form, lefts[k]);
-                let (right, right_tops) = split::<TOPS>(form, rights[k]);
-                let slots = [
-                    _mm512_unpacklo_epi64(left[0], right[0]),
-                    _mm512_unpackhi_epi64(left[0], right[0]),
-                    _mm512_unpacklo_epi64(left[1], right[1]),
-                    _mm512_unpackhi_epi64(left[1], right[1]),
-                ];
-                let tops = _mm512_or_si512(left_tops, _mm512_slli_epi32::<8>(right_tops));
-                let tops = _mm512_add_epi8(tops, _mm512_set1_epi8(form.zero as i8));
-                for j in 0..4 {
-                    let row = 32 * group + 16 * k + 4 * j;
-                    let to = self.output.as_mut_ptr().add(row * form.n);
-                    if TOPS > 0 {
-                        let first = _mm512_permutex2var_epi8(slots[j], table(&form.scatter[2 * j]), tops);
-                        let second = _mm512_permutex2var_epi8(slots[j], table(&form.scatter[2 * j + 1]), tops);
-                        _mm512_storeu_si512(to.cast(), first);
-                        _mm512_storeu_si512(to.add(2 * form.n).cast(), second);
-                    } else {
-                        let rows = _mm512_permutexvar_epi8(table(&form.scatter[0]), slots[j]);
-                        _mm512_storeu_si512(to.cast(), rows);
-                    }
+            let (left, left_tops) = split::<TOPS>(form, left);
+            let (right, right_tops) = split::<TOPS>(form, right);
+            let slots = [
+                _mm512_unpacklo_epi64(left[0], right[0]),
+                _mm512_unpackhi_epi64(left[0], right[0]),
+                _mm512_unpacklo_epi64(left[1], right[1]),
+                _mm512_unpackhi_epi64(left[1], right[1]),
+            ];
+            let tops = _mm512_or_si512(left_tops, _mm512_slli_epi32::<8>(right_tops));
+            let tops = _mm512_add_epi8(tops, _mm512_set1_epi8(form.zero as i8));
+            for j in 0..4 {
+                let row = 32 * group + 16 * k + 4 * j;
+                let to = self.output.as_mut_ptr().add(row * form.n);
+                if TOPS > 0 {
+                    let first = _mm512_permutex2var_epi8(slots[j], table(&form.scatter[2 * j]), tops);
+                    let second = _mm512_permutex2var_epi8(slots[j], table(&form.scatter[2 * j + 1]), tops);
+                    _mm512_storeu_si512(to.cast(), first);
+                    _mm512_storeu_si512(to.add(2 * form.n).cast(), second);
+                } else {
+                    let rows = _mm512_permutexvar_epi8(table(&form.scatter[0]), slots[j]);
+                    _mm512_storeu_si512(to.cast(), rows);
                 }
             }
         }
@@ -397,79 +391,79 @@ impl<const TOPS: usize> Ends<2> for Digits<'_, TOPS> {
 /// Halves of 10 to 19 digits, up to `TOPS` of them more than 16.
 impl<const TOPS: usize> Ends<4> for Digits<'_, TOPS> {
     #[inline(always)]
-    unsafe fn load(&mut self, group: usize) -> [[Z; 4]; 2] {
+    unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2] {
         let form = self.form;
         // SAFETY: the caller has the features; the form reaches all that is read.
         unsafe {
             let zero = _mm512_set1_epi8(form.zero as i8);
-            let mut lefts = [_mm512_setzero_si512(); 4];
-            let mut rights = lefts;
-            for k in 0..4 {
-                let mut quads = [_mm512_setzero_si512(); 2];
-                for quad in 0..2 {
-                    let mut fours = [_mm512_setzero_si512(); 2];
-                    let mut tops = _mm512_setzero_si512();
-                    for odd in 0..2 {
-                        // Rows 0 and 2 of four, then 1 and 3.
-                        let row = 32 * group + 8 * k + 4 * quad + odd;
-                        let rows = self.input.as_ptr().add(row * form.n);
-                        let first = _mm512_loadu_si512(rows.cast());
-                        let second = _mm512_loadu_si512(rows.add(2 * form.n).cast());
-                        let bytes = _mm512_permutex2var_epi8(first, table(&form.gather), second);
-                        let digits = _mm512_maskz_sub_epi8(form.filled, bytes, zero);
-                        self.most = _mm512_max_epu8(self.most, digits);
-                        fours[odd] = join(digits);
-                        if TOPS > 0 {
-                            let top = table(&form.gather_tops[odd]);
-                            let top = _mm512_maskz_permutex2var_epi8(form.filled_tops[odd], first, top, second);
-                            tops = _mm512_or_si512(tops, top);
-                        }
-                    }
-                    // Of each half: the upper eight, the lower eight.
-                    let eights = join_fours(fours[0], fours[1]);
-                    let upper = _mm512_mul_epu32(eights, _mm512_set1_epi64(EIGHT.into()));
-                    let mut halves = _mm512_add_epi64(upper, _mm512_srli_epi64::<32>(eights));
+            let mut quads = [_mm512_setzero_si512(); 2];
+            for quad in 0..2 {
+                let mut fours = [_mm512_setzero_si512(); 2];
+                let mut tops = _mm512_setzero_si512();
+                for odd in 0..2 {
+                    // Rows 0 and 2 of four, then 1 and 3.
+                    let row = 32 * group + 8 * k + 4 * quad + odd;
+                    let rows = self.input.as_ptr().add(row * form.n);
+                    let first = _mm512_loadu_si512(rows.cast());
+                    let second = _mm512_loadu_si512(rows.add(2 * form.n).cast());
+                    let bytes = _mm512_permutex2var_epi8(first, table(&form.gather), second);
+                    let digits = _mm512_maskz_sub_epi8(form.filled, bytes, zero);
+                    self.most = _mm512_max_epu8(self.most, digits);
+                    fours[odd] = join(digits);
                     if TOPS > 0 {
-                        let filled = form.filled_tops[0] | form.filled_tops[1];
-                        let tops = _mm512_maskz_sub_epi8(filled, tops, zero);
-                        self.most = _mm512_max_epu8(self.most, tops);
-                        let weight = _mm512_set1_epi64(i64::from(EIGHT) * i64::from(EIGHT));
-                        halves = _mm512_add_epi64(halves, _mm512_mullo_epi64(join(tops), weight));
+                        let top = table(&form.gather_tops[odd]);
+                        let top = _mm512_maskz_permutex2var_epi8(form.filled_tops[odd], first, top, second);
+                        tops = _mm512_or_si512(tops, top);
                     }
-                    quads[quad] = halves;
                 }
-                lefts[k] = _mm512_inserti64x4::<1>(quads[0], _mm512_castsi512_si256(quads[1]));
-                rights[k] = _mm512_shuffle_i64x2::<0b11_10_11_10>(quads[0], quads[1]);
+                // Of each half: the upper eight, the lower eight.
+                let eights = join_fours(fours[0], fours[1]);
+                let upper = _mm512_mul_epu32(eights, _mm512_set1_epi64(EIGHT.into()));
+                let mut halves = _mm512_add_epi64(upper, _mm512_srli_epi64::<32>(eights));
+                if TOPS > 0 {
+                    let filled = form.filled_tops[0] | form.filled_tops[1];
+                    let tops = _mm512_maskz_sub_epi8(filled, tops, zero);
+                    self.most = _mm512_max_epu8(self.most, tops);
+                    let weight = _mm512_set1_epi64(i64::from(EIGHT) * i64::from(EIGHT));
+                    halves = _mm512_add_epi64(halves, _mm512_mullo_epi64(join(tops), weight));
+                }
+                quads[quad] = halves;
             }
-            [lefts, rights]
+            [
+                _mm512_inserti64x4::<1>(quads[0], _mm512_castsi512_si256(quads[1])),
+                _mm512_shuffle_i64x2::<0b11_10_11_10>(quads[0], quads[1]),
+            ]
         }
     }
 
     #[inline(always)]
-    unsafe fn store(&mut self, group: usize, [lefts, rights]: [[Z; 4]; 2]) {
+    unsafe fn store(&mut self, group: usize, k: usize, [left, right]: [Z; 2]) {
         let form = self.form;
         // SAFETY: as for `Ends<2>`.
         unsafe {
-            for k in 0..4 {
-                let (left, left_tops) = split_wide::<TOPS>(lefts[k]);
-                let (right, right_tops) = split_wide::<TOPS>(rights[k]);
-                let (left, _) = split::<0>(form, left);
-                let (right, _) = split::<0>(form, right);
-                let mut tops = [_mm512_setzero_si512(); 2];
-                if TOPS > 0 {
-                    let both = _mm512_or_si512(left_tops, _mm512_slli_epi64::<32>(right_tops));
-                    (tops, _) = split::<0>(form, both);
-                }
-                for lane in 0..4 {
-                    for odd in 0..2 {
-                        let row = 32 * group + 8 * k + 2 * lane + odd;
-                        let scatter = table(&form.scatter[lane]);
-                        let mut bytes = _mm512_permutex2var_epi8(left[odd], scatter, right[odd]);
-                        if TOPS > 0 {
-                            let scatter = table(&form.scatter_tops[lane]);
-                            bytes = _mm512_mask_permutexvar_epi8(bytes, form.tops, scatter, tops[odd]);
-                        }
-                        let to = self.output.as_mut_ptr().add(row * form.n);
+            let (left, left_tops) = split_wide::<TOPS>(left);
+            let (right, right_tops) = split_wide::<TOPS>(right);
+            let (left, _) = split::<0>(form, left);
+            let (right, _) = split::<0>(form, right);
+            let mut tops = [_mm512_setzero_si512(); 2];
+            if TOPS > 0 {
+                let both = _mm512_or_si512(left_tops, _mm512_slli_epi64::<32>(right_tops));
+                (tops, _) = split::<0>(form, both);
+            }
+            for lane in 0..4 {
+                for odd in 0..2 {
+                    let row = 32 * group + 8 * k + 2 * lane + odd;
+                    let scatter = table(&form.scatter[lane]);
+                    let mut bytes = _mm512_permutex2var_epi8(left[odd], scatter, right[odd]);
+                    if TOPS > 0 {
+                        let scatter = table(&form.scatter_tops[lane]);
+                        bytes = _mm512_mask_permutexvar_epi8(bytes, form.tops, scatter, tops[odd]);
+                    }
+                    let to = self.output.as_mut_ptr().add(row * form.n);
+                    // A store of 64 bytes touches two cache lines nearly always.
+                    if form.n <= 32 {
+                        _mm256_storeu_si256(to.cast(), _mm512_castsi512_si256(bytes));
+                    } else {
                         _mm512_storeu_si512(to.cast(), bytes);
                     }
                 }
@@ -533,35 +527,48 @@ unsafe fn split<const TOPS: usize>(form: &Form, x: Z) -> ([Z; 2], Z) {
 unsafe fn split_wide<const TOPS: usize>(x: Z) -> (Z, Z) {
     // SAFETY: the caller has the features.
     unsafe {
-        let eight = _mm512_set1_epi64(EIGHT.into());
         let product = |t, mu: u64| _mm512_madd52hi_epu64(_mm512_setzero_si512(), t, _mm512_set1_epi64(mu as i64));
-        let above = if TOPS < 3 {
-            // ⌊⌊x/2^8⌋/5^8⌋ for x < 10^18: e = 24,701, and 10^18/2^8·24,701 < 2^70.
-            let mu = ((1u128 << 70) / 390_625 + 1) as u64;
-            _mm512_srli_epi64::<18>(product(_mm512_srli_epi64::<8>(x), mu))
-        } else {
-            // At most 2 too small, as for `Reduction::Short`.
-            let mut q = product(_mm512_srli_epi64::<12>(x), ((1u128 << 64) / u128::from(EIGHT)) as u64);
-            let mut rest = _mm512_sub_epi64(x, _mm512_mullo_epi64(q, eight));
-            for _ in 0..2 {
-                let more = _mm512_cmpge_epu64_mask(rest, eight);
-                rest = _mm512_mask_sub_epi64(rest, more, rest, eight);
-                q = _mm512_mask_add_epi64(q, more, q, _mm512_set1_epi64(1));
-            }
-            q
-        };
-        // Only its lower 32 bits matter.
-        let lower = _mm512_sub_epi64(x, _mm512_mul_epu32(above, eight));
-        let (mut upper, mut tops) = (above, _mm512_setzero_si512());
+        let (mut x, mut tops) = (x, _mm512_setzero_si512());
         if TOPS > 0 {
-            // e = 6,323,456, and 10^11·6,323,456 < 2^78.
-            let mu = ((1u128 << 78) / u128::from(EIGHT) + 1) as u64;
-            tops = _mm512_srli_epi64::<26>(product(above, mu));
-            upper = _mm512_sub_epi64(above, _mm512_mul_epu32(tops, eight));
+            // ⌊⌊x/2^16⌋/5^16⌋ for x < 10^19: e < 5^16, and 10^19/2^16·5^16 < 2^88.
+            let mu = ((1u128 << 88) / 5u128.pow(16) + 1) as u64;
+            tops = _mm512_srli_epi64::<36>(product(_mm512_srli_epi64::<16>(x), mu));
+            let sixteen = _mm512_set1_epi64(i64::from(EIGHT) * i64::from(EIGHT));
+            x = _mm512_sub_epi64(x, _mm512_mullo_epi64(tops, sixteen));
         }
+        // ⌊⌊x/2^8⌋/5^8⌋ for x < 10^16: e = 24,701, and 10^16/2^8·24,701 < 2^70.
+        let mu = ((1u128 << 70) / 390_625 + 1) as u64;
+        let upper = _mm512_srli_epi64::<18>(product(_mm512_srli_epi64::<8>(x), mu));
+        // Only its lower 32 bits matter.
+        let lower = _mm512_sub_epi64(x, _mm512_mul_epu32(upper, _mm512_set1_epi64(EIGHT.into())));
         (
             _mm512_mask_mov_epi32(upper, 0xAAAA, _mm512_slli_epi64::<32>(lower)),
             tops,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// ⌊⌊x/2^a⌋·µ/2^w⌋ = ⌊⌊x/2^a⌋/d⌋ for all x < `below`, with µ = ⌊2^w/d⌋ + 1: at the worst x, the last ones before a multiple of d.
+    fn tried(below: u128, a: u32, d: u128, w: u32) {
+        let mu = (1u128 << w) / d + 1;
+        let last = (below - 1) >> a;
+        assert!(last * (mu * d - (1 << w)) < 1 << w, "the bound");
+        assert!(w < 52 || mu < 1 << 52 && last < 1 << 52, "what IFMA multiplies");
+        let worst = last / d * d;
+        for x in [0, 1, d - 1, d, worst.saturating_sub(1), worst, last] {
+            assert_eq!((x * mu) >> w, x / d, "{x}/{d}");
+        }
+    }
+
+    #[test]
+    fn quotients_are_exact_at_the_worst_numbers() {
+        tried(10u128.pow(9), 0, 10u128.pow(4), 45);
+        tried(10u128.pow(5), 4, 625, 22);
+        tried(10u128.pow(4), 0, 100, 19);
+        tried(10u128.pow(19), 16, 5u128.pow(16), 88);
+        tried(10u128.pow(16), 8, 5u128.pow(8), 70);
+        assert_eq!(((1u64 << 22) / 625 + 1, (1u64 << 19) / 100 + 1), (6711, 5243));
     }
 }
