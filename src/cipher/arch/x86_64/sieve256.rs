@@ -25,7 +25,7 @@ pub(super) const RUN: usize = 256;
 pub(super) const ALIKE: usize = 4;
 
 /// What a digit adds to a Luhn sum in a place that counts double.
-const DOUBLED: [u8; 16] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9, 0, 0, 0, 0, 0, 0];
+pub(super) const DOUBLED: [u8; 16] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9, 0, 0, 0, 0, 0, 0];
 
 /// A pattern in tables.
 pub(in crate::cipher) struct Form {
