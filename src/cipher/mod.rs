@@ -28,6 +28,7 @@ mod ff3_1;
 mod kernel;
 mod key;
 mod lanes;
+mod lengths;
 #[doc(hidden)]
 pub mod limit;
 mod modulus;
@@ -54,9 +55,10 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 #[cfg(feature = "columns")]
-pub(crate) use arch::ascii::{string_array, view_array};
+pub(crate) use arch::ascii::{Output, string_array, view_array};
 pub use kernel::Kernel;
 pub use key::AesKey;
+pub use lengths::{Shelf, Shelves};
 pub use radix::{DomainFloor, Radix};
 pub use refusal::Refusal;
 pub use sieve::{Fate, Pattern, Place, Sieve, Taken};
@@ -64,6 +66,7 @@ pub use symbols::Symbols;
 
 use self::key::Aes;
 use self::lanes::{BitRows, NumeralRows, Plan, RowTweaks};
+use self::text::Shapes;
 use crate::Result;
 
 /// Which way.
@@ -114,6 +117,7 @@ pub struct Cipher {
     radix: Radix,
     floor: DomainFloor,
     kernel: Kernel,
+    shapes: Arc<Shapes>,
 }
 
 impl Cipher {
@@ -141,6 +145,7 @@ impl Cipher {
             radix,
             floor: DomainFloor::default(),
             kernel: Kernel::fastest(),
+            shapes: Arc::new(Shapes::new()),
         }
     }
 
@@ -153,7 +158,11 @@ impl Cipher {
     /// The same cipher computed by another kernel.
     #[must_use]
     pub fn with_kernel(self, kernel: Kernel) -> Self {
-        Self { kernel, ..self }
+        Self {
+            kernel,
+            shapes: Arc::new(Shapes::new()),
+            ..self
+        }
     }
 
     /// The radix.

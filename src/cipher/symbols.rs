@@ -6,7 +6,7 @@ use crate::Result;
 /// An alphabet of 2 to 64 ASCII characters: the character at index i is numeral i.
 ///
 /// Neither reading nor writing looks anything up at an address that depends on a value.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Symbols {
     /// The alphabet, then zeros.
     bytes: [u8; 64],
@@ -16,7 +16,7 @@ pub struct Symbols {
 }
 
 /// Characters `first`, `first` + 1, … that are numerals `base`, `base` + 1, …
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Range {
     pub(super) first: u8,
     pub(super) length: u8,

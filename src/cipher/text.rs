@@ -1,8 +1,28 @@
 //! Text in, text out: rows of symbols that are read, walk and are written without a numeral in memory.
 
+use std::sync::OnceLock;
+
 use super::lanes::{BATCH, Half, Plan, RowTweaks, Rows};
 use super::{Cipher, Direction, Kernel, Refusal, Symbols, Tweaks, arch, lanes};
 use crate::Result;
+
+/// What texts of one length over one alphabet have in common.
+struct Shape {
+    symbols: Symbols,
+    plan: Plan<u64>,
+    form: arch::TextForm,
+}
+
+/// The shapes a cipher has met, by length: columns come in batches, and working one out takes as long as some hundred rows.
+pub(super) struct Shapes([OnceLock<Box<Shape>>; Self::LONGEST + 1]);
+
+impl Shapes {
+    const LONGEST: usize = 64;
+
+    pub(super) fn new() -> Self {
+        Self(std::array::from_fn(|_| OnceLock::new()))
+    }
+}
 
 impl Cipher {
     /// Encrypts or decrypts a batch of text: `input` holds rows of `n` symbols, row after row, and so will `output`, which is as
@@ -44,18 +64,28 @@ impl Cipher {
         };
         let fits = match self.radix.highest(n.div_ceil(2)) {
             Some(highest) if self.kernel != Kernel::Naive && highest <= u64::MAX.into() => {
-                let plan = Plan::<u64>::new(self.mode, self.radix, n);
-                match arch::walk_text(self.kernel, &self.aes, &plan, direction, checked, &mut text) {
-                    Some(fits) => fits,
+                let fresh;
+                let met = self
+                    .shapes
+                    .0
+                    .get(n)
+                    .map(|cell| cell.get_or_init(|| Box::new(self.shape(symbols, n))));
+                let shape = match met.filter(|shape| shape.symbols == *symbols) {
+                    Some(shape) => shape,
                     None => {
-                        let form = arch::TextForm::new(self.kernel, symbols, &plan, n);
-                        self.walk_text(&plan, direction, checked, text, form)
+                        fresh = self.shape(symbols, n);
+                        &fresh
                     }
+                };
+                let Shape { plan, form, .. } = shape;
+                match arch::walk_text(form, &self.aes, plan, direction, checked, &mut text) {
+                    Some(fits) => fits,
+                    None => self.walk_text(plan, direction, checked, text, form),
                 }
             }
             Some(_) if self.kernel != Kernel::Naive => {
                 let plan = Plan::<u128>::new(self.mode, self.radix, n);
-                self.walk_text(&plan, direction, checked, text, arch::TextForm::none())
+                self.walk_text(&plan, direction, checked, text, &arch::TextForm::Numerals)
             }
             _ => {
                 symbols.check(input, n)?;
@@ -72,6 +102,15 @@ impl Cipher {
         if fits { Ok(()) } else { Ok(symbols.check(input, n)?) }
     }
 
+    fn shape(&self, symbols: &Symbols, n: usize) -> Shape {
+        let plan = Plan::new(self.mode, self.radix, n);
+        Shape {
+            symbols: symbols.clone(),
+            form: arch::TextForm::new(self.kernel, symbols, &plan, n),
+            plan,
+        }
+    }
+
     /// Takes rows through the walk; `false` if a byte is no symbol.
     fn walk_text<H: Half>(
         &self,
@@ -79,7 +118,7 @@ impl Cipher {
         direction: Direction,
         tweaks: RowTweaks<'_>,
         text: arch::Text<'_>,
-        form: arch::TextForm,
+        form: &arch::TextForm,
     ) -> bool {
         let mut rows = TextRows {
             numerals: vec![0; BATCH * text.n],
@@ -97,7 +136,7 @@ struct TextRows<'a> {
     text: arch::Text<'a>,
     /// A byte was no symbol.
     misfit: bool,
-    form: arch::TextForm,
+    form: &'a arch::TextForm,
     numerals: Vec<u8>,
 }
 
@@ -109,7 +148,7 @@ impl<H: Half> Rows<H> for TextRows<'_> {
     fn load(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &mut [H; BATCH], right: &mut [H; BATCH]) {
         let arch::Text { symbols, input, n, .. } = self.text;
         let text = &input[start * n..][..count * n];
-        if H::read(&self.form, text, left, right, &mut self.misfit) {
+        if H::read(self.form, text, left, right, &mut self.misfit) {
             return;
         }
         let numerals = &mut self.numerals[..text.len()];
@@ -121,7 +160,7 @@ impl<H: Half> Rows<H> for TextRows<'_> {
     fn store(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &[H; BATCH], right: &[H; BATCH]) {
         let n = self.text.n;
         let text = &mut self.text.output[start * n..][..count * n];
-        if H::write(&self.form, left, right, text) {
+        if H::write(self.form, left, right, text) {
             return;
         }
         plan.str_rows(text, n, left, right);

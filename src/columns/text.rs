@@ -12,12 +12,9 @@ use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
 use super::{CHUNK, Done, Task, tweak};
-use crate::cipher::{Place, string_array, view_array};
+use crate::cipher::{Output, Place, string_array, view_array};
 use crate::transform::{ColumnTweaks, RowError, Rows, Scratch, Texts};
 use crate::{Error, Result};
-
-/// Rows that are looked at for one length.
-const UNIFORM: usize = 8 * CHUNK;
 
 /// Bytes of rows that are looked at together.
 const MOST_BYTES: usize = u32::MAX as usize;
@@ -122,7 +119,7 @@ fn views(task: Task<'_>, array: &StringViewArray, tweaks: Option<&tweak::Column>
     };
     let results = side_by_side(task, &texts, tweaks)?;
     let left_clear = results.left_clear;
-    let array: StringViewArray = if results.keep_places() && u32::try_from(results.output.len()).is_ok() {
+    let array: StringViewArray = if results.keep_places() && u32::try_from(results.output.bytes().len()).is_ok() {
         let nulls = results.nulls(&texts);
         view_array(&offsets, results.output, nulls).map_err(broken)?
     } else {
@@ -179,13 +176,13 @@ fn side_by_side<O: OffsetSizeTrait>(
         task,
         tweaks,
         results: Results {
-            output: vec![0; texts.bytes.len()],
+            output: Output::with_capacity(texts.bytes.len()),
             changed: Vec::new(),
             left_clear: 0,
         },
         scratch: None,
     };
-    for rows in stretches(0..texts.rows(), UNIFORM) {
+    for rows in stretches(0..texts.rows(), CHUNK) {
         if texts.nulls(&rows).next().is_none()
             && let Some(n) = common_length(&texts.offsets[rows.start..=rows.end])
             && job.uniform(texts, rows.clone(), n)?
@@ -225,8 +222,8 @@ impl Job<'_> {
         let Task {
             transform, direction, ..
         } = self.task;
-        let whole = texts.whole(&rows);
         let slices;
+        let input = &texts.bytes[texts.whole(&rows)];
         let tweaks = match self.tweaks {
             None => ColumnTweaks::None,
             Some(column) => match column.packed(rows.clone()) {
@@ -237,8 +234,8 @@ impl Job<'_> {
                 }
             },
         };
-        let (input, output) = (&texts.bytes[whole.clone()], &mut self.results.output[whole]);
-        transform.uniform_rows(direction, input, n, tweaks, output)
+        let write = |output: &mut [u8]| transform.uniform_rows(direction, input, n, tweaks, output);
+        self.results.output.append(input.len(), write)
     }
 
     /// Rows of any lengths.
@@ -268,66 +265,76 @@ impl Job<'_> {
                 }
             },
         };
-        let (input, output) = (&texts.bytes[whole.clone()], &mut self.results.output[whole.clone()]);
+        let input = &texts.bytes[whole];
         let locate = |error: RowError| error.locate(|row| self.task.number(start + row), self.task.column, transform);
         let scratch = match &mut self.scratch {
             Some(scratch) => scratch,
             none => none.insert(transform.scratch(direction)?),
         };
-        let chunk = Rows {
-            bytes: input,
-            places: &places,
-        };
-        let others = transform
-            .plain_rows(direction, chunk, tweaks, scratch, output)
-            .map_err(locate)?;
-        if !others.is_empty() {
-            let range = |row: usize| {
-                let Place { start, length } = places[row];
-                start as usize..start as usize + length as usize
-            };
-            let text = |row: &usize| std::str::from_utf8(&input[range(*row)]).ok();
-            let values: Vec<Option<&str>> = others.iter().map(text).collect();
-            let tweaks: Option<Vec<&[u8]>> = match tweaks {
-                ColumnTweaks::None => None,
-                tweaks => Some(others.iter().map(|row| tweaks.of(*row)).collect()),
-            };
-            let mut done = Texts::default();
-            self.results.left_clear += transform
-                .texts(direction, &values, tweaks.as_deref(), &mut done)
-                .map_err(|error| match error {
-                    RowError::Misfit { row, misfit } => RowError::Misfit {
-                        row: others[row],
-                        misfit,
-                    },
-                    other => other,
-                })
-                .map_err(locate)?;
-            for (row, result) in others.iter().zip(done.iter()) {
-                let place = range(*row);
-                match result {
-                    Some(result) if result.len() == place.len() => {
-                        output[place].copy_from_slice(result.as_bytes());
-                    }
-                    result => {
-                        output[place].fill(0);
-                        self.results.changed.push((start + row, result.map(str::to_owned)));
+        let Results {
+            output,
+            changed,
+            left_clear,
+        } = &mut self.results;
+        output
+            .append(input.len(), |output| {
+                let chunk = Rows {
+                    bytes: input,
+                    places: &places,
+                };
+                let others = transform
+                    .plain_rows(direction, chunk, tweaks, scratch, output)
+                    .map_err(locate)?;
+                if !others.is_empty() {
+                    let range = |row: usize| {
+                        let Place { start, length } = places[row];
+                        start as usize..start as usize + length as usize
+                    };
+                    let text = |row: &usize| std::str::from_utf8(&input[range(*row)]).ok();
+                    let values: Vec<Option<&str>> = others.iter().map(text).collect();
+                    let tweaks: Option<Vec<&[u8]>> = match tweaks {
+                        ColumnTweaks::None => None,
+                        tweaks => Some(others.iter().map(|row| tweaks.of(*row)).collect()),
+                    };
+                    let mut done = Texts::default();
+                    *left_clear += transform
+                        .texts(direction, &values, tweaks.as_deref(), &mut done)
+                        .map_err(|error| match error {
+                            RowError::Misfit { row, misfit } => RowError::Misfit {
+                                row: others[row],
+                                misfit,
+                            },
+                            other => other,
+                        })
+                        .map_err(locate)?;
+                    for (row, result) in others.iter().zip(done.iter()) {
+                        let place = range(*row);
+                        match result {
+                            Some(result) if result.len() == place.len() => {
+                                output[place].copy_from_slice(result.as_bytes());
+                            }
+                            result => {
+                                output[place].fill(0);
+                                changed.push((start + row, result.map(str::to_owned)));
+                            }
+                        }
                     }
                 }
-            }
-        }
-        for row in texts.nulls(&rows) {
-            let place = texts.whole(&(start + row..start + row + 1));
-            self.results.output[place].fill(0); // what stands behind a NULL is not for others
-        }
-        Ok(())
+                for row in texts.nulls(&rows) {
+                    let null = texts.whole(&(start + row..start + row + 1));
+                    let before = texts.whole(&(start..start)).start;
+                    output[null.start - before..null.end - before].fill(0); // what stands behind a NULL is not for others
+                }
+                Ok(true)
+            })
+            .map(|_| ())
     }
 }
 
 /// What became of texts.
 struct Results {
     /// Where they stood.
-    output: Vec<u8>,
+    output: Output,
     /// Rows whose result is NULL or has another length, in order.
     changed: Vec<(usize, Option<String>)>,
     left_clear: usize,
@@ -360,7 +367,9 @@ impl Results {
         let result = |row: usize| match changed.next_if(|(at, _)| *at == row) {
             Some((_, result)) => result.as_deref().map(Cow::Borrowed),
             None if texts.nulls.is_some_and(|nulls| nulls.is_null(row)) => None,
-            None => Some(String::from_utf8_lossy(&self.output[texts.whole(&(row..row + 1))])),
+            None => Some(String::from_utf8_lossy(
+                &self.output.bytes()[texts.whole(&(row..row + 1))],
+            )),
         };
         (0..texts.rows()).map(result).collect()
     }
@@ -388,6 +397,30 @@ fn gathered(array: &StringViewArray) -> (OffsetBuffer<i64>, Cow<'_, [u8]>) {
     let length = |view: u128| i64::from(view as u32);
     let place = |view: u128| (view >> 96) as u32 as usize;
     let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
+    // What an array of strings becomes stands one after the other already, and many columns have texts of one length.
+    let only = match (nulls, &array.views()[..], array.data_buffers()) {
+        (None, [first, ..], [buffer]) if length(*first) > 12 => Some((*first, buffer)),
+        _ => None,
+    };
+    if let Some((first, buffer)) = only {
+        let (n, start) = (length(first) as usize, place(first));
+        // Without a branch a row, so that the compiler takes many at a time.
+        let differs = |(row, view): (usize, &u128)| {
+            let expected = (start as u64).wrapping_add((row * n) as u64) << 32;
+            u64::from(*view as u32 ^ n as u32) | ((view >> 64) as u64 ^ expected)
+        };
+        let differ = array
+            .views()
+            .iter()
+            .enumerate()
+            .map(differs)
+            .fold(0, |all, differ| all | differ);
+        if differ == 0
+            && let Some(bytes) = buffer.get(start..start + n * array.len())
+        {
+            return (OffsetBuffer::from_repeated_length(n, array.len()), Cow::Borrowed(bytes));
+        }
+    }
     let mut offsets = Vec::with_capacity(array.len() + 1);
     let mut end = 0;
     offsets.push(end);
@@ -402,16 +435,12 @@ fn gathered(array: &StringViewArray) -> (OffsetBuffer<i64>, Cow<'_, [u8]>) {
         })),
     }
     let offsets = OffsetBuffer::new(offsets.into());
-    // What an array of strings becomes stands one after the other already.
-    if let (None, [first, ..], [buffer]) = (nulls, &array.views()[..], array.data_buffers()) {
-        let start = place(*first);
+    if let Some((first, buffer)) = only {
+        let start = place(first);
         let follows =
             |(view, offset): (&u128, &i64)| (length(*view) > 12) & (place(*view) as i64 == start as i64 + offset);
-        if array
-            .views()
-            .iter()
-            .zip(&offsets[..])
-            .fold(true, |all, pair| all & follows(pair))
+        let views = array.views().iter().zip(&offsets[..]);
+        if views.fold(true, |all, pair| all & follows(pair))
             && let Some(bytes) = buffer.get(start..start + end as usize)
         {
             return (offsets, Cow::Borrowed(bytes));

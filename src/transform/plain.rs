@@ -5,7 +5,7 @@
 
 use super::encrypt::sides;
 use super::{RowError, Transform};
-use crate::cipher::{Direction, Fate, Place, Sieve, Taken, Tweaks};
+use crate::cipher::{Cipher, Direction, Fate, Place, Shelf, Shelves, Sieve, Taken, Tweaks};
 use crate::formats::{Format, MOST, Plain};
 use crate::policy::{OnEmpty, Tweak};
 use crate::{Error, Result};
@@ -22,6 +22,8 @@ pub struct Rows<'a> {
 /// How rows are taken apart, and memory for that, which serves again from one call of [`Transform::plain_rows`] to the next.
 #[derive(Debug)]
 pub struct Scratch {
+    /// As long as no value was met that is not all symbols to encrypt.
+    shelves: Option<Shelves>,
     sieve: Sieve,
     taken: Taken,
     /// What became of each bucket.
@@ -109,9 +111,11 @@ impl Transform {
     /// A fault of ours: this transform does none (see [`Transform::is_plain`]).
     pub fn scratch(&self, direction: Direction) -> Result<Scratch> {
         let plain = self.plain().ok_or_else(|| Error::bug("no rows of symbols"))?;
+        let cipher = self.cipher()?;
         let with_kept = self.rule.tweak == Tweak::Kept && plain.keep != [0, 0];
         Ok(Scratch {
-            sieve: plain.sieve(self.cipher()?, sides(direction).0, with_kept),
+            shelves: plain.is_bare().then(|| Shelves::new(&cipher.lengths())),
+            sieve: plain.sieve(cipher, sides(direction).0, with_kept),
             taken: Taken::default(),
             results: Vec::new(),
         })
@@ -133,11 +137,26 @@ impl Transform {
     ) -> Result<Vec<usize>, RowError> {
         let plain = self.plain().ok_or_else(|| Error::bug("no rows of symbols"))?;
         let cipher = self.cipher()?;
-        let Scratch { sieve, taken, results } = scratch;
+        let Scratch {
+            shelves,
+            sieve,
+            taken,
+            results,
+        } = scratch;
+        if let Some(by_length) = shelves {
+            if let Some(left) = self.rows_by_length(cipher, &plain, direction, rows, tweaks, by_length, output)? {
+                return Ok(left);
+            }
+            *shelves = None; // where one value has something else than symbols, more of them will
+        }
         sieve.take(rows.bytes, rows.places, taken);
         results.resize_with(taken.buckets.len(), Vec::new);
+        let lengths = taken.fates.iter().map(|fate| match fate {
+            Fate::Taken(n) => Some(usize::from(*n)),
+            Fate::Left => None,
+        });
         let of_rows = match &self.rule.tweak {
-            Tweak::Column(_) => by_bucket(taken, tweaks).ok_or_else(|| self.no_tweaks())?,
+            Tweak::Column(_) => by_length(lengths, tweaks).ok_or_else(|| self.no_tweaks())?,
             _ => Vec::new(),
         };
         for (n, bucket) in taken.buckets.iter().enumerate().filter(|(_, bucket)| bucket.rows > 0) {
@@ -165,26 +184,71 @@ impl Transform {
         if all {
             return Ok(Vec::new());
         }
-        let is_left = |(row, fate): (usize, &Fate)| {
-            let place = rows.places[row];
-            let stays = place == Place::NULL || place.length == 0 && self.rule.on_empty == OnEmpty::Keep;
-            (*fate == Fate::Left && !stays).then_some(row)
+        let left = |row: &usize| taken.fates[*row] == Fate::Left;
+        Ok(self.left_rows(rows.places, left))
+    }
+
+    /// The same where all bytes of rows are symbols to encrypt; `None` if they are not: then `output` is of no use.
+    #[expect(clippy::too_many_arguments, reason = "the caller's, which has taken them apart")]
+    fn rows_by_length(
+        &self,
+        cipher: &Cipher,
+        plain: &Plain<'_>,
+        direction: Direction,
+        rows: Rows<'_>,
+        tweaks: ColumnTweaks<'_>,
+        shelves: &mut Shelves,
+        output: &mut [u8],
+    ) -> Result<Option<Vec<usize>>> {
+        let others = shelves.take(rows.bytes, rows.places);
+        let of_rows = match &self.rule.tweak {
+            Tweak::Column(_) => {
+                let lengths = rows.places.iter().map(|place| shelves.length(*place));
+                by_length(lengths, tweaks).ok_or_else(|| self.no_tweaks())?
+            }
+            _ => Vec::new(),
         };
-        Ok(taken.fates.iter().enumerate().filter_map(is_left).collect())
+        for shelf in shelves.filled() {
+            let Shelf {
+                length, texts, results, ..
+            } = shelf;
+            let tweaks = match &self.rule.tweak {
+                Tweak::Fixed(bytes) => Tweaks::Shared(bytes),
+                Tweak::Kept | Tweak::None => Tweaks::Shared(&[]),
+                Tweak::Column(_) => Tweaks::PerRow(&of_rows[length]),
+            };
+            // Lengths and tweaks are right, so only a byte that is no symbol can be refused.
+            let done = cipher.apply_text(direction, tweaks, plain.symbols, texts, results, length);
+            if done.is_err() {
+                return Ok(None);
+            }
+        }
+        shelves.put(rows.bytes, rows.places, output);
+        let left = |row: &usize| shelves.length(rows.places[*row]).is_none();
+        Ok(Some(match others {
+            0 => Vec::new(),
+            _ => self.left_rows(rows.places, left),
+        }))
+    }
+
+    /// The rows that are left, but for those that stay as they are.
+    fn left_rows(&self, places: &[Place], left: impl Fn(&usize) -> bool) -> Vec<usize> {
+        let stays = |place: Place| place == Place::NULL || place.length == 0 && self.rule.on_empty == OnEmpty::Keep;
+        let rows = 0..places.len();
+        rows.filter(left).filter(|row| !stays(places[*row])).collect()
     }
 }
 
-/// The tweaks of the rows in each bucket; `None` if there are none.
-fn by_bucket<'a>(taken: &Taken, tweaks: ColumnTweaks<'a>) -> Option<Vec<Vec<&'a [u8]>>> {
+/// The tweaks of the rows of each length, of those that have one; `None` if there are none.
+fn by_length<'a>(lengths: impl Iterator<Item = Option<usize>>, tweaks: ColumnTweaks<'a>) -> Option<Vec<Vec<&'a [u8]>>> {
     if matches!(tweaks, ColumnTweaks::None) {
         return None;
     }
-    let mut buckets: Vec<Vec<&[u8]>> = Vec::new();
-    buckets.extend(taken.buckets.iter().map(|bucket| Vec::with_capacity(bucket.rows)));
-    for (row, fate) in taken.fates.iter().enumerate() {
-        if let Fate::Taken(n) = fate {
-            buckets[usize::from(*n)].push(tweaks.of(row));
+    let mut each = vec![Vec::new(); MOST + 1];
+    for (row, length) in lengths.enumerate() {
+        if let Some(length) = length {
+            each[length].push(tweaks.of(row));
         }
     }
-    Some(buckets)
+    Some(each)
 }

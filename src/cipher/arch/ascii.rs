@@ -10,6 +10,43 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::ArrowNativeType;
 use arrow::error::ArrowError;
 
+/// Bytes of texts, written part by part: so each is made ready, and looked at for what is not ASCII, while it is in the cache.
+pub(crate) struct Output {
+    bytes: Vec<u8>,
+    /// All of them are.
+    is_ascii: bool,
+}
+
+impl Output {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            is_ascii: true,
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Gives `write` so many bytes more to write, zeros; they are taken away again if it says `false` or fails.
+    pub(crate) fn append<E>(
+        &mut self,
+        bytes: usize,
+        write: impl FnOnce(&mut [u8]) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let (start, was_ascii) = (self.bytes.len(), self.is_ascii);
+        self.bytes.resize(start + bytes, 0);
+        self.is_ascii = false; // should it panic
+        let written = write(&mut self.bytes[start..]);
+        if !matches!(written, Ok(true)) {
+            self.bytes.truncate(start);
+        }
+        self.is_ascii = was_ascii && self.bytes[start..].is_ascii();
+        written
+    }
+}
+
 /// The array of these parts.
 ///
 /// # Errors
@@ -17,13 +54,16 @@ use arrow::error::ArrowError;
 /// As [`GenericStringArray::try_new`], which takes what is not ASCII.
 pub(crate) fn string_array<O: OffsetSizeTrait>(
     offsets: OffsetBuffer<O>,
-    values: Vec<u8>,
+    values: Output,
     nulls: Option<NullBuffer>,
 ) -> Result<GenericStringArray<O>, ArrowError> {
     let rows = offsets.len() - 1;
-    let sound = values.is_ascii()
-        && offsets[rows].as_usize() <= values.len()
-        && nulls.as_ref().is_none_or(|nulls| nulls.len() == rows);
+    let Output {
+        bytes: values,
+        is_ascii,
+    } = values;
+    let sound =
+        is_ascii && offsets[rows].as_usize() <= values.len() && nulls.as_ref().is_none_or(|nulls| nulls.len() == rows);
     let values = Buffer::from_vec(values);
     if !sound {
         return GenericStringArray::try_new(offsets, values, nulls);
@@ -40,11 +80,15 @@ pub(crate) fn string_array<O: OffsetSizeTrait>(
 /// As [`StringViewArray::try_new`], which takes what is not ASCII, and refuses values of more than 4 GiB.
 pub(crate) fn view_array(
     offsets: &OffsetBuffer<i64>,
-    values: Vec<u8>,
+    values: Output,
     nulls: Option<NullBuffer>,
 ) -> Result<StringViewArray, ArrowError> {
     let rows = offsets.len() - 1;
-    let sound = values.is_ascii()
+    let Output {
+        bytes: values,
+        is_ascii,
+    } = values;
+    let sound = is_ascii
         && offsets[rows].as_usize() <= values.len()
         && u32::try_from(values.len()).is_ok()
         && nulls.as_ref().is_none_or(|nulls| nulls.len() == rows);
@@ -76,6 +120,42 @@ mod tests {
 
     use super::*;
 
+    fn output(values: &[u8]) -> Output {
+        let mut output = Output::with_capacity(0);
+        for part in values.chunks(3) {
+            let write = |to: &mut [u8]| {
+                to.copy_from_slice(part);
+                Ok::<_, ()>(true)
+            };
+            assert_eq!(output.append(part.len(), write), Ok(true));
+        }
+        output
+    }
+
+    #[test]
+    fn what_is_not_written_is_not_there() {
+        let mut output = output(b"abcd");
+        let strange = |to: &mut [u8]| to.fill(0xFF);
+        let refused = |to: &mut [u8]| {
+            strange(to);
+            Ok::<_, ()>(false)
+        };
+        assert_eq!(output.append(5, refused), Ok(false));
+        let failed = |to: &mut [u8]| {
+            strange(to);
+            Err(())
+        };
+        assert_eq!(output.append(5, failed), Err(()));
+        assert_eq!((output.bytes(), output.is_ascii), (&b"abcd"[..], true));
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            output.append(5, |to| -> Result<bool, ()> {
+                strange(to);
+                panic!("a fault")
+            })
+        }));
+        assert!(caught.is_err() && !output.is_ascii);
+    }
+
     #[test]
     fn as_arrow_would_make_it() {
         let offsets = |offsets: &[i32]| OffsetBuffer::new(offsets.to_vec().into());
@@ -86,7 +166,7 @@ mod tests {
             (offsets(&[0, 3, 5]), "abcäx"),
             (offsets(&[0, 2, 3]), "äx"),
         ] {
-            let made = string_array(at.clone(), values.into(), nulls()).unwrap();
+            let made = string_array(at.clone(), output(values.as_bytes()), nulls()).unwrap();
             let expected = StringArray::try_new(at, Buffer::from(values.as_bytes()), nulls()).unwrap();
             assert_eq!(made, expected);
             made.to_data().validate_full().unwrap();
@@ -96,9 +176,9 @@ mod tests {
             (offsets(&[0, 1, 2]), "ä".as_bytes()),
             (offsets(&[0, 1, 2]), &[0x80, b'a']),
         ] {
-            string_array(at, values.to_vec(), nulls()).unwrap_err();
+            string_array(at, output(values), nulls()).unwrap_err();
         }
-        string_array(offsets(&[0, 1]), b"a".to_vec(), nulls()).unwrap_err();
+        string_array(offsets(&[0, 1]), output(b"a"), nulls()).unwrap_err();
     }
 
     #[test]
@@ -106,17 +186,17 @@ mod tests {
         let offsets = OffsetBuffer::<i64>::new(vec![1, 1, 5, 17, 30, 63].into());
         let values: Vec<u8> = (b'!'..b'a').collect();
         for nulls in [None, Some(NullBuffer::from(vec![true, true, false, true, true]))] {
-            let made = view_array(&offsets, values.clone(), nulls.clone()).unwrap();
+            let made = view_array(&offsets, output(&values), nulls.clone()).unwrap();
             let expected = LargeStringArray::try_new(offsets.clone(), Buffer::from_vec(values.clone()), nulls).unwrap();
             assert_eq!(made, StringViewArray::from(&expected));
             made.to_data().validate_full().unwrap();
         }
         let nulls = Some(NullBuffer::from(vec![true, false]));
-        view_array(&offsets, values.clone(), nulls).unwrap_err();
-        view_array(&offsets, values[2..].to_vec(), None).unwrap_err();
+        view_array(&offsets, output(&values), nulls).unwrap_err();
+        view_array(&offsets, output(&values[2..]), None).unwrap_err();
         let strange = OffsetBuffer::<i64>::new(vec![0, 2, 18].into());
-        let made = view_array(&strange, "äöüÄÖÜß€ ".into(), None);
+        let made = view_array(&strange, output("äöüÄÖÜß€ ".as_bytes()), None);
         assert_eq!(made.unwrap().value(1), "öüÄÖÜß€ ");
-        view_array(&strange, [0xFF; 18].into(), None).unwrap_err();
+        view_array(&strange, output(&[0xFF; 18]), None).unwrap_err();
     }
 }

@@ -112,14 +112,18 @@ impl Native for u64 {
         right: &mut [u64; BATCH],
         misfit: &mut bool,
     ) -> bool {
-        let Some(form) = &form.avx512 else { return false };
+        let TextForm::Halves512(form) = form else {
+            return false;
+        };
         *misfit |= !form.read(text, left, right);
         true
     }
 
     #[cfg(target_arch = "x86_64")]
     fn write(form: &TextForm, left: &[u64; BATCH], right: &[u64; BATCH], text: &mut [u8]) -> bool {
-        let Some(form) = &form.avx512 else { return false };
+        let TextForm::Halves512(form) = form else {
+            return false;
+        };
         form.write(left, right, text);
         true
     }
@@ -127,29 +131,47 @@ impl Native for u64 {
 
 impl Native for u128 {}
 
-/// How a kernel reads and writes text of one shape, if it has code for that.
-pub(super) struct TextForm {
+/// How a kernel reads and writes text of one shape.
+pub(super) enum TextForm {
+    /// By way of numerals in memory.
+    Numerals,
+    /// By way of halves in memory.
     #[cfg(target_arch = "x86_64")]
-    avx512: Option<Box<x86_64::text512::Form>>,
+    Halves512(Box<x86_64::text512::Form>),
+    /// In registers, between which and the text there is no memory.
+    #[cfg(target_arch = "x86_64")]
+    Digits512(Box<x86_64::digits512::Form>),
+    /// The same in AVX2.
+    #[cfg(target_arch = "x86_64")]
+    Digits256(Box<x86_64::digits256::Form>),
 }
 
 impl TextForm {
     pub(super) fn new(kernel: Kernel, symbols: &Symbols, plan: &Plan<u64>, n: usize) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if kernel == Kernel::Avx512 && plan.draw != Draw::Reversed {
-            let avx512 = x86_64::text512::Form::new(symbols, plan.lengths(n)).map(Box::new);
-            return Self { avx512 };
+        {
+            use x86_64::{digits256, digits512, text512};
+            let (lengths, least_first) = (plan.lengths(n), plan.draw == Draw::Reversed);
+            if let (Kernel::Avx512, Some(shape)) = (kernel, &plan.avx512)
+                && let Some(form) = digits512::Form::new(symbols, lengths, least_first)
+                && digits512::covers(shape, &form)
+            {
+                return Self::Digits512(Box::new(form));
+            }
+            if kernel == Kernel::Avx512
+                && !least_first
+                && let Some(form) = text512::Form::new(symbols, lengths)
+            {
+                return Self::Halves512(Box::new(form));
+            }
+            if let (Kernel::Avx2, Some(_)) = (kernel, &plan.avx2)
+                && let Some(form) = digits256::Form::new(symbols, lengths, least_first)
+            {
+                return Self::Digits256(Box::new(form));
+            }
         }
         let _ = (kernel, symbols, plan, n);
-        Self::none()
-    }
-
-    /// None, whatever the kernel.
-    pub(super) fn none() -> Self {
-        Self {
-            #[cfg(target_arch = "x86_64")]
-            avx512: None,
-        }
+        Self::Numerals
     }
 }
 
@@ -163,7 +185,7 @@ pub(super) struct Text<'a> {
 
 /// Takes text through all rounds where a kernel has code that needs no halves in memory: says then whether all bytes are symbols.
 pub(super) fn walk_text(
-    kernel: Kernel,
+    form: &TextForm,
     aes: &Aes,
     plan: &Plan<u64>,
     direction: Direction,
@@ -171,31 +193,31 @@ pub(super) fn walk_text(
     text: &mut Text<'_>,
 ) -> Option<bool> {
     #[cfg(target_arch = "x86_64")]
-    if let Some(schedule) = aes.schedule() {
+    {
         use x86_64::{digits256, digits512};
-        let (lengths, least_first) = (plan.lengths(text.n), plan.draw == Draw::Reversed);
-        match kernel {
-            Kernel::Avx512 => {
-                let shape = plan.avx512.as_ref()?;
-                let form = digits512::Form::new(text.symbols, lengths, least_first)?;
-                return digits512::covers(shape, &form).then(|| {
-                    with_heads(aes, plan, tweaks, |heads| {
-                        digits512::run(schedule, shape, &form, direction, heads, text.input, text.output)
-                    })
-                });
+        let (input, output) = (text.input, &mut *text.output);
+        let run = match form {
+            TextForm::Digits512(form) => {
+                let (schedule, shape) = (aes.schedule()?, plan.avx512.as_ref()?);
+                with_heads(aes, plan, tweaks, |heads| {
+                    digits512::run(schedule, shape, form, direction, heads, input, output)
+                })
             }
-            Kernel::Avx2 => {
-                let shape = plan.avx2.as_ref()?;
-                let form = digits256::Form::new(text.symbols, lengths, least_first)?;
-                return Some(with_heads(aes, plan, tweaks, |heads| {
-                    digits256::run(schedule, shape, &form, direction, heads, text.input, text.output)
-                }));
+            TextForm::Digits256(form) => {
+                let (schedule, shape) = (aes.schedule()?, plan.avx2.as_ref()?);
+                with_heads(aes, plan, tweaks, |heads| {
+                    digits256::run(schedule, shape, form, direction, heads, input, output)
+                })
             }
-            _ => {}
-        }
+            _ => return None,
+        };
+        Some(run)
     }
-    let _ = (kernel, aes, plan, direction, tweaks, text);
-    None
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = (form, aes, plan, direction, tweaks, text);
+        None
+    }
 }
 
 /// Gives `run` the heads of rows with `tweaks`.

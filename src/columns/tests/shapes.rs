@@ -122,6 +122,18 @@ impl Random {
         values.truncate(rows);
         values
     }
+
+    /// NULL, nothing and digits, some of them too few or too many; after a chunk of those, one of something else.
+    fn bare(&mut self, rows: usize) -> Vec<Option<String>> {
+        let mut value = |row: usize| match self.below(16) {
+            0 => None,
+            1 => Some(self.digits(self.0 as usize % 3)),
+            2 => Some(self.digits(19 + self.0 as usize % 60)),
+            _ if row == CHUNK + 100 => Some("1234-5678".to_owned()),
+            n => Some(self.digits(8 + n)),
+        };
+        (0..rows).map(&mut value).collect()
+    }
 }
 
 fn grouped(text: &str) -> String {
@@ -156,8 +168,10 @@ async fn side_by_side_is_one_by_one() {
     let (engine, key, _folder) = engine().await;
     let mut random = Random(3);
     let mut judged = 0;
-    for rows in [1, 2, 31, 32, 33, 64, 65, 300, 9000] {
-        let all = random.values(rows);
+    let of_all_kinds = [1, 2, 31, 32, 33, 64, 65, 300, 9000].map(|rows| (rows, false));
+    let bare = [1, 33, 300, 9000].map(|rows| (rows, true));
+    for (rows, bare) in of_all_kinds.into_iter().chain(bare) {
+        let all = if bare { random.bare(rows) } else { random.values(rows) };
         let lengths = [8, 1 + random.below(20)];
         let tweaks: Vec<String> = (0..rows).map(|row| random.digits(lengths[row / 100 % 2])).collect();
         let tweak_bytes: Vec<&[u8]> = tweaks.iter().map(String::as_bytes).collect();
