@@ -280,8 +280,8 @@ pub(super) fn band<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, c
         // that those of one register, each of which waits for the one before it, do not fill the processor's schedulers, where the
         // blocks would find no place.
         let (ends_at, begins_at): ([usize; 4], [usize; 4]) = match H {
-            2 => ([1, 4, 0, 0], [6, 9, 0, 0]),
-            _ => ([1, 3, 5, 7], [6, 7, 8, 9]),
+            2 => ([2, 5, 0, 0], [7, 9, 0, 0]),
+            _ => ([1, 2, 4, 6], [5, 7, 8, 9]),
         };
 
         let zero = _mm512_setzero_si512();
