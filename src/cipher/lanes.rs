@@ -5,35 +5,35 @@ use aes::Block;
 use super::arch;
 use super::key::Aes;
 use super::modulus::{Barrett, Long, Medium, Short, Tall};
-use super::numeral::{self, Numeral};
+use super::numeral::Numeral;
+use super::numeral_rows::{Form, LongRows, NumRows, ShortRows, StrRows};
 use super::{Direction, Kernel, Mode, Radix, ff1, ff3_1};
 
-/// Values that walk together: the blocks that the widest backend of the crate `aes` takes in one call.
+/// Values of a group: the blocks that the widest backend of the crate `aes` takes in one call.
 pub(super) const LANES: usize = 64;
 
 /// An integer that holds a half of a message.
 pub(super) trait Half: Copy + Default + arch::Native + arch::portable::Step {
     /// How to reduce modulo radix^m.
     type Modulus: Copy;
-    /// How to read and write m numerals.
-    type Form: Copy;
+    /// How to read and write rows of numerals.
+    type Form: Form<Self>;
 
     fn modulus(highest: u128, draw: Draw) -> Self::Modulus;
-    fn form(radix: Radix, m: usize) -> Self::Form;
-    fn num<T: Numeral>(form: &Self::Form, numerals: &[T], least_first: bool) -> Self;
-    fn str<T: Numeral>(self, form: &Self::Form, numerals: &mut [T], least_first: bool);
     fn wide(self) -> u128;
 }
 
 /// Reduces modulo radix^m ≤ 2^64; each knows the widest y it gets.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Modulus64 {
     /// A power of two, as its mask.
     Mask(u64),
     /// y of 64 bits.
     Short(Short),
-    /// y of 96 bits and radix^m ≤ 2^32: first the upper 64 bits, then their remainder and the lower 32.
+    /// y of 96 bits and radix^m < 2^32: first the upper 64 bits, then their remainder and the lower 32.
     Twice(Short),
+    /// y of 128 bits and radix^m < 2^32: likewise, in three steps.
+    Thrice(Short),
     /// y of 96 bits and radix^m ≤ 2^62.
     Medium(Medium),
     /// y of 96 bits.
@@ -44,7 +44,7 @@ pub(super) enum Modulus64 {
 
 impl Half for u64 {
     type Modulus = Modulus64;
-    type Form = numeral::Short;
+    type Form = ShortRows;
 
     fn modulus(highest: u128, draw: Draw) -> Modulus64 {
         let m = highest + 1;
@@ -53,25 +53,12 @@ impl Half for u64 {
             Ok(m) if draw == (Draw::First { d: 8 }) => Modulus64::Short(Short::new(m)),
             Ok(m) if draw == (Draw::First { d: 12 }) && m < 1 << 32 => Modulus64::Twice(Short::new(m)),
             Ok(m) if draw == (Draw::First { d: 12 }) && m > 1 << 32 && m < 1 << 62 => Modulus64::Medium(Medium::new(m)),
+            Ok(m) if draw == Draw::Reversed && m < 1 << 32 => Modulus64::Thrice(Short::new(m)),
             _ if draw == (Draw::First { d: 12 }) => {
                 Tall::new(m, 96).map_or_else(|| Modulus64::Any(Barrett::new(m)), Modulus64::Tall)
             }
             _ => Modulus64::Any(Barrett::new(m)),
         }
-    }
-
-    fn form(radix: Radix, m: usize) -> Self::Form {
-        numeral::Short::new(radix, m)
-    }
-
-    #[inline(always)]
-    fn num<T: Numeral>(form: &Self::Form, numerals: &[T], least_first: bool) -> Self {
-        numeral::num_of(*form, numerals, least_first)
-    }
-
-    #[inline(always)]
-    fn str<T: Numeral>(self, form: &Self::Form, numerals: &mut [T], least_first: bool) {
-        numeral::str_of(*form, self, numerals, least_first);
     }
 
     #[inline(always)]
@@ -95,7 +82,7 @@ pub(super) enum Modulus128 {
 
 impl Half for u128 {
     type Modulus = Modulus128;
-    type Form = numeral::Long;
+    type Form = LongRows;
 
     fn modulus(highest: u128, draw: Draw) -> Modulus128 {
         let Some(m) = highest.checked_add(1).filter(|m| !m.is_power_of_two()) else {
@@ -108,20 +95,6 @@ impl Half for u128 {
             }
             Draw::First { .. } => Modulus128::Any(Barrett::new(m)),
         }
-    }
-
-    fn form(radix: Radix, m: usize) -> Self::Form {
-        numeral::Long::new(radix, m)
-    }
-
-    #[inline(always)]
-    fn num<T: Numeral>(form: &Self::Form, numerals: &[T], least_first: bool) -> Self {
-        form.num(numerals, least_first)
-    }
-
-    #[inline(always)]
-    fn str<T: Numeral>(self, form: &Self::Form, numerals: &mut [T], least_first: bool) {
-        form.str(self, numerals, least_first);
     }
 
     #[inline(always)]
@@ -140,13 +113,21 @@ pub(super) enum Draw {
 }
 
 impl Draw {
-    /// The block that holds the integer `x`.
+    /// The order of FF1, whatever d is.
+    pub(super) const FIRST: Self = Self::First { d: 0 };
+
+    /// Makes `block` hold the integer `x`.
     #[inline(always)]
-    pub(super) fn block(self, x: u128) -> Block {
-        Block::from(match self {
-            Self::First { .. } => x.to_be_bytes(),
-            Self::Reversed => x.to_le_bytes(),
-        })
+    pub(super) fn put(self, x: u128, block: &mut Block) {
+        // Word by word: of these there are vectors, of 128 bits there are none.
+        let (high, low) = ((x >> 64) as u64, x as u64);
+        let (first, last) = match self {
+            Self::First { .. } => (high.to_be_bytes(), low.to_be_bytes()),
+            Self::Reversed => (low.to_le_bytes(), high.to_le_bytes()),
+        };
+        let (to_first, to_last) = block.0.split_at_mut(8);
+        to_first.copy_from_slice(&first);
+        to_last.copy_from_slice(&last);
     }
 
     /// y, or its first 128 bits.
@@ -176,8 +157,7 @@ pub(super) struct Plan<H: Half> {
     pub(super) split: bool,
     pub(super) left: H::Modulus,
     pub(super) right: H::Modulus,
-    left_form: H::Form,
-    right_form: H::Form,
+    form: H::Form,
     left_length: usize,
 }
 
@@ -223,8 +203,7 @@ impl<H: Half> Plan<H> {
             split,
             left: modulus(u),
             right: modulus(n - u),
-            left_form: H::form(radix, u),
-            right_form: H::form(radix, n - u),
+            form: H::Form::new(radix, [u, n - u]),
             left_length: u,
         }
     }
@@ -268,55 +247,26 @@ impl<H: Half> Plan<H> {
 }
 
 impl<H: Half> Plan<H> {
-    /// Reads the halves of rows of `n` numerals.
-    pub(super) fn num_rows<T: Numeral>(&self, numerals: &[T], n: usize, left: &mut [H; BATCH], right: &mut [H; BATCH]) {
-        // One loop for each order, so that neither asks in every row.
-        match self.draw {
-            Draw::Reversed => self.num_rows_in(true, numerals, n, left, right),
-            Draw::First { .. } => self.num_rows_in(false, numerals, n, left, right),
-        }
-    }
-
-    #[inline(always)]
-    fn num_rows_in<T: Numeral>(
-        &self,
-        least_first: bool,
-        numerals: &[T],
-        n: usize,
-        left: &mut [H; BATCH],
-        right: &mut [H; BATCH],
-    ) {
-        let halves = left.iter_mut().zip(right);
-        for ((left, right), row) in halves.zip(numerals.chunks_exact(n)) {
-            let (numerals_left, numerals_right) = row.split_at(self.left_length);
-            *left = H::num(&self.left_form, numerals_left, least_first);
-            *right = H::num(&self.right_form, numerals_right, least_first);
-        }
+    /// Reads the halves of rows.
+    pub(super) fn num_rows<T: Numeral>(&self, numerals: &[T], left: &mut [H; BATCH], right: &mut [H; BATCH]) {
+        arch::vector::run(NumRows {
+            form: &self.form,
+            numerals,
+            least_first: self.draw == Draw::Reversed,
+            left,
+            right,
+        });
     }
 
     /// Writes them back.
-    pub(super) fn str_rows<T: Numeral>(&self, numerals: &mut [T], n: usize, left: &[H; BATCH], right: &[H; BATCH]) {
-        match self.draw {
-            Draw::Reversed => self.str_rows_in(true, numerals, n, left, right),
-            Draw::First { .. } => self.str_rows_in(false, numerals, n, left, right),
-        }
-    }
-
-    #[inline(always)]
-    fn str_rows_in<T: Numeral>(
-        &self,
-        least_first: bool,
-        numerals: &mut [T],
-        n: usize,
-        left: &[H; BATCH],
-        right: &[H; BATCH],
-    ) {
-        let halves = left.iter().zip(right);
-        for ((left, right), row) in halves.zip(numerals.chunks_exact_mut(n)) {
-            let (to_left, to_right) = row.split_at_mut(self.left_length);
-            left.str(&self.left_form, to_left, least_first);
-            right.str(&self.right_form, to_right, least_first);
-        }
+    pub(super) fn str_rows<T: Numeral>(&self, numerals: &mut [T], left: &[H; BATCH], right: &[H; BATCH]) {
+        arch::vector::run(StrRows {
+            form: &self.form,
+            numerals,
+            least_first: self.draw == Draw::Reversed,
+            left,
+            right,
+        });
     }
 
     /// Numerals of the left and right half.
@@ -330,6 +280,7 @@ impl<H: Half> Plan<H> {
     clippy::large_enum_variant,
     reason = "one at a time, on the stack of a band: a box would be an allocation for 64 rows"
 )]
+#[derive(Clone)]
 pub(super) enum Heads {
     /// The same in all rows.
     Shared([u128; 2]),
@@ -337,13 +288,49 @@ pub(super) enum Heads {
     PerRow([[u128; LANES]; 2]),
 }
 
-/// Up to `LANES` values on their walk.
+/// Up to [`LANES`] values on their walk.
 pub(super) struct Group<'a, H> {
     pub(super) rows: usize,
     /// All lanes hold halves of the shape, also those beyond `rows`.
     pub(super) left: &'a mut [H; LANES],
     pub(super) right: &'a mut [H; LANES],
     pub(super) heads: &'a Heads,
+}
+
+/// Up to [`BATCH`] values on their walk, as groups of which the last need not be full.
+pub(super) struct Groups<'a, H> {
+    pub(super) rows: usize,
+    pub(super) left: &'a mut [[H; LANES]],
+    pub(super) right: &'a mut [[H; LANES]],
+    pub(super) heads: &'a [Heads],
+}
+
+impl<H> Groups<'_, H> {
+    /// One by one.
+    pub(super) fn each(&mut self) -> impl Iterator<Item = Group<'_, H>> {
+        let halves = self.left.iter_mut().zip(&mut *self.right);
+        let rows = self.rows;
+        let groups = (0..rows).step_by(LANES).zip(halves).zip(self.heads);
+        groups.map(move |((start, (left, right)), heads)| Group {
+            rows: LANES.min(rows - start),
+            left,
+            right,
+            heads,
+        })
+    }
+
+    /// `count` at a time.
+    pub(super) fn each_few(&mut self, count: usize) -> impl Iterator<Item = Groups<'_, H>> {
+        let halves = self.left.chunks_mut(count).zip(self.right.chunks_mut(count));
+        let (rows, most) = (self.rows, count * LANES);
+        let groups = (0..rows).step_by(most).zip(halves).zip(self.heads.chunks(count));
+        groups.map(move |((start, (left, right)), heads)| Groups {
+            rows: most.min(rows - start),
+            left,
+            right,
+            heads,
+        })
+    }
 }
 
 /// Rows that are read, walk and are written together: few enough for the first-level cache, so many that each of the three
@@ -371,16 +358,11 @@ impl<H: Half> Rows<H> for NumeralRows<'_> {
     }
 
     fn load(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &mut [H; BATCH], right: &mut [H; BATCH]) {
-        plan.num_rows(&self.numerals[start * self.n..][..count * self.n], self.n, left, right);
+        plan.num_rows(&self.numerals[start * self.n..][..count * self.n], left, right);
     }
 
     fn store(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &[H; BATCH], right: &[H; BATCH]) {
-        plan.str_rows(
-            &mut self.numerals[start * self.n..][..count * self.n],
-            self.n,
-            left,
-            right,
-        );
+        plan.str_rows(&mut self.numerals[start * self.n..][..count * self.n], left, right);
     }
 }
 
@@ -451,40 +433,37 @@ pub(super) fn run<H: Half>(
     rows: &mut impl Rows<H>,
 ) {
     let mut memo = ff1::Memo::default();
-    let mut per_row = [[0; LANES]; 2];
-    let mut heads = Heads::Shared([0; 2]);
-    if let RowTweaks::Shared(tweak) = tweaks {
-        heads = plan.shared_heads(aes, tweak);
-    }
+    let shared = match tweaks {
+        RowTweaks::Shared(tweak) => plan.shared_heads(aes, tweak),
+        RowTweaks::PerRow(_) | RowTweaks::Packed { .. } => Heads::Shared([0; 2]), // until the rows' own come
+    };
+    let mut heads: [Heads; BATCH / LANES] = std::array::from_fn(|_| shared.clone());
     let (mut left, mut right) = ([H::default(); BATCH], [H::default(); BATCH]);
     for start in (0..rows.len()).step_by(BATCH) {
         let count = BATCH.min(rows.len() - start);
         rows.load(plan, start, count, &mut left, &mut right);
-        let (lefts, _) = left.as_chunks_mut::<LANES>();
-        let (rights, _) = right.as_chunks_mut::<LANES>();
-        for ((first, left), right) in (0..count).step_by(LANES).zip(lefts).zip(rights) {
-            let lanes = LANES.min(count - first);
-            let at = start + first;
+        for (first, heads) in (0..count).step_by(LANES).zip(&mut heads) {
+            let these = start + first..start + count.min(first + LANES);
+            let mut per_row = [[0; LANES]; 2];
             match tweaks {
-                RowTweaks::Shared(_) => {}
+                RowTweaks::Shared(_) => break,
                 RowTweaks::PerRow(tweaks) => {
-                    plan.heads(aes, &mut memo, tweaks[at..at + lanes].iter().copied(), &mut per_row);
-                    heads = Heads::PerRow(per_row);
+                    plan.heads(aes, &mut memo, tweaks[these].iter().copied(), &mut per_row);
                 }
                 RowTweaks::Packed { bytes, length } => {
-                    let tweaks = (at..at + lanes).map(|row| &bytes[row * length..][..length]);
+                    let tweaks = these.map(|row| &bytes[row * length..][..length]);
                     plan.heads(aes, &mut memo, tweaks, &mut per_row);
-                    heads = Heads::PerRow(per_row);
                 }
             }
-            let mut group = Group {
-                rows: lanes,
-                left,
-                right,
-                heads: &heads,
-            };
-            arch::walk(kernel, aes, plan, direction, &mut group);
+            *heads = Heads::PerRow(per_row);
         }
+        let mut groups = Groups {
+            rows: count,
+            left: left.as_chunks_mut().0,
+            right: right.as_chunks_mut().0,
+            heads: &heads,
+        };
+        arch::walk(kernel, aes, plan, direction, &mut groups);
         rows.store(plan, start, count, &left, &right);
     }
 }

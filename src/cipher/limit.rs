@@ -2,7 +2,7 @@
 
 use super::arch;
 use super::key::Aes;
-use super::lanes::{BATCH, Group, Heads, LANES, Plan};
+use super::lanes::{BATCH, Groups, Heads, LANES, Plan};
 use super::{AesKey, Cipher, Direction, Kernel};
 
 /// AES under one key.
@@ -52,18 +52,16 @@ impl RoundsAlone {
 
     /// Takes `rows` rows through the rounds, rounded down to whole batches of [`RoundsAlone::BATCH`].
     pub fn run(&mut self, direction: Direction, rows: usize) -> u64 {
-        let heads = Heads::Shared([1 << 127, 3]);
+        let heads: [Heads; BATCH / LANES] = std::array::from_fn(|_| Heads::Shared([1 << 127, 3]));
         for _ in 0..rows / BATCH {
-            let lefts = self.left.as_chunks_mut::<LANES>().0;
-            for (left, right) in lefts.iter_mut().zip(self.right.as_chunks_mut::<LANES>().0) {
-                let mut group = Group {
-                    rows: LANES,
-                    left,
-                    right,
-                    heads: &heads,
-                };
-                arch::walk(self.cipher.kernel, &self.cipher.aes, &self.plan, direction, &mut group);
-            }
+            let mut groups = Groups {
+                rows: BATCH,
+                left: self.left.as_chunks_mut().0,
+                right: self.right.as_chunks_mut().0,
+                heads: &heads,
+            };
+            let cipher = &self.cipher;
+            arch::walk(cipher.kernel, &cipher.aes, &self.plan, direction, &mut groups);
         }
         self.left[0]
     }

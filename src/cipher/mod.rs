@@ -38,6 +38,7 @@ mod modulus52;
 mod modulus53;
 mod naive;
 mod numeral;
+mod numeral_rows;
 mod radix;
 mod refusal;
 mod rows;

@@ -37,38 +37,74 @@ impl Barrett {
     }
 }
 
-/// A modulus 2 ≤ M ≤ 2^32, for y < 2^64.
+/// A modulus 2 < M < 2^32, no power of two, for y < 2^64. Its products are of 32 bits by 32: processors have vectors of those.
 ///
-/// µ = ⌊2^64/M⌋ > 2^64/M − 1, so y·µ/2^64 > y/M − 1 and q̂ > y/M − 2: one subtraction.
+/// Let y = h·2^32 + l and c = 2^32 mod M ≤ M − 1. Then z = h·c + l has the remainder of y, and
+/// z ≤ (2^32 − 1)·(M − 1) + 2^32 − 1 = (2^32 − 1)·M < 2^64.
+///
+/// Let M have k bits, t = ⌊z/2^k⌋ and µ = ⌊2^(k+31)/M⌋; as 2^(k−1) < M < 2^k, both are below 2^32, and so is
+/// q̂ = ⌊t·µ/2^31⌋ ≤ z/M. From t > z/2^k − 1 and µ > 2^(k+31)/M − 1: t·µ/2^31 > z/M − 2^k/M − z/2^(k+31) > z/M − 1/x − 2x with
+/// x = M/2^k. That sum is convex and 3 at both ends of 1/2 … 1, so q̂ > z/M − 4 and z − q̂·M < 4M.
+///
+/// Added to a half, or taken from a half and 4M, that stays in 0 … 5M − 1: three subtractions, of 2M, 2M and M, reduce the sum.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Short {
-    pub(super) m: u64,
+    m: u64,
+    c: u64,
     mu: u64,
+    bits: u32,
 }
 
 impl Short {
     pub(super) fn new(m: u64) -> Self {
-        debug_assert!((2..=1 << 32).contains(&m));
-        let mu = u64::try_from((1u128 << 64) / u128::from(m)).expect("m is at least 2");
-        Self { m, mu }
+        debug_assert!((3..1 << 32).contains(&m) && !m.is_power_of_two());
+        let bits = 64 - m.leading_zeros();
+        let mu = (1u64 << (bits + 31)) / m;
+        let c = (1 << 32) % m;
+        Self { m, c, mu, bits }
     }
 
+    /// (half + y) mod M for half < M.
+    #[inline(always)]
+    pub(super) fn add(&self, half: u64, y: u64) -> u64 {
+        self.settle(half + self.close(y))
+    }
+
+    /// (half − y) mod M, likewise.
+    #[inline(always)]
+    pub(super) fn sub(&self, half: u64, y: u64) -> u64 {
+        self.settle(half + 4 * self.m - self.close(y))
+    }
+
+    /// y mod M.
     #[inline(always)]
     pub(super) fn rem(&self, y: u64) -> u64 {
-        let q = high_product_64(y, self.mu);
-        let r = y.wrapping_sub(q.wrapping_mul(self.m));
-        // Below M, the subtraction wraps to above 2^64 − M, and the minimum is r.
-        r.min(r.wrapping_sub(self.m))
+        self.settle(self.close(y))
+    }
+
+    /// A number below 4M with the remainder of y.
+    #[inline(always)]
+    fn close(&self, y: u64) -> u64 {
+        let z = product_32(y >> 32, self.c) + (y & LOW);
+        let q = product_32(z >> self.bits, self.mu) >> 31;
+        z - product_32(q, self.m)
+    }
+
+    /// x mod M for x < 5M.
+    #[inline(always)]
+    fn settle(&self, x: u64) -> u64 {
+        less(less(less(x, 2 * self.m), 2 * self.m), self.m)
     }
 }
 
 /// A modulus 2^32 < M ≤ 2^62, for y < 2^96.
 ///
 /// With t = ⌊y/2^32⌋ > y/2^32 − 1 and µ = ⌊2^96/M⌋ > 2^96/M − 1: t·µ/2^64 > y/M − 2^32/M − y/2^96 > y/M − 2, so
-/// q̂ > y/M − 3 and y − q̂·M < 3M < 2^64: two subtractions, and all of it modulo 2^64.
+/// q̂ > y/M − 3 and y − q̂·M < 3M. Added to a half, or taken from a half and 3M, that stays in 0 … 4M − 1 < 2^64: two subtractions,
+/// of 2M and of M, and all of it modulo 2^64.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Medium {
-    pub(super) m: u64,
+    m: u64,
     mu: u64,
 }
 
@@ -79,13 +115,28 @@ impl Medium {
         Self { m, mu }
     }
 
-    /// `high` is ⌊y/2^32⌋, `low` is y mod 2^64.
+    /// (half + y) mod M for half < M; `high` is ⌊y/2^32⌋, `low` is y mod 2^64.
     #[inline(always)]
-    pub(super) fn rem(&self, high: u64, low: u64) -> u64 {
-        let q = high_product_64(high, self.mu);
-        let r = low.wrapping_sub(q.wrapping_mul(self.m));
-        let r = r.min(r.wrapping_sub(self.m));
-        r.min(r.wrapping_sub(self.m))
+    pub(super) fn add(&self, half: u64, high: u64, low: u64) -> u64 {
+        self.settle(half + self.close(high, low))
+    }
+
+    /// (half − y) mod M, likewise.
+    #[inline(always)]
+    pub(super) fn sub(&self, half: u64, high: u64, low: u64) -> u64 {
+        self.settle((half + 3 * self.m) - self.close(high, low))
+    }
+
+    /// A number below 3M with the remainder of y.
+    #[inline(always)]
+    fn close(&self, high: u64, low: u64) -> u64 {
+        low.wrapping_sub(high_product_32(high, self.mu).wrapping_mul(self.m))
+    }
+
+    /// x mod M for x < 4M.
+    #[inline(always)]
+    fn settle(&self, x: u64) -> u64 {
+        less(less(x, 2 * self.m), self.m)
     }
 }
 
@@ -193,10 +244,33 @@ pub(super) fn mask(flag: bool) -> u128 {
     u128::from(flag).wrapping_neg()
 }
 
+/// x or x − m, whichever is not negative, for m ≤ 2^63: below m, the subtraction wraps to above 2^64 − m, and the minimum is x.
+#[inline(always)]
+fn less(x: u64, m: u64) -> u64 {
+    x.min(x.wrapping_sub(m))
+}
+
+/// The lower half of a word.
+pub(super) const LOW: u64 = 0xFFFF_FFFF;
+
+/// The product of the lower halves.
+#[inline(always)]
+pub(super) fn product_32(x: u64, y: u64) -> u64 {
+    (x & LOW) * (y & LOW)
+}
+
 /// ⌊x·y/2^64⌋.
 #[inline(always)]
 pub(super) fn high_product_64(x: u64, y: u64) -> u64 {
     ((u128::from(x) * u128::from(y)) >> 64) as u64
+}
+
+/// The same from products of 32 bits: more of them, but there are vectors of those.
+#[inline(always)]
+fn high_product_32(x: u64, y: u64) -> u64 {
+    let across = product_32(x >> 32, y) + (product_32(x, y) >> 32);
+    let middle = product_32(x, y >> 32) + (across & LOW);
+    product_32(x >> 32, y >> 32) + (across >> 32) + (middle >> 32)
 }
 
 /// ⌊x·y/2^128⌋.
@@ -257,17 +331,31 @@ mod tests {
     }
 
     #[test]
-    fn short_and_medium_reduce_exactly() {
-        for m in moduli(2, 1 << 32) {
+    fn short_and_medium_add_and_subtract_exactly() {
+        let sum = |half: u64, y: u128, m: u128| u64::try_from((u128::from(half) + y % m) % m).unwrap();
+        for m in moduli(3, (1 << 32) - 1).into_iter().filter(|m| !m.is_power_of_two()) {
             let short = Short::new(m as u64);
-            for y in adversarial(m, 64) {
+            for y in adversarial(m, 64).chain(adversarial((1 << 32) - 1, 64)) {
                 assert_eq!(u128::from(short.rem(y as u64)), y % m, "{y} mod {m}");
+                for half in [0, 1, m / 2, m - 1].map(|half| half as u64) {
+                    let sum = sum(half, y, m);
+                    assert_eq!(short.add(half, y as u64), sum, "{half} + {y} mod {m}");
+                    assert_eq!(short.sub(sum, y as u64), half, "{sum} − {y} mod {m}");
+                }
             }
         }
         for m in moduli((1 << 32) + 1, 1 << 62) {
             let medium = Medium::new(m as u64);
             for y in adversarial(m, 96) {
-                assert_eq!(u128::from(medium.rem((y >> 32) as u64, y as u64)), y % m, "{y} mod {m}");
+                for half in [0, 1, m / 2, m - 1].map(|half| half as u64) {
+                    let sum = sum(half, y, m);
+                    assert_eq!(
+                        medium.add(half, (y >> 32) as u64, y as u64),
+                        sum,
+                        "{half} + {y} mod {m}"
+                    );
+                    assert_eq!(medium.sub(sum, (y >> 32) as u64, y as u64), half, "{sum} − {y} mod {m}");
+                }
             }
         }
     }

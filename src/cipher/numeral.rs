@@ -3,7 +3,7 @@
 use num_bigint::BigUint;
 
 use super::Radix;
-use super::modulus::{Barrett, high_product_64};
+use super::modulus::{Barrett, LOW, high_product_64, product_32};
 
 /// How a numeral is held: as 16 bits, or as 8 where the radix allows it.
 pub(super) trait Numeral: Copy {
@@ -89,13 +89,12 @@ impl Short {
         let lower = (1..=m).take_while(|m| narrow(*m).is_some()).last().unwrap_or(1);
         let parts = [narrow(m - lower), narrow(lower)];
         let (modulus, radix) = (highest + 1, u64::from(radix.value()));
-        let scale = |modulus: u64| u64::MAX / modulus + 1;
-        // ⌊(2^w − 1)/M⌋ + 1 is ⌊2^w/M⌋ + 1, but for powers of two 2^w/M, where the error is even 0.
         let spell = if radix == 10 && m >= 8 {
             Spell::Decimal
         } else if modulus <= 1 << 32 {
-            let scale = scale(modulus as u64);
-            Spell::Narrow { scale }
+            Spell::Narrow {
+                scale: scale(modulus as u64),
+            }
         } else if let [Some(upper), Some(by)] = parts {
             Spell::Split {
                 lower,
@@ -146,7 +145,7 @@ impl Short {
 
 /// NUM of eight numerals at once: their bytes are joined to pairs, these to fours, and these to one number.
 #[derive(Clone, Copy, Debug)]
-struct Eight {
+pub(super) struct Eight {
     /// radix, radix^2, radix^4
     powers: [u64; 3],
     /// radix^8; 0 for 2^64, where nothing comes before the eight.
@@ -157,7 +156,7 @@ impl Eight {
     const DECIMAL: Self = Self::new(10);
 
     /// For a radix up to 256: radix^2 fits the 16 bits of a pair, and so on.
-    const fn new(radix: u64) -> Self {
+    pub(super) const fn new(radix: u64) -> Self {
         let powers = [radix, radix.pow(2), radix.pow(4)];
         let above = powers[2].wrapping_mul(powers[2]);
         Self { powers, above }
@@ -165,7 +164,7 @@ impl Eight {
 
     /// The number that the bytes of `word` spell, the least significant byte being the most significant numeral.
     #[inline(always)]
-    fn num(self, word: u64) -> u64 {
+    pub(super) fn num(self, word: u64) -> u64 {
         const BYTES: u64 = 0x00FF_00FF_00FF_00FF;
         const PAIRS: u64 = 0x0000_FFFF_0000_FFFF;
         const FOURS: u64 = 0x0000_0000_FFFF_FFFF;
@@ -193,7 +192,7 @@ fn split_eight_digits(x: u64) -> (u64, u64) {
 /// It is split in two, the halves together in two again, and these in digits. The factors are ⌈2^40/10^4⌉, ⌈2^19/100⌉ and
 /// ⌈2^10/10⌉; `a_word_has_the_digits` tries all that the last two get, and of the first all steps.
 #[inline(always)]
-fn eight_digits(x: u64) -> u64 {
+pub(super) fn eight_digits(x: u64) -> u64 {
     let high = (x * 109_951_163) >> 40; // ⌊x/10^4⌋
     let fours = high | (x - high * 10_000) << 32;
     let high = (fours * 5243) >> 19 & 0x0000_007F_0000_007F; // ⌊·/100⌋
@@ -455,6 +454,22 @@ fn put_words<T: Numeral, const WORDS: usize>(words: [u64; WORDS], numerals: &mut
         };
         numerals[at..at + 8].copy_from_slice(&T::eight(word));
     }
+}
+
+/// What makes the 64-bit fraction x/M of a number x < M ≤ 2^32.
+///
+/// ⌊(2^64 − 1)/M⌋ + 1 is ⌊2^64/M⌋ + 1, but for powers of two 2^64/M, where the error is even 0.
+pub(super) fn scale(modulus: u64) -> u64 {
+    u64::MAX / modulus + 1
+}
+
+/// The first digit of a fraction, and the fraction of the others: as [`narrow_str`] has them, but by products of 32 bits, of which there
+/// are vectors.
+#[inline(always)]
+pub(super) fn digit(fraction: u64, radix: u64) -> (u64, u64) {
+    let low = product_32(fraction, radix);
+    let high = product_32(fraction >> 32, radix) + (low >> 32);
+    (high >> 32, high << 32 | low & LOW)
 }
 
 /// STR of a number below 2^32.

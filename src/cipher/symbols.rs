@@ -1,6 +1,6 @@
 //! Symbols of text, a byte each, and the numerals they stand for.
 
-use super::Refusal;
+use super::{Refusal, arch};
 use crate::Result;
 
 /// An alphabet of 2 to 64 ASCII characters: the character at index i is numeral i.
@@ -75,41 +75,30 @@ impl Symbols {
         &self.ranges
     }
 
-    /// Writes to `numerals` the numeral of each byte of `text`, which is as long; 0xFF for a byte that is no symbol.
-    pub(super) fn read(&self, text: &[u8], numerals: &mut [u8]) {
-        numerals.fill(0xFF);
-        for range in &self.ranges {
-            let Range { first, length, base } = *range;
-            for (numeral, byte) in numerals.iter_mut().zip(text) {
-                let at = byte.wrapping_sub(first);
-                // All ones outside of the range, which changes nothing.
-                *numeral &= at.wrapping_add(base) | 0u8.wrapping_sub(u8::from(at >= length));
-            }
-        }
+    /// Writes to `numerals` the numeral of each byte of `text`, which is as long; 0xFF for a byte that is no symbol. `false` if there is
+    /// one.
+    pub(super) fn read(&self, text: &[u8], numerals: &mut [u8]) -> bool {
+        arch::vector::run(Read {
+            symbols: self,
+            text,
+            numerals,
+        })
     }
 
     /// Replaces each numeral by its symbol.
     pub(super) fn write(&self, numerals: &mut [u8]) {
-        if let [only] = self.ranges[..] {
-            for numeral in numerals {
-                *numeral = numeral.wrapping_add(only.first);
-            }
-            return;
-        }
-        for numeral in numerals {
-            let mut byte = 0;
-            for range in &self.ranges {
-                let at = numeral.wrapping_sub(range.base);
-                byte |= at.wrapping_add(range.first) & 0u8.wrapping_sub(u8::from(at < range.length));
-            }
-            *numeral = byte;
-        }
+        arch::vector::run(Write {
+            symbols: self,
+            numerals,
+        });
     }
 
     /// The first row of `n` bytes in which a byte is no symbol, and where.
     pub(super) fn check(&self, text: &[u8], n: usize) -> Result<(), Refusal> {
         let mut numerals = vec![0; text.len()];
-        self.read(text, &mut numerals);
+        if self.read(text, &mut numerals) {
+            return Ok(());
+        }
         match numerals.iter().position(|numeral| *numeral == 0xFF) {
             None => Ok(()),
             Some(at) => Err(Refusal::NumeralOutOfRange {
@@ -117,6 +106,70 @@ impl Symbols {
                 position: at % n,
                 radix: self.radix as u32,
             }),
+        }
+    }
+}
+
+/// [`Symbols::read`].
+struct Read<'a> {
+    symbols: &'a Symbols,
+    text: &'a [u8],
+    numerals: &'a mut [u8],
+}
+
+impl arch::vector::Task for Read<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        let Self {
+            symbols,
+            text,
+            numerals,
+        } = self;
+        numerals.fill(0xFF);
+        for range in &symbols.ranges {
+            let Range { first, length, base } = *range;
+            for (numeral, byte) in numerals.iter_mut().zip(text) {
+                let at = byte.wrapping_sub(first);
+                // All ones outside of the range, which changes nothing.
+                *numeral &= at.wrapping_add(base) | 0u8.wrapping_sub(u8::from(at >= length));
+            }
+        }
+        // Numerals are below 64.
+        numerals.iter().fold(0, |all, numeral| all | numeral) & 0x80 == 0
+    }
+}
+
+/// [`Symbols::write`].
+struct Write<'a> {
+    symbols: &'a Symbols,
+    numerals: &'a mut [u8],
+}
+
+impl arch::vector::Task for Write<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let ranges = &self.symbols.ranges;
+        if let [only] = ranges[..] {
+            for numeral in self.numerals {
+                *numeral = numeral.wrapping_add(only.first);
+            }
+            return;
+        }
+        // Few at a time, all ranges one after the other.
+        for numerals in self.numerals.chunks_mut(64) {
+            let mut bytes = [0; 64];
+            for range in ranges {
+                let Range { first, length, base } = *range;
+                for (byte, numeral) in bytes.iter_mut().zip(&*numerals) {
+                    let at = numeral.wrapping_sub(base);
+                    *byte |= at.wrapping_add(first) & 0u8.wrapping_sub(u8::from(at < length));
+                }
+            }
+            numerals.copy_from_slice(&bytes[..numerals.len()]);
         }
     }
 }
@@ -138,7 +191,7 @@ mod tests {
             let symbols = Symbols::new(&chars).unwrap();
             let all: Vec<u8> = (0..=255).collect();
             let mut numerals = vec![0; 256];
-            symbols.read(&all, &mut numerals);
+            assert!(!symbols.read(&all, &mut numerals));
             for byte in all {
                 let expected = chars
                     .iter()

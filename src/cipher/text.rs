@@ -152,9 +152,8 @@ impl<H: Half> Rows<H> for TextRows<'_> {
             return;
         }
         let numerals = &mut self.numerals[..text.len()];
-        symbols.read(text, numerals);
-        self.misfit |= numerals.iter().fold(0, |all, numeral| all | numeral) & 0x80 != 0;
-        plan.num_rows(numerals, n, left, right);
+        self.misfit |= !symbols.read(text, numerals);
+        plan.num_rows(numerals, left, right);
     }
 
     fn store(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &[H; BATCH], right: &[H; BATCH]) {
@@ -163,7 +162,7 @@ impl<H: Half> Rows<H> for TextRows<'_> {
         if H::write(self.form, left, right, text) {
             return;
         }
-        plan.str_rows(text, n, left, right);
+        plan.str_rows(text, left, right);
         self.text.symbols.write(text);
     }
 }

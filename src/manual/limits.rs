@@ -69,7 +69,7 @@
 //! | --- | --- | --- |
 //! | `avx512` | AVX-512 with IFMA, VBMI and VBMI2; VAES | halves of up to 64 bits; as text, up to 38 decimal digits and most other alphabets; texts with separators |
 //! | `avx2` | AVX2, FMA, AES-NI; VAES if it is there | FF1 with halves of up to 31.8 bits (18 decimal digits, 12 of radix 36, 10 of radix 62), FF3-1 with those of up to 30; as text, up to 16 decimal digits; texts with separators, of up to 32 bytes |
-//! | `portable` | nothing | halves of up to 128 bits |
+//! | `portable` | nothing; vectors of AVX2 or AVX-512 if they are there | halves of up to 128 bits |
 //! | `naive` | nothing | everything, one value at a time: the judge of the others |
 //!
 //! # Speed of formats

@@ -7,13 +7,14 @@ pub(super) mod ascii;
 mod guard;
 pub(super) mod portable;
 mod sieve;
+pub(super) mod vector;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86_64;
 
 use super::key::Aes;
 use std::ops::RangeInclusive;
 
-use super::lanes::{BATCH, Draw, Group, Half, Plan, RowTweaks};
+use super::lanes::{BATCH, Draw, Groups, Half, Plan, RowTweaks};
 use super::sieve::{Pattern, Place, Taken};
 use super::{Direction, Kernel, Symbols};
 
@@ -32,23 +33,29 @@ pub(super) fn available() -> Vec<Kernel> {
     kernels
 }
 
-/// Takes a group through all rounds with the kernel chosen.
-pub(super) fn walk<H: Half>(kernel: Kernel, aes: &Aes, plan: &Plan<H>, direction: Direction, group: &mut Group<'_, H>) {
+/// Takes groups through all rounds with the kernel chosen.
+pub(super) fn walk<H: Half>(
+    kernel: Kernel,
+    aes: &Aes,
+    plan: &Plan<H>,
+    direction: Direction,
+    groups: &mut Groups<'_, H>,
+) {
     match kernel {
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx512 if H::avx512(aes, plan, direction, group) => {}
+        Kernel::Avx512 if H::avx512(aes, plan, direction, groups) => {}
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx2 if H::avx2(aes, plan, direction, group) => {}
+        Kernel::Avx2 if H::avx2(aes, plan, direction, groups) => {}
         // A shape that a kernel has no code for. The naive twin has no lanes and never comes here.
-        _ => portable::walk(aes, plan, direction, group),
+        _ => portable::walk(aes, plan, direction, groups),
     }
 }
 
 /// What the kernels have for halves of one type.
 pub(super) trait Native: Sized {
-    /// Takes the group through all rounds; `false` if there is no code for its shape.
+    /// Takes the groups through all rounds; `false` if there is no code for their shape.
     #[cfg(target_arch = "x86_64")]
-    fn avx512(_: &Aes, _: &Plan<Self>, _: Direction, _: &mut Group<'_, Self>) -> bool
+    fn avx512(_: &Aes, _: &Plan<Self>, _: Direction, _: &mut Groups<'_, Self>) -> bool
     where
         Self: Half,
     {
@@ -57,7 +64,7 @@ pub(super) trait Native: Sized {
 
     /// The same in AVX2.
     #[cfg(target_arch = "x86_64")]
-    fn avx2(_: &Aes, _: &Plan<Self>, _: Direction, _: &mut Group<'_, Self>) -> bool
+    fn avx2(_: &Aes, _: &Plan<Self>, _: Direction, _: &mut Groups<'_, Self>) -> bool
     where
         Self: Half,
     {
@@ -83,10 +90,12 @@ pub(super) trait Native: Sized {
 
 impl Native for u64 {
     #[cfg(target_arch = "x86_64")]
-    fn avx512(aes: &Aes, plan: &Plan<u64>, direction: Direction, group: &mut Group<'_, u64>) -> bool {
+    fn avx512(aes: &Aes, plan: &Plan<u64>, direction: Direction, groups: &mut Groups<'_, u64>) -> bool {
         match (aes.schedule(), &plan.avx512) {
             (Some(schedule), Some(shape)) => {
-                x86_64::avx512::walk(schedule, shape, direction, group.heads, group.left, group.right);
+                for group in groups.each() {
+                    x86_64::avx512::walk(schedule, shape, direction, group.heads, group.left, group.right);
+                }
                 true
             }
             _ => false,
@@ -94,10 +103,12 @@ impl Native for u64 {
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn avx2(aes: &Aes, plan: &Plan<u64>, direction: Direction, group: &mut Group<'_, u64>) -> bool {
+    fn avx2(aes: &Aes, plan: &Plan<u64>, direction: Direction, groups: &mut Groups<'_, u64>) -> bool {
         match (aes.schedule(), &plan.avx2) {
             (Some(schedule), Some(shape)) => {
-                x86_64::avx2::walk(schedule, shape, direction, group);
+                for mut group in groups.each() {
+                    x86_64::avx2::walk(schedule, shape, direction, &mut group);
+                }
                 true
             }
             _ => false,

@@ -849,7 +849,7 @@ mod tests {
     use crate::cipher::arch::portable;
     use crate::cipher::crosscheck::Random;
     use crate::cipher::key::Aes;
-    use crate::cipher::lanes::Plan;
+    use crate::cipher::lanes::{Groups, Plan};
     use crate::cipher::{AesKey, Mode, Radix};
 
     /// Halves at the ends of their range and in it.
@@ -919,13 +919,13 @@ mod tests {
                         for rows in [1, 15, 16, 17, 31, 32, 33, 48, 63, 64] {
                             let (left, right) = (halves(&mut random, highest[0]), halves(&mut random, highest[1]));
                             let (mut expected_left, mut expected_right) = (left, right);
-                            let mut group = Group {
+                            let mut groups = Groups {
                                 rows,
-                                left: &mut expected_left,
-                                right: &mut expected_right,
-                                heads,
+                                left: std::slice::from_mut(&mut expected_left),
+                                right: std::slice::from_mut(&mut expected_right),
+                                heads: std::slice::from_ref(heads),
                             };
-                            portable::walk(&aes, &plan, direction, &mut group);
+                            portable::walk(&aes, &plan, direction, &mut groups);
                             for vaes in [is_x86_feature_detected!("vaes"), false] {
                                 shape.vaes = vaes;
                                 let (mut left, mut right) = (left, right);
