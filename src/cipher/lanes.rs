@@ -366,40 +366,6 @@ impl<H: Half> Rows<H> for NumeralRows<'_> {
     }
 }
 
-/// Integers of `bits` bits, each a message of as many binary numerals.
-pub(super) struct BitRows<'a> {
-    pub(super) values: &'a mut [u128],
-    pub(super) bits: u32,
-}
-
-impl Rows<u64> for BitRows<'_> {
-    fn len(&self) -> usize {
-        self.values.len()
-    }
-
-    fn load(
-        &mut self,
-        plan: &Plan<u64>,
-        start: usize,
-        count: usize,
-        left: &mut [u64; BATCH],
-        right: &mut [u64; BATCH],
-    ) {
-        let width = self.bits - plan.left_length as u32;
-        for ((left, right), value) in left.iter_mut().zip(right).zip(&self.values[start..][..count]) {
-            *left = (value >> width) as u64;
-            *right = (value & (u128::MAX >> (128 - width))) as u64;
-        }
-    }
-
-    fn store(&mut self, plan: &Plan<u64>, start: usize, count: usize, left: &[u64; BATCH], right: &[u64; BATCH]) {
-        let width = self.bits - plan.left_length as u32;
-        for ((left, right), value) in left.iter().zip(right).zip(&mut self.values[start..][..count]) {
-            *value = u128::from(*left) << width | u128::from(*right);
-        }
-    }
-}
-
 /// The tweaks of a batch, once checked.
 #[derive(Clone, Copy)]
 pub(super) enum RowTweaks<'a> {

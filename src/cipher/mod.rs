@@ -21,6 +21,7 @@
 
 mod answers;
 mod arch;
+mod bits;
 mod crosscheck;
 mod feistel;
 mod ff1;
@@ -57,6 +58,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "columns")]
 pub(crate) use arch::ascii::{Output, string_array, view_array};
+pub use bits::Word;
 pub use kernel::Kernel;
 pub use key::AesKey;
 pub use lengths::{Shelf, Shelves};
@@ -66,7 +68,7 @@ pub use sieve::{Fate, Pattern, Place, Sieve, Taken};
 pub use symbols::Symbols;
 
 use self::key::Aes;
-use self::lanes::{BitRows, NumeralRows, Plan, RowTweaks};
+use self::lanes::{NumeralRows, Plan, RowTweaks};
 use self::text::Shapes;
 use crate::Result;
 
@@ -207,49 +209,6 @@ impl Cipher {
         self.check_numerals(numerals, n)?;
         self.kernel.proven()?;
         self.apply_checked(direction, tweaks, numerals, n);
-        Ok(())
-    }
-
-    /// Encrypts or decrypts integers of exactly `bits` bits in place: each is the message of its binary numerals, most
-    /// significant first. The cipher must be FF1 over radix 2.
-    ///
-    /// # Errors
-    ///
-    /// Bad input, with a [`Refusal`] as its source, if the cipher is another, `bits` is not one of [`Cipher::lengths`] up
-    /// to 128, a value has more bits, or the tweaks do not suit their rows. Then nothing is changed.
-    pub fn apply_bits(&self, direction: Direction, tweaks: Tweaks<'_>, values: &mut [u128], bits: u32) -> Result<()> {
-        if self.mode != Mode::Ff1 || self.radix != Radix::BINARY {
-            return Err(Refusal::NotBinary.into());
-        }
-        if !(2..=128).contains(&bits) {
-            return Err(Refusal::BitWidth { bits }.into());
-        }
-        let n = bits as usize;
-        self.radix.check_length(self.mode, &self.floor, n)?;
-        let tweaks = self.check_tweaks(tweaks, values.len())?;
-        let highest = u128::MAX >> (128 - bits);
-        if let Some(row) = values.iter().position(|value| *value > highest) {
-            return Err(Refusal::ValueTooWide { row, bits }.into());
-        }
-        self.kernel.proven()?;
-        if self.kernel == Kernel::Naive {
-            let bit = |value: u128| move |i: u32| (value >> (bits - 1 - i) & 1) as u16;
-            let mut numerals: Vec<u16> = values.iter().flat_map(|value| (0..bits).map(bit(*value))).collect();
-            self.apply_checked(direction, tweaks, &mut numerals, n);
-            for (value, numerals) in values.iter_mut().zip(numerals.chunks_exact(n)) {
-                *value = numerals.iter().fold(0, |value, bit| value << 1 | u128::from(*bit));
-            }
-        } else {
-            let plan = Plan::<u64>::new(self.mode, self.radix, n);
-            lanes::run(
-                self.kernel,
-                &self.aes,
-                &plan,
-                direction,
-                tweaks,
-                &mut BitRows { values, bits },
-            );
-        }
         Ok(())
     }
 

@@ -103,6 +103,8 @@ pub enum Refusal {
     BitWidth {
         /// Bits asked for.
         bits: u32,
+        /// Bits that the integers' type has.
+        most: u32,
     },
 }
 
@@ -173,7 +175,7 @@ impl fmt::Display for Refusal {
             Self::Alphabet { radix, symbols } => write!(f, "an alphabet of {symbols} symbols for radix {radix}"),
             Self::NotBinary => f.write_str("bits need FF1 over radix 2"),
             Self::ValueTooWide { row, bits } => write!(f, "the value of row {row} has more than {bits} bits"),
-            Self::BitWidth { bits } => write!(f, "values of {bits} bits: 2 to 128 are possible"),
+            Self::BitWidth { bits, most } => write!(f, "values of {bits} bits: 2 to {most} are possible"),
         }
     }
 }

@@ -156,13 +156,49 @@ fn bits_equal_numerals() {
             let plain = numerals(&cipher, rows * n);
             let join = |row: &[u16]| row.iter().fold(0u128, |x, bit| x << 1 | u128::from(*bit));
             let values: Vec<u128> = plain.chunks_exact(n).map(join).collect();
+            let narrow: Vec<u64> = values.iter().map(|value| *value as u64).collect();
             let own: Vec<&[u8]> = (0..rows).map(|row| &bytes[row..2 * row]).collect();
-            for tweaks in [Tweaks::Shared(b"shared"), Tweaks::PerRow(&own)] {
+            let packed = Tweaks::Packed {
+                bytes: &bytes[..2 * rows],
+                length: 2,
+            };
+            for tweaks in [Tweaks::Shared(b"shared"), Tweaks::PerRow(&own), packed] {
                 for direction in [Direction::Encrypt, Direction::Decrypt] {
                     let (mut a, mut b) = (plain.clone(), values.clone());
                     cipher.apply(direction, tweaks, &mut a, n).unwrap();
                     cipher.apply_bits(direction, tweaks, &mut b, bits).unwrap();
                     assert_eq!(b, a.chunks_exact(n).map(join).collect::<Vec<_>>(), "{bits} bits");
+                    if bits <= u64::BITS {
+                        let mut c = narrow.clone();
+                        cipher.apply_bits(direction, tweaks, &mut c, bits).unwrap();
+                        assert!(c.iter().map(|c| u128::from(*c)).eq(b), "{bits} bits");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn narrow_and_wide_words_of_any_number_of_rows_are_the_same() {
+    for kernel in Kernel::available()
+        .into_iter()
+        .filter(|kernel| *kernel != Kernel::Naive)
+    {
+        let cipher = Cipher::ff1(&key(), Radix::BINARY).with_kernel(kernel);
+        for bits in [20, 31, 32, 33, 63, 64] {
+            for rows in (0..=2 * lanes::LANES as u64 + 1).chain([1_000]) {
+                let highest = u64::MAX >> (64 - bits);
+                let mut narrow: Vec<u64> = (0..rows).map(|row| highest - (row << 9 | row) % highest).collect();
+                let mut wide: Vec<u128> = narrow.iter().map(|value| u128::from(*value)).collect();
+                for direction in [Direction::Encrypt, Direction::Encrypt, Direction::Decrypt] {
+                    cipher
+                        .apply_bits(direction, Tweaks::Shared(b""), &mut narrow, bits)
+                        .unwrap();
+                    cipher
+                        .apply_bits(direction, Tweaks::Shared(b""), &mut wide, bits)
+                        .unwrap();
+                    assert!(narrow.iter().map(|narrow| u128::from(*narrow)).eq(wide.iter().copied()));
                 }
             }
         }
@@ -270,8 +306,13 @@ fn bits_are_refused_where_they_do_not_fit() {
         Refusal::DomainBelowFloor { .. }
     ));
     for bits in [0, 1, 129, u32::MAX] {
-        assert_eq!(apply(&binary, &mut values, bits), Refusal::BitWidth { bits });
+        assert_eq!(apply(&binary, &mut values, bits), Refusal::BitWidth { bits, most: 128 });
     }
+    let mut narrow = [1, 2, 1 << 40, 3u64];
+    let mut apply_narrow = |bits| reason(binary.apply_bits(Direction::Encrypt, shared, &mut narrow, bits));
+    assert_eq!(apply_narrow(65), Refusal::BitWidth { bits: 65, most: 64 });
+    assert_eq!(apply_narrow(40), Refusal::ValueTooWide { row: 2, bits: 40 });
+    assert_eq!(narrow, [1, 2, 1 << 40, 3]);
     assert_eq!(
         apply(&Cipher::ff1(&key(), radix(4)), &mut values, 30),
         Refusal::NotBinary
@@ -294,7 +335,7 @@ fn empty_batches_are_done_at_once() {
     }
     let binary = Cipher::ff1(&key(), Radix::BINARY);
     binary
-        .apply_bits(Direction::Encrypt, Tweaks::PerRow(&[]), &mut [], 40)
+        .apply_bits::<u64>(Direction::Encrypt, Tweaks::PerRow(&[]), &mut [], 40)
         .unwrap();
 }
 

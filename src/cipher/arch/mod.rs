@@ -231,6 +231,31 @@ pub(super) fn walk_text(
     }
 }
 
+/// Takes integers, whose right halves are their lowest `width` bits, through all rounds where a kernel has code that needs no halves
+/// in memory: says whether it has.
+pub(super) fn walk_bits(
+    kernel: Kernel,
+    aes: &Aes,
+    plan: &Plan<u64>,
+    direction: Direction,
+    tweaks: RowTweaks<'_>,
+    values: &mut [u64],
+    width: u32,
+) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if kernel == Kernel::Avx512
+        && let (Some(schedule), Some(shape)) = (aes.schedule(), &plan.avx512)
+        && x86_64::bits512::covers(shape)
+    {
+        return with_heads(aes, plan, tweaks, |heads| {
+            x86_64::bits512::run(schedule, shape, direction, heads, values, width);
+            true
+        });
+    }
+    let _ = (kernel, aes, plan, direction, tweaks, values, width);
+    false
+}
+
 /// Gives `run` the heads of rows with `tweaks`.
 #[cfg(target_arch = "x86_64")]
 fn with_heads(

@@ -756,7 +756,7 @@ unsafe fn upper_product(t: Z, mu: Z) -> Z {
 
 /// The lower 32 bits of 16 numbers.
 #[inline(always)]
-unsafe fn lower_halves([a, b]: [Z; 2]) -> Z {
+pub(super) unsafe fn lower_halves([a, b]: [Z; 2]) -> Z {
     // SAFETY: the caller has the features.
     unsafe {
         let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
@@ -796,7 +796,7 @@ unsafe fn store_halves<const LAYOUT: u8>(register: Z, halves: &mut [u64], at: us
 
 /// 64 bytes from item `at` on.
 #[inline(always)]
-unsafe fn load<T: Copy>(items: &[T], at: usize) -> Z {
+pub(super) unsafe fn load<T: Copy>(items: &[T], at: usize) -> Z {
     let items = &items[at..][..64 / size_of::<T>()];
     // SAFETY: the caller has the features; these are 64 bytes of integers.
     unsafe { _mm512_loadu_si512(items.as_ptr().cast()) }
@@ -804,7 +804,7 @@ unsafe fn load<T: Copy>(items: &[T], at: usize) -> Z {
 
 /// 64 bytes to item `at` on.
 #[inline(always)]
-unsafe fn store(z: Z, items: &mut [u64], at: usize) {
+pub(super) unsafe fn store(z: Z, items: &mut [u64], at: usize) {
     let items = &mut items[at..][..8];
     // SAFETY: the caller has the features; these are 64 bytes of integers.
     unsafe { _mm512_storeu_si512(items.as_mut_ptr().cast(), z) }

@@ -4,6 +4,7 @@
 
 pub(in crate::cipher) mod avx2;
 pub(in crate::cipher) mod avx512;
+pub(in crate::cipher) mod bits512;
 pub(in crate::cipher) mod digits256;
 pub(in crate::cipher) mod digits512;
 mod heads;
