@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanBufferBuilder, PrimitiveArray};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{
     DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, Int8Type,
     Int16Type, Int32Type, Int64Type, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
@@ -12,29 +13,49 @@ use arrow::datatypes::{
 
 use super::{CHUNK, Done, Task, Treated, tweak};
 use crate::formats::{Counts, Misfit, Resolution, Unit};
-use crate::transform::{RowError, Transform};
+use crate::transform::{ColumnTweaks, RowError, Transform};
 use crate::{Error, Result};
 
-/// A type's native value as a wide number and back.
-trait Wide: Copy {
+/// A type's native value as a wide number and back, and as its distance from another.
+trait Wide: Copy + Default {
     fn widen(self) -> Option<i128>;
     fn narrow(count: i128) -> Option<Self>;
+
+    /// How far this is above `least`, and whether that takes more than 64 bits. What is below is further above than anything that
+    /// is not.
+    fn above(self, least: Self) -> (u64, bool);
+
+    /// What is so far above, if the type has it.
+    fn plus(self, distance: u64) -> Self;
 }
 
 macro_rules! wide {
-    ($($native:ty),*) => {
-        $(impl Wide for $native {
+    ($(($($native:ty),*): $distance:ty;)*) => {
+        $($(impl Wide for $native {
             fn widen(self) -> Option<i128> {
                 Some(self.into())
             }
             fn narrow(count: i128) -> Option<Self> {
                 count.try_into().ok()
             }
-        })*
+            #[inline(always)]
+            fn above(self, least: Self) -> (u64, bool) {
+                // With the sign, if there is one; the difference is right modulo 2^64 or 2^128.
+                let distance = (self as $distance).wrapping_sub(least as $distance);
+                (distance as u64, distance > <$distance>::from(u64::MAX))
+            }
+            #[inline(always)]
+            fn plus(self, distance: u64) -> Self {
+                self.wrapping_add(distance as Self)
+            }
+        })*)*
     };
 }
 
-wide!(i8, i16, i32, i64, i128, u8, u16, u32, u64);
+wide! {
+    (i8, i16, i32, i64, u8, u16, u32, u64): u64;
+    (i128): u128;
+}
 
 impl Wide for i256 {
     fn widen(self) -> Option<i128> {
@@ -42,6 +63,16 @@ impl Wide for i256 {
     }
     fn narrow(count: i128) -> Option<Self> {
         Some(Self::from_i128(count))
+    }
+    fn above(self, least: Self) -> (u64, bool) {
+        let distance = self
+            .wrapping_sub(least)
+            .to_i128()
+            .and_then(|distance| u64::try_from(distance).ok());
+        distance.map_or((0, true), |distance| (distance, false))
+    }
+    fn plus(self, distance: u64) -> Self {
+        self.wrapping_add(Self::from_i128(distance.into()))
     }
 }
 
@@ -210,11 +241,7 @@ where
             match value.widen().filter(|wide| factor == 1 || wide % factor == 0) {
                 Some(wide) => read.counts.push(Some(wide / factor)),
                 None => {
-                    let misfit = match value.widen() {
-                        Some(_) => Misfit::Malformed("finer than the resolution of the format"),
-                        None => Misfit::OutOfRange,
-                    };
-                    if transform.on_misfit(row, misfit)? {
+                    if transform.on_misfit(row, misfit(value, factor))? {
                         read.strange.push((row, value));
                     }
                     read.counts.push(None);
@@ -254,6 +281,210 @@ where
     T::Native: Wide,
 {
     let factor = factor_of(&task, array)?;
+    match Scale::new(&task, factor) {
+        Some(scale) => ranked(task, array, tweaks, scale),
+        None => row_by_row(task, array, tweaks, factor),
+    }
+}
+
+/// How values stand for ranks that fit 64 bits.
+struct Scale<N> {
+    /// The value of rank 0.
+    least: N,
+    /// From one rank's value to the next one's.
+    factor: u64,
+    /// From the least to the greatest value.
+    span: u64,
+}
+
+impl<N: Wide> Scale<N> {
+    /// `None` if ranks are wider, or are not all there is to a value's way.
+    fn new(task: &Task<'_>, factor: i128) -> Option<Self> {
+        let last = task.transform.last_rank(task.direction)?;
+        let least = task.transform.counts()?.min.checked_mul(factor)?;
+        let factor = u64::try_from(factor).ok()?;
+        Some(Self {
+            least: N::narrow(least)?,
+            factor,
+            span: last.checked_mul(factor)?,
+        })
+    }
+
+    /// How far a value is above the least.
+    fn distance(&self, value: N) -> Result<u64, Misfit> {
+        match value.above(self.least) {
+            (distance, false)
+                if distance <= self.span && (self.factor == 1 || distance.is_multiple_of(self.factor)) =>
+            {
+                Ok(distance)
+            }
+            _ => Err(misfit(value, self.factor.into())),
+        }
+    }
+
+    /// Appends how far each value is above the least; whether all are in the range.
+    fn distances(&self, values: impl Iterator<Item = N>, distances: &mut Vec<u64>) -> bool {
+        // Nothing here asks about a value, so that the compiler can do several at once.
+        let mut outside = false;
+        distances.extend(values.map(|value| {
+            let (distance, beyond) = value.above(self.least);
+            outside |= beyond | (distance > self.span);
+            distance
+        }));
+        !outside
+    }
+
+    /// Turns distances into ranks; whether nothing is left over. The compiler makes a multiplication of each division by a number
+    /// that it knows.
+    fn divide(&self, distances: &mut [u64]) -> bool {
+        #[inline(always)]
+        fn by(factor: u64, distances: &mut [u64]) -> bool {
+            let mut rest = 0;
+            for distance in distances {
+                rest |= *distance % factor;
+                *distance /= factor;
+            }
+            rest == 0
+        }
+        match self.factor {
+            1 => true,
+            1_000 => by(1_000, distances),
+            1_000_000 => by(1_000_000, distances),
+            1_000_000_000 => by(1_000_000_000, distances),
+            86_400_000 => by(86_400_000, distances),
+            other => by(other, distances),
+        }
+    }
+
+    /// The value of a rank.
+    #[inline(always)]
+    fn value(&self, rank: u64) -> N {
+        self.least.plus(rank * self.factor) // within the span
+    }
+}
+
+/// Why a value is no count of the format, or none in its range.
+fn misfit<N: Wide>(value: N, factor: i128) -> Misfit {
+    match value.widen() {
+        Some(wide) if wide % factor != 0 => Misfit::Malformed("finer than the resolution of the format"),
+        _ => Misfit::OutOfRange,
+    }
+}
+
+/// Does values that are ranks and nothing else, straight from one buffer to another.
+fn ranked<T>(
+    task: Task<'_>,
+    array: &PrimitiveArray<T>,
+    tweaks: Option<&tweak::Column>,
+    scale: Scale<T::Native>,
+) -> Result<Done>
+where
+    T: ArrowPrimitiveType,
+    T::Native: Wide,
+{
+    let transform = task.transform;
+    let mut results: Vec<T::Native> = Vec::with_capacity(array.len());
+    let (mut left_clear, mut made_null) = (0, Vec::new());
+    let mut ranks = Vec::with_capacity(CHUNK.min(array.len()));
+    for start in (0..array.len()).step_by(CHUNK) {
+        let end = array.len().min(start + CHUNK);
+        let values = &array.values()[start..end];
+        let nulls = array.nulls().map(|nulls| nulls.slice(start, end - start));
+        let locate = |error: RowError| error.locate(|row| task.number(start + row), task.column, transform);
+        // The rows that go through the cipher, if not all do.
+        let mut live: Option<Vec<usize>> = nulls
+            .filter(|nulls| nulls.null_count() > 0)
+            .map(|nulls| nulls.valid_indices().collect());
+        ranks.clear();
+        let inside = match &live {
+            None => scale.distances(values.iter().copied(), &mut ranks),
+            Some(live) => scale.distances(live.iter().map(|row| values[*row]), &mut ranks),
+        };
+        let mut kept = Vec::new();
+        if !(inside && scale.divide(&mut ranks)) {
+            ranks.clear();
+            let mut fitting = Vec::with_capacity(values.len());
+            for row in live.unwrap_or_else(|| (0..values.len()).collect()) {
+                match scale.distance(values[row]) {
+                    Ok(distance) => {
+                        fitting.push(row);
+                        ranks.push(distance);
+                    }
+                    Err(misfit) => match transform.on_misfit(row, misfit).map_err(locate)? {
+                        true => kept.push(row),
+                        false => made_null.push(start + row),
+                    },
+                }
+            }
+            scale.divide(&mut ranks);
+            live = Some(fitting);
+        }
+
+        let slices;
+        let tweaks = match tweaks {
+            None => ColumnTweaks::None,
+            Some(column) => match column.packed(start..end).filter(|_| live.is_none()) {
+                Some(packed) => packed,
+                None => {
+                    let is_null = (0..values.len()).map(|row| array.is_null(start + row));
+                    let all = column.bytes(&task, start, is_null)?;
+                    slices = match &live {
+                        Some(live) => live.iter().map(|row| all[*row]).collect(),
+                        None => all,
+                    };
+                    ColumnTweaks::Slices(&slices)
+                }
+            },
+        };
+        transform
+            .ranks(task.direction, &mut ranks, tweaks)
+            .map_err(|error| locate(error.into()))?;
+
+        match live {
+            None => results.extend(ranks.iter().map(|rank| scale.value(*rank))),
+            Some(live) => {
+                results.resize(end, T::Native::default());
+                let results = &mut results[start..];
+                for (row, rank) in live.into_iter().zip(&ranks) {
+                    results[row] = scale.value(*rank);
+                }
+                left_clear += kept.len();
+                for row in kept {
+                    results[row] = values[row];
+                }
+            }
+        }
+    }
+    let nulls = match made_null.is_empty() {
+        true => array.nulls().cloned(),
+        false => {
+            let mut valid = BooleanBufferBuilder::new(array.len());
+            match array.nulls() {
+                Some(nulls) => valid.append_buffer(nulls.inner()),
+                None => valid.append_n(array.len(), true),
+            }
+            made_null.into_iter().for_each(|row| valid.set_bit(row, false));
+            Some(NullBuffer::new(valid.finish()))
+        }
+    };
+    let results = PrimitiveArray::<T>::new(results.into(), nulls);
+    Ok(Done {
+        array: Arc::new(results.with_data_type(array.data_type().clone())),
+        left_clear,
+    })
+}
+
+/// Does each value by itself.
+fn row_by_row<T>(
+    task: Task<'_>,
+    array: &PrimitiveArray<T>,
+    tweaks: Option<&tweak::Column>,
+    factor: i128,
+) -> Result<Done>
+where
+    T: ArrowPrimitiveType,
+    T::Native: Wide,
+{
     let transform = task.transform;
     let mut results: Vec<Option<T::Native>> = Vec::with_capacity(array.len());
     let mut left_clear = 0;

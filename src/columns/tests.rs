@@ -1,5 +1,6 @@
 //! Every type of column goes there and back, and strings that nobody meant give an error or a value.
 
+mod counted;
 mod shapes;
 
 use std::sync::Arc;

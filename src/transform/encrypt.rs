@@ -12,9 +12,6 @@ use crate::formats::{
 use crate::policy::{FF3_1_TWEAK, OnEmpty, OnInvalid, OnShort, Rule, Treatment, Tweak};
 use crate::{Error, Result};
 
-/// Cycle walking leaves the domain with probability below 1/2 a step, so this many steps mean a fault of ours.
-const MOST_WALKS: u128 = 256;
-
 /// A row that could not be done.
 #[derive(Debug)]
 pub enum RowError {
@@ -179,7 +176,8 @@ impl Transform {
         }
         let mut done = Texts::default();
         let left = self.unbanded_texts(direction, &others, tweaks, &mut done)?;
-        self.walk(direction, &mut ranks, |at| lasts[at], &self.tweaks_of(&live, tweaks)?)?;
+        let tweaks = self.tweaks_of(&live, tweaks)?;
+        self.walk(direction, &mut ranks, |at| lasts[at], tweaks.as_tweaks())?;
         let mut results = banded.iter().zip(ranks).peekable();
         for (row, text) in done.iter().enumerate() {
             match (results.next_if(|((at, ..), _)| *at == row), text) {
@@ -241,7 +239,8 @@ impl Transform {
             }
         }
         let last = max.abs_diff(min);
-        self.walk(direction, &mut ranks, |_| last, &self.tweaks_of(&live, tweaks)?)?;
+        let tweaks = self.tweaks_of(&live, tweaks)?;
+        self.walk(direction, &mut ranks, |_| last, tweaks.as_tweaks())?;
         for (row, rank) in live.into_iter().zip(ranks) {
             out[row] = Some(min.wrapping_add_unsigned(rank)); // within min…max
         }
@@ -356,7 +355,8 @@ impl Transform {
             fates.push(fate);
         }
         let last = format.size() - 1;
-        self.walk(direction, &mut ranks, |_| last, &self.tweaks_of(&live, tweaks)?)?;
+        let tweaks = self.tweaks_of(&live, tweaks)?;
+        self.walk(direction, &mut ranks, |_| last, tweaks.as_tweaks())?;
         for (value, fate) in rows.iter().zip(fates) {
             match (value, fate) {
                 (Some(value), Fate::Live(at)) => out.push_with(|out| format.unrank(ranks[at], value, out)),
@@ -450,9 +450,9 @@ impl Transform {
                 (at, ranks, lasts)
             },
         );
-        self.walk(direction, &mut ranks, |i| lasts[i], &rows_of(&at)?)?;
+        self.walk(direction, &mut ranks, |i| lasts[i], rows_of(&at)?.as_tweaks())?;
         let of_wide: Vec<usize> = wide.iter().map(|(at, ..)| *at).collect();
-        self.walk_wide(direction, &mut wide, &rows_of(&of_wide)?)?;
+        self.walk_wide(direction, &mut wide, rows_of(&of_wide)?.as_tweaks())?;
         let mut results: Vec<Option<Ordinal>> = vec![None; live.len()];
         for ((at, rank), last) in at.into_iter().zip(ranks).zip(lasts) {
             results[at] = Some(Ordinal::Narrow { rank, last });
@@ -479,80 +479,6 @@ impl Transform {
             }
         }
         Ok(left)
-    }
-
-    /// Cycle walking: FF1 over the next power of two, again for those that land outside. `last(i)` is the greatest rank of row i's shape.
-    fn walk(
-        &self,
-        direction: Direction,
-        ranks: &mut [u128],
-        last: impl Fn(usize) -> u128,
-        tweaks: &RowTweaks<'_>,
-    ) -> Result<(), RowError> {
-        let bits = |at: &usize| (128 - last(*at).leading_zeros()).max(2);
-        let mut order: Vec<usize> = (0..ranks.len()).collect();
-        if !order.is_sorted_by_key(bits) {
-            order.sort_by_key(bits);
-        }
-        for group in order.chunk_by(|a, b| bits(a) == bits(b)) {
-            let bits = bits(&group[0]);
-            let highest = u128::MAX >> (128 - bits);
-            // A walk that starts inside cannot take more steps than there are ranks outside, and one.
-            let outside = group.iter().map(|at| highest - last(*at)).max().unwrap_or(0);
-            let most = MOST_WALKS.min(outside.saturating_add(1));
-            let mut pending = group.to_vec();
-            for _ in 0..most {
-                if pending.is_empty() {
-                    break;
-                }
-                let mut batch: Vec<u128> = pending.iter().map(|at| ranks[*at]).collect();
-                let per_row = tweaks.of(&pending);
-                self.binary()?
-                    .apply_bits(direction, per_row.as_tweaks(), &mut batch, bits)?;
-                for (at, rank) in pending.iter().zip(&batch) {
-                    ranks[*at] = *rank;
-                }
-                pending.retain(|at| ranks[*at] > last(*at));
-            }
-            if !pending.is_empty() {
-                return Err(too_many_steps(most));
-            }
-        }
-        Ok(())
-    }
-
-    /// The same for numbers of more than 128 bits, each with the greatest of its shape.
-    fn walk_wide(
-        &self,
-        direction: Direction,
-        numbers: &mut [(usize, BigUint, BigUint)],
-        tweaks: &RowTweaks<'_>,
-    ) -> Result<(), RowError> {
-        let mut pending: Vec<usize> = (0..numbers.len()).collect();
-        for _ in 0..MOST_WALKS {
-            if pending.is_empty() {
-                return Ok(());
-            }
-            let (mut numerals, mut ranges) = (Vec::new(), Vec::new());
-            for at in &pending {
-                let (_, rank, last) = &numbers[*at];
-                let start = numerals.len();
-                numerals.extend((0..last.bits()).rev().map(|place| u16::from(rank.bit(place))));
-                ranges.push(start..numerals.len());
-            }
-            let per_row = tweaks.of(&pending);
-            self.binary()?
-                .apply_rows(direction, per_row.as_tweaks(), &mut numerals, &ranges)?;
-            for (at, range) in pending.iter().zip(ranges) {
-                let bytes: Vec<u8> = numerals[range].iter().map(|bit| *bit as u8).collect(); // 0 or 1
-                numbers[*at].1 = BigUint::from_radix_be(&bytes, 2).unwrap_or_default();
-            }
-            pending.retain(|at| numbers[*at].1 > numbers[*at].2);
-        }
-        match pending.is_empty() {
-            true => Ok(()),
-            false => Err(too_many_steps(MOST_WALKS)),
-        }
     }
 
     pub(super) fn tweaks_of<'a>(
@@ -597,10 +523,6 @@ impl Transform {
     }
 }
 
-fn too_many_steps(most: u128) -> RowError {
-    RowError::Other(Error::bug(format!("a cycle walk took more than {most} steps")))
-}
-
 /// Numbers by width, with what says whose they are.
 #[derive(Default)]
 struct Numbers {
@@ -624,14 +546,17 @@ pub(super) enum RowTweaks<'a> {
 
 impl<'a> RowTweaks<'a> {
     /// Those of some rows.
-    fn of(&self, rows: &[usize]) -> RowTweaks<'a> {
-        match self {
-            Self::Shared(tweak) => RowTweaks::Shared(tweak),
-            Self::PerRow(tweaks) => RowTweaks::PerRow(rows.iter().map(|row| tweaks[*row]).collect()),
+    pub(super) fn of(tweaks: Tweaks<'a>, rows: impl Iterator<Item = usize>) -> Self {
+        match tweaks {
+            Tweaks::Shared(tweak) => Self::Shared(tweak),
+            Tweaks::PerRow(tweaks) => Self::PerRow(rows.map(|row| tweaks[row]).collect()),
+            Tweaks::Packed { bytes, length } => {
+                Self::PerRow(rows.map(|row| &bytes[row * length..][..length]).collect())
+            }
         }
     }
 
-    fn as_tweaks(&self) -> Tweaks<'_> {
+    pub(super) fn as_tweaks(&self) -> Tweaks<'_> {
         match self {
             Self::Shared(tweak) => Tweaks::Shared(tweak),
             Self::PerRow(tweaks) => Tweaks::PerRow(tweaks),

@@ -17,6 +17,7 @@ mod texts;
 mod tokenize;
 mod values;
 mod version;
+mod walk;
 
 pub use encrypt::RowError;
 pub use engine::Engine;

@@ -92,17 +92,24 @@ impl Transform {
         if !cipher.lengths().contains(&n) || n > MOST {
             return Ok(false);
         }
-        let tweaks = match (&self.rule.tweak, tweaks) {
-            (Tweak::Fixed(bytes), _) => Tweaks::Shared(bytes),
-            (Tweak::Column(_), ColumnTweaks::Slices(tweaks)) => Tweaks::PerRow(tweaks),
-            (Tweak::Column(_), ColumnTweaks::Packed { bytes, length }) => Tweaks::Packed { bytes, length },
-            (Tweak::Column(_), ColumnTweaks::None) => return Ok(false),
-            (Tweak::Kept | Tweak::None, _) => Tweaks::Shared(&[]),
+        let Some(tweaks) = self.tweaks_from(tweaks) else {
+            return Ok(false);
         };
         // Lengths and tweaks are right, so only a byte that is no symbol can be refused.
         Ok(cipher
             .apply_text(direction, tweaks, plain.symbols, input, output, n)
             .is_ok())
+    }
+
+    /// The tweaks of rows of which nothing is kept in the clear; `None` if the column that they come from is missing.
+    pub(super) fn tweaks_from<'a>(&'a self, column: ColumnTweaks<'a>) -> Option<Tweaks<'a>> {
+        Some(match (&self.rule.tweak, column) {
+            (Tweak::Fixed(bytes), _) => Tweaks::Shared(bytes),
+            (Tweak::Column(_), ColumnTweaks::Slices(tweaks)) => Tweaks::PerRow(tweaks),
+            (Tweak::Column(_), ColumnTweaks::Packed { bytes, length }) => Tweaks::Packed { bytes, length },
+            (Tweak::Column(_), ColumnTweaks::None) => return None,
+            (Tweak::Kept | Tweak::None, _) => Tweaks::Shared(&[]),
+        })
     }
 
     /// What [`Transform::plain_rows`] needs to do rows in this direction.
