@@ -640,7 +640,7 @@ unsafe fn packed_end<const ENCRYPT: bool, const REDUCTION: u8>(changed: Z, y: [Z
     // SAFETY: the caller has the features.
     unsafe {
         let y = if REDUCTION == TINY {
-            y.map(|y| brought_down(y, modulus))
+            [brought_down(y[0], modulus), brought_down(y[1], modulus)]
         } else {
             y
         };

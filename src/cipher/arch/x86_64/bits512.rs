@@ -107,7 +107,7 @@ impl Ends<2> for Values<'_> {
             let at = 32 * group + 16 * k;
             let values = [load(&*self.values, at), load(&*self.values, at + 8)];
             [
-                lower_halves(values.map(|values| _mm512_srl_epi64(values, width))),
+                lower_halves([_mm512_srl_epi64(values[0], width), _mm512_srl_epi64(values[1], width)]),
                 _mm512_and_si512(lower_halves(values), lowest),
             ]
         }
@@ -118,12 +118,24 @@ impl Ends<2> for Values<'_> {
         // SAFETY: the caller has the features.
         unsafe {
             let width = _mm_cvtsi32_si128(self.width as i32);
-            let eights = |z: Z| [_mm512_castsi512_si256(z), _mm512_extracti64x4_epi64::<1>(z)];
-            for (i, (left, right)) in eights(left).into_iter().zip(eights(right)).enumerate() {
-                let left = _mm512_sll_epi64(_mm512_cvtepu32_epi64(left), width);
-                let value = _mm512_or_si512(left, _mm512_cvtepu32_epi64(right));
-                store(value, &mut *self.values, 32 * group + 16 * k + 8 * i);
-            }
+            let at = 32 * group + 16 * k;
+            let halves = [_mm512_castsi512_si256(left), _mm512_castsi512_si256(right)];
+            store(joined(halves, width), &mut *self.values, at);
+            let halves = [
+                _mm512_extracti64x4_epi64::<1>(left),
+                _mm512_extracti64x4_epi64::<1>(right),
+            ];
+            store(joined(halves, width), &mut *self.values, at + 8);
         }
+    }
+}
+
+/// The integers of eight left and right halves, these of `width` bits.
+#[inline(always)]
+unsafe fn joined([left, right]: [__m256i; 2], width: __m128i) -> Z {
+    // SAFETY: the caller has the features.
+    unsafe {
+        let left = _mm512_sll_epi64(_mm512_cvtepu32_epi64(left), width);
+        _mm512_or_si512(left, _mm512_cvtepu32_epi64(right))
     }
 }
