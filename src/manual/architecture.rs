@@ -35,8 +35,9 @@
 //! answers before its first use in a process; nothing in it branches or looks up by a key or a value, within the bounds
 //! that [`threats`](super::threats#timing) names. Rows of one shape walk side by side; the code for a processor's vector
 //! registers, and all `unsafe` of this crate with it, is in `cipher/arch`. There text goes into registers, through the
-//! rounds and out again, and texts with separators or kept ends are taken apart (a `Sieve`). A *naive twin*, the steps of the standard in order on big integers,
-//! judges the fast paths. The crate `fpe` judges both.
+//! rounds and out again; plain loops are compiled for wider registers (`arch::vector`); and texts with separators or kept ends are taken
+//! apart (a `Sieve`). Texts that are nothing but symbols are sorted by length (`Shelves`). A *naive twin*, the steps of the standard in
+//! order on big integers, judges the fast paths. The crate `fpe` judges both.
 //!
 //! **[`formats`](crate::formats)** turns a text into numerals and the part that is kept clear, and back. *Invariants:*
 //! a value is its own layout, so `join(v, split(v)) == v`; a name and a version (`pan/1`) stand for one map for ever; a
