@@ -57,7 +57,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 #[cfg(feature = "columns")]
-pub(crate) use arch::ascii::{Output, string_array, view_array};
+pub(crate) use arch::ascii::{Output, common_length, string_array, view_array};
 pub use bits::Word;
 pub use kernel::Kernel;
 pub use key::AesKey;

@@ -12,7 +12,7 @@ use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
 use super::{CHUNK, Done, Task, tweak};
-use crate::cipher::{Output, Place, string_array, view_array};
+use crate::cipher::{Output, Place, common_length, string_array, view_array};
 use crate::transform::{ColumnTweaks, RowError, Rows, Scratch, Texts};
 use crate::{Error, Result};
 
@@ -379,16 +379,6 @@ impl Results {
 fn stretches(rows: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
     let end = rows.end;
     rows.step_by(most).map(move |start| start..end.min(start + most))
-}
-
-/// The length of all texts, if they have the same.
-pub(super) fn common_length<O: OffsetSizeTrait>(offsets: &[O]) -> Option<usize> {
-    let n = offsets[1] - offsets[0];
-    // Without a branch a row, so that the compiler takes many at a time.
-    let differ = offsets
-        .windows(2)
-        .fold(false, |differ, pair| differ | (pair[1] - pair[0] != n));
-    (!differ && n.as_usize() > 0).then_some(n.as_usize())
 }
 
 /// The texts of a view array, one after the other.

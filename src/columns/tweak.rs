@@ -6,7 +6,8 @@ use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
-use super::{Task, text};
+use super::Task;
+use crate::cipher::common_length;
 use crate::transform::ColumnTweaks;
 use crate::{Error, Result};
 
@@ -31,7 +32,7 @@ impl Column {
             return None;
         }
         let offsets = &self.0.value_offsets()[rows.start..=rows.end];
-        let length = text::common_length(offsets)?;
+        let length = common_length(offsets)?;
         let whole = offsets[0] as usize..offsets[rows.len()] as usize;
         Some(ColumnTweaks::Packed {
             bytes: &self.0.value_data()[whole],

@@ -10,6 +10,8 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::ArrowNativeType;
 use arrow::error::ArrowError;
 
+use super::vector;
+
 /// Bytes of texts, written part by part: so each is made ready, and looked at for what is not ASCII, while it is in the cache.
 pub(crate) struct Output {
     bytes: Vec<u8>,
@@ -42,8 +44,43 @@ impl Output {
         if !matches!(written, Ok(true)) {
             self.bytes.truncate(start);
         }
-        self.is_ascii = was_ascii && self.bytes[start..].is_ascii();
+        self.is_ascii = was_ascii && vector::run(IsAscii(&self.bytes[start..]));
         written
+    }
+}
+
+/// Whether all of these bytes are ASCII.
+struct IsAscii<'a>(&'a [u8]);
+
+impl vector::Task for IsAscii<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        self.0.iter().fold(0, |all, byte| all | byte) < 0x80
+    }
+}
+
+/// The length of all texts between these offsets, if they have the same, and it is not 0.
+pub(crate) fn common_length<O: OffsetSizeTrait>(offsets: &[O]) -> Option<usize> {
+    let n = offsets[1] - offsets[0];
+    (vector::run(AreApart { offsets, n }) && n.as_usize() > 0).then_some(n.as_usize())
+}
+
+/// Whether each offset is `n` after the one before it.
+struct AreApart<'a, O> {
+    offsets: &'a [O],
+    n: O,
+}
+
+impl<O: OffsetSizeTrait> vector::Task for AreApart<'_, O> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        // Without a branch a row, so that the compiler takes many at a time.
+        let pairs = self.offsets.iter().zip(&self.offsets[1..]);
+        !pairs.fold(false, |differ, (start, end)| differ | (*end - *start != self.n))
     }
 }
 
