@@ -85,6 +85,11 @@ impl Symbols {
         })
     }
 
+    /// Whether all bytes of `text` are symbols.
+    pub fn are_all(&self, text: &[u8]) -> bool {
+        arch::vector::run(AreAll { symbols: self, text })
+    }
+
     /// Replaces each numeral by its symbol.
     pub(super) fn write(&self, numerals: &mut [u8]) {
         arch::vector::run(Write {
@@ -141,6 +146,38 @@ impl arch::vector::Task for Read<'_> {
     }
 }
 
+/// [`Symbols::are_all`].
+struct AreAll<'a> {
+    symbols: &'a Symbols,
+    text: &'a [u8],
+}
+
+impl arch::vector::Task for AreAll<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        let ranges = &self.symbols.ranges;
+        if let [only] = ranges[..] {
+            let place = |byte: &u8| byte.wrapping_sub(only.first);
+            return self.text.iter().map(place).fold(0, u8::max) < only.length;
+        }
+        let mut all = [0xFF; 64];
+        for text in self.text.chunks(64) {
+            let mut inside = [0; 64];
+            for Range { first, length, .. } in ranges {
+                for (inside, byte) in inside.iter_mut().zip(text) {
+                    *inside |= 0u8.wrapping_sub(u8::from(byte.wrapping_sub(*first) < *length));
+                }
+            }
+            for (all, inside) in all.iter_mut().zip(&inside[..text.len()]) {
+                *all &= inside;
+            }
+        }
+        all == [0xFF; 64]
+    }
+}
+
 /// [`Symbols::write`].
 struct Write<'a> {
     symbols: &'a Symbols,
@@ -190,6 +227,15 @@ mod tests {
             let chars: Vec<char> = text.chars().collect();
             let symbols = Symbols::new(&chars).unwrap();
             let all: Vec<u8> = (0..=255).collect();
+            for byte in &all {
+                let own = chars.iter().any(|symbol| *symbol == char::from(*byte));
+                for place in [0, 63, 64, 100, 199] {
+                    let mut row: Vec<u8> = text.bytes().cycle().take(200).collect();
+                    assert!(symbols.are_all(&row[..place]));
+                    row[place] = *byte;
+                    assert_eq!(symbols.are_all(&row), own, "{text} {byte}");
+                }
+            }
             let mut numerals = vec![0; 256];
             assert!(!symbols.read(&all, &mut numerals));
             for byte in all {

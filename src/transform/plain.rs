@@ -5,7 +5,7 @@
 
 use super::encrypt::sides;
 use super::{RowError, Transform};
-use crate::cipher::{Cipher, Direction, Fate, Place, Shelf, Shelves, Sieve, Taken, Tweaks};
+use crate::cipher::{Direction, Fate, Place, Shelf, Shelves, Sieve, Taken, Tweaks};
 use crate::formats::{Format, MOST, Plain};
 use crate::policy::{OnEmpty, Tweak};
 use crate::{Error, Result};
@@ -22,7 +22,7 @@ pub struct Rows<'a> {
 /// How rows are taken apart, and memory for that, which serves again from one call of [`Transform::plain_rows`] to the next.
 #[derive(Debug)]
 pub struct Scratch {
-    /// As long as no value was met that is not all symbols to encrypt.
+    /// For rows that are all symbols, where all of these are encrypted.
     shelves: Option<Shelves>,
     sieve: Sieve,
     taken: Taken,
@@ -89,7 +89,8 @@ impl Transform {
             return Ok(false);
         };
         let cipher = self.cipher()?;
-        if !cipher.lengths().contains(&n) || n > MOST {
+        // One row tells most columns that have separators.
+        if !cipher.lengths().contains(&n) || n > MOST || !plain.symbols.are_all(input.get(..n).unwrap_or_default()) {
             return Ok(false);
         }
         let Some(tweaks) = self.tweaks_from(tweaks) else {
@@ -150,11 +151,8 @@ impl Transform {
             taken,
             results,
         } = scratch;
-        if let Some(by_length) = shelves {
-            if let Some(left) = self.rows_by_length(cipher, &plain, direction, rows, tweaks, by_length, output)? {
-                return Ok(left);
-            }
-            *shelves = None; // where one value has something else than symbols, more of them will
+        if let Some(shelves) = shelves.as_mut().filter(|_| plain.symbols.are_all(rows.bytes)) {
+            return self.rows_by_length(direction, rows, tweaks, shelves, output);
         }
         sieve.take(rows.bytes, rows.places, taken);
         results.resize_with(taken.buckets.len(), Vec::new);
@@ -195,18 +193,16 @@ impl Transform {
         Ok(self.left_rows(rows.places, left))
     }
 
-    /// The same where all bytes of rows are symbols to encrypt; `None` if they are not: then `output` is of no use.
-    #[expect(clippy::too_many_arguments, reason = "the caller's, which has taken them apart")]
+    /// The same where all bytes of rows are symbols to encrypt.
     fn rows_by_length(
         &self,
-        cipher: &Cipher,
-        plain: &Plain<'_>,
         direction: Direction,
         rows: Rows<'_>,
         tweaks: ColumnTweaks<'_>,
         shelves: &mut Shelves,
         output: &mut [u8],
-    ) -> Result<Option<Vec<usize>>> {
+    ) -> Result<Vec<usize>, RowError> {
+        let plain = self.plain().ok_or_else(|| Error::bug("no rows of symbols"))?;
         let others = shelves.take(rows.bytes, rows.places);
         let of_rows = match &self.rule.tweak {
             Tweak::Column(_) => {
@@ -224,18 +220,15 @@ impl Transform {
                 Tweak::Kept | Tweak::None => Tweaks::Shared(&[]),
                 Tweak::Column(_) => Tweaks::PerRow(&of_rows[length]),
             };
-            // Lengths and tweaks are right, so only a byte that is no symbol can be refused.
-            let done = cipher.apply_text(direction, tweaks, plain.symbols, texts, results, length);
-            if done.is_err() {
-                return Ok(None);
-            }
+            self.cipher()?
+                .apply_text(direction, tweaks, plain.symbols, texts, results, length)?;
         }
         shelves.put(rows.bytes, rows.places, output);
         let left = |row: &usize| shelves.length(rows.places[*row]).is_none();
-        Ok(Some(match others {
+        Ok(match others {
             0 => Vec::new(),
             _ => self.left_rows(rows.places, left),
-        }))
+        })
     }
 
     /// The rows that are left, but for those that stay as they are.
