@@ -34,7 +34,7 @@ pub(super) enum Modulus64 {
     Twice(Short),
     /// y of 128 bits and radix^m < 2^32: likewise, in three steps.
     Thrice(Short),
-    /// y of 96 bits and radix^m ≤ 2^62.
+    /// y of 96 bits and radix^m < 2^62.
     Medium(Medium),
     /// y of 96 bits.
     Tall(Tall),

@@ -118,7 +118,7 @@ impl Short {
             Spell::Decimal => {}
             Spell::Narrow { scale } => narrow_str(x, radix, scale, numerals),
             Spell::Split { lower, by, mu, scales } => {
-                // At most 1 too small, as for `modulus::Short`.
+                // µ = ⌊2^64/by⌋ > 2^64/by − 1, so x·µ/2^64 > x/by − 1 and q is at most 1 too small.
                 let (q, rest) = (
                     high_product_64(x, mu),
                     x.wrapping_sub(high_product_64(x, mu).wrapping_mul(by)),

@@ -405,8 +405,10 @@ fn gathered(array: &StringViewArray) -> (OffsetBuffer<i64>, Cow<'_, [u8]>) {
             .enumerate()
             .map(differs)
             .fold(0, |all, differ| all | differ);
+        let end = start + n * array.len();
         if differ == 0
-            && let Some(bytes) = buffer.get(start..start + n * array.len())
+            && u32::try_from(end).is_ok() // else places began anew
+            && let Some(bytes) = buffer.get(start..end)
         {
             return (OffsetBuffer::from_repeated_length(n, array.len()), Cow::Borrowed(bytes));
         }
