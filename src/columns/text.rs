@@ -265,7 +265,7 @@ impl Job<'_> {
                 }
             },
         };
-        let input = &texts.bytes[whole];
+        let input = &texts.bytes[whole.clone()];
         let locate = |error: RowError| error.locate(|row| self.task.number(start + row), self.task.column, transform);
         let scratch = match &mut self.scratch {
             Some(scratch) => scratch,
@@ -322,8 +322,7 @@ impl Job<'_> {
                 }
                 for row in texts.nulls(&rows) {
                     let null = texts.whole(&(start + row..start + row + 1));
-                    let before = texts.whole(&(start..start)).start;
-                    output[null.start - before..null.end - before].fill(0); // what stands behind a NULL is not for others
+                    output[null.start - whole.start..null.end - whole.start].fill(0); // what stands behind a NULL is not for others
                 }
                 Ok(true)
             })
