@@ -77,6 +77,18 @@ pub enum Bucket {
     To(Period),
 }
 
+impl Bucket {
+    /// Spells the bucket as fingerprints have it: frozen, since metadata and check values of files hold a hash of it.
+    pub(crate) fn definition(&self) -> String {
+        match self {
+            Self::Prefix(length) => format!("Prefix({length})"),
+            Self::Width(width) => format!("Width({width})"),
+            Self::Edges(edges) => format!("Edges({edges:?})"),
+            Self::To(period) => format!("To({})", period.definition()),
+        }
+    }
+}
+
 /// A period of the calendar.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq)]
 #[serde(rename_all = "lowercase")]
@@ -88,6 +100,20 @@ pub enum Period {
     Quarter,
     Year,
     Decade,
+}
+
+impl Period {
+    /// Spells the period as fingerprints have it.
+    fn definition(self) -> &'static str {
+        match self {
+            Self::Hour => "Hour",
+            Self::Day => "Day",
+            Self::Month => "Month",
+            Self::Quarter => "Quarter",
+            Self::Year => "Year",
+            Self::Decade => "Decade",
+        }
+    }
 }
 
 /// Where and how tokens are minted.
@@ -221,6 +247,19 @@ pub struct Mask {
     pub fixed: Option<String>,
 }
 
+impl Mask {
+    /// Spells the mask as fingerprints have it: frozen, since metadata and check values of files hold a hash of it.
+    pub(crate) fn definition(&self) -> String {
+        let Self {
+            keep_first,
+            keep_last,
+            with,
+            fixed,
+        } = self;
+        format!("Mask {{ keep_first: {keep_first}, keep_last: {keep_last}, with: {with:?}, fixed: {fixed:?} }}")
+    }
+}
+
 fn star() -> char {
     '*'
 }
@@ -321,5 +360,37 @@ mod tests {
         assert_eq!(card.to_string(), "card@12");
         assert!("card@0".parse::<RuleRef>().is_err());
         assert!("card@x".parse::<RuleRef>().is_err());
+    }
+
+    #[test]
+    fn definitions_of_masks_and_buckets_are_frozen() {
+        let mask = Mask {
+            keep_first: 1,
+            keep_last: 2,
+            with: '\'',
+            fixed: Some("a \"•\"".to_owned()),
+        };
+        let definition = r#"Mask { keep_first: 1, keep_last: 2, with: '\'', fixed: Some("a \"•\"") }"#;
+        assert_eq!(mask.definition(), definition);
+        assert_eq!(
+            Mask::default().definition(),
+            "Mask { keep_first: 0, keep_last: 0, with: '*', fixed: None }"
+        );
+        for (bucket, definition) in [
+            (Bucket::Prefix(3), "Prefix(3)"),
+            (Bucket::Width(50), "Width(50)"),
+            (Bucket::Edges(vec!["0".into(), "1\"8".into()]), r#"Edges(["0", "1\"8"])"#),
+            (Bucket::To(Period::Hour), "To(Hour)"),
+            (Bucket::To(Period::Day), "To(Day)"),
+            (Bucket::To(Period::Month), "To(Month)"),
+            (Bucket::To(Period::Quarter), "To(Quarter)"),
+            (Bucket::To(Period::Year), "To(Year)"),
+            (Bucket::To(Period::Decade), "To(Decade)"),
+        ] {
+            assert_eq!(bucket.definition(), definition);
+            // As it was spelled when the first files were written.
+            assert_eq!(format!("{bucket:?}"), definition);
+        }
+        assert_eq!(format!("{mask:?}"), mask.definition());
     }
 }

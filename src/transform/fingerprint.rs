@@ -13,9 +13,12 @@ pub(super) fn fingerprint(rule: &Rule) -> [u8; 32] {
         Treatment::EncryptLegacy => "FF3-1".to_owned(),
         Treatment::Siv => "AES-256-SIV".to_owned(),
         Treatment::Hash => format!("HMAC-SHA-256 bits={}", rule.bits),
-        Treatment::Mask => format!("{:?}", rule.mask),
+        Treatment::Mask => rule.mask.definition(),
         Treatment::Shift => format!("HMAC-SHA-256 days={}", rule.days),
-        Treatment::Bucket => format!("{:?}", rule.bucket),
+        Treatment::Bucket => match &rule.bucket {
+            Some(bucket) => format!("Some({})", bucket.definition()),
+            None => "None".to_owned(),
+        },
         Treatment::Drop => "none".to_owned(),
     };
     let format = rule.format.definition();
