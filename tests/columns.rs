@@ -9,7 +9,7 @@ use cipherform::cipher::Direction;
 use cipherform::columns::{Task, apply};
 use cipherform::keys::Operation;
 use cipherform::policy::RuleRef;
-use cipherform::transform::{Texts, Transform};
+use cipherform::transform::{TextBatch, Texts, Transform};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -117,7 +117,10 @@ fn hostile(random: &mut StdRng, rows: usize) -> Vec<Option<String>> {
 fn one_by_one(transform: &Transform, direction: Direction, rows: &[Option<&str>]) -> Vec<Option<String>> {
     let done = rows.iter().map(|row| {
         let mut out = Texts::default();
-        transform.texts(direction, &[*row], None, &mut out).ok().unwrap();
+        transform
+            .texts(TextBatch::new(direction, &[*row]), &mut out)
+            .ok()
+            .unwrap();
         out.iter().map(|text| text.map(str::to_owned)).next().flatten()
     });
     done.collect()

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use cipherform::cipher::Direction;
 use cipherform::keys::Operation;
-use cipherform::transform::{Texts, Transform};
+use cipherform::transform::{OrdinalBatch, Outcome, TextBatch, Texts, Transform};
 
 use crate::sandbox::Sandbox;
 
@@ -15,7 +15,7 @@ const SIZES: [i64; 12] = [100, 127, 128, 129, 255, 256, 257, 1_000, 1_023, 1_024
 fn done(transform: &Transform, direction: Direction, values: &[String]) -> Vec<String> {
     let rows: Vec<Option<&str>> = values.iter().map(|value| Some(value.as_str())).collect();
     let mut out = Texts::default();
-    transform.texts(direction, &rows, None, &mut out).unwrap();
+    transform.texts(TextBatch::new(direction, &rows), &mut out).unwrap();
     out.iter().flatten().map(str::to_owned).collect()
 }
 
@@ -83,10 +83,11 @@ async fn small_domains_are_permuted() {
         check(&protect, &reveal, &values);
         // As a column of integers, too.
         let counts: Vec<Option<i128>> = (-7..i128::from(size) - 7).map(Some).collect();
-        let (numbers, left) = protect.counted(Direction::Encrypt, &counts, None).unwrap();
+        let batch = OrdinalBatch::new(Direction::Encrypt, &counts);
+        let (numbers, outcome) = protect.ordinals(batch).unwrap();
         assert_eq!(
-            (numbers.iter().collect::<HashSet<_>>(), left),
-            (counts.iter().collect(), 0)
+            (numbers.iter().collect::<HashSet<_>>(), outcome),
+            (counts.iter().collect(), Outcome::default())
         );
     }
     let of = |n: usize, value: &dyn Fn(usize) -> String| (0..n).map(value).collect::<Vec<_>>();

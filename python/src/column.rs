@@ -32,7 +32,7 @@ pub(crate) struct Done {
     pub(crate) chunks: Vec<ArrayRef>,
     pub(crate) field: Field,
     /// Values left in the clear, as the rule says.
-    pub(crate) left_clear: usize,
+    pub(crate) kept_clear: usize,
 }
 
 /// Tweaks as they were given: one a row, or one for all.
@@ -212,27 +212,27 @@ impl Column {
             chunks.push(plan.apply(&batch, base).await?.column(0).clone());
             base += chunk.len() as u64;
         }
-        let left_clear = plan.summary().iter().map(|column| column.left_clear).sum();
-        Ok(self.done(chunks, left_clear))
+        let kept_clear = plan.summary().iter().map(|column| column.kept_clear).sum();
+        Ok(self.done(chunks, kept_clear))
     }
 
     async fn apply(&self, transform: &Transform, direction: Direction) -> Result<Done> {
         let column = &self.name;
         columns::check_type(transform, column, self.field.data_type())?;
         let mut chunks = Vec::with_capacity(self.chunks.len());
-        let (mut base, mut left_clear) = (0, 0);
+        let (mut base, mut kept_clear) = (0, 0);
         for (at, chunk) in self.chunks.iter().enumerate() {
             let task = Task::new(transform, direction, column).after(base);
             let done = columns::treat(task, chunk, self.tweaks.as_ref().map(|tweaks| &tweaks[at])).await?;
             base += chunk.len() as u64;
-            left_clear += done.left.clear;
+            kept_clear += done.outcome.kept_clear;
             chunks.push(done.array);
         }
-        Ok(self.done(chunks, left_clear))
+        Ok(self.done(chunks, kept_clear))
     }
 
     /// The result, with the field as it was but for what cannot be true any more.
-    fn done(&self, chunks: Vec<ArrayRef>, left_clear: usize) -> Done {
+    fn done(&self, chunks: Vec<ArrayRef>, kept_clear: usize) -> Done {
         let mut metadata: HashMap<String, String> = self.field.metadata().clone();
         metadata.remove(METADATA_KEY);
         let nulls = chunks.iter().any(|chunk| chunk.is_nullable());
@@ -241,7 +241,7 @@ impl Column {
         Done {
             chunks,
             field: field.with_dict_is_ordered(false).with_nullable(nullable),
-            left_clear,
+            kept_clear,
         }
     }
 

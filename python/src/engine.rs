@@ -338,14 +338,14 @@ impl Engine {
             Some(text) if text.is_instance_of::<PyString>() => Some(GivenTweak::Text(text.extract()?)),
             Some(array) => Some(GivenTweak::Array(Given::from_python(array)?)),
         };
-        let (done, left_clear) = detached(py, || {
+        let (done, kept_clear) = detached(py, || {
             let data = given.read()?;
             let context = job.context();
             let done = self.runtime.block_on(job.run(&self.engine, data, tweak));
             self.engine.audit_usage(context)?;
             done
         })?;
-        errors::warn_left_clear(py, &left_clear)?;
+        errors::warn_kept_clear(py, &kept_clear)?;
         errors::warn_filling_up(py, &self.engine)?;
         Ok(done.into_pyobject(py)?.unbind())
     }

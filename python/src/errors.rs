@@ -28,8 +28,8 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
 }
 
 /// Warns of values that were left in the clear, as the rule says.
-pub(crate) fn warn_left_clear(py: Python<'_>, left_clear: &[(String, usize)]) -> PyResult<()> {
-    for (column, values) in left_clear.iter().filter(|(_, values)| *values > 0) {
+pub(crate) fn warn_kept_clear(py: Python<'_>, kept_clear: &[(String, usize)]) -> PyResult<()> {
+    for (column, values) in kept_clear.iter().filter(|(_, values)| *values > 0) {
         let text = format!("column `{column}`: {values} values do not fit and were left in the clear (insecure-keep)");
         warn(py, "LeftClearWarning", &text)?;
     }

@@ -79,13 +79,13 @@ impl<'a> Job<'a> {
             "a column takes its key version with its rule: \"card@2\"",
         )?;
         let done = self.column(engine, &Column::try_new(chunks, field, tweak)?).await?;
-        let left_clear = vec![(done.field.name().clone(), done.left_clear)];
+        let kept_clear = vec![(done.field.name().clone(), done.kept_clear)];
         let (mut chunks, field) = (done.chunks, done.field.into());
         match (chunked, chunks.pop()) {
-            (false, Some(array)) => Ok((Data::Array(array, field), left_clear)),
+            (false, Some(array)) => Ok((Data::Array(array, field), kept_clear)),
             (_, last) => {
                 chunks.extend(last);
-                Ok((Data::Chunked(chunks, field), left_clear))
+                Ok((Data::Chunked(chunks, field), kept_clear))
             }
         }
     }

@@ -50,8 +50,8 @@ async fn apply(plan: &BatchPlan, batches: &[RecordBatch]) -> Result<Done> {
         base += batch.num_rows() as u64;
     }
     let columns = plan.summary().into_iter();
-    let left_clear = columns.map(|column| (column.column, column.left_clear)).collect();
-    Ok((Data::Table(done, plan.output().clone()), left_clear))
+    let kept_clear = columns.map(|column| (column.column, column.kept_clear)).collect();
+    Ok((Data::Table(done, plan.output().clone()), kept_clear))
 }
 
 fn which() -> Error {

@@ -111,6 +111,20 @@ pub enum Tweaks<'a> {
     },
 }
 
+impl<'a> Tweaks<'a> {
+    /// The tweak of one row.
+    ///
+    /// # Panics
+    /// If there are fewer rows.
+    pub fn get(self, row: usize) -> &'a [u8] {
+        match self {
+            Self::Shared(tweak) => tweak,
+            Self::PerRow(tweaks) => tweaks[row],
+            Self::Packed { bytes, length } => &bytes[row * length..][..length],
+        }
+    }
+}
+
 /// A format-preserving cipher: key, mode, radix, domain floor and kernel. Cheap to clone.
 #[derive(Clone)]
 pub struct Cipher {

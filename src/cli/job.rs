@@ -42,11 +42,11 @@ pub(super) async fn run(job: &Job, args: &JobArgs, what: &'static str, printer: 
             "  {:<24} rule {:<16} key {}",
             column.column, column.rule, column.key
         ));
-        if column.left_clear > 0 {
+        if column.kept_clear > 0 {
             printer.say(format_args!(
                 "warning: column `{}`: left as it is by on_invalid = \"insecure-keep\": {}",
                 column.column,
-                count(column.left_clear as u64, "value")
+                count(column.kept_clear as u64, "value")
             ));
         }
         if column.forgotten > 0 {

@@ -8,8 +8,9 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::compute::take;
 use arrow::datatypes::{Schema, SchemaRef};
 
+use super::array::treat;
 use super::nested::{self, Fate, Leaf, Shape, Step, Values};
-use super::{Task, treat};
+use super::task::Task;
 use crate::cipher::Direction;
 use crate::transform::Transform;
 use crate::{Error, Result};
@@ -33,7 +34,7 @@ pub(super) struct Work {
     pub(super) leaf: Leaf,
     pub(super) transform: Arc<Transform>,
     pub(super) tweak: Option<TweakLeaf>,
-    left_clear: AtomicUsize,
+    kept_clear: AtomicUsize,
     forgotten: AtomicUsize,
 }
 
@@ -50,7 +51,7 @@ impl Work {
             leaf,
             transform,
             tweak,
-            left_clear: AtomicUsize::new(0),
+            kept_clear: AtomicUsize::new(0),
             forgotten: AtomicUsize::new(0),
         }
     }
@@ -73,7 +74,7 @@ pub struct ColumnSummary {
     /// The data key and version: `pii@2`.
     pub key: String,
     /// Values left in the clear so far, by `on_invalid = "insecure-keep"`.
-    pub left_clear: usize,
+    pub kept_clear: usize,
     /// Tokens so far whose value was deleted, or has expired.
     pub forgotten: usize,
 }
@@ -152,7 +153,7 @@ impl BatchPlan {
             column: work.leaf.path().to_owned(),
             rule: work.transform.rule().name.clone(),
             key: format!("{}@{}", work.transform.key().name(), work.transform.key().version()),
-            left_clear: work.left_clear.load(Ordering::Relaxed),
+            kept_clear: work.kept_clear.load(Ordering::Relaxed),
             forgotten: work.forgotten.load(Ordering::Relaxed),
         };
         self.works.iter().map(summary).collect()
@@ -160,7 +161,7 @@ impl BatchPlan {
 
     /// What is due with the keys that it uses, and with the tokens that it has minted; each once.
     pub fn due(&self) -> Vec<String> {
-        let due: BTreeSet<String> = self.works.iter().flat_map(|work| work.transform.due()).collect();
+        let due: BTreeSet<String> = self.works.iter().flat_map(|work| work.transform.warnings()).collect();
         due.into_iter().collect()
     }
 
@@ -180,15 +181,12 @@ impl BatchPlan {
             let tweaks = self.tweaks(work, batch, &results, rows.as_deref())?;
             let task = Task::new(&work.transform, self.direction, work.leaf.path()).after(base);
             let task = match &rows {
-                Some(rows) => Task {
-                    rows: Some(rows),
-                    ..task
-                },
+                Some(rows) => task.with_rows(rows),
                 None => task,
             };
             let done = treat(task, &array, tweaks.as_ref()).await?;
-            work.left_clear.fetch_add(done.left.clear, Ordering::Relaxed);
-            work.forgotten.fetch_add(done.left.forgotten, Ordering::Relaxed);
+            work.kept_clear.fetch_add(done.outcome.kept_clear, Ordering::Relaxed);
+            work.forgotten.fetch_add(done.outcome.forgotten, Ordering::Relaxed);
             results[*at] = Some(done.array);
         }
         let results: Vec<ArrayRef> = results.into_iter().flatten().collect();

@@ -8,7 +8,8 @@ use arrow::datatypes::{Field, SchemaRef};
 use super::batch::{BatchPlan, TweakLeaf, Work};
 use super::metadata::{ProtectedColumn, clear};
 use super::nested::{self, Leaf};
-use super::{check_type, tweak};
+use super::tweak;
+use super::types::check_type;
 use crate::cipher::Direction;
 use crate::keys::{KeyVersionId, Operation};
 #[cfg(feature = "sql")]

@@ -8,35 +8,37 @@ use arrow::array::{
 };
 use arrow::datatypes::DataType;
 
-use super::{CHUNK, Done, Task, tweak};
+use super::task::{CHUNK, Task, Treated};
+use super::text::check_size;
+use super::tweak::TweakColumn;
+use crate::cipher::Tweaks;
+use crate::transform::{Batch, Outcome};
 use crate::{Error, Result};
 
 /// Does an array of bytes.
-pub(super) fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&tweak::Column>) -> Result<Done> {
+pub(super) fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&TweakColumn>) -> Result<Treated> {
     let rows: Vec<Option<&[u8]>> = match array.data_type() {
         DataType::Binary => rows(array.as_binary::<i32>()),
         DataType::LargeBinary => rows(array.as_binary::<i64>()),
         DataType::BinaryView => array.as_binary_view().iter().collect(),
         _ => array.as_fixed_size_binary().iter().collect(),
     };
-    let (mut results, mut left_clear) = (Vec::with_capacity(rows.len()), 0);
+    let (mut results, mut outcome) = (Vec::with_capacity(rows.len()), Outcome::default());
     for (i, chunk) in rows.chunks(CHUNK).enumerate() {
         let start = i * CHUNK;
         let tweaks = match tweaks {
             Some(column) => Some(column.bytes(&task, start, chunk.iter().map(Option::is_none))?),
             None => None,
         };
-        let (done, left) = task
-            .transform
-            .bytes(task.direction, chunk, tweaks.as_deref())
-            .map_err(|error| error.locate(|row| task.number(start + row), task.column, task.transform))?;
+        let batch = Batch::new(task.direction, chunk).with_tweaks(tweaks.as_deref().map(Tweaks::PerRow));
+        let (done, chunk_outcome) = task.transform.bytes(batch).map_err(|error| task.locate(error, start))?;
         results.extend(done);
-        left_clear += left;
+        outcome += chunk_outcome;
     }
     let array: ArrayRef = match array.data_type() {
         DataType::Binary => {
             let bytes = results.iter().flatten().map(Vec::len).sum();
-            super::text::check_size::<i32>(&task, bytes)?;
+            check_size::<i32>(&task, bytes)?;
             Arc::new(BinaryArray::from_iter(results))
         }
         DataType::LargeBinary => Arc::new(LargeBinaryArray::from_iter(results)),
@@ -47,7 +49,7 @@ pub(super) fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&tweak::Col
         }
         other => return Err(Error::bug(format!("{other} is not bytes"))),
     };
-    Ok(Done { array, left_clear })
+    Ok(Treated { array, outcome })
 }
 
 fn rows<O: OffsetSizeTrait>(array: &GenericBinaryArray<O>) -> Vec<Option<&[u8]>> {

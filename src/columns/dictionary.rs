@@ -9,7 +9,7 @@ use arrow::datatypes::{ArrowDictionaryKeyType, ArrowNativeType, DataType};
 use arrow::downcast_dictionary_array;
 use arrow::error::ArrowError;
 
-use super::{Done, Task};
+use super::task::{Task, Treated};
 use crate::{Error, Result};
 
 /// Does a dictionary array with `values`, which does its array of distinct values.
@@ -19,8 +19,8 @@ use crate::{Error, Result};
 pub(super) fn apply(
     task: Task<'_>,
     array: &ArrayRef,
-    values: impl FnOnce(Task<'_>, &ArrayRef) -> Result<Done>,
-) -> Result<Done> {
+    values: impl FnOnce(Task<'_>, &ArrayRef) -> Result<Treated>,
+) -> Result<Treated> {
     downcast_dictionary_array!(
         array => by_distinct(task, array, values),
         other => Err(Error::bug(format!("{other} is no dictionary")))
@@ -30,8 +30,8 @@ pub(super) fn apply(
 fn by_distinct<K: ArrowDictionaryKeyType>(
     task: Task<'_>,
     array: &DictionaryArray<K>,
-    values: impl FnOnce(Task<'_>, &ArrayRef) -> Result<Done>,
-) -> Result<Done> {
+    values: impl FnOnce(Task<'_>, &ArrayRef) -> Result<Treated>,
+) -> Result<Treated> {
     // Which values are referred to, and first by which row (for messages).
     let mut first_row: Vec<Option<usize>> = vec![None; array.values().len()];
     for (row, key) in array.keys().iter().enumerate() {
@@ -46,10 +46,7 @@ fn by_distinct<K: ArrowDictionaryKeyType>(
         .filter_map(|i| first_row[*i])
         .map(|row| task.row(row))
         .collect();
-    let task = Task {
-        rows: Some(&rows),
-        ..task
-    };
+    let task = task.with_rows(&rows);
     let done = values(task, &distinct)?;
 
     // The results in their own order, equal ones once; NULLs become NULL rows.
@@ -75,9 +72,9 @@ fn by_distinct<K: ArrowDictionaryKeyType>(
         .map(|key| new_key[key?.as_usize()].and_then(K::Native::from_usize))
         .collect();
     let array = DictionaryArray::try_new(keys, dictionary).map_err(broken)?;
-    Ok(Done {
+    Ok(Treated {
         array: Arc::new(array),
-        left_clear: done.left_clear,
+        outcome: done.outcome,
     })
 }
 
@@ -86,8 +83,8 @@ pub(super) fn apply_by_row(
     task: Task<'_>,
     array: &ArrayRef,
     values: &DataType,
-    rows: impl FnOnce(Task<'_>, &ArrayRef) -> Result<Done>,
-) -> Result<Done> {
+    rows: impl FnOnce(Task<'_>, &ArrayRef) -> Result<Treated>,
+) -> Result<Treated> {
     let too_many = |error: ArrowError| {
         Error::bad_input(format!(
             "column `{}`: with a tweak column its values differ row by row, more than its dictionary's keys can number",

@@ -7,32 +7,43 @@ use arrow::compute::cast;
 use arrow::datatypes::{ArrowNativeType, DataType, Int16Type, Int32Type, Int64Type, RunEndIndexType};
 use arrow::error::ArrowError;
 
-use super::{Done, Task, apply as apply_array};
+use super::task::{Task, Treated};
+use crate::transform::Outcome;
 use crate::{Error, Result};
 
-/// Does a run-end encoded array whose values are of type `values`.
-pub(super) fn apply(task: Task<'_>, array: &ArrayRef, values: &DataType, tweaks: Option<&ArrayRef>) -> Result<Done> {
+/// Treats a run-end encoded array whose values are of type `values`. `treat` treats an array of values, with a tweak a
+/// row if its last argument says so.
+pub(super) fn apply(
+    task: Task<'_>,
+    array: &ArrayRef,
+    values: &DataType,
+    treat: impl Fn(Task<'_>, &ArrayRef, bool) -> Result<Treated>,
+) -> Result<Treated> {
     if task.transform.tweak_column().is_some() {
         // Equal values in a row differ then, so that runs are of no use.
-        let mut done = apply_array(task, &cast(array, values).map_err(broken)?, tweaks)?;
+        let mut done = treat(task, &cast(array, values).map_err(broken)?, true)?;
         done.array = cast(&done.array, array.data_type()).map_err(broken)?;
         return Ok(done);
     }
     match array.data_type() {
         DataType::RunEndEncoded(ends, _) => match ends.data_type() {
-            DataType::Int16 => by_run(task, array.as_run::<Int16Type>()),
-            DataType::Int32 => by_run(task, array.as_run::<Int32Type>()),
-            _ => by_run(task, array.as_run::<Int64Type>()),
+            DataType::Int16 => by_run(task, array.as_run::<Int16Type>(), treat),
+            DataType::Int32 => by_run(task, array.as_run::<Int32Type>(), treat),
+            _ => by_run(task, array.as_run::<Int64Type>(), treat),
         },
         other => Err(Error::bug(format!("{other} has no runs"))),
     }
 }
 
-fn by_run<R: RunEndIndexType>(task: Task<'_>, array: &RunArray<R>) -> Result<Done> {
+fn by_run<R: RunEndIndexType>(
+    task: Task<'_>,
+    array: &RunArray<R>,
+    treat: impl Fn(Task<'_>, &ArrayRef, bool) -> Result<Treated>,
+) -> Result<Treated> {
     if array.is_empty() {
-        return Ok(Done {
+        return Ok(Treated {
             array: Arc::new(array.clone()),
-            left_clear: 0,
+            outcome: Outcome::default(),
         });
     }
     // An array that is a slice of another refers to the runs of the whole: only its own are done.
@@ -46,11 +57,8 @@ fn by_run<R: RunEndIndexType>(task: Task<'_>, array: &RunArray<R>) -> Result<Don
         ends.push(end.as_usize());
         start = end.as_usize();
     }
-    let task = Task {
-        rows: Some(&first_row),
-        ..task
-    };
-    let done = apply_array(task, &values, None)?;
+    let task = task.with_rows(&first_row);
+    let done = treat(task, &values, false)?;
     let ends: PrimitiveArray<R> = ends.into_iter().map(R::Native::from_usize).collect();
     // With the fields of the array that came, whatever their names.
     let array = ArrayDataBuilder::new(array.data_type().clone())
@@ -58,9 +66,9 @@ fn by_run<R: RunEndIndexType>(task: Task<'_>, array: &RunArray<R>) -> Result<Don
         .child_data(vec![ends.into_data(), done.array.into_data()])
         .build()
         .map_err(broken)?;
-    Ok(Done {
+    Ok(Treated {
         array: make_array(array),
-        left_clear: done.left_clear,
+        outcome: done.outcome,
     })
 }
 

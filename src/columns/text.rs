@@ -11,17 +11,18 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
-use super::{CHUNK, Done, Task, tweak};
-use crate::cipher::{Output, Place, common_length, string_array, view_array};
-use crate::transform::{ColumnTweaks, RowError, Rows, Scratch, Texts};
+use super::task::{CHUNK, Task, Treated};
+use super::tweak::TweakColumn;
+use crate::cipher::{Output, Place, Tweaks, common_length, string_array, view_array};
+use crate::transform::{AsciiRows, AsciiScratch, Outcome, TextBatch, Texts};
 use crate::{Error, Result};
 
 /// Bytes of rows that are looked at together.
 const MOST_BYTES: usize = u32::MAX as usize;
 
 /// Does a text array.
-pub(super) fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&tweak::Column>) -> Result<Done> {
-    if !task.transform.is_plain(task.direction) {
+pub(super) fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&TweakColumn>) -> Result<Treated> {
+    if !task.transform.has_ascii_rows() {
         return match array.data_type() {
             DataType::Utf8 => one_by_one(task, array, array.as_string::<i32>().iter(), tweaks),
             DataType::LargeUtf8 => one_by_one(task, array, array.as_string::<i64>().iter(), tweaks),
@@ -40,22 +41,23 @@ fn one_by_one<'a>(
     task: Task<'_>,
     array: &ArrayRef,
     values: impl Iterator<Item = Option<&'a str>>,
-    tweaks: Option<&tweak::Column>,
-) -> Result<Done> {
+    tweaks: Option<&TweakColumn>,
+) -> Result<Treated> {
     let rows: Vec<Option<&str>> = values.collect();
     let bytes = rows.iter().flatten().map(|value| value.len()).sum();
     let mut texts = Texts::with_capacity(rows.len(), bytes);
-    let mut left_clear = 0;
+    let mut outcome = Outcome::default();
     for (i, chunk) in rows.chunks(CHUNK).enumerate() {
         let start = i * CHUNK;
         let tweaks = match tweaks {
             Some(column) => Some(column.bytes(&task, start, chunk.iter().map(Option::is_none))?),
             None => None,
         };
-        left_clear += task
+        let batch = TextBatch::new(task.direction, chunk).with_tweaks(tweaks.as_deref().map(Tweaks::PerRow));
+        outcome += task
             .transform
-            .texts(task.direction, chunk, tweaks.as_deref(), &mut texts)
-            .map_err(|error| error.locate(|row| task.number(start + row), task.column, task.transform))?;
+            .texts(batch, &mut texts)
+            .map_err(|error| task.locate(error, start))?;
     }
     let array: ArrayRef = match array.data_type() {
         DataType::Utf8 => {
@@ -65,7 +67,7 @@ fn one_by_one<'a>(
         DataType::LargeUtf8 => Arc::new(texts.iter().collect::<LargeStringArray>()),
         _ => Arc::new(texts.iter().collect::<StringViewArray>()),
     };
-    Ok(Done { array, left_clear })
+    Ok(Treated { array, outcome })
 }
 
 /// A result may be longer than its value, so that a full array of 2 GiB would not hold it any more.
@@ -84,8 +86,8 @@ pub(super) fn check_size<O: OffsetSizeTrait>(task: &Task<'_>, bytes: usize) -> R
 fn strings<O: OffsetSizeTrait>(
     task: Task<'_>,
     array: &GenericStringArray<O>,
-    tweaks: Option<&tweak::Column>,
-) -> Result<Done> {
+    tweaks: Option<&TweakColumn>,
+) -> Result<Treated> {
     let (first, last) = (array.value_offsets()[0], array.value_offsets()[array.len()]);
     let texts = Source {
         offsets: array.offsets(),
@@ -93,7 +95,7 @@ fn strings<O: OffsetSizeTrait>(
         nulls: array.nulls(),
     };
     let results = side_by_side(task, &texts, tweaks)?;
-    let left_clear = results.left_clear;
+    let outcome = results.outcome;
     let array: ArrayRef = if results.keep_places() {
         let offsets = match first.as_usize() {
             0 => texts.offsets.clone(),
@@ -106,11 +108,11 @@ fn strings<O: OffsetSizeTrait>(
         check_size::<O>(&task, results.iter().flatten().map(|result| result.len()).sum())?;
         Arc::new(results.into_iter().collect::<GenericStringArray<O>>())
     };
-    Ok(Done { array, left_clear })
+    Ok(Treated { array, outcome })
 }
 
 /// Does an array of views.
-fn views(task: Task<'_>, array: &StringViewArray, tweaks: Option<&tweak::Column>) -> Result<Done> {
+fn views(task: Task<'_>, array: &StringViewArray, tweaks: Option<&TweakColumn>) -> Result<Treated> {
     let (offsets, bytes) = gathered(array);
     let texts = Source {
         offsets: &offsets,
@@ -118,16 +120,16 @@ fn views(task: Task<'_>, array: &StringViewArray, tweaks: Option<&tweak::Column>
         nulls: array.nulls(),
     };
     let results = side_by_side(task, &texts, tweaks)?;
-    let left_clear = results.left_clear;
+    let outcome = results.outcome;
     let array: StringViewArray = if results.keep_places() && u32::try_from(results.output.bytes().len()).is_ok() {
         let nulls = results.nulls(&texts);
         view_array(&offsets, results.output, nulls).map_err(broken)?
     } else {
         results.texts(&texts).into_iter().collect()
     };
-    Ok(Done {
+    Ok(Treated {
         array: Arc::new(array),
-        left_clear,
+        outcome,
     })
 }
 
@@ -170,7 +172,7 @@ impl<O: OffsetSizeTrait> Source<'_, O> {
 fn side_by_side<O: OffsetSizeTrait>(
     task: Task<'_>,
     texts: &Source<'_, O>,
-    tweaks: Option<&tweak::Column>,
+    tweaks: Option<&TweakColumn>,
 ) -> Result<Results> {
     let mut job = Job {
         task,
@@ -178,7 +180,7 @@ fn side_by_side<O: OffsetSizeTrait>(
         results: Results {
             output: Output::with_capacity(texts.bytes.len()),
             changed: Vec::new(),
-            left_clear: 0,
+            outcome: Outcome::default(),
         },
         scratch: None,
     };
@@ -211,9 +213,9 @@ fn side_by_side<O: OffsetSizeTrait>(
 /// One array on its way.
 struct Job<'a> {
     task: Task<'a>,
-    tweaks: Option<&'a tweak::Column>,
+    tweaks: Option<&'a TweakColumn>,
     results: Results,
-    scratch: Option<Scratch>,
+    scratch: Option<AsciiScratch>,
 }
 
 impl Job<'_> {
@@ -225,16 +227,16 @@ impl Job<'_> {
         let slices;
         let input = &texts.bytes[texts.whole(&rows)];
         let tweaks = match self.tweaks {
-            None => ColumnTweaks::None,
+            None => None,
             Some(column) => match column.packed(rows.clone()) {
-                Some(packed) => packed,
+                packed @ Some(_) => packed,
                 None => {
                     slices = column.bytes(&self.task, rows.start, rows.map(|_| false))?;
-                    ColumnTweaks::Slices(&slices)
+                    Some(Tweaks::PerRow(&slices))
                 }
             },
         };
-        let write = |output: &mut [u8]| transform.uniform_rows(direction, input, n, tweaks, output);
+        let write = |output: &mut [u8]| transform.uniform_rows(direction, (input, n), tweaks, output);
         self.results.output.append(input.len(), write)
     }
 
@@ -255,36 +257,36 @@ impl Job<'_> {
         }
         let slices;
         let tweaks = match self.tweaks {
-            None => ColumnTweaks::None,
+            None => None,
             Some(column) => match column.packed(rows.clone()) {
-                Some(packed) => packed,
+                packed @ Some(_) => packed,
                 None => {
                     let is_null = places.iter().map(|place| *place == Place::NULL);
                     slices = column.bytes(&self.task, start, is_null)?;
-                    ColumnTweaks::Slices(&slices)
+                    Some(Tweaks::PerRow(&slices))
                 }
             },
         };
         let input = &texts.bytes[whole.clone()];
-        let locate = |error: RowError| error.locate(|row| self.task.number(start + row), self.task.column, transform);
+        let task = self.task;
         let scratch = match &mut self.scratch {
             Some(scratch) => scratch,
-            none => none.insert(transform.scratch(direction)?),
+            none => none.insert(transform.ascii_scratch(direction)?),
         };
         let Results {
             output,
             changed,
-            left_clear,
+            outcome,
         } = &mut self.results;
         output
             .append(input.len(), |output| {
-                let chunk = Rows {
+                let chunk = AsciiRows {
                     bytes: input,
                     places: &places,
                 };
                 let others = transform
-                    .plain_rows(direction, chunk, tweaks, scratch, output)
-                    .map_err(locate)?;
+                    .ascii_rows(direction, (chunk, tweaks), scratch, output)
+                    .map_err(|error| task.locate(error, start))?;
                 if !others.is_empty() {
                     let range = |row: usize| {
                         let Place { start, length } = places[row];
@@ -292,21 +294,13 @@ impl Job<'_> {
                     };
                     let text = |row: &usize| std::str::from_utf8(&input[range(*row)]).ok();
                     let values: Vec<Option<&str>> = others.iter().map(text).collect();
-                    let tweaks: Option<Vec<&[u8]>> = match tweaks {
-                        ColumnTweaks::None => None,
-                        tweaks => Some(others.iter().map(|row| tweaks.of(*row)).collect()),
-                    };
+                    let tweaks: Option<Vec<&[u8]>> =
+                        tweaks.map(|tweaks| others.iter().map(|row| tweaks.get(*row)).collect());
+                    let batch = TextBatch::new(direction, &values).with_tweaks(tweaks.as_deref().map(Tweaks::PerRow));
                     let mut done = Texts::default();
-                    *left_clear += transform
-                        .texts(direction, &values, tweaks.as_deref(), &mut done)
-                        .map_err(|error| match error {
-                            RowError::Misfit { row, misfit } => RowError::Misfit {
-                                row: others[row],
-                                misfit,
-                            },
-                            other => other,
-                        })
-                        .map_err(locate)?;
+                    *outcome += transform
+                        .texts(batch, &mut done)
+                        .map_err(|error| task.locate(error.renumber(|row| others[row]), start))?;
                     for (row, result) in others.iter().zip(done.iter()) {
                         let place = range(*row);
                         match result {
@@ -336,7 +330,7 @@ struct Results {
     output: Output,
     /// Rows whose result is NULL or has another length, in order.
     changed: Vec<(usize, Option<String>)>,
-    left_clear: usize,
+    outcome: Outcome,
 }
 
 impl Results {

@@ -7,7 +7,9 @@ use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
-use super::{Task, Treated, check_type, counted};
+use super::ordinal;
+use super::task::{Task, Treated};
+use super::types::check_type;
 use crate::transform::Texts;
 use crate::{Error, Result};
 
@@ -21,7 +23,7 @@ pub(super) async fn apply(task: Task<'_>, array: &ArrayRef) -> Result<Treated> {
     if !values.is_string() {
         let plain = cast(array, values).map_err(unreadable)?;
         task.count(&plain)?;
-        let done = counted::tokenized(task, &plain).await;
+        let done = ordinal::tokenized(task, &plain).await;
         let mut done = done.unwrap_or_else(|| Err(Error::bug(format!("no code for type {values}"))))?;
         done.array = like(&done.array, array.data_type(), task.column)?;
         return Ok(done);
@@ -30,16 +32,16 @@ pub(super) async fn apply(task: Task<'_>, array: &ArrayRef) -> Result<Treated> {
     task.count(&text)?;
     let rows: Vec<Option<&str>> = text.as_string::<i64>().iter().collect();
     let mut texts = Texts::with_capacity(rows.len(), text.as_string::<i64>().value_data().len());
-    let left = task
+    let outcome = task
         .transform
         .token_texts(task.direction, &rows, &mut texts)
         .await
-        .map_err(|error| error.locate(|row| task.number(row), task.column, task.transform))?;
+        .map_err(|error| task.locate(error, 0))?;
     let results: LargeStringArray = texts.iter().collect();
     let results: ArrayRef = Arc::new(results);
     Ok(Treated {
         array: like(&results, array.data_type(), task.column)?,
-        left,
+        outcome,
     })
 }
 

@@ -6,15 +6,14 @@ use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
-use super::Task;
-use crate::cipher::common_length;
-use crate::transform::ColumnTweaks;
+use super::task::Task;
+use crate::cipher::{Tweaks, common_length};
 use crate::{Error, Result};
 
 /// A tweak column as text: strings as they are, integers in decimal.
-pub(super) struct Column(StringArray);
+pub(super) struct TweakColumn(StringArray);
 
-impl Column {
+impl TweakColumn {
     pub(super) fn try_new(array: &ArrayRef) -> Result<Self> {
         check_type(array.data_type())?;
         let text = cast(array, &DataType::Utf8)
@@ -23,7 +22,7 @@ impl Column {
     }
 
     /// The tweaks of these rows, if none is NULL and all have the same length.
-    pub(super) fn packed(&self, rows: Range<usize>) -> Option<ColumnTweaks<'_>> {
+    pub(super) fn packed(&self, rows: Range<usize>) -> Option<Tweaks<'_>> {
         if self
             .0
             .nulls()
@@ -34,7 +33,7 @@ impl Column {
         let offsets = &self.0.value_offsets()[rows.start..=rows.end];
         let length = common_length(offsets)?;
         let whole = offsets[0] as usize..offsets[rows.len()] as usize;
-        Some(ColumnTweaks::Packed {
+        Some(Tweaks::Packed {
             bytes: &self.0.value_data()[whole],
             length,
         })
@@ -67,7 +66,7 @@ impl Column {
     }
 }
 
-/// Can a column of this type be a tweak? Only types whose text is the same everywhere.
+/// Checks that a column of this type can be a tweak: only types whose text is the same everywhere.
 pub(super) fn check_type(data_type: &DataType) -> Result<()> {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(()),

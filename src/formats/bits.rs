@@ -6,7 +6,9 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::{Misfit, MixedFormat, Places, Side};
+use super::error::FormatError;
+use super::segmented::{SegmentedFormat, Segments};
+use super::side::Side;
 
 /// How a number of at most 128 bits is written.
 pub(super) trait Bits: fmt::Debug + Send + Sync {
@@ -20,7 +22,7 @@ pub(super) trait Bits: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// When it is not the one text that [`write`](Self::write) gives for these bits in its layout.
-    fn read(&self, value: &str) -> Result<u128, Misfit>;
+    fn read(&self, value: &str) -> Result<u128, FormatError>;
 
     /// Appends the text of `bits`, in the layout of `value`.
     fn write(&self, bits: u128, value: &str, out: &mut String);
@@ -42,7 +44,7 @@ impl<T: Bits> BitString<T> {
     }
 }
 
-impl<T: Bits> MixedFormat for BitString<T> {
+impl<T: Bits> SegmentedFormat for BitString<T> {
     fn definition(&self) -> String {
         self.bits.definition()
     }
@@ -51,7 +53,7 @@ impl<T: Bits> MixedFormat for BitString<T> {
         Some(1u128.checked_shl(self.bits.free().count_ones()).unwrap_or(u128::MAX))
     }
 
-    fn split(&self, value: &str, _: Side, places: &mut Places) -> Result<(), Misfit> {
+    fn split(&self, value: &str, _: Side, places: &mut Segments) -> Result<(), FormatError> {
         let (bits, free) = (self.bits.read(value)?, self.bits.free());
         for run in &self.runs {
             places.push((bits >> run.place) as u64 & run.mask(), 1 << run.width);
@@ -129,14 +131,14 @@ impl HexCase {
     }
 
     /// The number that at most 32 digits spell; `is_separator` says which bytes, at which index, are none.
-    pub(super) fn read(self, value: &str, is_separator: impl Fn(usize, u8) -> bool) -> Result<u128, Misfit> {
+    pub(super) fn read(self, value: &str, is_separator: impl Fn(usize, u8) -> bool) -> Result<u128, FormatError> {
         let mut bits = 0;
         for (i, symbol) in value.chars().enumerate() {
             // Everything before a symbol that is not ASCII is ASCII, so the index is the same in bytes.
             match self.symbols().find(symbol) {
                 Some(digit) => bits = bits << 4 | digit as u128,
                 None if u8::try_from(symbol).is_ok_and(|byte| is_separator(i, byte)) => {}
-                None => return Err(Misfit::Character { position: i + 1 }),
+                None => return Err(FormatError::Character { position: i + 1 }),
             }
         }
         Ok(bits)
@@ -159,20 +161,20 @@ impl HexCase {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::formats::Format;
+    use crate::formats::format::Format;
 
     /// Splits `value`, sets its digits to others and back, and gives the text in between.
     pub(in crate::formats) fn there_and_back(format: &Format, value: &str) -> String {
-        let Format::Mixed(format) = format else {
+        let Format::Segmented(format) = format else {
             panic!("a mixed format")
         };
-        let mut places = Places::default();
+        let mut places = Segments::default();
         format.split(value, Side::Plain, &mut places).expect(value);
         let turned = places.digits.iter().zip(&places.choices);
         let others: Vec<u64> = turned.map(|(digit, choices)| choices - 1 - digit).collect();
         let (mut other, mut back) = (String::new(), String::new());
         format.join(value, &others, Side::Protected, &mut other);
-        let mut again = Places::default();
+        let mut again = Segments::default();
         format.split(&other, Side::Protected, &mut again).expect(&other);
         assert_eq!(
             (&again.digits, &again.choices, &again.kept),
@@ -202,12 +204,12 @@ pub(super) mod tests {
     fn few_bits_make_a_permutation_of_their_texts() {
         for free in 1..=10 {
             let parameters = toml::Table::from_iter([("prefix".to_owned(), toml::Value::from(32 - free))]);
-            let Ok(Format::Mixed(format)) = Format::parse("ipv4", parameters) else {
+            let Ok(Format::Segmented(format)) = Format::parse("ipv4", parameters) else {
                 panic!("a prefix")
             };
             let mut seen = std::collections::HashSet::new();
             for number in 0..1u64 << free {
-                let (mut out, mut places) = (String::new(), Places::default());
+                let (mut out, mut places) = (String::new(), Segments::default());
                 format.join("203.0.113.7", &[number], Side::Protected, &mut out);
                 format.split(&out, Side::Protected, &mut places).expect("an address");
                 assert_eq!(places.digits, [number]);

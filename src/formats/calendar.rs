@@ -10,27 +10,28 @@ use chrono::format::{Item, Parsed, StrftimeItems};
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 use serde::Deserialize;
 
-use super::counted::{Count, Counted, Counts, Resolution, Unit};
-use super::{Format, Misfit, parameters};
+use super::error::FormatError;
+use super::format::Format;
+use super::ordinal::{OrdinalFormat, OrdinalRange, OrdinalText, Resolution, Unit};
 use crate::{Error, Result};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Parameters {
+pub(super) struct CalendarParameters {
     pattern: Option<String>,
-    min: Option<Bound>,
-    max: Option<Bound>,
+    min: Option<DateBound>,
+    max: Option<DateBound>,
 }
 
 /// A date or time as TOML has it, bare or in quotes.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Bound {
+enum DateBound {
     Bare(toml::value::Datetime),
     Text(String),
 }
 
-impl Bound {
+impl DateBound {
     fn text(&self) -> String {
         match self {
             Self::Bare(datetime) => datetime.to_string(),
@@ -41,7 +42,7 @@ impl Bound {
 
 /// What is counted.
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+pub(super) enum CalendarKind {
     Date,
     Time(Resolution),
     Timestamp(Resolution),
@@ -49,47 +50,15 @@ enum Kind {
 
 #[derive(Debug)]
 struct Calendar {
-    kind: Kind,
+    kind: CalendarKind,
     pattern: String,
     items: Vec<Item<'static>>,
     min: i128,
     max: i128,
 }
 
-/// All days that four digits of a year can name: fewer than 2,740 years are under the floor.
-pub(super) fn date(table: toml::Table) -> Result<Format> {
-    build(
-        Kind::Date,
-        parameters(table)?,
-        ["%Y-%m-%d"; 4],
-        ["0001-01-01", "9999-12-31"],
-    )
-}
-
-pub(super) fn time(mut table: toml::Table) -> Result<Format> {
-    let resolution = take_resolution(&mut table)?;
-    let patterns = ["%H:%M:%S", "%H:%M:%S%.3f", "%H:%M:%S%.6f", "%H:%M:%S%.9f"];
-    build(
-        Kind::Time(resolution),
-        parameters(table)?,
-        patterns,
-        ["00:00:00", "23:59:59.999999999"],
-    )
-}
-
-pub(super) fn timestamp(mut table: toml::Table) -> Result<Format> {
-    let resolution = take_resolution(&mut table)?;
-    let patterns = [
-        "%Y-%m-%d %H:%M:%S",
-        "%Y-%m-%d %H:%M:%S%.3f",
-        "%Y-%m-%d %H:%M:%S%.6f",
-        "%Y-%m-%d %H:%M:%S%.9f",
-    ];
-    let range = ["1900-01-01T00:00:00", "2099-12-31T23:59:59.999999999"];
-    build(Kind::Timestamp(resolution), parameters(table)?, patterns, range)
-}
-
-fn take_resolution(table: &mut toml::Table) -> Result<Resolution> {
+/// Takes `resolution` out of a table of parameters.
+pub(super) fn take_resolution(table: &mut toml::Table) -> Result<Resolution> {
     match table.remove("resolution").map(toml::Value::try_into) {
         None => Ok(Resolution::default()),
         Some(Ok(resolution)) => Ok(resolution),
@@ -97,14 +66,21 @@ fn take_resolution(table: &mut toml::Table) -> Result<Resolution> {
     }
 }
 
-fn build(kind: Kind, parameters: Parameters, patterns: [&str; 4], range: [&str; 2]) -> Result<Format> {
-    let Parameters { pattern, min, max } = parameters;
+/// Builds the format of `kind` from its parameters, the usual pattern at each resolution and the usual range.
+pub(super) fn build(
+    kind: CalendarKind,
+    parameters: CalendarParameters,
+    patterns: [&str; 4],
+    range: [&str; 2],
+) -> Result<Format> {
+    let CalendarParameters { pattern, min, max } = parameters;
     let usual = match kind {
-        Kind::Date => patterns[0],
-        Kind::Time(resolution) | Kind::Timestamp(resolution) => patterns[resolution as usize],
+        CalendarKind::Date => patterns[0],
+        CalendarKind::Time(resolution) | CalendarKind::Timestamp(resolution) => patterns[resolution as usize],
     };
     let pattern = pattern.unwrap_or_else(|| usual.to_owned());
-    let bound = |bound: Option<Bound>, usual: &str| kind.bound(&bound.map_or(usual.to_owned(), |bound| bound.text()));
+    let bound =
+        |bound: Option<DateBound>, usual: &str| kind.bound(&bound.map_or(usual.to_owned(), |bound| bound.text()));
     let (min, max) = (bound(min, range[0])?, bound(max, range[1])?);
     let items = StrftimeItems::new(&pattern).parse_to_owned().map_err(|error| {
         Error::bad_policy(format!("pattern \"{pattern}\" is no strftime pattern")).with_source(error)
@@ -124,23 +100,23 @@ fn build(kind: Kind, parameters: Parameters, patterns: [&str; 4], range: [&str; 
                 calendar.pattern,
                 kind.name(),
                 match kind {
-                    Kind::Date => String::new(),
-                    Kind::Time(resolution) | Kind::Timestamp(resolution) =>
+                    CalendarKind::Date => String::new(),
+                    CalendarKind::Time(resolution) | CalendarKind::Timestamp(resolution) =>
                         format!(" at resolution = \"{}\" and nothing finer", resolution.name()),
                 }
             )));
         }
     }
     let unit = match kind {
-        Kind::Date => Unit::Day,
-        Kind::Time(resolution) => Unit::TimeOfDay(resolution),
-        Kind::Timestamp(resolution) => Unit::Instant(resolution),
+        CalendarKind::Date => Unit::Day,
+        CalendarKind::Time(resolution) => Unit::TimeOfDay(resolution),
+        CalendarKind::Timestamp(resolution) => Unit::Instant(resolution),
     };
-    let format = Counted::try_new(calendar, Counts { unit, min, max })?;
+    let format = OrdinalFormat::try_new(calendar, OrdinalRange { unit, min, max })?;
     Ok(Format::Ranked(Arc::new(format)))
 }
 
-impl Kind {
+impl CalendarKind {
     fn name(self) -> &'static str {
         match self {
             Self::Date => "date",
@@ -192,12 +168,12 @@ impl Calendar {
         // A leap second has no count of its own.
         let is_leap = |time: &NaiveTime| time.nanosecond() >= 1_000_000_000;
         match self.kind {
-            Kind::Date => Some(day(parsed.to_naive_date().ok()?)),
-            Kind::Time(resolution) => {
+            CalendarKind::Date => Some(day(parsed.to_naive_date().ok()?)),
+            CalendarKind::Time(resolution) => {
                 let time = parsed.to_naive_time().ok().filter(|time| !is_leap(time))?;
                 Some(part_of_day(time, resolution))
             }
-            Kind::Timestamp(resolution) => {
+            CalendarKind::Timestamp(resolution) => {
                 let instant = parsed.to_naive_datetime_with_offset(0).ok()?;
                 (!is_leap(&instant.time())).then(|| time_since_epoch(instant, resolution))
             }
@@ -207,7 +183,7 @@ impl Calendar {
     fn try_write(&self, count: i128, out: &mut String) -> Option<()> {
         let items = self.items.iter();
         match self.kind {
-            Kind::Date => {
+            CalendarKind::Date => {
                 let (epoch, days) = (
                     NaiveDate::default(),
                     Days::new(u64::try_from(count.unsigned_abs()).ok()?),
@@ -218,7 +194,7 @@ impl Calendar {
                 };
                 write!(out, "{}", date.format_with_items(items)).ok()
             }
-            Kind::Time(resolution) => {
+            CalendarKind::Time(resolution) => {
                 let nanoseconds = count * (1_000_000_000 / resolution.per_second());
                 let (seconds, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
                 let time = NaiveTime::from_num_seconds_from_midnight_opt(
@@ -227,7 +203,7 @@ impl Calendar {
                 )?;
                 write!(out, "{}", time.format_with_items(items)).ok()
             }
-            Kind::Timestamp(resolution) => {
+            CalendarKind::Timestamp(resolution) => {
                 let per_second = resolution.per_second();
                 let nanoseconds = count.rem_euclid(per_second) * (1_000_000_000 / per_second);
                 let instant = DateTime::from_timestamp(
@@ -240,7 +216,7 @@ impl Calendar {
     }
 }
 
-impl Count for Calendar {
+impl OrdinalText for Calendar {
     fn definition(&self) -> String {
         let Self {
             kind,
@@ -250,8 +226,8 @@ impl Count for Calendar {
             ..
         } = self;
         match kind {
-            Kind::Date => format!("date/1 min={min} max={max} pattern={pattern}"),
-            Kind::Time(resolution) | Kind::Timestamp(resolution) => format!(
+            CalendarKind::Date => format!("date/1 min={min} max={max} pattern={pattern}"),
+            CalendarKind::Time(resolution) | CalendarKind::Timestamp(resolution) => format!(
                 "{}/1 min={min} max={max} resolution={} pattern={pattern}",
                 kind.name(),
                 resolution.name()
@@ -259,8 +235,9 @@ impl Count for Calendar {
         }
     }
 
-    fn read(&self, value: &str) -> Result<i128, Misfit> {
-        let misfit = Misfit::Malformed("not a date or time that exists, or not written just as the pattern has it");
+    fn read(&self, value: &str) -> Result<i128, FormatError> {
+        let misfit =
+            FormatError::Malformed("not a date or time that exists, or not written just as the pattern has it");
         let count = self.try_read(value).ok_or(misfit.clone())?;
         let mut text = String::with_capacity(value.len());
         match self.try_write(count, &mut text) {
@@ -296,7 +273,7 @@ mod tests {
 
     #[test]
     fn days_of_the_calendar() {
-        let all = ranked(date(toml::Table::new()));
+        let all = ranked(Format::parse("date", toml::Table::new()));
         assert_eq!(all.size(), 3_652_059);
         round_trip(all.as_ref(), "0001-01-01", 0);
         round_trip(all.as_ref(), "2000-02-29", 730_178);
@@ -314,13 +291,15 @@ mod tests {
         ] {
             assert!(all.rank(text).is_err(), "{text}");
         }
-        let german = ranked(date(
+        let german = ranked(Format::parse(
+            "date",
             toml::toml! { pattern = "%d.%m.%Y"  min = 1900-01-01  max = "2099-12-31" },
         ));
         assert_eq!(german.size(), 73_049);
         round_trip(german.as_ref(), "02.01.1900", 1);
-        assert_eq!(german.rank("31.12.1899"), Err(Misfit::OutOfRange));
-        let short = ranked(date(
+        assert_eq!(german.rank("31.12.1899"), Err(FormatError::OutOfRange));
+        let short = ranked(Format::parse(
+            "date",
             toml::toml! { pattern = "%y%m%d"  min = 1970-01-01  max = 2069-12-31 },
         ));
         round_trip(short.as_ref(), "700102", 1);
@@ -328,7 +307,7 @@ mod tests {
 
     #[test]
     fn times_of_the_day() {
-        let fine = ranked(time(toml::toml! { resolution = "ms" }));
+        let fine = ranked(Format::parse("time", toml::toml! { resolution = "ms" }));
         assert_eq!(fine.size(), 86_400_000);
         round_trip(fine.as_ref(), "00:00:01.001", 1_001);
         for text in [
@@ -340,7 +319,8 @@ mod tests {
         ] {
             assert!(fine.rank(text).is_err(), "{text}");
         }
-        let office = ranked(time(
+        let office = ranked(Format::parse(
+            "time",
             toml::toml! { pattern = "%I:%M:%S %p"  min = 08:00:00  max = 17:59:59 },
         ));
         round_trip(office.as_ref(), "12:00:01 PM", 4 * 3_600 + 1);
@@ -348,12 +328,15 @@ mod tests {
 
     #[test]
     fn instants() {
-        let seconds = ranked(timestamp(toml::Table::new()));
+        let seconds = ranked(Format::parse("timestamp", toml::Table::new()));
         assert_eq!(seconds.size(), 73_049 * 86_400);
         round_trip(seconds.as_ref(), "1900-01-02 00:00:01", 86_401);
-        let iso = ranked(timestamp(toml::toml! {
-            pattern = "%Y-%m-%dT%H:%M:%S%.6fZ"  resolution = "us"  min = 1969-12-31T23:59:59  max = 2099-12-31T23:59:59
-        }));
+        let iso = ranked(Format::parse(
+            "timestamp",
+            toml::toml! {
+                pattern = "%Y-%m-%dT%H:%M:%S%.6fZ"  resolution = "us"  min = 1969-12-31T23:59:59  max = 2099-12-31T23:59:59
+            },
+        ));
         round_trip(iso.as_ref(), "1969-12-31T23:59:59.999999Z", 999_999);
         assert!(iso.rank("1969-12-31T23:59:59.99Z").is_err());
     }
@@ -372,12 +355,12 @@ mod tests {
         ] {
             let mut table = toml::Table::new();
             table.insert("pattern".into(), pattern.into());
-            assert!(date(table).is_err(), "{pattern}");
+            assert!(Format::parse("date", table).is_err(), "{pattern}");
         }
-        assert!(time(toml::toml! { pattern = "%H:%M" }).is_err());
-        assert!(time(toml::toml! { pattern = "%H:%M:%S"  resolution = "ms" }).is_err());
-        assert!(date(toml::toml! { min = 2000-01-01T00:00:00 }).is_err());
-        assert!(date(toml::toml! { min = 2001-01-01  max = 2000-01-01 }).is_err());
-        assert!(date(toml::toml! { resolution = "ms" }).is_err());
+        assert!(Format::parse("time", toml::toml! { pattern = "%H:%M" }).is_err());
+        assert!(Format::parse("time", toml::toml! { pattern = "%H:%M:%S"  resolution = "ms" }).is_err());
+        assert!(Format::parse("date", toml::toml! { min = 2000-01-01T00:00:00 }).is_err());
+        assert!(Format::parse("date", toml::toml! { min = 2001-01-01  max = 2000-01-01 }).is_err());
+        assert!(Format::parse("date", toml::toml! { resolution = "ms" }).is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::class::Place;
+use super::class::Position;
 use super::luhn;
 use crate::{Error, Result};
 
@@ -79,7 +79,7 @@ impl Check {
     ///
     /// # Errors
     /// A pattern that the check does not go with.
-    pub(super) fn place(&self, places: &[Place], symbols: &[bool]) -> Result<usize> {
+    pub(super) fn place(&self, places: &[Position], symbols: &[bool]) -> Result<usize> {
         let (at, needed) = match self {
             Self::Luhn { prefix } if !prefix.bytes().all(|byte| byte.is_ascii_digit()) => {
                 return Err(Error::bad_policy("the prefix of a check is digits"));
@@ -102,7 +102,7 @@ impl Check {
             )
             .with_hint("end the pattern in 9; for values that end otherwise, write a pattern without check"),
         })?;
-        let takes_digit = |place: &Place| ('0'..='9').any(|symbol| place.takes(symbol));
+        let takes_digit = |place: &Position| ('0'..='9').any(|symbol| place.takes(symbol));
         if *self != Self::Vin && places[at + 1..].iter().any(takes_digit) {
             return Err(Error::bad_policy(
                 "the check digit is the last digit of a value, and here another one stands behind it",

@@ -3,28 +3,30 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Misfit, Ordinal, RankedFormat};
+use super::error::FormatError;
+use super::ranked::RankedFormat;
+use super::segmented::Rank;
 
 /// The floor that a band has to pass (SP 800-38G Rev 1 drafts, section 5.1).
 pub(super) const FLOOR: u128 = 1_000_000;
 
 /// Characters, in ranges; the order of the ranges is that of the numerals.
 #[derive(Clone, Eq, PartialEq)]
-pub(super) struct Class {
+pub(super) struct CharClass {
     /// First character of each range, how many there are, how far apart they stand, and how many came before.
-    ranges: Vec<Range>,
+    ranges: Vec<ClassRange>,
     size: u64,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
-struct Range {
+struct ClassRange {
     first: u32,
     count: u32,
     step: u32,
     before: u64,
 }
 
-impl Class {
+impl CharClass {
     /// The characters of `ranges`, each from its first to its last by a step. No character may stand in two of them.
     pub(super) fn new(ranges: &[(char, char, u32)]) -> Self {
         let mut size = 0;
@@ -35,7 +37,7 @@ impl Class {
                 let count = (u32::from(*last) - first) / step + 1;
                 let before = size;
                 size += u64::from(count);
-                Range {
+                ClassRange {
                     first,
                     count,
                     step: *step,
@@ -81,7 +83,7 @@ impl Class {
     /// The characters of this one and then those of `other`, which has no character in common with it.
     pub(super) fn with(&self, other: &Self) -> Self {
         let mut ranges = self.ranges.clone();
-        ranges.extend(other.ranges.iter().map(|range| Range {
+        ranges.extend(other.ranges.iter().map(|range| ClassRange {
             before: range.before + self.size,
             ..*range
         }));
@@ -92,7 +94,7 @@ impl Class {
     }
 }
 
-impl fmt::Debug for Class {
+impl fmt::Debug for CharClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Class({} characters)", self.size)
     }
@@ -100,12 +102,12 @@ impl fmt::Debug for Class {
 
 /// What stands in one place of a pattern.
 #[derive(Clone, Debug)]
-pub(super) enum Place {
+pub(super) enum Position {
     Literal(char),
-    Class(Arc<Class>),
+    Class(Arc<CharClass>),
 }
 
-impl Place {
+impl Position {
     pub(super) fn takes(&self, symbol: char) -> bool {
         match self {
             Self::Literal(literal) => *literal == symbol,
@@ -130,7 +132,7 @@ impl Place {
 }
 
 /// Does `value` have just these places?
-pub(super) fn fits(pattern: &[Place], value: &str) -> bool {
+pub(super) fn fits(pattern: &[Position], value: &str) -> bool {
     let mut symbols = value.chars();
     pattern
         .iter()
@@ -139,7 +141,7 @@ pub(super) fn fits(pattern: &[Place], value: &str) -> bool {
 }
 
 /// How many values a pattern has; `None` beyond 2^128 − 1.
-pub(super) fn size(pattern: &[Place]) -> Option<u128> {
+pub(super) fn size(pattern: &[Position]) -> Option<u128> {
     pattern
         .iter()
         .try_fold(1u128, |size, place| size.checked_mul(u128::from(place.choices())))
@@ -147,15 +149,15 @@ pub(super) fn size(pattern: &[Place]) -> Option<u128> {
 
 /// The values of several patterns, numbered together: what short values are encrypted among, so that a result may be of another pattern.
 #[derive(Debug)]
-pub(super) struct Union {
+pub(super) struct PatternUnion {
     /// Each with the number of its first value. No value has two.
-    patterns: Vec<(u128, Vec<Place>)>,
+    patterns: Vec<(u128, Vec<Position>)>,
     size: u128,
 }
 
-impl Union {
+impl PatternUnion {
     /// `None` if there are 2^128 values or more.
-    pub(super) fn new(patterns: impl IntoIterator<Item = Vec<Place>>) -> Option<Self> {
+    pub(super) fn new(patterns: impl IntoIterator<Item = Vec<Position>>) -> Option<Self> {
         let mut before = 0u128;
         let mut numbered = Vec::new();
         for pattern in patterns {
@@ -174,7 +176,7 @@ impl Union {
     }
 }
 
-impl RankedFormat for Union {
+impl RankedFormat for PatternUnion {
     fn definition(&self) -> String {
         format!("band of {}", self.size)
     }
@@ -183,15 +185,15 @@ impl RankedFormat for Union {
         self.size
     }
 
-    fn rank(&self, value: &str) -> Result<u128, Misfit> {
+    fn rank(&self, value: &str) -> Result<u128, FormatError> {
         let pattern = self.patterns.iter().find(|(_, pattern)| fits(pattern, value));
-        let (first, pattern) = pattern.ok_or(Misfit::Malformed("not of any of the patterns"))?;
+        let (first, pattern) = pattern.ok_or(FormatError::Malformed("not of any of the patterns"))?;
         let rank = pattern
             .iter()
             .zip(value.chars())
             .fold(0u128, |rank, (place, symbol)| match place {
-                Place::Literal(_) => rank,
-                Place::Class(class) => {
+                Position::Literal(_) => rank,
+                Position::Class(class) => {
                     rank * u128::from(class.size()) + u128::from(class.index(symbol).unwrap_or_default())
                 }
             });
@@ -202,22 +204,22 @@ impl RankedFormat for Union {
         let Some((first, pattern)) = self.patterns.iter().rev().find(|(first, _)| *first <= rank) else {
             return; // the first pattern begins at 0
         };
-        let choices: Vec<u64> = pattern.iter().map(Place::choices).collect();
+        let choices: Vec<u64> = pattern.iter().map(Position::choices).collect();
         let mut digits = Vec::with_capacity(choices.len());
-        let ordinal = Ordinal::Narrow {
+        let ordinal = Rank::Narrow {
             rank: rank - first,
             last: self.size,
         };
         ordinal.spell(&choices, &mut digits);
         out.extend(pattern.iter().zip(digits).map(|(place, digit)| match place {
-            Place::Literal(literal) => *literal,
-            Place::Class(class) => class.symbol(digit),
+            Position::Literal(literal) => *literal,
+            Position::Class(class) => class.symbol(digit),
         }));
     }
 }
 
 /// Of patterns in order of their sizes, as many of the smallest as have the floor's number of values together: none if the smallest has.
-pub(super) fn short(mut patterns: Vec<Vec<Place>>) -> Option<Union> {
+pub(super) fn short(mut patterns: Vec<Vec<Position>>) -> Option<PatternUnion> {
     patterns.sort_by_key(|pattern| size(pattern).unwrap_or(u128::MAX)); // stable
     let (mut together, mut taken) = (0u128, 0);
     while together < FLOOR {
@@ -227,7 +229,7 @@ pub(super) fn short(mut patterns: Vec<Vec<Place>>) -> Option<Union> {
     patterns.truncate(taken);
     match taken {
         1 => None,
-        _ => Union::new(patterns),
+        _ => PatternUnion::new(patterns),
     }
 }
 
@@ -235,13 +237,13 @@ pub(super) fn short(mut patterns: Vec<Vec<Place>>) -> Option<Union> {
 mod tests {
     use super::*;
 
-    fn class(ranges: &[(char, char, u32)]) -> Place {
-        Place::Class(Arc::new(Class::new(ranges)))
+    fn class(ranges: &[(char, char, u32)]) -> Position {
+        Position::Class(Arc::new(CharClass::new(ranges)))
     }
 
     #[test]
     fn characters_and_indices_are_inverse() {
-        let class = Class::new(&[('a', 'f', 1), ('Ā', 'Ķ', 2), ('0', '9', 1)]);
+        let class = CharClass::new(&[('a', 'f', 1), ('Ā', 'Ķ', 2), ('0', '9', 1)]);
         assert_eq!(class.size(), 6 + 28 + 10);
         for index in 0..class.size() {
             assert_eq!(class.index(class.symbol(index)), Some(index));
@@ -250,17 +252,17 @@ mod tests {
         for stranger in ['g', 'ā', '`', '/', ':', '\u{0}', '\u{10ffff}'] {
             assert_eq!(class.index(stranger), None);
         }
-        let more = class.with(&Class::new(&[('x', 'z', 1)]));
+        let more = class.with(&CharClass::new(&[('x', 'z', 1)]));
         assert_eq!((more.size(), more.index('y')), (47, Some(45)));
-        assert!(!class.is_disjoint(&more) && class.is_disjoint(&Class::new(&[('x', 'z', 1)])));
+        assert!(!class.is_disjoint(&more) && class.is_disjoint(&CharClass::new(&[('x', 'z', 1)])));
     }
 
     #[test]
     fn a_union_numbers_its_values_without_gaps() {
         let (letter, digit) = (class(&[('a', 'e', 1)]), class(&[('0', '2', 1)]));
-        let union = Union::new([
+        let union = PatternUnion::new([
             vec![digit.clone()],
-            vec![letter.clone(), Place::Literal('-'), digit.clone()],
+            vec![letter.clone(), Position::Literal('-'), digit.clone()],
             vec![letter.clone(), letter, digit],
         ])
         .expect("a small one");

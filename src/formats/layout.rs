@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
+use super::alphabet::Alphabet;
+use super::ascii_layout::AsciiLayout;
 use super::class::FLOOR;
-use super::{Alphabet, MOST, Misfit, Parts, Plain, RankedFormat, Side, StringFormat};
+use super::error::FormatError;
+use super::ranked::RankedFormat;
+use super::side::Side;
+use super::string::{Parts, StringFormat};
 use crate::cipher::Symbols;
 use crate::{Error, Result};
 
@@ -83,12 +88,12 @@ impl RankedFormat for Short {
         self.size
     }
 
-    fn rank(&self, value: &str) -> Result<u128, Misfit> {
+    fn rank(&self, value: &str) -> Result<u128, FormatError> {
         let (mut number, mut length) = (0u128, 0);
         for (i, symbol) in value.chars().enumerate() {
             let numeral = self.alphabet.numeral(symbol);
             let numeral = numeral.filter(|_| i < self.longest);
-            let numeral = numeral.ok_or(Misfit::Character { position: i + 1 })?;
+            let numeral = numeral.ok_or(FormatError::Character { position: i + 1 })?;
             number = number * u128::from(self.alphabet.radix()) + u128::from(numeral);
             length += 1;
         }
@@ -230,13 +235,13 @@ impl StringFormat for Layout {
         symbol.is_alphanumeric() || self.alphabet.numeral(symbol).is_some()
     }
 
-    fn plain(&self) -> Option<Plain<'_>> {
-        Some(Plain {
+    fn ascii_layout(&self) -> Option<AsciiLayout<'_>> {
+        Some(AsciiLayout {
             symbols: self.symbols.as_ref()?,
             separators: self.separators.ascii,
             keep: [self.keep.first, self.keep.last],
             // Short values are left to `band`.
-            lengths: self.band.as_ref().map(|short| short.longest + 1..=MOST),
+            lengths: self.band.as_ref().map(|short| short.longest + 1..=AsciiLayout::LONGEST),
             check: None,
         })
     }
@@ -258,13 +263,13 @@ impl StringFormat for Layout {
         }))
     }
 
-    fn split(&self, value: &str, _: Side, parts: &mut Parts) -> Result<(), Misfit> {
+    fn split(&self, value: &str, _: Side, parts: &mut Parts) -> Result<(), FormatError> {
         let start = parts.numerals.len();
         for (i, symbol) in value.chars().enumerate() {
             match self.alphabet.numeral(symbol) {
                 Some(numeral) => parts.numerals.push(numeral),
                 None if self.separators.contain(symbol) => {}
-                None => return Err(Misfit::Character { position: i + 1 }),
+                None => return Err(FormatError::Character { position: i + 1 }),
             }
         }
         keep_ends(start, self.keep, parts)
@@ -289,10 +294,10 @@ impl StringFormat for Layout {
 }
 
 /// Moves the numerals that are kept, of those from `start` on, out to the kept parts.
-pub(super) fn keep_ends(start: usize, keep: Keep, parts: &mut Parts) -> Result<(), Misfit> {
+pub(super) fn keep_ends(start: usize, keep: Keep, parts: &mut Parts) -> Result<(), FormatError> {
     let found = parts.numerals.len() - start;
     if found < keep.count() {
-        return Err(Misfit::ShorterThanKept {
+        return Err(FormatError::ShorterThanKept {
             found,
             kept: keep.count(),
         });
@@ -372,9 +377,9 @@ mod tests {
     fn misfits_name_the_position() {
         let mut parts = Parts::default();
         let found = layout([0, 0]).split("12-x4", Side::Plain, &mut parts);
-        assert_eq!(found, Err(Misfit::Character { position: 4 }));
+        assert_eq!(found, Err(FormatError::Character { position: 4 }));
         let found = layout([3, 4]).split("12-34", Side::Plain, &mut Parts::default());
-        assert_eq!(found, Err(Misfit::ShorterThanKept { found: 4, kept: 7 }));
+        assert_eq!(found, Err(FormatError::ShorterThanKept { found: 4, kept: 7 }));
     }
 
     #[test]

@@ -7,8 +7,12 @@ use std::sync::Arc;
 
 use num_bigint::BigUint;
 
+use super::alphabet::Alphabet;
+use super::error::FormatError;
+use super::format::Format;
 use super::layout::Layout;
-use super::{Alphabet, Format, Misfit, Parts, Side, StringFormat};
+use super::side::Side;
+use super::string::{Parts, StringFormat};
 use crate::{Error, Result};
 
 /// The most symbols: work goes by their square.
@@ -47,7 +51,7 @@ impl StringFormat for Output {
         self.plain.radix()
     }
 
-    fn same_on_both_sides(&self) -> bool {
+    fn is_symmetric(&self) -> bool {
         false
     }
 
@@ -55,7 +59,7 @@ impl StringFormat for Output {
         self.plain.is_symbol(symbol) || self.output.numeral(symbol).is_some()
     }
 
-    fn split(&self, value: &str, side: Side, parts: &mut Parts) -> Result<(), Misfit> {
+    fn split(&self, value: &str, side: Side, parts: &mut Parts) -> Result<(), FormatError> {
         if side == Side::Plain {
             let before = parts.numerals.len();
             self.plain.split(value, side, parts)?;
@@ -63,21 +67,24 @@ impl StringFormat for Output {
         }
         let symbols: Vec<(usize, char)> = self.plain.symbols_of(value).collect();
         let [first, last] = self.keep;
-        let free = symbols.len().checked_sub(first + last).ok_or(Misfit::ShorterThanKept {
-            found: symbols.len(),
-            kept: first + last,
-        })?;
+        let free = symbols
+            .len()
+            .checked_sub(first + last)
+            .ok_or(FormatError::ShorterThanKept {
+                found: symbols.len(),
+                kept: first + last,
+            })?;
         at_most(free)?;
         let numeral = |(place, symbol): (usize, char)| {
             let numeral = self.output.numeral(symbol);
-            numeral.ok_or(Misfit::Character { position: place + 1 })
+            numeral.ok_or(FormatError::Character { position: place + 1 })
         };
         let numerals: Vec<u16> = symbols[first..first + free]
             .iter()
             .map(|at| numeral(*at))
             .collect::<Result<_, _>>()?;
         let numerals = rebase(&numerals, self.output.radix(), self.radix());
-        let numerals = numerals.ok_or(Misfit::Malformed("no value becomes this"))?;
+        let numerals = numerals.ok_or(FormatError::Malformed("no value becomes this"))?;
         // With what is kept, and zeros for the rest, it is a plain value; which has the kept parts.
         let zero = self.plain.zero();
         let mut at = 0;
@@ -125,9 +132,9 @@ impl StringFormat for Output {
     }
 }
 
-fn at_most(found: usize) -> Result<(), Misfit> {
+fn at_most(found: usize) -> Result<(), FormatError> {
     match found > MOST {
-        true => Err(Misfit::TooLong { found, most: MOST }),
+        true => Err(FormatError::TooLong { found, most: MOST }),
         false => Ok(()),
     }
 }
@@ -183,9 +190,9 @@ mod tests {
         format.join(&out, &[9; 6], Side::Plain, &mut back);
         assert_eq!(back, "9-999999-12");
         for (value, misfit) in [
-            ("9-0f4240-12", Misfit::Malformed("no value becomes this")),
-            ("9-0g4240-12", Misfit::Character { position: 4 }),
-            ("9-0f423f-1f", Misfit::Character { position: 11 }),
+            ("9-0f4240-12", FormatError::Malformed("no value becomes this")),
+            ("9-0g4240-12", FormatError::Character { position: 4 }),
+            ("9-0f423f-1f", FormatError::Character { position: 11 }),
         ] {
             assert_eq!(format.split(value, Side::Protected, &mut Parts::default()), Err(misfit));
         }

@@ -6,33 +6,31 @@
 
 use std::sync::{Arc, LazyLock};
 
-use serde::Deserialize;
-
-use super::class::{Class, FLOOR, Place, Union, size};
-use super::{Format, Misfit, MixedFormat, Places, RankedFormat, Side, parameters};
+use super::class::{CharClass, FLOOR, PatternUnion, Position, size};
+use super::error::FormatError;
+use super::format::Format;
+use super::ranked::RankedFormat;
+use super::segmented::{SegmentedFormat, Segments};
+use super::side::Side;
 use crate::Result;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Parameters {}
 
 /// The letters of one script and case.
 struct Letters {
-    class: Arc<Class>,
+    class: Arc<CharClass>,
     /// The class that follows a capital of this one in a word; itself for small letters and scripts without case.
     next: usize,
     /// The same letters with accents, if those are a class of their own.
     accented: Option<usize>,
 }
 
-/// Places in [`LETTERS`].
+/// Segments in [`LETTERS`].
 const LATIN_UPPER: usize = 0;
 const LATIN_LOWER: usize = 1;
 
 /// Every class of letters. The order does not matter to the map; the ranges do.
 static LETTERS: LazyLock<Vec<Letters>> = LazyLock::new(|| {
     let letters = |ranges: &[(char, char, u32)], next, accented| Letters {
-        class: Arc::new(Class::new(ranges)),
+        class: Arc::new(CharClass::new(ranges)),
         next,
         accented,
     };
@@ -108,8 +106,8 @@ static LETTERS: LazyLock<Vec<Letters>> = LazyLock::new(|| {
 
 /// What stays: white space, punctuation, symbols, combining accents. Everything else that is no letter or digit does
 /// not fit; nor do letters and digits within circles, squares and the like, and letters that stand above others.
-static MARKS: LazyLock<Class> = LazyLock::new(|| {
-    Class::new(&[
+static MARKS: LazyLock<CharClass> = LazyLock::new(|| {
+    CharClass::new(&[
         ('\t', '\n', 1),
         ('\r', '\r', 1),
         (' ', '/', 1),
@@ -141,66 +139,57 @@ static MARKS: LazyLock<Class> = LazyLock::new(|| {
     ])
 });
 
-static DIGITS: LazyLock<Arc<Class>> = LazyLock::new(|| Arc::new(Class::new(&[('0', '9', 1)])));
+static DIGITS: LazyLock<Arc<CharClass>> = LazyLock::new(|| Arc::new(CharClass::new(&[('0', '9', 1)])));
 
 #[derive(Debug)]
-struct Script {
+pub(super) struct Script {
     name: &'static str,
     digits: bool,
     bands: Option<Arc<Bands>>,
 }
 
-pub(super) fn text(table: toml::Table) -> Result<Format> {
-    let Parameters {} = parameters(table)?;
-    Ok(Script::format("text/1", true))
-}
-
-pub(super) fn name(table: toml::Table) -> Result<Format> {
-    let Parameters {} = parameters(table)?;
-    Ok(Script::format("name/1", false))
-}
-
 /// What a character is.
-enum Kind {
+enum SymbolKind {
     Letter(usize),
     Digit,
     Mark,
 }
 
 impl Script {
-    fn format(name: &'static str, digits: bool) -> Format {
-        Format::Mixed(Arc::new(Self {
+    /// The format called `name`, which encrypts digits as well as letters if `digits` says so.
+    pub(super) fn format(name: &'static str, digits: bool) -> Format {
+        Format::Segmented(Arc::new(Self {
             name,
             digits,
             bands: None,
         }))
     }
 
-    fn kind(&self, symbol: char) -> Option<Kind> {
+    fn kind(&self, symbol: char) -> Option<SymbolKind> {
         if symbol.is_ascii() {
             return match symbol {
-                'A'..='Z' => Some(Kind::Letter(LATIN_UPPER)),
-                'a'..='z' => Some(Kind::Letter(LATIN_LOWER)),
-                '0'..='9' => self.digits.then_some(Kind::Digit),
-                _ => MARKS.index(symbol).map(|_| Kind::Mark),
+                'A'..='Z' => Some(SymbolKind::Letter(LATIN_UPPER)),
+                'a'..='z' => Some(SymbolKind::Letter(LATIN_LOWER)),
+                '0'..='9' => self.digits.then_some(SymbolKind::Digit),
+                _ => MARKS.index(symbol).map(|_| SymbolKind::Mark),
             };
         }
         let letter = LETTERS.iter().position(|letters| letters.class.index(symbol).is_some());
         letter
-            .map(Kind::Letter)
-            .or_else(|| MARKS.index(symbol).map(|_| Kind::Mark))
+            .map(SymbolKind::Letter)
+            .or_else(|| MARKS.index(symbol).map(|_| SymbolKind::Mark))
     }
 
-    fn class(&self, symbol: char) -> Option<Arc<Class>> {
+    fn class(&self, symbol: char) -> Option<Arc<CharClass>> {
         match self.kind(symbol)? {
-            Kind::Letter(at) => Some(Arc::clone(&LETTERS[at].class)),
-            Kind::Digit => Some(Arc::clone(&DIGITS)),
-            Kind::Mark => None,
+            SymbolKind::Letter(at) => Some(Arc::clone(&LETTERS[at].class)),
+            SymbolKind::Digit => Some(Arc::clone(&DIGITS)),
+            SymbolKind::Mark => None,
         }
     }
 }
 
-impl MixedFormat for Script {
+impl SegmentedFormat for Script {
     fn definition(&self) -> String {
         match self.bands {
             Some(_) => format!("{} short=band", self.name),
@@ -208,14 +197,14 @@ impl MixedFormat for Script {
         }
     }
 
-    fn split(&self, value: &str, _: Side, places: &mut Places) -> Result<(), Misfit> {
+    fn split(&self, value: &str, _: Side, places: &mut Segments) -> Result<(), FormatError> {
         let mut bits = 0;
         for (i, symbol) in value.chars().enumerate() {
-            let class: &Class = match self.kind(symbol) {
-                Some(Kind::Letter(at)) => &LETTERS[at].class,
-                Some(Kind::Digit) => &DIGITS,
-                Some(Kind::Mark) => continue,
-                None => return Err(Misfit::Character { position: i + 1 }),
+            let class: &CharClass = match self.kind(symbol) {
+                Some(SymbolKind::Letter(at)) => &LETTERS[at].class,
+                Some(SymbolKind::Digit) => &DIGITS,
+                Some(SymbolKind::Mark) => continue,
+                None => return Err(FormatError::Character { position: i + 1 }),
             };
             places.push_of_many(class.index(symbol).unwrap_or_default(), class.size(), &mut bits)?;
         }
@@ -241,7 +230,7 @@ impl MixedFormat for Script {
         Some(band)
     }
 
-    fn banded(&self) -> Result<Arc<dyn MixedFormat>> {
+    fn banded(&self) -> Result<Arc<dyn SegmentedFormat>> {
         Ok(Arc::new(Self {
             name: self.name,
             digits: self.digits,
@@ -254,7 +243,7 @@ impl MixedFormat for Script {
 /// one capital and then small ones. In Latin, words that have a letter with an accent are apart from those that have none.
 #[derive(Debug)]
 struct Bands {
-    unions: Vec<Union>,
+    unions: Vec<PatternUnion>,
     /// Characters of the longest word in any.
     longest: usize,
 }
@@ -276,7 +265,7 @@ impl Bands {
             }
         }
         if digits {
-            let place = Place::Class(Arc::clone(&DIGITS));
+            let place = Position::Class(Arc::clone(&DIGITS));
             bands.push(|length| vec![vec![place.clone(); length]], 1);
         }
         bands
@@ -284,10 +273,10 @@ impl Bands {
 
     /// The words whose first letter is of class `first` and whose others are of class `rest`.
     fn add(&mut self, first: usize, rest: usize) {
-        let plain = |at: usize| Place::Class(Arc::clone(&LETTERS[at].class));
+        let plain = |at: usize| Position::Class(Arc::clone(&LETTERS[at].class));
         // A single letter is a word all of whose letters are of its class.
         let shortest = if first == rest { 1 } else { 2 };
-        let word = |first: Place, rest: Place, length: usize| -> Vec<Place> {
+        let word = |first: Position, rest: Position, length: usize| -> Vec<Position> {
             std::iter::once(first)
                 .chain(std::iter::repeat_n(rest, length - 1))
                 .collect()
@@ -297,7 +286,7 @@ impl Bands {
             return;
         };
         let either =
-            |at: usize, accented: usize| Place::Class(Arc::new(LETTERS[at].class.with(&LETTERS[accented].class)));
+            |at: usize, accented: usize| Position::Class(Arc::new(LETTERS[at].class.with(&LETTERS[accented].class)));
         let (any, accent) = (either(rest, rest_accented), plain(rest_accented));
         // One pattern for each place that the first accent may have.
         let with_accent = |length: usize| {
@@ -318,7 +307,7 @@ impl Bands {
     }
 
     /// A band of all lengths from `shortest` on, up to the first with which the floor is passed.
-    fn push(&mut self, patterns: impl Fn(usize) -> Vec<Vec<Place>>, shortest: usize) {
+    fn push(&mut self, patterns: impl Fn(usize) -> Vec<Vec<Position>>, shortest: usize) {
         let (mut all, mut together) = (Vec::new(), 0u128);
         for length in shortest.. {
             let more = patterns(length);
@@ -331,25 +320,25 @@ impl Bands {
                 break;
             }
         }
-        self.unions.extend(Union::new(all));
+        self.unions.extend(PatternUnion::new(all));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::bits::tests::there_and_back;
     use super::*;
+    use crate::formats::bits::tests::there_and_back;
 
-    fn words(format: Result<Format>) -> Arc<dyn MixedFormat> {
+    fn words(format: Result<Format>) -> Arc<dyn SegmentedFormat> {
         match format {
-            Ok(Format::Mixed(format)) => format,
+            Ok(Format::Segmented(format)) => format,
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn classes_are_disjoint_letters() {
-        let all: Vec<&Class> = LETTERS
+        let all: Vec<&CharClass> = LETTERS
             .iter()
             .map(|letters| letters.class.as_ref())
             .chain([&*MARKS, &**DIGITS])
@@ -400,7 +389,7 @@ mod tests {
 
     #[test]
     fn case_script_and_marks_stay() {
-        let text = text(toml::Table::new()).expect("text");
+        let text = Format::parse("text", toml::Table::new()).expect("text");
         assert_eq!(there_and_back(&text, "Ann O'Neil-42"), "Zmm L'Mvro-57");
         for value in [
             "Žofie Dvořáková",
@@ -418,7 +407,10 @@ mod tests {
             let other = there_and_back(&text, value);
             assert_eq!(other.chars().count(), value.chars().count());
         }
-        let (text, name) = (words(super::text(toml::Table::new())), words(name(toml::Table::new())));
+        let (text, name) = (
+            words(Format::parse("text", toml::Table::new())),
+            words(Format::parse("name", toml::Table::new())),
+        );
         for value in [
             "ไทย",
             "हिन्दी",
@@ -437,36 +429,36 @@ mod tests {
             "a\u{363}",
         ] {
             assert!(
-                text.split(value, Side::Plain, &mut Places::default()).is_err(),
+                text.split(value, Side::Plain, &mut Segments::default()).is_err(),
                 "{value}"
             );
         }
-        assert!(name.split("Ann 2nd", Side::Plain, &mut Places::default()).is_err());
-        name.split("Marie-Chloé d’Été", Side::Plain, &mut Places::default())
+        assert!(name.split("Ann 2nd", Side::Plain, &mut Segments::default()).is_err());
+        name.split("Marie-Chloé d’Été", Side::Plain, &mut Segments::default())
             .expect("a name");
     }
 
     #[test]
     fn what_is_too_wide_is_refused_before_its_places_are_listed() {
-        let base64url = words(super::super::base64url::parse(toml::Table::new()));
+        let base64url = words(Format::parse("base64url", toml::Table::new()));
         let formats = [
-            words(text(toml::Table::new())),
-            words(name(toml::Table::new())),
+            words(Format::parse("text", toml::Table::new())),
+            words(Format::parse("name", toml::Table::new())),
             base64url,
         ];
         for format in formats {
             for value in ["a", "ab", "abcd"].map(|part| part.repeat(400_000)) {
-                let mut places = Places::default();
+                let mut places = Segments::default();
                 let found = format.split(&value, Side::Plain, &mut places);
-                assert_eq!(found, Err(Misfit::TooWide { most: 4_096 }));
+                assert_eq!(found, Err(FormatError::TooWide { most: 4_096 }));
                 assert!(places.digits.len() <= 4_096 && places.choices.len() <= 4_096);
             }
         }
         // What stays in the clear is no part of the number.
-        let mut places = Places::default();
+        let mut places = Segments::default();
         let spaced = format!("{}abcdefgh", " ".repeat(400_000));
         assert_eq!(
-            words(text(toml::Table::new())).split(&spaced, Side::Plain, &mut places),
+            words(Format::parse("text", toml::Table::new())).split(&spaced, Side::Plain, &mut places),
             Ok(())
         );
         assert_eq!(places.digits.len(), 8);
@@ -474,7 +466,9 @@ mod tests {
 
     #[test]
     fn short_words_share_bands_that_know_their_own() {
-        let banded = words(name(toml::Table::new())).banded().expect("bands");
+        let banded = words(Format::parse("name", toml::Table::new()))
+            .banded()
+            .expect("bands");
         for value in [
             "Li", "Ann", "JO", "x", "Éva", "Zoé", "ĀĒ", "Ö", "Ян", "李", "Bo", "あい",
         ] {

@@ -16,26 +16,18 @@ use std::iter::Peekable;
 use std::str::Chars;
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 use super::check::Check;
-use super::class::{self, Class, Place, Union};
+use super::class::{CharClass, PatternUnion, Position, fits, short};
+use super::error::FormatError;
+use super::format::Format;
 use super::layout::Keep;
-use super::{Format, Misfit, MixedFormat, Places, RankedFormat, Side, parameters};
+use super::ranked::RankedFormat;
+use super::segmented::{SegmentedFormat, Segments};
+use super::side::Side;
 use crate::{Error, Result};
 
 /// The most places of a pattern, and the most patterns.
 const MOST: usize = 256;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Parameters {
-    pattern: Option<String>,
-    patterns: Option<Vec<String>>,
-    #[serde(default)]
-    keep: [u8; 2],
-    check: Option<Check>,
-}
 
 #[derive(Debug)]
 pub(super) struct Template {
@@ -45,70 +37,29 @@ pub(super) struct Template {
     patterns: Vec<Pattern>,
     keep: Keep,
     check: Option<Check>,
-    band: Option<Union>,
+    band: Option<PatternUnion>,
 }
 
 #[derive(Debug)]
 struct Pattern {
-    places: Vec<Place>,
+    places: Vec<Position>,
     /// Of each place, what becomes of it.
-    fates: Vec<Fate>,
+    roles: Vec<PositionRole>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Fate {
+enum PositionRole {
     Literal,
     KeptFirst,
     KeptLast,
-    Free,
+    Encrypted,
     /// Set to what makes the check right.
     Solved,
 }
 
-pub(super) fn parse(table: toml::Table) -> Result<Format> {
-    let Parameters {
-        pattern,
-        patterns,
-        keep,
-        check,
-    } = parameters(table)?;
-    let sources = match (pattern, patterns) {
-        (Some(one), None) => vec![one],
-        (None, Some(several)) if !several.is_empty() => several,
-        _ => {
-            return Err(Error::bad_policy("takes either a pattern or a list of patterns")
-                .with_hint("write format = { type = \"template\", pattern = \"AA-9999\" }"));
-        }
-    };
-    Template::format("template/1", sources, keep.into(), check)
-}
-
-/// Vehicle identification numbers (ISO 3779, with the check digit of 49 CFR 565.15).
-pub(super) fn vin(table: toml::Table) -> Result<Format> {
-    let Kept { keep } = parameters(table)?;
-    let pattern = r"[A-HJ-NPR-Z0-9]{8}[0-9X][A-HJ-NPR-TV-Y1-9][A-HJ-NPR-Z0-9]{3}\d{4}";
-    Template::format("vin/1", vec![pattern.to_owned()], keep.into(), Some(Check::Vin))
-}
-
-/// National provider identifiers of the United States (45 CFR 162.406): Luhn over the number behind 80840.
-pub(super) fn npi(table: toml::Table) -> Result<Format> {
-    let Kept { keep } = parameters(table)?;
-    let check = Check::Luhn {
-        prefix: "80840".to_owned(),
-    };
-    Template::format("npi/1", vec!["[12]9{9}".to_owned()], keep.into(), Some(check))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Kept {
-    #[serde(default)]
-    keep: [u8; 2],
-}
-
 impl Template {
     pub(super) fn format(name: &'static str, sources: Vec<String>, keep: Keep, check: Option<Check>) -> Result<Format> {
-        Ok(Format::Mixed(Arc::new(Self::try_new(name, sources, keep, check)?)))
+        Ok(Format::Segmented(Arc::new(Self::try_new(name, sources, keep, check)?)))
     }
 
     fn try_new(name: &'static str, sources: Vec<String>, keep: Keep, check: Option<Check>) -> Result<Self> {
@@ -140,22 +91,22 @@ impl Template {
 
     /// The pattern that `value` has.
     fn pattern(&self, value: &str) -> Option<&Pattern> {
-        self.patterns.iter().find(|pattern| class::fits(&pattern.places, value))
+        self.patterns.iter().find(|pattern| fits(&pattern.places, value))
     }
 }
 
 impl Pattern {
-    fn try_new(places: Vec<Place>, keep: Keep, check: Option<&Check>) -> Result<Self> {
+    fn try_new(places: Vec<Position>, keep: Keep, check: Option<&Check>) -> Result<Self> {
         let of_class: Vec<usize> = (0..places.len())
-            .filter(|at| matches!(places[*at], Place::Class(_)))
+            .filter(|at| matches!(places[*at], Position::Class(_)))
             .collect();
-        let mut fates = vec![Fate::Literal; places.len()];
+        let mut roles = vec![PositionRole::Literal; places.len()];
         for at in &of_class {
-            fates[*at] = Fate::Free;
+            roles[*at] = PositionRole::Encrypted;
         }
         if let Some(check) = check {
-            let symbols: Vec<bool> = fates.iter().map(|fate| *fate == Fate::Free).collect();
-            fates[check.place(&places, &symbols)?] = Fate::Solved;
+            let symbols: Vec<bool> = roles.iter().map(|role| *role == PositionRole::Encrypted).collect();
+            roles[check.place(&places, &symbols)?] = PositionRole::Solved;
         }
         let count = of_class.len();
         if keep.count() >= count {
@@ -166,23 +117,23 @@ impl Pattern {
         }
         for (i, at) in of_class.into_iter().enumerate() {
             let kept = match (i < keep.first, i >= count - keep.last) {
-                (true, _) => Fate::KeptFirst,
-                (_, true) => Fate::KeptLast,
+                (true, _) => PositionRole::KeptFirst,
+                (_, true) => PositionRole::KeptLast,
                 _ => continue,
             };
-            if fates[at] == Fate::Solved {
+            if roles[at] == PositionRole::Solved {
                 return Err(Error::bad_policy(
                     "the check digit changes with the others, so it cannot be kept",
                 ));
             }
-            fates[at] = kept;
+            roles[at] = kept;
         }
-        Ok(Self { places, fates })
+        Ok(Self { places, roles })
     }
 
     /// The place whose symbol makes the check right.
     fn solved(&self) -> Option<usize> {
-        self.fates.iter().position(|fate| *fate == Fate::Solved)
+        self.roles.iter().position(|role| *role == PositionRole::Solved)
     }
 
     fn is_disjoint(&self, other: &Self) -> bool {
@@ -198,15 +149,15 @@ impl Pattern {
         let free = self
             .places
             .iter()
-            .zip(&self.fates)
-            .filter(|(_, fate)| **fate == Fate::Free);
+            .zip(&self.roles)
+            .filter(|(_, role)| **role == PositionRole::Encrypted);
         free.fold(1u128, |size, (place, _)| {
             size.saturating_mul(u128::from(place.choices()))
         })
     }
 }
 
-impl MixedFormat for Template {
+impl SegmentedFormat for Template {
     fn definition(&self) -> String {
         let mut definition = format!("{} keep={},{}", self.name, self.keep.first, self.keep.last);
         if let Some(check) = &self.check {
@@ -231,24 +182,24 @@ impl MixedFormat for Template {
     fn is_symbol(&self, symbol: char) -> bool {
         let mut places = self.patterns.iter().flat_map(|pattern| &pattern.places);
         symbol.is_alphanumeric()
-            || places.any(|place| matches!(place, Place::Class(class) if class.index(symbol).is_some()))
+            || places.any(|place| matches!(place, Position::Class(class) if class.index(symbol).is_some()))
     }
 
-    fn split(&self, value: &str, _: Side, places: &mut Places) -> Result<(), Misfit> {
+    fn split(&self, value: &str, _: Side, places: &mut Segments) -> Result<(), FormatError> {
         let pattern = self
             .pattern(value)
-            .ok_or(Misfit::Malformed("not as the pattern has it"))?;
+            .ok_or(FormatError::Malformed("not as the pattern has it"))?;
         if let Some((check, at)) = self.check.as_ref().zip(pattern.solved())
             && !check.holds(value, at)
         {
-            return Err(Misfit::CheckDigit);
+            return Err(FormatError::CheckDigit);
         }
         let (mut first, mut last) = (String::new(), String::new());
-        for ((place, fate), symbol) in pattern.places.iter().zip(&pattern.fates).zip(value.chars()) {
-            match (fate, place) {
-                (Fate::KeptFirst, _) => first.push(symbol),
-                (Fate::KeptLast, _) => last.push(symbol),
-                (Fate::Free, Place::Class(class)) => {
+        for ((place, role), symbol) in pattern.places.iter().zip(&pattern.roles).zip(value.chars()) {
+            match (role, place) {
+                (PositionRole::KeptFirst, _) => first.push(symbol),
+                (PositionRole::KeptLast, _) => last.push(symbol),
+                (PositionRole::Encrypted, Position::Class(class)) => {
                     places.push(class.index(symbol).unwrap_or_default(), class.size());
                 }
                 _ => {}
@@ -265,9 +216,11 @@ impl MixedFormat for Template {
         let Some(pattern) = self.pattern(value) else { return };
         let start = out.len();
         let mut digits = digits.iter();
-        for ((place, fate), symbol) in pattern.places.iter().zip(&pattern.fates).zip(value.chars()) {
-            out.push(match (fate, place) {
-                (Fate::Free, Place::Class(class)) => digits.next().map_or(symbol, |digit| class.symbol(*digit)),
+        for ((place, role), symbol) in pattern.places.iter().zip(&pattern.roles).zip(value.chars()) {
+            out.push(match (role, place) {
+                (PositionRole::Encrypted, Position::Class(class)) => {
+                    digits.next().map_or(symbol, |digit| class.symbol(*digit))
+                }
                 _ => symbol,
             });
         }
@@ -283,7 +236,7 @@ impl MixedFormat for Template {
         Some(band)
     }
 
-    fn banded(&self) -> Result<Arc<dyn MixedFormat>> {
+    fn banded(&self) -> Result<Arc<dyn SegmentedFormat>> {
         if self.keep.count() > 0 || self.check.is_some() {
             return Err(Error::bad_policy(
                 "on_short = \"band\" does not go with keep or check: patterns that share a band change into each other",
@@ -291,7 +244,7 @@ impl MixedFormat for Template {
         }
         let patterns = self.patterns.iter().map(|pattern| pattern.places.clone()).collect();
         let mut banded = Self::try_new(self.name, self.sources.clone(), self.keep, None)?;
-        banded.band = class::short(patterns);
+        banded.band = short(patterns);
         match banded.band {
             Some(_) => Ok(Arc::new(banded)),
             None => Err(Error::bad_policy(
@@ -304,10 +257,10 @@ impl MixedFormat for Template {
 }
 
 /// The places that a pattern spells.
-fn compile(source: &str) -> Result<Vec<Place>> {
-    let mut places: Vec<Place> = Vec::new();
+fn compile(source: &str) -> Result<Vec<Position>> {
+    let mut places: Vec<Position> = Vec::new();
     let mut symbols = source.chars().peekable();
-    let range = |first, last| Place::Class(Arc::new(Class::new(&[(first, last, 1)])));
+    let range = |first, last| Position::Class(Arc::new(CharClass::new(&[(first, last, 1)])));
     while let Some(symbol) = symbols.next() {
         let place = match symbol {
             'A' => range('A', 'Z'),
@@ -315,7 +268,7 @@ fn compile(source: &str) -> Result<Vec<Place>> {
             '9' => range('0', '9'),
             '\\' => match symbols.next() {
                 Some('d') => range('0', '9'),
-                Some(literal) => Place::Literal(literal),
+                Some(literal) => Position::Literal(literal),
                 None => return Err(Error::bad_policy("ends with \\")),
             },
             '[' => set(&mut symbols)?,
@@ -346,7 +299,7 @@ fn compile(source: &str) -> Result<Vec<Place>> {
                     "has a {symbol} that nothing opened; write \\{symbol} for the character itself"
                 )));
             }
-            literal => Place::Literal(literal),
+            literal => Position::Literal(literal),
         };
         places.push(place);
         if places.len() > MOST {
@@ -361,7 +314,7 @@ fn compile(source: &str) -> Result<Vec<Place>> {
 }
 
 /// A set in brackets, after the opening one.
-fn set(symbols: &mut Peekable<Chars<'_>>) -> Result<Place> {
+fn set(symbols: &mut Peekable<Chars<'_>>) -> Result<Position> {
     let mut ranges: Vec<(char, char, u32)> = Vec::new();
     let unclosed = || Error::bad_policy("has a [ that nothing closes");
     loop {
@@ -398,18 +351,21 @@ fn set(symbols: &mut Peekable<Chars<'_>>) -> Result<Place> {
     }
     match ranges.as_slice() {
         [] => Err(Error::bad_policy("has an empty set")),
-        [(first, last, _)] if first == last => Ok(Place::Literal(*first)),
-        _ => Ok(Place::Class(Arc::new(Class::new(&ranges)))),
+        [(first, last, _)] if first == last => Ok(Position::Literal(*first)),
+        _ => Ok(Position::Class(Arc::new(CharClass::new(&ranges)))),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::bits::tests::there_and_back;
     use super::*;
+    use crate::formats::bits::tests::there_and_back;
 
     fn template(pattern: &str) -> Result<Format> {
-        parse(toml::Table::from_iter([("pattern".to_owned(), pattern.into())]))
+        Format::parse(
+            "template",
+            toml::Table::from_iter([("pattern".to_owned(), pattern.into())]),
+        )
     }
 
     #[test]
@@ -432,8 +388,11 @@ mod tests {
     #[test]
     fn ends_may_be_kept() {
         let table = toml::toml! { pattern = "AA-9999"  keep = [2, 1] };
-        assert_eq!(there_and_back(&parse(table).expect("kept"), "CB-1234"), "CB-8764");
-        assert!(parse(toml::toml! { pattern = "AA-9999"  keep = [2, 4] }).is_err());
+        assert_eq!(
+            there_and_back(&Format::parse("template", table).expect("kept"), "CB-1234"),
+            "CB-8764"
+        );
+        assert!(Format::parse("template", toml::toml! { pattern = "AA-9999"  keep = [2, 4] }).is_err());
     }
 
     #[test]
@@ -446,18 +405,23 @@ mod tests {
         }
         for patterns in [vec!["99", "99"], vec!["9A", "[0-5]B"], vec![]] {
             let table = toml::Table::from_iter([("patterns".to_owned(), patterns.clone().into())]);
-            assert!(parse(table).is_err(), "{patterns:?}");
+            assert!(Format::parse("template", table).is_err(), "{patterns:?}");
         }
         let disjoint = toml::toml! { patterns = ["99999", "99999-9999", "A9999"] };
-        assert_eq!(there_and_back(&parse(disjoint).expect("disjoint"), "A1234"), "Z8765");
+        assert_eq!(
+            there_and_back(&Format::parse("template", disjoint).expect("disjoint"), "A1234"),
+            "Z8765"
+        );
     }
 
     #[test]
     fn vehicles() {
         // 1M8GDM9AXKP042788 is the worked example of the check digit in 49 CFR 565.15.
-        let format = vin(toml::Table::new()).expect("vin");
-        let Format::Mixed(vin) = &format else { unreachable!() };
-        vin.split("1M8GDM9AXKP042788", Side::Plain, &mut Places::default())
+        let format = Format::parse("vin", toml::Table::new()).expect("vin");
+        let Format::Segmented(vin) = &format else {
+            unreachable!()
+        };
+        vin.split("1M8GDM9AXKP042788", Side::Plain, &mut Segments::default())
             .expect("valid");
         there_and_back(&format, "1M8GDM9AXKP042788");
         for value in [
@@ -468,18 +432,18 @@ mod tests {
             "1M8GDM9AX0P042788",
         ] {
             assert!(
-                vin.split(value, Side::Plain, &mut Places::default()).is_err(),
+                vin.split(value, Side::Plain, &mut Segments::default()).is_err(),
                 "{value}"
             );
         }
-        let kept = super::vin(toml::toml! { keep = [3, 0] }).expect("manufacturer kept");
+        let kept = Format::parse("vin", toml::toml! { keep = [3, 0] }).expect("manufacturer kept");
         assert!(there_and_back(&kept, "1M8GDM9AXKP042788").starts_with("1M8"));
-        assert!(super::vin(toml::toml! { keep = [9, 0] }).is_err());
+        assert!(Format::parse("vin", toml::toml! { keep = [9, 0] }).is_err());
     }
 
     fn checked(pattern: &str, check: &str) -> Result<Format> {
         let table = format!("pattern = '{pattern}'\ncheck = {{ type = \"{check}\" }}");
-        parse(table.parse().expect("TOML"))
+        Format::parse("template", table.parse().expect("TOML"))
     }
 
     /// All values of a pattern whose check is right are its values, and nothing of them is lost.
@@ -495,16 +459,16 @@ mod tests {
             (r"[0-9A-F]7[3-9]\d/x", "luhn"), // a digit that is a literal does
             ("[0-9X]1[13]9", "mod11-10"),
         ] {
-            let Format::Mixed(format) = checked(pattern, check).expect(pattern) else {
+            let Format::Segmented(format) = checked(pattern, check).expect(pattern) else {
                 unreachable!()
             };
             let places = compile(pattern).expect(pattern);
-            let all = Union::new([places.clone()]).expect("few");
+            let all = PatternUnion::new([places.clone()]).expect("few");
             let (mut seen, mut size) = (std::collections::HashSet::new(), 0);
             for rank in 0..all.size() {
                 let mut value = String::new();
                 all.unrank(rank, "", &mut value);
-                let mut found = Places::default();
+                let mut found = Segments::default();
                 if format.split(&value, Side::Plain, &mut found).is_err() {
                     continue;
                 }
@@ -513,13 +477,13 @@ mod tests {
                 format.join(&value, &found.digits, Side::Protected, &mut same);
                 assert_eq!(same, value, "{pattern} {check}");
                 // Each digit turned around is another value, which turned around is this one.
-                let turned = |found: &Places| -> Vec<u64> {
+                let turned = |found: &Segments| -> Vec<u64> {
                     let each = found.digits.iter().zip(&found.choices);
                     each.map(|(digit, choices)| choices - 1 - digit).collect()
                 };
                 let mut other = String::new();
                 format.join(&value, &turned(&found), Side::Protected, &mut other);
-                let mut again = Places::default();
+                let mut again = Segments::default();
                 format.split(&other, Side::Protected, &mut again).expect("a valid one");
                 let mut back = String::new();
                 format.join(&other, &turned(&again), Side::Plain, &mut back);
@@ -561,13 +525,15 @@ mod tests {
     #[test]
     fn providers() {
         // 1234567893 is the example of CMS.
-        let format = npi(toml::Table::new()).expect("npi");
+        let format = Format::parse("npi", toml::Table::new()).expect("npi");
         let other = there_and_back(&format, "1234567893");
         assert!(other.starts_with("2765432"));
-        let Format::Mixed(npi) = &format else { unreachable!() };
+        let Format::Segmented(npi) = &format else {
+            unreachable!()
+        };
         for value in ["1234567890", "3234567893", "123456789", "12345678934"] {
             assert!(
-                npi.split(value, Side::Plain, &mut Places::default()).is_err(),
+                npi.split(value, Side::Plain, &mut Segments::default()).is_err(),
                 "{value}"
             );
         }
@@ -575,8 +541,8 @@ mod tests {
 
     #[test]
     fn short_patterns_share_a_band() {
-        let zip = parse(toml::toml! { patterns = ["99999", "99999-9999"] }).expect("zip");
-        let Format::Mixed(zip) = zip else { unreachable!() };
+        let zip = Format::parse("template", toml::toml! { patterns = ["99999", "99999-9999"] }).expect("zip");
+        let Format::Segmented(zip) = zip else { unreachable!() };
         let banded = zip.banded().expect("a band");
         let band = banded.band("12345", Side::Plain).expect("short");
         assert_eq!(band.size(), 100_000 + 1_000_000_000);
@@ -584,11 +550,14 @@ mod tests {
         assert_ne!(zip.definition(), banded.definition());
         for patterns in [vec!["9999"], vec!["999", "9999"], vec!["9999999", "99999999"]] {
             let table = toml::Table::from_iter([("patterns".to_owned(), patterns.clone().into())]);
-            let error = parse(table).expect("patterns").banded().expect_err("no band");
+            let error = Format::parse("template", table)
+                .expect("patterns")
+                .banded()
+                .expect_err("no band");
             assert!(error.message().contains("makes no band"), "{patterns:?}: {error}");
         }
-        let checked = npi(toml::Table::new()).expect("npi");
-        let Format::Mixed(checked) = checked else {
+        let checked = Format::parse("npi", toml::Table::new()).expect("npi");
+        let Format::Segmented(checked) = checked else {
             unreachable!()
         };
         assert!(checked.banded().is_err());

@@ -55,7 +55,7 @@
 //! use cipherform::keys::{KeyUse, Keyring, KmsRegistry, Operation};
 //! use cipherform::kms::MemoryKms;
 //! use cipherform::policy::Policy;
-//! use cipherform::transform::{RowError, Texts};
+//! use cipherform::transform::{TextBatch, Texts};
 //! use cipherform::{Engine, Error};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -78,14 +78,15 @@
 //! let failed = |error: RowError| format!("{error:?}");
 //! let card = engine.resolve(&"card".parse()?, Operation::Protect).await?;
 //! let mut protected = Texts::default();
-//! card.texts(Direction::Encrypt, &[Some("4111-1111-1111-1111"), None], None, &mut protected).map_err(failed)?;
+//! let batch = TextBatch::new(Direction::Encrypt, &[Some("4111-1111-1111-1111"), None]);
+//! card.texts(batch, &mut protected).map_err(failed)?;
 //! let protected: Vec<Option<&str>> = protected.iter().collect();
 //! assert!(protected[0].is_some_and(|text| text.len() == 19 && text.ends_with("-1111")));
 //! assert_eq!(protected[1], None);
 //!
 //! let card = engine.resolve(&"card".parse()?, Operation::Reveal).await?;
 //! let mut revealed = Texts::default();
-//! card.texts(Direction::Decrypt, &protected, None, &mut revealed).map_err(failed)?;
+//! card.texts(TextBatch::new(Direction::Decrypt, &protected), &mut revealed).map_err(failed)?;
 //! assert_eq!(revealed.iter().next(), Some(Some("4111-1111-1111-1111")));
 //! # Ok(())
 //! # }
@@ -189,7 +190,7 @@
 //! Possible values: 10 to the power of the digits not kept. At least 6 must be left.
 //!
 //! ```
-//! use cipherform::formats::{Format, Misfit, Parts, Side};
+//! use cipherform::formats::{Format, FormatError, Parts, Side};
 //! let Format::String(phone) = Format::parse("digits", toml::toml! { keep = [2, 0] })? else { unreachable!() };
 //! assert_eq!(phone.radix(), 10);
 //!
@@ -205,7 +206,7 @@
 //! assert_eq!(out, "25-123-456-7890");
 //!
 //! let found = phone.split("25-989-x41", Side::Plain, &mut Parts::default());
-//! assert_eq!(found, Err(Misfit::Character { position: 8 }));
+//! assert_eq!(found, Err(FormatError::Character { position: 8 }));
 //! # Ok::<(), cipherform::Error>(())
 //! ```
 //!
@@ -267,14 +268,14 @@
 //! and `check_digit = "off"`, 10^6.
 //!
 //! ```
-//! use cipherform::formats::{Format, Misfit, Parts, Side};
+//! use cipherform::formats::{Format, FormatError, Parts, Side};
 //! let Format::String(card) = Format::parse("pan", toml::Table::new())? else { unreachable!() };
 //! let mut parts = Parts::default();
 //! card.split("4111-1111-1111-1111", Side::Plain, &mut parts).expect("a valid card");
 //! assert_eq!(parts.numerals, [4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]); // without the last four and one more
 //!
 //! let found = card.split("4111-1111-1111-1112", Side::Plain, &mut Parts::default());
-//! assert_eq!(found, Err(Misfit::CheckDigit));
+//! assert_eq!(found, Err(FormatError::CheckDigit));
 //!
 //! let Format::String(narrow) = Format::parse("pan", toml::toml! { keep = [6, 4] })? else { unreachable!() };
 //! assert_eq!(narrow.usual_numerals(), Some(5));
@@ -319,11 +320,11 @@
 //! values there are.
 //!
 //! ```
-//! use cipherform::formats::{Format, Misfit};
+//! use cipherform::formats::{Format, FormatError};
 //! let Format::Ranked(id) = Format::parse("integer", toml::toml! { min = -5  max = 999_999_999 })? else { unreachable!() };
 //! assert_eq!((id.size(), id.rank("-5"), id.rank("7")), (1_000_000_005, Ok(0), Ok(12)));
-//! assert_eq!(id.rank("1000000000"), Err(Misfit::OutOfRange));
-//! assert!(matches!(id.rank("007"), Err(Misfit::Malformed(_))));
+//! assert_eq!(id.rank("1000000000"), Err(FormatError::OutOfRange));
+//! assert!(matches!(id.rank("007"), Err(FormatError::Malformed(_))));
 //! # Ok::<(), cipherform::Error>(())
 //! ```
 //!
@@ -389,7 +390,7 @@
 //!
 //! ```
 //! use cipherform::formats::{Format, Places, Side};
-//! let Format::Mixed(name) = Format::parse("name", toml::Table::new())? else { unreachable!() };
+//! let Format::Segmented(name) = Format::parse("name", toml::Table::new())? else { unreachable!() };
 //! let mut places = Places::default();
 //! name.split("Zoé", Side::Plain, &mut places).expect("a name");
 //! assert_eq!(places.choices[..2], [26, 26]); // a capital, a small letter, a small one with an accent
@@ -429,17 +430,17 @@
 //! use cipherform::formats::{Format, Places, Side};
 //! let plate = toml::toml! { type = "template"  patterns = ["AA-9999", "[A-C]{2}\\d{6}"] };
 //! # let mut plate = plate; plate.remove("type");
-//! let Format::Mixed(plate) = Format::parse("template", plate)? else { unreachable!() };
+//! let Format::Segmented(plate) = Format::parse("template", plate)? else { unreachable!() };
 //! let mut places = Places::default();
 //! plate.split("XY-0042", Side::Plain, &mut places).expect("the first pattern");
 //! assert_eq!(places.choices.iter().product::<u64>(), 26 * 26 * 10_000);
 //!
-//! let Format::Mixed(vin) = Format::parse("vin", toml::Table::new())? else { unreachable!() };
+//! let Format::Segmented(vin) = Format::parse("vin", toml::Table::new())? else { unreachable!() };
 //! assert!(vin.split("1M8GDM9AXKP042788", Side::Plain, &mut Places::default()).is_ok());
 //! assert!(vin.split("1M8GDM9A1KP042788", Side::Plain, &mut Places::default()).is_err());
 //!
 //! let provider = toml::toml! { pattern = "[12]9{9}"  check = { luhn = { prefix = "80840" } } };
-//! let Format::Mixed(provider) = Format::parse("template", provider)? else { unreachable!() };
+//! let Format::Segmented(provider) = Format::parse("template", provider)? else { unreachable!() };
 //! assert!(provider.split("1234567893", Side::Plain, &mut Places::default()).is_ok());
 //! assert!(provider.split("1234567890", Side::Plain, &mut Places::default()).is_err());
 //! for check in ["luhn", "mod11-10"] {
@@ -457,7 +458,7 @@
 //!
 //! ```
 //! use cipherform::formats::{Format, Places, Side};
-//! let Format::Mixed(iban) = Format::parse("iban", toml::Table::new())? else { unreachable!() };
+//! let Format::Segmented(iban) = Format::parse("iban", toml::Table::new())? else { unreachable!() };
 //! assert!(iban.split("DE89 3704 0044 0532 0130 00", Side::Plain, &mut Places::default()).is_ok());
 //! assert!(iban.split("DE88 3704 0044 0532 0130 00", Side::Plain, &mut Places::default()).is_err());
 //! # Ok::<(), cipherform::Error>(())
@@ -470,7 +471,7 @@
 //!
 //! ```
 //! use cipherform::formats::{Format, Places, Side};
-//! let Format::Mixed(phone) = Format::parse("phone", toml::Table::new())? else { unreachable!() };
+//! let Format::Segmented(phone) = Format::parse("phone", toml::Table::new())? else { unreachable!() };
 //! let mut places = Places::default();
 //! phone.split("+44 20 7946 0958", Side::Plain, &mut places).expect("a number");
 //! assert_eq!(places.choices.iter().product::<u64>(), 9 * 10u64.pow(9)); // the first digit is not 0
@@ -484,7 +485,7 @@
 //!
 //! ```
 //! use cipherform::formats::{Format, Places, Side};
-//! let Format::Mixed(canada) = Format::parse("postcode", toml::toml! { country = "CA" })? else { unreachable!() };
+//! let Format::Segmented(canada) = Format::parse("postcode", toml::toml! { country = "CA" })? else { unreachable!() };
 //! assert!(canada.split("K1A 0B1", Side::Plain, &mut Places::default()).is_ok());
 //! assert!(canada.split("D1A 0B1", Side::Plain, &mut Places::default()).is_err());
 //! # Ok::<(), cipherform::Error>(())
@@ -498,7 +499,7 @@
 //!
 //! ```
 //! use cipherform::formats::{Format, Places, Side};
-//! let Format::Mixed(address) = Format::parse("ipv4", toml::toml! { prefix = 8 })? else { unreachable!() };
+//! let Format::Segmented(address) = Format::parse("ipv4", toml::toml! { prefix = 8 })? else { unreachable!() };
 //! let mut places = Places::default();
 //! address.split("10.20.30.40", Side::Plain, &mut places).expect("an address");
 //! assert_eq!(places.choices.iter().product::<u64>(), 1 << 24);
@@ -512,7 +513,7 @@
 //!
 //! ```
 //! use cipherform::formats::{Format, Places, Side};
-//! let Format::Mixed(bytes) = Format::parse("base64url", toml::Table::new())? else { unreachable!() };
+//! let Format::Segmented(bytes) = Format::parse("base64url", toml::Table::new())? else { unreachable!() };
 //! assert!(bytes.split("_-AbCd01", Side::Plain, &mut Places::default()).is_ok());
 //! assert!(bytes.split("AB=", Side::Plain, &mut Places::default()).is_err());
 //! # Ok::<(), cipherform::Error>(())

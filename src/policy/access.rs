@@ -1,78 +1,15 @@
-//! Which role may see what.
+//! Access of roles to rules.
 
-use std::fmt;
-
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, IntoDeserializer, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-
-use super::{Policy, Rule, Treatment};
+use super::grant::{Grant, Rights};
+use super::policy::Policy;
+use super::rule::{Rule, Treatment};
 use crate::{Error, ErrorKind, Result};
 
-/// What a role sees of the columns under a rule.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq)]
-#[serde(rename_all = "lowercase")]
-pub enum Grant {
-    /// The values.
-    Plain,
-    /// The values, masked.
-    Masked,
-    /// The protected values.
-    Protected,
-    /// Nothing: a query that needs the column fails.
-    #[default]
-    Denied,
-}
-
-/// What a role may do under a rule: `"masked"`, or `{ see = "plain", protect = true }`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Rights {
-    pub(super) see: Grant,
-    pub(super) protect: bool,
-}
-
-impl<'de> Deserialize<'de> for Rights {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_any(RightsVisitor)
-    }
-}
-
-/// Reads either form, so that a mistake in one is told as such.
-struct RightsVisitor;
-
-impl<'de> Visitor<'de> for RightsVisitor {
-    type Value = Rights;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "\"plain\", \"masked\", \"protected\", \"denied\", or a table like { see = \"plain\", protect = true }",
-        )
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<Rights, E> {
-        let see = Grant::deserialize(text.into_deserializer())?;
-        Ok(Rights { see, protect: false })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<Rights, A::Error> {
-        let RightsTable { see, protect } = RightsTable::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(Rights { see, protect })
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RightsTable {
-    #[serde(default)]
-    see: Grant,
-    #[serde(default)]
-    protect: bool,
-}
-
-/// Up to so many possible values all can be protected and compared: 2^56, as with DES, which was broken so in 1998.
+/// The greatest number of values of which all can be protected and compared: 2^56, the keys of DES, of which all were
+/// tried in 1998.
 const LISTED: u128 = 1 << 56;
 
-/// Whether who may protect under `rule` can reveal by it: protect every possible value, and compare.
+/// Tells whether whoever may protect under `rule` can reveal by it: protect every possible value, and compare.
 pub(super) fn is_enumerable(rule: &Rule) -> bool {
     match rule.treatment {
         // What is made tells no two values apart that it does not show anyway.
@@ -84,7 +21,7 @@ pub(super) fn is_enumerable(rule: &Rule) -> bool {
 }
 
 impl Policy {
-    /// Whether `role` may protect under `rule`: a right of its own, which no role has unless a line gives it.
+    /// Tells whether `role` may protect under `rule`: a right of its own, which no role has unless a line gives it.
     ///
     /// # Errors
     /// [`ErrorKind::NotAllowed`] when the policy has no such role.
@@ -92,7 +29,7 @@ impl Policy {
         Ok(self.rights(role, rule)?.protect)
     }
 
-    /// What `role` sees under `rule`: the role's line for the rule, else its line `*`, else nothing.
+    /// The view of `role` on columns under `rule`: the role's line for the rule, else its line `*`, else nothing.
     ///
     /// No role means that the host trusts whoever calls: everything is plain.
     ///
@@ -111,9 +48,10 @@ impl Policy {
         };
         let grants = self.roles.get(role).ok_or_else(|| {
             let known: Vec<_> = self.roles.keys().map(String::as_str).collect();
-            let hint = match known.is_empty() {
-                true => "the policy has no [roles.…]".to_owned(),
-                false => format!("its roles are {}", known.join(", ")),
+            let hint = if known.is_empty() {
+                "the policy has no [roles.…]".to_owned()
+            } else {
+                format!("its roles are {}", known.join(", "))
             };
             Error::new(ErrorKind::NotAllowed, format!("the policy has no role `{role}`")).with_hint(hint)
         })?;

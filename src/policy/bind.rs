@@ -1,6 +1,8 @@
 //! Which column gets which rule.
 
-use super::{Policy, Rule, Treatment, Unlisted};
+use super::column_line::{ColumnLine, ColumnTarget};
+use super::policy::{Policy, Unlisted};
+use super::rule::{Rule, Treatment};
 use crate::keys::Operation;
 use crate::{Error, Result};
 
@@ -13,49 +15,6 @@ pub enum Bound<'a> {
     Keep,
     /// It is left out.
     Drop,
-}
-
-/// What a line of `[columns]` says.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Target {
-    /// The name of a rule.
-    Rule(String),
-    Keep,
-    Drop,
-}
-
-/// A line of `[columns]`: a pattern, and what becomes of the columns it names.
-#[derive(Clone, Debug)]
-pub(super) struct Line {
-    pub(super) pattern: String,
-    pub(super) target: Target,
-    /// Where it stands: `policy.toml:12:1`.
-    pub(super) at: String,
-}
-
-impl Line {
-    /// Does the pattern name `column` of `table`?
-    fn names(&self, table: &str, column: &str) -> bool {
-        matches(&self.pattern, column) || matches(&self.pattern, &format!("{table}.{column}"))
-    }
-
-    /// The more specific line wins: one without a wildcard, then one that names the table, then the one with more characters.
-    fn rank(&self, table: &str) -> (bool, bool, usize) {
-        let names_table = self.pattern.starts_with(&format!("{table}."));
-        let characters = self.pattern.chars().filter(|c| *c != '*').count();
-        (self.is_literal(), names_table, characters)
-    }
-
-    fn is_literal(&self) -> bool {
-        !self.pattern.contains('*')
-    }
-
-    /// Does it speak of what is in `column` of `table`, and not of columns anywhere?
-    fn is_within(&self, table: &str, column: &str) -> bool {
-        let fixed = self.pattern.split('*').next().unwrap_or_default();
-        let is_within = |path: &str| path.len() > column.len() && path.starts_with(column);
-        is_within(fixed) || fixed.strip_prefix(&format!("{table}.")).is_some_and(is_within)
-    }
 }
 
 /// A line of `[columns]` that names something within a column, where nothing is that it could name.
@@ -106,7 +65,7 @@ impl Policy {
             if of_table.is_none() && self.columns.iter().any(|line| Some(&line.pattern) == told.as_ref()) {
                 continue;
             }
-            let is_lost = match self.fate(line)? {
+            let is_lost = match self.binding(line)? {
                 Bound::Keep => false,
                 // What was dropped is not missed.
                 Bound::Drop => operation == Operation::Protect,
@@ -138,7 +97,7 @@ impl Policy {
                 && line.is_literal()
                 && !named(column)
                 && !named(&line.pattern)
-                && !(operation == Operation::Reveal && matches!(self.fate(line)?, Bound::Drop))
+                && !(operation == Operation::Reveal && matches!(self.binding(line)?, Bound::Drop))
             {
                 let names: Vec<&str> = columns.iter().map(|names| names[0].as_str()).collect();
                 return Err(
@@ -170,7 +129,7 @@ impl Policy {
             (None, outer) => outer,
         };
         match line {
-            Some((line, name)) => match self.fate(line)? {
+            Some((line, name)) => match self.binding(line)? {
                 Bound::Rule(rule) if name != column => Err(Error::bad_policy(format!(
                     "{}: column `{name}` of table `{table}` is nested, and rule `{}` is for values",
                     line.at, rule.name
@@ -190,8 +149,8 @@ impl Policy {
     }
 
     /// The line that names `column` best.
-    fn line(&self, table: &str, column: &str) -> Result<Option<&Line>> {
-        let mut lines: Vec<&Line> = self.columns.iter().filter(|line| line.names(table, column)).collect();
+    fn line(&self, table: &str, column: &str) -> Result<Option<&ColumnLine>> {
+        let mut lines: Vec<&ColumnLine> = self.columns.iter().filter(|line| line.names(table, column)).collect();
         lines.sort_by_key(|line| std::cmp::Reverse(line.rank(table)));
         match lines.as_slice() {
             [first, second, ..] if first.rank(table) == second.rank(table) && first.target != second.target => {
@@ -205,40 +164,21 @@ impl Policy {
         }
     }
 
-    fn fate(&self, line: &Line) -> Result<Bound<'_>> {
+    fn binding(&self, line: &ColumnLine) -> Result<Bound<'_>> {
         Ok(match &line.target {
-            Target::Rule(name) => match self.rule(name)? {
+            ColumnTarget::Rule(name) => match self.rule(name)? {
                 rule if rule.treatment == Treatment::Drop => Bound::Drop,
                 rule => Bound::Rule(rule),
             },
-            Target::Keep => Bound::Keep,
-            Target::Drop => Bound::Drop,
+            ColumnTarget::Keep => Bound::Keep,
+            ColumnTarget::Drop => Bound::Drop,
         })
     }
 }
 
-/// Does `pattern`, in which `*` stands for any characters, match the whole of `text`?
-fn matches(pattern: &str, text: &str) -> bool {
-    let mut pieces = pattern.split('*');
-    let first = pieces.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else {
-        return false;
-    };
-    let mut pieces: Vec<&str> = pieces.collect();
-    let Some(last) = pieces.pop() else {
-        return rest.is_empty(); // no wildcard
-    };
-    for piece in pieces {
-        match rest.find(piece) {
-            Some(at) => rest = &rest[at + piece.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::column_line::matches;
     use super::*;
 
     #[test]

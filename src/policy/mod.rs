@@ -39,15 +39,18 @@
 
 mod access;
 mod bind;
+mod column_line;
+mod grant;
 mod load;
+mod policy;
 mod rule;
 
-pub use access::Grant;
 #[cfg(feature = "columns")]
 pub(crate) use bind::Astray;
 pub use bind::Bound;
-pub(crate) use load::FF3_1_TWEAK;
-pub use load::{Policy, Unlisted};
+pub use grant::Grant;
+pub use policy::{Policy, Unlisted};
+pub(crate) use rule::FF3_1_TWEAK;
 pub use rule::{
     Bucket, Mask, OnEmpty, OnForgotten, OnInvalid, OnShort, Period, Rule, RuleRef, Tokens, Treatment, Tweak,
 };

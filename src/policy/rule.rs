@@ -59,8 +59,13 @@ impl Rule {
                 Some(u128::from(format.radix()).saturating_pow(u32::try_from(length).unwrap_or(u32::MAX)))
             }
             Format::Ranked(format) => Some(format.size()),
-            Format::Mixed(format) => format.usual_size(),
+            Format::Segmented(format) => format.usual_size(),
         }
+    }
+
+    /// Tells whether each row brings its own tweak, which has to be as long as FF3-1 has it.
+    pub(crate) fn takes_tweaks_of_56_bits(&self) -> bool {
+        self.treatment == Treatment::EncryptLegacy && matches!(self.tweak, Tweak::Column(_))
     }
 }
 
@@ -310,6 +315,9 @@ pub enum OnShort {
     Band,
 }
 
+/// Bytes of FF3-1's tweak (SP 800-38G Rev 1 draft of 2019, section 5.2).
+pub(crate) const FF3_1_TWEAK: usize = 7;
+
 /// A rule as SQL and Python name it: `card`, or `card@2` for version 2 of its key.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct RuleRef {
@@ -379,7 +387,10 @@ mod tests {
         for (bucket, definition) in [
             (Bucket::Prefix(3), "Prefix(3)"),
             (Bucket::Width(50), "Width(50)"),
-            (Bucket::Edges(vec!["0".into(), "1\"8".into()]), r#"Edges(["0", "1\"8"])"#),
+            (
+                Bucket::Edges(vec!["0".into(), "1\"8".into()]),
+                r#"Edges(["0", "1\"8"])"#,
+            ),
             (Bucket::To(Period::Hour), "To(Hour)"),
             (Bucket::To(Period::Day), "To(Day)"),
             (Bucket::To(Period::Month), "To(Month)"),

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use sha2::{Digest, Sha256};
 
 use super::{Space, SpaceId};
-use crate::formats::{Format, Misfit, Parts, Places, Side};
+use crate::formats::{Format, FormatError, Parts, Segments, Side};
 use crate::keys::encoding::length_prefixed;
 use crate::keys::random;
 use crate::{Error, Result};
@@ -31,7 +31,7 @@ pub(super) struct Minter<'a> {
     never_valid_as: &'a [Format],
     random: Random,
     parts: Parts,
-    places: Places,
+    places: Segments,
     shapes: HashMap<(usize, Vec<u8>), Shape>,
 }
 
@@ -42,25 +42,25 @@ impl<'a> Minter<'a> {
             never_valid_as,
             random: Random::default(),
             parts: Parts::default(),
-            places: Places::default(),
+            places: Segments::default(),
             shapes: HashMap::new(),
         }
     }
 
     /// The shape of the tokens that `value` may get.
-    pub(super) fn shape(&mut self, value: &str) -> Result<Shape, Misfit> {
+    pub(super) fn shape(&mut self, value: &str) -> Result<Shape, FormatError> {
         self.parts.numerals.clear();
         self.parts.kept.clear();
         let numerals = match self.format {
             Format::String(format) => {
                 format.split(value, Side::Plain, &mut self.parts)?;
                 match format.token_numerals(self.parts.numerals.len()) {
-                    0 => return Err(Misfit::UnderFloor { found: 0, least: 1 }),
+                    0 => return Err(FormatError::UnderFloor { found: 0, least: 1 }),
                     numerals => numerals,
                 }
             }
             Format::Ranked(format) => format.rank(value).map(|_| 0)?,
-            Format::Mixed(format) => {
+            Format::Segmented(format) => {
                 self.places.digits.clear();
                 self.places.choices.clear();
                 self.places.kept.clear();
@@ -84,7 +84,7 @@ impl<'a> Minter<'a> {
                 u128::from(format.radix()).saturating_pow(u32::try_from(numerals).unwrap_or(u32::MAX))
             }
             Format::Ranked(format) => format.size(),
-            Format::Mixed(_) => {
+            Format::Segmented(_) => {
                 (self.places.choices.iter()).fold(1u128, |size, choices| size.saturating_mul(u128::from(*choices)))
             }
         };
@@ -126,7 +126,7 @@ impl<'a> Minter<'a> {
                     let rank = self.random.below(format.size())?;
                     format.unrank(rank, value, &mut token);
                 }
-                Format::Mixed(format) => {
+                Format::Segmented(format) => {
                     self.places.digits.clear();
                     self.places.choices.clear();
                     self.places.kept.clear();
@@ -165,7 +165,7 @@ fn is_valid(format: &Format, text: &str) -> bool {
     match format {
         Format::String(format) => format.split(text, Side::Plain, &mut Parts::default()).is_ok(),
         Format::Ranked(format) => format.rank(text).is_ok(),
-        Format::Mixed(format) => format.split(text, Side::Plain, &mut Places::default()).is_ok(),
+        Format::Segmented(format) => format.split(text, Side::Plain, &mut Segments::default()).is_ok(),
     }
 }
 
@@ -249,7 +249,9 @@ mod tests {
                 match &format {
                     Format::String(format) => format.split(&token, Side::Protected, &mut Parts::default()).unwrap(),
                     Format::Ranked(format) => format.rank(&token).map(drop).unwrap(),
-                    Format::Mixed(format) => format.split(&token, Side::Protected, &mut Places::default()).unwrap(),
+                    Format::Segmented(format) => {
+                        format.split(&token, Side::Protected, &mut Segments::default()).unwrap()
+                    }
                 }
             }
         }
@@ -303,7 +305,7 @@ mod tests {
         assert!(space("1234567890123456").is_none());
         assert_eq!(
             minter.shape("1").unwrap_err(),
-            Misfit::UnderFloor { found: 0, least: 1 }
+            FormatError::UnderFloor { found: 0, least: 1 }
         );
     }
 }

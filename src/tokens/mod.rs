@@ -47,5 +47,5 @@ pub use store::{
     DomainState, DomainStats, Entry, Found, Inserted, Insertion, Lookup, Minted, Record, Replacement, Space, SpaceId,
     TokenStore,
 };
-pub use tokenizer::{Progress, Revealed, TokenRule, TokenizeError, Tokenized, Tokenizer};
+pub use tokenizer::{Progress, Revealed, TokenRule, Tokenized, Tokenizer};
 pub use url::StoreUrl;

@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{MemoryTokens, Revealed, TokenRule, TokenStore, TokenizeError, Tokenizer};
+use super::{MemoryTokens, Revealed, TokenRule, TokenStore, Tokenizer};
 use crate::ErrorKind;
 use crate::formats::Format;
+use crate::formats::RowError;
 use crate::keys::{KeyHandle, KeyUse, Keyring, KmsRegistry, Operation, Timestamp};
 use crate::kms::MemoryKms;
 
@@ -118,7 +119,7 @@ async fn half_of_a_space_is_the_most() {
     tokens(&tokenizer, &values[..450]).await;
     assert_eq!(tokenizer.fullest_percent(), 90.0);
     let error = match tokenizer.tokenize(&values, false, at(0)).await {
-        Err(TokenizeError::Other(error)) => error,
+        Err(RowError::Batch(error)) => error,
         other => panic!("{other:?}"),
     };
     assert_eq!(error.kind(), ErrorKind::BadInput);
@@ -142,7 +143,7 @@ async fn misfits_are_told_before_anything_is_stored() {
     let mut values = vec!["1234567"; 9_000];
     values[8_500] = "12x";
     match tokenizer.tokenize(&values, false, at(0)).await {
-        Err(TokenizeError::Misfit { row: 8_500, .. }) => {}
+        Err(RowError::Row { row: 8_500, .. }) => {}
         other => panic!("{other:?}"),
     }
     assert_eq!(store.stats(0).await.unwrap()[0].tokens, 0);
@@ -196,7 +197,7 @@ async fn rotation_reseals_and_reindexes_without_changing_tokens() {
     // One who has slept through it finds the new key, or says that it is missing.
     assert!(matches!(
         old.tokenize(&["000000000"], false, at(0)).await,
-        Err(TokenizeError::Other(error)) if error.kind() == ErrorKind::KeyNotFound
+        Err(RowError::Batch(error)) if error.kind() == ErrorKind::KeyNotFound
     ));
 }
 
@@ -238,7 +239,7 @@ async fn an_engine_that_slept_through_a_reindex_goes_on() {
     assert_eq!(tokens(&sleeper, &["123456789"]).await, made);
     store.begin_reindex("digits", keys[0].version_id()).await.unwrap();
     match sleeper.tokenize(&["987654321"], false, at(0)).await {
-        Err(TokenizeError::Other(error)) => assert_eq!(error.kind(), ErrorKind::ProviderDown),
+        Err(RowError::Batch(error)) => assert_eq!(error.kind(), ErrorKind::ProviderDown),
         other => panic!("{other:?}"),
     }
 }
@@ -327,7 +328,7 @@ async fn a_store_that_fails_fails_the_call() {
     for kind in [ErrorKind::ProviderDown, ErrorKind::Io] {
         store.fail_next(kind);
         match tokenizer.tokenize(&["123456789"], false, at(0)).await {
-            Err(TokenizeError::Other(error)) => assert_eq!(error.kind(), kind),
+            Err(RowError::Batch(error)) => assert_eq!(error.kind(), kind),
             other => panic!("{other:?}"),
         }
     }

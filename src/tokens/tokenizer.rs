@@ -16,7 +16,7 @@ use sha2::Sha256;
 use super::mint::{self, Minter, Shape};
 use super::seal::{self, Opener, Row, Sealer};
 use super::{Entry, Found, Inserted, Insertion, Lookup, Minted, Record, Replacement, Space, TokenStore};
-use crate::formats::{Format, Misfit};
+use crate::formats::{Format, FormatError, RowError};
 use crate::keys::{KeyHandle, KeyVersionId, Purpose, Timestamp, random};
 use crate::{Error, ErrorKind, Result};
 
@@ -84,36 +84,16 @@ impl Index {
     }
 }
 
-/// Why values could not be tokenized.
-#[derive(Debug)]
-pub enum TokenizeError {
-    /// A value does not fit the format.
-    Misfit {
-        /// From 0, in the values given.
-        row: usize,
-        /// Why.
-        misfit: Misfit,
-    },
-    /// Not this value's fault.
-    Other(Error),
-}
-
-impl From<Error> for TokenizeError {
-    fn from(error: Error) -> Self {
-        Self::Other(error)
-    }
-}
-
 /// The tokens of some values.
 #[derive(Debug, Default)]
 pub struct Tokenized {
-    distinct: Vec<Result<String, Misfit>>,
+    distinct: Vec<Result<String, FormatError>>,
     rows: Vec<u32>,
 }
 
 impl Tokenized {
     /// For each value its token, or why it has none.
-    pub fn iter(&self) -> impl Iterator<Item = Result<&str, &Misfit>> {
+    pub fn iter(&self) -> impl Iterator<Item = Result<&str, &FormatError>> {
         self.rows.iter().map(|at| self.distinct[*at as usize].as_deref())
     }
 }
@@ -196,36 +176,28 @@ impl Tokenizer {
     }
 
     /// The token of each value: the one it has, or else a new one. A value that does not fit is an error before anything is stored; with
-    /// `report_misfits` it only has no token.
+    /// `report_unfit` it only has no token.
     ///
     /// # Errors
     /// A misfit; a space that would be more than half full ([`ErrorKind::BadInput`]); what the store says. What was minted before stays in the store,
     /// and is found again.
-    pub async fn tokenize(
-        &self,
-        values: &[&str],
-        report_misfits: bool,
-        now: Timestamp,
-    ) -> Result<Tokenized, TokenizeError> {
+    pub async fn tokenize(&self, values: &[&str], report_unfit: bool, now: Timestamp) -> Result<Tokenized, RowError> {
         let mut done = Tokenized::default();
         let mut minter = Minter::new(&self.rule.format, &self.rule.never_valid_as);
-        if !report_misfits {
+        if !report_unfit {
             // Before the first of several transactions.
             for (row, value) in values.iter().enumerate().skip(BATCH) {
-                if let Err(misfit) = minter.shape(value) {
-                    return Err(TokenizeError::Misfit { row, misfit });
+                if let Err(cause) = minter.shape(value) {
+                    return Err(RowError::Row { row, cause });
                 }
             }
         }
         for (at, batch) in values.chunks(BATCH).enumerate() {
             let base = at * BATCH;
-            self.tokenize_batch(batch, report_misfits, seconds(now), &mut minter, &mut done)
+            self.tokenize_batch(batch, report_unfit, seconds(now), &mut minter, &mut done)
                 .await
                 .map_err(|error| match error {
-                    TokenizeError::Misfit { row, misfit } => TokenizeError::Misfit {
-                        row: base + row,
-                        misfit,
-                    },
+                    RowError::Row { row, cause } => RowError::Row { row: base + row, cause },
                     other => other,
                 })?;
         }
@@ -235,11 +207,11 @@ impl Tokenizer {
     async fn tokenize_batch(
         &self,
         values: &[&str],
-        report_misfits: bool,
+        report_unfit: bool,
         now: u64,
         minter: &mut Minter<'_>,
         done: &mut Tokenized,
-    ) -> Result<(), TokenizeError> {
+    ) -> Result<(), RowError> {
         // Once more if somebody has re-indexed the domain in between, since this engine was opened.
         for _ in 0..2 {
             let index = self.index().await?;
@@ -249,11 +221,11 @@ impl Tokenizer {
                 if token.is_none() {
                     match minter.shape(values[batch.first[at]]) {
                         Ok(shape) => pending.push((at, shape)),
-                        Err(misfit) if report_misfits => *token = Some(Err(misfit)),
-                        Err(misfit) => {
-                            return Err(TokenizeError::Misfit {
+                        Err(cause) if report_unfit => *token = Some(Err(cause)),
+                        Err(cause) => {
+                            return Err(RowError::Row {
                                 row: batch.first[at],
-                                misfit,
+                                cause,
                             });
                         }
                     }
@@ -271,7 +243,7 @@ impl Tokenizer {
             done.rows.extend(batch.rows.iter().map(|at| base + at));
             return Ok(());
         }
-        Err(TokenizeError::Other(
+        Err(RowError::Batch(
             Error::new(
                 ErrorKind::ProviderDown,
                 format!(
@@ -291,7 +263,7 @@ impl Tokenizer {
         values: &[&str],
         index: &Index,
         now: u64,
-    ) -> Result<(Distinct, Vec<Option<Result<String, Misfit>>>)> {
+    ) -> Result<(Distinct, Vec<Option<Result<String, FormatError>>>)> {
         let mut batch = Distinct::with_capacity(values.len());
         if self.rule.per_occurrence {
             batch.add_each(values.len())?;
@@ -345,7 +317,7 @@ impl Tokenizer {
         mut pending: Vec<(usize, Shape)>,
         now: u64,
         minter: &mut Minter<'_>,
-        tokens: &mut [Option<Result<String, Misfit>>],
+        tokens: &mut [Option<Result<String, FormatError>>],
     ) -> Result<bool> {
         if pending.is_empty() {
             return Ok(true);

@@ -1,18 +1,21 @@
-//! `bucket`: values made coarser: numbers and dates to the beginning of their range, text to its first characters.
+//! `bucket`: coarser values: numbers and dates become the beginning of their range, texts their first characters.
 
 use chrono::{DateTime, Datelike, Days, NaiveDate};
 
-use crate::formats::{Counts, Misfit, RankedFormat, Unit};
-use crate::policy::{Bucket, Period};
+use super::batch::{OrdinalBatch, Outcome, TextBatch, Texts, Values};
+use super::rows::{each_ordinal, each_ordinal_text, each_text};
+use super::treatment::Treatment;
+use crate::formats::{FormatError, OrdinalRange, RankedFormat, RowError, Unit};
+use crate::policy::{Bucket, Period, Rule};
 use crate::{Error, Result};
 
-/// A bucket that knows its format.
+/// A bucket for values of one format.
 #[derive(Clone, Debug)]
 pub(super) enum Bucketing {
-    /// The first so many characters.
+    /// Keeps as many characters.
     Prefix(usize),
-    /// The beginning of a range of counts.
-    Counts(Counts, Ranges),
+    /// Takes ordinals of this range to the beginnings of its parts.
+    Ordinals(OrdinalRange, Ranges),
 }
 
 #[derive(Clone, Debug)]
@@ -30,7 +33,7 @@ impl Bucketing {
     pub(super) fn new(bucket: &Bucket, format: Option<&dyn RankedFormat>) -> Result<Self> {
         let counted = || {
             format
-                .and_then(|format| Some((format, format.counts()?)))
+                .and_then(|format| Some((format, format.ordinal_range()?)))
                 .ok_or_else(|| {
                     Error::bad_policy("buckets of numbers or dates take a format that has such")
                         .with_hint("use integer, decimal, date or timestamp; of other text, bucket = { prefix = 3 }")
@@ -45,7 +48,7 @@ impl Bucketing {
                     _ => Some(1),
                 };
                 let width = one.and_then(|one| one.checked_mul((*width).into()));
-                Self::Counts(
+                Self::Ordinals(
                     counts,
                     Ranges::Width(width.ok_or_else(|| Error::bad_policy("the width is too large"))?),
                 )
@@ -62,7 +65,7 @@ impl Bucketing {
                         "edges are values of the format, written as it has them, each above the one before",
                     )
                 })?;
-                Self::Counts(counts, Ranges::Edges(edges))
+                Self::Ordinals(counts, Ranges::Edges(edges))
             }
             Bucket::To(period) => {
                 let (_, counts) = counted()?;
@@ -73,39 +76,51 @@ impl Bucketing {
                             "bucket = { to = … } takes a date (to month, quarter, year or decade) or a timestamp (also to hour or day)",
                         ));
                     }
-                    _ => Self::Counts(counts, Ranges::Period(*period)),
+                    _ => Self::Ordinals(counts, Ranges::Period(*period)),
                 }
             }
         })
     }
 
-    /// The beginning of the range that `count` is in.
-    pub(super) fn count(&self, count: i128) -> Result<i128, Misfit> {
-        let Self::Counts(counts, ranges) = self else {
-            return Err(Misfit::OutOfRange);
+    /// Finds the beginning of the range that `ordinal` is in.
+    fn begin(&self, ordinal: i128) -> Result<i128, FormatError> {
+        let Self::Ordinals(range, parts) = self else {
+            return Err(FormatError::OutOfRange);
         };
-        if !(counts.min..=counts.max).contains(&count) {
-            return Err(Misfit::OutOfRange);
+        if !(range.min..=range.max).contains(&ordinal) {
+            return Err(FormatError::OutOfRange);
         }
-        let begin = match ranges {
-            Ranges::Width(width) => count.div_euclid(*width).checked_mul(*width),
+        let begin = match parts {
+            Ranges::Width(width) => ordinal.div_euclid(*width).checked_mul(*width),
             Ranges::Edges(edges) => {
-                let above = edges.partition_point(|edge| *edge <= count);
-                let at = above.checked_sub(1).ok_or(Misfit::OutOfRange)?;
+                let above = edges.partition_point(|edge| *edge <= ordinal);
+                let at = above.checked_sub(1).ok_or(FormatError::OutOfRange)?;
                 Some(edges[at])
             }
-            Ranges::Period(period) => begin_of(*period, counts.unit, count),
+            Ranges::Period(period) => begin_of(*period, range.unit, ordinal),
         };
         // The first range may begin before the format does.
-        Ok(begin.unwrap_or(counts.min).max(counts.min))
+        Ok(begin.unwrap_or(range.min).max(range.min))
+    }
+}
+
+impl Treatment for Bucketing {
+    fn texts(&self, rule: &Rule, batch: TextBatch<'_>, out: &mut Texts) -> Result<Outcome, RowError> {
+        match self {
+            Self::Prefix(length) => each_text(rule, batch, out, |value, _, out| {
+                out.extend(value.chars().take(*length));
+                Ok(())
+            }),
+            Self::Ordinals(..) => each_ordinal_text(rule, batch, out, |ordinal, _| self.begin(ordinal)),
+        }
     }
 
-    /// The least count of the format.
-    pub(super) fn least(&self) -> i128 {
-        match self {
-            Self::Counts(counts, _) => counts.min,
-            Self::Prefix(_) => 0,
-        }
+    fn ordinals(&self, rule: &Rule, batch: OrdinalBatch<'_>) -> Result<Values<i128>, RowError> {
+        each_ordinal(rule, batch, |ordinal, _| self.begin(ordinal))
+    }
+
+    fn takes_ordinals(&self) -> bool {
+        matches!(self, Self::Ordinals(..))
     }
 }
 
@@ -146,15 +161,15 @@ mod tests {
     use super::*;
     use crate::formats::Format;
 
-    fn bucketed(bucket: &Bucket, format: &str, parameters: toml::Table, value: &str) -> Result<String, Misfit> {
+    fn bucketed(bucket: &Bucket, format: &str, parameters: toml::Table, value: &str) -> Result<String, FormatError> {
         let Ok(Format::Ranked(format)) = Format::parse(format, parameters) else {
             panic!("a ranked format")
         };
         let bucketing = Bucketing::new(bucket, Some(format.as_ref())).unwrap();
-        let least = format.counts().unwrap().min;
-        let count = least.wrapping_add_unsigned(format.rank(value).unwrap());
+        let least = format.ordinal_range().unwrap().min;
+        let ordinal = least.wrapping_add_unsigned(format.rank(value).unwrap());
         let mut out = String::new();
-        format.unrank(bucketing.count(count)?.abs_diff(least), value, &mut out);
+        format.unrank(bucketing.begin(ordinal)?.abs_diff(least), value, &mut out);
         Ok(out)
     }
 
@@ -168,7 +183,7 @@ mod tests {
             (edges.clone(), "17", Ok("0")),
             (edges.clone(), "18", Ok("18")),
             (edges.clone(), "150", Ok("65")),
-            (edges.clone(), "-1", Err(Misfit::OutOfRange)),
+            (edges.clone(), "-1", Err(FormatError::OutOfRange)),
         ] {
             assert_eq!(
                 bucketed(&bucket, "integer", age.clone(), value),

@@ -9,17 +9,22 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::batch::{BytesBatch, Outcome, TextBatch, Texts, Values};
+use super::rows::{each_bytes, each_text};
+use super::treatment::Treatment;
+use crate::formats::RowError;
+use crate::policy::Rule;
 use crate::{Error, Result, Secret};
 
 /// Length of the key, in bytes.
 pub(super) const KEY_LENGTH: usize = 32;
 
-/// The state after the key, so that it is not read again for each value.
+/// HMAC after its key, so that the key is not hashed again for each value.
 #[derive(Clone, Debug)]
 pub(super) struct Hasher {
     keyed: Arc<Hmac<Sha256>>,
-    /// Of a result.
-    pub(super) length: usize,
+    /// Bytes of a result.
+    length: usize,
 }
 
 impl Hasher {
@@ -31,8 +36,8 @@ impl Hasher {
         })
     }
 
-    /// The hash of a value and its tweak, the tweak behind its length.
-    pub(super) fn bytes(&self, value: &[u8], tweak: &[u8]) -> [u8; 32] {
+    /// Hashes the tweak's length in 64 bits, the tweak and the value.
+    fn digest(&self, value: &[u8], tweak: &[u8]) -> [u8; 32] {
         let mut hmac = Hmac::clone(&self.keyed);
         hmac.update(&(tweak.len() as u64).to_be_bytes());
         hmac.update(tweak);
@@ -40,8 +45,31 @@ impl Hasher {
         hmac.finalize().into_bytes().into()
     }
 
-    pub(super) fn text(&self, value: &str, tweak: &[u8], out: &mut String) {
-        BASE64_URL_SAFE_NO_PAD.encode_string(&self.bytes(value.as_bytes(), tweak)[..self.length], out);
+    fn text(&self, value: &str, tweak: &[u8], out: &mut String) {
+        BASE64_URL_SAFE_NO_PAD.encode_string(&self.digest(value.as_bytes(), tweak)[..self.length], out);
+    }
+}
+
+impl Treatment for Hasher {
+    fn texts(&self, rule: &Rule, batch: TextBatch<'_>, out: &mut Texts) -> Result<Outcome, RowError> {
+        each_text(rule, batch, out, |value, tweak, out| {
+            self.text(value, tweak, out);
+            Ok(())
+        })
+    }
+
+    fn bytes(&self, rule: &Rule, batch: BytesBatch<'_>) -> Result<Values<Vec<u8>>, RowError> {
+        each_bytes(rule, batch, |value, tweak| {
+            Ok(self.digest(value, tweak)[..self.length].to_vec())
+        })
+    }
+
+    fn takes_bytes(&self) -> bool {
+        true
+    }
+
+    fn result_length(&self) -> Option<usize> {
+        Some(self.length)
     }
 }
 
@@ -57,8 +85,8 @@ mod tests {
         let mut by_hand = Hmac::<Sha256>::new_from_slice(b"Jefe").unwrap();
         by_hand.update(b"\0\0\0\0\0\0\0\x02ABvalue");
         let by_hand: [u8; 32] = by_hand.finalize().into_bytes().into();
-        assert_eq!(hasher.bytes(b"value", b"AB"), by_hand);
-        assert_ne!(hasher.bytes(b"Bvalue", b"A"), by_hand);
+        assert_eq!(hasher.digest(b"value", b"AB"), by_hand);
+        assert_ne!(hasher.digest(b"Bvalue", b"A"), by_hand);
         let mut text = String::new();
         hasher.text("value", b"AB", &mut text);
         assert_eq!(text, BASE64_URL_SAFE_NO_PAD.encode(&by_hand[..16]));

@@ -1,11 +1,27 @@
 //! `mask`: symbols replaced, for people who need the shape only.
 
+use super::batch::{Outcome, TextBatch, Texts};
+use super::rows::each_text;
+use super::treatment::Treatment;
+use crate::formats::RowError;
 use crate::policy::Rule;
 
-/// `value` with the symbols of the rule's format, and all letters and digits, replaced, but for those that its `mask` keeps;
-/// everything else stays where it is.
+/// Replaces the symbols of values for good.
+pub(super) struct Masker;
+
+impl Treatment for Masker {
+    fn texts(&self, rule: &Rule, batch: TextBatch<'_>, out: &mut Texts) -> Result<Outcome, RowError> {
+        each_text(rule, batch, out, |value, _, out| {
+            out.push_str(&mask(value, rule));
+            Ok(())
+        })
+    }
+}
+
+/// Masks `value`: replaces the symbols of the rule's format, letters and digits, but for those that the rule keeps.
 ///
-/// A value that has no more symbols than are to be kept is replaced whole: else a mask would show it.
+/// Everything else stays where it is. A value that has no more symbols than are to be kept is replaced whole: else a
+/// mask would show it.
 pub fn mask(value: &str, rule: &Rule) -> String {
     let mask = &rule.mask;
     if let Some(fixed) = &mask.fixed {
@@ -14,9 +30,10 @@ pub fn mask(value: &str, rule: &Rule) -> String {
     let hidden = |c: char| rule.format.is_symbol(c);
     let symbols = value.chars().filter(|c| hidden(*c)).count();
     let kept = mask.keep_first.saturating_add(mask.keep_last);
-    let (first, last) = match symbols > kept {
-        true => (mask.keep_first, symbols - mask.keep_last),
-        false => (0, symbols),
+    let (first, last) = if symbols > kept {
+        (mask.keep_first, symbols - mask.keep_last)
+    } else {
+        (0, symbols)
     };
     let mut place = 0;
     value

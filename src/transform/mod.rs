@@ -1,29 +1,27 @@
-//! A rule made ready for one key version: keys resolved, tables built, synchronous, shareable between threads.
+//! Rules made ready for one key version: keys resolved, tables built, synchronous, shareable between threads.
 //!
-//! [`Engine`] holds a policy and its keyring, and resolves rules to [`Transform`]s; that is the only asynchronous part, and it
-//! comes before any row. One treatment is one file.
+//! [`Engine`] holds a policy and its keyring, and resolves rules to [`Transform`]s; that is the only asynchronous part,
+//! and it comes before any row. Each treatment is one file that implements the trait `Treatment`; `wrap` has those that
+//! change what another one does.
 
+mod batch;
 mod bucket;
-mod encrypt;
+mod direction;
 mod engine;
 mod fingerprint;
+mod fpe;
 mod hash;
 mod mask;
-mod plain;
-mod resolve;
+mod rows;
 mod shift;
 mod siv;
-mod texts;
 mod tokenize;
-mod values;
-mod version;
-mod walk;
+mod transform;
+mod treatment;
+mod wrap;
 
-pub use encrypt::RowError;
+pub use batch::{Batch, BytesBatch, OrdinalBatch, Outcome, TextBatch, Texts, Values};
 pub use engine::Engine;
+pub use fpe::{AsciiRows, AsciiScratch};
 pub use mask::mask;
-pub use plain::{ColumnTweaks, Rows, Scratch};
-pub use resolve::Transform;
-pub use texts::Texts;
-pub use tokenize::Left;
-pub use values::Values;
+pub use transform::Transform;

@@ -1,43 +1,50 @@
-//! `shift`: dates moved by as many days as a keyed function of another column says: the same for all dates of a person, so that their order
-//! and distances stay. This is obfuscation, not encryption: whoever knows one date of a person knows all.
+//! `shift`: dates moved by a keyed number of days, the same for all dates of an entity.
+//!
+//! The number of days is a function of another column, so that order and distances of one person's dates stay. This is
+//! obfuscation, not encryption: whoever knows one date of a person knows all.
 
 use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::batch::{OrdinalBatch, Outcome, TextBatch, Texts, Values};
+use super::rows::{each_ordinal, each_ordinal_text};
+use super::treatment::Treatment;
 use crate::cipher::Direction;
-use crate::formats::{Counts, Misfit, Unit};
+use crate::formats::{FormatError, OrdinalRange, RowError, Unit};
+use crate::policy::Rule;
 use crate::{Error, Result, Secret};
 
 /// Length of the key, in bytes.
 pub(super) const KEY_LENGTH: usize = 32;
 
+/// Moves dates under one key.
 #[derive(Clone, Debug)]
 pub(super) struct Shifter {
     keyed: Arc<Hmac<Sha256>>,
     /// The furthest that a date is moved.
     days: u32,
-    counts: Counts,
-    /// Counts of a day.
+    range: OrdinalRange,
+    /// Ordinals of a day.
     per_day: i128,
 }
 
 impl Shifter {
-    pub(super) fn new(key: &Secret<Vec<u8>>, days: u32, counts: Option<Counts>) -> Result<Self> {
+    pub(super) fn new(key: &Secret<Vec<u8>>, days: u32, range: Option<OrdinalRange>) -> Result<Self> {
         let keyed = Hmac::new_from_slice(key.expose()).map_err(|_| Error::bug("HMAC takes keys of any length"))?;
         let per_day = |unit| match unit {
             Unit::Day => Some(1),
             Unit::Instant(resolution) => Some(86_400 * resolution.per_second()),
             Unit::Integer | Unit::Decimal { .. } | Unit::TimeOfDay(_) => None,
         };
-        let (counts, per_day) = counts
-            .and_then(|counts| Some((counts, per_day(counts.unit)?)))
+        let (range, per_day) = range
+            .and_then(|range| Some((range, per_day(range.unit)?)))
             .ok_or_else(|| Error::bad_policy("treatment = \"shift\" takes format \"date\" or \"timestamp\""))?;
         Ok(Self {
             keyed: Arc::new(keyed),
             days,
-            counts,
+            range,
             per_day,
         })
     }
@@ -59,26 +66,38 @@ impl Shifter {
         }
     }
 
-    /// The count that `count` becomes, or was.
+    /// Moves a date of `entity`, or moves it back.
     ///
     /// # Errors
-    /// One that is outside of the format's range, or would be: it is never clamped.
-    pub(super) fn count(&self, direction: Direction, count: i128, entity: &[u8]) -> Result<i128, Misfit> {
+    /// A date that is outside of the format's range, or would be: it is never clamped.
+    fn shift(&self, direction: Direction, date: i128, entity: &[u8]) -> Result<i128, FormatError> {
         let offset = self.days(entity) * self.per_day;
-        let range = self.counts.min..=self.counts.max;
+        let range = self.range.min..=self.range.max;
         let moved = match direction {
-            Direction::Encrypt => count + offset,
-            Direction::Decrypt => count - offset,
+            Direction::Encrypt => date + offset,
+            Direction::Decrypt => date - offset,
         };
-        match range.contains(&count) && range.contains(&moved) {
-            true => Ok(moved),
-            false => Err(Misfit::OutOfRange),
+        if range.contains(&date) && range.contains(&moved) {
+            Ok(moved)
+        } else {
+            Err(FormatError::OutOfRange)
         }
     }
+}
 
-    /// The least count of the format: rank 0.
-    pub(super) fn least(&self) -> i128 {
-        self.counts.min
+impl Treatment for Shifter {
+    fn texts(&self, rule: &Rule, batch: TextBatch<'_>, out: &mut Texts) -> Result<Outcome, RowError> {
+        each_ordinal_text(rule, batch, out, |date, entity| {
+            self.shift(batch.direction, date, entity)
+        })
+    }
+
+    fn ordinals(&self, rule: &Rule, batch: OrdinalBatch<'_>) -> Result<Values<i128>, RowError> {
+        each_ordinal(rule, batch, |date, entity| self.shift(batch.direction, date, entity))
+    }
+
+    fn takes_ordinals(&self) -> bool {
+        true
     }
 }
 
@@ -90,37 +109,41 @@ mod tests {
 
     #[test]
     fn never_zero_and_the_same_for_all_dates_of_one() {
-        let counts = Counts {
+        let range = OrdinalRange {
             unit: Unit::Day,
             min: 0,
             max: 1_000,
         };
-        let shifter = Shifter::new(&Secret::new(vec![1; KEY_LENGTH]), 3, Some(counts)).unwrap();
+        let shifter = Shifter::new(&Secret::new(vec![1; KEY_LENGTH]), 3, Some(range)).unwrap();
         let offsets: HashSet<i128> = (0..1_000u32)
             .map(|entity| shifter.days(&entity.to_be_bytes()))
             .collect();
         assert_eq!(offsets, HashSet::from([-3, -2, -1, 1, 2, 3]));
         let offset = shifter.days(b"ann");
-        for count in 3..=997 {
-            let moved = shifter.count(Direction::Encrypt, count, b"ann").unwrap();
-            assert_eq!(moved - count, offset);
-            assert_eq!(shifter.count(Direction::Decrypt, moved, b"ann"), Ok(count));
+        for date in 3..=997 {
+            let moved = shifter.shift(Direction::Encrypt, date, b"ann").unwrap();
+            assert_eq!(moved - date, offset);
+            assert_eq!(shifter.shift(Direction::Decrypt, moved, b"ann"), Ok(date));
         }
         let edge = if offset < 0 { 0 } else { 1_000 };
-        assert_eq!(shifter.count(Direction::Encrypt, edge, b"ann"), Err(Misfit::OutOfRange));
         assert_eq!(
-            shifter.count(Direction::Encrypt, 1_001, b"ann"),
-            Err(Misfit::OutOfRange)
+            shifter.shift(Direction::Encrypt, edge, b"ann"),
+            Err(FormatError::OutOfRange)
+        );
+        assert_eq!(
+            shifter.shift(Direction::Encrypt, 1_001, b"ann"),
+            Err(FormatError::OutOfRange)
         );
     }
 
     #[tokio::test]
     async fn dates_and_timestamps_of_one_entity_move_together() {
         use crate::Engine;
+        use crate::cipher::Tweaks;
         use crate::keys::{KeyUse, Keyring, KmsRegistry, Operation};
         use crate::kms::MemoryKms;
         use crate::policy::Policy;
-        use crate::transform::Texts;
+        use crate::transform::{TextBatch, Texts};
 
         let policy: String = [
             ("day", "\"date\"", "visits", 90),
@@ -160,7 +183,10 @@ mod tests {
             let mut out = Texts::default();
             let rows = vec![Some(value); tweaks.len()];
             transform
-                .texts(Direction::Encrypt, &rows, Some(&tweaks), &mut out)
+                .texts(
+                    TextBatch::new(Direction::Encrypt, &rows).with_tweaks(Some(Tweaks::PerRow(&tweaks))),
+                    &mut out,
+                )
                 .unwrap();
             let day = |text: &str| chrono::NaiveDate::parse_from_str(&text[..10], pattern).unwrap();
             out.iter()
@@ -178,13 +204,13 @@ mod tests {
 
     #[test]
     fn only_days_can_be_moved() {
-        let counts = Counts {
+        let range = OrdinalRange {
             unit: Unit::Integer,
             min: 0,
             max: 1_000,
         };
         let key = Secret::new(vec![1; KEY_LENGTH]);
-        assert!(Shifter::new(&key, 3, Some(counts)).is_err());
+        assert!(Shifter::new(&key, 3, Some(range)).is_err());
         assert!(Shifter::new(&key, 3, None).is_err());
     }
 }

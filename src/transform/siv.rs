@@ -10,16 +10,21 @@ use aes_siv::siv::Aes256Siv;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
+use super::batch::{BytesBatch, Outcome, TextBatch, Texts, Values};
+use super::rows::{each_bytes, each_text};
+use super::treatment::Treatment;
 use crate::cipher::Direction;
-use crate::formats::Misfit;
+use crate::formats::{FormatError, RowError};
+use crate::policy::Rule;
 use crate::{Error, Result, Secret};
 
 /// Length of the key, in bytes: two of AES-256.
 pub(super) const KEY_LENGTH: usize = 64;
 
-const UNAUTHENTIC: Misfit =
-    Misfit::Malformed("was not protected under this rule and key, or was changed since (AES-SIV)");
+const UNAUTHENTIC: FormatError =
+    FormatError::Malformed("was not protected under this rule and key, or was changed since (AES-SIV)");
 
+/// AES-SIV under one key.
 #[derive(Clone)]
 pub(super) struct Siv {
     key: std::sync::Arc<Secret<Vec<u8>>>,
@@ -32,7 +37,7 @@ impl fmt::Debug for Siv {
 }
 
 /// The cipher for a batch: its state goes on from value to value.
-pub(super) struct Batch(Aes256Siv);
+struct SivBatch(Aes256Siv);
 
 impl Siv {
     pub(super) fn new(key: Secret<Vec<u8>>) -> Self {
@@ -41,31 +46,25 @@ impl Siv {
         }
     }
 
-    pub(super) fn batch(&self) -> Result<Batch> {
+    fn batch(&self) -> Result<SivBatch> {
         match Aes256Siv::new_from_slice(self.key.expose()) {
-            Ok(siv) => Ok(Batch(siv)),
+            Ok(siv) => Ok(SivBatch(siv)),
             Err(_) => Err(Error::bug("an AES-SIV key of another length")),
         }
     }
 }
 
-impl Batch {
+impl SivBatch {
     /// Encrypts or decrypts the bytes of one value; the tweak is its associated data.
-    pub(super) fn bytes(&mut self, direction: Direction, value: &[u8], tweak: &[u8]) -> Result<Vec<u8>, Misfit> {
+    fn bytes(&mut self, direction: Direction, value: &[u8], tweak: &[u8]) -> Result<Vec<u8>, FormatError> {
         match direction {
             Direction::Encrypt => self.0.encrypt([tweak], value).map_err(|_| UNAUTHENTIC), // cannot fail with one header
             Direction::Decrypt => self.0.decrypt([tweak], value).map_err(|_| UNAUTHENTIC),
         }
     }
 
-    /// The same for text: what is protected is base64url.
-    pub(super) fn text(
-        &mut self,
-        direction: Direction,
-        value: &str,
-        tweak: &[u8],
-        out: &mut String,
-    ) -> Result<(), Misfit> {
+    /// Encrypts or decrypts one text; the ciphertext is base64url.
+    fn text(&mut self, direction: Direction, value: &str, tweak: &[u8], out: &mut String) -> Result<(), FormatError> {
         match direction {
             Direction::Encrypt => {
                 BASE64_URL_SAFE_NO_PAD.encode_string(self.bytes(direction, value.as_bytes(), tweak)?, out);
@@ -77,6 +76,24 @@ impl Batch {
             }
         }
         Ok(())
+    }
+}
+
+impl Treatment for Siv {
+    fn texts(&self, rule: &Rule, batch: TextBatch<'_>, out: &mut Texts) -> Result<Outcome, RowError> {
+        let mut siv = self.batch()?;
+        each_text(rule, batch, out, |value, tweak, out| {
+            siv.text(batch.direction, value, tweak, out)
+        })
+    }
+
+    fn bytes(&self, rule: &Rule, batch: BytesBatch<'_>) -> Result<Values<Vec<u8>>, RowError> {
+        let mut siv = self.batch()?;
+        each_bytes(rule, batch, |value, tweak| siv.bytes(batch.direction, value, tweak))
+    }
+
+    fn takes_bytes(&self) -> bool {
+        true
     }
 }
 

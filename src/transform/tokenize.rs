@@ -1,24 +1,45 @@
 //! `tokenize`: random tokens of the format, kept in a store.
 
-use super::{RowError, Texts, Transform, mask};
+use super::batch::{Outcome, TextBatch, Texts, Values};
+use super::mask::mask;
+use super::rows::stays_empty;
+use super::transform::Transform;
+use super::treatment::Treatment;
+use crate::Error;
 use crate::cipher::Direction;
-use crate::formats::{Counts, Format, Misfit};
+use crate::formats::{FormatError, OrdinalRange, RowError};
 use crate::keys::Timestamp;
-use crate::policy::{OnEmpty, OnForgotten, OnInvalid};
-use crate::tokens::{Revealed, TokenizeError, Tokenizer};
-use crate::{Error, Result};
+use crate::policy::{OnForgotten, OnInvalid, Rule};
+use crate::tokens::{Revealed, Tokenizer};
 
-/// Rows that did not get what they came for.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Left {
-    /// Values that do not fit, left in the clear by `on_invalid = "insecure-keep"`.
-    pub clear: usize,
-    /// Tokens whose value was deleted, or has expired.
-    pub forgotten: usize,
+/// Tokens of one rule, minted and revealed by its tokenizer. A store may be far away, so only the asynchronous
+/// [`Transform::token_texts`] and [`Transform::token_ordinals`] ask it.
+pub(super) struct Tokens(pub(super) Tokenizer);
+
+impl Treatment for Tokens {
+    fn texts(&self, rule: &Rule, _: TextBatch<'_>, _: &mut Texts) -> Result<Outcome, RowError> {
+        Err(Error::bug(format!("rule `{}` tokenizes, and its store was not asked", rule.name)).into())
+    }
+
+    fn takes_ordinals(&self) -> bool {
+        true
+    }
+
+    fn tokenizer(&self) -> Option<&Tokenizer> {
+        Some(&self.0)
+    }
+}
+
+/// The result of a value that was tokenized or revealed.
+enum TokenResult {
+    Text(String),
+    Forgotten,
+    Unfit,
 }
 
 impl Transform {
-    /// Tokenizes or detokenizes `rows`, appending one result a row to `out`; NULL stays NULL. All rows are checked before the first token is minted.
+    /// Tokenizes or detokenizes `rows`, appending one result a row to `out`. NULL stays NULL, and all rows are checked
+    /// before the first token is minted.
     ///
     /// # Errors
     /// The first row that does not fit, if the rule says so; what the store says; a rule that does not tokenize.
@@ -27,17 +48,16 @@ impl Transform {
         direction: Direction,
         rows: &[Option<&str>],
         out: &mut Texts,
-    ) -> Result<Left, RowError> {
+    ) -> Result<Outcome, RowError> {
         let Some(tokenizer) = self.tokenizer() else {
-            return Err(RowError::Other(does_not_tokenize(&self.rule.name)));
+            return Err(RowError::Batch(does_not_tokenize(&self.rule().name)));
         };
-        // Where each value stands.
         let mut live = Vec::with_capacity(rows.len());
         let mut values = Vec::with_capacity(rows.len());
         for (row, value) in rows.iter().enumerate() {
             match value {
                 None => {}
-                Some("") if self.rule.on_empty == OnEmpty::Keep => {}
+                Some(value) if stays_empty(self.rule(), value) => {}
                 Some(value) => {
                     live.push(row);
                     values.push(*value);
@@ -48,58 +68,55 @@ impl Transform {
             Direction::Encrypt => self.minted(tokenizer, &values, &live).await?,
             Direction::Decrypt => self.unsealed(tokenizer, &values, &live).await?,
         };
-        let mut left = Left::default();
+        let mut outcome = Outcome::default();
         let mut done = live.into_iter().zip(done).peekable();
         for (row, value) in rows.iter().enumerate() {
             let result = done.next_if(|(at, _)| *at == row).map(|(_, result)| result);
             match (value, result) {
-                (Some(_), Some(Fate::Text(text))) => out.push_with(|out| out.push_str(&text)),
-                (Some(_), Some(Fate::Forgotten)) => {
-                    left.forgotten += 1;
+                (Some(_), Some(TokenResult::Text(text))) => out.push_with(|out| out.push_str(&text)),
+                (Some(_), Some(TokenResult::Forgotten)) => {
+                    outcome.forgotten += 1;
                     match (self.on_forgotten(), value) {
                         (OnForgotten::Keep, Some(token)) => out.push_with(|out| out.push_str(token)),
                         _ => out.push_null(),
                     }
                 }
-                (Some(value), Some(Fate::Misfit)) if self.rule.on_invalid == OnInvalid::InsecureKeep => {
-                    left.clear += 1;
+                (Some(value), Some(TokenResult::Unfit)) if self.rule().on_invalid == OnInvalid::InsecureKeep => {
+                    outcome.kept_clear += 1;
                     out.push_with(|out| out.push_str(value));
                 }
                 // An empty text, kept.
                 (Some(value), None) => out.push_with(|out| out.push_str(value)),
-                (None, _) | (Some(_), Some(Fate::Misfit)) => out.push_null(),
+                (None, _) | (Some(_), Some(TokenResult::Unfit)) => out.push_null(),
             }
         }
-        Ok(left)
+        Ok(outcome)
     }
 
-    /// As [`Transform::token_texts`], for what the format counts (see [`Transform::counts`]): counts and texts of one thing have one token.
+    /// Tokenizes or detokenizes numbers, dates or times. An ordinal and its text have one token.
     ///
     /// # Errors
-    /// As [`Transform::token_texts`]; a rule whose format does not count.
-    pub async fn token_counts(
-        &self,
-        direction: Direction,
-        rows: &[Option<i128>],
-    ) -> Result<(Vec<Option<i128>>, Left), RowError> {
-        let (Format::Ranked(format), Some(Counts { min, max, .. })) = (&self.rule.format, self.counts()) else {
-            let version = self.rule.format.version();
-            return Err(RowError::Other(Error::bug(format!("format {version} does not count"))));
+    /// As [`Transform::token_texts`]; our bug for a format without ordinals.
+    pub async fn token_ordinals(&self, direction: Direction, rows: &[Option<i128>]) -> Result<Values<i128>, RowError> {
+        let Some((format, OrdinalRange { min, max, .. })) = self.rule().format.ranked().zip(self.ordinal_range())
+        else {
+            let version = self.rule().format.version();
+            return Err(RowError::Batch(Error::bug(format!("format {version} has no ordinals"))));
         };
-        if self.masked && direction == Direction::Decrypt {
-            return Ok((vec![None; rows.len()], Left::default()));
+        if self.is_masked() && direction == Direction::Decrypt {
+            return Ok((vec![None; rows.len()], Outcome::default()));
         }
         let (mut done, mut out_of_range) = (vec![None; rows.len()], 0);
         let mut values = vec![None; rows.len()];
-        for (row, count) in rows.iter().enumerate() {
-            match count {
-                Some(count) if (min..=max).contains(count) => {
+        for (row, ordinal) in rows.iter().enumerate() {
+            match ordinal {
+                Some(ordinal) if (min..=max).contains(ordinal) => {
                     let mut text = String::new();
-                    format.unrank(count.abs_diff(min), "", &mut text);
+                    format.unrank(ordinal.abs_diff(min), "", &mut text);
                     values[row] = Some(text);
                 }
-                Some(count) if self.on_misfit(row, Misfit::OutOfRange)? => {
-                    done[row] = Some(*count);
+                Some(ordinal) if self.keeps_unfit(row, FormatError::OutOfRange)? => {
+                    done[row] = Some(*ordinal);
                     out_of_range += 1;
                 }
                 _ => {}
@@ -107,65 +124,66 @@ impl Transform {
         }
         let values: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
         let mut texts = Texts::with_capacity(rows.len(), 0);
-        let mut left = self.token_texts(direction, &values, &mut texts).await?;
-        left.clear += out_of_range;
+        let mut outcome = self.token_texts(direction, &values, &mut texts).await?;
+        outcome.kept_clear += out_of_range;
         for (done, text) in done.iter_mut().zip(texts.iter()) {
             if let Some(text) = text {
                 let rank = format.rank(text).map_err(|_| {
                     let error = Error::bad_input("the store holds something that is no value of the rule's format");
-                    RowError::Other(error.with_hint("reveal with the format that it was protected with"))
+                    RowError::Batch(error.with_hint("reveal with the format that it was protected with"))
                 })?;
                 *done = Some(min.wrapping_add_unsigned(rank)); // within min…max
             }
         }
-        Ok((done, left))
+        Ok((done, outcome))
     }
 
-    async fn minted(&self, tokenizer: &Tokenizer, values: &[&str], live: &[usize]) -> Result<Vec<Fate>, RowError> {
-        let report_misfits = self.rule.on_invalid != OnInvalid::Error;
-        let tokens = tokenizer.tokenize(values, report_misfits, Timestamp::now()).await;
-        let tokens = tokens.map_err(|error| match error {
-            TokenizeError::Misfit { row, misfit } => RowError::Misfit { row: live[row], misfit },
-            TokenizeError::Other(error) => RowError::Other(error),
-        })?;
-        let fate = |token: Result<&str, &Misfit>| token.map_or(Fate::Misfit, |token| Fate::Text(token.to_owned()));
+    async fn minted(
+        &self,
+        tokenizer: &Tokenizer,
+        values: &[&str],
+        live: &[usize],
+    ) -> Result<Vec<TokenResult>, RowError> {
+        let report_unfit = self.rule().on_invalid != OnInvalid::Error;
+        let tokens = tokenizer.tokenize(values, report_unfit, Timestamp::now()).await;
+        let tokens = tokens.map_err(|error| error.renumber(|row| live[row]))?;
+        let fate = |token: Result<&str, &FormatError>| {
+            token.map_or(TokenResult::Unfit, |token| TokenResult::Text(token.to_owned()))
+        };
         Ok(tokens.iter().map(fate).collect())
     }
 
-    async fn unsealed(&self, tokenizer: &Tokenizer, tokens: &[&str], live: &[usize]) -> Result<Vec<Fate>, RowError> {
+    async fn unsealed(
+        &self,
+        tokenizer: &Tokenizer,
+        tokens: &[&str],
+        live: &[usize],
+    ) -> Result<Vec<TokenResult>, RowError> {
         let revealed = tokenizer.reveal(tokens, Timestamp::now()).await?;
         let fates = revealed.into_iter().zip(live).map(|(revealed, row)| match revealed {
-            Revealed::Value(value) if self.masked => Ok(Fate::Text(mask(&value, &self.rule))),
-            Revealed::Value(value) => Ok(Fate::Text(value)),
-            Revealed::Emptied if self.on_forgotten() == OnForgotten::Error => Err(RowError::Misfit {
+            Revealed::Value(value) if self.is_masked() => Ok(TokenResult::Text(mask(&value, self.rule()))),
+            Revealed::Value(value) => Ok(TokenResult::Text(value)),
+            Revealed::Emptied if self.on_forgotten() == OnForgotten::Error => Err(RowError::Row {
                 row: *row,
-                misfit: Misfit::Malformed("the value of this token was deleted, or has expired"),
+                cause: FormatError::Malformed("the value of this token was deleted, or has expired"),
             }),
-            Revealed::Emptied => Ok(Fate::Forgotten),
-            Revealed::Unknown if self.rule.on_invalid == OnInvalid::Error => Err(RowError::Misfit {
+            Revealed::Emptied => Ok(TokenResult::Forgotten),
+            Revealed::Unknown if self.rule().on_invalid == OnInvalid::Error => Err(RowError::Row {
                 row: *row,
-                misfit: Misfit::Malformed("the store has issued no such token"),
+                cause: FormatError::Malformed("the store has issued no such token"),
             }),
-            Revealed::Unknown => Ok(Fate::Misfit),
+            Revealed::Unknown => Ok(TokenResult::Unfit),
         });
         fates.collect()
     }
 
     fn on_forgotten(&self) -> OnForgotten {
-        let tokens = self.rule.tokens.as_ref();
+        let tokens = self.rule().tokens.as_ref();
         tokens.map(|tokens| tokens.on_forgotten).unwrap_or_default()
     }
 }
 
-/// What is said of a rule with another treatment.
 fn does_not_tokenize(rule: &str) -> Error {
     Error::bad_policy(format!("rule `{rule}` does not tokenize"))
         .with_hint("use protect and reveal, or give the rule treatment = \"tokenize\"")
-}
-
-/// What becomes of a value.
-enum Fate {
-    Text(String),
-    Forgotten,
-    Misfit,
 }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, LargeStringArray, StringArray, StringViewArray};
 use arrow::compute::cast;
+use arrow::datatypes::DataType;
 use fpe::ff1::{FF1, FlexibleNumeralString};
 
+use super::super::task::CHUNK;
 use super::super::*;
-use crate::keys::{DirectMode, KeyBits, KeyUse, Keyring, KmsRegistry};
+use crate::cipher::{Direction, Tweaks};
+use crate::keys::{DirectMode, KeyBits, KeyUse, Keyring, KmsRegistry, Operation};
 use crate::kms::MemoryKms;
 use crate::policy::Policy;
-use crate::transform::Texts;
+use crate::transform::{TextBatch, Texts, Transform};
 use crate::{Engine, ErrorKind};
 
 const FORMATS: [(&str, &str); 10] = [
@@ -154,8 +157,11 @@ fn alone(
 ) -> Vec<Result<Option<String>, ()>> {
     let one = |(row, value): (usize, &Option<String>)| {
         let mut out = Texts::default();
-        let tweak = tweaks.map(|tweaks| &tweaks[row..row + 1]);
-        match transform.texts(direction, &[value.as_deref()], tweak, &mut out) {
+        let tweak = tweaks.map(|tweaks| Tweaks::PerRow(&tweaks[row..row + 1]));
+        match transform.texts(
+            TextBatch::new(direction, &[value.as_deref()]).with_tweaks(tweak),
+            &mut out,
+        ) {
             Ok(_) => Ok(out.iter().next().flatten().map(str::to_owned)),
             Err(_) => Err(()),
         }

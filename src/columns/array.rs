@@ -1,0 +1,58 @@
+//! Whole arrays, by their types.
+
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::DataType;
+
+use super::task::{Task, Treated};
+use super::tweak::TweakColumn;
+use super::types::check_type;
+use super::{bytes, dictionary, ordinal, runs, text, tokens};
+use crate::{Error, Result};
+
+/// Protects or reveals one array under any treatment: tokens are asked of their store.
+///
+/// # Errors
+/// As [`apply`]; what the store says.
+pub async fn treat(task: Task<'_>, array: &ArrayRef, tweaks: Option<&ArrayRef>) -> Result<Treated> {
+    match task.transform.tokenizer() {
+        Some(_) => tokens::apply(task, array).await,
+        None => apply(task, array, tweaks),
+    }
+}
+
+/// Encrypts or decrypts one array. `tweaks` is the tweak column, of the same length, for a transform that has one.
+///
+/// # Errors
+/// A type that does not fit (see [`check_type`]); a row that does not fit, if the rule says so; a NULL tweak.
+pub fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&ArrayRef>) -> Result<Treated> {
+    check_type(task.transform, task.column, array.data_type())?;
+    if task.transform.tokenizer().is_some() {
+        let rule = &task.transform.rule().name;
+        return Err(
+            Error::bad_policy(format!("rule `{rule}` tokenizes, which is not encryption"))
+                .with_hint("use tokenize and detokenize, or protect and reveal"),
+        );
+    }
+    let tweak_column = match (task.transform.tweak_column(), tweaks) {
+        (Some(_), Some(tweaks)) => Some(TweakColumn::try_new(tweaks)?),
+        _ => None,
+    };
+    task.count(array)?;
+    match array.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => text::apply(task, array, tweak_column.as_ref()),
+        DataType::Dictionary(_, values) if tweak_column.is_some() => {
+            dictionary::apply_by_row(task, array, values, |task, rows| apply(task, rows, tweaks))
+        }
+        DataType::Dictionary(..) => dictionary::apply(task, array, |task, values| apply(task, values, None)),
+        DataType::RunEndEncoded(_, values) => {
+            runs::apply(task, array, values.data_type(), |task, values, with_tweaks| {
+                apply(task, values, tweaks.filter(|_| with_tweaks))
+            })
+        }
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            bytes::apply(task, array, tweak_column.as_ref())
+        }
+        other => ordinal::apply(task, array, tweak_column.as_ref())
+            .unwrap_or_else(|| Err(Error::bug(format!("no code for type {other}")))),
+    }
+}

@@ -1,0 +1,90 @@
+//! Tasks: what is done to an array, and how messages name its rows.
+
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::DataType;
+
+use crate::cipher::Direction;
+use crate::formats::RowError;
+use crate::transform::{Outcome, Transform};
+use crate::{Error, Result};
+
+/// Rows that go through the cipher together: enough to fill every lane, few enough to stay in the cache.
+pub(super) const CHUNK: usize = 8192;
+
+/// A transform of a column in one direction, with what messages name.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'a> {
+    pub(super) transform: &'a Transform,
+    pub(super) direction: Direction,
+    pub(super) column: &'a str,
+    /// Rows of the column before the array.
+    before: u64,
+    /// For an array that is part of a column: the row that each of its rows stands for, or first stands for.
+    rows: Option<&'a [usize]>,
+}
+
+impl<'a> Task<'a> {
+    /// Makes a task that protects or reveals the column called `column`.
+    pub fn new(transform: &'a Transform, direction: Direction, column: &'a str) -> Self {
+        Self {
+            transform,
+            direction,
+            column,
+            before: 0,
+            rows: None,
+        }
+    }
+
+    /// Counts the rows in messages on from `rows`, the number of rows before the array.
+    #[must_use]
+    pub fn after(self, rows: u64) -> Self {
+        Self { before: rows, ..self }
+    }
+
+    /// Names the row of the column that each row of the array stands for.
+    pub(super) fn with_rows(self, rows: &'a [usize]) -> Self {
+        Self {
+            rows: Some(rows),
+            ..self
+        }
+    }
+
+    /// Counts the values of `array` for the key's limit and the audit log. Dictionaries and runs are counted when their
+    /// distinct values are treated.
+    pub(super) fn count(&self, array: &ArrayRef) -> Result<()> {
+        if matches!(
+            array.data_type(),
+            DataType::Dictionary(..) | DataType::RunEndEncoded(..)
+        ) {
+            return Ok(());
+        }
+        let operation = self.direction.into();
+        let values = array.len() - array.null_count();
+        self.transform.key().count(operation, values as u64)
+    }
+
+    /// The number, from 1, of row `row`, from 0, of the array.
+    pub(super) fn number(&self, row: usize) -> u64 {
+        self.before + self.row(row) as u64 + 1
+    }
+
+    /// The row of the column that row `row` of the array stands for.
+    pub(super) fn row(&self, row: usize) -> usize {
+        self.rows.map_or(row, |rows| rows[row])
+    }
+
+    /// Says in which column and row an error of the transform occurred, in a chunk that begins at row `start`.
+    pub(super) fn locate(&self, error: RowError, start: usize) -> Error {
+        let number = |row| self.number(start + row);
+        self.transform.locate(error, number, self.column)
+    }
+}
+
+/// A treated array.
+#[derive(Debug)]
+pub struct Treated {
+    /// The result, of the same type and length.
+    pub array: ArrayRef,
+    /// Values that were not treated. In a dictionary array distinct values count, not rows.
+    pub outcome: Outcome,
+}

@@ -1,0 +1,53 @@
+//! Layouts of ASCII values, for whole columns.
+
+use std::ops::RangeInclusive;
+
+use super::side::Side;
+use crate::cipher::{Cipher, Pattern, Sieve, Symbols};
+
+/// A format whose values are ASCII symbols, separators among them, of which some are kept at either end.
+#[derive(Clone)]
+pub struct AsciiLayout<'a> {
+    /// The alphabet.
+    pub symbols: &'a Symbols,
+    /// The ASCII characters that may stand between symbols, as bits.
+    pub separators: u128,
+    /// Symbols that are kept at the start and at the end.
+    pub keep: [usize; 2],
+    /// Symbols of a value, if the format limits them.
+    pub lengths: Option<RangeInclusive<usize>>,
+    /// The Luhn sums of decimal digits on the plain and on the protected side, for a format with a check digit: the last
+    /// digit that is not kept is not encrypted, but makes the sum right.
+    pub check: Option<[u16; 2]>,
+}
+
+impl AsciiLayout<'_> {
+    /// The most symbols of a row.
+    pub(crate) const LONGEST: usize = Sieve::LONGEST;
+
+    /// Tells whether rows are nothing but symbols to encrypt.
+    pub fn is_bare(&self) -> bool {
+        self.keep == [0, 0] && self.check.is_none() && self.lengths.is_none()
+    }
+
+    /// Makes what splits values on `side`, and joins them on the other.
+    pub fn sieve(&self, cipher: &Cipher, side: Side, kept_is_tweak: bool) -> Sieve {
+        let other = side.other();
+        let pattern = Pattern {
+            symbols: self.symbols,
+            separators: self.separators,
+            keep: self.keep,
+            lengths: self.lengths.clone().unwrap_or(0..=Self::LONGEST),
+            check: self.check.map(|sums| [sum_on(sums, side), sum_on(sums, other)]),
+            kept_is_tweak,
+        };
+        Sieve::new(cipher, &pattern)
+    }
+}
+
+fn sum_on([plain, protected]: [u16; 2], side: Side) -> u16 {
+    match side {
+        Side::Plain => plain,
+        Side::Protected => protected,
+    }
+}

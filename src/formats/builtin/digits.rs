@@ -1,0 +1,38 @@
+//! `digits`: decimal digits, with punctuation where it stands.
+//!
+//! ```
+//! use cipherform::formats::{Format, Parts, Side};
+//! let Format::String(phone) = Format::parse("digits", toml::toml! { keep = [2, 0] })? else { unreachable!() };
+//! let mut parts = Parts::default();
+//! phone.split("25-989-741-2988", Side::Plain, &mut parts).expect("fits");
+//! assert_eq!(parts.numerals, [9, 8, 9, 7, 4, 1, 2, 9, 8, 8]);
+//! # Ok::<(), cipherform::Error>(())
+//! ```
+
+use serde::Deserialize;
+
+use crate::formats::layout::Layout;
+use crate::formats::alphabet::Alphabet;
+use crate::formats::format::Format;
+use crate::formats::{output, };
+use crate::formats::parameters::parse_parameters;
+use crate::Result;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Digits {
+    /// How many digits at the start and at the end stay as they are.
+    #[serde(default)]
+    keep: [u8; 2],
+    /// What may stand between digits; by default the space and ASCII punctuation.
+    separators: Option<String>,
+    /// The symbols of protected values, if they are others.
+    output: Option<String>,
+}
+
+pub(super) fn parse(table: toml::Table) -> Result<Format> {
+    let digits: Digits = parse_parameters(table)?;
+    let alphabet = Alphabet::try_new("0123456789")?;
+    let layout = Layout::try_new("digits/1", alphabet, digits.separators.as_deref(), digits.keep.into())?;
+    output::format(layout, digits.output.as_deref())
+}

@@ -1,0 +1,16 @@
+//! `npi`: national provider identifiers.
+
+use crate::Result;
+use crate::formats::check::Check;
+use crate::formats::format::Format;
+use crate::formats::parameters::{KeptEnds, parse_parameters};
+use crate::formats::template::Template;
+
+/// National provider identifiers of the United States (45 CFR 162.406): Luhn over the number behind 80840.
+pub(super) fn parse(table: toml::Table) -> Result<Format> {
+    let KeptEnds { keep } = parse_parameters(table)?;
+    let check = Check::Luhn {
+        prefix: "80840".to_owned(),
+    };
+    Template::format("npi/1", vec!["[12]9{9}".to_owned()], keep.into(), Some(check))
+}

@@ -1,0 +1,26 @@
+//! Parameters of a format, as the policy has them.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Error, Result};
+
+/// Reads the parameters of a format; one it does not have is refused.
+pub(super) fn parse_parameters<T: DeserializeOwned>(table: toml::Table) -> Result<T> {
+    table
+        .try_into()
+        .map_err(|error: toml::de::Error| Error::bad_policy(error.message().to_owned()))
+}
+
+/// The parameters of a format that has none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoParameters {}
+
+/// The parameter of a format that only lets its ends be kept.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeptEnds {
+    #[serde(default)]
+    pub(super) keep: [u8; 2],
+}

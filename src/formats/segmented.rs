@@ -1,0 +1,270 @@
+//! Formats whose symbols have choices of their own: a letter here, a digit there.
+
+use std::fmt;
+use std::sync::Arc;
+
+use num_bigint::BigUint;
+use num_traits::{One, ToPrimitive, Zero};
+
+use super::band::no_band;
+use super::error::FormatError;
+use super::kept::append_kept;
+use super::ranked::RankedFormat;
+use super::side::Side;
+use crate::Result;
+
+/// The widest number of a mixed format, in bits: 870 letters. Work goes by the square of it.
+pub(crate) const MAX_RANK_BITS: u64 = 4_096;
+
+/// What [`SegmentedFormat::split`] finds in one value. Reused from value to value: `split` appends.
+#[derive(Clone, Debug, Default)]
+pub struct Segments {
+    /// What stands in each place, most significant first.
+    pub digits: Vec<u64>,
+    /// How many choices each place has: 1 to 2^32, and more than its digit.
+    pub choices: Vec<u64>,
+    /// What is kept clear, as [`super::Parts::kept`] has it.
+    pub kept: Vec<u8>,
+}
+
+impl Segments {
+    /// Appends one place.
+    pub(super) fn push(&mut self, digit: u64, choices: u64) {
+        debug_assert!(digit < choices && choices <= 1 << 32);
+        self.digits.push(digit);
+        self.choices.push(choices);
+    }
+
+    /// As [`push`](Self::push), in a value that may be of any length. `bits` is what its places have so far, rounded
+    /// down, so that one that is too wide is refused while its places still take less memory than it does.
+    pub(super) fn push_of_many(&mut self, digit: u64, choices: u64, bits: &mut u64) -> Result<(), FormatError> {
+        *bits += u64::from(choices.ilog2());
+        if *bits > MAX_RANK_BITS {
+            return Err(FormatError::TooWide { most: MAX_RANK_BITS });
+        }
+        self.push(digit, choices);
+        Ok(())
+    }
+
+    /// Appends one kept part.
+    pub(super) fn keep(&mut self, part: &[u8]) {
+        append_kept(&mut self.kept, part);
+    }
+}
+
+/// A format whose values are places, each with choices of its own (a number in mixed radix).
+///
+/// The places that a value has, and the choices of each, are its shape; every value of that shape is well-formed. So a value is a number
+/// 0…N−1, N the product of the choices, and is encrypted as those of a [`super::RankedFormat`] are.
+pub trait SegmentedFormat: fmt::Debug + Send + Sync {
+    /// Name, version and every parameter that defines the map, in one canonical line: `uuid/1 case=lower version=keep`.
+    fn definition(&self) -> String;
+
+    /// N of a usual value, when the format knows: a rule whose usual value falls under the domain floor is refused before any data is read.
+    fn usual_size(&self) -> Option<u128> {
+        None
+    }
+
+    /// As [`super::StringFormat::is_symmetric`].
+    fn is_symmetric(&self) -> bool {
+        true
+    }
+
+    /// As [`super::StringFormat::is_symbol`].
+    fn is_symbol(&self, symbol: char) -> bool {
+        symbol.is_alphanumeric()
+    }
+
+    /// Appends the places and kept parts of `value`, which stands on `side`.
+    ///
+    /// # Errors
+    /// When the value is not well-formed; `places` may then hold a part of it.
+    fn split(&self, value: &str, side: Side, places: &mut Segments) -> Result<(), FormatError>;
+
+    /// Appends to `out` the text that has the layout of `value` and `digits` in place of its own, to stand on `side`.
+    ///
+    /// `value` has passed [`split`](Self::split), and `digits` are as many as it found, each below the choices of its place.
+    fn join(&self, value: &str, digits: &[u64], side: Side, out: &mut String);
+
+    /// What short values are encrypted among, where [`super::Format::banded`] gave the format one.
+    fn band(&self, value: &str, side: Side) -> Option<&dyn RankedFormat> {
+        let _ = (value, side);
+        None
+    }
+
+    /// The same format with a band for short values.
+    ///
+    /// # Errors
+    /// A format that has none.
+    fn banded(&self) -> Result<Arc<dyn SegmentedFormat>> {
+        Err(no_band())
+    }
+}
+
+/// A value's number and the greatest that values of its shape have.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Rank {
+    /// Of at most 128 bits.
+    Narrow {
+        /// 0…last.
+        rank: u128,
+        /// N − 1.
+        last: u128,
+    },
+    /// Of more.
+    Wide {
+        /// 0…last.
+        rank: BigUint,
+        /// N − 1.
+        last: BigUint,
+    },
+}
+
+impl Rank {
+    /// The number that `digits` spell where each has as many `choices`.
+    pub fn new(digits: &[u64], choices: &[u64]) -> Self {
+        let (mut rank, mut last) = (0u128, 0u128);
+        for (group, size) in groups(choices) {
+            let digit = digits[group.clone()]
+                .iter()
+                .zip(&choices[group.clone()])
+                .fold(0, |number, (digit, choices)| number * choices + digit);
+            let size = u128::from(size);
+            match last.checked_mul(size).and_then(|last| last.checked_add(size - 1)) {
+                Some(more) => {
+                    last = more;
+                    rank = rank * size + u128::from(digit); // at most `last`
+                }
+                None => return Self::wide(digits, choices),
+            }
+        }
+        Self::Narrow { rank, last }
+    }
+
+    fn wide(digits: &[u64], choices: &[u64]) -> Self {
+        let (mut rank, mut size) = (BigUint::zero(), BigUint::one());
+        for (group, choices_of_group) in groups(choices) {
+            let digit = digits[group.clone()]
+                .iter()
+                .zip(&choices[group])
+                .fold(0, |number, (digit, choices)| number * choices + digit);
+            rank = rank * choices_of_group + digit;
+            size *= choices_of_group;
+        }
+        Self::Wide { rank, last: size - 1u8 }
+    }
+
+    /// The length of N − 1 in bits: what FF1 runs over. At least 1.
+    pub fn bits(&self) -> u64 {
+        match self {
+            Self::Narrow { last, .. } => u64::from(128 - last.leading_zeros()).max(1),
+            Self::Wide { last, .. } => last.bits(),
+        }
+    }
+
+    /// Appends the digits that spell this number in places of so many `choices`.
+    pub fn spell(&self, choices: &[u64], digits: &mut Vec<u64>) {
+        let start = digits.len();
+        digits.resize(start + choices.len(), 0);
+        let digits = &mut digits[start..];
+        let groups: Vec<_> = groups(choices).collect();
+        let mut spell_group = |group: std::ops::Range<usize>, mut number: u64| {
+            for place in group.rev() {
+                digits[place] = number % choices[place];
+                number /= choices[place];
+            }
+        };
+        match self {
+            Self::Narrow { rank, .. } => {
+                let mut rank = *rank;
+                for (group, size) in groups.into_iter().rev() {
+                    let number = match u64::try_from(rank) {
+                        Ok(narrow) => {
+                            rank = u128::from(narrow / size);
+                            narrow % size
+                        }
+                        Err(_) => {
+                            let number = (rank % u128::from(size)) as u64; // below `size`
+                            rank /= u128::from(size);
+                            number
+                        }
+                    };
+                    spell_group(group, number);
+                }
+            }
+            Self::Wide { rank, .. } => {
+                let mut rank = rank.clone();
+                for (group, size) in groups.into_iter().rev() {
+                    spell_group(group, (&rank % size).to_u64().unwrap_or_default()); // below `size`
+                    rank /= size;
+                }
+            }
+        }
+    }
+}
+
+/// Neighbouring places whose choices make at most 2^64 − 1 together, and how many those are: so that most of the work is in machine words.
+fn groups(choices: &[u64]) -> impl Iterator<Item = (std::ops::Range<usize>, u64)> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let mut size = *choices.get(start)?;
+        let mut end = start + 1;
+        while let Some(more) = choices.get(end).and_then(|choices| size.checked_mul(*choices)) {
+            size = more;
+            end += 1;
+        }
+        let group = start..end;
+        start = end;
+        Some((group, size))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn ordinals_are_numbers_in_mixed_radix(
+            places in prop::collection::vec((1u64..=1 << 32, any::<u64>()), 0..24)
+        ) {
+            let choices: Vec<u64> = places.iter().map(|(choices, _)| *choices).collect();
+            let digits: Vec<u64> = places.iter().map(|(choices, digit)| digit % choices).collect();
+            let by_hand = digits
+                .iter()
+                .zip(&choices)
+                .fold(BigUint::zero(), |number, (digit, choices)| number * *choices + *digit);
+            let last = choices.iter().fold(BigUint::one(), |size, choices| size * *choices) - 1u8;
+            let ordinal = Rank::new(&digits, &choices);
+            prop_assert_eq!(ordinal.bits(), last.bits().max(1));
+            match &ordinal {
+                Rank::Narrow { rank, last: ours } => {
+                    prop_assert_eq!((BigUint::from(*rank), BigUint::from(*ours)), (by_hand, last));
+                }
+                Rank::Wide { rank, last: ours } => {
+                    prop_assert!(last.bits() > 128);
+                    prop_assert_eq!((rank, ours), (&by_hand, &last));
+                }
+            }
+            let mut spelt = Vec::new();
+            ordinal.spell(&choices, &mut spelt);
+            prop_assert_eq!(spelt, digits);
+        }
+    }
+
+    #[test]
+    fn two_to_the_128_is_narrow_still() {
+        let choices = [1 << 32; 4];
+        let all = [(1 << 32) - 1; 4];
+        assert_eq!(
+            Rank::new(&all, &choices),
+            Rank::Narrow {
+                rank: u128::MAX,
+                last: u128::MAX
+            }
+        );
+        assert_eq!(Rank::new(&[], &[]).bits(), 1);
+    }
+}

@@ -1,0 +1,65 @@
+//! Lines of `[columns]`.
+
+/// The treatment that a line of `[columns]` gives.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum ColumnTarget {
+    /// The name of a rule.
+    Rule(String),
+    Keep,
+    Drop,
+}
+
+/// A line of `[columns]`: a pattern, and the treatment of the columns that it names.
+#[derive(Clone, Debug)]
+pub(super) struct ColumnLine {
+    pub(super) pattern: String,
+    pub(super) target: ColumnTarget,
+    /// The line's place: `policy.toml:12:1`.
+    pub(super) at: String,
+}
+
+impl ColumnLine {
+    /// Tells whether the pattern names `column` of `table`.
+    pub(super) fn names(&self, table: &str, column: &str) -> bool {
+        matches(&self.pattern, column) || matches(&self.pattern, &format!("{table}.{column}"))
+    }
+
+    /// Ranks the line: the more specific one wins, which is one without a wildcard, then one that names the table, then the
+    /// one with more characters.
+    pub(super) fn rank(&self, table: &str) -> (bool, bool, usize) {
+        let names_table = self.pattern.starts_with(&format!("{table}."));
+        let characters = self.pattern.chars().filter(|c| *c != '*').count();
+        (self.is_literal(), names_table, characters)
+    }
+
+    pub(super) fn is_literal(&self) -> bool {
+        !self.pattern.contains('*')
+    }
+
+    /// Tells whether the line is about a field within `column` of `table`, rather than about columns anywhere.
+    pub(super) fn is_within(&self, table: &str, column: &str) -> bool {
+        let fixed = self.pattern.split('*').next().unwrap_or_default();
+        let is_within = |path: &str| path.len() > column.len() && path.starts_with(column);
+        is_within(fixed) || fixed.strip_prefix(&format!("{table}.")).is_some_and(is_within)
+    }
+}
+
+/// Tells whether `pattern`, in which `*` stands for any characters, matches the whole of `text`.
+pub(super) fn matches(pattern: &str, text: &str) -> bool {
+    let mut pieces = pattern.split('*');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
+    let mut pieces: Vec<&str> = pieces.collect();
+    let Some(last) = pieces.pop() else {
+        return rest.is_empty(); // no wildcard
+    };
+    for piece in pieces {
+        match rest.find(piece) {
+            Some(at) => rest = &rest[at + piece.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}

@@ -1,0 +1,41 @@
+//! The table `[keys]`.
+
+use toml::Spanned;
+
+use super::file::KeysFile;
+use super::source::PolicySource;
+use crate::Result;
+use crate::keys::CachePolicy;
+
+impl KeysFile {
+    pub(super) fn check(self, source: &PolicySource<'_>) -> Result<CachePolicy> {
+        let duration = |text: Spanned<String>| match humantime::parse_duration(text.get_ref()) {
+            Ok(duration) if !duration.is_zero() => Ok(duration),
+            _ => Err(source
+                .error(text.span(), "this is no length of time")
+                .with_hint("write it like \"30m\", \"1h\", \"7d\"")),
+        };
+        let mut cache = CachePolicy::default();
+        if let Some(ttl) = self.ttl {
+            cache = cache.with_ttl(duration(ttl)?);
+        }
+        if let Some(uses) = self.max_uses {
+            if *uses.get_ref() == 0 {
+                return Err(source.error(uses.span(), "a key that may not be used at all is of no use"));
+            }
+            cache = cache.with_max_uses(uses.into_inner());
+        }
+        if let Some(hold) = self.max_hold {
+            let at = hold.span();
+            cache = cache.with_max_hold(duration(hold)?);
+            if cache.max_hold < cache.ttl {
+                return Err(source
+                    .error(at, "max_hold is shorter than ttl")
+                    .with_hint("set `ttl`, too: one hour unless said otherwise"));
+            }
+        } else {
+            cache.max_hold = cache.max_hold.max(cache.ttl);
+        }
+        Ok(cache)
+    }
+}

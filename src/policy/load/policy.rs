@@ -1,0 +1,153 @@
+//! Policies, read and checked.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+use toml::Spanned;
+
+use super::file::{PolicyFile, RuleFile, parse_format};
+use super::roles::{check_roles, no_such_rule};
+use super::rule::check_approved;
+use super::source::PolicySource;
+use crate::formats::Format;
+use crate::policy::column_line::{ColumnLine, ColumnTarget};
+use crate::policy::policy::Policy;
+use crate::policy::rule::Rule;
+use crate::{Error, Result};
+
+/// Words of `[columns]` in place of a rule's name: the column stays as it is, or is left out.
+const KEEP: &str = "keep";
+const DROP: &str = "drop";
+
+impl Policy {
+    /// Reads the policy at `path`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::BadPolicy`] with file, line and column; [`crate::ErrorKind::Io`] when it cannot be read.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let missing = error.kind() == std::io::ErrorKind::NotFound;
+            let error = Error::io(format!("cannot read the policy `{}`", path.display()), error);
+            if missing {
+                error.with_hint("pass --policy FILE, set CIPHERFORM_POLICY, or make one with `cipherform init`")
+            } else {
+                error
+            }
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads the policy in `text`; `path` is for messages, and what relative paths in it start from.
+    ///
+    /// # Errors
+    /// As [`Policy::load`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self> {
+        let source = PolicySource { text, path };
+        let file: PolicyFile = toml::from_str(text).map_err(|error| {
+            let span = error.span().unwrap_or_default();
+            source.error(span, error.message())
+        })?;
+        if *file.version.get_ref() != 1 {
+            return Err(source.error(
+                file.version.span(),
+                format!("version = {} is not known, this is 1", file.version.get_ref()),
+            ));
+        }
+        let rules = check_rules(&file.tokens, file.approved_only, file.rules, &source)?;
+        let columns = check_columns(file.columns, &rules, &source)?;
+        let roles = check_roles(file.roles, &rules, &source)?;
+        Ok(Self {
+            path: path.to_owned(),
+            keyring: path.parent().unwrap_or(Path::new("")).join(file.keyring),
+            unlisted: file.unlisted,
+            cache: file.keys.check(&source)?,
+            audit: file
+                .audit
+                .map(|audit| path.parent().unwrap_or(Path::new("")).join(audit)),
+            keyring_generation: file.keyring_generation.unwrap_or_default(),
+            approved_only: file.approved_only,
+            digest: Sha256::digest(text).into(),
+            rules,
+            columns,
+            roles,
+        })
+    }
+}
+
+/// Checks all rules; `tokens` is the store of the policy.
+fn check_rules(
+    tokens: &Option<Spanned<String>>,
+    approved_only: bool,
+    file: BTreeMap<String, RuleFile>,
+    source: &PolicySource<'_>,
+) -> Result<BTreeMap<String, Rule>> {
+    let mut rules: BTreeMap<String, Rule> = BTreeMap::new();
+    let formats = token_formats(&file);
+    for (name, rule) in file {
+        if [KEEP, DROP].contains(&name.as_str()) {
+            return Err(source.error(
+                rule.key.span(),
+                format!("a rule cannot be called `{name}`: in [columns] that word says what becomes of a column"),
+            ));
+        }
+        let at = rule.format.as_ref().map_or(rule.key.span(), Spanned::span);
+        let rule = rule.check(name.clone(), tokens.as_ref(), &formats, source)?;
+        if approved_only {
+            check_approved(&rule, at.clone(), source)?;
+        }
+        if let Some(other) = rules.values().find(|other| mint_differently(&rule, other)) {
+            return Err(source.error(
+                at,
+                format!(
+                    "rules `{}` and `{name}` share a domain of tokens, and only one of them mints per occurrence",
+                    other.name
+                ),
+            ));
+        }
+        rules.insert(name, rule);
+    }
+    Ok(rules)
+}
+
+/// Checks that the lines of `[columns]` name rules that exist.
+fn check_columns(
+    file: BTreeMap<Spanned<String>, Spanned<String>>,
+    rules: &BTreeMap<String, Rule>,
+    source: &PolicySource<'_>,
+) -> Result<Vec<ColumnLine>> {
+    let mut columns = Vec::with_capacity(file.len());
+    for (pattern, rule) in file {
+        let at = source.at(pattern.span());
+        let target = match rule.get_ref().as_str() {
+            KEEP => ColumnTarget::Keep,
+            DROP => ColumnTarget::Drop,
+            name if rules.contains_key(name) => ColumnTarget::Rule(name.to_owned()),
+            _ => return Err(no_such_rule(&rule, rules, source)),
+        };
+        columns.push(ColumnLine {
+            pattern: pattern.into_inner(),
+            target,
+            at,
+        });
+    }
+    Ok(columns)
+}
+
+/// Parses the formats that `never_valid_as` may name; an error in one is reported where its rule is checked.
+fn token_formats(rules: &BTreeMap<String, RuleFile>) -> BTreeMap<String, Format> {
+    let parsed = rules.iter().filter_map(|(name, rule)| {
+        Some((
+            name.clone(),
+            parse_format(rule.format.as_ref()?.get_ref().clone()).ok()?,
+        ))
+    });
+    parsed.collect()
+}
+
+/// Tells whether both rules mint into one domain of one store, but only one of them per occurrence.
+fn mint_differently(one: &Rule, other: &Rule) -> bool {
+    one.domain == other.domain
+        && matches!((&one.tokens, &other.tokens), (Some(one), Some(other))
+            if one.store == other.store && one.per_occurrence != other.per_occurrence)
+}

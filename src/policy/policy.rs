@@ -1,0 +1,90 @@
+//! Checked policies.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::column_line::ColumnLine;
+use super::grant::Rights;
+use super::rule::Rule;
+use crate::keys::{CachePolicy, DirectMode, KeyUse};
+use crate::{Error, Result};
+
+/// Treatment of a column that no line names.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Unlisted {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// The operation fails.
+    Error,
+    /// It is left out.
+    Drop,
+}
+
+/// A policy, checked: every column's rule exists, every format and key reference is well-formed.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The file that it was read from.
+    pub path: PathBuf,
+    /// The file of its keyring.
+    pub keyring: PathBuf,
+    /// Treatment of a column that no line names.
+    pub unlisted: Unlisted,
+    /// Limits of unwrapped keys in memory.
+    pub cache: CachePolicy,
+    /// The file of the audit log, if one is written.
+    pub audit: Option<PathBuf>,
+    /// The generation that the keyring has at least: an older copy is refused.
+    pub keyring_generation: u64,
+    /// Refuses whatever NIST has not approved.
+    pub approved_only: bool,
+    /// SHA-256 of the file.
+    pub digest: [u8; 32],
+    pub(super) rules: BTreeMap<String, Rule>,
+    pub(super) columns: Vec<ColumnLine>,
+    pub(super) roles: BTreeMap<String, BTreeMap<String, Rights>>,
+}
+
+impl Policy {
+    /// Refuses a use of a key that NIST has not approved, if the policy says so.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::BadPolicy`].
+    pub fn check_use(&self, key_use: KeyUse) -> Result<()> {
+        match key_use {
+            KeyUse::Direct {
+                mode: DirectMode::Ff31Legacy,
+                ..
+            } if self.approved_only => Err(Error::bad_policy(format!(
+                "`{}` says approved_only = true, and NIST has withdrawn FF3-1",
+                self.path.display()
+            ))
+            .with_hint("make a key for FF1: --use direct-ff1-256")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks up the rule called `name`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::BadPolicy`] when there is none.
+    pub fn rule(&self, name: &str) -> Result<&Rule> {
+        self.rules.get(name).ok_or_else(|| {
+            Error::bad_policy(format!("the policy `{}` has no rule `{name}`", self.path.display()))
+                .with_hint(format!("its rules are {}", rule_names(&self.rules)))
+        })
+    }
+
+    /// Iterates over the rules, by name.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.values()
+    }
+}
+
+/// Lists the names of rules, for hints.
+pub(super) fn rule_names(rules: &BTreeMap<String, Rule>) -> String {
+    rules.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,60 @@
+//! Accesses of an engine, written to the keyring's audit log.
+
+use std::sync::PoisonError;
+
+use super::engine::Engine;
+use crate::keys::{AuditEntry, AuditEvent, KeyHandle, Operation};
+use crate::policy::RuleRef;
+use crate::{Error, Result};
+
+impl Engine {
+    /// Writes down who got, or did not get, which key.
+    pub(super) fn audit_access(
+        &self,
+        rule: &RuleRef,
+        operation: Operation,
+        key: Result<&KeyHandle, &Error>,
+    ) -> Result<()> {
+        if self.state.keyring.audit_log().is_none() {
+            return Ok(());
+        }
+        self.state.keyring.audit([AuditEntry {
+            role: self.role().map(str::to_owned),
+            key: key.ok().map(|key| format!("{}@{}", key.name(), key.version())),
+            version: key.ok().map(KeyHandle::version_id),
+            purpose: Some(operation),
+            rule: Some(rule.to_string()),
+            refused: key.err().map(|error| error.kind().to_string()),
+            ..AuditEntry::new(AuditEvent::Access)
+        }])
+    }
+
+    /// Writes into the audit log how many values were protected and revealed with each key since the last time, in the
+    /// job that `context` names. Without a log it does nothing. The rest is written when the last clone of the engine
+    /// is dropped.
+    ///
+    /// # Errors
+    /// What the log's file says.
+    pub fn audit_usage(&self, context: &str) -> Result<()> {
+        self.state.keyring.audit_usage(self.role(), context)
+    }
+
+    /// Writes down that the role asked for what it may not have.
+    ///
+    /// # Errors
+    /// What the log's file says.
+    #[cfg(feature = "sql")]
+    pub(crate) fn audit_refusal(&self, rule: &RuleRef, operation: Operation, refusal: &Error) -> Result<()> {
+        if self.is_first(rule, operation) {
+            self.audit_access(rule, operation, Err(refusal))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Tells whether this access is the first, however often a query is planned and in how many parts it runs.
+    pub(super) fn is_first(&self, rule: &RuleRef, operation: Operation) -> bool {
+        let mut audited = self.state.audited.lock().unwrap_or_else(PoisonError::into_inner);
+        audited.insert((self.role().map(Into::into), rule.clone(), operation))
+    }
+}

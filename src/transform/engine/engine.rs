@@ -1,0 +1,186 @@
+//! Policies and their keys, ready to be asked for transforms.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::Result;
+use crate::keys::{KeyHandle, Keyring, KmsRegistry, Operation};
+use crate::policy::{Grant, Policy, RuleRef};
+use crate::tokens::{StoreUrl, TokenStore, Tokenizer};
+use crate::transform::transform::Transform;
+
+/// A policy, its keyring and the KMS clients that open it. Cheap to clone: clones share resolved keys.
+///
+/// Keys are resolved by the asynchronous calls, before any row is seen; [`Engine::resolved`] only looks up.
+#[derive(Clone)]
+pub struct Engine {
+    pub(super) state: Arc<EngineState>,
+    role: Option<Arc<str>>,
+}
+
+/// The part of an engine that its clones and roles share.
+pub(super) struct EngineState {
+    pub(super) policy: Policy,
+    pub(super) keyring: Keyring,
+    id: u64,
+    /// Transforms that were resolved, and the errors of those that could not be.
+    transforms: Mutex<ResolvedTransforms>,
+    /// Accesses that the audit log has already: each is logged once a session.
+    pub(super) audited: Mutex<HashSet<AuditedAccess>>,
+    /// Token stores that are open.
+    stores: Mutex<HashMap<StoreUrl, Arc<dyn TokenStore>>>,
+}
+
+/// A role, and the rule and operation that it asked for.
+pub(super) type AuditedAccess = (Option<Arc<str>>, RuleRef, Operation);
+
+/// Transforms by the rule, operation and grant that they were resolved for.
+type ResolvedTransforms = HashMap<(RuleRef, Operation, Grant), Result<Arc<Transform>>>;
+
+impl Engine {
+    /// Reads the policy at `path` and opens its keyring through `registry`.
+    ///
+    /// # Errors
+    /// A bad policy, a keyring that is missing or does not authenticate, a KMS that refuses.
+    pub async fn open(path: &Path, registry: &KmsRegistry) -> Result<Self> {
+        let policy = Policy::load(path)?;
+        let registry = match registry.cache() {
+            Some(_) => registry.clone(),
+            None => registry.clone().with_cache(policy.cache),
+        };
+        let keyring = Keyring::open(&policy.keyring, &registry).await?;
+        let keyring = keyring.not_older_than(policy.keyring_generation)?;
+        let keyring = match &policy.audit {
+            Some(path) => keyring.with_audit_log(path)?,
+            None => keyring,
+        };
+        Ok(Self::new(policy, keyring))
+    }
+
+    /// An engine over what is already open.
+    pub fn new(policy: Policy, keyring: Keyring) -> Self {
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        Self {
+            state: Arc::new(EngineState {
+                policy,
+                keyring,
+                id: NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
+                transforms: Mutex::default(),
+                audited: Mutex::default(),
+                stores: Mutex::default(),
+            }),
+            role: None,
+        }
+    }
+
+    /// This engine for a role of the policy: it reveals, masks or refuses as `[roles.NAME]` says.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotAllowed`] when the policy has no such role.
+    pub fn with_role(mut self, role: &str) -> Result<Self> {
+        self.state.policy.grant(Some(role), "*")?;
+        self.role = Some(role.into());
+        Ok(self)
+    }
+
+    /// Uses `store` for the rules whose tokens the policy keeps at `url`: a store in memory, or one of the program's own.
+    #[must_use]
+    pub fn with_token_store(self, url: StoreUrl, store: Arc<dyn TokenStore>) -> Self {
+        self.stores().insert(url, store);
+        self
+    }
+
+    /// The store that the policy's `url` means, opened if it was not before; to protect, made if it is not there.
+    ///
+    /// # Errors
+    /// As [`StoreUrl::open`] and [`StoreUrl::open_existing`].
+    pub async fn token_store(&self, url: &StoreUrl, operation: Operation) -> Result<Arc<dyn TokenStore>> {
+        let known = self.stores().get(url).cloned();
+        match known {
+            Some(store) => Ok(store),
+            None => {
+                let store = match operation {
+                    Operation::Protect => url.open().await?,
+                    Operation::Reveal => url.open_existing().await?,
+                };
+                // Whoever opened it first at the same time: one connection is enough.
+                Ok(Arc::clone(self.stores().entry(url.clone()).or_insert(store)))
+            }
+        }
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &Policy {
+        &self.state.policy
+    }
+
+    /// The keyring.
+    pub fn keyring(&self) -> &Keyring {
+        &self.state.keyring
+    }
+
+    /// The role, if this engine is bound to one.
+    pub fn role(&self) -> Option<&str> {
+        self.role.as_deref()
+    }
+
+    /// Tells this engine from every other of this process, and its roles from each other: what SQL functions compare by.
+    pub fn identity(&self) -> (u64, Option<&str>) {
+        (self.state.id, self.role())
+    }
+
+    /// What this engine's role sees under `rule`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadPolicy`] when there is no such rule.
+    pub fn grant(&self, rule: &str) -> Result<Grant> {
+        self.state.policy.rule(rule)?;
+        self.state.policy.grant(self.role(), rule)
+    }
+
+    /// What is due with the keys that this engine has protected or revealed with: periods that end soon, versions that are suspended or compromised.
+    pub fn due(&self) -> Vec<String> {
+        let transforms = self.transforms();
+        let keys = transforms.values().flatten().map(|transform| transform.key());
+        let told: BTreeSet<&str> = keys.filter(|key| key.was_used()).filter_map(KeyHandle::due).collect();
+        told.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Warnings of token spaces that this engine has filled so far that there will soon be no more tokens.
+    pub fn filling_up(&self) -> Vec<String> {
+        let transforms = self.transforms();
+        let tokenizers = transforms
+            .values()
+            .flatten()
+            .filter_map(|transform| transform.tokenizer());
+        let told: BTreeSet<String> = tokenizers.filter_map(Tokenizer::due).collect();
+        told.into_iter().collect()
+    }
+
+    fn stores(&self) -> MutexGuard<'_, HashMap<StoreUrl, Arc<dyn TokenStore>>> {
+        self.state.stores.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn transforms(&self) -> MutexGuard<'_, ResolvedTransforms> {
+        // Entries are whole or absent, so a panic elsewhere cannot have left one half done.
+        self.state.transforms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for EngineState {
+    /// Nobody can be told any more if it fails; the entry of the access is there.
+    fn drop(&mut self) {
+        let _ = self.keyring.audit_usage(None, "until the engine was closed");
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("policy", &self.state.policy.path)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,319 @@
+//! Rules resolved to transforms: the grants of roles, the versions of keys.
+
+use std::sync::Arc;
+
+use super::engine::Engine;
+use crate::keys::{KeyHandle, KeyRef, KeyVersionId, Operation};
+use crate::policy::{Grant, Rule, RuleRef, Tokens, Treatment};
+use crate::tokens::{TokenRule, Tokenizer};
+use crate::transform::transform::Transform;
+use crate::{Error, ErrorKind, Result};
+
+impl Engine {
+    /// The transform of a rule, its key resolved now if it was not before.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotAllowed`] when the role may not; a key that is missing, in a state that does not allow `operation`, or
+    /// refused by its KMS.
+    pub async fn resolve(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
+        let resolved = self.resolve_ahead(rule, operation).await;
+        self.audit_access(rule, operation, resolved.as_deref().map(Transform::key))?;
+        resolved
+    }
+
+    /// Like [`resolve`](Self::resolve), but writes no audit entry: used to resolve ahead of any access.
+    async fn resolve_ahead(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
+        let grant = self.allow(rule, operation)?;
+        if let Some(Ok(transform)) = self.known(rule, operation, grant)
+            && transform.key().is_fresh()
+        {
+            return Ok(transform);
+        }
+        let definition = self.state.policy.rule(&rule.rule)?;
+        let transform = match &definition.tokens {
+            Some(tokens) => self.tokens(definition, tokens, rule, operation).await,
+            None => self.cipher(definition, rule, operation).await,
+        };
+        let transform = transform.map_err(|error| error.context(format_args!("rule `{}`", rule.rule)))?;
+        let transform = Arc::new(if grant == Grant::Masked {
+            transform.masked()
+        } else {
+            transform
+        });
+        let mut transforms = self.transforms();
+        // The version that a bare name stands for goes by its number too, as tables bind it.
+        if transform.tokenizer().is_none() {
+            let numbered = RuleRef {
+                rule: rule.rule.clone(),
+                version: Some(transform.key().version()),
+            };
+            transforms.insert((numbered, operation, grant), Ok(transform.clone()));
+        }
+        transforms.insert((rule.clone(), operation, grant), Ok(transform.clone()));
+        Ok(transform)
+    }
+
+    /// The transform for revealing what was protected under `rule` with the key version `id`.
+    ///
+    /// # Errors
+    /// As [`Engine::resolve`]; [`ErrorKind::KeyNotFound`] when the keyring has no such version.
+    pub async fn resolve_version(&self, rule: &str, id: KeyVersionId) -> Result<Arc<Transform>> {
+        let definition = self.state.policy.rule(rule)?;
+        let key = self.state.keyring.describe(&definition.key.name)?;
+        let version = key.versions.iter().find(|version| version.id == id).ok_or_else(|| {
+            Error::new(
+                ErrorKind::KeyNotFound,
+                format!(
+                    "rule `{rule}`: key `{}` of keyring `{}` has no version with the id {id}",
+                    key.name,
+                    self.state.keyring.path().display()
+                ),
+            )
+            .with_hint("reveal with the keyring it was protected with")
+        })?;
+        let rule = RuleRef {
+            rule: rule.to_owned(),
+            version: Some(version.number),
+        };
+        self.resolve(&rule, Operation::Reveal).await
+    }
+
+    /// Resolves every rule for its active or pinned key and for every version that can still reveal, as far as the role may.
+    ///
+    /// A rule whose key cannot be had is passed over: it is an error when it is used.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ProviderDown`] and [`ErrorKind::WrongKey`]: nothing would work.
+    pub async fn resolve_all(&self) -> Result<()> {
+        for rule in self.state.policy.rules() {
+            let mut versions = vec![None];
+            if let Ok(key) = self.state.keyring.describe(&rule.key.name)
+                && rule.tokens.is_none()
+            {
+                versions.extend(key.versions.iter().map(|version| Some(version.number)));
+            }
+            for version in versions {
+                let reference = RuleRef {
+                    rule: rule.name.clone(),
+                    version,
+                };
+                for operation in [Operation::Protect, Operation::Reveal] {
+                    match self.resolve_ahead(&reference, operation).await {
+                        // A token store that is down concerns its own rules only.
+                        Err(error)
+                            if matches!(error.kind(), ErrorKind::ProviderDown | ErrorKind::WrongKey)
+                                && rule.tokens.is_none() =>
+                        {
+                            return Err(error);
+                        }
+                        Err(error) => {
+                            let grant = self.grant(&rule.name)?;
+                            self.transforms()
+                                .insert((reference.clone(), operation, grant), Err(error));
+                        }
+                        Ok(_) => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A transform resolved before; never asks a KMS.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotAllowed`] when the role may not; else why there is none.
+    pub fn resolved(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
+        let resolved = self.look_up(rule, operation);
+        if self.is_first(rule, operation) {
+            self.audit_access(rule, operation, resolved.as_deref().map(Transform::key))?;
+        }
+        resolved
+    }
+
+    fn look_up(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
+        let grant = self.allow(rule, operation)?;
+        let known = self.known(rule, operation, grant).map(|known| {
+            let transform = known?;
+            transform.key().check_hold()?;
+            Ok(transform)
+        });
+        known.unwrap_or_else(|| {
+            let key = match self.state.policy.rule(&rule.rule) {
+                Ok(definition) if definition.tokens.is_some() && rule.version.is_some() => {
+                    return Err(no_version_of_tokens());
+                }
+                Ok(definition) => &definition.key,
+                Err(error) => return Err(error),
+            };
+            let error = Error::new(
+                ErrorKind::KeyNotUsable,
+                format!("rule `{rule}` is not ready to {operation}: key `{key}` has no such version, or its state forbids it"),
+            )
+            .with_hint(format!("see `cipherform keys describe {}`", key.name));
+            Err(error)
+        })
+    }
+
+    fn known(&self, rule: &RuleRef, operation: Operation, grant: Grant) -> Option<Result<Arc<Transform>>> {
+        let transforms = self.transforms();
+        let known = transforms.get(&(rule.clone(), operation, grant))?;
+        Some(known.as_ref().map(Arc::clone).map_err(Error::again))
+    }
+
+    /// Protecting is a right of its own; revealing is for those who see the rule's values, or see them masked, and get just that.
+    fn allow(&self, rule: &RuleRef, operation: Operation) -> Result<Grant> {
+        let protects = self.state.policy.may_protect(self.role(), &rule.rule)?;
+        match (operation, self.grant(&rule.rule)?) {
+            (Operation::Protect, _) if protects => Ok(Grant::Plain),
+            (Operation::Reveal, grant @ (Grant::Plain | Grant::Masked)) => Ok(grant),
+            _ => Err(Error::new(
+                ErrorKind::NotAllowed,
+                format!(
+                    "role `{}` may not {operation} what is under rule `{}`",
+                    self.role().unwrap_or_default(),
+                    rule.rule
+                ),
+            )
+            .with_hint(match operation {
+                Operation::Protect => format!(
+                    "to protect is a right of its own: {} = {{ see = \"plain\", protect = true }} in [roles.{}] of `{}`",
+                    rule.rule,
+                    self.role().unwrap_or_default(),
+                    self.state.policy.path.display()
+                ),
+                Operation::Reveal => format!("[roles.…] in `{}` says who may", self.state.policy.path.display()),
+            })),
+        }
+    }
+
+    async fn cipher(&self, definition: &Rule, rule: &RuleRef, operation: Operation) -> Result<Transform> {
+        if definition.treatment == Treatment::EncryptLegacy
+            && operation == Operation::Protect
+            && definition.insecure_legacy.is_none()
+        {
+            return Err(Error::bad_policy(
+                "treatment = \"encrypt-legacy\" only reveals: FF3-1 has been broken, and NIST has withdrawn it",
+            )
+            .with_hint(
+                "protect with treatment = \"encrypt\"; where other software needs FF3-1 still, add \
+                 insecure_legacy = \"the reason\" to the rule",
+            ));
+        }
+        let key = KeyRef {
+            version: rule.version.or(definition.key.version),
+            ..definition.key.clone()
+        };
+        let key = self.state.keyring.handle(&key, operation).await?;
+        let mut others = Vec::new();
+        if definition.version_character && operation == Operation::Reveal {
+            others = self.handles(&definition.key).await?;
+            others.retain(|other| other.version() != key.version());
+        }
+        Transform::try_new(definition, key, others)
+    }
+
+    /// Fetches every version of a key that can be had to reveal with.
+    async fn handles(&self, key: &KeyRef) -> Result<Vec<KeyHandle>> {
+        let keyring = &self.state.keyring;
+        let mut handles = Vec::new();
+        for version in keyring.describe(&key.name)?.versions {
+            let version = KeyRef {
+                version: Some(version.number),
+                ..key.clone()
+            };
+            match keyring.handle(&version, Operation::Reveal).await {
+                Ok(handle) => handles.push(handle),
+                Err(error) if error.kind() == ErrorKind::ProviderDown => return Err(error),
+                // What it protected cannot be revealed; that is said where such a value is met.
+                Err(_) => {}
+            }
+        }
+        Ok(handles)
+    }
+
+    /// Every row of a token store says itself which key version sealed it, so all that can be had are.
+    async fn tokens(
+        &self,
+        definition: &Rule,
+        tokens: &Tokens,
+        rule: &RuleRef,
+        operation: Operation,
+    ) -> Result<Transform> {
+        if rule.version.is_some() && operation == Operation::Protect {
+            return Err(no_version_of_tokens());
+        }
+        let keyring = &self.state.keyring;
+        let key = keyring.handle(&definition.key, operation).await?;
+        let keys = self.handles(&definition.key).await?;
+        let token_rule = TokenRule {
+            domain: definition.domain.clone(),
+            format: definition.format.clone(),
+            per_occurrence: tokens.per_occurrence,
+            ttl: tokens.ttl,
+            never_valid_as: tokens.never_valid_as.clone(),
+        };
+        let store = self.token_store(&tokens.store, operation).await?;
+        let active = (operation == Operation::Protect).then(|| key.clone());
+        Transform::with_tokenizer(definition, key, Tokenizer::open(token_rule, store, active, keys).await?)
+    }
+}
+
+fn no_version_of_tokens() -> Error {
+    Error::bad_input("a token goes by no key version: each row of its store says which one sealed it")
+        .with_hint("name the rule without a version")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cipher::Direction;
+    use crate::keys::KeyUse;
+    use crate::keys::{Keyring, KmsRegistry};
+    use crate::kms::MemoryKms;
+    use crate::policy::Policy;
+    use crate::transform::{TextBatch, Texts};
+
+    #[tokio::test]
+    async fn ff3_1_protects_only_where_the_rule_says_why() {
+        const RULE: &str = "treatment = \"encrypt-legacy\"\nformat = \"digits\"\nkey = \"pii\"\ndomain = \"old\"\ntweak = { hex = \"d8e7920afa330a\" }\n";
+        let text = format!(
+            "version = 1\nkeyring = \"keyring.json\"\n[rules.reads]\n{RULE}[rules.writes]\n{RULE}insecure_legacy = \"the old system reads it\"\n"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let policy = Policy::parse(&text, &folder.path().join("policy.toml")).unwrap();
+        let registry = KmsRegistry::new().with("memory", MemoryKms::new().with_key("main"));
+        let kms = "memory:main".parse().unwrap();
+        let mut keyring = Keyring::create(&policy.keyring, &kms, &registry).await.unwrap();
+        keyring
+            .create_key(&"pii".parse().unwrap(), KeyUse::Derive, None)
+            .await
+            .unwrap();
+        let engine = Engine::new(policy, keyring);
+        let [reads, writes] = ["reads", "writes"].map(|rule| rule.parse::<RuleRef>().unwrap());
+
+        let writes = engine.resolve(&writes, Operation::Protect).await.unwrap();
+        let (mut protected, mut revealed) = (Texts::default(), Texts::default());
+        writes
+            .texts(
+                TextBatch::new(Direction::Encrypt, &[Some("25-989-741")]),
+                &mut protected,
+            )
+            .unwrap();
+
+        engine.resolve_all().await.unwrap();
+        let by_table = engine.resolved(&reads, Operation::Protect).unwrap_err();
+        let error = engine.resolve(&reads, Operation::Protect).await.unwrap_err();
+        for error in [error, by_table] {
+            assert_eq!(error.kind(), ErrorKind::BadPolicy);
+            assert!(error.to_string().contains("only reveals"), "{error}");
+            assert!(error.hint().unwrap().contains("insecure_legacy = "));
+        }
+        let reads = engine.resolve(&reads, Operation::Reveal).await.unwrap();
+        let rows: Vec<Option<&str>> = protected.iter().collect();
+        reads
+            .texts(TextBatch::new(Direction::Decrypt, &rows), &mut revealed)
+            .unwrap();
+        assert_eq!(revealed.iter().next(), Some(Some("25-989-741")));
+    }
+}

@@ -1,0 +1,214 @@
+//! ASCII text that keeps its length, from one buffer to another: rows of symbols, with separators that stay.
+//!
+//! This does row by row what [`StringFormat`](crate::formats::StringFormat) does, for the formats and values that most
+//! columns hold. A row that it cannot do is left to that; so are all errors.
+
+use super::cipher::Fpe;
+use crate::cipher::{Direction, Fate, Place, Shelf, Shelves, Sieve, Taken, Tweaks};
+use crate::formats::{AsciiLayout, Format, RowError, Side};
+use crate::policy::{OnEmpty, Rule, Tweak};
+use crate::transform::rows::{missing_tweaks, rule_tweaks};
+use crate::{Error, Result};
+
+/// Rows of text in one buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct AsciiRows<'a> {
+    /// The bytes of all rows.
+    pub bytes: &'a [u8],
+    /// The place of each row in the bytes.
+    pub places: &'a [Place],
+}
+
+/// Memory for rows of one transform in one direction, to be used again from chunk to chunk.
+#[derive(Debug)]
+pub struct AsciiScratch {
+    /// For rows that are all symbols, where all of these are encrypted.
+    shelves: Option<Shelves>,
+    sieve: Sieve,
+    taken: Taken,
+    /// The results of each length.
+    results: Vec<Vec<u8>>,
+}
+
+impl Fpe {
+    /// The layout of the rule's format, if it is one of ASCII symbols.
+    pub(in crate::transform) fn ascii_layout<'a>(&self, rule: &'a Rule) -> Option<AsciiLayout<'a>> {
+        match &rule.format {
+            // Tweaks that may have a wrong length are looked at row by row.
+            Format::String(_) if rule.takes_tweaks_of_56_bits() => None,
+            Format::String(format) => format.ascii_layout(),
+            Format::Ranked(_) | Format::Segmented(_) => None,
+        }
+    }
+
+    /// Encrypts or decrypts rows of `n` bytes each, all symbols, one after the other. Returns `false` if one of them is
+    /// not like that, or the format does not just take all symbols: then `output` is of no use.
+    ///
+    /// # Errors
+    /// Our bug.
+    pub(in crate::transform) fn uniform_rows(
+        &self,
+        rule: &Rule,
+        direction: Direction,
+        (input, n): (&[u8], usize),
+        tweaks: Option<Tweaks<'_>>,
+        output: &mut [u8],
+    ) -> Result<bool> {
+        let Some(layout) = self.ascii_layout(rule).filter(AsciiLayout::is_bare) else {
+            return Ok(false);
+        };
+        let symbols = layout.symbols;
+        // One row tells most columns that have separators.
+        let first = input.get(..n).unwrap_or_default();
+        if !self.cipher.lengths().contains(&n) || n > AsciiLayout::LONGEST || !symbols.are_all(first) {
+            return Ok(false);
+        }
+        let Some(tweaks) = rule_tweaks(rule, tweaks) else {
+            return Ok(false);
+        };
+        // Lengths and tweaks are right, so only a byte that is no symbol can be refused.
+        let done = self.cipher.apply_text(direction, tweaks, symbols, input, output, n);
+        Ok(done.is_ok())
+    }
+
+    /// Allocates what [`ascii_rows`](Self::ascii_rows) needs.
+    ///
+    /// # Errors
+    /// Our bug: the format has no such rows.
+    pub(in crate::transform) fn ascii_scratch(&self, rule: &Rule, direction: Direction) -> Result<AsciiScratch> {
+        let layout = self.ascii_layout(rule).ok_or_else(no_ascii_layout)?;
+        let kept_is_tweak = rule.tweak == Tweak::Kept && layout.keep != [0, 0];
+        Ok(AsciiScratch {
+            shelves: layout.is_bare().then(|| Shelves::new(&self.cipher.lengths())),
+            sieve: layout.sieve(&self.cipher, Side::ends(direction).0, kept_is_tweak),
+            taken: Taken::default(),
+            results: Vec::new(),
+        })
+    }
+
+    /// Encrypts or decrypts rows: `output`, which is as long as their buffer, gets the results in their places. Returns
+    /// the rows that this cannot do, in order; bytes between rows are of no use then.
+    ///
+    /// # Errors
+    /// A missing tweak column; our bug.
+    pub(in crate::transform) fn ascii_rows(
+        &self,
+        rule: &Rule,
+        direction: Direction,
+        (rows, tweaks): (AsciiRows<'_>, Option<Tweaks<'_>>),
+        scratch: &mut AsciiScratch,
+        output: &mut [u8],
+    ) -> Result<Vec<usize>, RowError> {
+        let layout = self.ascii_layout(rule).ok_or_else(no_ascii_layout)?;
+        let AsciiScratch {
+            shelves,
+            sieve,
+            taken,
+            results,
+        } = scratch;
+        if let Some(shelves) = shelves.as_mut().filter(|_| layout.symbols.are_all(rows.bytes)) {
+            return self.rows_by_length(rule, direction, (rows, tweaks), shelves, output);
+        }
+        sieve.take(rows.bytes, rows.places, taken);
+        results.resize_with(taken.buckets.len(), Vec::new);
+        let lengths = taken.fates.iter().map(|fate| match fate {
+            Fate::Taken(n) => Some(usize::from(*n)),
+            Fate::Left => None,
+        });
+        let of_rows = column_tweaks_by_length(rule, lengths, tweaks)?;
+        for (n, bucket) in taken.buckets.iter().enumerate().filter(|(_, bucket)| bucket.rows > 0) {
+            let length = n * bucket.rows;
+            if results[n].len() < length + Sieve::SLACK {
+                results[n].resize(length + Sieve::SLACK, 0);
+            }
+            let tweaks = match &rule.tweak {
+                Tweak::Fixed(bytes) => Tweaks::Shared(bytes),
+                Tweak::Kept if layout.keep != [0, 0] => {
+                    let kept = Sieve::tweak_length(layout.keep);
+                    Tweaks::Packed {
+                        bytes: &bucket.tweaks[..kept * bucket.rows],
+                        length: kept,
+                    }
+                }
+                Tweak::Kept | Tweak::None => Tweaks::Shared(&[]),
+                Tweak::Column(_) => Tweaks::PerRow(&of_rows[n]),
+            };
+            let (symbols, result) = (&bucket.symbols[..length], &mut results[n][..length]);
+            let done = self
+                .cipher
+                .apply_text(direction, tweaks, layout.symbols, symbols, result, n);
+            done.map_err(Error::from)?;
+        }
+        sieve.put(rows.bytes, rows.places, taken, results, output);
+        if taken.buckets.iter().map(|bucket| bucket.rows).sum::<usize>() == rows.places.len() {
+            return Ok(Vec::new());
+        }
+        let is_left = |row: &usize| taken.fates[*row] == Fate::Left;
+        Ok(left_rows(rule, rows.places, is_left))
+    }
+
+    /// As [`ascii_rows`](Self::ascii_rows), for rows of which every byte is a symbol to encrypt.
+    fn rows_by_length(
+        &self,
+        rule: &Rule,
+        direction: Direction,
+        (rows, tweaks): (AsciiRows<'_>, Option<Tweaks<'_>>),
+        shelves: &mut Shelves,
+        output: &mut [u8],
+    ) -> Result<Vec<usize>, RowError> {
+        let layout = self.ascii_layout(rule).ok_or_else(no_ascii_layout)?;
+        let others = shelves.take(rows.bytes, rows.places);
+        let lengths = rows.places.iter().map(|place| shelves.length(*place));
+        let of_rows = column_tweaks_by_length(rule, lengths, tweaks)?;
+        for shelf in shelves.filled() {
+            let Shelf {
+                length, texts, results, ..
+            } = shelf;
+            let tweaks = match &rule.tweak {
+                Tweak::Fixed(bytes) => Tweaks::Shared(bytes),
+                Tweak::Kept | Tweak::None => Tweaks::Shared(&[]),
+                Tweak::Column(_) => Tweaks::PerRow(&of_rows[length]),
+            };
+            let done = self
+                .cipher
+                .apply_text(direction, tweaks, layout.symbols, texts, results, length);
+            done.map_err(Error::from)?;
+        }
+        shelves.put(rows.bytes, rows.places, output);
+        if others == 0 {
+            return Ok(Vec::new());
+        }
+        let is_left = |row: &usize| shelves.length(rows.places[*row]).is_none();
+        Ok(left_rows(rule, rows.places, is_left))
+    }
+}
+
+/// The rows that are left, but for those that stay as they are.
+fn left_rows(rule: &Rule, places: &[Place], is_left: impl Fn(&usize) -> bool) -> Vec<usize> {
+    let stays = |place: Place| place == Place::NULL || place.length == 0 && rule.on_empty == OnEmpty::Keep;
+    let rows = 0..places.len();
+    rows.filter(is_left).filter(|row| !stays(places[*row])).collect()
+}
+
+/// For a rule with a tweak column, the tweaks of the rows of each length; rows without a length have none.
+fn column_tweaks_by_length<'a>(
+    rule: &Rule,
+    lengths: impl Iterator<Item = Option<usize>>,
+    tweaks: Option<Tweaks<'a>>,
+) -> Result<Vec<Vec<&'a [u8]>>> {
+    if !matches!(rule.tweak, Tweak::Column(_)) {
+        return Ok(Vec::new());
+    }
+    let tweaks = tweaks.ok_or_else(|| missing_tweaks(rule))?;
+    let mut each = vec![Vec::new(); AsciiLayout::LONGEST + 1];
+    for (row, length) in lengths.enumerate() {
+        if let Some(length) = length {
+            each[length].push(tweaks.get(row));
+        }
+    }
+    Ok(each)
+}
+
+fn no_ascii_layout() -> Error {
+    Error::bug("a format without ASCII rows")
+}

@@ -1,0 +1,130 @@
+//! The ciphers of a rule, and the ways of values through them.
+
+use crate::cipher::{AesKey, Cipher, DomainFloor, Radix};
+use crate::formats::{Format, RowError, digit_groups};
+use crate::keys::{DirectMode, KeyHandle, KeyUse, Purpose};
+use crate::policy::{Rule, Treatment as TreatmentName};
+use crate::transform::batch::{OrdinalBatch, Outcome, TextBatch, Texts, Values};
+use crate::transform::treatment::Treatment;
+use crate::{Error, Result};
+
+/// The smallest effective domain without an override (SP 800-38G Rev 1 drafts, section 5.1).
+const FLOOR: u128 = 1_000_000;
+
+/// The smallest effective domain at all (SP 800-38G, 2016).
+const FLOOR_2016: u128 = 100;
+
+/// The ciphers of a rule that encrypts.
+#[derive(Clone, Debug)]
+pub(in crate::transform) struct Fpe {
+    /// Over the format's alphabet, for formats of strings.
+    pub(super) cipher: Cipher,
+    /// Over bits, for ranks. FF1's first block names the radix, so one key may serve both.
+    pub(super) binary: Cipher,
+}
+
+impl Fpe {
+    /// Derives the keys of `rule`; `context` is what its subkey is bound to beside key and domain.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::BadPolicy`] when the rule's domain is under the floor, or the mode does not take its format;
+    /// [`crate::ErrorKind::KeyNotUsable`] when the key is for another use.
+    pub(in crate::transform) fn try_new(rule: &Rule, key: &KeyHandle, context: &[u8; 32]) -> Result<Self> {
+        let floor = check_floor(rule)?;
+        let legacy = rule.treatment == TreatmentName::EncryptLegacy;
+        let (purpose, mode) = if legacy {
+            (Purpose::Ff31Legacy, DirectMode::Ff31Legacy)
+        } else {
+            (Purpose::Ff1, DirectMode::Ff1)
+        };
+        let bytes = match key.key_use() {
+            KeyUse::Derive => key.subkey(purpose, &rule.domain, context, 32)?,
+            KeyUse::Direct { .. } => key.direct_key(mode)?,
+        };
+        let aes = AesKey::try_new(bytes.expose())?;
+        let radix = match &rule.format {
+            Format::String(format) => format.radix(),
+            Format::Ranked(_) | Format::Segmented(_) if legacy => {
+                return Err(
+                    Error::bad_policy("treatment = \"encrypt-legacy\" takes formats over one alphabet")
+                        .with_hint("digits, alphanumeric, alphabet, hex, pan and email are such"),
+                );
+            }
+            Format::Ranked(_) | Format::Segmented(_) => 2,
+        };
+        let cipher = |radix: u32| {
+            let radix = Radix::try_new(radix)?;
+            let cipher = if legacy {
+                Cipher::ff3_1_legacy(&aes, radix)
+            } else {
+                Cipher::ff1(&aes, radix)
+            };
+            Ok::<_, Error>(cipher.with_floor(floor.clone()))
+        };
+        Ok(Self {
+            cipher: cipher(radix)?,
+            binary: cipher(2)?,
+        })
+    }
+
+    /// Treats values that belong to no band.
+    pub(super) fn without_bands(
+        &self,
+        rule: &Rule,
+        batch: TextBatch<'_>,
+        out: &mut Texts,
+    ) -> Result<Outcome, RowError> {
+        match &rule.format {
+            Format::String(format) => self.strings(rule, format.as_ref(), batch, out),
+            Format::Ranked(format) => self.ranked_texts(rule, format.as_ref(), batch, out),
+            Format::Segmented(format) => self.segmented_texts(rule, format.as_ref(), batch, out),
+        }
+    }
+}
+
+impl Treatment for Fpe {
+    fn texts(&self, rule: &Rule, batch: TextBatch<'_>, out: &mut Texts) -> Result<Outcome, RowError> {
+        self.with_bands(rule, batch, out)
+    }
+
+    fn ordinals(&self, rule: &Rule, batch: OrdinalBatch<'_>) -> Result<Values<i128>, RowError> {
+        self.ranked_ordinals(rule, batch)
+    }
+
+    fn takes_ordinals(&self) -> bool {
+        true
+    }
+
+    fn fpe(&self) -> Option<&Fpe> {
+        Some(self)
+    }
+}
+
+/// The floor that `rule` works under.
+///
+/// # Errors
+/// A rule whose usual value is below it already.
+fn check_floor(rule: &Rule) -> Result<DomainFloor> {
+    let (floor, least) = match &rule.insecure_small_domain {
+        Some(reason) => (DomainFloor::insecure(FLOOR_2016 as u64, reason)?, FLOOR_2016),
+        None => (DomainFloor::REV1, FLOOR),
+    };
+    match rule.possible_values() {
+        Some(domain) if domain < least => {
+            let error = Error::bad_policy(format!(
+                "format {} leaves {} possible values to encrypt, under the floor of {}: so few could all be tried",
+                rule.format.described(),
+                digit_groups(domain),
+                digit_groups(least)
+            ));
+            let hint = if least == FLOOR {
+                "keep less of the value, widen its range, or accept the risk with insecure_small_domain = \
+                 \"the reason\" (down to 100 values)"
+            } else {
+                "below 100 values nothing is encrypted; keep less of the value or widen its range"
+            };
+            Err(error.with_hint(hint))
+        }
+        _ => Ok(floor),
+    }
+}

@@ -1,0 +1,64 @@
+//! Masking of what is revealed, for a role that may see no more.
+
+use std::sync::Arc;
+
+use crate::cipher::Direction;
+use crate::formats::RowError;
+use crate::policy::{OnEmpty, Rule};
+use crate::tokens::Tokenizer;
+use crate::transform::batch::{BytesBatch, OrdinalBatch, Outcome, TextBatch, Texts, Values};
+use crate::transform::mask::mask;
+use crate::transform::treatment::Treatment;
+
+/// A treatment that reveals values masked: text with its symbols replaced, everything else as NULL.
+pub(in crate::transform) struct Masked(pub(in crate::transform) Arc<dyn Treatment>);
+
+impl Treatment for Masked {
+    fn texts(&self, rule: &Rule, batch: TextBatch<'_>, out: &mut Texts) -> Result<Outcome, RowError> {
+        if batch.direction == Direction::Encrypt {
+            return self.0.texts(rule, batch, out);
+        }
+        let mut clear = Texts::default();
+        let outcome = self.0.texts(rule, batch, &mut clear)?;
+        for text in clear.iter() {
+            match text {
+                Some(text) => out.push_with(|out| out.push_str(&mask(text, rule))),
+                None => out.push_null(),
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn ordinals(&self, rule: &Rule, batch: OrdinalBatch<'_>) -> Result<Values<i128>, RowError> {
+        match batch.direction {
+            Direction::Encrypt => self.0.ordinals(rule, batch),
+            Direction::Decrypt => Ok((vec![None; batch.rows.len()], Outcome::default())),
+        }
+    }
+
+    fn bytes(&self, rule: &Rule, batch: BytesBatch<'_>) -> Result<Values<Vec<u8>>, RowError> {
+        if batch.direction == Direction::Encrypt {
+            return self.0.bytes(rule, batch);
+        }
+        let stays = |value: &[u8]| value.is_empty() && rule.on_empty == OnEmpty::Keep;
+        let rows = batch.rows.iter();
+        let masked = rows.map(|value| value.filter(|value| stays(value)).map(<[u8]>::to_vec));
+        Ok((masked.collect(), Outcome::default()))
+    }
+
+    fn takes_ordinals(&self) -> bool {
+        self.0.takes_ordinals()
+    }
+
+    fn takes_bytes(&self) -> bool {
+        self.0.takes_bytes()
+    }
+
+    fn result_length(&self) -> Option<usize> {
+        self.0.result_length()
+    }
+
+    fn tokenizer(&self) -> Option<&Tokenizer> {
+        self.0.tokenizer()
+    }
+}
