@@ -1,0 +1,61 @@
+//! A file that an earlier version protected reveals, and is protected again to the same bytes.
+
+use std::fs;
+use std::path::Path;
+
+use arrow::array::{Array, RecordBatch};
+
+use crate::sandbox::{Sandbox, read};
+
+/// Columns whose treatment has no way back.
+const ONE_WAY: [&str; 4] = ["hashed", "masked", "age", "month"];
+
+/// `tests/fixtures/protected-1` in a folder of its own, with the keys that only their owner may read.
+fn fixture() -> Sandbox {
+    let sandbox = Sandbox::empty();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/protected-1");
+    for file in fs::read_dir(fixture).unwrap() {
+        let file = file.unwrap();
+        let to = sandbox.path(file.file_name().to_str().unwrap());
+        fs::write(&to, fs::read(file.path()).unwrap()).unwrap();
+        #[cfg(unix)]
+        fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    sandbox
+}
+
+/// Compares the columns of two files, but for those of `except`.
+fn same(one: &RecordBatch, other: &RecordBatch, except: &[&str]) {
+    let names = |batch: &RecordBatch| -> Vec<String> {
+        let fields = batch.schema();
+        fields.fields().iter().map(|field| field.name().clone()).collect()
+    };
+    assert_eq!(names(one), names(other));
+    for name in names(one).iter().filter(|name| !except.contains(&name.as_str())) {
+        let (one, other) = (one.column_by_name(name).unwrap(), other.column_by_name(name).unwrap());
+        assert_eq!(one.to_data(), other.to_data(), "column {name}");
+    }
+}
+
+#[test]
+fn a_file_of_an_earlier_version_reveals() {
+    let sandbox = fixture();
+    sandbox.ok(&["reveal", "protected.parquet", "back.parquet"]);
+    let (_, plain) = read(&sandbox.path("plain.parquet"));
+    let (_, back) = read(&sandbox.path("back.parquet"));
+    assert_eq!(plain.num_rows(), 12);
+    same(&plain, &back, &ONE_WAY);
+}
+
+#[test]
+fn a_file_is_protected_as_by_an_earlier_version() {
+    let sandbox = fixture();
+    sandbox.ok(&["protect", "--table", "protected", "plain.parquet", "again.parquet"]);
+    let (_, stored) = read(&sandbox.path("protected.parquet"));
+    let (_, again) = read(&sandbox.path("again.parquet"));
+    same(&stored, &again, &[]);
+    // The description of each protected column, its check value among it, is that of the earlier version.
+    for (stored, again) in stored.schema().fields().iter().zip(again.schema().fields()) {
+        assert_eq!(stored.metadata(), again.metadata(), "column {}", stored.name());
+    }
+}
