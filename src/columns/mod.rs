@@ -3,6 +3,7 @@
 //! [`treat`] does one array under one transform ([`apply`] does so without waiting, for what waits for nothing). A [`BatchPlan`] does whole record batches: it binds a policy to a schema, or
 //! reads the metadata of one that is protected, and checks all that can be checked before the first row.
 
+mod ascii;
 mod batch;
 mod bind;
 mod bytes;

@@ -11,8 +11,9 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
+use super::ascii::{Output, common_length, string_array, view_array};
 use super::{CHUNK, Done, Task, tweak};
-use crate::cipher::{Output, Place, common_length, string_array, view_array};
+use crate::ascii::Place;
 use crate::transform::{ColumnTweaks, RowError, Rows, Scratch, Texts};
 use crate::{Error, Result};
 

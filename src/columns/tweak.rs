@@ -7,7 +7,7 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
 use super::Task;
-use crate::cipher::common_length;
+use super::ascii::common_length;
 use crate::transform::ColumnTweaks;
 use crate::{Error, Result};
 

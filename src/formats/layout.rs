@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::class::FLOOR;
 use super::{Alphabet, MOST, Misfit, Parts, Plain, RankedFormat, Side, StringFormat};
-use crate::cipher::Symbols;
+use crate::ascii::Symbols;
 use crate::{Error, Result};
 
 /// What may stand between symbols unless a policy says otherwise: the space and every ASCII punctuation mark.

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::layout::{Keep, keep_ends};
 use super::{Format, Misfit, Parts, Plain, Side, StringFormat, luhn, parameters};
-use crate::cipher::Symbols;
+use crate::ascii::Symbols;
 use crate::{Error, Result};
 
 /// Digits of a card number.

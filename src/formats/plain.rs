@@ -3,7 +3,8 @@
 use std::ops::RangeInclusive;
 
 use super::Side;
-use crate::cipher::{Cipher, Pattern, Sieve, Symbols};
+use crate::ascii::{LONGEST, Pattern, Sieve, Symbols};
+use crate::cipher::Cipher;
 
 /// A format whose values are ASCII symbols, separators among them, of which some are kept at either end.
 #[derive(Clone)]
@@ -41,12 +42,12 @@ impl Plain<'_> {
             check: self.check.map(|sums| [sum_on(sums, side), sum_on(sums, other)]),
             kept_is_tweak,
         };
-        Sieve::new(cipher, &pattern)
+        Sieve::new(cipher.kernel().instructions(), cipher.lengths(), &pattern)
     }
 }
 
 /// The most symbols of a value.
-pub(crate) const MOST: usize = Sieve::LONGEST;
+pub(crate) const MOST: usize = LONGEST;
 
 fn sum_on([plain, protected]: [u16; 2], side: Side) -> u16 {
     match side {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use num_bigint::BigUint;
 
 use super::{Texts, Transform, Values, mask};
-use crate::cipher::{Direction, Tweaks};
+use crate::cipher::{CipherError, Direction, Tweaks};
 use crate::formats::{
     Counts, Format, Misfit, MixedFormat, Ordinal, Parts, Places, RankedFormat, Side, StringFormat, WIDEST,
 };
@@ -29,6 +29,12 @@ pub enum RowError {
 impl From<Error> for RowError {
     fn from(error: Error) -> Self {
         Self::Other(error)
+    }
+}
+
+impl From<CipherError> for RowError {
+    fn from(error: CipherError) -> Self {
+        Self::Other(error.into())
     }
 }
 

@@ -5,7 +5,8 @@
 
 use super::encrypt::sides;
 use super::{RowError, Transform};
-use crate::cipher::{Direction, Fate, Place, Shelf, Shelves, Sieve, Taken, Tweaks};
+use crate::ascii::{Fate, Place, SLACK, Shelf, Shelves, Sieve, Taken, tweak_length};
+use crate::cipher::{Direction, Tweaks};
 use crate::formats::{Format, MOST, Plain};
 use crate::policy::{OnEmpty, Tweak};
 use crate::{Error, Result};
@@ -166,13 +167,13 @@ impl Transform {
         };
         for (n, bucket) in taken.buckets.iter().enumerate().filter(|(_, bucket)| bucket.rows > 0) {
             let length = n * bucket.rows;
-            if results[n].len() < length + Sieve::SLACK {
-                results[n].resize(length + Sieve::SLACK, 0);
+            if results[n].len() < length + SLACK {
+                results[n].resize(length + SLACK, 0);
             }
             let tweaks = match &self.rule.tweak {
                 Tweak::Fixed(bytes) => Tweaks::Shared(bytes),
                 Tweak::Kept if plain.keep != [0, 0] => {
-                    let kept = Sieve::tweak_length(plain.keep);
+                    let kept = tweak_length(plain.keep);
                     Tweaks::Packed {
                         bytes: &bucket.tweaks[..kept * bucket.rows],
                         length: kept,
