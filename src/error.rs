@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::cipher::CipherError;
+
 /// What every fallible call of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -29,6 +31,20 @@ pub enum ErrorKind {
     Interrupted,
     /// Our own failure.
     Bug,
+}
+
+impl From<CipherError> for Error {
+    fn from(error: CipherError) -> Self {
+        match error {
+            CipherError::InRow { row, error } => Self::from(*error).context(format_args!("row {row}")),
+            CipherError::KernelFailsKnownAnswers { .. } => Self::bug(error.to_string()).with_source(error),
+            CipherError::NoSuchKernel { ref available, .. } => {
+                let hint = format!("one of: {}", available.join(", "));
+                Self::bad_input(error.to_string()).with_hint(hint).with_source(error)
+            }
+            _ => Self::bad_input(error.to_string()).with_source(error),
+        }
+    }
 }
 
 impl fmt::Display for ErrorKind {

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
-#![deny(unsafe_code)] // `cipher::arch` alone may allow it
+#![deny(unsafe_code)] // the kernels and `columns::ascii` alone may allow it
 
-pub mod cipher;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "columns")]
@@ -19,6 +18,13 @@ mod secret;
 pub mod sql;
 pub mod tokens;
 pub mod transform;
+pub mod vectors;
+
+use cipherform_ascii as ascii;
+#[doc(inline)]
+pub use cipherform_cipher as cipher;
+#[cfg(feature = "columns")]
+use cipherform_simd as simd;
 
 pub use error::{Error, ErrorKind, Result};
 pub use secret::Secret;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, LargeStringArray, StringArray, StringViewArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use cipherform::cipher::{AesKey, Cipher, Direction, DomainFloor, Radix, Refusal, Tweaks};
+use cipherform::cipher::{AesKey, Cipher, CipherError, Direction, DomainFloor, Radix, Tweaks};
 use cipherform::formats::Alphabet;
 use cipherform::{Error, Result};
 use pyo3::exceptions::PyTypeError;
@@ -205,33 +205,32 @@ impl Fpe {
         match tweaks.of(&[]) {
             RowTweaks::Shared(tweak) => {
                 let shortest = *self.cipher.lengths().start();
-                self.cipher.apply(direction, Tweaks::Shared(tweak), &mut [], shortest)
+                Ok(self.cipher.apply(direction, Tweaks::Shared(tweak), &mut [], shortest)?)
             }
             RowTweaks::PerRow(_) => Ok(()),
         }
     }
 
     /// `error` with the row of the whole batch in place of the row that the cipher saw.
-    fn locate(&self, error: Error, direction: Direction, places: &[usize], ranges: &[Range<usize>]) -> Error {
-        let refusal = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
-        if let Some(Refusal::TweakLength {
+    fn locate(&self, error: CipherError, direction: Direction, places: &[usize], ranges: &[Range<usize>]) -> Error {
+        if let CipherError::TweakLength {
             row: Some(row),
             bytes,
             takes,
-        }) = refusal
+        } = error
         {
-            let (row, bytes, takes) = (Some(places[*row]), *bytes, *takes);
-            return Refusal::TweakLength { row, bytes, takes }.into();
+            let row = Some(places[row]);
+            return CipherError::TweakLength { row, bytes, takes }.into();
         }
         // Numerals are below the radix, so what is left is a length.
         let lengths = self.cipher.lengths();
         let Some(row) = ranges.iter().position(|range| !lengths.contains(&range.len())) else {
-            return error;
+            return error.into();
         };
         let length = ranges[row].len();
         match self.cipher.apply(direction, Tweaks::Shared(b""), &mut [], length) {
-            Err(refused) => in_row(refused, Some(places[row])),
-            Ok(()) => error,
+            Err(refused) => in_row(refused.into(), Some(places[row])),
+            Ok(()) => error.into(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The tweaks of a batch as Python gives them.
 
-use cipherform::cipher::{Refusal, Tweaks};
+use cipherform::cipher::{CipherError, Tweaks};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -42,7 +42,7 @@ impl GivenTweaks {
         match self {
             Self::PerRow(tweaks) if tweaks.len() != rows => {
                 let tweaks = tweaks.len();
-                Err(errors::raise(py, &Refusal::TweakCount { tweaks, rows }.into()))
+                Err(errors::raise(py, &CipherError::TweakCount { tweaks, rows }.into()))
             }
             _ => Ok(()),
         }

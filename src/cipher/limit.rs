@@ -1,9 +1,15 @@
 //! What no FF1 can pass: its AES blocks alone. For benches.
 
-use super::arch;
-use super::key::Aes;
-use super::lanes::{BATCH, Groups, Heads, LANES, Plan};
-use super::{AesKey, Cipher, Direction, Kernel};
+use crate::batch::chunk::Chunk;
+use crate::batch::sizes::{CHUNK, LANES};
+use crate::cipher::Cipher;
+use crate::kernels::dispatch::{Prepared, run_rounds};
+use crate::kernels::kernel::Kernel;
+use crate::kernels::prefix_source::Prefixes;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::{avx2, avx512};
+use crate::spec::key::{Aes, AesKey};
+use crate::spec::types::Direction;
 
 /// AES under one key.
 pub struct AesAlone(Aes);
@@ -19,8 +25,8 @@ impl AesAlone {
     pub fn encrypt(&self, blocks: u64) -> u64 {
         #[cfg(target_arch = "x86_64")]
         match (self.0.schedule(), Kernel::fastest()) {
-            (Some(schedule), Kernel::Avx512) => return super::arch::x86_64::avx512::aes_alone(schedule, blocks),
-            (Some(schedule), Kernel::Avx2) => return super::arch::x86_64::avx2::aes_alone(schedule, blocks),
+            (Some(schedule), Kernel::Avx512) => return avx512::rounds::aes_alone(schedule, blocks),
+            (Some(schedule), Kernel::Avx2) => return avx2::rounds::aes_alone(schedule, blocks),
             _ => {}
         }
         let mut batch = [aes::Block::default(); 64];
@@ -34,34 +40,34 @@ impl AesAlone {
 /// The walk of one shape alone: no reading, no writing.
 pub struct RoundsAlone {
     cipher: Cipher,
-    plan: Plan<u64>,
-    left: Box<[u64; BATCH]>,
-    right: Box<[u64; BATCH]>,
+    prepared: Prepared<u64>,
+    left: Box<[u64; CHUNK]>,
+    right: Box<[u64; CHUNK]>,
 }
 
 impl RoundsAlone {
     /// For messages of `n` numerals whose halves fit 64 bits.
     pub fn new(cipher: &Cipher, n: usize) -> Self {
         Self {
-            plan: Plan::new(cipher.mode, cipher.radix, n),
+            prepared: Prepared::new(cipher.mode, cipher.radix, n),
             cipher: cipher.clone(),
-            left: Box::new([1; BATCH]),
-            right: Box::new([2; BATCH]),
+            left: Box::new([1; CHUNK]),
+            right: Box::new([2; CHUNK]),
         }
     }
 
-    /// Takes `rows` rows through the rounds, rounded down to whole batches of [`RoundsAlone::BATCH`].
+    /// Takes `rows` rows through the rounds, rounded down to whole batches of [`RoundsAlone::CHUNK`].
     pub fn run(&mut self, direction: Direction, rows: usize) -> u64 {
-        let heads: [Heads; BATCH / LANES] = std::array::from_fn(|_| Heads::Shared([1 << 127, 3]));
-        for _ in 0..rows / BATCH {
-            let mut groups = Groups {
-                rows: BATCH,
+        let prefixes: [Prefixes; CHUNK / LANES] = std::array::from_fn(|_| Prefixes::Shared([1 << 127, 3]));
+        for _ in 0..rows / CHUNK {
+            let mut groups = Chunk {
+                rows: CHUNK,
                 left: self.left.as_chunks_mut().0,
                 right: self.right.as_chunks_mut().0,
-                heads: &heads,
+                prefixes: &prefixes,
             };
             let cipher = &self.cipher;
-            arch::walk(cipher.kernel, &cipher.aes, &self.plan, direction, &mut groups);
+            run_rounds(cipher.kernel, &cipher.aes, &self.prepared, direction, &mut groups);
         }
         self.left[0]
     }

@@ -3,11 +3,15 @@
 use super::args::SelftestArgs;
 use super::printer::Printer;
 use crate::cipher::selftest;
-use crate::{Error, Result};
+use crate::{Error, Result, vectors};
 
 pub(super) fn run(args: &SelftestArgs, printer: &Printer) -> Result<()> {
+    let files = args
+        .folder
+        .as_deref()
+        .map_or_else(|| Ok(Vec::new()), vectors::read_directory)?;
     let mut printed = Ok(());
-    let summary = selftest::run(args.folder.as_deref(), &mut |line| {
+    let summary = selftest::run(&files, &mut |line| {
         if printed.is_ok() {
             printed = printer.line(line);
         }

@@ -5,6 +5,7 @@
 //! is protected, and checks all that can be checked before the first row.
 
 mod array;
+mod ascii;
 mod batch;
 mod bind;
 mod bytes;

@@ -13,7 +13,9 @@ use arrow::error::ArrowError;
 
 use super::task::{CHUNK, Task, Treated};
 use super::tweak::TweakColumn;
-use crate::cipher::{Output, Place, Tweaks, common_length, string_array, view_array};
+use super::ascii::{Output, common_length, string_array, view_array};
+use crate::ascii::Place;
+use crate::cipher::Tweaks;
 use crate::transform::{AsciiRows, AsciiScratch, Outcome, TextBatch, Texts};
 use crate::{Error, Result};
 

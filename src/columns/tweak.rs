@@ -7,7 +7,8 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
 use super::task::Task;
-use crate::cipher::{Tweaks, common_length};
+use super::ascii::common_length;
+use crate::cipher::Tweaks;
 use crate::{Error, Result};
 
 /// A tweak column as text: strings as they are, integers in decimal.

@@ -3,7 +3,8 @@
 use std::ops::RangeInclusive;
 
 use super::side::Side;
-use crate::cipher::{Cipher, Pattern, Sieve, Symbols};
+use crate::ascii::{LONGEST, Pattern, Sieve, Symbols};
+use crate::cipher::Cipher;
 
 /// A format whose values are ASCII symbols, separators among them, of which some are kept at either end.
 #[derive(Clone)]
@@ -23,7 +24,7 @@ pub struct AsciiLayout<'a> {
 
 impl AsciiLayout<'_> {
     /// The most symbols of a row.
-    pub(crate) const LONGEST: usize = Sieve::LONGEST;
+    pub(crate) const LONGEST: usize = LONGEST;
 
     /// Tells whether rows are nothing but symbols to encrypt.
     pub fn is_bare(&self) -> bool {
@@ -41,7 +42,7 @@ impl AsciiLayout<'_> {
             check: self.check.map(|sums| [sum_on(sums, side), sum_on(sums, other)]),
             kept_is_tweak,
         };
-        Sieve::new(cipher, &pattern)
+        Sieve::new(cipher.kernel().instructions(), cipher.lengths(), &pattern)
     }
 }
 

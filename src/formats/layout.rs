@@ -9,7 +9,7 @@ use super::error::FormatError;
 use super::ranked::RankedFormat;
 use super::side::Side;
 use super::string::{Parts, StringFormat};
-use crate::cipher::Symbols;
+use crate::ascii::Symbols;
 use crate::{Error, Result};
 
 /// What may stand between symbols unless a policy says otherwise: the space and every ASCII punctuation mark.

@@ -2,6 +2,7 @@
 
 use super::error::FormatError;
 use crate::Error;
+use crate::cipher::CipherError;
 
 /// An error of one row of a batch, or of the batch as a whole.
 #[derive(Debug)]
@@ -20,6 +21,12 @@ pub enum RowError {
 impl From<Error> for RowError {
     fn from(error: Error) -> Self {
         Self::Batch(error)
+    }
+}
+
+impl From<CipherError> for RowError {
+    fn from(error: CipherError) -> Self {
+        Self::Batch(error.into())
     }
 }
 

@@ -4,7 +4,8 @@
 //! columns hold. A row that it cannot do is left to that; so are all errors.
 
 use super::cipher::Fpe;
-use crate::cipher::{Direction, Fate, Place, Shelf, Shelves, Sieve, Taken, Tweaks};
+use crate::ascii::{Fate, Place, SLACK, Shelf, Shelves, Sieve, Taken, tweak_length};
+use crate::cipher::{Direction, Tweaks};
 use crate::formats::{AsciiLayout, Format, RowError, Side};
 use crate::policy::{OnEmpty, Rule, Tweak};
 use crate::transform::rows::{missing_tweaks, rule_tweaks};
@@ -118,13 +119,13 @@ impl Fpe {
         let of_rows = column_tweaks_by_length(rule, lengths, tweaks)?;
         for (n, bucket) in taken.buckets.iter().enumerate().filter(|(_, bucket)| bucket.rows > 0) {
             let length = n * bucket.rows;
-            if results[n].len() < length + Sieve::SLACK {
-                results[n].resize(length + Sieve::SLACK, 0);
+            if results[n].len() < length + SLACK {
+                results[n].resize(length + SLACK, 0);
             }
             let tweaks = match &rule.tweak {
                 Tweak::Fixed(bytes) => Tweaks::Shared(bytes),
                 Tweak::Kept if layout.keep != [0, 0] => {
-                    let kept = Sieve::tweak_length(layout.keep);
+                    let kept = tweak_length(layout.keep);
                     Tweaks::Packed {
                         bytes: &bucket.tweaks[..kept * bucket.rows],
                         length: kept,

@@ -60,10 +60,8 @@ impl Fpe {
         } else {
             GatheredTweaks::for_rule(rule, batch.tweaks, live.iter().map(|live| live.row))?
         };
-        let cipher = &self.cipher;
-        cipher
-            .apply_rows(batch.direction, tweaks.as_tweaks(), numerals, &ranges)
-            .map_err(crate::Error::from)?;
+        self.cipher
+            .apply_rows(batch.direction, tweaks.as_tweaks(), numerals, &ranges)?;
 
         Ok(out.push_results(batch.rows, results, |at, value, out| {
             format.join(value, &parts.numerals[live[at].numerals.clone()], to, out);

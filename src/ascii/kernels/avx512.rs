@@ -1,0 +1,620 @@
+//! Texts of up to 64 bytes taken apart and put together in AVX-512, a register each: compressing brings the symbols together, and
+//! expanding brings them back. Most columns have runs of texts of one kind, with one length and symbols in the same places. In a run the
+//! moves are known, so that texts of up to 32 bytes are permuted in half a register, which takes half the time.
+
+#![allow(unsafe_code)] // intrinsics that read and write memory, and calls into code for features that were detected
+
+use std::arch::x86_64::*;
+use std::ops::RangeInclusive;
+
+use crate::kept_ends::tweak_length;
+use crate::kernels::avx2::{ALIKE, DOUBLED, RUN};
+use crate::luhn::solution;
+use crate::split::{Bucket, Fate, LONGEST, Pattern, Place, Taken};
+use cipherform_simd::table::Table;
+
+/// The class of a byte is its numeral if it is a symbol, else one of these.
+const SEPARATOR: u8 = 0x40;
+const STRANGE: u8 = 0x80;
+
+/// Each byte as it is.
+const SAME: Table = {
+    let mut bytes = [0; 64];
+    let mut at = 0;
+    while at < 64 {
+        bytes[at] = at as u8;
+        at += 1;
+    }
+    Table(bytes)
+};
+
+/// What is known of a text that may be taken.
+struct Judged {
+    /// How many of its symbols are free.
+    n: u8,
+    /// Which of its bytes are symbols.
+    symbols: u64,
+    /// Its bytes, and what they are; others of no meaning after them.
+    text: __m512i,
+    classes: __m512i,
+}
+
+/// Bytes of half a register, and of the longest texts and tweaks in runs.
+const HALF: usize = 32;
+
+/// What texts of one kind are like, of at most [`HALF`] bytes.
+struct Kind {
+    /// How many symbols are free.
+    n: usize,
+    length: u32,
+    /// Which bytes are symbols, and which of these count double in a Luhn sum.
+    symbols: u32,
+    doubled: u32,
+    /// Where the free symbols are, and the kept ones in the order of a tweak.
+    free: __m256i,
+    kept: __m256i,
+    /// Which bytes are free symbols, and which of these they are.
+    changed: u32,
+    back: __m256i,
+    /// Which byte is the check digit, if there is one.
+    check: u32,
+}
+
+/// Whether this processor has all that the functions here are compiled for.
+fn available() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vbmi")
+        && is_x86_feature_detected!("avx512vbmi2")
+        && is_x86_feature_detected!("popcnt")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+}
+
+/// A pattern in tables.
+pub(crate) struct Form {
+    classes: [Table; 2],
+    keep: [usize; 2],
+    /// Symbols that are not free.
+    outer: usize,
+    /// How many symbols a text has, at least and at most.
+    lengths: [usize; 2],
+    /// How many free ones.
+    free: [usize; 2],
+    /// Symbol `keep[0]` and those after it.
+    down: Table,
+    /// Where the numerals of a tweak are, those of the end counted from the number of symbols on, which is to be added for `from_end`.
+    numerals: Table,
+    from_start: u64,
+    from_end: u64,
+    /// The other bytes of a tweak.
+    constants: Table,
+    /// Bytes of a tweak, if there is one.
+    tweak: usize,
+    /// What the Luhn sum is where texts are taken apart and where they are put together, if there is one.
+    check: Option<[u16; 2]>,
+}
+
+impl Form {
+    /// `None` if the kept symbols do not fit a register.
+    pub(crate) fn new(free: RangeInclusive<usize>, pattern: &Pattern<'_>) -> Option<Self> {
+        let [first, last] = pattern.keep;
+        let tweak = if pattern.kept_is_tweak {
+            tweak_length(pattern.keep)
+        } else {
+            0
+        };
+        if !available() || first + last > LONGEST || *free.start() > LONGEST || tweak > 64 {
+            return None;
+        }
+        let mut classes = [[STRANGE; 64]; 2];
+        for byte in (0..128u8).filter(|byte| pattern.separators >> byte & 1 == 1) {
+            classes[usize::from(byte / 64)][usize::from(byte % 64)] = SEPARATOR;
+        }
+        for (numeral, byte) in pattern.symbols.bytes()[..pattern.symbols.radix()].iter().enumerate() {
+            classes[usize::from(byte / 64)][usize::from(byte % 64)] = numeral as u8;
+        }
+        let (mut numerals, mut constants, mut from_start, mut from_end) = ([0; 64], [0; 64], 0, 0);
+        if tweak > 0 {
+            for (count, start, ones) in [(first, 0, &mut from_start), (last, 4 + 2 * first, &mut from_end)] {
+                constants[start + 3] = 2 * count as u8; // at most 64
+                for i in 0..count {
+                    let byte = start + 4 + 2 * i + 1;
+                    *ones |= 1u64 << byte;
+                    numerals[byte] = if start == 0 {
+                        i as u8
+                    } else {
+                        (i as u8).wrapping_sub(count as u8)
+                    };
+                }
+            }
+        }
+        Some(Self {
+            classes: classes.map(Table),
+            keep: pattern.keep,
+            outer: first + last + usize::from(pattern.check.is_some()),
+            lengths: [*pattern.lengths.start(), *pattern.lengths.end()],
+            free: [*free.start(), *free.end().min(&LONGEST)],
+            down: Table(std::array::from_fn(|i| (i + first) as u8)),
+            numerals: Table(numerals),
+            from_start,
+            from_end,
+            constants: Table(constants),
+            tweak,
+            check: pattern.check,
+        })
+    }
+
+    pub(crate) fn take(&self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
+        assert!(available(), "this kernel was chosen on another processor");
+        // SAFETY: the processor has the features.
+        unsafe { self.take_rows(bytes, places, taken) }
+    }
+
+    pub(crate) fn put(&self, bytes: &[u8], places: &[Place], taken: &Taken, results: &[Vec<u8>], output: &mut [u8]) {
+        assert!(available(), "this kernel was chosen on another processor");
+        assert!(bytes.len() == output.len());
+        // SAFETY: the processor has the features.
+        unsafe { self.put_rows(bytes, places, taken, results, output) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn take_rows(&self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
+        let Taken { fates, buckets, masks } = taken;
+        let mut row = 0;
+        while row < places.len() {
+            let (next, fates_of, masks_of) = (&places[row..], &mut fates[row..], &mut masks[row..]);
+            row += match (self.tweak, self.check) {
+                (0, None) => self.take_some::<false, false>(bytes, next, fates_of, masks_of, buckets),
+                (0, Some(_)) => self.take_some::<false, true>(bytes, next, fates_of, masks_of, buckets),
+                (_, None) => self.take_some::<true, false>(bytes, next, fates_of, masks_of, buckets),
+                (_, Some(_)) => self.take_some::<true, true>(bytes, next, fates_of, masks_of, buckets),
+            };
+            let (Some(Fate::Taken(n)), true) = (fates[..row].last().copied(), row < places.len()) else {
+                continue;
+            };
+            // The last one was like those before it, and so may the next ones be.
+            let (length, symbols) = (places[row - 1].length, masks[row - 1]);
+            let next = &places[row..places.len().min(row + RUN)];
+            let bucket = &mut buckets[usize::from(n)];
+            let kind = self.kind(length, symbols, n.into());
+            let run = match (self.tweak, self.check) {
+                (0, None) => self.take_run::<false, false>(bytes, next, &kind, bucket),
+                (0, Some(_)) => self.take_run::<false, true>(bytes, next, &kind, bucket),
+                (_, None) => self.take_run::<true, false>(bytes, next, &kind, bucket),
+                (_, Some(_)) => self.take_run::<true, true>(bytes, next, &kind, bucket),
+            };
+            fates[row..row + run].fill(Fate::Taken(n));
+            masks[row..row + run].fill(symbols);
+            row += run;
+        }
+    }
+
+    /// Takes apart texts that come first, until some in a row are of one kind. Says how many.
+    ///
+    /// This and what does a run are functions of their own, so that each has the registers for itself.
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn take_some<const TWEAK: bool, const CHECK: bool>(
+        &self,
+        bytes: &[u8],
+        places: &[Place],
+        fates: &mut [Fate],
+        masks: &mut [u64],
+        buckets: &mut [Bucket],
+    ) -> usize {
+        let (down, numerals, constants) = (load(&self.down), load(&self.numerals), load(&self.constants));
+        let [sum, _] = self.check.unwrap_or_default();
+        let (mut before, mut alike) = (0, 0);
+        for (row, ((place, fate), mask)) in places.iter().zip(fates).zip(masks).enumerate() {
+            let Some(judged) = self.judge(bytes, *place) else {
+                continue;
+            };
+            let Judged {
+                symbols, text, classes, ..
+            } = judged;
+            if CHECK && luhn(classes, symbols, doubled(symbols)) % 10 != sum {
+                continue;
+            }
+            (*fate, *mask) = (Fate::Taken(judged.n), symbols);
+            let n = usize::from(judged.n);
+            let bucket = &mut buckets[n];
+            let free = match n == place.length as usize {
+                true => text,
+                false => {
+                    alike = if before == symbols { alike + 1 } else { 0 };
+                    before = symbols;
+                    _mm512_permutexvar_epi8(down, _mm512_maskz_compress_epi8(symbols, text))
+                }
+            };
+            append(&mut bucket.symbols, bucket.rows, free, n);
+            if TWEAK {
+                let count = _mm512_set1_epi8(symbols.count_ones() as i8);
+                let from = _mm512_mask_add_epi8(numerals, self.from_end, numerals, count);
+                let all = _mm512_maskz_compress_epi8(symbols, classes);
+                let kept = _mm512_maskz_permutexvar_epi8(self.from_start | self.from_end, from, all);
+                append(
+                    &mut bucket.tweaks,
+                    bucket.rows,
+                    _mm512_or_si512(kept, constants),
+                    self.tweak,
+                );
+            }
+            bucket.rows += 1;
+            if alike >= ALIKE && place.length as usize <= HALF && self.tweak <= HALF {
+                return row + 1;
+            }
+        }
+        places.len()
+    }
+
+    /// What a text is like that has `length` bytes, of which these are symbols, and `n` free ones among them.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn kind(&self, length: u32, symbols: u64, n: usize) -> Kind {
+        // Where the symbols are, one after the other; the free ones of these, and the kept ones where they stand in a tweak.
+        let all = _mm512_maskz_compress_epi8(symbols, load(&SAME));
+        let count = _mm512_set1_epi8(symbols.count_ones() as i8);
+        let numerals = load(&self.numerals);
+        let numerals = _mm512_mask_add_epi8(numerals, self.from_end, numerals, count);
+        let changed = self.changed(symbols, n);
+        Kind {
+            n,
+            length,
+            symbols: symbols as u32,
+            doubled: doubled(symbols) as u32,
+            free: _mm512_castsi512_si256(_mm512_permutexvar_epi8(load(&self.down), all)),
+            kept: _mm512_castsi512_si256(_mm512_permutexvar_epi8(numerals, all)),
+            back: _mm512_castsi512_si256(_mm512_maskz_expand_epi8(changed, load(&SAME))),
+            changed: changed as u32,
+            check: self.check_digit(symbols, n) as u32,
+        }
+    }
+
+    /// Takes apart the texts that come first and are of this kind. Says how many.
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn take_run<const TWEAK: bool, const CHECK: bool>(
+        &self,
+        bytes: &[u8],
+        places: &[Place],
+        kind: &Kind,
+        bucket: &mut Bucket,
+    ) -> usize {
+        let (constants, there) = (
+            _mm512_castsi512_si256(load(&self.constants)),
+            (self.from_start | self.from_end) as u32,
+        );
+        let [sum, _] = self.check.unwrap_or_default();
+        let whole = u32::MAX >> (HALF as u32 - kind.length);
+        let separators = _mm256_maskz_set1_epi8(!kind.symbols, SEPARATOR as i8);
+        let (strange, both) = (
+            _mm256_set1_epi8(STRANGE as i8),
+            _mm256_set1_epi8((STRANGE | SEPARATOR) as i8),
+        );
+        let free_symbols = Bucket::room(&mut bucket.symbols, bucket.rows * kind.n, places.len() * kind.n);
+        let tweaks = match TWEAK {
+            false => &mut [],
+            true => Bucket::room(&mut bucket.tweaks, bucket.rows * self.tweak, places.len() * self.tweak),
+        };
+        let mut run = 0;
+        for place in places {
+            let Some(text) = bytes[place.start as usize..].first_chunk() else {
+                break;
+            };
+            let text = load_half(text);
+            let classes = _mm512_castsi512_si256(self.classes(_mm512_castsi256_si512(text)));
+            let other = _mm256_or_si256(_mm256_xor_si256(classes, separators), _mm256_and_si256(text, strange));
+            if place.length != kind.length || _mm256_mask_test_epi8_mask(whole, other, both) != 0 {
+                break;
+            }
+            if CHECK && luhn_of_half(classes, kind.symbols, kind.doubled) % 10 != sum {
+                break;
+            }
+            store_half(
+                _mm256_permutexvar_epi8(kind.free, text),
+                &mut free_symbols[run * kind.n..],
+            );
+            if TWEAK {
+                let tweak = _mm256_or_si256(_mm256_maskz_permutexvar_epi8(there, kind.kept, classes), constants);
+                store_half(tweak, &mut tweaks[run * self.tweak..]);
+            }
+            run += 1;
+        }
+        bucket.rows += run;
+        run
+    }
+
+    /// What is known of a text that may be taken.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn judge(&self, bytes: &[u8], place: Place) -> Option<Judged> {
+        let length = place.length as usize;
+        if length.wrapping_sub(1) >= LONGEST {
+            return None;
+        }
+        let text = self.text(bytes, place);
+        let classes = self.classes(text);
+        let whole = u64::MAX >> (64 - length);
+        let strange = _mm512_movepi8_mask(_mm512_or_si512(classes, text)) & whole;
+        let symbols = _mm512_mask_cmplt_epu8_mask(whole, classes, _mm512_set1_epi8(SEPARATOR as i8));
+        let count = symbols.count_ones() as usize;
+        let n = count.wrapping_sub(self.outer);
+        let judged = Judged {
+            n: n as u8,
+            symbols,
+            text,
+            classes,
+        };
+        (strange == 0 && within(self.free, n) && within(self.lengths, count)).then_some(judged)
+    }
+
+    /// A text, and bytes of no meaning after it.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    fn text(&self, bytes: &[u8], place: Place) -> __m512i {
+        let (bytes, length) = (&bytes[place.start as usize..], place.length as usize);
+        assert!(length <= bytes.len());
+        // SAFETY: only bytes of `bytes` are read.
+        unsafe {
+            match (bytes.len(), length) {
+                // A masked load takes several times as long.
+                (..64, _) => _mm512_maskz_loadu_epi8((1 << bytes.len()) - 1, bytes.as_ptr().cast()),
+                (_, ..=32) => _mm512_castsi256_si512(_mm256_loadu_si256(bytes.as_ptr().cast())),
+                _ => _mm512_loadu_si512(bytes.as_ptr().cast()),
+            }
+        }
+    }
+
+    /// The class of each byte.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+    fn classes(&self, text: __m512i) -> __m512i {
+        _mm512_permutex2var_epi8(load(&self.classes[0]), text, load(&self.classes[1]))
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn put_rows(&self, bytes: &[u8], places: &[Place], taken: &Taken, results: &[Vec<u8>], output: &mut [u8]) {
+        let mut used = [0; LONGEST + 1];
+        let mut row = 0;
+        while row < places.len() {
+            let (next, fates, masks) = (&places[row..], &taken.fates[row..], &taken.masks[row..]);
+            row += match self.check {
+                None => self.put_some::<false>(bytes, (next, fates, masks), results, &mut used, output),
+                Some(_) => self.put_some::<true>(bytes, (next, fates, masks), results, &mut used, output),
+            };
+            let (Some(Fate::Taken(n)), true) = (taken.fates[..row].last().copied(), row < places.len()) else {
+                continue;
+            };
+            let n = usize::from(n);
+            let kind = self.kind(places[row - 1].length, taken.masks[row - 1], n);
+            let (next, masks, free) = (&places[row..], &taken.masks[row..], &results[n][used[n]..]);
+            let run = match self.check {
+                None => self.put_run::<false>(bytes, (next, masks), &kind, free, output),
+                Some(_) => self.put_run::<true>(bytes, (next, masks), &kind, free, output),
+            };
+            used[n] += n * run;
+            row += run;
+        }
+    }
+
+    /// Puts together texts that come first, until some in a row are of one kind. Says how many.
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn put_some<const CHECK: bool>(
+        &self,
+        bytes: &[u8],
+        (places, fates, masks): (&[Place], &[Fate], &[u64]),
+        results: &[Vec<u8>],
+        used: &mut [usize; LONGEST + 1],
+        output: &mut [u8],
+    ) -> usize {
+        let [_, sum] = self.check.unwrap_or_default();
+        let (mut before, mut alike) = (0, 0);
+        for (row, ((place, fate), mask)) in places.iter().zip(fates).zip(masks).enumerate() {
+            let text = match *fate {
+                Fate::Taken(n) => {
+                    let n = usize::from(n);
+                    let free = load_free(&results[n][used[n]..], n);
+                    used[n] += n;
+                    match n == place.length as usize {
+                        true => free,
+                        false => {
+                            alike = if before == *mask { alike + 1 } else { 0 };
+                            before = *mask;
+                            let text = self.text(bytes, *place);
+                            let mut text = _mm512_mask_expand_epi8(text, self.changed(*mask, n), free);
+                            if CHECK {
+                                let (check, doubled) = (self.check_digit(*mask, n), doubled(*mask));
+                                let digits = _mm512_sub_epi8(text, _mm512_set1_epi8(b'0' as i8));
+                                let others = luhn(digits, *mask & !check, doubled);
+                                let digit = b'0' + solution(sum, others, doubled & check != 0);
+                                text = _mm512_mask_set1_epi8(text, check, digit as i8);
+                            }
+                            text
+                        }
+                    }
+                }
+                Fate::Left => _mm512_setzero_si512(),
+            };
+            self.put_row(bytes, *place, *fate, text, output);
+            if alike >= ALIKE && place.length as usize <= HALF && self.tweak <= HALF {
+                return row + 1;
+            }
+        }
+        places.len()
+    }
+
+    /// Puts together the texts that come first and are of this kind. Says how many.
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn put_run<const CHECK: bool>(
+        &self,
+        bytes: &[u8],
+        (places, masks): (&[Place], &[u64]),
+        kind: &Kind,
+        free: &[u8],
+        output: &mut [u8],
+    ) -> usize {
+        let [_, sum] = self.check.unwrap_or_default();
+        let zero = _mm256_set1_epi8(b'0' as i8);
+        let mut run = 0;
+        for (place, mask) in places.iter().zip(masks) {
+            if place.length != kind.length || *mask != u64::from(kind.symbols) {
+                break;
+            }
+            let start = place.start as usize;
+            let (Some(text), Some(to)) = (bytes[start..].first_chunk(), output[start..].first_chunk_mut::<HALF>())
+            else {
+                break;
+            };
+            let free = free[run * kind.n..]
+                .first_chunk()
+                .expect("results have some bytes more");
+            let free = load_half(free);
+            let mut text = _mm256_mask_permutexvar_epi8(load_half(text), kind.changed, kind.back, free);
+            if CHECK {
+                let others = luhn_of_half(_mm256_sub_epi8(text, zero), kind.symbols & !kind.check, kind.doubled);
+                let digit = b'0' + solution(sum, others, kind.doubled & kind.check != 0);
+                text = _mm256_mask_set1_epi8(text, kind.check, digit as i8);
+            }
+            store_half(text, to); // what is written beyond this text is written again with the next ones
+            run += 1;
+        }
+        run
+    }
+
+    /// Which bytes are the `n` free symbols.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn changed(&self, symbols: u64, n: usize) -> u64 {
+        _pdep_u64((u64::MAX >> (64 - n)) << self.keep[0], symbols)
+    }
+
+    /// Which byte is the check digit, if there is one.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn check_digit(&self, symbols: u64, n: usize) -> u64 {
+        match self.check {
+            Some(_) => _pdep_u64(1 << (self.keep[0] + n), symbols),
+            None => 0,
+        }
+    }
+
+    /// Writes what a text became, or the text as it was if it was left.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
+    fn put_row(&self, bytes: &[u8], place: Place, fate: Fate, text: __m512i, output: &mut [u8]) {
+        if place == Place::NULL {
+            return;
+        }
+        let (start, length) = (place.start as usize, place.length as usize);
+        if fate == Fate::Left {
+            output[start..][..length].copy_from_slice(&bytes[start..][..length]);
+            return;
+        }
+        let to = &mut output[start..];
+        if to.len() >= 64 {
+            store(text, length, to); // what is written beyond this text is written again with the next ones
+        } else {
+            let to = &mut to[..length];
+            // SAFETY: only the bytes of `to` are written.
+            unsafe { _mm512_mask_storeu_epi8(to.as_mut_ptr().cast(), u64::MAX >> (64 - length), text) }
+        }
+    }
+}
+
+/// Writes the first `length` bytes of `register` after `rows` times as many, and others of no meaning after them.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn append(bytes: &mut Vec<u8>, rows: usize, register: __m512i, length: usize) {
+    store(register, length, Bucket::room(bytes, rows * length, 0));
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(table: &Table) -> __m512i {
+    // SAFETY: 64 bytes are read.
+    unsafe { _mm512_loadu_si512(table.0.as_ptr().cast()) }
+}
+
+/// The first 64 bytes, or 32 if no more than `length` matter: every second load of 64 would touch two cache lines.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_free(bytes: &[u8], length: usize) -> __m512i {
+    let bytes: &[u8; 64] = bytes.first_chunk().expect("results have some bytes more");
+    // SAFETY: at most 64 bytes are read.
+    unsafe {
+        match length {
+            ..=32 => _mm512_zextsi256_si512(_mm256_loadu_si256(bytes.as_ptr().cast())),
+            _ => _mm512_loadu_si512(bytes.as_ptr().cast()),
+        }
+    }
+}
+
+/// Writes 64 bytes, or 32 if no more than `length` matter.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(register: __m512i, length: usize, to: &mut [u8]) {
+    let to: &mut [u8; 64] = to.first_chunk_mut().expect("there is room");
+    // SAFETY: at most 64 bytes are written.
+    unsafe {
+        match length {
+            ..=32 => _mm256_storeu_si256(to.as_mut_ptr().cast(), _mm512_castsi512_si256(register)),
+            _ => _mm512_storeu_si512(to.as_mut_ptr().cast(), register),
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn load_half(bytes: &[u8; HALF]) -> __m256i {
+    // SAFETY: 32 bytes are read.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn store_half(register: __m256i, to: &mut [u8]) {
+    let to: &mut [u8; HALF] = to.first_chunk_mut().expect("there is room");
+    // SAFETY: 32 bytes are written.
+    unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), register) }
+}
+
+/// Which of these symbols count double in a Luhn sum: every second one, but not the last.
+#[inline]
+#[target_feature(enable = "popcnt,bmi2")]
+fn doubled(symbols: u64) -> u64 {
+    let first_or_second = 0x5555_5555_5555_5555 << (symbols.count_ones() % 2);
+    _pdep_u64(first_or_second, symbols)
+}
+
+/// The Luhn sum, not reduced, of these digits, some of which count double.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+fn luhn(digits: __m512i, which: u64, doubled: u64) -> u16 {
+    // SAFETY: 16 bytes are read.
+    let twice = _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(DOUBLED.as_ptr().cast()) });
+    let digits = _mm512_maskz_mov_epi8(which, digits);
+    let weighed = _mm512_mask_shuffle_epi8(digits, doubled, twice, digits);
+    _mm512_reduce_add_epi64(_mm512_sad_epu8(weighed, _mm512_setzero_si512())) as u16
+}
+
+/// The same of half a register.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+fn luhn_of_half(digits: __m256i, which: u32, doubled: u32) -> u16 {
+    // SAFETY: 16 bytes are read.
+    let twice = _mm256_broadcast_i32x4(unsafe { _mm_loadu_si128(DOUBLED.as_ptr().cast()) });
+    let digits = _mm256_maskz_mov_epi8(which, digits);
+    let weighed = _mm256_mask_shuffle_epi8(digits, doubled, twice, digits);
+    let sums = _mm256_sad_epu8(weighed, _mm256_setzero_si256());
+    let sums = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
+    (_mm_cvtsi128_si64(sums) + _mm_extract_epi64::<1>(sums)) as u16
+}
+
+#[inline]
+fn within([first, last]: [usize; 2], n: usize) -> bool {
+    n.wrapping_sub(first) <= last - first
+}

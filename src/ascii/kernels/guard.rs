@@ -1,0 +1,82 @@
+//! Whether splitters read and write what they were given and nothing else: buffers that begin and end at pages which cannot be touched.
+//! A byte too far ends the whole test process.
+
+use crate::alphabet::Symbols;
+use crate::split::{Fate, Pattern, Place, SLACK, Taken};
+use crate::splitter::Sieve;
+use cipherform_simd::multiversion::Instructions;
+use cipherform_simd::testing::Guarded;
+
+const ALPHABET: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+fn symbols(radix: usize) -> Symbols {
+    Symbols::new(&ALPHABET.chars().take(radix).collect::<Vec<_>>()).expect("an alphabet")
+}
+
+/// Symbols that differ from place to place.
+fn text(radix: usize, length: usize) -> Vec<u8> {
+    let at = |i: usize| ((i * 2_654_435_761) >> 7) % radix;
+    (0..length).map(|i| ALPHABET.as_bytes()[at(i)]).collect()
+}
+
+#[test]
+fn texts_of_every_length_taken_apart() {
+    let symbols = symbols(10);
+    for (keep, check) in [([0, 0], None), ([6, 4], None), ([0, 4], Some([0, 3]))] {
+        let pattern = Pattern {
+            symbols: &symbols,
+            separators: 1 << b'-',
+            keep,
+            lengths: 0..=31,
+            check,
+            kept_is_tweak: true,
+        };
+        for instructions in Instructions::available() {
+            let mut sieve = Sieve::new(*instructions, 6..=usize::MAX, &pattern);
+            for length in 1..=70 {
+                for count in [1, 2, 3, 63, 64, 65] {
+                    for at_start in [true, false] {
+                        let mut all = text(10, length * count);
+                        if length > 20 {
+                            all[length / 2] = b'-';
+                            all[length - 1] = b'x';
+                        }
+                        let input = Guarded::new(&all, at_start);
+                        let places: Vec<Place> = (0..count)
+                            .map(|row| Place {
+                                start: (row * length) as u32,
+                                length: length as u32,
+                            })
+                            .collect();
+                        let mut taken = Taken::default();
+                        sieve.take(&input, &places, &mut taken);
+                        let results: Vec<Vec<u8>> = taken
+                            .buckets
+                            .iter()
+                            .enumerate()
+                            .map(|(n, bucket)| {
+                                let mut result = bucket.symbols.clone();
+                                result.truncate(n * bucket.rows);
+                                result.resize(n * bucket.rows + SLACK, 0xEE);
+                                result
+                            })
+                            .collect();
+                        let mut output = Guarded::new(&vec![0; all.len()], at_start);
+                        sieve.put(&input, &places, &taken, &results, &mut output);
+                        for (row, fate) in taken.fates.iter().enumerate() {
+                            let row = row * length..(row + 1) * length;
+                            match (fate, check) {
+                                // With another check digit.
+                                (Fate::Taken(_), Some(_)) => {
+                                    let differ = input[row.clone()].iter().zip(&output[row]).filter(|(a, b)| a != b);
+                                    assert!(differ.count() <= 1);
+                                }
+                                _ => assert_eq!(input[row.clone()], output[row], "{keep:?}, {length}"),
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

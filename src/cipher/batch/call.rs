@@ -1,0 +1,16 @@
+//! What a batch is done with, whatever its rows are.
+
+use crate::kernels::kernel::Kernel;
+use crate::spec::key::Aes;
+use crate::spec::tweaks::RowTweaks;
+use crate::spec::types::Direction;
+
+/// A key, the kernel that computes with it, the direction, and the rows' tweaks.
+#[derive(Clone, Copy)]
+pub(crate) struct BatchCall<'a> {
+    pub(crate) kernel: Kernel,
+    pub(crate) aes: &'a Aes,
+    pub(crate) direction: Direction,
+    /// Checked: they suit the mode, and there are as many as rows.
+    pub(crate) tweaks: RowTweaks<'a>,
+}

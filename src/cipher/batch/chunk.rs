@@ -1,0 +1,49 @@
+//! Rows on their way through the rounds.
+
+use crate::batch::sizes::LANES;
+use crate::kernels::prefix_source::Prefixes;
+
+/// Up to [`LANES`] values on their walk.
+pub(crate) struct Lanes<'a, H> {
+    pub(crate) rows: usize,
+    /// All lanes hold halves of the shape, also those beyond `rows`.
+    pub(crate) left: &'a mut [H; LANES],
+    pub(crate) right: &'a mut [H; LANES],
+    pub(crate) prefixes: &'a Prefixes,
+}
+
+/// Up to [`CHUNK`] values on their walk, as groups of which the last need not be full.
+pub(crate) struct Chunk<'a, H> {
+    pub(crate) rows: usize,
+    pub(crate) left: &'a mut [[H; LANES]],
+    pub(crate) right: &'a mut [[H; LANES]],
+    pub(crate) prefixes: &'a [Prefixes],
+}
+
+impl<H> Chunk<'_, H> {
+    /// One by one.
+    pub(crate) fn lanes(&mut self) -> impl Iterator<Item = Lanes<'_, H>> {
+        let halves = self.left.iter_mut().zip(&mut *self.right);
+        let rows = self.rows;
+        let groups = (0..rows).step_by(LANES).zip(halves).zip(self.prefixes);
+        groups.map(move |((start, (left, right)), prefixes)| Lanes {
+            rows: LANES.min(rows - start),
+            left,
+            right,
+            prefixes,
+        })
+    }
+
+    /// `count` at a time.
+    pub(crate) fn split(&mut self, count: usize) -> impl Iterator<Item = Chunk<'_, H>> {
+        let halves = self.left.chunks_mut(count).zip(self.right.chunks_mut(count));
+        let (rows, most) = (self.rows, count * LANES);
+        let groups = (0..rows).step_by(most).zip(halves).zip(self.prefixes.chunks(count));
+        groups.map(move |((start, (left, right)), prefixes)| Chunk {
+            rows: most.min(rows - start),
+            left,
+            right,
+            prefixes,
+        })
+    }
+}

@@ -1,0 +1,138 @@
+//! What all messages of one mode, radix and length have in common.
+
+use crate::arith::numeral::Numeral;
+use crate::arith::numeral_batch::{NumRows, RowCodec, StrRows};
+use crate::batch::half::{ByteOrder, Half};
+use crate::batch::sizes::{CHUNK, LANES};
+use crate::kernels::prefix_source::Prefixes;
+use crate::spec::ff1::{CachedAesP, Ff1Shape};
+use crate::spec::key::Aes;
+use crate::spec::radix::Radix;
+use crate::spec::types::Mode;
+use crate::spec::{ff1, ff3_1};
+use cipherform_simd::multiversion;
+
+/// Everything public about one shape: what all its values have in common.
+pub(crate) struct Plan<H: Half> {
+    tweaked: Tweaked,
+    pub(crate) rounds: u8,
+    pub(crate) order: ByteOrder,
+    /// Where the round number stands in a block.
+    pub(crate) round_shift: u32,
+    /// NUM(B) has a block of its own, after the one with the round number.
+    pub(crate) split: bool,
+    pub(crate) left: H::Modulus,
+    pub(crate) right: H::Modulus,
+    codec: H::Codec,
+    left_length: usize,
+}
+
+/// How tweaks come into the blocks.
+enum Tweaked {
+    Ff1(Ff1Shape),
+    Ff3,
+}
+
+impl<H: Half> Plan<H> {
+    /// A plan for messages of `n` numerals; both halves must fit `H`.
+    pub(crate) fn new(mode: Mode, radix: Radix, n: usize) -> Self {
+        let (tweaked, rounds, order, round_shift, split, u) = match mode {
+            Mode::Ff1 => {
+                let shape = Ff1Shape::new(radix, n);
+                let (order, shift) = (ByteOrder::BigEndian { d: shape.d }, shape.round_shift());
+                let (split, u) = (shape.b == 16, shape.u);
+                (Tweaked::Ff1(shape), ff1::ROUNDS, order, shift, split, u)
+            }
+            Mode::Ff3_1 | Mode::Ff3 => {
+                let u = ff3_1::left_length(n);
+                (
+                    Tweaked::Ff3,
+                    ff3_1::ROUNDS,
+                    ByteOrder::LittleEndian,
+                    ff3_1::ROUND_SHIFT,
+                    false,
+                    u,
+                )
+            }
+        };
+        let highest = |m| radix.highest(m).expect("halves were measured");
+        let modulus = |m| H::modulus(highest(m), order);
+        Self {
+            tweaked,
+            rounds,
+            order,
+            round_shift,
+            split,
+            left: modulus(u),
+            right: modulus(n - u),
+            codec: <H::Codec as RowCodec<H>>::new(radix, [u, n - u]),
+            left_length: u,
+        }
+    }
+
+    /// What the blocks of even and odd rounds share if all rows have `tweak`.
+    pub(crate) fn shared_prefixes(&self, aes: &Aes, tweak: &[u8]) -> Prefixes {
+        let mut prefixes = [[0; LANES]; 2];
+        self.prefixes(aes, &mut CachedAesP::default(), [tweak].into_iter(), &mut prefixes);
+        Prefixes::Shared([prefixes[0][0], prefixes[1][0]])
+    }
+
+    /// For FF1: the chaining value before tweaks of `length` bytes, and how many whole blocks these have.
+    pub(crate) fn chain(&self, aes: &Aes, length: usize) -> Option<(u128, usize)> {
+        match &self.tweaked {
+            Tweaked::Ff1(shape) => Some((shape.chain(aes, length), shape.whole_blocks(length))),
+            Tweaked::Ff3 => None,
+        }
+    }
+
+    /// What the blocks of even and odd rounds share, for each of up to [`LANES`] tweaks.
+    pub(crate) fn prefixes<'t>(
+        &self,
+        aes: &Aes,
+        cached: &mut CachedAesP,
+        tweaks: impl ExactSizeIterator<Item = &'t [u8]> + Clone,
+        prefixes: &mut [[u128; LANES]; 2],
+    ) {
+        match &self.tweaked {
+            Tweaked::Ff1(shape) => {
+                let rows = tweaks.len();
+                shape.prefixes(aes, cached, tweaks, &mut prefixes[0][..rows]);
+                prefixes[1] = prefixes[0];
+            }
+            Tweaked::Ff3 => {
+                for (lane, tweak) in tweaks.enumerate() {
+                    (prefixes[0][lane], prefixes[1][lane]) = ff3_1::words(tweak);
+                }
+            }
+        }
+    }
+}
+
+impl<H: Half> Plan<H> {
+    /// Reads the halves of rows.
+    pub(crate) fn num_rows<T: Numeral>(&self, numerals: &[T], left: &mut [H; CHUNK], right: &mut [H; CHUNK]) {
+        multiversion::run(NumRows {
+            codec: &self.codec,
+            numerals,
+            least_first: self.order == ByteOrder::LittleEndian,
+            left,
+            right,
+        });
+    }
+
+    /// Writes them back.
+    pub(crate) fn str_rows<T: Numeral>(&self, numerals: &mut [T], left: &[H; CHUNK], right: &[H; CHUNK]) {
+        multiversion::run(StrRows {
+            codec: &self.codec,
+            numerals,
+            least_first: self.order == ByteOrder::LittleEndian,
+            left,
+            right,
+        });
+    }
+
+    /// Numerals of the left and right half.
+    pub(crate) fn lengths(&self, n: usize) -> [usize; 2] {
+        [self.left_length, n - self.left_length]
+    }
+}

@@ -1,0 +1,8 @@
+//! How many rows are done together.
+
+/// Values of a group: the blocks that the widest backend of the crate `aes` takes in one call.
+pub(crate) const LANES: usize = 64;
+
+/// Rows that are read, walk and are written together: few enough for the first-level cache, so many that each of the three
+/// is a loop of its own, which the processor overlaps with itself.
+pub(crate) const CHUNK: usize = 8 * LANES;

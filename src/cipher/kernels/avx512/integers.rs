@@ -1,0 +1,151 @@
+//! Integers of up to 64 bits, straight from memory through the walk and back, in AVX-512: one shift and one permutation bring their
+//! halves to where the rounds have them.
+
+use std::arch::x86_64::*;
+use std::borrow::Cow;
+
+use crate::arith::reduce_ifma::ReductionIfma;
+use crate::batch::sizes::LANES;
+use crate::kernels::avx512::rounds::{HalvesIo512, Layout512, Params512, PrefixBlocks512, Z};
+use crate::kernels::prefix_source::{PrefixSource, Prefixes};
+use crate::kernels::schedule::Schedule;
+use crate::spec::types::Direction;
+
+use crate::kernels::avx512::rounds::{available, band, load, lower_halves, store}; // keep
+
+const LAYOUT: u8 = Layout512::Packed as u8;
+const REDUCTION: u8 = ReductionIfma::Mask as u8;
+
+/// Whether [`run`] has code for a params: that of halves of up to 32 bits.
+pub(crate) fn covers(params: &Params512) -> bool {
+    (params.layout, params.reduction) == (Layout512::Packed, ReductionIfma::Mask)
+}
+
+/// Takes integers, whose right halves are their lowest `width` bits, through all rounds.
+pub(crate) fn run(
+    schedule: &Schedule,
+    params: &Params512,
+    direction: Direction,
+    prefixes: PrefixSource<'_>,
+    values: &mut [u64],
+    width: u32,
+) {
+    assert!(available(), "this kernel was chosen on another processor");
+    assert!(covers(params), "a params of other code");
+    // SAFETY: the processor has the features.
+    unsafe {
+        match direction {
+            Direction::Encrypt => bands::<true>(schedule, params, prefixes, values, width),
+            Direction::Decrypt => bands::<false>(schedule, params, prefixes, values, width),
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,vaes")]
+fn bands<const ENCRYPT: bool>(
+    schedule: &Schedule,
+    params: &Params512,
+    mut prefixes: PrefixSource<'_>,
+    values: &mut [u64],
+    width: u32,
+) {
+    let shared = match prefixes {
+        PrefixSource::Shared(prefixes) => prefixes,
+        _ => &Prefixes::Shared([0; 2]),
+    };
+    // SAFETY: these are the features that all of this needs.
+    let mut prepared = unsafe { PrefixBlocks512::new::<LAYOUT>(schedule, shared) };
+    for (k, band_of) in values.chunks_mut(LANES).enumerate() {
+        let (start, count) = (k * LANES, band_of.len());
+        // SAFETY: as above.
+        unsafe {
+            match &mut prefixes {
+                PrefixSource::Shared(_) => {}
+                PrefixSource::Packed {
+                    chain,
+                    whole_blocks,
+                    tweaks,
+                    length,
+                } => {
+                    let mut tweaks = Cow::Borrowed(&tweaks[start * *length..]);
+                    if count < LANES {
+                        tweaks.to_mut().resize(LANES * *length, 0);
+                    }
+                    prepared.set_packed(schedule, *chain, *whole_blocks, &tweaks, *length);
+                }
+                PrefixSource::Each(prefixes) => {
+                    prepared = PrefixBlocks512::new::<LAYOUT>(schedule, &prefixes(start..start + count))
+                }
+            }
+        }
+        match band_of.as_mut_array::<LANES>() {
+            Some(values) => {
+                band::<ENCRYPT, LAYOUT, REDUCTION, 2>(
+                    schedule,
+                    params,
+                    &prepared,
+                    &mut IntegerValues { values, width },
+                );
+            }
+            None => {
+                let mut values = [0; LANES];
+                values[..count].copy_from_slice(band_of);
+                let mut ends = IntegerValues {
+                    values: &mut values,
+                    width,
+                };
+                band::<ENCRYPT, LAYOUT, REDUCTION, 2>(schedule, params, &prepared, &mut ends);
+                band_of.copy_from_slice(&values[..count]);
+            }
+        }
+    }
+}
+
+/// The integers of a band.
+struct IntegerValues<'a> {
+    values: &'a mut [u64; LANES],
+    width: u32,
+}
+
+impl HalvesIo512<2> for IntegerValues<'_> {
+    #[inline(always)]
+    unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2] {
+        // SAFETY: the caller has the features.
+        unsafe {
+            let width = _mm_cvtsi32_si128(self.width as i32);
+            let lowest = _mm512_set1_epi32((u32::MAX >> (32 - self.width)) as i32);
+            let at = 32 * group + 16 * k;
+            let values = [load(&*self.values, at), load(&*self.values, at + 8)];
+            [
+                lower_halves([_mm512_srl_epi64(values[0], width), _mm512_srl_epi64(values[1], width)]),
+                _mm512_and_si512(lower_halves(values), lowest),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store(&mut self, group: usize, k: usize, [left, right]: [Z; 2]) {
+        // SAFETY: the caller has the features.
+        unsafe {
+            let width = _mm_cvtsi32_si128(self.width as i32);
+            let at = 32 * group + 16 * k;
+            let halves = [_mm512_castsi512_si256(left), _mm512_castsi512_si256(right)];
+            store(joined(halves, width), &mut *self.values, at);
+            let halves = [
+                _mm512_extracti64x4_epi64::<1>(left),
+                _mm512_extracti64x4_epi64::<1>(right),
+            ];
+            store(joined(halves, width), &mut *self.values, at + 8);
+        }
+    }
+}
+
+/// The integers of eight left and right halves, these of `width` bits.
+#[inline(always)]
+unsafe fn joined([left, right]: [__m256i; 2], width: __m128i) -> Z {
+    // SAFETY: the caller has the features.
+    unsafe {
+        let left = _mm512_sll_epi64(_mm512_cvtepu32_epi64(left), width);
+        _mm512_or_si512(left, _mm512_cvtepu32_epi64(right))
+    }
+}

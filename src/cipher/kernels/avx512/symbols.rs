@@ -1,0 +1,308 @@
+//! Text to halves and back in AVX-512: symbols are looked up in registers, and pairs, fours and eights of numerals are joined, or
+//! split, all at once.
+//!
+//! A half is read in *eights*, groups of 8 symbols that fill a register's 64-bit lane each; the first is filled up with zeros on
+//! its left. One load brings as many whole rows as fit 64 bytes, one permutation brings their symbols to their eights, and
+//! for those of 4, 2 or 1 rows the left and right halves of one place stand side by side.
+//!
+//! Joining: x·r + y for pairs, then with r² and r⁴. Splitting is the inverse, with exact reciprocals: for x < r^(2k) the quotient by
+//! r^k is ⌊x·µ/2^w⌋ with µ = ⌈2^w/r^k⌉, since the error x·(µ − 2^w/r^k)/2^w < r^(2k)/2^w is below 1/r^k for 2^w > r^(3k). QuotientFma q and
+//! remainder are left side by side by x + q·(2^b − r^k), where b is the width of each.
+
+use std::arch::x86_64::*;
+
+use crate::batch::sizes::CHUNK;
+use cipherform_ascii::Symbols;
+use cipherform_simd::table::Table;
+
+use crate::kernels::avx512::rounds::available; // keep
+
+/// Symbols of a group.
+const EIGHT: usize = 8;
+
+/// How to read and write rows of one params.
+pub(crate) struct SymbolCodec {
+    n: usize,
+    /// Rows a register.
+    rows: usize,
+    /// Eights of a half.
+    eights: usize,
+    /// The numeral of each ASCII character; 0x80 for one that is no symbol.
+    numerals: [Table; 2],
+    symbols: Table,
+    /// Where the symbols of the eights come from, and which have one.
+    gather: Table,
+    filled: u64,
+    /// Where the symbols of the rows come from.
+    scatter: Table,
+    radix: PowerDivisor,
+    square: PowerDivisor,
+    fourth: PowerDivisor,
+    /// r^8.
+    eighth: u64,
+    /// ⌊2^64/r^8⌋
+    eighth_reciprocal: u64,
+}
+
+/// A power of the radix and its reciprocal.
+#[derive(Clone, Copy)]
+struct PowerDivisor {
+    value: u64,
+    mu: u64,
+    shift: i32,
+}
+
+impl PowerDivisor {
+    /// µ with `bits` bits; w is `bits` + shift.
+    fn new(value: u64, bits: u32) -> Self {
+        // 2^k/value lies between 1/2 and 1 for this k, and its product with 2^bits between 2^(bits − 1) and 2^bits − 1.
+        let shift = (value - 1).ilog2();
+        let mu = (1u128 << (bits + shift)).div_ceil(value.into());
+        Self {
+            value,
+            mu: mu as u64,
+            shift: shift as i32,
+        }
+    }
+}
+
+impl SymbolCodec {
+    /// For rows whose halves have `lengths` symbols; `None` if other code must do it.
+    pub(crate) fn new(symbols: &Symbols, lengths: [usize; 2]) -> Option<Self> {
+        let n = lengths[0] + lengths[1];
+        let eights = lengths[0].max(lengths[1]).div_ceil(EIGHT);
+        let rows = match eights {
+            1 => 4,
+            2 => 2,
+            3 => 1,
+            _ => return None,
+        };
+        let mut numerals = [[0x80; 64]; 2];
+        for (numeral, byte) in symbols.bytes()[..symbols.radix()].iter().enumerate() {
+            numerals[usize::from(byte / 64)][usize::from(byte % 64)] = numeral as u8;
+        }
+        let (mut gather, mut filled, mut scatter) = ([0; 64], 0, [0; 64]);
+        for row in 0..rows {
+            for (half, length) in lengths.into_iter().enumerate() {
+                for place in 0..length {
+                    // Counted from the end: its eight, from the most significant one on, and the byte there.
+                    let from_end = length - 1 - place;
+                    let eight = eights - 1 - from_end / EIGHT;
+                    let lane = (2 * eight + half) * rows + row;
+                    let at = row * n + half * lengths[0] + place;
+                    let byte = EIGHT * lane + EIGHT - 1 - from_end % EIGHT;
+                    gather[byte] = at as u8;
+                    filled |= 1 << byte;
+                    // Split numbers have their least significant byte first.
+                    scatter[at] = (EIGHT * lane + from_end % EIGHT) as u8;
+                }
+            }
+        }
+        let r = symbols.radix() as u64;
+        let eighth = r.pow(8); // at most 2^48
+        if eights > 1 && eighth <= 1 << 12 {
+            return None; // its reciprocal would have more than 52 bits
+        }
+        Some(Self {
+            n,
+            rows,
+            eights,
+            numerals: numerals.map(Table),
+            symbols: Table(*symbols.bytes()),
+            gather: Table(gather),
+            filled,
+            scatter: Table(scatter),
+            radix: PowerDivisor::new(r, 16),
+            square: PowerDivisor::new(r.pow(2), 32),
+            fourth: PowerDivisor::new(r.pow(4), 52),
+            eighth,
+            eighth_reciprocal: ((1u128 << 64) / u128::from(eighth)) as u64,
+        })
+    }
+
+    /// Reads whole rows; `false` if a byte is no symbol.
+    pub(crate) fn read(&self, text: &[u8], left: &mut [u64; CHUNK], right: &mut [u64; CHUNK]) -> bool {
+        assert!(available(), "this kernel was chosen on another processor");
+        assert!(text.len() <= CHUNK * self.n);
+        // SAFETY: the processor has the features.
+        unsafe {
+            match self.eights {
+                1 => self.read_rows::<1, 4>(text, left, right),
+                2 => self.read_rows::<2, 2>(text, left, right),
+                _ => self.read_rows::<3, 1>(text, left, right),
+            }
+        }
+    }
+
+    /// Writes whole rows.
+    pub(crate) fn write(&self, left: &[u64; CHUNK], right: &[u64; CHUNK], text: &mut [u8]) {
+        assert!(available(), "this kernel was chosen on another processor");
+        assert!(text.len() <= CHUNK * self.n);
+        // SAFETY: the processor has the features.
+        unsafe {
+            match self.eights {
+                1 => self.write_rows::<1, 4>(left, right, text),
+                2 => self.write_rows::<2, 2>(left, right, text),
+                _ => self.write_rows::<3, 1>(left, right, text),
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
+    fn read_rows<const EIGHTS: usize, const ROWS: usize>(
+        &self,
+        text: &[u8],
+        left: &mut [u64; CHUNK],
+        right: &mut [u64; CHUNK],
+    ) -> bool {
+        debug_assert_eq!((EIGHTS, ROWS), (self.eights, self.rows));
+        let (low, high) = (load(&self.numerals[0].0), load(&self.numerals[1].0));
+        let (gather, filled) = (load(&self.gather.0), self.filled);
+        let r = self.radix.value as i32;
+        let pairs = _mm512_set1_epi16((1 << 8 | r) as i16);
+        let fours = _mm512_set1_epi32((1 << 16) | (r * r));
+        let fourth = _mm512_set1_epi64(self.fourth.value as i64);
+        let eighth = _mm512_set1_epi64(self.eighth as i64);
+        let mut others = _mm512_setzero_si512();
+        for (k, rows) in text.chunks(ROWS * self.n).enumerate() {
+            let whole = u64::MAX >> (64 - rows.len());
+            // SAFETY: only the bytes of `rows` are read.
+            let bytes = unsafe { _mm512_maskz_loadu_epi8(whole, rows.as_ptr().cast()) };
+            let numerals = _mm512_maskz_mov_epi8(whole, _mm512_permutex2var_epi8(low, bytes, high));
+            others = _mm512_or_si512(others, _mm512_or_si512(numerals, bytes));
+            let eights = _mm512_maskz_permutexvar_epi8(filled, gather, numerals);
+            // Bytes below 64, weights up to 64: all products and sums fit.
+            let x = _mm512_madd_epi16(_mm512_maddubs_epi16(eights, pairs), fours);
+            let x = _mm512_add_epi64(_mm512_mul_epu32(x, fourth), _mm512_srli_epi64::<32>(x));
+            if EIGHTS == 1 {
+                store_four(&mut left[ROWS * k..], _mm512_castsi512_si256(x));
+                store_four(&mut right[ROWS * k..], _mm512_extracti64x4_epi64::<1>(x));
+            } else {
+                // The first eights are in the lower lanes.
+                let next = |x| _mm512_alignr_epi64::<4>(x, x);
+                let sum = if EIGHTS == 2 {
+                    _mm512_add_epi64(_mm512_mullo_epi64(x, eighth), next(x))
+                } else {
+                    let second = _mm512_alignr_epi64::<2>(x, x);
+                    let sum = _mm512_add_epi64(_mm512_mullo_epi64(x, eighth), second);
+                    _mm512_add_epi64(_mm512_mullo_epi64(sum, eighth), next(x))
+                };
+                let sum = _mm512_castsi512_si256(sum);
+                if ROWS == 2 {
+                    store_two(&mut left[ROWS * k..], _mm256_castsi256_si128(sum));
+                    store_two(&mut right[ROWS * k..], _mm256_extracti128_si256::<1>(sum));
+                } else {
+                    left[k] = _mm256_extract_epi64::<0>(sum) as u64;
+                    right[k] = _mm256_extract_epi64::<1>(sum) as u64;
+                }
+            }
+        }
+        _mm512_movepi8_mask(others) == 0
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi")]
+    fn write_rows<const EIGHTS: usize, const ROWS: usize>(
+        &self,
+        left: &[u64; CHUNK],
+        right: &[u64; CHUNK],
+        text: &mut [u8],
+    ) {
+        debug_assert_eq!((EIGHTS, ROWS), (self.eights, self.rows));
+        let (symbols, scatter) = (load(&self.symbols.0), load(&self.scatter.0));
+        let count = |shift| _mm_cvtsi32_si128(shift);
+        let width = ROWS * self.n;
+        for start in (0..text.len()).step_by(width) {
+            let k = start / self.n;
+            let x = if EIGHTS == 1 {
+                let left = _mm512_castsi256_si512(load_four(&left[k..]));
+                _mm512_inserti64x4::<1>(left, load_four(&right[k..]))
+            } else if EIGHTS == 2 {
+                let both = _mm256_setr_epi64x(left[k] as i64, left[k + 1] as i64, right[k] as i64, right[k + 1] as i64);
+                let (first, second) = self.divide(both);
+                _mm512_inserti64x4::<1>(_mm512_castsi256_si512(first), second)
+            } else {
+                let both = _mm256_setr_epi64x(left[k] as i64, right[k] as i64, 0, 0);
+                let (rest, third) = self.divide(both);
+                let (first, second) = self.divide(rest);
+                let upper = _mm256_permute2x128_si256::<0x20>(first, second);
+                _mm512_inserti64x4::<1>(_mm512_castsi256_si512(upper), third)
+            };
+            // Eights to fours, in halves of 32 bits.
+            let mu = _mm512_set1_epi64(self.fourth.mu as i64);
+            let q = _mm512_madd52hi_epu64(_mm512_setzero_si512(), x, mu);
+            let q = _mm512_srl_epi64(q, count(self.fourth.shift));
+            let less = _mm512_set1_epi64(((1u64 << 32) - self.fourth.value) as i64);
+            let x = _mm512_add_epi64(x, _mm512_mul_epu32(q, less));
+            // Fours to pairs, of 16 bits.
+            let mu = _mm512_set1_epi64(self.square.mu as i64);
+            let shift = count(32 + self.square.shift);
+            let even = _mm512_srl_epi64(_mm512_mul_epu32(x, mu), shift);
+            let odd = _mm512_srl_epi64(_mm512_mul_epu32(_mm512_srli_epi64::<32>(x), mu), shift);
+            let q = _mm512_or_si512(even, _mm512_slli_epi64::<32>(odd));
+            let less = _mm512_set1_epi32(((1 << 16) - self.square.value) as i32);
+            let x = _mm512_add_epi32(x, _mm512_mullo_epi32(q, less));
+            // Pairs to numerals, of 8 bits.
+            let q = _mm512_mulhi_epu16(x, _mm512_set1_epi16(self.radix.mu as i16));
+            let q = _mm512_srl_epi16(q, count(self.radix.shift));
+            let less = _mm512_set1_epi16(((1 << 8) - self.radix.value) as i16);
+            let x = _mm512_add_epi16(x, _mm512_mullo_epi16(q, less));
+            let rows = _mm512_permutexvar_epi8(scatter, _mm512_permutexvar_epi8(x, symbols));
+            let rest = text.len() - start;
+            let out = text[start..].as_mut_ptr();
+            if rest >= 64 {
+                // SAFETY: there are 64 bytes; those beyond these rows are written again with the next ones.
+                unsafe { _mm512_storeu_si512(out.cast(), rows) }
+            } else {
+                let whole = u64::MAX >> (64 - rest.min(width));
+                // SAFETY: only the bytes of these rows are written.
+                unsafe { _mm512_mask_storeu_epi8(out.cast(), whole, rows) }
+            }
+        }
+    }
+
+    /// x/r^8 and the remainder. As for [`ReductionIfma::Short`](crate::arith::reduce_ifma::ReductionIfma): the quotient is at most 2 too small.
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
+    fn divide(&self, x: __m256i) -> (__m256i, __m256i) {
+        let by = _mm256_set1_epi64x(self.eighth as i64);
+        let mu = _mm256_set1_epi64x(self.eighth_reciprocal as i64);
+        let mut q = _mm256_madd52hi_epu64(_mm256_setzero_si256(), _mm256_srli_epi64::<12>(x), mu);
+        let mut rest = _mm256_sub_epi64(x, _mm256_mullo_epi64(q, by));
+        for _ in 0..2 {
+            let more = _mm256_cmpge_epu64_mask(rest, by);
+            rest = _mm256_mask_sub_epi64(rest, more, rest, by);
+            q = _mm256_mask_sub_epi64(q, more, q, _mm256_set1_epi64x(-1));
+        }
+        (q, rest)
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(bytes: &[u8; 64]) -> __m512i {
+    // SAFETY: 64 bytes are read.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn load_four(items: &[u64]) -> __m256i {
+    let items: &[u64; 4] = items.first_chunk().expect("batches are whole fours");
+    // SAFETY: 32 bytes are read.
+    unsafe { _mm256_loadu_si256(items.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn store_four(items: &mut [u64], x: __m256i) {
+    let items: &mut [u64; 4] = items.first_chunk_mut().expect("batches are whole fours");
+    // SAFETY: 32 bytes are written.
+    unsafe { _mm256_storeu_si256(items.as_mut_ptr().cast(), x) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn store_two(items: &mut [u64], x: __m128i) {
+    let items: &mut [u64; 2] = items.first_chunk_mut().expect("batches are whole fours");
+    // SAFETY: 16 bytes are written.
+    unsafe { _mm_storeu_si128(items.as_mut_ptr().cast(), x) }
+}

@@ -1,0 +1,291 @@
+//! Which kernel does what.
+
+use crate::batch::call::BatchCall;
+use crate::batch::chunk::Chunk;
+use crate::batch::half::{ByteOrder, Half};
+use crate::batch::plan::Plan;
+use crate::batch::sizes::{CHUNK, LANES};
+use crate::kernels::kernel::Kernel;
+use crate::kernels::portable;
+use crate::kernels::portable::EndRound;
+use crate::kernels::prefix_source::{PrefixSource, Prefixes};
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::{avx2, avx512};
+use crate::spec::ff1::CachedAesP;
+use crate::spec::key::Aes;
+use crate::spec::radix::Radix;
+use crate::spec::tweaks::RowTweaks;
+use crate::spec::types::{Direction, Mode};
+use cipherform_ascii::Symbols;
+
+/// A [`Plan`], and the same as the kernels for vector registers take it, where they do.
+pub(crate) struct Prepared<H: Half> {
+    pub(crate) plan: Plan<H>,
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) avx512: Option<avx512::rounds::Params512>,
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) avx2: Option<avx2::rounds::Params256>,
+}
+
+impl<H: Half> Prepared<H> {
+    /// For messages of `n` numerals; both halves must fit `H`.
+    pub(crate) fn new(mode: Mode, radix: Radix, n: usize) -> Self {
+        let plan = Plan::new(mode, radix, n);
+        #[cfg(target_arch = "x86_64")]
+        let highest = plan.lengths(n).map(|m| radix.highest(m).expect("halves were measured"));
+        Self {
+            #[cfg(target_arch = "x86_64")]
+            avx512: avx512::rounds::Params512::new(highest, plan.rounds, plan.round_shift, plan.order),
+            #[cfg(target_arch = "x86_64")]
+            avx2: avx2::rounds::Params256::new(highest, plan.rounds, plan.round_shift, plan.order),
+            plan,
+        }
+    }
+}
+
+/// Takes chunk through all rounds with the kernel chosen.
+pub(crate) fn run_rounds<H: KernelOps>(
+    kernel: Kernel,
+    aes: &Aes,
+    prepared: &Prepared<H>,
+    direction: Direction,
+    chunk: &mut Chunk<'_, H>,
+) {
+    match kernel {
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx512 if H::avx512(aes, prepared, direction, chunk) => {}
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx2 if H::avx2(aes, prepared, direction, chunk) => {}
+        // A shape that a kernel has no code for. The naive twin has no lanes and never comes here.
+        _ => portable::run(aes, &prepared.plan, direction, chunk),
+    }
+}
+
+/// What the kernels have for halves of one type.
+pub(crate) trait KernelOps: EndRound {
+    /// Takes the chunk through all rounds; `false` if there is no code for their shape.
+    #[cfg(target_arch = "x86_64")]
+    fn avx512(_: &Aes, _: &Prepared<Self>, _: Direction, _: &mut Chunk<'_, Self>) -> bool {
+        false
+    }
+
+    /// The same in AVX2.
+    #[cfg(target_arch = "x86_64")]
+    fn avx2(_: &Aes, _: &Prepared<Self>, _: Direction, _: &mut Chunk<'_, Self>) -> bool {
+        false
+    }
+
+    /// Reads rows of text; `false` if that is left to other code. Sets `other` if a byte is no symbol.
+    fn read(
+        _: &TextCodec,
+        _text: &[u8],
+        _left: &mut [Self; CHUNK],
+        _right: &mut [Self; CHUNK],
+        _misfit: &mut bool,
+    ) -> bool {
+        false
+    }
+
+    /// Writes rows of text; `false` if that is left to other code.
+    fn write(_: &TextCodec, _left: &[Self; CHUNK], _right: &[Self; CHUNK], _text: &mut [u8]) -> bool {
+        false
+    }
+}
+
+impl KernelOps for u64 {
+    #[cfg(target_arch = "x86_64")]
+    fn avx512(aes: &Aes, prepared: &Prepared<u64>, direction: Direction, chunk: &mut Chunk<'_, u64>) -> bool {
+        match (aes.schedule(), &prepared.avx512) {
+            (Some(schedule), Some(params)) => {
+                for lanes in chunk.lanes() {
+                    avx512::rounds::run_lanes(schedule, params, direction, lanes.prefixes, lanes.left, lanes.right);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn avx2(aes: &Aes, prepared: &Prepared<u64>, direction: Direction, chunk: &mut Chunk<'_, u64>) -> bool {
+        match (aes.schedule(), &prepared.avx2) {
+            (Some(schedule), Some(params)) => {
+                for mut lanes in chunk.lanes() {
+                    avx2::rounds::run_lanes(schedule, params, direction, &mut lanes);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn read(
+        codec: &TextCodec,
+        text: &[u8],
+        left: &mut [u64; CHUNK],
+        right: &mut [u64; CHUNK],
+        other: &mut bool,
+    ) -> bool {
+        let TextCodec::Symbols512(codec) = codec else {
+            return false;
+        };
+        *other |= !codec.read(text, left, right);
+        true
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn write(codec: &TextCodec, left: &[u64; CHUNK], right: &[u64; CHUNK], text: &mut [u8]) -> bool {
+        let TextCodec::Symbols512(codec) = codec else {
+            return false;
+        };
+        codec.write(left, right, text);
+        true
+    }
+}
+
+impl KernelOps for u128 {}
+
+/// How a kernel reads and writes text of one shape.
+pub(crate) enum TextCodec {
+    /// By way of numerals in memory.
+    Numerals,
+    /// By way of halves in memory.
+    #[cfg(target_arch = "x86_64")]
+    Symbols512(Box<avx512::symbols::SymbolCodec>),
+    /// In registers, between which and the text there is no memory.
+    #[cfg(target_arch = "x86_64")]
+    Decimal512(Box<avx512::decimal::DecimalCodec512>),
+    /// The same in AVX2.
+    #[cfg(target_arch = "x86_64")]
+    Decimal256(Box<avx2::decimal::DecimalCodec256>),
+}
+
+impl TextCodec {
+    pub(crate) fn new(kernel: Kernel, symbols: &Symbols, prepared: &Prepared<u64>, n: usize) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let plan = &prepared.plan;
+            let (lengths, least_first) = (plan.lengths(n), plan.order == ByteOrder::LittleEndian);
+            if let (Kernel::Avx512, Some(params)) = (kernel, &prepared.avx512)
+                && let Some(codec) = avx512::decimal::DecimalCodec512::new(symbols, lengths, least_first)
+                && avx512::decimal::covers(params, &codec)
+            {
+                return Self::Decimal512(Box::new(codec));
+            }
+            if kernel == Kernel::Avx512
+                && !least_first
+                && let Some(codec) = avx512::symbols::SymbolCodec::new(symbols, lengths)
+            {
+                return Self::Symbols512(Box::new(codec));
+            }
+            if let (Kernel::Avx2, Some(_)) = (kernel, &prepared.avx2)
+                && let Some(codec) = avx2::decimal::DecimalCodec256::new(symbols, lengths, least_first)
+            {
+                return Self::Decimal256(Box::new(codec));
+            }
+        }
+        let _ = (kernel, symbols, prepared, n);
+        Self::Numerals
+    }
+}
+
+/// Rows of `n` symbols and where they go.
+pub(crate) struct SymbolRows<'a> {
+    pub(crate) symbols: &'a Symbols,
+    pub(crate) input: &'a [u8],
+    pub(crate) output: &'a mut [u8],
+    pub(crate) n: usize,
+}
+
+/// Takes text through all rounds where a kernel has code that needs no halves in memory: says then whether all bytes are symbols.
+pub(crate) fn run_text(
+    codec: &TextCodec,
+    call: BatchCall<'_>,
+    prepared: &Prepared<u64>,
+    text: &mut SymbolRows<'_>,
+) -> Option<bool> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let (direction, input, output) = (call.direction, text.input, &mut *text.output);
+        let all_symbols = match codec {
+            TextCodec::Decimal512(codec) => {
+                let (schedule, params) = (call.aes.schedule()?, prepared.avx512.as_ref()?);
+                with_prefixes(call, &prepared.plan, |prefixes| {
+                    avx512::decimal::run(schedule, params, codec, direction, prefixes, input, output)
+                })
+            }
+            TextCodec::Decimal256(codec) => {
+                let (schedule, params) = (call.aes.schedule()?, prepared.avx2.as_ref()?);
+                with_prefixes(call, &prepared.plan, |prefixes| {
+                    avx2::decimal::run(schedule, params, codec, direction, prefixes, input, output)
+                })
+            }
+            _ => return None,
+        };
+        Some(all_symbols)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = (codec, call, prepared, text);
+        None
+    }
+}
+
+/// Takes integers, whose right halves are their lowest `width` bits, through all rounds where a kernel has code that needs no halves
+/// in memory: says whether it has.
+pub(crate) fn run_integers(call: BatchCall<'_>, prepared: &Prepared<u64>, values: &mut [u64], width: u32) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if call.kernel == Kernel::Avx512
+        && let (Some(schedule), Some(params)) = (call.aes.schedule(), &prepared.avx512)
+        && avx512::integers::covers(params)
+    {
+        return with_prefixes(call, &prepared.plan, |prefixes| {
+            avx512::integers::run(schedule, params, call.direction, prefixes, values, width);
+            true
+        });
+    }
+    let _ = (call, prepared, values, width);
+    false
+}
+
+/// Gives `run` the prefixes of rows with `tweaks`.
+#[cfg(target_arch = "x86_64")]
+fn with_prefixes(call: BatchCall<'_>, plan: &Plan<u64>, run: impl FnOnce(PrefixSource<'_>) -> bool) -> bool {
+    let BatchCall { aes, tweaks, .. } = call;
+    let mut cached = CachedAesP::default();
+    let mut per_row = |rows: std::ops::Range<usize>| {
+        let mut prefixes = [[0; LANES]; 2];
+        plan.prefixes(aes, &mut cached, rows.map(|row| tweaks.of(row)), &mut prefixes);
+        Prefixes::PerRow(prefixes)
+    };
+    let (shared, joined);
+    // Tweaks of one length are read together.
+    let tweaks = match tweaks {
+        RowTweaks::PerRow(each @ [first, others @ ..]) if others.iter().all(|tweak| tweak.len() == first.len()) => {
+            joined = each.concat();
+            RowTweaks::Packed {
+                bytes: &joined,
+                length: first.len(),
+            }
+        }
+        other => other,
+    };
+    let prefixes = match tweaks {
+        RowTweaks::Shared(tweak) => {
+            shared = plan.shared_prefixes(aes, tweak);
+            PrefixSource::Shared(&shared)
+        }
+        RowTweaks::Packed { bytes, length } => match plan.chain(aes, length) {
+            Some((chain, whole_blocks)) => PrefixSource::Packed {
+                chain,
+                whole_blocks,
+                tweaks: bytes,
+                length,
+            },
+            None => PrefixSource::Each(&mut per_row),
+        },
+        RowTweaks::PerRow(_) => PrefixSource::Each(&mut per_row),
+    };
+    run(prefixes)
+}

@@ -1,0 +1,15 @@
+//! What depends on the processor: the one place where a kernel is chosen.
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
+pub(crate) mod dispatch;
+#[cfg(all(test, unix))]
+#[allow(unsafe_code)] // pages that cannot be touched
+mod guard;
+pub(crate) mod kernel;
+pub(crate) mod portable;
+pub(crate) mod prefix_source;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod schedule;

@@ -1,0 +1,72 @@
+//! What a self-test found.
+
+use std::fmt;
+
+/// What one part found.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Line {
+    /// What was tried: the name of a file, or a few words.
+    pub name: String,
+    /// Answers that were right.
+    pub passed: usize,
+    /// Invalid inputs that were refused for the right reason.
+    pub refused: usize,
+    /// What went wrong: names of cases.
+    pub failed: Vec<String>,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            passed,
+            refused,
+            failed,
+        } = self;
+        write!(f, "{name}: {passed} passed, {refused} refused, {} failed", failed.len())?;
+        for case in failed.iter().take(10) {
+            write!(f, "\n  failed: {case}")?;
+        }
+        match failed.len().saturating_sub(10) {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more"),
+        }
+    }
+}
+
+/// The sum of all lines, and of those that came from vector files.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Summary {
+    /// Of the built-in parts.
+    pub built_in: Totals,
+    /// Of the vector files.
+    pub vectors: Totals,
+    /// Vector files read.
+    pub files: usize,
+}
+
+impl Summary {
+    /// Whether nothing failed.
+    pub fn ok(&self) -> bool {
+        self.built_in.failed + self.vectors.failed == 0
+    }
+}
+
+/// Counts of cases.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Totals {
+    /// Answers that were right.
+    pub passed: usize,
+    /// Invalid inputs that were refused for the right reason.
+    pub refused: usize,
+    /// What went wrong.
+    pub failed: usize,
+}
+
+impl Totals {
+    pub(crate) fn add(&mut self, line: &Line) {
+        self.passed += line.passed;
+        self.refused += line.refused;
+        self.failed += line.failed.len();
+    }
+}
