@@ -8,7 +8,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::datatypes::Int64Type;
 use cipherform::cipher::Direction;
 use cipherform::columns::{Task, apply};
-use cipherform::formats::{Format, Parts, Places, Side};
+use cipherform::formats::{Format, Parts, Segments, Side};
 use cipherform::keys::{DirectMode, KeyBits, KeyUse, Keyring, Operation};
 use cipherform::policy::{Rule, RuleRef, Tweak};
 use fpe::ff1::{FF1, FlexibleNumeralString};
@@ -132,8 +132,8 @@ fn by_hand(key: &[u8], rule: &Rule, value: &str) -> Option<String> {
             let done = walk(key, &tweak(Vec::new()), rank.into(), &format.size().into());
             format.unrank(done.try_into().unwrap(), value, &mut out);
         }
-        Format::Mixed(format) => {
-            let mut places = Places::default();
+        Format::Segmented(format) => {
+            let mut places = Segments::default();
             format.split(value, Side::Plain, &mut places).unwrap();
             let shape = places.digits.iter().zip(&places.choices);
             let number = shape.fold(BigUint::ZERO, |number, (digit, choices)| number * *choices + *digit);

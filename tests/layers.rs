@@ -1,166 +1,241 @@
-//! Data flows down, never up: a module imports only what stands below it.
+//! Data flows down, never up: a module imports only what stands below it, and names only the libraries of its layer.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Each module, and what it may import beside `Error` and `Secret`.
-const LAYERS: &[(&str, &[&str])] = &[
-    ("error", &[]),
-    ("secret", &[]),
-    ("manual", &[]),
-    ("cipher", &[]),
-    ("formats", &["cipher"]),
-    ("keys", &[]),
-    ("kms", &["keys"]),
-    ("tokens", &["formats", "keys"]),
-    ("policy", &["formats", "keys", "tokens"]),
-    ("transform", &["cipher", "formats", "keys", "policy", "tokens"]),
-    (
-        "columns",
-        &["cipher", "formats", "keys", "policy", "tokens", "transform"],
-    ),
-    (
-        "files",
-        &["cipher", "formats", "keys", "policy", "transform", "columns"],
-    ),
-    (
-        "sql",
-        &["cipher", "formats", "keys", "policy", "transform", "columns", "files"],
-    ),
-    (
-        "cli",
-        &[
-            "cipher",
-            "formats",
-            "keys",
-            "kms",
-            "policy",
-            "tokens",
-            "transform",
-            "columns",
-            "files",
-            "sql",
-        ],
-    ),
+use crate::source::{Modules, SourceFile, is_test_item, paths, source_files};
+
+/// A layer: a module of `src`, the modules it may import beside `Error` and `Secret`, and the libraries it may name.
+struct Layer {
+    name: &'static str,
+    below: &'static [&'static str],
+    libraries: &'static [&'static str],
+}
+
+const fn layer(name: &'static str, below: &'static [&'static str], libraries: &'static [&'static str]) -> Layer {
+    Layer { name, below, libraries }
+}
+
+#[rustfmt::skip]
+const LAYERS: &[Layer] = &[
+    LAYER_TABLE
 ];
+
+/// Folders in which `unsafe` may stand: kernels and what hands Arrow the bytes they have checked.
+const UNSAFE: &[&str] = &["src/cipher/arch/"];
+
+/// Circles of files that are there still: files that import each other, directly or by way of others.
+const CIRCLES: usize = 0;
 
 #[test]
 fn no_module_imports_one_above_it() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = source_files();
     let mut wrong = Vec::new();
     let mut seen = BTreeSet::new();
-    for path in rust_files(&source) {
-        let relative = path.strip_prefix(&source).unwrap();
-        let module = relative
-            .iter()
-            .next()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .trim_end_matches(".rs")
-            .to_owned();
-        let is_test = path.ends_with("tests.rs") || relative.iter().any(|folder| folder == "tests");
-        if is_test || ["lib", "main"].contains(&module.as_str()) {
+    for file in files
+        .iter()
+        .filter(|file| file.path.starts_with("src/") && !file.is_test())
+    {
+        if ["src/lib.rs", "src/main.rs"].contains(&file.path.as_str()) {
             continue;
         }
-        let code = std::fs::read_to_string(&path).unwrap();
-        for import in upward(&module, &code) {
-            wrong.push(format!("{} imports crate::{import}", relative.display()));
+        let layer = find(file.layer());
+        seen.insert(layer.name);
+        let named = paths(file);
+        let own = if file.crate_root == "src" { "" } else { file.layer() };
+        for name in named.iter().filter_map(|path| imported(path, own)) {
+            if name != layer.name && !layer.below.contains(&name) {
+                wrong.push(format!("{} imports {name}", file.path));
+            }
         }
-        seen.insert(module);
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(seen.len(), LAYERS.len(), "every module has its layer: {seen:?}");
+    assert_eq!(seen.len(), LAYERS.len(), "every layer is there: {seen:?}");
 }
 
 #[test]
 fn an_import_upwards_is_found() {
-    assert_eq!(upward("cipher", "use crate::policy::Rule;\n"), ["policy"]);
-    assert_eq!(upward("keys", "use crate::{Error, kms::LocalKms};\n"), ["kms"]);
+    let path = |text: &str| text.split("::").map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(imported(&path("crate::policy::Rule"), ""), Some("policy"));
+    assert_eq!(imported(&path("crate::Engine"), ""), Some("transform"));
+    assert_eq!(imported(&path("crate::Error"), ""), None);
+    assert_eq!(imported(&path("super::Rule"), ""), None);
+    assert_eq!(imported(&path("cipherform_ascii::Splitter"), "cipher"), Some("ascii"));
     assert_eq!(
-        upward("formats", "use crate::{\n    Error,\n    sql::register,\n};\n"),
-        ["sql"]
-    );
-    assert_eq!(
-        upward("keys", "let x = crate::transform::Engine::open();"),
-        ["transform"]
-    );
-    assert!(
-        upward(
-            "transform",
-            "use crate::{Error, cipher::Cipher};\nuse crate::keys::KeyRef;"
-        )
-        .is_empty()
-    );
-    assert!(
-        upward(
-            "keys",
-            "//! see [`crate::kms`]\n#[cfg(test)]\nmod tests {\n use crate::kms::MemoryKms;\n}"
-        )
-        .is_empty()
+        imported(&path("crate::keys::Key"), "cipher"),
+        None,
+        "its own module keys"
     );
 }
 
-/// The modules that `code` of `module` imports and may not.
-fn upward(module: &str, code: &str) -> Vec<String> {
-    let (_, allowed) = LAYERS
+fn find(name: &str) -> &'static Layer {
+    let found = LAYERS.iter().find(|layer| layer.name == name);
+    found.unwrap_or_else(|| panic!("src/{name} has no layer"))
+}
+
+/// The layer that `path` names, from the crate of the layer `own`, or from the crate of all others if that is empty.
+fn imported(path: &[String], own: &str) -> Option<&'static str> {
+    let layers = || LAYERS.iter().map(|layer| layer.name);
+    if let Some(name) = path[0].strip_prefix("cipherform_") {
+        return layers().find(|layer| *layer == name);
+    }
+    let second = path.get(1).filter(|_| path[0] == "crate" && own.is_empty())?;
+    match second.as_str() {
+        "Engine" => Some("transform"),
+        "error" | "secret" => None,
+        second => layers().find(|layer| *layer == second),
+    }
+}
+
+#[test]
+fn a_layer_names_only_its_libraries() {
+    let manifest: toml::Table = include_str!("../Cargo.toml").parse().unwrap();
+    let known: BTreeSet<String> = manifest["dependencies"].as_table().unwrap().keys().cloned().collect();
+    let known: BTreeSet<String> = known.iter().map(|name| name.replace('-', "_")).collect();
+    let mut wrong = BTreeSet::new();
+    let mut used: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for file in source_files()
         .iter()
-        .find(|(name, _)| *name == module)
-        .unwrap_or_else(|| panic!("src/{module} has no layer"));
-    // Tests, at the end of a file, may use what they like; comments import nothing.
-    let code = code.split("#[cfg(test)]\nmod ").next().unwrap();
-    let code: String = code
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .flat_map(|line| [line, "\n"])
-        .collect();
-    let mut names = Vec::new();
-    for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
-        match rest.strip_prefix('{') {
-            None => names.push(first_name(rest)),
-            // The parts of a group, at its own depth.
-            Some(group) => {
-                let (mut depth, mut start) = (0, true);
-                for (i, c) in group.char_indices() {
-                    match c {
-                        '{' => depth += 1,
-                        '}' if depth == 0 => break,
-                        '}' => depth -= 1,
-                        ',' if depth == 0 => start = true,
-                        c if start && !c.is_whitespace() => {
-                            names.push(first_name(&group[i..]));
-                            start = false;
-                        }
-                        _ => {}
-                    }
+        .filter(|file| file.path.starts_with("src/") && !file.is_test())
+    {
+        if ["src/lib.rs", "src/main.rs"].contains(&file.path.as_str()) {
+            continue;
+        }
+        let layer = find(file.layer());
+        let inside = local_names(file);
+        for path in paths(file) {
+            let library = &path[0];
+            if known.contains(library) && !inside.contains(library) && !library.starts_with("cipherform_") {
+                used.entry(layer.name).or_default().insert(library.clone());
+                if !layer.libraries.contains(&library.as_str()) {
+                    wrong.insert(format!("{} names {library}", file.path));
                 }
             }
         }
     }
-    let modules = LAYERS.iter().map(|(name, _)| *name);
-    let known: BTreeSet<&str> = modules.filter(|name| !["error", "secret"].contains(name)).collect();
-    names.retain(|name| name != module && known.contains(name.as_str()) && !allowed.contains(&name.as_str()));
-    names
-}
-
-fn first_name(text: &str) -> String {
-    let name: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-    match name.as_str() {
-        "Engine" => "transform".to_owned(),
-        _ => name,
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    for layer in LAYERS {
+        let used = used.remove(layer.name).unwrap_or_default();
+        let listed: BTreeSet<String> = layer.libraries.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(used, listed, "the libraries that {} names", layer.name);
     }
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
+/// Modules that `file` declares, and names that it imports: these hide libraries of the same name.
+fn local_names(file: &SourceFile) -> BTreeSet<String> {
+    let modules = file.syntax.items.iter().filter_map(|item| match item {
+        syn::Item::Mod(item) => Some(item.ident.to_string()),
+        _ => None,
+    });
+    let imported = paths(file).into_iter().filter(|path| path.len() > 1);
+    let imported = imported.filter_map(|mut path| path.pop());
+    modules
+        .chain(imported.filter(|name| name.starts_with(char::is_lowercase)))
+        .collect()
+}
+
+#[test]
+fn unsafe_stands_in_kernels_only() {
+    let mut wrong = Vec::new();
+    for file in source_files().iter().filter(|file| file.path.starts_with("src/")) {
+        let is_listed = UNSAFE.iter().any(|folder| file.path.starts_with(folder));
+        let mentions = file.text.lines().map(|line| line.split("//").next().unwrap());
+        let mut mentions = mentions.filter(|line| {
+            ["unsafe {", "unsafe fn ", "unsafe impl "]
+                .iter()
+                .any(|word| line.contains(word))
+        });
+        if !is_listed && let Some(line) = mentions.next() {
+            wrong.push(format!("{}: {}", file.path, line.trim()));
         }
     }
-    files
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn no_files_import_each_other() {
+    let circles = circles(&source_files());
+    assert!(circles.len() <= CIRCLES, "{} circles: {circles:#?}", circles.len());
+}
+
+/// Groups of files of which each is reached from each by imports.
+fn circles(files: &[SourceFile]) -> Vec<Vec<&str>> {
+    let roots: BTreeSet<&str> = files.iter().map(|file| file.crate_root.as_str()).collect();
+    let mut circles = Vec::new();
+    for root in roots {
+        let modules = Modules::new(files, root);
+        let own: Vec<&SourceFile> = files
+            .iter()
+            .filter(|file| file.crate_root == root && !file.is_test())
+            .collect();
+        let place: BTreeMap<&str, usize> = own
+            .iter()
+            .enumerate()
+            .map(|(at, file)| (file.path.as_str(), at))
+            .collect();
+        let edges: Vec<Vec<usize>> = own.iter().map(|file| imports(&modules, file, &place)).collect();
+        let reached: Vec<BTreeSet<usize>> = (0..own.len()).map(|from| reachable(&edges, from)).collect();
+        let mut told = BTreeSet::new();
+        for from in 0..own.len() {
+            let circle: Vec<usize> = reached[from]
+                .iter()
+                .copied()
+                .filter(|to| reached[*to].contains(&from))
+                .collect();
+            if circle.len() > 1 && told.insert(circle.clone()) {
+                circles.push(circle.into_iter().map(|at| own[at].path.as_str()).collect());
+            }
+        }
+    }
+    circles
+}
+
+/// The files whose items `file` names. A `mod.rs` or root file lists its children: that is no import.
+fn imports(modules: &Modules<'_>, file: &SourceFile, place: &BTreeMap<&str, usize>) -> Vec<usize> {
+    let mut found = BTreeSet::new();
+    for path in paths(file) {
+        let defined = modules.absolute(file, &path).and_then(|path| modules.file_of(&path));
+        if let Some(defined) = defined
+            && defined.path != file.path
+            && !(is_list(file) && defined.module.starts_with(&file.module))
+        {
+            found.extend(place.get(defined.path.as_str()));
+        }
+    }
+    found.into_iter().collect()
+}
+
+fn is_list(file: &SourceFile) -> bool {
+    file.is_mod() || file.path.ends_with("/lib.rs") || file.path.ends_with("/main.rs")
+}
+
+fn reachable(edges: &[Vec<usize>], from: usize) -> BTreeSet<usize> {
+    let (mut reached, mut open) = (BTreeSet::new(), vec![from]);
+    while let Some(at) = open.pop() {
+        for to in &edges[at] {
+            if reached.insert(*to) {
+                open.push(*to);
+            }
+        }
+    }
+    reached
+}
+
+#[test]
+fn a_mod_file_only_lists() {
+    let mut wrong = Vec::new();
+    for file in source_files().iter().filter(|file| file.is_mod()) {
+        for item in &file.syntax.items {
+            let lists = match item {
+                syn::Item::Mod(item) => item.content.is_none() || is_test_item(&item.attrs),
+                // A macro may write the list.
+                syn::Item::Use(_) | syn::Item::Macro(_) | syn::Item::ExternCrate(_) => true,
+                _ => false,
+            };
+            if !lists {
+                wrong.push(file.path.as_str().to_owned());
+            }
+        }
+    }
+    wrong.dedup();
+    assert!(wrong.is_empty(), "{} files: {wrong:#?}", wrong.len());
 }

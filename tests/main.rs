@@ -9,12 +9,12 @@ mod command;
 mod customer;
 mod domains;
 mod files;
+mod fixture;
 mod hostile;
 mod interchange;
 mod keys;
 #[cfg(feature = "full")]
 mod kms;
-mod layers;
 #[cfg(target_os = "linux")]
 mod memory;
 mod partners;
