@@ -10,6 +10,7 @@ mod error;
 #[cfg(feature = "files")]
 pub mod files;
 pub mod formats;
+mod fs;
 pub mod keys;
 pub mod kms;
 pub mod manual;

@@ -9,8 +9,8 @@ use std::str::FromStr;
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::keys::{KeyName, KeyRef, KeyUse, KmsAction, KmsKeyRef, Reason, Timestamp};
-use crate::kms::PassphraseKdf;
+use crate::keys::{KeyName, KeyRef, KeyUse, KmsKeyRef, Reason, Timestamp};
+use crate::kms::{KmsAction, PassphraseKdf};
 use crate::{Error, files};
 
 const EXAMPLES: &str = "\

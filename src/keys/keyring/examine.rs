@@ -3,12 +3,16 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::backup_record::BackupRecord;
+use super::document::{Document, KeyEntry, VersionEntry};
 use super::file::{parse, verified};
-use super::{Keyring, ROOT, life, refuse_older};
-use crate::keys::backup::BackupRecord;
-use crate::keys::document::{Document, KeyEntry, VersionEntry};
+use super::keyring::{Keyring, ROOT, refuse_older};
+use super::lifecycle;
 use crate::keys::handle::Material;
-use crate::keys::{KeyState, KmsKeyInfo, KmsKeyRef, KmsKeyState, KmsRegistry, Operation, Timestamp, envelope};
+use crate::keys::key_ref::KmsKeyRef;
+use crate::keys::state::{KeyState, Operation};
+use crate::keys::timestamp::Timestamp;
+use crate::keys::wrap::{KmsKeyInfo, KmsKeyState, KmsRegistry, envelope};
 use crate::{Error, ErrorKind, Result};
 
 /// One thing that was looked at.
@@ -110,7 +114,7 @@ impl Keyring {
 /// What is due with a version, though it unwraps; `newest` is the version that the key's name means.
 fn advice(key: &KeyEntry, version: &VersionEntry, newest: Option<u32>, now: Timestamp) -> Option<String> {
     let over = |operation| {
-        life::check(key, version, operation, now)
+        lifecycle::check(key, version, operation, now)
             .err()
             .map(|error| error.message().to_owned())
     };
@@ -118,13 +122,13 @@ fn advice(key: &KeyEntry, version: &VersionEntry, newest: Option<u32>, now: Time
         format!(
             "key `{}` has no active version, so nothing is protected with it: {}, unless that is meant",
             key.name,
-            life::renewal(key)
+            lifecycle::renewal(key)
         )
     });
     let said: Vec<String> = [Operation::Protect, Operation::Reveal]
         .into_iter()
         .filter(|operation| version.state.may(*operation))
-        .filter_map(|operation| over(operation).or_else(|| life::due(key, version, operation, now)))
+        .filter_map(|operation| over(operation).or_else(|| lifecycle::due(key, version, operation, now)))
         .chain(idle)
         .collect();
     (!said.is_empty()).then(|| said.join("; "))

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use crate::keys::authenticated::Authenticated;
-use crate::keys::document::{Document, FORMAT, READABLE};
-use crate::keys::store;
-use crate::{Error, ErrorKind, Result, Secret};
+use super::document::{Document, FORMAT, READABLE};
+use crate::keys::wrap::Authenticated;
+use crate::{Error, ErrorKind, Result, Secret, fs};
 
 pub(super) fn parse(path: &Path) -> Result<Authenticated<Document>> {
-    let bytes = store::read(path).map_err(|error| match error.kind() {
+    let bytes = fs::read(path).map_err(|error| match error.kind() {
         ErrorKind::KeyNotFound => Error::new(
             ErrorKind::KeyNotFound,
             format!("there is no keyring `{}`", path.display()),

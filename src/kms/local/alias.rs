@@ -1,9 +1,11 @@
 //! Other names for KMS keys, which can move from one key to another.
 
-use super::file::AliasEntry;
-use super::life::record;
-use super::{LocalKeyInfo, LocalKms};
-use crate::keys::{KeyName, KmsAction, KmsKeyRef, Reason};
+use super::history::record;
+use super::info::LocalKeyInfo;
+use super::local_kms::LocalKms;
+use super::model::AliasEntry;
+use crate::keys::{KeyName, KmsKeyRef, Reason};
+use crate::kms::local::key_policy::KmsAction;
 use crate::{Error, ErrorKind, Result};
 
 impl LocalKms {

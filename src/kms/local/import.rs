@@ -11,13 +11,14 @@ use rsa::{Oaep, PrivateKey};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
-use super::file::{Content, ImportEntry, ImportToken, KeyEntry, LocalKeyId};
-use super::life::record;
-use super::material::Material;
-use super::{KmsKeyOrigin, LocalKeyInfo, LocalKms, asymmetric};
-use crate::keys::derive::derive;
-use crate::keys::encoding::Base64;
-use crate::keys::{KmsAction, KmsKeyRef, KmsKeyState, Purpose, Reason, Timestamp};
+use super::history::record;
+use super::ids::{ImportToken, LocalKeyId};
+use super::info::{KmsKeyOrigin, LocalKeyInfo};
+use super::local_kms::LocalKms;
+use super::material::{Material, rsa};
+use super::model::{Content, ImportEntry, KeyEntry, MaterialEntry};
+use crate::keys::{Base64, KmsKeyRef, KmsKeyState, Purpose, Reason, Timestamp, derive};
+use crate::kms::local::key_policy::KmsAction;
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// As AWS KMS has it.
@@ -51,7 +52,7 @@ impl LocalKms {
     pub fn parameters_for_import(&self, key: &KmsKeyRef) -> Result<ImportParameters> {
         // Before anything is made.
         expect_external(&self.key(key)?.origin, key)?;
-        let pair = asymmetric::rsa(WRAPPING_BITS)?;
+        let pair = rsa(WRAPPING_BITS)?;
         let (token, valid_to) = (ImportToken::random()?, self.surroundings.now().plus_days(TOKEN_DAYS));
         self.with_key(key, KmsAction::GetParametersForImport, |content, id, unlock_key| {
             importable(content.key_mut(id)?)?;
@@ -122,7 +123,7 @@ impl LocalKms {
             let material = match before {
                 Some(before) => {
                     let sealed = content.seal_material(id, before.id, &secret, unlock_key)?;
-                    super::MaterialEntry {
+                    MaterialEntry {
                         sealed: Some(Base64(sealed)),
                         ..before
                     }
@@ -136,7 +137,7 @@ impl LocalKms {
                 }
             };
             let entry = content.key_mut(id)?;
-            entry.material = vec![super::MaterialEntry {
+            entry.material = vec![MaterialEntry {
                 check: Some(Base64(check)),
                 valid_to,
                 ..material

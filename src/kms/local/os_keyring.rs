@@ -5,7 +5,7 @@ use std::sync::mpsc;
 #[cfg(feature = "os-keyring")]
 use std::time::Duration;
 
-use super::file::FileId;
+use super::ids::FileId;
 use crate::keys::KeyVersionId;
 use crate::{Error, ErrorKind, Result, Secret};
 

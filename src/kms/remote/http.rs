@@ -10,7 +10,10 @@ use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
 
-use super::{Failure, Patience, attempt, in_time, tls};
+use super::refusal::in_time;
+use super::retry::{Failure, attempt};
+use super::tls;
+use crate::kms::settings::Patience;
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// No answer of a KMS is longer.

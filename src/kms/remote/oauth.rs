@@ -8,8 +8,8 @@ use serde::Deserialize;
 use zeroize::Zeroize;
 
 use super::http::{Answer, Http, secret_header};
-use super::{attempt, http as wire};
-use crate::kms::Patience;
+use super::retry::attempt;
+use crate::kms::settings::Patience;
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// The token of one client, fetched again a little before it ends; others wait while one fetches.
@@ -108,7 +108,7 @@ pub(in crate::kms) fn machine(
     header: (&'static str, &'static str),
     hint: &str,
 ) -> Result<Answer> {
-    let request = wire::request("GET", uri, &[(header.0, HeaderValue::from_static(header.1))], None)?;
+    let request = super::http::request("GET", uri, &[(header.0, HeaderValue::from_static(header.1))], None)?;
     let brief = Patience {
         attempts: patience.attempts.min(2),
         ..patience
