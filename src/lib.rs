@@ -21,6 +21,6 @@ pub mod sql;
 pub mod tokens;
 pub mod transform;
 
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Hint, HintPart, Remedy, Result};
 pub use secret::Secret;
 pub use transform::Engine;

@@ -14,10 +14,13 @@ pub(crate) const PRIVATE: u32 = 0o600;
 #[cfg(feature = "cli")]
 pub(crate) const PUBLIC: u32 = 0o644;
 
-/// The file's bytes; [`ErrorKind::KeyNotFound`] if there is none.
+/// The file's bytes; [`ErrorKind::FileNotFound`] if there is none.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Error::new(ErrorKind::KeyNotFound, format!("there is no file `{}`", path.display())),
+        io::ErrorKind::NotFound => Error::new(
+            ErrorKind::FileNotFound,
+            format!("there is no file `{}`", path.display()),
+        ),
         _ => Error::io(format!("cannot read `{}`", path.display()), error),
     })
 }
@@ -104,7 +107,7 @@ mod tests {
     fn files_are_replaced_whole_and_private() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
-        assert_eq!(read(&path).unwrap_err().kind(), ErrorKind::KeyNotFound);
+        assert_eq!(read(&path).unwrap_err().kind(), ErrorKind::FileNotFound);
         create_atomic(&path, b"one", PRIVATE).unwrap();
         assert_eq!(
             create_atomic(&path, b"two", PRIVATE).unwrap_err().kind(),

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 
 /// Why a state was changed: what whoever did it wrote. It stands in the keyring and in the audit log, so it must hold no secret.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -35,8 +35,7 @@ impl FromStr for Reason {
         } else {
             return Ok(Self(text.to_owned()));
         };
-        Err(Error::bad_input(format!("the reason {problem}"))
-            .with_hint("say in a sentence why, such as --reason 'staff change'"))
+        Err(Error::bad_input(format!("the reason {problem}")).with_hint(Remedy::GiveReason))
     }
 }
 

@@ -21,6 +21,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::remote::{Failure, Queue, attempt, does_not_unwrap, malformed, no_such_key, tls};
 use super::{Settings, seal};
+use crate::error::Detail;
 use crate::keys::{KmsClient, KmsKeyInfo, KmsKeyRef, KmsKeyState, WrapContext, random};
 use crate::{Error, ErrorKind, Result, Secret};
 
@@ -152,7 +153,7 @@ impl Inner {
                     _ => Err(not_kmip("an Encrypt without ciphertext and tag")),
                 }
             }
-            Err(error) if error.hint() == Some(NO_SUCH_OPERATION) => {
+            Err(error) if error.detail() == Some(Detail::UnsupportedOperation) => {
                 let key = self.fetch(place)?;
                 Ok([&[BY_US], &seal::seal(key.expose(), context, plaintext.expose())?[..]].concat())
             }
@@ -359,9 +360,6 @@ fn not_kmip(what: &str) -> Error {
     Error::new(ErrorKind::ProviderDown, format!("the KMIP server gives {what}"))
 }
 
-/// Told from other hints by its text: what a server without Encrypt and Decrypt brings about.
-const NO_SUCH_OPERATION: &str = "the server has no such operation; a key that it gives out would do";
-
 /// The successful answer to one operation.
 struct Answer(Secret<Vec<u8>>);
 
@@ -382,7 +380,11 @@ impl Answer {
             |kind, hint: &str| Error::new(kind, format!("the KMIP server says: {text}")).with_hint(hint.to_owned());
         Err(match reason {
             0x01 => no_such_key("the KMIP server"),
-            0x05 => says(ErrorKind::KeyNotUsable, NO_SUCH_OPERATION),
+            0x05 => says(
+                ErrorKind::KeyNotUsable,
+                "the server has no such operation; a key that it gives out would do",
+            )
+            .with_detail(Detail::UnsupportedOperation),
             // A cryptographic failure, an invalid field; a general failure is what some servers call a tag that does not fit.
             0x0a | 0x07 | 0x100 if operation == operation::DECRYPT => does_not_unwrap(),
             0x0c if text.contains("ctive") || text.contains("mask") => says(

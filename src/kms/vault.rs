@@ -488,7 +488,7 @@ fn refused(answer: &Answer, place: &Place) -> Error {
         ),
         400 if says("too old") => error(
             ErrorKind::KeyNotUsable,
-            "the key's min_decryption_version excludes the version that wrapped this: lower it, run `cipherform keys rewrap`, raise it",
+            "the key's min_decryption_version excludes the version that wrapped this: lower it, rewrap the data keys, raise it",
         ),
         400 if says("authentication failed") || says("invalid ciphertext") || says("too new") => does_not_unwrap(),
         307 => error(

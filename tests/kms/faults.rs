@@ -272,7 +272,7 @@ async fn wrong_encryption_context() {
     assert_eq!(*back.expose(), [7; 32]);
     let error = client.unwrap(&own("tax"), &wrapped, &context).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongKey);
-    assert!(error.hint().unwrap().contains("`context.…`"), "{error:?}");
+    assert!(error.hint().unwrap().to_string().contains("`context.…`"), "{error:?}");
 
     // A keyring in which somebody has written another context.
     let (pay, tax) = ["pay", "tax"].map(|team| own(team).to_string()).into();

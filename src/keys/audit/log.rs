@@ -18,7 +18,7 @@ use crate::keys::encoding::{Base64, length_prefixed};
 use crate::keys::ids::KeyringId;
 use crate::keys::state::Operation;
 use crate::keys::wrap::{KeyAction, KeyAudit, KeyEvent, Purpose, derive, public_key};
-use crate::{Error, ErrorKind, Result, Secret, fs};
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
 /// As much of the end of a file as is looked at to find its last entry: an entry is far shorter.
 const TAIL: u64 = 64 * 1024;
@@ -233,7 +233,7 @@ impl AuditLog {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`] if there is no log; [`ErrorKind::WrongKey`] with the number of the first entry that does not fit.
+    /// [`ErrorKind::FileNotFound`] if there is no log; [`ErrorKind::WrongKey`] with the number of the first entry that does not fit.
     pub fn verify(&self) -> Result<Verified> {
         self.read().map_err(|error| self.in_file(error))
     }
@@ -396,8 +396,11 @@ struct End {
 }
 
 fn damaged(what: &str) -> Error {
-    Error::bad_input(format!("{what} is damaged"))
-        .with_hint("`cipherform keys audit verify` tells from where on; put the file aside, and a new one is begun")
+    Error::bad_input(format!("{what} is damaged")).with_hint(
+        Hint::from("to see from where on, ")
+            .then(Remedy::VerifyAuditLog)
+            .then("; put the file aside, and a new log begins"),
+    )
 }
 
 fn cannot_read(error: std::io::Error) -> Error {
@@ -456,7 +459,7 @@ mod tests {
     fn entries_are_chained_and_counted() {
         let folder = tempfile::tempdir().unwrap();
         let log = log(&folder);
-        assert_eq!(log.verify().unwrap_err().kind(), ErrorKind::KeyNotFound);
+        assert_eq!(log.verify().unwrap_err().kind(), ErrorKind::FileNotFound);
         log.append(vec![used(3)]).unwrap();
         log.append(vec![used(4), AuditEntry::new(AuditEvent::Create)]).unwrap();
         let verified = log_of(&folder, [7; 32]).verify().unwrap();

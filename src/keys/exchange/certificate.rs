@@ -14,7 +14,7 @@ use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
 use x509_cert::{Certificate, TbsCertificate};
 
 use crate::keys::timestamp::Timestamp;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Hint, Remedy, Result};
 
 /// Certificates of the authorities that are trusted, and their lists of what they have revoked.
 #[derive(Clone, Debug)]
@@ -232,34 +232,36 @@ impl ExtendedKeyUsageValidator for AnyPurpose {
     }
 }
 
-fn explain(error: &webpki::Error) -> (String, &'static str) {
+fn explain(error: &webpki::Error) -> (String, Hint) {
     use webpki::Error as Path;
-    let ask = "ask the partner for a certificate that is valid now";
+    let ask = || Hint::from("ask the partner for a certificate that is valid now");
     let (what, hint) = match error {
         Path::UnknownIssuer => (
             "no path leads from it to an authority that is trusted",
-            "the file takes the partner's certificate first, then those between it and the authority; --ca names the authority's own",
+            Hint::from("the file has the partner's certificate first, then the intermediate ones; also, ")
+                .then(Remedy::NameAuthority),
         ),
-        Path::CertExpired { .. } => ("it, or one between it and the authority, has expired", ask),
-        Path::CertNotValidYet { .. } => ("it, or one between it and the authority, is not valid yet", ask),
-        Path::CertRevoked => ("it, or one between it and the authority, was revoked", ask),
+        Path::CertExpired { .. } => ("it, or one between it and the authority, has expired", ask()),
+        Path::CertNotValidYet { .. } => ("it, or one between it and the authority, is not valid yet", ask()),
+        Path::CertRevoked => ("it, or one between it and the authority, was revoked", ask()),
         Path::UnknownRevocationStatus => (
             "the authorities' revocation lists do not say whether it was revoked",
-            "give the list of each issuer in the path, or none",
+            "give the list of each issuer in the path, or none".into(),
         ),
         Path::CrlExpired { .. } => (
             "the authorities' revocation list has expired",
-            "get the authority's current list",
+            "get the authority's current list".into(),
         ),
         Path::CaUsedAsEndEntity => (
             "it is the certificate of an authority, not of a partner",
-            "a partner without an authority sends its bare public key: compare it by another way, such as a call",
+            "a partner without an authority sends its bare public key: compare it by another way, such as a call"
+                .into(),
         ),
         Path::NameConstraintViolation => (
             "an authority may not vouch for its name, or for names of kinds that are not supported here",
-            "ask the partner for a certificate without such constraints, or for its bare public key",
+            "ask the partner for a certificate without such constraints, or for its bare public key".into(),
         ),
-        other => return (format!("{other:?}"), "ask the partner for another certificate"),
+        other => return (format!("{other:?}"), "ask the partner for another certificate".into()),
     };
     (what.to_owned(), hint)
 }

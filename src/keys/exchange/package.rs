@@ -23,7 +23,7 @@ use crate::keys::ids::{KeyVersionId, KeyringId};
 use crate::keys::reason::Reason;
 use crate::keys::timestamp::Timestamp;
 use crate::keys::wrap::Signed;
-use crate::{Error, ErrorKind, Result, Secret};
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
 
 /// The format of the file; its versions are frozen.
 const FORMAT: &str = "cipherform-exchange/1";
@@ -105,8 +105,9 @@ impl ExchangePackage {
     /// [`ErrorKind::WrongKey`].
     pub fn verify(&self, sender: &Sender) -> Result<()> {
         let wrong = |what: &str| {
-            Error::new(ErrorKind::WrongKey, what)
-                .with_hint("have the sender tell its public key, `cipherform keys public-key`, by another way than the package came")
+            Error::new(ErrorKind::WrongKey, what).with_hint(
+                Hint::from("by another way than the package came, have the sender ").then(Remedy::ShowPublicKey),
+            )
         };
         if self.0.content().public_key.0 != sender.public_key {
             return Err(wrong("the exchanged key was signed by somebody else"));

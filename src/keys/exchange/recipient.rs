@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::certificate::{Authorities, CertifiedFor, CertifiedKey, holds_certificates};
 use crate::keys::timestamp::Timestamp;
-use crate::{Error, Result, Secret};
+use crate::{Error, Remedy, Result, Secret};
 
 /// SP 800-131A Revision 2 and SP 800-57 Part 1: 128 bits of strength take 3,072.
 const SHORTEST: u32 = 3072;
@@ -32,7 +32,7 @@ impl Recipient {
         if holds_certificates(pem) {
             return Err(
                 Error::bad_input("this is a certificate, and no authority is named that vouches for it")
-                    .with_hint("name the authority's certificate: --ca ca.pem"),
+                    .with_hint(Remedy::NameAuthority),
             );
         }
         let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).map_err(|_| {

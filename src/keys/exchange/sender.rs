@@ -6,7 +6,7 @@ use rsa::pkcs8::{DecodePublicKey as _, EncodePublicKey as _, LineEnding};
 use super::certificate::{Authorities, CertifiedFor, CertifiedKey};
 use crate::keys::timestamp::Timestamp;
 use crate::keys::wrap::public_key;
-use crate::{Error, Result, Secret};
+use crate::{Error, Hint, Remedy, Result, Secret};
 
 /// Who signed a package: an Ed25519 public key, learnt by another way than the package came.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ impl Sender {
         match hex::decode_to_slice(text.trim(), &mut public_key) {
             Ok(()) => Ok(public_key.into()),
             Err(_) => Err(Error::bad_input("the partner's public key is 64 hexadecimal digits")
-                .with_hint("`cipherform keys public-key` shows it, on the partner's side")),
+                .with_hint(Hint::from("have the partner ").then(Remedy::ShowPublicKey))),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::keys::key_ref::KeyName;
 use crate::keys::key_use::{DirectMode, KeyUse};
 use crate::keys::state::Operation;
 use crate::keys::wrap::{Purpose, derive};
-use crate::{Error, ErrorKind, Result, Secret};
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
 
 /// One version of one key. Clones share the key bytes, which are wiped with the last of them (and of the keyring's cache).
 #[derive(Clone, Debug)]
@@ -104,7 +104,7 @@ impl KeyHandle {
         }
         let KeyUse::Derive = self.key_use() else {
             return Err(self.not_usable("subkeys cannot be derived from it").with_hint(
-                "use it with the mode it was made for, or create a key for deriving: `cipherform keys create NAME`",
+                Hint::from("use it with the mode it was made for, or for deriving ").then(Remedy::CreateKey(None)),
             ));
         };
         let context = [self.version_id.as_bytes(), domain.as_bytes(), fingerprint];

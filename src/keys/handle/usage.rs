@@ -7,7 +7,7 @@ use crate::keys::audit::{AuditEntry, AuditEvent, AuditLog, Counted};
 use crate::keys::ids::KeyVersionId;
 use crate::keys::key_ref::KeyName;
 use crate::keys::state::Operation;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Hint, Remedy, Result};
 
 /// As much of a limit as a process sets aside at once, besides what it needs: one part in so many. Few enough that the log stays short, many enough that
 /// a process which is killed takes little with it.
@@ -168,10 +168,14 @@ impl Bound {
             "key `{}@{}` may protect {limit} values, and this would be more",
             self.key, self.number
         );
-        Error::new(ErrorKind::KeyNotUsable, message).with_hint(format!(
-            "give the key a new version, `cipherform keys rotate {0}`, or raise the limit, `cipherform keys limit {0}`",
-            self.key
-        ))
+        Error::new(ErrorKind::KeyNotUsable, message).with_hint(
+            Hint::from(Remedy::RotateKey(self.key.to_string()))
+                .then(", or ")
+                .then(Remedy::ChangeLimit {
+                    key: self.key.to_string(),
+                    values: None,
+                }),
+        )
     }
 
     fn not_counted(&self) -> Error {
@@ -180,9 +184,11 @@ impl Bound {
             self.key,
             self.log.path().display()
         );
-        Error::new(ErrorKind::KeyNotUsable, message).with_hint(format!(
-            "put the log back that it was set in; to begin anew in this one, set the limit again: `cipherform keys limit {} --values {} --reason …`",
-            self.key, self.limit.values
-        ))
+        Error::new(ErrorKind::KeyNotUsable, message).with_hint(
+            Hint::from("put the log back that it was set in; to begin anew in this one, ").then(Remedy::ChangeLimit {
+                key: self.key.to_string(),
+                values: Some(self.limit.values),
+            }),
+        )
     }
 }

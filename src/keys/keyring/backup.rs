@@ -67,10 +67,7 @@ impl Backup {
     /// [`ErrorKind::BadInput`].
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let backup = Authenticated::parse(&[FORMAT], bytes).map(Self);
-        backup.map_err(|error| match error.hint() {
-            None => error.with_hint("take another backup: this one was changed or cut off"),
-            Some(_) => error,
-        })
+        backup.map_err(|error| error.or_hint("take another backup: this one was changed or cut off"))
     }
 
     /// The bytes of the file: JSON, with a line feed at its end.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::keys::timestamp::Timestamp;
+use crate::{Hint, Remedy};
 
 /// When a file was last in a backup, and as which generation.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -14,14 +15,14 @@ pub(crate) struct BackupRecord {
 
 impl BackupRecord {
     /// What is to be said of a file of this generation, whose last backup this is.
-    pub(crate) fn advice(last: Option<&Self>, generation: u64) -> Option<String> {
+    pub(crate) fn advice(last: Option<&Self>, generation: u64) -> Option<Hint> {
         match last {
-            None => Some("there never was a backup: `cipherform keys backup --to FILE`".to_owned()),
+            None => Some(Hint::from("there is no backup yet: ").then(Remedy::MakeBackup)),
             // To put down the backup is a change of its own.
-            Some(last) if generation > last.generation + 1 => Some(format!(
-                "it was changed since its last backup, of {}: `cipherform keys backup --to FILE`",
-                last.time
-            )),
+            Some(last) if generation > last.generation + 1 => Some(
+                Hint::from(format!("it was changed since its last backup, of {}: ", last.time))
+                    .then(Remedy::MakeBackup),
+            ),
             Some(_) => None,
         }
     }

@@ -16,7 +16,7 @@ use crate::keys::key_use::KeyUse;
 use crate::keys::reason::Reason;
 use crate::keys::state::KeyState;
 use crate::keys::wrap::{WrapContext, envelope};
-use crate::{Error, ErrorKind, Result, Secret, fs};
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
 impl Keyring {
     /// Creates a key with one active version, guarded by `kms_key`, or else by the keyring's own.
@@ -280,10 +280,7 @@ fn transitions(before: &Document, after: &Document) -> Vec<AuditEntry> {
 pub(super) fn refuse_taken(document: &Document, name: &KeyName) -> Result<()> {
     match document.key(name) {
         None => Ok(()),
-        Some(_) => Err(
-            Error::bad_input(format!("there is a key `{name}` already")).with_hint(format!(
-                "name the new key otherwise, or add a version to this one: `cipherform keys rotate {name}`"
-            )),
-        ),
+        Some(_) => Err(Error::bad_input(format!("there is a key `{name}` already"))
+            .with_hint(Hint::from("choose another name, or ").then(Remedy::RotateKey(name.to_string())))),
     }
 }

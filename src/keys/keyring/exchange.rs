@@ -15,7 +15,7 @@ use crate::keys::key_use::{DirectMode, KeyBits, KeyUse};
 use crate::keys::reason::Reason;
 use crate::keys::state::KeyState;
 use crate::keys::wrap::{Purpose, derive, envelope};
-use crate::{Error, ErrorKind, Result, Secret};
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
 
 /// What a key from a partner is here: the AES key of FF1, and a check key.
 const IMPORTED: KeyUse = KeyUse::Direct {
@@ -63,8 +63,7 @@ impl Keyring {
             IMPORTED => key.direct_key(DirectMode::Ff1)?,
             other => {
                 let message = format!("{subject} is for the use `{other}`, and partners exchange FF1 keys of 256 bits");
-                return Err(Error::new(ErrorKind::KeyNotUsable, message)
-                    .with_hint("create a key for it: `cipherform keys create NAME`"));
+                return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(Remedy::CreateKey(None)));
             }
         };
         let check = key.exchange_check_key(&map.domain, &fingerprint)?;
@@ -127,7 +126,9 @@ impl Keyring {
                         "the versions of key `{name}` are wrapped by `{}`, not by `{other}`",
                         key.kms_key
                     ))
-                    .with_hint("leave --kms out; `cipherform keys rewrap` moves all of them"));
+                    .with_hint(
+                        Hint::from("leave the KMS key unsaid; to move all versions, ").then(Remedy::RewrapKeys),
+                    ));
                 }
                 (key.id, key.kms_key.clone())
             }

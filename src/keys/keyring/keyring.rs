@@ -16,7 +16,7 @@ use crate::keys::ids::{KeyVersionId, KeyringId};
 use crate::keys::key_ref::{KeyName, KeyRef, KmsKeyRef};
 use crate::keys::state::Operation;
 use crate::keys::wrap::{KmsRegistry, envelope};
-use crate::{Error, ErrorKind, Result, Secret, fs};
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
 /// The length of the root key, from which the MAC's key is derived.
 pub(super) const ROOT: usize = 32;
@@ -83,7 +83,7 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`] if there is no file; [`ErrorKind::BadInput`] or [`ErrorKind::WrongKey`] if a byte of it was changed, or if the KMS did
+    /// [`ErrorKind::FileNotFound`] if there is no file; [`ErrorKind::BadInput`] or [`ErrorKind::WrongKey`] if a byte of it was changed, or if the KMS did
     /// not wrap it; what the KMS says otherwise.
     pub async fn open(path: impl Into<PathBuf>, registry: &KmsRegistry) -> Result<Self> {
         let path = path.into();
@@ -321,7 +321,8 @@ impl Keyring {
         let (entry, version) = found.ok_or_else(|| {
             let message = format!("no key `{key}` has a version with id {version}");
             in_file(&self.path, Error::new(ErrorKind::KeyNotFound, message)).with_hint(
-                "use the keyring that the data was protected with; `cipherform keys list` shows what this one has",
+                Hint::from("use the keyring that the data was protected with; to see what this one has, ")
+                    .then(Remedy::ListKeys),
             )
         })?;
         self.resolve(entry, version, operation).await
@@ -372,7 +373,7 @@ impl Keyring {
                 &self.path,
                 Error::new(ErrorKind::KeyNotFound, format!("there is no key `{name}`; {known}")),
             )
-            .with_hint(format!("create it with `cipherform keys create {name}`"))
+            .with_hint(Remedy::CreateKey(Some(name.to_string())))
         })
     }
 }

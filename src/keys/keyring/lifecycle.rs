@@ -6,7 +6,7 @@ use crate::keys::key_ref::KeyName;
 use crate::keys::reason::Reason;
 use crate::keys::state::{KeyState, Operation};
 use crate::keys::timestamp::Timestamp;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Hint, Remedy, Result};
 
 /// Whether a version may be used so, now.
 pub(super) fn check(key: &KeyEntry, version: &VersionEntry, operation: Operation, now: Timestamp) -> Result<()> {
@@ -20,16 +20,15 @@ pub(super) fn check(key: &KeyEntry, version: &VersionEntry, operation: Operation
         Operation::Reveal => (
             version.reveals_until(periods),
             "recipient-usage period",
-            format!(
-                "protect the data anew with a newer version; to reveal it once more, make the period longer: `cipherform keys periods {name}`"
-            ),
+            Hint::from("protect the data anew with a newer version; to reveal it once more, ")
+                .then(Remedy::ChangePeriods(name.to_string())),
         ),
     };
     if let Some(until) = until.filter(|until| now >= *until) {
         let message =
             format!("key `{name}@{number}` may not {operation}: its {what} ended at {until}, and the clock says {now}");
         return Err(Error::new(ErrorKind::KeyNotUsable, message)
-            .with_hint(format!("if the clock is wrong, set it right; else {remedy}")));
+            .with_hint(Hint::from("if the clock is wrong, set it right; else ").and(remedy)));
     }
     // A day for clocks that differ.
     let begun = version.activated().filter(|begun| now.plus_days(1) < *begun);
@@ -67,35 +66,31 @@ pub(super) fn due(key: &KeyEntry, version: &VersionEntry, operation: Operation, 
     (!said.is_empty()).then(|| said.join("; "))
 }
 
-/// How a key gets a version that protects again.
-pub(super) fn renewal(key: &KeyEntry) -> String {
-    let name = &key.name;
-    match key.versions.iter().any(|version| version.only_for.is_some()) {
-        true => format!("ask the partner for their new version: `cipherform keys import FILE --name {name}` adds it"),
-        false => format!("give it a new version: `cipherform keys rotate {name}`"),
+/// Returns how a key gets a version that protects again.
+pub(super) fn renewal(key: &KeyEntry) -> Hint {
+    let name = key.name.to_string();
+    if key.versions.iter().any(|version| version.only_for.is_some()) {
+        Hint::from("ask the partner for a new version, and ").then(Remedy::ImportVersion(name))
+    } else {
+        Remedy::RotateKey(name).into()
     }
 }
 
 pub(super) fn refused_by_state(key: &KeyEntry, version: &VersionEntry, operation: Operation) -> Error {
     let (name, number, state) = (&key.name, version.number, version.state);
+    let (key_name, version) = (name.to_string(), format!("{name}@{number}"));
     let hint = match (operation, state) {
         (Operation::Protect, _) if key.current().is_some_and(|current| current.state.may(operation)) => {
-            format!("name the key without a version: `{name}`")
+            format!("name the key without a version: `{name}`").into()
         }
-        (Operation::Protect, KeyState::PreActivation) => {
-            format!("bring it into use: `cipherform keys activate {name}@{number}`")
-        }
-        (Operation::Protect, KeyState::Suspended) => format!(
-            "resume it, `cipherform keys resume {name}@{number}`, or give it a new version, `cipherform keys rotate {name}`"
-        ),
+        (Operation::Protect, KeyState::PreActivation) => Remedy::ActivateVersion(version).into(),
+        (Operation::Protect, KeyState::Suspended) => Hint::from(Remedy::ResumeVersion(version))
+            .then(", or ")
+            .then(Remedy::RotateKey(key_name)),
         (Operation::Protect, _) => renewal(key),
-        (Operation::Reveal, KeyState::PreActivation) => {
-            "it has protected nothing yet; name another version".to_string()
-        }
-        (Operation::Reveal, KeyState::Removed) => {
-            "a backup of the keyring from before it was removed still has it".to_string()
-        }
-        (Operation::Reveal, _) => "what this version protected cannot be revealed any more".to_string(),
+        (Operation::Reveal, KeyState::PreActivation) => "it has protected nothing yet; name another version".into(),
+        (Operation::Reveal, KeyState::Removed) => "a backup of the keyring from before the removal still has it".into(),
+        (Operation::Reveal, _) => "what this version protected can no longer be revealed".into(),
     };
     let message = format!("key `{name}@{number}` is {state} and may not {operation}");
     Error::new(ErrorKind::KeyNotUsable, message).with_hint(hint)

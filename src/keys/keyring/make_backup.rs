@@ -107,7 +107,7 @@ mod tests {
         };
         create(&mut keyring, "one").await;
         let advice = || async { Keyring::examine(&path, &registry, 0).await.unwrap()[1].advice.clone() };
-        assert!(advice().await.unwrap().contains("never was a backup"));
+        assert!(advice().await.unwrap().to_string().contains("no backup yet"));
         let backup = keyring.backup(None, "version = 1", "b.json").unwrap();
         let then = std::fs::read(&path).unwrap();
         keyring.record_backup(&backup).unwrap();
@@ -125,7 +125,13 @@ mod tests {
             "{error}"
         );
         create(&mut keyring, "two").await;
-        assert!(advice().await.unwrap().contains("changed since its last backup"));
+        assert!(
+            advice()
+                .await
+                .unwrap()
+                .to_string()
+                .contains("changed since its last backup")
+        );
         std::fs::remove_file(&path).unwrap();
         put(&staged()).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), then);

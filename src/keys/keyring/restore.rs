@@ -45,11 +45,12 @@ impl Staged {
         self.folder.path().join("kms.json")
     }
 
-    /// An error from in there, by the name of the backup's `file` rather than that of the folder.
+    /// Names the backup's `file` in an error from the files of the folder, rather than the folder.
     #[cfg(feature = "cli")]
     pub(crate) fn in_file(&self, error: Error, file: &Path) -> Error {
-        let folder = format!("{}{}", self.folder.path().display(), std::path::MAIN_SEPARATOR);
-        error.renamed(&folder, "").context(format_args!("`{}`", file.display()))
+        error
+            .without_folder(self.folder.path())
+            .context(format_args!("`{}`", file.display()))
     }
 
     /// The backup.
@@ -138,7 +139,7 @@ enum Present {
 
 fn compare(path: &Path, bytes: &[u8]) -> Result<Present> {
     let present = match fs::read(path) {
-        Err(error) if error.kind() == ErrorKind::KeyNotFound => return Ok(Present::NotNewer),
+        Err(error) if error.kind() == ErrorKind::FileNotFound => return Ok(Present::NotNewer),
         read => read?,
     };
     let header = |bytes: &[u8]| serde_json::from_slice::<Header>(bytes).map(|header| header.content);

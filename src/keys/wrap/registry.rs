@@ -107,7 +107,7 @@ impl KmsRegistry {
             let message =
                 format!("this build has no KMS client for scheme `{scheme}`: its feature `{feature}` is not enabled");
             return Error::new(ErrorKind::ProviderDown, message).with_hint(format!(
-                "build with `--features {feature}`, or with `--features full` for everything"
+                "build with the feature `{feature}`, or with `full` for everything"
             ));
         }
         let error = Error::new(ErrorKind::ProviderDown, format!("no KMS client for scheme `{scheme}`"));
@@ -133,9 +133,9 @@ mod tests {
             .client(&"vault:https://host/transit/main".parse().unwrap())
             .unwrap_err();
         assert_eq!(error.message(), "no KMS client for scheme `vault`");
-        assert!(error.hint().unwrap().contains("memory"));
+        assert!(error.hint().unwrap().to_string().contains("memory"));
 
         let error = registry.client(&"locl:main".parse().unwrap()).unwrap_err();
-        assert!(error.hint().unwrap().contains("memory"));
+        assert!(error.hint().unwrap().to_string().contains("memory"));
     }
 }

@@ -6,7 +6,7 @@ use super::local_kms::{LocalKms, in_file, missing};
 use super::lookup::find;
 use crate::keys::{ExchangeSigner, Identity, KmsKeyRef};
 use crate::kms::local::key_policy::KmsAction;
-use crate::{Error, ErrorKind, Result, Secret};
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
 
 impl LocalKms {
     /// The public half of an asymmetric key: SubjectPublicKeyInfo (DER) for RSA, the 32 bytes of RFC 8032 for Ed25519.
@@ -23,9 +23,10 @@ impl LocalKms {
             let public_key = entry.material.last().and_then(|material| material.public_key.clone());
             public_key.map(|bytes| bytes.0).ok_or_else(|| {
                 let message = format!("KMS key `{}` is {}: it has no public key", entry.name, entry.spec);
-                Error::new(ErrorKind::KeyNotUsable, message).with_hint(
-                    "create one that has: `cipherform keys create local:NAME --spec rsa-4096`, or `--spec ed25519`",
-                )
+                Error::new(ErrorKind::KeyNotUsable, message).with_hint(Remedy::CreateKmsKey {
+                    spec: Some("rsa-4096".to_owned()),
+                    external: false,
+                })
             })
         };
         public_key().map_err(|error| in_file(&path, error))
@@ -64,9 +65,12 @@ impl LocalKms {
             lifecycle::check(entry, self.surroundings.now())?;
             if entry.spec == KmsKeySpec::SymmetricDefault || entry.spec.usage() != usage {
                 let message = format!("KMS key `{}` is {}, for {}", entry.name, entry.spec, entry.spec.usage());
-                return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(format!(
-                    "a key has one use: create one for this, `cipherform keys create local:NAME --spec {instead}`"
-                )));
+                return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(
+                    Hint::from("a key has one use: ").then(Remedy::CreateKmsKey {
+                        spec: Some(instead.to_owned()),
+                        external: false,
+                    }),
+                ));
             }
             let material = entry.material.last().ok_or_else(|| missing(entry))?;
             super::local_kms::open(&content, entry, material, &unlock_key)

@@ -2,13 +2,12 @@
 
 use super::history::record;
 use super::info::LocalKeyInfo;
-use super::key_policy::evaluate;
 use super::local_kms::{LocalKms, in_file};
 use super::lookup::find;
 use super::model::{Content, IdentityEntry, KeyEntry};
 use crate::keys::{KmsKeyRef, Reason, WrapContext};
-use crate::kms::local::key_policy::{AccessRequest, Decision, KmsAction, PolicyDocument};
-use crate::{Error, ErrorKind, Result};
+use crate::kms::local::key_policy::{AccessRequest, Decision, KmsAction, PolicyDocument, evaluate};
+use crate::{Error, ErrorKind, Hint, Remedy, Result};
 
 impl LocalKms {
     /// The policy of a key: [`PolicyDocument::everybody`] until another one is put.
@@ -50,7 +49,7 @@ impl LocalKms {
                     "under this policy you could never put another one",
                 )
                 .with_source(error)
-                .with_hint("allow yourself kms:PutKeyPolicy, or pass --bypass-lockout-check")),
+                .with_hint(Hint::from("allow yourself kms:PutKeyPolicy, or ").then(Remedy::BypassLockoutCheck))),
                 _ => Ok(()),
             }
         })
@@ -123,16 +122,16 @@ impl LocalKms {
             decision => {
                 let name = &key.name;
                 let message = format!("KMS key `{name}`: `{who}` may not {action}: {decision}");
+                let hint = Hint::from("whoever may kms:PutKeyPolicy can change the policy of the key: ")
+                    .then(Remedy::ReadKeyPolicy(format!("local:{name}")));
                 let attached = content.identities.iter().any(|entry| entry.name == who);
-                let own = match attached {
-                    true => format!(
-                        ", and `cipherform keys policy get --identity '{who}'`, which whoever unlocks the file can change"
-                    ),
-                    false => String::new(),
+                let hint = if attached {
+                    hint.then("; whoever unlocks the file can change that of the identity: ")
+                        .then(Remedy::ReadIdentityPolicy(who.to_owned()))
+                } else {
+                    hint
                 };
-                Err(Error::new(ErrorKind::NotAllowed, message).with_hint(format!(
-                    "who may do what says `cipherform keys policy get local:{name}`, which somebody who may kms:PutKeyPolicy can change{own}"
-                )))
+                Err(Error::new(ErrorKind::NotAllowed, message).with_hint(hint))
             }
         }
     }

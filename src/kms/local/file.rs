@@ -22,10 +22,7 @@ impl File {
             // Any other format is refused by name.
             _ => Authenticated::parse(&[FORMAT, format_v1::FORMAT], bytes).map(Self::Two),
         });
-        file.map_err(|error| match error.hint() {
-            None => error.with_hint("restore the file from a backup; it is changed only with `cipherform`"),
-            Some(_) => error,
-        })
+        file.map_err(|error| error.or_hint("restore the file from a backup; only Cipherform may change it"))
     }
 
     /// Which file it says that it is.

@@ -19,7 +19,7 @@ use super::material::{Material, rsa};
 use super::model::{Content, ImportEntry, KeyEntry, MaterialEntry};
 use crate::keys::{Base64, KmsKeyRef, KmsKeyState, Purpose, Reason, Timestamp, derive};
 use crate::kms::local::key_policy::KmsAction;
-use crate::{Error, ErrorKind, Result, Secret};
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
 
 /// As AWS KMS has it.
 const TOKEN_DAYS: u32 = 1;
@@ -90,9 +90,10 @@ impl LocalKms {
     ) -> Result<LocalKeyInfo> {
         let now = self.surroundings.now();
         let token: ImportToken = token.trim().parse().map_err(|error: Error| {
-            error
-                .context("this is no import token")
-                .with_hint("`cipherform keys get-parameters-for-import` writes it, with its public key; the material is the other file")
+            error.context("this is no import token").with_hint(
+                Hint::from("the token comes with the public key for import, and the material is the other file: ")
+                    .then(Remedy::ImportMaterial(None)),
+            )
         })?;
         if valid_to.is_some_and(|end| end <= now) {
             return Err(Error::bad_input("the material would be expired already"));
@@ -177,7 +178,7 @@ fn unwrapped(
     now: Timestamp,
     unlock_key: &Secret<Vec<u8>>,
 ) -> Result<Secret<Vec<u8>>> {
-    let again = "get new parameters, and wrap the material with them: `cipherform keys get-parameters-for-import`";
+    let again = || Hint::from("wrap the material with new parameters: ").then(Remedy::ImportMaterial(None));
     let entry = content.keys.iter().find(|key| key.id == id);
     let Some(import) = entry
         .and_then(|entry| entry.import.as_ref())
@@ -187,11 +188,11 @@ fn unwrapped(
             ErrorKind::WrongKey,
             "the import token is of another key, was used, or has been replaced by a newer one",
         )
-        .with_hint(again));
+        .with_hint(again()));
     };
     if import.expires <= now {
         let message = format!("the import token ended at {}, and the clock says {now}", import.expires);
-        return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(again));
+        return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(again()));
     }
     let private_key = content.open_sealed(id, token.pair_id(), &import.sealed.0, unlock_key)?;
     let private_key = PrivateKey::from_pkcs8_der(private_key.expose())
@@ -228,6 +229,9 @@ fn expect_external(origin: &KmsKeyOrigin, key: &KmsKeyRef) -> Result<()> {
             ErrorKind::KeyNotUsable,
             format!("the material of KMS key `{key}` is made here"),
         )
-        .with_hint("create one for imported material: `cipherform keys create local:NAME --origin external`")),
+        .with_hint(Remedy::CreateKmsKey {
+            spec: None,
+            external: true,
+        })),
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{KeyName, KmsKeyState, Reason, Timestamp};
+use crate::{Hint, Remedy};
 
 /// What the local KMS tells about a key: no key bytes, not even sealed.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -52,22 +53,27 @@ impl LocalKeyInfo {
     }
 
     /// What is to be done about it soon, at `now`.
-    pub fn due(&self, now: Timestamp) -> Option<String> {
-        let name = &self.name;
+    pub fn due(&self, now: Timestamp) -> Option<Hint> {
+        let key = format!("local:{}", self.name);
         let expiry = (self.material.iter())
             .filter(|material| material.present)
             .filter_map(|material| material.valid_to)
             .find(|end| end.is_near(now));
         match (self.state, expiry, self.next_rotation) {
-            (KmsKeyState::PendingDeletion, ..) => (self.deletion).map(|end| {
-                format!("its material is erased from {end} on; `cipherform keys cancel-deletion local:{name}` keeps it")
+            (KmsKeyState::PendingDeletion, ..) => self.deletion.map(|end| {
+                Hint::from(format!("its material is erased from {end} on; to keep it, "))
+                    .then(Remedy::CancelDeletion(key))
             }),
-            (_, Some(end), _) => Some(format!(
-                "its imported material expires at {end}: import it again before, `cipherform keys get-parameters-for-import local:{name}`"
-            )),
-            (_, None, Some(due)) if due <= now => Some(format!(
-                "its rotation has been due since {due}: the next `cipherform keys` command that changes a key does it, such as `keys rotate local:{name}`"
-            )),
+            (_, Some(end), _) => Some(
+                Hint::from(format!("its imported material expires at {end}; before that, "))
+                    .then(Remedy::ImportMaterial(Some(key))),
+            ),
+            (_, None, Some(due)) if due <= now => Some(
+                Hint::from(format!(
+                    "its rotation has been due since {due}, and happens with the next change of a key: "
+                ))
+                .then(Remedy::RotateKmsKey(Some(key))),
+            ),
             _ => None,
         }
     }

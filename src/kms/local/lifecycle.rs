@@ -5,7 +5,7 @@ use super::info::{KmsKeyOrigin, KmsKeySpec, NewKmsKey};
 use super::material::Material;
 use super::model::{Content, KeyEntry};
 use crate::keys::{KeyName, KmsKeyState, Timestamp};
-use crate::{Error, ErrorKind, Result, Secret};
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
 
 /// How many days a scheduled deletion may wait, as AWS KMS has it; the longest is what it waits unless told otherwise.
 pub const DELETION_WINDOW_DAYS: std::ops::RangeInclusive<u32> = 7..=30;
@@ -49,8 +49,8 @@ pub(super) fn add_key(
 
 /// Whether a key may wrap and unwrap, now.
 pub(super) fn check(key: &KeyEntry, now: Timestamp) -> Result<()> {
-    let name = &key.name;
-    let unusable = |what: String, hint: String| {
+    let (name, reference) = (&key.name, format!("local:{}", key.name));
+    let unusable = |what: String, hint: Hint| {
         Err(Error::new(ErrorKind::KeyNotUsable, format!("KMS key `{name}` {what}")).with_hint(hint))
     };
     let gone = "what it wrapped cannot be unwrapped any more, unless from a backup of the local KMS";
@@ -58,31 +58,26 @@ pub(super) fn check(key: &KeyEntry, now: Timestamp) -> Result<()> {
         (KmsKeyState::Enabled, _) => match key.material.last() {
             Some(material) if material.is_expired(now) => unusable(
                 "is unavailable: its material has expired".to_owned(),
-                format!("import the same material again: `cipherform keys get-parameters-for-import local:{name}`"),
+                Hint::from("the same material again: ").then(Remedy::ImportMaterial(Some(reference))),
             ),
             Some(material) if material.sealed.is_some() => Ok(()),
             _ => unusable(
                 "is unavailable: it waits for its material".to_owned(),
-                format!("import it: `cipherform keys get-parameters-for-import local:{name}`"),
+                Remedy::ImportMaterial(Some(reference)).into(),
             ),
         },
         (KmsKeyState::PendingDeletion, Some(date)) if date > now => unusable(
             format!("is {}: its material is erased at {date}", key.state),
-            format!(
-                "take that back: `cipherform keys cancel-deletion local:{name}`, then `cipherform keys enable local:{name}`"
-            ),
+            Hint::from(Remedy::CancelDeletion(reference.clone()))
+                .then(", then ")
+                .then(Remedy::EnableKmsKey(reference)),
         ),
         (KmsKeyState::PendingDeletion, Some(date)) => unusable(
             format!("was to be deleted by {date}, and the clock says {now}"),
-            format!(
-                "`cipherform keys cancel-deletion local:{name}` keeps it still, as long as no key is changed before"
-            ),
+            Hint::from("the next change of a key erases it; to keep it, ").then(Remedy::CancelDeletion(reference)),
         ),
-        (KmsKeyState::Disabled, _) => unusable(
-            format!("is {}", key.state),
-            format!("enable it: `cipherform keys enable local:{name}`"),
-        ),
-        (state, _) => unusable(format!("is {state}"), gone.to_owned()),
+        (KmsKeyState::Disabled, _) => unusable(format!("is {}", key.state), Remedy::EnableKmsKey(reference).into()),
+        (state, _) => unusable(format!("is {state}"), gone.into()),
     }
 }
 
@@ -97,9 +92,7 @@ pub(super) fn expect_state(key: &KeyEntry, states: &[KmsKeyState], verb: &str) -
     });
     let error = Error::new(ErrorKind::KeyNotUsable, message);
     Err(match state {
-        KmsKeyState::PendingDeletion => error.with_hint(format!(
-            "first take the deletion back: `cipherform keys cancel-deletion local:{name}`"
-        )),
+        KmsKeyState::PendingDeletion => error.with_hint(Remedy::CancelDeletion(format!("local:{name}"))),
         KmsKeyState::Destroyed => error.with_hint("that is where a key's life ends: create another one"),
         _ => error,
     })
@@ -117,7 +110,10 @@ pub(super) fn refuse_rotation(key: &KeyEntry) -> Result<()> {
 pub(super) fn not_rotated(name: &KeyName) -> Error {
     let message = format!("KMS key `{name}` is not rotated here: its material comes from elsewhere");
     Error::new(ErrorKind::KeyNotUsable, message).with_hint(
-        "create another key, import new material into it, and move there: `cipherform keys rewrap --to`, or `cipherform keys alias update`",
+        Hint::from("create another key and import new material into it; then ")
+            .then(Remedy::RewrapKeys)
+            .then(", or ")
+            .then(Remedy::MoveAlias { alias: None, to: None }),
     )
 }
 
@@ -140,6 +136,6 @@ pub(super) fn check_rotation(days: u32) -> Result<()> {
             ROTATION_DAYS.start(),
             ROTATION_DAYS.end()
         ))
-        .with_hint("to rotate sooner, do it on demand: `cipherform keys rotate local:NAME`")),
+        .with_hint(Hint::from("to rotate sooner, do it on demand: ").then(Remedy::RotateKmsKey(None)))),
     }
 }

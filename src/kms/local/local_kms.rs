@@ -18,7 +18,7 @@ use crate::keys::{
 };
 use crate::kms::local::key_policy::KmsAction;
 use crate::kms::seal;
-use crate::{Error, ErrorKind, Result, Secret, fs};
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
 /// The layout of bytes that a file of format 1 wrapped: they name no version of material.
 const WRAPPED_ONE: u8 = 1;
@@ -172,9 +172,8 @@ impl LocalKms {
                 ErrorKind::KeyNotUsable,
                 "its passphrase is stretched by Argon2id, which NIST has not approved, and the policy says approved_only = true",
             );
-            return Err(in_file(path, error).with_hint(
-                "have it stretched by PBKDF2: `cipherform keys passphrase --kdf pbkdf2`; or use a key file, or another KMS",
-            ));
+            return Err(in_file(path, error)
+                .with_hint(Hint::from(Remedy::UsePbkdf2).then("; or use a key file, or another KMS")));
         }
         let unlock_key = self.unlock_key(path, method).map_err(|error| in_file(path, error))?;
         let content = file.verified(&unlock_key).map_err(|error| match error.kind() {
@@ -295,7 +294,7 @@ impl KmsClient for LocalKms {
             described = described.with_rotation(rotation);
         }
         Ok(match info.due(self.surroundings.now()) {
-            Some(due) => described.with_due(due),
+            Some(due) => described.with_due(due.to_string()),
             None => described,
         })
     }
@@ -371,10 +370,7 @@ pub(super) fn missing(entry: &KeyEntry) -> Error {
         ErrorKind::KeyNotUsable,
         format!("the material of KMS key `{}` is not there", entry.name),
     )
-    .with_hint(format!(
-        "import it: `cipherform keys get-parameters-for-import local:{}` comes first",
-        entry.name
-    ))
+    .with_hint(Remedy::ImportMaterial(Some(format!("local:{}", entry.name))))
 }
 
 pub(super) fn open(
@@ -402,17 +398,18 @@ fn associated(entry: &KeyEntry, material: &MaterialEntry, context: &WrapContext)
 }
 
 pub(super) fn in_file(path: &Path, error: Error) -> Error {
-    error.context(format!("local KMS `{}`", path.display()))
+    error.in_file("local KMS", path)
 }
 
 fn hint_at_init(error: Error) -> Error {
     match error.kind() {
-        ErrorKind::KeyNotFound => error
-            .context("local KMS")
-            .with_hint(
-                "--local-kms names another file, and `cipherform keys restore` puts it back from a backup; a new one, as `cipherform init` makes it, opens \
-                 nothing that is there",
-            ),
+        ErrorKind::FileNotFound => error.context("local KMS").with_hint(
+            Hint::from("if the file is elsewhere, ")
+                .then(Remedy::NameLocalKms)
+                .then("; if it is lost, ")
+                .then(Remedy::RestoreBackup)
+                .then("; a new one opens nothing that an old one wrapped"),
+        ),
         _ => error,
     }
 }

@@ -15,7 +15,7 @@ use super::material::Material;
 use super::model::{Content, KeyEntry};
 use crate::keys::{KeyName, KmsKeyRef, KmsKeyState, Reason, Timestamp};
 use crate::kms::local::key_policy::KmsAction;
-use crate::{Error, Result};
+use crate::{Error, Hint, Remedy, Result};
 
 impl LocalKms {
     /// Adds a symmetric key to the file.
@@ -37,7 +37,7 @@ impl LocalKms {
         match self.locate(key)? {
             (path, LocalName::Key(name)) => self.add(&path, &name, new),
             (_, LocalName::Alias(_)) => Err(Error::bad_input("an alias is no name for a new KMS key")
-                .with_hint("create the key first, then the alias: `cipherform keys alias create`")),
+                .with_hint(Hint::from("create the key first, then ").then(Remedy::CreateAlias(None)))),
         }
     }
 

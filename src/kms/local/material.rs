@@ -30,7 +30,7 @@ impl Material {
                 crate::ErrorKind::KeyNotUsable,
                 "this build makes no asymmetric keys: its feature `exchange` is not enabled",
             )
-            .with_hint("build with `--features exchange`")),
+            .with_hint("build with the feature `exchange`")),
         }
     }
 }

@@ -76,7 +76,7 @@ impl LocalKms {
     /// What the other KMS, or the keyring, says; [`ErrorKind::BadInput`] if the file is damaged.
     pub async fn unlock_elsewhere(path: &Path, registry: &KmsRegistry) -> Result<Option<Unlock>> {
         let bytes = match fs::read(path) {
-            Err(error) if error.kind() == ErrorKind::KeyNotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::FileNotFound => return Ok(None),
             read => read?,
         };
         let file = File::parse(&bytes).map_err(|error| in_file(path, error))?;

@@ -69,7 +69,7 @@ async fn an_old_version_reveals_but_does_not_protect() {
         .unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::KeyNotUsable);
     assert_eq!(refused.message(), "key `pii@1` is deactivated and may not protect");
-    assert_eq!(refused.hint(), Some("name the key without a version: `pii`"));
+    assert_eq!(refused.hint(), Some(&"name the key without a version: `pii`".into()));
 
     let id = keyring.describe(&name("pii")).unwrap().id.to_string();
     for known_as in ["pii", &id] {
@@ -271,7 +271,7 @@ async fn periods_end_and_a_clock_that_jumps_does_no_harm() {
     at(730);
     let error = ask(Operation::Protect).await.unwrap_err();
     assert!(error.message().contains("originator-usage period ended"), "{error}");
-    assert!(error.hint().unwrap().contains("keys rotate pii"));
+    assert!(error.hint().unwrap().to_string().contains("keys rotate pii"));
     assert_eq!(due(Operation::Reveal).await, None);
     at(1_800);
     assert!(due(Operation::Reveal).await.unwrap().contains("reveals until"));

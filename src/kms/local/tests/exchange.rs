@@ -27,7 +27,13 @@ async fn material_is_imported_once_for_each_token_and_only_the_same() {
     assert_eq!(kms.describe(&key).await.unwrap().state, KmsKeyState::Unavailable);
     let error = works(&kms, &key).await.unwrap_err();
     assert!(error.message().contains("waits for its material"), "{error}");
-    assert!(error.hint().unwrap().contains("get-parameters-for-import local:ours"));
+    assert!(
+        error
+            .hint()
+            .unwrap()
+            .to_string()
+            .contains("import the material of `local:ours`")
+    );
     assert_eq!(
         kms.parameters_for_import(&main_key()).unwrap_err().kind(),
         ErrorKind::KeyNotUsable

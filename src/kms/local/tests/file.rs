@@ -42,8 +42,8 @@ fn a_missing_file_says_what_to_do() {
     let error = LocalKms::open(bench.path("none.json"), bench.unlock())
         .list()
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::KeyNotFound);
-    assert!(error.hint().unwrap().contains("cipherform init"));
+    assert_eq!(error.kind(), ErrorKind::FileNotFound);
+    assert!(error.hint().unwrap().to_string().contains("restore a backup"));
 }
 
 #[test]

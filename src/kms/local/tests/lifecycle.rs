@@ -62,11 +62,11 @@ async fn every_state_allows_what_it_should() {
                         assert_eq!(error.kind(), ErrorKind::KeyNotUsable);
                         assert!(error.message().contains(&format!("is {state}")), "{error}");
                         let verb = match state {
-                            Disabled => "keys enable local:main",
-                            PendingDeletion => "keys cancel-deletion local:main",
+                            Disabled => "enable `local:main`",
+                            PendingDeletion => "cancel the deletion of `local:main`",
                             _ => "from a backup",
                         };
-                        assert!(error.hint().unwrap().contains(verb), "{error:?}");
+                        assert!(error.hint().unwrap().to_string().contains(verb), "{error:?}");
                     }
                 }
             }
@@ -118,7 +118,8 @@ async fn deleted_material_is_out_of_the_file() {
         error
             .hint()
             .unwrap()
-            .contains("cancel-deletion local:main` keeps it still"),
+            .to_string()
+            .contains("to keep it, cancel the deletion of `local:main`"),
         "{error:?}"
     );
     let error = kms.enable(&main_key(), &reason()).unwrap_err();
@@ -250,5 +251,8 @@ async fn it_guards_a_keyring() {
     let registry = KmsRegistry::new().with("local", LocalKms::open(bench.path("other.json"), bench.unlock()));
     let error = Keyring::open(&path, &registry).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongKey);
-    assert!(error.hint().unwrap().contains("the file of the local KMS"), "{error:?}");
+    assert!(
+        error.hint().unwrap().to_string().contains("the file of the local KMS"),
+        "{error:?}"
+    );
 }

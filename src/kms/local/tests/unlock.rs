@@ -22,7 +22,7 @@ async fn a_passphrase_unlocks_it_once() {
     let error = LocalKms::open(&path, passphrase("correct  horse")).list().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongKey);
     assert!(error.message().contains("wrong passphrase or damaged file"), "{error}");
-    assert!(error.hint().unwrap().contains("try the passphrase again"));
+    assert!(error.hint().unwrap().to_string().contains("try the passphrase again"));
 
     let error = LocalKms::open(&path, bench.unlock()).list().unwrap_err();
     assert!(error.message().contains("a passphrase unlocks it"), "{error}");
@@ -84,10 +84,7 @@ async fn what_unlocks_it_is_changed_and_nothing_is_lost() {
         .unwrap();
     let not_approved = LocalKms::open(bench.path("kms.json"), passphrase("battery staple")).approved_only();
     let error = not_approved.list().unwrap_err();
-    assert!(
-        error.hint().unwrap().contains("keys passphrase --kdf pbkdf2"),
-        "{error:?}"
-    );
+    assert!(error.hint().unwrap().to_string().contains("PBKDF2"), "{error:?}");
     let kms = LocalKms::open(bench.path("kms.json"), passphrase("battery staple"));
     kms.change_unlock(&bench.unlock(), PassphraseKdf::default()).unwrap();
     bench.open().unwrap(&main_key(), &bytes, &context()).await.unwrap();
