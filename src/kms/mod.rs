@@ -36,7 +36,7 @@ pub use local::{
     LocalKeyInfo, LocalKms, MaterialInfo, NewKmsKey, PassphraseKdf, PolicyDocument, Unlock, evaluate,
 };
 pub use memory::{Calls, MemoryKms};
-pub use settings::{Patience, Settings};
+pub use settings::{Settings, Timeouts};
 
 use crate::keys::KmsRegistry;
 

@@ -108,7 +108,7 @@ fn throttled() {
     let key = vault_uri(busy.port);
     Place::local(&[ROOT]).refuses(
         &["keys", "create", "x", "--kms", &key],
-        &[&key, "throttles us", "after 4 attempts"],
+        &[&key, "rate limited", "after 4 attempts"],
     );
 
     let busy = Between::new(
@@ -330,7 +330,7 @@ fn production_vault() {
     by_certificate("stranger", "ca.pem").refuses(create, &[&key, "cert login"]);
     by_certificate("other-job", "ca.pem").refuses(create, &[&key]);
     // The server's certificate is of an authority that we do not trust.
-    by_certificate("job", "other-ca.pem").refuses(create, &[&key, "TLS certificate is not to be trusted", "CA"]);
+    by_certificate("job", "other-ca.pem").refuses(create, &[&key, "TLS certificate is not trusted", "CA"]);
 
     production.bao(&["operator", "seal"]);
     good.refuses(

@@ -1,31 +1,31 @@
-//! Limiter.
+//! A limit on the requests that one client has under way.
 
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::refusal::in_time;
-use crate::kms::settings::Patience;
+use super::refusal::timed_out;
+use crate::kms::Timeouts;
 use crate::{Error, Result};
 
-/// Where the questions of one client queue.
+/// Runs blocking work off the async threads, a few at a time. Clones share the limit.
 #[derive(Clone, Debug)]
-pub(in crate::kms) struct Queue {
-    places: Arc<Semaphore>,
-    #[cfg(feature = "kms-pkcs11")]
-    answer: std::time::Duration,
+pub(in crate::kms) struct Limiter {
+    permits: Arc<Semaphore>,
+    response: Duration,
 }
 
-impl Queue {
-    pub(in crate::kms) fn new(patience: Patience) -> Self {
+impl Limiter {
+    pub(in crate::kms) fn new(timeouts: Timeouts) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(patience.connections)),
-            #[cfg(feature = "kms-pkcs11")]
-            answer: patience.answer,
+            permits: Arc::new(Semaphore::new(timeouts.connections)),
+            response: timeouts.response,
         }
     }
 
-    /// Does `work`, which may wait, on a thread that may wait, once a place is free.
+    /// Runs `work`, which may block, on a thread for blocking work, once fewer than the limit are under way.
     pub(in crate::kms) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T> + Send + 'static,
@@ -33,35 +33,33 @@ impl Queue {
         let runtime = tokio::runtime::Handle::try_current().map_err(|error| {
             Error::bad_input("the clients of remote KMSs are called within a Tokio runtime").with_source(error)
         })?;
-        let place = Arc::clone(&self.places).acquire_owned().await;
-        let place = place.map_err(|error| Error::bug("the queue of a KMS client was closed").with_source(error))?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.map_err(|error| Error::bug("the limiter of a KMS client was closed").with_source(error))?;
         let done = runtime.spawn_blocking(move || {
-            let _place = place;
+            let _permit = permit;
             work()
         });
         done.await
             .map_err(|error| Error::bug("a KMS client panicked").with_source(error))?
     }
 
-    /// As [`run`](Self::run), for work that nothing can interrupt: if it takes longer than patience for one answer, it is left to
-    /// itself, on a thread that neither the queue nor the end of the process waits for.
-    #[cfg(feature = "kms-pkcs11")]
+    /// Runs `work` of `service` that nothing can interrupt. Past the time-out for one response it is left to itself, on a
+    /// thread that neither the limiter nor the end of the process waits for.
     pub(in crate::kms) async fn run_or_leave<T: Send + 'static>(
         &self,
-        what: &'static str,
+        service: &'static str,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        use std::sync::mpsc::{RecvTimeoutError, channel};
-        let answer = self.answer;
+        let response = self.response;
         let waiting = move || {
             let (sender, receiver) = channel();
-            // Nobody waits for the answer any more if it cannot be sent; a key in it is wiped then.
+            // If nobody waits any more, the result cannot be sent, and a key in it is wiped.
             let work = move || drop(sender.send(work()));
             std::thread::Builder::new()
                 .spawn(work)
                 .map_err(|error| Error::io("cannot start a thread", error))?;
-            receiver.recv_timeout(answer).unwrap_or_else(|error| match error {
-                RecvTimeoutError::Timeout => Err(in_time(what, "no answer")),
+            receiver.recv_timeout(response).unwrap_or_else(|error| match error {
+                RecvTimeoutError::Timeout => Err(timed_out(service, "no response")),
                 RecvTimeoutError::Disconnected => Err(Error::bug("a KMS client panicked")),
             })
         };
@@ -71,21 +69,20 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn few_at_once() {
-        use std::sync::atomic::{AtomicUsize, Ordering};
-        let queue = Queue::new(Patience {
+        let limiter = Limiter::new(Timeouts {
             connections: 2,
-            ..Patience::default()
+            ..Timeouts::default()
         });
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let tasks: Vec<_> = (0..10)
             .map(|_| {
-                let (queue, now, most) = (queue.clone(), now.clone(), most.clone());
+                let (limiter, now, most) = (limiter.clone(), now.clone(), most.clone());
                 tokio::spawn(async move {
                     let work = move || {
                         most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -93,7 +90,7 @@ mod tests {
                         now.fetch_sub(1, Ordering::SeqCst);
                         Ok(())
                     };
-                    queue.run(work).await
+                    limiter.run(work).await
                 })
             })
             .collect();

@@ -1,5 +1,7 @@
-//! What every client of a remote KMS does alike: it works off the async threads, with patience that ends, over few connections, and says nothing secret.
+//! Clients of remote KMSs: what they share. Work runs off the async threads, is retried within limits, uses few
+//! connections, and reports nothing secret.
 
+mod client;
 #[cfg(feature = "kms-azure")]
 mod context_digest;
 #[cfg(feature = "kms-http")]
@@ -8,14 +10,17 @@ mod limiter;
 #[cfg(any(feature = "kms-azure", feature = "kms-gcp"))]
 pub(super) mod oauth;
 mod reference;
-mod refusal;
+pub(super) mod refusal;
 mod retry;
 #[cfg(feature = "kms-tls")]
 pub(super) mod tls;
+#[cfg(feature = "kms-http")]
+pub(super) mod token_cache;
 
+pub(super) use client::{Provider, Remote, remote_client};
 #[cfg(feature = "kms-azure")]
 pub(super) use context_digest::{with_digest, without_digest};
-pub(super) use limiter::Queue;
+pub(super) use limiter::Limiter;
 pub(super) use reference::{decode, decode_bytes, malformed, parameters};
 pub(super) use refusal::{does_not_unwrap, no_such_key};
 pub(super) use retry::{Failure, attempt};

@@ -1,11 +1,11 @@
-//! References.
+//! Parsing of KMS key references.
 
 use std::collections::BTreeMap;
 
 use crate::keys::KmsKeyRef;
 use crate::{Error, Result};
 
-/// The part of a reference before `?`, and the parameters behind it.
+/// Splits a reference into the part before `?` and the parameters behind it.
 pub(in crate::kms) fn parameters(key: &KmsKeyRef) -> Result<(&str, BTreeMap<&str, String>)> {
     let Some((path, query)) = key.rest().split_once('?') else {
         return Ok((key.rest(), BTreeMap::new()));
@@ -22,18 +22,18 @@ pub(in crate::kms) fn parameters(key: &KmsKeyRef) -> Result<(&str, BTreeMap<&str
             )
             .is_some()
         {
-            return Err(malformed(key, &format!("`{name}` stands twice")));
+            return Err(malformed(key, &format!("`{name}` is given twice")));
         }
     }
     Ok((path, parameters))
 }
 
-/// Percent-decoded text.
+/// Decodes percent-encoded text.
 pub(in crate::kms) fn decode(text: &str) -> Option<String> {
     String::from_utf8(decode_bytes(text)?).ok()
 }
 
-/// Percent-decoded bytes.
+/// Decodes percent-encoded bytes.
 pub(in crate::kms) fn decode_bytes(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -49,9 +49,12 @@ pub(in crate::kms) fn decode_bytes(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The error for a reference that this provider cannot read.
+/// Returns the error for a reference that the provider cannot parse.
 pub(in crate::kms) fn malformed(key: &KmsKeyRef, why: &str) -> Error {
-    Error::bad_input(format!("the KMS key reference is not one of `{}`: {why}", key.scheme()))
+    Error::bad_input(format!(
+        "the KMS key reference is not valid for `{}`: {why}",
+        key.scheme()
+    ))
 }
 
 #[cfg(test)]

@@ -1,21 +1,21 @@
-//! What every client of a remote KMS does alike: it works off the async threads, with patience that ends, over few connections, and says nothing secret.
+//! Retries with growing pauses.
 
 use backon::{BlockingRetryable as _, ExponentialBuilder};
 
-use crate::kms::settings::Patience;
+use crate::kms::settings::Timeouts;
 use crate::{Error, Result};
 
-/// Why an attempt failed.
+/// A failed attempt.
 #[derive(Debug)]
 pub(in crate::kms) enum Failure {
-    /// The next one may succeed.
+    /// Another attempt may succeed.
     Passing(Error),
-    /// Asking again changes nothing.
+    /// Another attempt would fail, too.
     Lasting(Error),
 }
 
 impl Failure {
-    /// The error, however long it lasts.
+    /// Returns the error, whether or not another attempt may succeed.
     pub(in crate::kms) fn into_error(self) -> Error {
         match self {
             Self::Passing(error) | Self::Lasting(error) => error,
@@ -29,24 +29,24 @@ impl From<Error> for Failure {
     }
 }
 
-/// Attempts until one succeeds, one fails for good, or patience ends.
-pub(in crate::kms) fn attempt<T>(patience: Patience, once: impl FnMut() -> Result<T, Failure>) -> Result<T> {
+/// Runs `once` until it succeeds, fails for good, or the attempts of `timeouts` are used up.
+pub(in crate::kms) fn attempt<T>(timeouts: Timeouts, once: impl FnMut() -> Result<T, Failure>) -> Result<T> {
     let pauses = ExponentialBuilder::new()
-        .with_min_delay(patience.pause)
+        .with_min_delay(timeouts.pause)
         .with_jitter()
-        .with_max_times(patience.attempts.saturating_sub(1) as usize);
+        .with_max_times(timeouts.attempts.saturating_sub(1) as usize);
     let done = once
         .retry(pauses)
         .when(|failure| matches!(failure, Failure::Passing(_)))
         .notify(|failure, pause| {
             if let Failure::Passing(error) = failure {
-                tracing::debug!(kind = ?error.kind(), ?pause, "a KMS is asked again: {error}");
+                tracing::debug!(kind = ?error.kind(), ?pause, "retrying a KMS request: {error}");
             }
         })
         .call();
     done.map_err(|failure| match failure {
         Failure::Lasting(error) => error,
-        Failure::Passing(error) => match patience.attempts {
+        Failure::Passing(error) => match timeouts.attempts {
             0 | 1 => error,
             attempts => error.context(format_args!("after {attempts} attempts")),
         },
@@ -60,10 +60,10 @@ mod tests {
     use super::*;
     use crate::ErrorKind;
 
-    fn quick() -> Patience {
-        Patience {
+    fn quick() -> Timeouts {
+        Timeouts {
             pause: Duration::from_millis(1),
-            ..Patience::default()
+            ..Timeouts::default()
         }
     }
 
