@@ -9,8 +9,8 @@ use std::str::FromStr;
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::keys::{KeyName, KeyRef, KeyUse, KmsAction, KmsKeyRef, Reason, Timestamp};
-use crate::kms::PassphraseKdf;
+use crate::keys::{KeyName, KeyRef, KeyUse, KmsKeyRef, Reason, Timestamp};
+use crate::kms::{KmsAction, PassphraseKdf};
 use crate::{Error, files};
 
 const EXAMPLES: &str = "\
@@ -35,7 +35,7 @@ pub(super) struct Cli {
 /// Reads an argument of one of our types, with our hint if it is wrong.
 fn ours<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: Error| match error.hint() {
-        Some(hint) => format!("{error}\nhint: {hint}"),
+        Some(hint) => format!("{error}\nhint: {}", super::hints::words(hint)),
         None => error.to_string(),
     })
 }

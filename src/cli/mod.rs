@@ -1,6 +1,7 @@
 //! The command `cipherform`: parses, calls, prints; no logic. One subcommand is one file.
 
 mod args;
+mod hints;
 mod init;
 mod inspect;
 mod job;
@@ -64,7 +65,7 @@ fn run(cli: Cli, printer: &Printer) -> Result<()> {
 /// 1 your input or policy, 3 a key or KMS refused, 4 our failure, 130 as shells have it for Ctrl-C; 2, usage, is for clap.
 fn exit_code(kind: ErrorKind) -> u8 {
     match kind {
-        ErrorKind::BadInput | ErrorKind::BadPolicy | ErrorKind::Io => 1,
+        ErrorKind::BadInput | ErrorKind::BadPolicy | ErrorKind::FileNotFound | ErrorKind::Io => 1,
         ErrorKind::NotAllowed
         | ErrorKind::KeyNotFound
         | ErrorKind::KeyNotUsable

@@ -17,7 +17,7 @@ use super::printer::Printer;
 use super::results::Results;
 use super::{job, session};
 use crate::files::{Aside, Source};
-use crate::{Engine, Error, ErrorKind, Result, sql};
+use crate::{Engine, Error, ErrorKind, Hint, Result, sql};
 
 const HELP: &str = "\
 Statements end with a semicolon. SHOW TABLES; and DESCRIBE table; tell what there is.
@@ -82,7 +82,7 @@ async fn engine(args: &QueryArgs, keys: &KeyArgs) -> Result<Option<Engine>> {
     }
     let engine = session::engine(keys).await.map_err(|error| match error.hint() {
         Some(hint) if !keys.policy.exists() => {
-            let hint = format!("{hint}; or pass --stored to see the file as it is stored");
+            let hint = Hint::from(hint).then("; or pass --stored to see the file as it is stored");
             error.with_hint(hint)
         }
         _ => error,

@@ -215,7 +215,7 @@
 //!
 //! ## Key policies
 //!
-//! Who may do what with a KMS key of the local KMS say statements, as in AWS KMS and IAM ([`PolicyDocument`](crate::keys::PolicyDocument)):
+//! Who may do what with a KMS key of the local KMS say statements, as in AWS KMS and IAM ([`PolicyDocument`](crate::kms::PolicyDocument)):
 //!
 //! ```json
 //! { "Version": "2012-10-17", "Statement": [
@@ -226,14 +226,14 @@
 //!
 //! **They are guardrails.** The file is opened in the user's own process, with the user's own name for a principal: whoever can unlock it can read every
 //! key in it with other tools. They keep honest people and jobs from mistakes, and a server that alone unlocks the file can decide with the same code
-//! ([`evaluate`](crate::keys::evaluate)). Where people must be kept out, use a KMS that they do not open themselves.
+//! ([`evaluate`](crate::kms::evaluate)). Where people must be kept out, use a KMS that they do not open themselves.
 //!
 //! * An explicit deny goes before an allow; what no statement allows is denied. A key whose policy does not name you is closed to you.
 //! * A key has the policy that everybody who unlocks the file may do anything, until `keys policy put` puts another one in its place. So it is for
 //!   the keys of older files, too.
 //! * Principals are `"*"`, `{ "User": "user@host" }`, and `"identity-policies"`: that leaves the decision to the policy that is
 //!   attached to whoever asks (`keys policy put --identity user@host`). Denials in the policy of an identity count for every key.
-//! * Actions are those of AWS KMS ([`KmsAction`](crate::keys::KmsAction)). Jobs need `kms:Decrypt`, `keys create` and `rotate` `kms:GenerateDataKey`, `rewrap`
+//! * Actions are those of AWS KMS ([`KmsAction`](crate::kms::KmsAction)). Jobs need `kms:Decrypt`, `keys create` and `rotate` `kms:GenerateDataKey`, `rewrap`
 //!   `kms:Encrypt`. The resource is `local:NAME`. In texts `*` stands for any characters and `?` for one.
 //! * Conditions are `StringEquals`, `StringNotEquals`, `StringLike` and `StringNotLike` on the wrap context: `kms:EncryptionContext:cipherform:keyring`,
 //!   `…:data-key`, `…:version`, `…:use`. A word that means nothing is an error, not a statement without effect.

@@ -6,8 +6,8 @@ use std::io::Write;
 use super::Told;
 use crate::cli::args::{AuditCommand, ListFormat};
 use crate::cli::printer;
-use crate::keys::{AuditEntry, AuditEvent, AuditLog, Checkpoint, Keyring, Verified, store};
-use crate::{Error, Result};
+use crate::keys::{AuditEntry, AuditEvent, AuditLog, Checkpoint, Keyring, Verified};
+use crate::{Error, Result, fs};
 
 pub(super) fn run(command: &AuditCommand, keyring: &Keyring, told: &Told<'_>) -> Result<()> {
     let log = keyring.audit_log().ok_or_else(|| {
@@ -18,7 +18,7 @@ pub(super) fn run(command: &AuditCommand, keyring: &Keyring, told: &Told<'_>) ->
         AuditCommand::Show { last } => show(log, *last, told),
         AuditCommand::Verify { checkpoint: None } => verified(log.verify()?, log, None, told),
         AuditCommand::Verify { checkpoint: Some(path) } => {
-            let checkpoint = Checkpoint::parse(&store::read(path)?)
+            let checkpoint = Checkpoint::parse(&fs::read(path)?)
                 .map_err(|error| error.context(format_args!("`{}`", path.display())))?;
             let log_verified = log.verify_since(&checkpoint, keyring.generation())?;
             verified(log_verified, log, Some(&checkpoint), told)

@@ -7,10 +7,10 @@ use serde_json::json;
 use super::Told;
 use crate::cli::args::{KeyArgs, ListFormat};
 use crate::cli::session::{self, Ask};
-use crate::keys::{Backup, Keyring, Staged, store};
+use crate::keys::{Backup, Keyring, Staged};
 use crate::kms::{self, LocalKms};
 use crate::policy::Policy;
-use crate::{Error, Result};
+use crate::{Error, Result, fs};
 
 pub(super) fn run(
     keyring: &mut Keyring,
@@ -23,7 +23,7 @@ pub(super) fn run(
         .map_err(|error| Error::io(format!("cannot read `{}`", policy.display()), error))?;
     let (bytes, generation) = local.map(LocalKms::bytes).transpose()?.unzip();
     let backup = keyring.backup(bytes, &text, &to.display().to_string())?;
-    store::create_atomic(to, &backup.to_bytes(), store::PRIVATE)?;
+    fs::create_atomic(to, &backup.to_bytes(), fs::PRIVATE)?;
     // Put down only now that it is there: whoever is killed in between has a backup too many, not one too few.
     keyring.record_backup(&backup)?;
     if let (Some(local), Some(generation)) = (local, generation) {
@@ -42,7 +42,7 @@ pub(super) fn run(
 
 pub(super) async fn restore(file: &Path, check: bool, keys: &KeyArgs, told: &Told<'_>) -> Result<()> {
     let backup =
-        Backup::parse(&store::read(file)?).map_err(|error| error.context(format_args!("`{}`", file.display())))?;
+        Backup::parse(&fs::read(file)?).map_err(|error| error.context(format_args!("`{}`", file.display())))?;
     let lost = keys.policy.symlink_metadata().is_err();
     let policy = match lost {
         true => Policy::parse(backup.policy(), &keys.policy)?,
@@ -81,7 +81,7 @@ pub(super) async fn restore(file: &Path, check: bool, keys: &KeyArgs, told: &Tol
             ));
         }
         if lost {
-            store::create_atomic(&keys.policy, backup.policy().as_bytes(), store::PUBLIC)?;
+            fs::create_atomic(&keys.policy, backup.policy().as_bytes(), fs::PUBLIC)?;
         }
         if backup.keyring_generation() < policy.keyring_generation {
             told.printer.say(format_args!(

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::Told;
 use crate::cli::args::ListFormat;
+use crate::cli::hints;
 use crate::cli::printer;
 use crate::keys::{Finding, Keyring, KmsKeyRef, KmsRegistry, Timestamp};
 use crate::kms::LocalKms;
@@ -51,8 +52,8 @@ pub(super) async fn run(
                 Ok(well) => (true, well.clone()),
                 Err(error) => (false, error.to_string()),
             };
-            let hint = outcome.as_ref().err().and_then(Error::hint);
-            told.json(&json!({ "subject": subject, "well": well, "said": said, "hint": hint, "due": advice }))?;
+            let hint = outcome.as_ref().err().and_then(Error::hint).map(hints::words);
+            told.json(&json!({ "subject": subject, "well": well, "said": said, "hint": hint, "due": advice.as_ref().map(hints::words) }))?;
             continue;
         }
         match outcome {
@@ -60,12 +61,12 @@ pub(super) async fn run(
             Err(error) => {
                 printer.line(format_args!("FAIL  {subject}: {error}"))?;
                 if let Some(hint) = error.hint() {
-                    printer.line(format_args!("      hint: {hint}"))?;
+                    printer.line(format_args!("      hint: {}", hints::words(hint)))?;
                 }
             }
         }
         if let Some(advice) = advice {
-            printer.line(format_args!("due   {subject}: {advice}"))?;
+            printer.line(format_args!("due   {subject}: {}", hints::words(&advice)))?;
         }
     }
     match first {

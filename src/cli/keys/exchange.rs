@@ -8,11 +8,11 @@ use crate::cli::args::ListFormat;
 use crate::cli::printer::Printer;
 use crate::keys::{
     Authorities, ExchangePackage, ExchangeSigner, Identity, KeyInfo, KeyName, KeyUse, Keyring, KmsKeyRef, Operation,
-    Reason, Recipient, Sender, Timestamp, store,
+    Reason, Recipient, Sender, Timestamp,
 };
 use crate::policy::{Policy, Rule, RuleRef, Treatment};
 use crate::transform::Engine;
-use crate::{Error, ErrorKind, Result, Secret};
+use crate::{Error, ErrorKind, Result, Secret, fs};
 
 /// Whose key goes to whom.
 pub(super) struct Parcel<'a> {
@@ -57,7 +57,7 @@ pub(super) async fn export(
         .export(transform.key(), transform.exchanged_map()?, &recipient, signer, reason)?
         .to_bytes();
     match output {
-        Some(path) => store::create_atomic(path, &package, store::PRIVATE)?,
+        Some(path) => fs::create_atomic(path, &package, fs::PRIVATE)?,
         None => {
             (told.printer.stdout().write_all(&package)).map_err(|error| Error::io("cannot write to stdout", error))?
         }
@@ -143,7 +143,7 @@ pub(super) async fn import(
     kms_key: Option<&KmsKeyRef>,
     reason: &Reason,
 ) -> Result<KeyInfo> {
-    let package = ExchangePackage::parse(&store::read(file)?)
+    let package = ExchangePackage::parse(&fs::read(file)?)
         .map_err(|error| error.context(format_args!("`{}`", file.display())))?;
     keyring.import(&package, name, identity, sender, kms_key, reason).await
 }

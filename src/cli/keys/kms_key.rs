@@ -14,10 +14,10 @@ use crate::cli::args::{
     AliasCommand, AnyKey, KeyArgs, KeysCommand, KmsKeyArgs, ListFormat, Meant, Origin, Spec, Usage,
 };
 use crate::cli::session;
-use crate::keys::{AuditEntry, AuditEvent, KeyName, Keyring, KmsKeyRef, Reason, Sender, Timestamp, store};
+use crate::keys::{AuditEntry, AuditEvent, KeyName, Keyring, KmsKeyRef, Reason, Sender, Timestamp};
 use crate::kms::{KmsKeyOrigin, KmsKeySpec, KmsKeyUsage, LocalKeyInfo, LocalKms, NewKmsKey};
 use crate::policy::Policy;
-use crate::{Error, Result};
+use crate::{Error, Result, fs};
 
 /// What is to be done with a KMS key.
 pub(super) enum Verb {
@@ -179,8 +179,8 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
             }
             let entry = entry(AuditEvent::ImportMaterial, &key, Some("get parameters".to_owned()));
             let parameters = ledger.around(entry, async || local.parameters_for_import(&key)).await?;
-            store::create_atomic(&public_key, pem(&parameters.public_key)?.as_bytes(), store::PRIVATE)?;
-            store::create_atomic(&token, format!("{}\n", parameters.token).as_bytes(), store::PRIVATE)?;
+            fs::create_atomic(&public_key, pem(&parameters.public_key)?.as_bytes(), fs::PRIVATE)?;
+            fs::create_atomic(&token, format!("{}\n", parameters.token).as_bytes(), fs::PRIVATE)?;
             let what = format!(
                 "Wrote `{}` and `{}`: wrap 32 bytes with the one, and give both to `cipherform keys import-material` by {}.",
                 public_key.display(),
@@ -190,7 +190,7 @@ pub(super) async fn run(verb: Verb, keys: &KeyArgs, policy: &Policy, told: &Told
             (local.key(&key)?, what)
         }
         Verb::ImportMaterial(key, import) => {
-            let (wrapped, token) = (store::read(&import.material)?, store::read(&import.token)?);
+            let (wrapped, token) = (fs::read(&import.material)?, fs::read(&import.token)?);
             let token = String::from_utf8_lossy(&token).into_owned();
             let entry = AuditEntry {
                 reason: Some(import.reason.clone()),

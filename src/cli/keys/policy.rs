@@ -6,10 +6,10 @@ use super::ledger::{Due, Ledger, entry};
 use super::{Told, in_local};
 use crate::cli::args::{KeyArgs, ListFormat, PolicyCommand, PolicyTarget};
 use crate::cli::session;
-use crate::keys::{AuditEntry, AuditEvent, DataKeyId, KeyVersionId, KeyringId, PolicyDocument, WrapContext, store};
-use crate::kms;
+use crate::keys::{AuditEntry, AuditEvent, DataKeyId, KeyVersionId, KeyringId, WrapContext};
+use crate::kms::{self, PolicyDocument};
 use crate::policy::Policy;
-use crate::{Error, Result};
+use crate::{Error, Result, fs};
 
 pub(super) async fn run(command: PolicyCommand, keys: &KeyArgs, policy: &Policy, told: &Told<'_>) -> Result<()> {
     let clients = session::clients(keys, policy.approved_only, true).await?;
@@ -44,7 +44,7 @@ pub(super) async fn run(command: PolicyCommand, keys: &KeyArgs, policy: &Policy,
             bypass_lockout_check,
             reason,
         } => {
-            let json = store::read(&file)?;
+            let json = fs::read(&file)?;
             let in_file = |error: Error| error.context(format_args!("`{}`", file.display()));
             let ledger = Ledger::open(policy, &clients, Due::IsDone, told.printer).await?;
             let audited = |entry: AuditEntry| AuditEntry {
