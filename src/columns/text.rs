@@ -13,7 +13,7 @@ use arrow::error::ArrowError;
 
 use super::ascii::{Output, common_length, string_array, view_array};
 use super::{CHUNK, Done, Task, tweak};
-use crate::ascii::Place;
+use crate::ascii::Span;
 use crate::transform::{ColumnTweaks, RowError, Rows, Scratch, Texts};
 use crate::{Error, Result};
 
@@ -246,13 +246,13 @@ impl Job<'_> {
         } = self.task;
         let (start, whole) = (rows.start, texts.whole(&rows));
         let first = texts.offsets[start];
-        let place = |pair: &[O]| Place {
+        let place = |pair: &[O]| Span {
             start: (pair[0] - first).as_usize() as u32,
             length: (pair[1] - pair[0]).as_usize() as u32,
         };
-        let mut places: Vec<Place> = texts.offsets[start..=rows.end].windows(2).map(place).collect();
+        let mut places: Vec<Span> = texts.offsets[start..=rows.end].windows(2).map(place).collect();
         for row in texts.nulls(&rows) {
-            places[row] = Place::NULL;
+            places[row] = Span::NULL;
         }
         let slices;
         let tweaks = match self.tweaks {
@@ -260,7 +260,7 @@ impl Job<'_> {
             Some(column) => match column.packed(rows.clone()) {
                 Some(packed) => packed,
                 None => {
-                    let is_null = places.iter().map(|place| *place == Place::NULL);
+                    let is_null = places.iter().map(|place| *place == Span::NULL);
                     slices = column.bytes(&self.task, start, is_null)?;
                     ColumnTweaks::Slices(&slices)
                 }
@@ -281,14 +281,14 @@ impl Job<'_> {
             .append(input.len(), |output| {
                 let chunk = Rows {
                     bytes: input,
-                    places: &places,
+                    spans: &places,
                 };
                 let others = transform
                     .plain_rows(direction, chunk, tweaks, scratch, output)
                     .map_err(locate)?;
                 if !others.is_empty() {
                     let range = |row: usize| {
-                        let Place { start, length } = places[row];
+                        let Span { start, length } = places[row];
                         start as usize..start as usize + length as usize
                     };
                     let text = |row: &usize| std::str::from_utf8(&input[range(*row)]).ok();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::class::FLOOR;
 use super::{Alphabet, MOST, Misfit, Parts, Plain, RankedFormat, Side, StringFormat};
-use crate::ascii::Symbols;
+use crate::ascii::{Symbols, append_kept_numerals};
 use crate::{Error, Result};
 
 /// What may stand between symbols unless a policy says otherwise: the space and every ASCII punctuation mark.
@@ -300,11 +300,10 @@ pub(super) fn keep_ends(start: usize, keep: Keep, parts: &mut Parts) -> Result<(
     if keep.count() == 0 {
         return Ok(());
     }
-    let bytes = |numerals: &[u16]| -> Vec<u8> { numerals.iter().flat_map(|n| n.to_be_bytes()).collect() };
     let last = parts.numerals.split_off(parts.numerals.len() - keep.last);
     let first: Vec<u16> = parts.numerals.drain(start..start + keep.first).collect();
-    parts.keep(&bytes(&first));
-    parts.keep(&bytes(&last));
+    append_kept_numerals(&mut parts.kept, &first);
+    append_kept_numerals(&mut parts.kept, &last);
     Ok(())
 }
 

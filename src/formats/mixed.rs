@@ -44,7 +44,7 @@ impl Places {
 
     /// Appends one kept part.
     pub(super) fn keep(&mut self, part: &[u8]) {
-        super::keep(&mut self.kept, part);
+        crate::ascii::append_kept(&mut self.kept, part);
     }
 }
 

@@ -32,7 +32,6 @@ mod integer;
 mod ipv4;
 mod ipv6;
 mod layout;
-mod luhn;
 mod mac;
 mod misfit;
 mod mixed;
@@ -60,6 +59,7 @@ pub(crate) use plain::MOST;
 pub use plain::Plain;
 use serde::de::DeserializeOwned;
 
+use crate::ascii::append_kept;
 use crate::{Error, Result};
 
 /// Which side of the cipher a text stands on. Most formats look the same on both.
@@ -84,16 +84,8 @@ pub struct Parts {
 impl Parts {
     /// Appends one kept part.
     pub(crate) fn keep(&mut self, part: &[u8]) {
-        keep(&mut self.kept, part);
+        append_kept(&mut self.kept, part);
     }
-}
-
-/// Appends one part to the canonical encoding of what is kept.
-fn keep(kept: &mut Vec<u8>, part: &[u8]) {
-    // A value is an Arrow string, at most 2 GiB; a longer one would only make its own tweak differ.
-    let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
-    kept.extend_from_slice(&length.to_be_bytes());
-    kept.extend_from_slice(part);
 }
 
 /// A format whose values are strings over one alphabet.

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::layout::{Keep, keep_ends};
-use super::{Format, Misfit, Parts, Plain, Side, StringFormat, luhn, parameters};
-use crate::ascii::Symbols;
+use super::{Format, Misfit, Parts, Plain, Side, StringFormat, parameters};
+use crate::ascii::{Symbols, luhn};
 use crate::{Error, Result};
 
 /// Digits of a card number.

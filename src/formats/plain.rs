@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::Side;
-use crate::ascii::{LONGEST, Pattern, Sieve, Symbols};
+use crate::ascii::{MAX_LENGTH, SplitPattern, Splitter, Symbols};
 use crate::cipher::Cipher;
 
 /// A format whose values are ASCII symbols, separators among them, of which some are kept at either end.
@@ -28,13 +28,13 @@ impl Plain<'_> {
         self.keep == [0, 0] && self.check.is_none() && self.lengths.is_none()
     }
 
-    /// What takes values apart that stand on `side` and puts them together on the other.
-    pub fn sieve(&self, cipher: &Cipher, side: Side, kept_is_tweak: bool) -> Sieve {
+    /// The splitter that splits values on `side` and joins them on the other.
+    pub fn splitter(&self, cipher: &Cipher, side: Side, kept_is_tweak: bool) -> Splitter {
         let other = match side {
             Side::Plain => Side::Protected,
             Side::Protected => Side::Plain,
         };
-        let pattern = Pattern {
+        let pattern = SplitPattern {
             symbols: self.symbols,
             separators: self.separators,
             keep: self.keep,
@@ -42,12 +42,12 @@ impl Plain<'_> {
             check: self.check.map(|sums| [sum_on(sums, side), sum_on(sums, other)]),
             kept_is_tweak,
         };
-        Sieve::new(cipher.kernel().instructions(), cipher.lengths(), &pattern)
+        Splitter::new(cipher.kernel().instructions(), cipher.lengths(), &pattern)
     }
 }
 
 /// The most symbols of a value.
-pub(crate) const MOST: usize = LONGEST;
+pub(crate) const MOST: usize = MAX_LENGTH;
 
 fn sum_on([plain, protected]: [u16; 2], side: Side) -> u16 {
     match side {

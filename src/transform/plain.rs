@@ -5,7 +5,7 @@
 
 use super::encrypt::sides;
 use super::{RowError, Transform};
-use crate::ascii::{Fate, Place, SLACK, Shelf, Shelves, Sieve, Taken, tweak_length};
+use crate::ascii::{LengthGroup, LengthGroups, PADDING, RowOutcome, Span, SplitRows, Splitter, tweak_length};
 use crate::cipher::{Direction, Tweaks};
 use crate::formats::{Format, MOST, Plain};
 use crate::policy::{OnEmpty, Tweak};
@@ -17,17 +17,17 @@ pub struct Rows<'a> {
     /// The bytes of all rows.
     pub bytes: &'a [u8],
     /// Where each row stands.
-    pub places: &'a [Place],
+    pub spans: &'a [Span],
 }
 
-/// How rows are taken apart, and memory for that, which serves again from one call of [`Transform::plain_rows`] to the next.
+/// How rows are split apart, and memory for that, which serves again from one call of [`Transform::plain_rows`] to the next.
 #[derive(Debug)]
 pub struct Scratch {
     /// For rows that are all symbols, where all of these are encrypted.
-    shelves: Option<Shelves>,
-    sieve: Sieve,
-    taken: Taken,
-    /// What became of each bucket.
+    length_groups: Option<LengthGroups>,
+    splitter: Splitter,
+    split: SplitRows,
+    /// What became of each group.
     results: Vec<Vec<u8>>,
 }
 
@@ -123,14 +123,14 @@ impl Transform {
         let cipher = self.cipher()?;
         let with_kept = self.rule.tweak == Tweak::Kept && plain.keep != [0, 0];
         Ok(Scratch {
-            shelves: plain.is_bare().then(|| Shelves::new(&cipher.lengths())),
-            sieve: plain.sieve(cipher, sides(direction).0, with_kept),
-            taken: Taken::default(),
+            length_groups: plain.is_bare().then(|| LengthGroups::new(&cipher.lengths())),
+            splitter: plain.splitter(cipher, sides(direction).0, with_kept),
+            split: SplitRows::default(),
             results: Vec::new(),
         })
     }
 
-    /// Encrypts or decrypts rows: `output`, which is as long as their buffer, gets the results in their places, and the rows that are
+    /// Encrypts or decrypts rows: `output`, which is as long as their buffer, gets the results in their spans, and the rows that are
     /// left alone as they are. Returns the latter, in order. What stands between rows is of no use then. `scratch` is this transform's,
     /// for the same direction.
     ///
@@ -147,51 +147,51 @@ impl Transform {
         let plain = self.plain().ok_or_else(|| Error::bug("no rows of symbols"))?;
         let cipher = self.cipher()?;
         let Scratch {
-            shelves,
-            sieve,
-            taken,
+            length_groups,
+            splitter,
+            split,
             results,
         } = scratch;
-        if let Some(shelves) = shelves.as_mut().filter(|_| plain.symbols.are_all(rows.bytes)) {
-            return self.rows_by_length(direction, rows, tweaks, shelves, output);
+        if let Some(length_groups) = length_groups.as_mut().filter(|_| plain.symbols.are_all(rows.bytes)) {
+            return self.rows_by_length(direction, rows, tweaks, length_groups, output);
         }
-        sieve.take(rows.bytes, rows.places, taken);
-        results.resize_with(taken.buckets.len(), Vec::new);
-        let lengths = taken.fates.iter().map(|fate| match fate {
-            Fate::Taken(n) => Some(usize::from(*n)),
-            Fate::Left => None,
+        splitter.split(rows.bytes, rows.spans, split);
+        results.resize_with(split.groups.len(), Vec::new);
+        let lengths = split.outcomes.iter().map(|outcome| match outcome {
+            RowOutcome::Split(n) => Some(usize::from(*n)),
+            RowOutcome::Skipped => None,
         });
         let of_rows = match &self.rule.tweak {
             Tweak::Column(_) => by_length(lengths, tweaks).ok_or_else(|| self.no_tweaks())?,
             _ => Vec::new(),
         };
-        for (n, bucket) in taken.buckets.iter().enumerate().filter(|(_, bucket)| bucket.rows > 0) {
-            let length = n * bucket.rows;
-            if results[n].len() < length + SLACK {
-                results[n].resize(length + SLACK, 0);
+        for (n, group) in split.groups.iter().enumerate().filter(|(_, group)| group.rows > 0) {
+            let length = n * group.rows;
+            if results[n].len() < length + PADDING {
+                results[n].resize(length + PADDING, 0);
             }
             let tweaks = match &self.rule.tweak {
                 Tweak::Fixed(bytes) => Tweaks::Shared(bytes),
                 Tweak::Kept if plain.keep != [0, 0] => {
                     let kept = tweak_length(plain.keep);
                     Tweaks::Packed {
-                        bytes: &bucket.tweaks[..kept * bucket.rows],
+                        bytes: &group.tweaks[..kept * group.rows],
                         length: kept,
                     }
                 }
                 Tweak::Kept | Tweak::None => Tweaks::Shared(&[]),
                 Tweak::Column(_) => Tweaks::PerRow(&of_rows[n]),
             };
-            let (symbols, result) = (&bucket.symbols[..length], &mut results[n][..length]);
+            let (symbols, result) = (&group.symbols[..length], &mut results[n][..length]);
             cipher.apply_text(direction, tweaks, plain.symbols, symbols, result, n)?;
         }
-        sieve.put(rows.bytes, rows.places, taken, results, output);
-        let all = taken.buckets.iter().map(|bucket| bucket.rows).sum::<usize>() == rows.places.len();
+        splitter.join(rows.bytes, rows.spans, split, results, output);
+        let all = split.groups.iter().map(|group| group.rows).sum::<usize>() == rows.spans.len();
         if all {
             return Ok(Vec::new());
         }
-        let left = |row: &usize| taken.fates[*row] == Fate::Left;
-        Ok(self.left_rows(rows.places, left))
+        let left = |row: &usize| split.outcomes[*row] == RowOutcome::Skipped;
+        Ok(self.left_rows(rows.spans, left))
     }
 
     /// The same where all bytes of rows are symbols to encrypt.
@@ -200,22 +200,22 @@ impl Transform {
         direction: Direction,
         rows: Rows<'_>,
         tweaks: ColumnTweaks<'_>,
-        shelves: &mut Shelves,
+        length_groups: &mut LengthGroups,
         output: &mut [u8],
     ) -> Result<Vec<usize>, RowError> {
         let plain = self.plain().ok_or_else(|| Error::bug("no rows of symbols"))?;
-        let others = shelves.take(rows.bytes, rows.places);
+        let others = length_groups.gather(rows.bytes, rows.spans);
         let of_rows = match &self.rule.tweak {
             Tweak::Column(_) => {
-                let lengths = rows.places.iter().map(|place| shelves.length(*place));
+                let lengths = rows.spans.iter().map(|span| length_groups.length(*span));
                 by_length(lengths, tweaks).ok_or_else(|| self.no_tweaks())?
             }
             _ => Vec::new(),
         };
-        for shelf in shelves.filled() {
-            let Shelf {
+        for group in length_groups.filled() {
+            let LengthGroup {
                 length, texts, results, ..
-            } = shelf;
+            } = group;
             let tweaks = match &self.rule.tweak {
                 Tweak::Fixed(bytes) => Tweaks::Shared(bytes),
                 Tweak::Kept | Tweak::None => Tweaks::Shared(&[]),
@@ -224,19 +224,19 @@ impl Transform {
             self.cipher()?
                 .apply_text(direction, tweaks, plain.symbols, texts, results, length)?;
         }
-        shelves.put(rows.bytes, rows.places, output);
-        let left = |row: &usize| shelves.length(rows.places[*row]).is_none();
+        length_groups.scatter(rows.bytes, rows.spans, output);
+        let left = |row: &usize| length_groups.length(rows.spans[*row]).is_none();
         Ok(match others {
             0 => Vec::new(),
-            _ => self.left_rows(rows.places, left),
+            _ => self.left_rows(rows.spans, left),
         })
     }
 
     /// The rows that are left, but for those that stay as they are.
-    fn left_rows(&self, places: &[Place], left: impl Fn(&usize) -> bool) -> Vec<usize> {
-        let stays = |place: Place| place == Place::NULL || place.length == 0 && self.rule.on_empty == OnEmpty::Keep;
-        let rows = 0..places.len();
-        rows.filter(left).filter(|row| !stays(places[*row])).collect()
+    fn left_rows(&self, spans: &[Span], left: impl Fn(&usize) -> bool) -> Vec<usize> {
+        let stays = |span: Span| span == Span::NULL || span.length == 0 && self.rule.on_empty == OnEmpty::Keep;
+        let rows = 0..spans.len();
+        rows.filter(left).filter(|row| !stays(spans[*row])).collect()
     }
 }
 

@@ -14,6 +14,7 @@ use std::arch::x86_64::*;
 
 use crate::arith::reduce_fma::ReductionFma;
 use crate::batch::sizes::LANES;
+use crate::kernels::aes::{AesNi256, AesUnit, Vaes256};
 use crate::kernels::avx2::rounds::{HalvesIo256, Layout256, Params256, PrefixBlocks256, ROWS, Y};
 use crate::kernels::prefix_source::{PrefixSource, Prefixes};
 use crate::kernels::schedule::Schedule;
@@ -135,7 +136,7 @@ fn rows_vaes<const ENCRYPT: bool, const PER_ROW: bool, const LAYOUT: u8, const R
     output: &mut [u8],
 ) -> bool {
     // SAFETY: these are the features that it needs.
-    unsafe { rows::<true, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, 2>(schedule, params, codec, prefixes, input, output) }
+    unsafe { rows::<Vaes256, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, 2>(schedule, params, codec, prefixes, input, output) }
 }
 
 #[target_feature(enable = "avx2,fma,aes")]
@@ -148,12 +149,14 @@ fn rows_aes<const ENCRYPT: bool, const PER_ROW: bool, const LAYOUT: u8, const RE
     output: &mut [u8],
 ) -> bool {
     // SAFETY: these are the features that it needs.
-    unsafe { rows::<false, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, 1>(schedule, params, codec, prefixes, input, output) }
+    unsafe {
+        rows::<AesNi256, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, 1>(schedule, params, codec, prefixes, input, output)
+    }
 }
 
 #[inline(always)]
 unsafe fn rows<
-    const VAES: bool,
+    U: AesUnit<Register = Y>,
     const ENCRYPT: bool,
     const PER_ROW: bool,
     const LAYOUT: u8,
@@ -207,7 +210,7 @@ unsafe fn rows<
                         last.resize(reach, 0);
                         tweaks = &last;
                     }
-                    prepared.set_packed::<VAES>(schedule, chain, whole_blocks, tweaks, length, walking);
+                    prepared.set_packed::<U>(schedule, chain, whole_blocks, tweaks, length, walking);
                 }
                 PrefixSource::Each(prefixes) => {
                     for at in (0..rows).step_by(LANES) {
@@ -236,7 +239,7 @@ unsafe fn rows<
                 output: to,
                 most,
             };
-            stream::<VAES, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, H, SIXTEENS>(
+            stream::<U, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, H, SIXTEENS>(
                 schedule, params, &prepared, bands, &mut ends,
             );
             most = ends.most;
@@ -321,39 +324,35 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
 }
 
 /// The four pairs of digits of numbers below 10^8, a byte each.
-#[inline(always)]
-unsafe fn pairs(x: Y) -> Y {
-    // SAFETY: the caller has the features.
-    unsafe {
-        // e = 1,168, and 10^8·1,168 < 2^45.
-        let mu = _mm256_set1_epi64x((1i64 << 45) / i64::from(FOUR) + 1);
-        let even = _mm256_srli_epi64::<45>(_mm256_mul_epu32(x, mu));
-        let odd = _mm256_srli_epi64::<13>(_mm256_mul_epu32(_mm256_srli_epi64::<32>(x), mu));
-        let q = _mm256_blend_epi32::<0b10_10_10_10>(even, odd);
-        // The quotient in the lower 16 bits, the remainder in the upper ones.
-        let less = _mm256_set1_epi32(1i32.wrapping_sub(FOUR << 16));
-        let fours = _mm256_add_epi32(_mm256_slli_epi32::<16>(x), _mm256_mullo_epi32(q, less));
-        // e = 12, and 10^4·12 < 2^19.
-        let q = _mm256_srli_epi16::<3>(_mm256_mulhi_epu16(fours, _mm256_set1_epi16(5243)));
-        let less = _mm256_set1_epi16(1 - (100 << 8));
-        _mm256_add_epi16(_mm256_slli_epi16::<8>(fours), _mm256_mullo_epi16(q, less))
-    }
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn pairs(x: Y) -> Y {
+    // e = 1,168, and 10^8·1,168 < 2^45.
+    let mu = _mm256_set1_epi64x((1i64 << 45) / i64::from(FOUR) + 1);
+    let even = _mm256_srli_epi64::<45>(_mm256_mul_epu32(x, mu));
+    let odd = _mm256_srli_epi64::<13>(_mm256_mul_epu32(_mm256_srli_epi64::<32>(x), mu));
+    let q = _mm256_blend_epi32::<0b10_10_10_10>(even, odd);
+    // The quotient in the lower 16 bits, the remainder in the upper ones.
+    let less = _mm256_set1_epi32(1i32.wrapping_sub(FOUR << 16));
+    let fours = _mm256_add_epi32(_mm256_slli_epi32::<16>(x), _mm256_mullo_epi32(q, less));
+    // e = 12, and 10^4·12 < 2^19.
+    let q = _mm256_srli_epi16::<3>(_mm256_mulhi_epu16(fours, _mm256_set1_epi16(5243)));
+    let less = _mm256_set1_epi16(1 - (100 << 8));
+    _mm256_add_epi16(_mm256_slli_epi16::<8>(fours), _mm256_mullo_epi16(q, less))
 }
 
 /// Both digits of each pair, a byte each: those of the first 8 pairs of each lane, and of the last 8.
-#[inline(always)]
-unsafe fn digits(pairs: Y) -> [Y; 2] {
-    // SAFETY: the caller has the features.
-    unsafe {
-        // e = 4, and 100·4 < 2^16 for the lower pair of 16 bits. Both, p + 256·q, give ⌊q/10⌋ in the upper byte: the product is below
-        // (p + 256·q)/10 + 1, and (p + 1)/256 below the 1/10 that separates q/10 from the next integer.
-        let tenth = _mm256_set1_epi16(6554);
-        let low = _mm256_set1_epi16(0x00FF);
-        let upper = _mm256_andnot_si256(low, _mm256_mulhi_epu16(pairs, tenth));
-        let tens = _mm256_or_si256(upper, _mm256_mulhi_epu16(_mm256_and_si256(pairs, low), tenth));
-        let ones = _mm256_sub_epi8(pairs, _mm256_mullo_epi16(tens, _mm256_set1_epi16(10)));
-        [_mm256_unpacklo_epi8(tens, ones), _mm256_unpackhi_epi8(tens, ones)]
-    }
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn digits(pairs: Y) -> [Y; 2] {
+    // e = 4, and 100·4 < 2^16 for the lower pair of 16 bits. Both, p + 256·q, give ⌊q/10⌋ in the upper byte: the product is below
+    // (p + 256·q)/10 + 1, and (p + 1)/256 below the 1/10 that separates q/10 from the next integer.
+    let tenth = _mm256_set1_epi16(6554);
+    let low = _mm256_set1_epi16(0x00FF);
+    let upper = _mm256_andnot_si256(low, _mm256_mulhi_epu16(pairs, tenth));
+    let tens = _mm256_or_si256(upper, _mm256_mulhi_epu16(_mm256_and_si256(pairs, low), tenth));
+    let ones = _mm256_sub_epi8(pairs, _mm256_mullo_epi16(tens, _mm256_set1_epi16(10)));
+    [_mm256_unpacklo_epi8(tens, ones), _mm256_unpackhi_epi8(tens, ones)]
 }
 
 #[cfg(test)]

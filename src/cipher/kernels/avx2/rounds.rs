@@ -24,6 +24,9 @@ use crate::arith::reduce_fma::{EXPONENT, Modulus53, QuotientFma, ReductionFma};
 use crate::batch::chunk::Lanes;
 use crate::batch::half::ByteOrder;
 use crate::batch::sizes::LANES;
+use crate::kernels::aes::{
+    AesNi256, AesUnit, Vaes256, aes_inner_rounds, aes_last_round, aes_long_key_rounds, aes_round, round_key,
+};
 use crate::kernels::prefix_source::Prefixes;
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
@@ -178,29 +181,26 @@ pub(crate) fn aes_alone(schedule: &Schedule, blocks: u64) -> u64 {
 #[target_feature(enable = "avx2,aes,vaes")]
 fn aes_alone_vaes(schedule: &Schedule, blocks: u64) -> u64 {
     // SAFETY: these are the features that it needs.
-    unsafe { aes_in_registers::<true, 2>(schedule, blocks) }
+    unsafe { aes_in_registers::<Vaes256, 2>(schedule, blocks) }
 }
 
 #[target_feature(enable = "avx2,aes")]
 fn aes_alone_aes(schedule: &Schedule, blocks: u64) -> u64 {
     // SAFETY: these are the features that it needs.
-    unsafe { aes_in_registers::<false, 1>(schedule, blocks) }
+    unsafe { aes_in_registers::<AesNi256, 1>(schedule, blocks) }
 }
 
 #[inline(always)]
-unsafe fn aes_in_registers<const VAES: bool, const H: usize>(schedule: &Schedule, blocks: u64) -> u64 {
+unsafe fn aes_in_registers<U: AesUnit<Register = Y>, const H: usize>(schedule: &Schedule, blocks: u64) -> u64 {
     // SAFETY: the caller has the features.
     unsafe {
-        let mut states = [[key(schedule, 0); 4]; H];
+        let mut states = [[round_key::<U>(schedule, 0); 4]; H];
         for (k, state) in states.as_flattened_mut().iter_mut().enumerate() {
             *state = _mm256_add_epi64(*state, _mm256_set1_epi64x(k as i64));
         }
         for _ in 0..blocks / 64 * (8 / H as u64) {
-            aes_inner::<VAES, H>(schedule, &mut states);
-            let key = key(schedule, schedule.rounds());
-            for state in states.as_flattened_mut() {
-                *state = aes_last::<VAES>(*state, key);
-            }
+            aes_inner_rounds::<U>(schedule, states.as_flattened_mut());
+            aes_last_round::<U>(round_key::<U>(schedule, schedule.rounds()), states.as_flattened_mut());
         }
         let mut sum = _mm256_setzero_si256();
         for state in states.as_flattened() {
@@ -271,7 +271,7 @@ fn walk_vaes<const ENCRYPT: bool, const PER_ROW: bool, const LAYOUT: u8, const R
     group: &mut Lanes<'_, u64>,
 ) {
     // SAFETY: these are the features that it needs.
-    unsafe { walk_in_memory::<true, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, 2>(schedule, params, group) }
+    unsafe { walk_in_memory::<Vaes256, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, 2>(schedule, params, group) }
 }
 
 #[target_feature(enable = "avx2,fma,aes")]
@@ -281,12 +281,12 @@ fn walk_aes<const ENCRYPT: bool, const PER_ROW: bool, const LAYOUT: u8, const RE
     group: &mut Lanes<'_, u64>,
 ) {
     // SAFETY: these are the features that it needs.
-    unsafe { walk_in_memory::<false, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, 1>(schedule, params, group) }
+    unsafe { walk_in_memory::<AesNi256, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, 1>(schedule, params, group) }
 }
 
 #[inline(always)]
 unsafe fn walk_in_memory<
-    const VAES: bool,
+    U: AesUnit<Register = Y>,
     const ENCRYPT: bool,
     const PER_ROW: bool,
     const LAYOUT: u8,
@@ -302,7 +302,7 @@ unsafe fn walk_in_memory<
         let prefixes = PrefixBlocks256::<{ LANES / 16 }>::new::<LAYOUT>(schedule, group.prefixes);
         let bands = group.rows.div_ceil(2 * ROWS * H);
         let mut ends = MemoryHalves256([group.left, group.right]);
-        stream::<VAES, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, H, { LANES / 16 }>(
+        stream::<U, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, H, { LANES / 16 }>(
             schedule, params, &prefixes, bands, &mut ends,
         );
     }
@@ -312,7 +312,7 @@ unsafe fn walk_in_memory<
 /// without it its blocks take eight registers even if H is one.
 #[inline(always)]
 pub(crate) unsafe fn stream<
-    const VAES: bool,
+    U: AesUnit<Register = Y>,
     const ENCRYPT: bool,
     const PER_ROW: bool,
     const LAYOUT: u8,
@@ -364,22 +364,22 @@ pub(crate) unsafe fn stream<
         macro_rules! turn {
             ($group:literal, $half:literal, $fixed:ident, $step:expr, $ending:literal, $changed:ident, $y:ident, $between:block) => {{
                 let mut states = begin!($group, $half, $fixed, $step);
-                aes_round::<VAES, H>(schedule, 1, &mut states);
+                aes_round::<U>(schedule, 1, states.as_flattened_mut());
                 for k in 0..H {
-                    aes_round::<VAES, H>(schedule, 2 + k, &mut states);
+                    aes_round::<U>(schedule, 2 + k, states.as_flattened_mut());
                     $changed[k] = end_round::<ENCRYPT, LAYOUT, REDUCTION>($changed[k], $y[k], moduli[$ending]);
                 }
                 $between
                 for r in 2 + H..10 {
-                    aes_round::<VAES, H>(schedule, r, &mut states);
+                    aes_round::<U>(schedule, r, states.as_flattened_mut());
                 }
-                aes_long_keys::<VAES, H>(schedule, &mut states);
-                drawn::<VAES, LAYOUT, REDUCTION, H>(schedule, &states, powers[$half])
+                aes_long_key_rounds::<U>(schedule, states.as_flattened_mut());
+                drawn::<U, LAYOUT, REDUCTION, H>(schedule, &states, powers[$half])
             }};
         }
         let mut states = begin!(0, 0, second_x, 0);
-        aes_inner::<VAES, H>(schedule, &mut states);
-        let mut y_of_x = drawn::<VAES, LAYOUT, REDUCTION, H>(schedule, &states, powers[0]);
+        aes_inner_rounds::<U>(schedule, states.as_flattened_mut());
+        let mut y_of_x = drawn::<U, LAYOUT, REDUCTION, H>(schedule, &states, powers[0]);
         loop {
             let mut step = 0;
             let mut y_of_y;
@@ -442,7 +442,7 @@ impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
     pub(crate) unsafe fn set<const LAYOUT: u8>(&mut self, schedule: &Schedule, prefixes: &Prefixes, start: usize) {
         // SAFETY: the caller has the features.
         unsafe {
-            let first = key(schedule, 0);
+            let first = round_key::<AesNi256>(schedule, 0);
             let block = |prefix: u128| {
                 if LAYOUT == EIGHT {
                     prefix.to_be_bytes()
@@ -476,7 +476,7 @@ impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
     /// FF1's prefixes of so many rows, a multiple of 16, whose tweaks all have `length` bytes and stand one after the other, with anything
     /// after them, from the value of AES for what comes before.
     #[inline(always)]
-    pub(crate) unsafe fn set_packed<const VAES: bool>(
+    pub(crate) unsafe fn set_packed<U: AesUnit<Register = Y>>(
         &mut self,
         schedule: &Schedule,
         chain: u128,
@@ -502,9 +502,9 @@ impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
         };
         // SAFETY: the caller has the features; there are as many bytes as are read.
         unsafe {
-            let first = key(schedule, 0);
+            let first = round_key::<U>(schedule, 0);
             let chain = _mm256_xor_si256(broadcast(&chain.to_be_bytes()), first);
-            let last = _mm256_xor_si256(key(schedule, schedule.rounds()), first);
+            let last = _mm256_xor_si256(round_key::<U>(schedule, schedule.rounds()), first);
             let block = |row: usize, k: usize| {
                 let low = tweaks.as_ptr().add(row * length + 16 * k);
                 _mm256_and_si256(
@@ -520,10 +520,8 @@ impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
                     for (row, state) in rows.iter().zip(states.as_flattened_mut()) {
                         *state = _mm256_xor_si256(*state, block(*row, k));
                     }
-                    aes_inner::<VAES, 2>(schedule, &mut states);
-                    for state in states.as_flattened_mut() {
-                        *state = aes_last::<VAES>(*state, last);
-                    }
+                    aes_inner_rounds::<U>(schedule, states.as_flattened_mut());
+                    aes_last_round::<U>(last, states.as_flattened_mut());
                 }
                 for ((row, state), to) in rows.iter().zip(states.as_flattened()).zip(blocks) {
                     *to = _mm256_xor_si256(*state, block(*row, whole_blocks));
@@ -541,31 +539,29 @@ fn pair_rows(at: usize) -> [usize; 2] {
 }
 
 /// The blocks of a round for a group's rows, the first round key added.
-#[inline(always)]
-unsafe fn begin_round<const PER_ROW: bool, const LAYOUT: u8, const H: usize, const SIXTEENS: usize>(
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn begin_round<const PER_ROW: bool, const LAYOUT: u8, const H: usize, const SIXTEENS: usize>(
     halves: &[Y; H],
     prefixes: &PrefixBlocks256<SIXTEENS>,
     parity: usize,
     group: usize,
     number: Y,
 ) -> [[Y; 4]; H] {
-    // SAFETY: the caller has the features.
-    unsafe {
-        let blocks = &prefixes.blocks[if LAYOUT == EIGHT { 0 } else { parity }];
-        let shared = _mm256_xor_si256(blocks[0][0], number);
-        let mut states = [[shared; 4]; H];
-        for k in 0..H {
-            for i in 0..4 {
-                let place = broadcast(if LAYOUT == EIGHT { &LAST_FOUR[i] } else { &FIRST_FOUR[i] });
-                let half = _mm256_shuffle_epi8(halves[k], place);
-                if PER_ROW {
-                    states[k][i] = _mm256_xor_si256(blocks.as_flattened()[4 * (H * group + k) + i], number);
-                }
-                states[k][i] = _mm256_xor_si256(states[k][i], half);
+    let blocks = &prefixes.blocks[if LAYOUT == EIGHT { 0 } else { parity }];
+    let shared = _mm256_xor_si256(blocks[0][0], number);
+    let mut states = [[shared; 4]; H];
+    for k in 0..H {
+        for i in 0..4 {
+            let place = broadcast(if LAYOUT == EIGHT { &LAST_FOUR[i] } else { &FIRST_FOUR[i] });
+            let half = _mm256_shuffle_epi8(halves[k], place);
+            if PER_ROW {
+                states[k][i] = _mm256_xor_si256(blocks.as_flattened()[4 * (H * group + k) + i], number);
             }
+            states[k][i] = _mm256_xor_si256(states[k][i], half);
         }
-        states
     }
+    states
 }
 
 /// Where the bytes of a block come from: its last four are the i-th half of a lane, most significant first.
@@ -593,19 +589,19 @@ const FIRST_FOUR: [[u8; 16]; 4] = {
 /// What the last round of AES leaves of a group's blocks. Two registers have the first 8 bytes of the blocks of 8 rows, as they are;
 /// or, for FF3, a number of 64 bits that is y modulo M (see `fold`).
 #[inline(always)]
-unsafe fn drawn<const VAES: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
+unsafe fn drawn<U: AesUnit<Register = Y>, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
     schedule: &Schedule,
     states: &[[Y; 4]; H],
     powers: &[u32; 3],
 ) -> [[Y; 2]; H] {
     // SAFETY: the caller has the features.
     unsafe {
-        let key = key(schedule, schedule.rounds());
+        let key = round_key::<U>(schedule, schedule.rounds());
         let mut y = [[_mm256_setzero_si256(); 2]; H];
         for k in 0..H {
             for i in 0..2 {
-                let a = aes_last::<VAES>(states[k][2 * i], key);
-                let b = aes_last::<VAES>(states[k][2 * i + 1], key);
+                let a = U::last_round(states[k][2 * i], key);
+                let b = U::last_round(states[k][2 * i + 1], key);
                 y[k][i] = _mm256_unpacklo_epi64(a, b);
                 if LAYOUT != EIGHT && REDUCTION != MASK {
                     y[k][i] = fold(y[k][i], _mm256_unpackhi_epi64(a, b), powers);
@@ -618,198 +614,115 @@ unsafe fn drawn<const VAES: bool, const LAYOUT: u8, const REDUCTION: u8, const H
 
 /// A number of 64 bits that is y modulo M for each y of 128 bits: with 2^32, 2^64 and 2^96 modulo M ≤ 2^30 it is at most
 /// 3·(2^32 − 1)·(2^30 − 1) + 2^32 − 1 < 2^64.
-#[inline(always)]
-unsafe fn fold(low: Y, high: Y, powers: &[u32; 3]) -> Y {
-    // SAFETY: the caller has the features.
-    unsafe {
-        let parts = [_mm256_srli_epi64::<32>(low), high, _mm256_srli_epi64::<32>(high)];
-        let mut sum = _mm256_and_si256(low, _mm256_set1_epi64x(0xffff_ffff));
-        for (part, power) in parts.into_iter().zip(powers) {
-            sum = _mm256_add_epi64(sum, _mm256_mul_epu32(part, _mm256_set1_epi64x((*power).into())));
-        }
-        sum
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn fold(low: Y, high: Y, powers: &[u32; 3]) -> Y {
+    let parts = [_mm256_srli_epi64::<32>(low), high, _mm256_srli_epi64::<32>(high)];
+    let mut sum = _mm256_and_si256(low, _mm256_set1_epi64x(0xffff_ffff));
+    for (part, power) in parts.into_iter().zip(powers) {
+        sum = _mm256_add_epi64(sum, _mm256_mul_epu32(part, _mm256_set1_epi64x((*power).into())));
     }
+    sum
 }
 
 /// The end of a round for 8 rows, from what [`drawn`] has left: changed ± y modulo M.
-#[inline(always)]
-unsafe fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8>(
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8>(
     changed: Y,
     y: [Y; 2],
     modulus: &Modulus53,
 ) -> Y {
-    // SAFETY: the caller has the features.
-    unsafe {
-        let m = _mm256_set1_epi32(modulus.m as i32);
-        let low = if LAYOUT == EIGHT {
-            let swap = broadcast(&[3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12]);
-            _mm256_shuffle_epi8(dwords::<0b11_01_11_01>(y), swap)
-        } else {
-            dwords::<0b10_00_10_00>(y)
-        };
-        if REDUCTION == MASK {
-            let sum = if ENCRYPT {
-                _mm256_add_epi32(changed, low)
-            } else {
-                _mm256_sub_epi32(changed, low)
-            };
-            return _mm256_and_si256(sum, m);
-        }
-        let q = dwords::<0b10_00_10_00>([
-            quotient::<ENCRYPT, LAYOUT, REDUCTION>(y[0], modulus),
-            quotient::<ENCRYPT, LAYOUT, REDUCTION>(y[1], modulus),
-        ]);
-        // Modulo 2^32, where it fits.
-        let rest = _mm256_sub_epi32(low, _mm256_mullo_epi32(q, m));
-        if REDUCTION == SIGNED {
-            let y = _mm256_add_epi32(rest, _mm256_and_si256(m, _mm256_srai_epi32::<31>(rest)));
-            let less = if ENCRYPT { _mm256_sub_epi32(m, y) } else { y };
-            // M is added where the difference is negative.
-            let fits = _mm256_cmpeq_epi32(_mm256_max_epu32(changed, less), changed);
-            return _mm256_add_epi32(_mm256_sub_epi32(changed, less), _mm256_andnot_si256(fits, m));
-        }
+    let m = _mm256_set1_epi32(modulus.m as i32);
+    let low = if LAYOUT == EIGHT {
+        let swap = broadcast(&[3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12]);
+        _mm256_shuffle_epi8(dwords::<0b11_01_11_01>(y), swap)
+    } else {
+        dwords::<0b10_00_10_00>(y)
+    };
+    if REDUCTION == MASK {
         let sum = if ENCRYPT {
-            _mm256_add_epi32(changed, rest)
+            _mm256_add_epi32(changed, low)
         } else {
-            _mm256_sub_epi32(changed, rest)
+            _mm256_sub_epi32(changed, low)
         };
-        let sum = _mm256_min_epu32(sum, _mm256_sub_epi32(sum, _mm256_add_epi32(m, m)));
-        _mm256_min_epu32(sum, _mm256_sub_epi32(sum, m))
+        return _mm256_and_si256(sum, m);
     }
+    let q = dwords::<0b10_00_10_00>([
+        quotient::<ENCRYPT, LAYOUT, REDUCTION>(y[0], modulus),
+        quotient::<ENCRYPT, LAYOUT, REDUCTION>(y[1], modulus),
+    ]);
+    // Modulo 2^32, where it fits.
+    let rest = _mm256_sub_epi32(low, _mm256_mullo_epi32(q, m));
+    if REDUCTION == SIGNED {
+        let y = _mm256_add_epi32(rest, _mm256_and_si256(m, _mm256_srai_epi32::<31>(rest)));
+        let less = if ENCRYPT { _mm256_sub_epi32(m, y) } else { y };
+        // M is added where the difference is negative.
+        let fits = _mm256_cmpeq_epi32(_mm256_max_epu32(changed, less), changed);
+        return _mm256_add_epi32(_mm256_sub_epi32(changed, less), _mm256_andnot_si256(fits, m));
+    }
+    let sum = if ENCRYPT {
+        _mm256_add_epi32(changed, rest)
+    } else {
+        _mm256_sub_epi32(changed, rest)
+    };
+    let sum = _mm256_min_epu32(sum, _mm256_sub_epi32(sum, _mm256_add_epi32(m, m)));
+    _mm256_min_epu32(sum, _mm256_sub_epi32(sum, m))
 }
 
 /// q̂ in the lower 32 bits of each 64.
-#[inline(always)]
-unsafe fn quotient<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8>(y: Y, modulus: &Modulus53) -> Y {
-    // SAFETY: the caller has the features.
-    unsafe {
-        let exponent = _mm256_set1_epi64x(EXPONENT as i64);
-        let last = if ENCRYPT { &modulus.plus } else { &modulus.minus };
-        if REDUCTION == TINY {
-            let y = if LAYOUT == EIGHT {
-                _mm256_shuffle_epi8(y, broadcast(&[7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8]))
-            } else {
-                y
-            };
-            let h = _mm256_srli_epi64::<32>(y);
-            let q = multiply_add(_mm256_or_si256(h, exponent), &modulus.first);
-            let g = _mm256_sub_epi64(h, _mm256_mul_epu32(q, _mm256_set1_epi64x(modulus.m.into())));
-            let z = _mm256_blend_epi32::<0b10_10_10_10>(y, _mm256_slli_epi64::<32>(g));
-            let t = _mm256_srl_epi64(z, _mm_cvtsi32_si128(modulus.shift as i32));
-            return multiply_add(_mm256_or_si256(t, exponent), last);
-        }
-        let t = if LAYOUT == EIGHT {
-            _mm256_shuffle_epi8(
-                y,
-                broadcast(&[5, 4, 3, 2, 1, 0, 0x80, 0x80, 13, 12, 11, 10, 9, 8, 0x80, 0x80]),
-            )
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn quotient<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8>(y: Y, modulus: &Modulus53) -> Y {
+    let exponent = _mm256_set1_epi64x(EXPONENT as i64);
+    let last = if ENCRYPT { &modulus.plus } else { &modulus.minus };
+    if REDUCTION == TINY {
+        let y = if LAYOUT == EIGHT {
+            _mm256_shuffle_epi8(y, broadcast(&[7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8]))
         } else {
-            _mm256_srli_epi64::<16>(y)
+            y
         };
-        multiply_add(_mm256_or_si256(t, exponent), last)
+        let h = _mm256_srli_epi64::<32>(y);
+        let q = multiply_add(_mm256_or_si256(h, exponent), &modulus.first);
+        let g = _mm256_sub_epi64(h, _mm256_mul_epu32(q, _mm256_set1_epi64x(modulus.m.into())));
+        let z = _mm256_blend_epi32::<0b10_10_10_10>(y, _mm256_slli_epi64::<32>(g));
+        let t = _mm256_srl_epi64(z, _mm_cvtsi32_si128(modulus.shift as i32));
+        return multiply_add(_mm256_or_si256(t, exponent), last);
     }
+    let t = if LAYOUT == EIGHT {
+        _mm256_shuffle_epi8(
+            y,
+            broadcast(&[5, 4, 3, 2, 1, 0, 0x80, 0x80, 13, 12, 11, 10, 9, 8, 0x80, 0x80]),
+        )
+    } else {
+        _mm256_srli_epi64::<16>(y)
+    };
+    multiply_add(_mm256_or_si256(t, exponent), last)
 }
 
-#[inline(always)]
-unsafe fn multiply_add(t: Y, quotient: &QuotientFma) -> Y {
-    // SAFETY: the caller has the features.
-    unsafe {
-        let (by, to) = (_mm256_set1_pd(quotient.by), _mm256_set1_pd(quotient.to));
-        _mm256_castpd_si256(_mm256_fmadd_pd(_mm256_castsi256_pd(t), by, to))
-    }
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn multiply_add(t: Y, quotient: &QuotientFma) -> Y {
+    let (by, to) = (_mm256_set1_pd(quotient.by), _mm256_set1_pd(quotient.to));
+    _mm256_castpd_si256(_mm256_fmadd_pd(_mm256_castsi256_pd(t), by, to))
 }
 
 /// Of each lane two 32-bit parts of the first register, then two of the second.
-#[inline(always)]
-unsafe fn dwords<const PARTS: i32>([a, b]: [Y; 2]) -> Y {
-    // SAFETY: the caller has the features.
-    unsafe {
-        _mm256_castps_si256(_mm256_shuffle_ps::<PARTS>(
-            _mm256_castsi256_ps(a),
-            _mm256_castsi256_ps(b),
-        ))
-    }
-}
-
-/// One inner round of AES for all states.
-#[inline(always)]
-unsafe fn aes_round<const VAES: bool, const H: usize>(schedule: &Schedule, round: usize, states: &mut [[Y; 4]; H]) {
-    // SAFETY: the caller has the features.
-    unsafe {
-        let key = key(schedule, round);
-        for state in states.as_flattened_mut() {
-            *state = if VAES {
-                _mm256_aesenc_epi128(*state, key)
-            } else {
-                let key = _mm256_castsi256_si128(key);
-                let (low, high) = lanes(*state);
-                join(_mm_aesenc_si128(low, key), _mm_aesenc_si128(high, key))
-            };
-        }
-    }
-}
-
-/// The last round of AES.
-#[inline(always)]
-unsafe fn aes_last<const VAES: bool>(state: Y, key: Y) -> Y {
-    // SAFETY: the caller has the features.
-    unsafe {
-        if VAES {
-            _mm256_aesenclast_epi128(state, key)
-        } else {
-            let key = _mm256_castsi256_si128(key);
-            let (low, high) = lanes(state);
-            join(_mm_aesenclast_si128(low, key), _mm_aesenclast_si128(high, key))
-        }
-    }
-}
-
-/// Both lanes by themselves. The compiler leaves them so from one round to the next.
-#[inline(always)]
-unsafe fn lanes(y: Y) -> (__m128i, __m128i) {
-    // SAFETY: the caller has the features.
-    unsafe { (_mm256_castsi256_si128(y), _mm256_extracti128_si256::<1>(y)) }
-}
-
-#[inline(always)]
-unsafe fn join(low: __m128i, high: __m128i) -> Y {
-    // SAFETY: the caller has the features.
-    unsafe { _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high) }
-}
-
-/// All rounds of AES but the last.
-#[inline(always)]
-unsafe fn aes_inner<const VAES: bool, const H: usize>(schedule: &Schedule, states: &mut [[Y; 4]; H]) {
-    // SAFETY: the caller has the features.
-    unsafe {
-        for round in 1..10 {
-            aes_round::<VAES, H>(schedule, round, states);
-        }
-        aes_long_keys::<VAES, H>(schedule, states);
-    }
-}
-
-/// The inner rounds that only longer keys have.
-#[inline(always)]
-unsafe fn aes_long_keys<const VAES: bool, const H: usize>(schedule: &Schedule, states: &mut [[Y; 4]; H]) {
-    // SAFETY: the caller has the features.
-    unsafe {
-        if schedule.rounds() > 10 {
-            aes_round::<VAES, H>(schedule, 10, states);
-            aes_round::<VAES, H>(schedule, 11, states);
-            if schedule.rounds() > 12 {
-                aes_round::<VAES, H>(schedule, 12, states);
-                aes_round::<VAES, H>(schedule, 13, states);
-            }
-        }
-    }
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn dwords<const PARTS: i32>([a, b]: [Y; 2]) -> Y {
+    _mm256_castps_si256(_mm256_shuffle_ps::<PARTS>(
+        _mm256_castsi256_ps(a),
+        _mm256_castsi256_ps(b),
+    ))
 }
 
 /// Eight halves from `at` on: four in each lane.
-#[inline(always)]
-unsafe fn load_halves(halves: &[u64; LANES], at: usize) -> Y {
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn load_halves(halves: &[u64; LANES], at: usize) -> Y {
     let halves = &halves[at..][..ROWS];
-    // SAFETY: the caller has the features; these are 64 bytes.
+    // SAFETY: these are 64 bytes.
     unsafe {
         let a = _mm256_loadu_si256(halves.as_ptr().cast());
         let b = _mm256_loadu_si256(halves.as_ptr().add(4).cast());
@@ -820,10 +733,11 @@ unsafe fn load_halves(halves: &[u64; LANES], at: usize) -> Y {
     }
 }
 
-#[inline(always)]
-unsafe fn store_halves(register: Y, halves: &mut [u64; LANES], at: usize) {
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn store_halves(register: Y, halves: &mut [u64; LANES], at: usize) {
     let halves = &mut halves[at..][..ROWS];
-    // SAFETY: the caller has the features; these are 64 bytes.
+    // SAFETY: these are 64 bytes.
     unsafe {
         let low = _mm256_cvtepu32_epi64(_mm256_castsi256_si128(register));
         let high = _mm256_cvtepu32_epi64(_mm256_extracti128_si256::<1>(register));
@@ -833,24 +747,19 @@ unsafe fn store_halves(register: Y, halves: &mut [u64; LANES], at: usize) {
 }
 
 /// The same bytes in both lanes.
-#[inline(always)]
-pub(crate) unsafe fn broadcast(bytes: &[u8; 16]) -> Y {
-    // SAFETY: the caller has the features; 16 bytes are read.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(crate) fn broadcast(bytes: &[u8; 16]) -> Y {
+    // SAFETY: 16 bytes are read.
     unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(bytes.as_ptr().cast())) }
 }
 
 /// 16 bytes in each lane.
-#[inline(always)]
-unsafe fn two(low: &[u8; 16], high: &[u8; 16]) -> Y {
-    // SAFETY: the caller has the features; 16 bytes are read, twice.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn two(low: &[u8; 16], high: &[u8; 16]) -> Y {
+    // SAFETY: 16 bytes are read, twice.
     unsafe { _mm256_loadu2_m128i(high.as_ptr().cast(), low.as_ptr().cast()) }
-}
-
-/// A round key in every block.
-#[inline(always)]
-unsafe fn key(schedule: &Schedule, round: usize) -> Y {
-    // SAFETY: the caller has the features.
-    unsafe { broadcast(&schedule.keys()[round]) }
 }
 
 #[cfg(test)]

@@ -187,7 +187,7 @@ pub(crate) fn run(
         ($layout:ident, $reduction:ident, $registers:literal, $tops:literal) => {{
             const LAYOUT: u8 = $layout as u8;
             const REDUCTION: u8 = $reduction as u8;
-            // SAFETY: the processor has the features.
+            // SAFETY: `available` has found the features.
             unsafe {
                 match direction {
                     Direction::Encrypt => bands::<true, LAYOUT, REDUCTION, $registers, $tops>(
@@ -247,7 +247,7 @@ where
         PrefixSource::Shared(prefixes) => prefixes,
         _ => &Prefixes::Shared([0; 2]),
     };
-    // SAFETY: these are the features that all of this needs; a band's ends reach no further than the slices they are given.
+    // SAFETY: this function is compiled for the features of `available`; a band's ends reach no further than the slices they are given.
     unsafe {
         let mut prepared = PrefixBlocks512::new::<LAYOUT>(schedule, shared);
         let mut most = _mm512_setzero_si512();
@@ -330,7 +330,7 @@ impl<const TOPS: usize> HalvesIo512<2> for DecimalText512<'_, TOPS> {
     #[inline(always)]
     unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2] {
         let codec = self.codec;
-        // SAFETY: the caller has the features; the codec reaches all that is read.
+        // SAFETY: the caller promises the features of `available`; the codec reaches all that is read.
         unsafe {
             let zero = _mm512_set1_epi8(codec.zero as i8);
             let mut fours = [_mm512_setzero_si512(); 4];
@@ -372,7 +372,7 @@ impl<const TOPS: usize> HalvesIo512<2> for DecimalText512<'_, TOPS> {
     #[inline(always)]
     unsafe fn store(&mut self, group: usize, k: usize, [left, right]: [Z; 2]) {
         let codec = self.codec;
-        // SAFETY: the caller has the features; the codec reaches all that is written. What is written beyond the rows is written again
+        // SAFETY: the caller promises the features of `available`; the codec reaches all that is written. What is written beyond the rows is written again
         // with what belongs there.
         unsafe {
             let (left, left_tops) = split::<TOPS>(codec, left);
@@ -407,7 +407,7 @@ impl<const TOPS: usize> HalvesIo512<4> for DecimalText512<'_, TOPS> {
     #[inline(always)]
     unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2] {
         let codec = self.codec;
-        // SAFETY: the caller has the features; the codec reaches all that is read.
+        // SAFETY: the caller promises the features of `available`; the codec reaches all that is read.
         unsafe {
             let zero = _mm512_set1_epi8(codec.zero as i8);
             let mut quads = [_mm512_setzero_si512(); 2];
@@ -487,9 +487,13 @@ impl<const TOPS: usize> HalvesIo512<4> for DecimalText512<'_, TOPS> {
 }
 
 /// DecimalText512 to fours, in 32 bits.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn join(digits: Z) -> Z {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         let pairs = _mm512_maddubs_epi16(digits, _mm512_set1_epi16(0x01_0a));
         _mm512_madd_epi16(pairs, _mm512_set1_epi32(0x0001_0064))
@@ -497,17 +501,25 @@ unsafe fn join(digits: Z) -> Z {
 }
 
 /// Fours to eights, in 32 bits: of each 16 bytes those of `a`, then those of `b`.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn join_fours(a: Z, b: Z) -> Z {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe { _mm512_madd_epi16(_mm512_packus_epi32(a, b), _mm512_set1_epi32(1 << 16 | FOUR as i32)) }
 }
 
 /// The digits of numbers below 10^8: of each 16 bytes those of the first two, and those of the last two. With `TOPS` numbers are
 /// below 10^9, and their first digit comes apart.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn split<const TOPS: usize>(codec: &DecimalCodec512, x: Z) -> ([Z; 2], Z) {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         // e = 1,168, and 10^9·1,168 < 2^45.
         let mu = _mm512_set1_epi64((1i64 << 45) / i64::from(FOUR) + 1);
@@ -537,9 +549,13 @@ unsafe fn split<const TOPS: usize>(codec: &DecimalCodec512, x: Z) -> ([Z; 2], Z)
 }
 
 /// The upper and the lower eight of each half, as 32 bits each, and what is above them, up to `TOPS` digits.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn split_wide<const TOPS: usize>(x: Z) -> (Z, Z) {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         let product = |t, mu: u64| _mm512_madd52hi_epu64(_mm512_setzero_si512(), t, _mm512_set1_epi64(mu as i64));
         let (mut x, mut tops) = (x, _mm512_setzero_si512());

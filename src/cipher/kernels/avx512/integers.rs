@@ -32,7 +32,7 @@ pub(crate) fn run(
 ) {
     assert!(available(), "this kernel was chosen on another processor");
     assert!(covers(params), "a params of other code");
-    // SAFETY: the processor has the features.
+    // SAFETY: `available` has found the features.
     unsafe {
         match direction {
             Direction::Encrypt => bands::<true>(schedule, params, prefixes, values, width),
@@ -53,7 +53,7 @@ fn bands<const ENCRYPT: bool>(
         PrefixSource::Shared(prefixes) => prefixes,
         _ => &Prefixes::Shared([0; 2]),
     };
-    // SAFETY: these are the features that all of this needs.
+    // SAFETY: this function is compiled for the features of `available`.
     let mut prepared = unsafe { PrefixBlocks512::new::<LAYOUT>(schedule, shared) };
     for (k, band_of) in values.chunks_mut(LANES).enumerate() {
         let (start, count) = (k * LANES, band_of.len());
@@ -110,7 +110,7 @@ struct IntegerValues<'a> {
 impl HalvesIo512<2> for IntegerValues<'_> {
     #[inline(always)]
     unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2] {
-        // SAFETY: the caller has the features.
+        // SAFETY: the caller promises the features of `available`.
         unsafe {
             let width = _mm_cvtsi32_si128(self.width as i32);
             let lowest = _mm512_set1_epi32((u32::MAX >> (32 - self.width)) as i32);
@@ -125,7 +125,7 @@ impl HalvesIo512<2> for IntegerValues<'_> {
 
     #[inline(always)]
     unsafe fn store(&mut self, group: usize, k: usize, [left, right]: [Z; 2]) {
-        // SAFETY: the caller has the features.
+        // SAFETY: the caller promises the features of `available`.
         unsafe {
             let width = _mm_cvtsi32_si128(self.width as i32);
             let at = 32 * group + 16 * k;
@@ -141,9 +141,13 @@ impl HalvesIo512<2> for IntegerValues<'_> {
 }
 
 /// The integers of eight left and right halves, these of `width` bits.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn joined([left, right]: [__m256i; 2], width: __m128i) -> Z {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         let left = _mm512_sll_epi64(_mm512_cvtepu32_epi64(left), width);
         _mm512_or_si512(left, _mm512_cvtepu32_epi64(right))

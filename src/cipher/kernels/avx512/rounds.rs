@@ -17,6 +17,9 @@ use std::arch::x86_64::*;
 use crate::arith::reduce_ifma::{Modulus52, ReductionIfma};
 use crate::batch::half::ByteOrder;
 use crate::batch::sizes::LANES;
+use crate::kernels::aes::{
+    AesUnit, Vaes512, aes_inner_rounds, aes_last_round, aes_long_key_rounds, aes_round, round_key,
+};
 use crate::kernels::prefix_source::Prefixes;
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
@@ -149,14 +152,14 @@ pub(crate) fn run_lanes(
             (Twelve, _) => band!(Twelve, Wide, 4),
         };
     assert!(available(), "this kernel was chosen on another processor");
-    // SAFETY: the processor has the features.
+    // SAFETY: `available` has found the features.
     unsafe { band(schedule, params, prefixes, [left, right]) }
 }
 
 /// AES alone, on blocks that stay in registers: `blocks` of them, rounded down to a multiple of 64.
 pub(crate) fn aes_alone(schedule: &Schedule, blocks: u64) -> u64 {
     assert!(available(), "this kernel was chosen on another processor");
-    // SAFETY: the processor has the features.
+    // SAFETY: `available` has found the features.
     unsafe { aes_in_registers(schedule, blocks) }
 }
 
@@ -164,18 +167,15 @@ pub(crate) type Z = __m512i;
 
 #[target_feature(enable = "avx512f,avx512bw,vaes")]
 fn aes_in_registers(schedule: &Schedule, blocks: u64) -> u64 {
-    // SAFETY: these are the features they need.
+    // SAFETY: this function is compiled for the features they need.
     unsafe {
-        let mut states = [key(schedule, 0); 16];
+        let mut states = [round_key::<Vaes512>(schedule, 0); 16];
         for (k, state) in states.iter_mut().enumerate() {
             *state = _mm512_add_epi64(*state, _mm512_set1_epi64(k as i64));
         }
         for _ in 0..blocks / 64 {
-            aes_inner(schedule, &mut states);
-            let key = key(schedule, schedule.rounds());
-            for state in &mut states {
-                *state = _mm512_aesenclast_epi128(*state, key);
-            }
+            aes_inner_rounds::<Vaes512>(schedule, &mut states);
+            aes_last_round::<Vaes512>(round_key::<Vaes512>(schedule, schedule.rounds()), &mut states);
         }
         states
             .iter()
@@ -211,13 +211,15 @@ pub(crate) trait HalvesIo512<const H: usize> {
     /// The k-th registers of the left and the right halves of a group.
     ///
     /// # Safety
-    /// The caller has the features.
+    ///
+    /// The processor has the features of [`available`].
     unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2];
 
     /// Takes them back.
     ///
     /// # Safety
-    /// The caller has the features.
+    ///
+    /// The processor has the features of [`available`].
     unsafe fn store(&mut self, group: usize, k: usize, halves: [Z; 2]);
 }
 
@@ -229,7 +231,7 @@ impl<const LAYOUT: u8, const H: usize> HalvesIo512<H> for MemoryHalves512<'_, LA
     unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2] {
         let [left, right] = &self.0;
         let at = 32 * group + 32 / H * k;
-        // SAFETY: the caller has the features.
+        // SAFETY: the caller promises the features of `available`.
         unsafe { [load_halves::<LAYOUT>(*left, at), load_halves::<LAYOUT>(*right, at)] }
     }
 
@@ -237,7 +239,7 @@ impl<const LAYOUT: u8, const H: usize> HalvesIo512<H> for MemoryHalves512<'_, LA
     unsafe fn store(&mut self, group: usize, k: usize, halves: [Z; 2]) {
         let [left, right] = &mut self.0;
         let at = 32 * group + 32 / H * k;
-        // SAFETY: the caller has the features.
+        // SAFETY: the caller promises the features of `available`.
         unsafe {
             store_halves::<LAYOUT>(halves[0], *left, at);
             store_halves::<LAYOUT>(halves[1], *right, at);
@@ -252,7 +254,7 @@ fn band_in_memory<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, co
     prefixes: &Prefixes,
     halves: [&mut [u64; LANES]; 2],
 ) {
-    // SAFETY: these are the features that all of this needs.
+    // SAFETY: this function is compiled for the features of `available`.
     unsafe {
         let prefixes = PrefixBlocks512::new::<LAYOUT>(schedule, prefixes);
         band::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, params, &prefixes, &mut MemoryHalves512::<LAYOUT>(halves));
@@ -267,7 +269,7 @@ pub(crate) fn band<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, c
     prefixes: &PrefixBlocks512,
     ends: &mut impl HalvesIo512<H>,
 ) {
-    // SAFETY: these are the features that all of this needs.
+    // SAFETY: this function is compiled for the features of `available`.
     unsafe {
         // Rounds change one half and then the other: the left one first when encrypting.
         let parities: [usize; 2] = if ENCRYPT { [0, 1] } else { [1, 0] };
@@ -332,7 +334,7 @@ pub(crate) fn band<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, c
             ($running:ident, $ending:ident, $group:literal, $half:literal, $changed:ident, $step:expr) => {{
                 let next = round($step);
                 for r in 1..10 {
-                    aes_round(schedule, r, &mut $running);
+                    aes_round::<Vaes512>(schedule, r, &mut $running);
                     for k in 0..H {
                         if r == ends_at[k] {
                             end!($ending, $half, $changed, k);
@@ -344,14 +346,14 @@ pub(crate) fn band<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, c
                         }
                     }
                 }
-                aes_long_keys(schedule, &mut $running);
+                aes_long_key_rounds::<Vaes512>(schedule, &mut $running);
             }};
         }
 
         // While the first blocks of x are in AES, y is read; while the last ones of y are, x is written.
         load!(0, first_x, second_x, x);
         load!(1, first_y, second_y, y);
-        aes_inner(schedule, &mut x);
+        aes_inner_rounds::<Vaes512>(schedule, &mut x);
         let mut step = 0;
         loop {
             turn!(y, x, 0, 0, first_x, step + 1);
@@ -364,7 +366,7 @@ pub(crate) fn band<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, c
             turn!(x, y, 1, 1, second_y, step);
         }
         store!(0, first_x, second_x, x);
-        aes_inner(schedule, &mut y);
+        aes_inner_rounds::<Vaes512>(schedule, &mut y);
         store!(1, first_y, second_y, y);
     }
 }
@@ -378,11 +380,14 @@ pub(crate) struct PrefixBlocks512 {
 }
 
 impl PrefixBlocks512 {
+    /// # Safety
+    ///
+    /// The processor has the features of [`available`].
     #[inline(always)]
     pub(crate) unsafe fn new<const LAYOUT: u8>(schedule: &Schedule, prefixes: &Prefixes) -> Self {
-        // SAFETY: the caller has the features.
+        // SAFETY: the caller promises the features of `available`.
         unsafe {
-            let first = key(schedule, 0);
+            let first = round_key::<Vaes512>(schedule, 0);
             let order = table(if LAYOUT == REVERSED { &SAME } else { &REVERSE });
             let parities = if LAYOUT == REVERSED { 2 } else { 1 };
             let mut blocks = [[_mm512_setzero_si512(); LANES / 4]; 2];
@@ -410,6 +415,10 @@ impl PrefixBlocks512 {
 
     /// FF1's prefixes of [`LANES`] rows whose tweaks all have `length` bytes and stand one after the other, with anything after them,
     /// from the value of AES for what comes before.
+    ///
+    /// # Safety
+    ///
+    /// The processor has the features of [`available`].
     #[inline(always)]
     pub(crate) unsafe fn set_packed(
         &mut self,
@@ -420,10 +429,10 @@ impl PrefixBlocks512 {
         length: usize,
     ) {
         assert!(tweaks.len() >= LANES * length);
-        // SAFETY: the caller has the features; only bytes of `tweaks` are read.
+        // SAFETY: the caller promises the features of `available`; only bytes of `tweaks` are read.
         unsafe {
-            let chain = broadcast(&chain.to_be_bytes());
-            let first = key(schedule, 0);
+            let chain = Vaes512::broadcast(&chain.to_be_bytes());
+            let first = round_key::<Vaes512>(schedule, 0);
             self.select = LANES / 4 - 1;
             for (half, states) in self.blocks[0].as_chunks_mut::<8>().0.iter_mut().enumerate() {
                 *states = [_mm512_xor_si512(chain, first); 8];
@@ -431,11 +440,9 @@ impl PrefixBlocks512 {
                     for (i, state) in states.iter_mut().enumerate() {
                         *state = _mm512_xor_si512(*state, tweak_blocks(tweaks, length, 8 * half + i, k));
                     }
-                    aes_inner(schedule, states);
-                    let last = _mm512_xor_si512(key(schedule, schedule.rounds()), first);
-                    for state in &mut *states {
-                        *state = _mm512_aesenclast_epi128(*state, last);
-                    }
+                    aes_inner_rounds::<Vaes512>(schedule, states);
+                    let last = _mm512_xor_si512(round_key::<Vaes512>(schedule, schedule.rounds()), first);
+                    aes_last_round::<Vaes512>(last, states);
                 }
                 for (i, state) in states.iter_mut().enumerate() {
                     *state = _mm512_xor_si512(*state, tweak_blocks(tweaks, length, 8 * half + i, whole_blocks));
@@ -445,6 +452,10 @@ impl PrefixBlocks512 {
     }
 
     /// Brings the prefixes of each 16 rows to the order 0, 4, 8, 12, 1, 5, …
+    ///
+    /// # Safety
+    ///
+    /// The processor has the features of [`available`].
     #[inline(always)]
     pub(crate) unsafe fn transpose<const LAYOUT: u8>(&mut self) {
         if self.select == 0 {
@@ -453,7 +464,7 @@ impl PrefixBlocks512 {
         let parities = if LAYOUT == REVERSED { 2 } else { 1 };
         for quads in self.blocks[..parities].as_flattened_mut().as_chunks_mut::<4>().0 {
             let [a, b, c, d] = *quads;
-            // SAFETY: the caller has the features.
+            // SAFETY: the caller promises the features of `available`.
             *quads = unsafe {
                 let (ab_low, ab_high) = (_mm512_shuffle_i64x2::<0x88>(a, b), _mm512_shuffle_i64x2::<0xDD>(a, b));
                 let (cd_low, cd_high) = (_mm512_shuffle_i64x2::<0x88>(c, d), _mm512_shuffle_i64x2::<0xDD>(c, d));
@@ -475,9 +486,13 @@ impl PrefixBlocks512 {
 }
 
 /// The k-th blocks of the tweaks of four rows, zeros after their end.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn tweak_blocks(tweaks: &[u8], length: usize, quad: usize, k: usize) -> Z {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         let at = 4 * quad * length + 16 * k;
         let low = _mm256_castsi128_si256(bytes_from(tweaks, at));
@@ -491,9 +506,13 @@ unsafe fn tweak_blocks(tweaks: &[u8], length: usize, quad: usize, k: usize) -> Z
 }
 
 /// 16 bytes from `at` on, or zeros from the end of `bytes` on.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn bytes_from(bytes: &[u8], at: usize) -> __m128i {
-    // SAFETY: the caller has the features; only bytes of the slice are read.
+    // SAFETY: the caller promises the features of `available`; only bytes of the slice are read.
     unsafe {
         if at + 16 <= bytes.len() {
             _mm_loadu_si128(bytes.as_ptr().add(at).cast())
@@ -506,6 +525,10 @@ unsafe fn bytes_from(bytes: &[u8], at: usize) -> __m128i {
 }
 
 /// The blocks of a round for the rows of the k-th register of a group's halves, the first round key added.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn begin_round<const LAYOUT: u8, const H: usize>(
     params: &Params512,
@@ -516,7 +539,7 @@ unsafe fn begin_round<const LAYOUT: u8, const H: usize>(
     [parity, group]: [usize; 2],
     round: Z,
 ) {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         for i in 0..8 / H {
             let number = _mm512_permutex2var_epi8(halves[k], table(&params.places[i]), round);
@@ -527,6 +550,10 @@ unsafe fn begin_round<const LAYOUT: u8, const H: usize>(
 }
 
 /// The end of a round for the rows of the k-th register of a group's halves, from the last round of AES on.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
     schedule: &Schedule,
@@ -536,7 +563,7 @@ unsafe fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, 
     modulus: &Modulus52,
     powers: &[u64; 3],
 ) {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         let half = changed[k];
         changed[k] = match LAYOUT {
@@ -559,7 +586,7 @@ unsafe fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, 
                 wide_end::<ENCRYPT, REDUCTION>(half, y, y, modulus)
             }
             _ => {
-                let key = key(schedule, schedule.rounds());
+                let key = round_key::<Vaes512>(schedule, schedule.rounds());
                 let a = _mm512_aesenclast_epi128(states[2 * k], key);
                 let b = _mm512_aesenclast_epi128(states[2 * k + 1], key);
                 let high = _mm512_permutex2var_epi8(a, table(&UPPER), b);
@@ -570,63 +597,31 @@ unsafe fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, 
     }
 }
 
-/// One inner round of AES for all states.
-#[inline(always)]
-unsafe fn aes_round<const S: usize>(schedule: &Schedule, round: usize, states: &mut [Z; S]) {
-    // SAFETY: the caller has the features.
-    unsafe {
-        let key = key(schedule, round);
-        for state in states {
-            *state = _mm512_aesenc_epi128(*state, key);
-        }
-    }
-}
-
-/// All rounds of AES but the last.
-#[inline(always)]
-unsafe fn aes_inner<const S: usize>(schedule: &Schedule, states: &mut [Z; S]) {
-    // SAFETY: the caller has the features.
-    unsafe {
-        for round in 1..10 {
-            aes_round(schedule, round, states);
-        }
-        aes_long_keys(schedule, states);
-    }
-}
-
-/// The inner rounds that only longer keys have.
-#[inline(always)]
-unsafe fn aes_long_keys<const S: usize>(schedule: &Schedule, states: &mut [Z; S]) {
-    // SAFETY: the caller has the features.
-    unsafe {
-        if schedule.rounds() > 10 {
-            aes_round(schedule, 10, states);
-            aes_round(schedule, 11, states);
-            if schedule.rounds() > 12 {
-                aes_round(schedule, 12, states);
-                aes_round(schedule, 13, states);
-            }
-        }
-    }
-}
-
 /// The last round of eight blocks at once: of each only the first 8 bytes, as an integer.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn shared_end(schedule: &Schedule, a: Z, b: Z) -> Z {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
-        let key = broadcast(schedule.shared_key());
+        let key = Vaes512::broadcast(schedule.shared_key());
         _mm512_aesenclast_epi128(_mm512_permutex2var_epi8(a, table(&SHARED), b), key)
     }
 }
 
 /// The last round of eight blocks, and a 64-bit number that is y modulo M for each y of 128 bits: with 2^32, 2^64 and 2^96 modulo
 /// M ≤ 2^30 it is at most 3·(2^32 − 1)·(2^30 − 1) + 2^32 − 1 < 2^64. (For powers of two only its lower 32 bits matter.)
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn fold(schedule: &Schedule, a: Z, b: Z, powers: &[u64; 3]) -> Z {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
-        let key = key(schedule, schedule.rounds());
+        let key = round_key::<Vaes512>(schedule, schedule.rounds());
         let (a, b) = (_mm512_aesenclast_epi128(a, key), _mm512_aesenclast_epi128(b, key));
         let low = _mm512_permutex2var_epi64(a, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b);
         let high = _mm512_permutex2var_epi64(a, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), b);
@@ -639,9 +634,13 @@ unsafe fn fold(schedule: &Schedule, a: Z, b: Z, powers: &[u64; 3]) -> Z {
 }
 
 /// changed ± y modulo M for 16 rows.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn packed_end<const ENCRYPT: bool, const REDUCTION: u8>(changed: Z, y: [Z; 2], modulus: &Modulus52) -> Z {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         let y = if REDUCTION == TINY {
             [brought_down(y[0], modulus), brought_down(y[1], modulus)]
@@ -676,9 +675,13 @@ unsafe fn packed_end<const ENCRYPT: bool, const REDUCTION: u8>(changed: Z, y: [Z
 }
 
 /// q̂ for y, or for what it was brought down to.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn packed_quotient<const REDUCTION: u8>(y: Z, modulus: &Modulus52) -> Z {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         let set = |x: u64| _mm512_set1_epi64(x as i64);
         if REDUCTION == TINY {
@@ -691,9 +694,13 @@ unsafe fn packed_quotient<const REDUCTION: u8>(y: Z, modulus: &Modulus52) -> Z {
 }
 
 /// z for y, for [`ReductionIfma::Tiny`].
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn brought_down(y: Z, modulus: &Modulus52) -> Z {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         let upper = _mm512_mul_epu32(_mm512_srli_epi64::<32>(y), _mm512_set1_epi64(modulus.mu as i64));
         _mm512_add_epi64(upper, _mm512_maskz_mov_epi32(0x5555, y))
@@ -701,9 +708,13 @@ unsafe fn brought_down(y: Z, modulus: &Modulus52) -> Z {
 }
 
 /// The end of a round for 8 rows with halves of 64 bits: y is `low`, and `high` = ⌊y/2^32⌋ if it has 96 bits.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn wide_end<const ENCRYPT: bool, const REDUCTION: u8>(changed: Z, high: Z, low: Z, modulus: &Modulus52) -> Z {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         let set = |x: u64| _mm512_set1_epi64(x as i64);
         let m = set(modulus.m);
@@ -752,16 +763,24 @@ unsafe fn wide_end<const ENCRYPT: bool, const REDUCTION: u8>(changed: Z, high: Z
 }
 
 /// ⌊t·µ/2^52⌋ for t, µ < 2^52.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn upper_product(t: Z, mu: Z) -> Z {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe { _mm512_madd52hi_epu64(_mm512_setzero_si512(), t, mu) }
 }
 
 /// The lower 32 bits of 16 numbers.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 pub(crate) unsafe fn lower_halves([a, b]: [Z; 2]) -> Z {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
         _mm512_permutex2var_epi32(a, even, b)
@@ -769,9 +788,13 @@ pub(crate) unsafe fn lower_halves([a, b]: [Z; 2]) -> Z {
 }
 
 /// A register of halves from the one at `at` on, packed if they are.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn load_halves<const LAYOUT: u8>(halves: &[u64], at: usize) -> Z {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         if LAYOUT == PACKED || LAYOUT == REVERSED {
             lower_halves([load(halves, at), load(halves, at + 8)])
@@ -781,9 +804,12 @@ unsafe fn load_halves<const LAYOUT: u8>(halves: &[u64], at: usize) -> Z {
     }
 }
 
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn store_halves<const LAYOUT: u8>(register: Z, halves: &mut [u64], at: usize) {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         if LAYOUT == PACKED || LAYOUT == REVERSED {
             let (low, high) = (
@@ -799,38 +825,36 @@ unsafe fn store_halves<const LAYOUT: u8>(register: Z, halves: &mut [u64], at: us
 }
 
 /// 64 bytes from item `at` on.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 pub(crate) unsafe fn load<T: Copy>(items: &[T], at: usize) -> Z {
     let items = &items[at..][..64 / size_of::<T>()];
-    // SAFETY: the caller has the features; these are 64 bytes of integers.
+    // SAFETY: the caller promises the features of `available`; these are 64 bytes of integers.
     unsafe { _mm512_loadu_si512(items.as_ptr().cast()) }
 }
 
 /// 64 bytes to item `at` on.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 pub(crate) unsafe fn store(z: Z, items: &mut [u64], at: usize) {
     let items = &mut items[at..][..8];
-    // SAFETY: the caller has the features; these are 64 bytes of integers.
+    // SAFETY: the caller promises the features of `available`; these are 64 bytes of integers.
     unsafe { _mm512_storeu_si512(items.as_mut_ptr().cast(), z) }
 }
 
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 pub(crate) unsafe fn table(bytes: &Table) -> Z {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe { load(&bytes.0, 0) }
-}
-
-#[inline(always)]
-unsafe fn broadcast(bytes: &[u8; 16]) -> Z {
-    // SAFETY: the caller has the features; 16 bytes are read.
-    unsafe { _mm512_broadcast_i32x4(_mm_loadu_si128(bytes.as_ptr().cast())) }
-}
-
-/// A round key in every block.
-#[inline(always)]
-unsafe fn key(schedule: &Schedule, round: usize) -> Z {
-    // SAFETY: the caller has the features.
-    unsafe { broadcast(&schedule.keys()[round]) }
 }
 
 /// Fills a table with an expression of the block and the byte in it.
