@@ -286,7 +286,6 @@ fn high_product(x: u128, y: u128) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cipherform_ascii::sum;
 
     /// Numbers where a wrong bound would show: around multiples of m, powers of two and the ends.
     fn adversarial(m: u128, limit_bits: u32) -> impl Iterator<Item = u128> {

@@ -22,9 +22,9 @@ use cipherform_ascii::Symbols;
 pub(crate) struct Prepared<H: Half> {
     pub(crate) plan: Plan<H>,
     #[cfg(target_arch = "x86_64")]
-    pub(crate) avx512: Option<avx512::rounds::Params512>,
+    pub(crate) avx512: Option<avx512::params::Params512>,
     #[cfg(target_arch = "x86_64")]
-    pub(crate) avx2: Option<avx2::rounds::Params256>,
+    pub(crate) avx2: Option<avx2::params::Params256>,
 }
 
 impl<H: Half> Prepared<H> {
@@ -35,9 +35,9 @@ impl<H: Half> Prepared<H> {
         let highest = plan.lengths(n).map(|m| radix.highest(m).expect("halves were measured"));
         Self {
             #[cfg(target_arch = "x86_64")]
-            avx512: avx512::rounds::Params512::new(highest, plan.rounds, plan.round_shift, plan.order),
+            avx512: avx512::params::Params512::new(highest, plan.rounds, plan.round_shift, plan.order),
             #[cfg(target_arch = "x86_64")]
-            avx2: avx2::rounds::Params256::new(highest, plan.rounds, plan.round_shift, plan.order),
+            avx2: avx2::params::Params256::new(highest, plan.rounds, plan.round_shift, plan.order),
             plan,
         }
     }

@@ -29,11 +29,11 @@ impl Kernel {
     pub fn available() -> Vec<Self> {
         let mut kernels = Vec::new();
         #[cfg(target_arch = "x86_64")]
-        if avx512::rounds::available() {
+        if avx512::params::available() {
             kernels.push(Self::Avx512);
         }
         #[cfg(target_arch = "x86_64")]
-        if avx2::rounds::available() {
+        if avx2::params::available() {
             kernels.push(Self::Avx2);
         }
         kernels.extend([Self::Portable, Self::Naive]);

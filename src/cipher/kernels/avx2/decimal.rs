@@ -15,13 +15,16 @@ use std::arch::x86_64::*;
 use crate::arith::reduce_fma::ReductionFma;
 use crate::batch::sizes::LANES;
 use crate::kernels::aes::{AesNi256, AesUnit, Vaes256};
-use crate::kernels::avx2::rounds::{HalvesIo256, Layout256, Params256, PrefixBlocks256, ROWS, Y};
+use crate::kernels::avx2::params::{Layout256, Params256};
+use crate::kernels::avx2::prefixes::PrefixBlocks256;
+use crate::kernels::avx2::registers::{ROWS, Y, broadcast};
+use crate::kernels::avx2::rounds::{HalvesIo256, rounds};
 use crate::kernels::prefix_source::{PrefixSource, Prefixes};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
 use cipherform_ascii::Symbols;
 
-use crate::kernels::avx2::rounds::{available, broadcast, stream, widest}; // keep
+use crate::kernels::avx2::params::widest; // keep
 
 /// 10^4.
 const FOUR: i32 = 10_000;
@@ -239,7 +242,7 @@ unsafe fn rows<
                 output: to,
                 most,
             };
-            stream::<U, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, H, SIXTEENS>(
+            rounds::<U, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, H, SIXTEENS>(
                 schedule, params, &prepared, bands, &mut ends,
             );
             most = ends.most;
@@ -358,6 +361,7 @@ fn digits(pairs: Y) -> [Y; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::avx2::params::available;
     use crate::kernels::dispatch::Prepared;
     use crate::selftest::random::Random;
     use crate::spec::key::{Aes, AesKey};

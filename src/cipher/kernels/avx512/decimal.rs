@@ -17,14 +17,15 @@ use std::arch::x86_64::*;
 
 use crate::arith::reduce_ifma::ReductionIfma;
 use crate::batch::sizes::LANES;
-use crate::kernels::avx512::rounds::{HalvesIo512, Layout512, Params512, PrefixBlocks512, Z};
+use crate::kernels::avx512::params::{Layout512, Params512, available};
+use crate::kernels::avx512::prefixes::PrefixBlocks512;
+use crate::kernels::avx512::registers::{Z, table};
+use crate::kernels::avx512::rounds::{HalvesIo512, rounds};
 use crate::kernels::prefix_source::{PrefixSource, Prefixes};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
 use cipherform_ascii::Symbols;
 use cipherform_simd::table::Table;
-
-use crate::kernels::avx512::rounds::{available, band, table}; // keep
 
 /// How many bytes ahead text is asked for.
 const AHEAD: usize = 16 << 10;
@@ -294,7 +295,7 @@ where
                     output,
                     most,
                 };
-                band::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, params, &prepared, &mut ends);
+                rounds::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, params, &prepared, &mut ends);
                 most = ends.most;
             } else {
                 last_in.clear();
@@ -307,7 +308,7 @@ where
                     output: &mut last_out,
                     most,
                 };
-                band::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, params, &prepared, &mut ends);
+                rounds::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, params, &prepared, &mut ends);
                 most = ends.most;
                 output[begin..end].copy_from_slice(&last_out[..end - begin]);
             }

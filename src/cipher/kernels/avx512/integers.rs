@@ -6,12 +6,15 @@ use std::borrow::Cow;
 
 use crate::arith::reduce_ifma::ReductionIfma;
 use crate::batch::sizes::LANES;
-use crate::kernels::avx512::rounds::{HalvesIo512, Layout512, Params512, PrefixBlocks512, Z};
+use crate::kernels::avx512::params::{Layout512, Params512, available};
+use crate::kernels::avx512::prefixes::PrefixBlocks512;
+use crate::kernels::avx512::registers::{Z, lower_halves};
+use crate::kernels::avx512::rounds::{HalvesIo512, rounds};
 use crate::kernels::prefix_source::{PrefixSource, Prefixes};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
 
-use crate::kernels::avx512::rounds::{available, band, load, lower_halves, store}; // keep
+use crate::kernels::avx512::registers::{load, store}; // keep
 
 const LAYOUT: u8 = Layout512::Packed as u8;
 const REDUCTION: u8 = ReductionIfma::Mask as u8;
@@ -80,7 +83,7 @@ fn bands<const ENCRYPT: bool>(
         }
         match band_of.as_mut_array::<LANES>() {
             Some(values) => {
-                band::<ENCRYPT, LAYOUT, REDUCTION, 2>(
+                rounds::<ENCRYPT, LAYOUT, REDUCTION, 2>(
                     schedule,
                     params,
                     &prepared,
@@ -94,7 +97,7 @@ fn bands<const ENCRYPT: bool>(
                     values: &mut values,
                     width,
                 };
-                band::<ENCRYPT, LAYOUT, REDUCTION, 2>(schedule, params, &prepared, &mut ends);
+                rounds::<ENCRYPT, LAYOUT, REDUCTION, 2>(schedule, params, &prepared, &mut ends);
                 band_of.copy_from_slice(&values[..count]);
             }
         }

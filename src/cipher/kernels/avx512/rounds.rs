@@ -1,120 +1,51 @@
-//! The walk in AVX-512: VAES for the cipher, IFMA for the remainders, VBMI to bring bytes to their places.
+//! All rounds in AVX-512: VAES for the cipher, IFMA for the remainders, VBMI to bring bytes to their places.
 //!
-//! 64 rows walk as one *band* of two groups. Each group fills the AES pipes by itself; while one group's blocks go through AES,
-//! the other group's round ends and its next one begins: the two are written in turns, and the processor, which looks some 300
-//! instructions ahead, overlaps them.
+//! 64 rows go through the rounds together, as two groups x and y of 32. Each group fills the AES units by itself; while one group's
+//! blocks go through AES, the other group's round ends and its next one begins:
+//!
+//! ```text
+//! for each round, for (running, other) in [(y, x), (x, y)]:
+//!     for r in 1 … 9:
+//!         running ← aesenc(running, key[r])                       8 registers, 4 blocks each
+//!         at some r, for the k-th register of the other group's halves:
+//!             y ← aesenclast(other)                               the end of a round
+//!             half[k] ← half[k] ± y mod M
+//!         at some later r:
+//!             other ← prefix ⊕ bytes of (half[k], round number)   the begin of the next
+//! ```
+//!
+//! The two are written in turns, and the processor, which looks some 300 instructions ahead, overlaps them: AES keeps two ports
+//! busy, the arithmetic the others.
+//!
+//! Registers, of 32: 16 hold blocks (8 a group). Halves of 32 bits take 8 more (two of the left and two of the right ones of
+//! each group, 16 rows each), which leaves 8 for the round key, the round number, M, µ and temporaries. Halves of 64 bits take 16, so
+//! that some of the group that is in AES wait in memory. Tables of bytes come from the first-level cache.
 //!
 //! Where y has 8 bytes, two blocks share the last round of AES: SubBytes works byte by byte and ShiftRows is a fixed permutation,
 //! so the bytes that end in y can be brought together before it, in the order in which they are wanted, if the last round key is
-//! permuted likewise.
+//! permuted likewise. That is half of all last rounds, and the permutation is needed anyway.
 //!
-//! Only the functions that are called from outside are compiled for the processor's features. What they are made of must be
-//! inlined, which Rust promises only for functions without features of their own: hence these are `unsafe`, as they may be called
-//! from nowhere else.
+//! Only the functions that are called from outside are compiled for the processor's features. The functions they are made of must be
+//! inlined, which Rust promises only for functions without features of their own: hence these are `unsafe`. As safe functions with
+//! features they are inlined, too, but other instructions come of it.
 
 use std::arch::x86_64::*;
 
 use crate::arith::reduce_ifma::{Modulus52, ReductionIfma};
-use crate::batch::half::ByteOrder;
 use crate::batch::sizes::LANES;
 use crate::kernels::aes::{
     AesUnit, Vaes512, aes_inner_rounds, aes_last_round, aes_long_key_rounds, aes_round, round_key,
 };
+use crate::kernels::avx512::params::{EIGHT, Layout512, PACKED, Params512, REVERSED, available};
+use crate::kernels::avx512::prefixes::PrefixBlocks512;
+use crate::kernels::avx512::registers::{Z, lower_halves, table};
+use crate::kernels::avx512::remainders::{fold, packed_end, wide_end};
 use crate::kernels::prefix_source::Prefixes;
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
 use cipherform_simd::table::Table;
 
-/// What this kernel needs to know about a params.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Params512 {
-    pub(crate) layout: Layout512,
-    pub(crate) reduction: ReductionIfma,
-    rounds: u8,
-    /// Where the bytes of blocks come from: 0…63 a register of halves, 64 zero, 65 the round number.
-    places: [Table; 4],
-    /// Modulo what the left and the right half change.
-    moduli: [Modulus52; 2],
-    /// 2^32, 2^64 and 2^96 modulo these.
-    powers: [[u64; 3]; 2],
-}
-
-/// How halves lie in registers, and y in what AES returns.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Layout512 {
-    /// MemoryHalves512 of 32 bits; y is the first 8 bytes.
-    Packed,
-    /// MemoryHalves512 of 32 bits; y is the whole block, least significant byte first: FF3.
-    PackedReversed,
-    /// MemoryHalves512 of 64 bits; y is the first 8 bytes.
-    Eight,
-    /// MemoryHalves512 of 64 bits; y is the first 12 bytes.
-    Twelve,
-}
-
-impl Params512 {
-    /// The params whose left and right half go up to `highest`; `None` if it is left to other code.
-    pub(crate) fn new(highest: [u128; 2], rounds: u8, round_shift: u32, order: ByteOrder) -> Option<Self> {
-        let moduli = [highest[0].checked_add(1)?, highest[1].checked_add(1)?];
-        let packed = moduli
-            .iter()
-            .all(|m| *m <= 1 << 30 || m.is_power_of_two() && *m <= 1 << 32);
-        let (layout, bits) = match order {
-            ByteOrder::BigEndian { d: 8 } if packed => (Layout512::Packed, 64),
-            ByteOrder::LittleEndian if packed => (Layout512::PackedReversed, 64),
-            ByteOrder::BigEndian { d: 8 } => (Layout512::Eight, 64),
-            ByteOrder::BigEndian { d: 12 } => (Layout512::Twelve, 96),
-            _ => return None,
-        };
-        let places = std::array::from_fn(|k| places(layout, k, round_shift));
-        let powers = moduli.map(|m| [32, 64, 96].map(|k| ((1u128 << k) % m) as u64));
-        let (reduction, moduli) = ReductionIfma::of(moduli, bits)?;
-        Some(Self {
-            layout,
-            reduction,
-            rounds,
-            places,
-            moduli,
-            powers,
-        })
-    }
-}
-
-/// Where the bytes of four blocks come from, which are the k-th that a register of halves fills.
-fn places(layout: Layout512, k: usize, round_shift: u32) -> Table {
-    let mut bytes = [64; 64];
-    for (at, place) in bytes.iter_mut().enumerate() {
-        let (block, p) = (4 * k + at / 16, at % 16);
-        let round = round_shift as usize / 8;
-        *place = match layout {
-            Layout512::Packed if p >= 12 => 4 * block + 15 - p,
-            Layout512::PackedReversed if p < 4 => 4 * block + p,
-            Layout512::Eight | Layout512::Twelve if p >= 8 => 8 * (block % 8) + 15 - p,
-            _ => 64,
-        } as u8;
-        // NUM(B) is zero where the round number stands.
-        if p == if layout == Layout512::PackedReversed {
-            round
-        } else {
-            15 - round
-        } {
-            *place = 65;
-        }
-    }
-    Table(bytes)
-}
-
-/// Whether this processor has all that the functions here are compiled for.
-pub(crate) fn available() -> bool {
-    is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vl")
-        && is_x86_feature_detected!("avx512ifma")
-        && is_x86_feature_detected!("avx512vbmi")
-        && is_x86_feature_detected!("avx512vbmi2")
-        && is_x86_feature_detected!("vaes")
-}
+use crate::kernels::avx512::registers::{byte_table, load, store}; // keep
 
 /// Takes a band of rows through all rounds.
 pub(crate) fn run_lanes(
@@ -127,33 +58,33 @@ pub(crate) fn run_lanes(
 ) {
     use Layout512::{Eight, Packed, PackedReversed, Twelve};
     use ReductionIfma::{Mask, Once, Short, Tiny, Twice, Wide};
-    macro_rules! band {
+    macro_rules! rounds {
         ($layout:ident, $reduction:ident, $registers:literal) => {{
             const LAYOUT: u8 = $layout as u8;
             const REDUCTION: u8 = $reduction as u8;
             match direction {
-                Direction::Encrypt => band_in_memory::<true, LAYOUT, REDUCTION, $registers>,
-                Direction::Decrypt => band_in_memory::<false, LAYOUT, REDUCTION, $registers>,
+                Direction::Encrypt => rounds_in_memory::<true, LAYOUT, REDUCTION, $registers>,
+                Direction::Decrypt => rounds_in_memory::<false, LAYOUT, REDUCTION, $registers>,
             }
         }};
     }
-    let band: unsafe fn(&Schedule, &Params512, &Prefixes, [&mut [u64; LANES]; 2]) =
+    let rounds: unsafe fn(&Schedule, &Params512, &Prefixes, [&mut [u64; LANES]; 2]) =
         match (params.layout, params.reduction) {
-            (Packed, Mask) => band!(Packed, Mask, 2),
-            (Packed, Tiny) => band!(Packed, Tiny, 2),
-            (Packed, _) => band!(Packed, Short, 2),
-            (PackedReversed, Mask) => band!(PackedReversed, Mask, 2),
-            (PackedReversed, Tiny) => band!(PackedReversed, Tiny, 2),
-            (PackedReversed, _) => band!(PackedReversed, Short, 2),
-            (Eight, _) => band!(Eight, Short, 4),
-            (Twelve, Mask) => band!(Twelve, Mask, 4),
-            (Twelve, Twice) => band!(Twelve, Twice, 4),
-            (Twelve, Once) => band!(Twelve, Once, 4),
-            (Twelve, _) => band!(Twelve, Wide, 4),
+            (Packed, Mask) => rounds!(Packed, Mask, 2),
+            (Packed, Tiny) => rounds!(Packed, Tiny, 2),
+            (Packed, _) => rounds!(Packed, Short, 2),
+            (PackedReversed, Mask) => rounds!(PackedReversed, Mask, 2),
+            (PackedReversed, Tiny) => rounds!(PackedReversed, Tiny, 2),
+            (PackedReversed, _) => rounds!(PackedReversed, Short, 2),
+            (Eight, _) => rounds!(Eight, Short, 4),
+            (Twelve, Mask) => rounds!(Twelve, Mask, 4),
+            (Twelve, Twice) => rounds!(Twelve, Twice, 4),
+            (Twelve, Once) => rounds!(Twelve, Once, 4),
+            (Twelve, _) => rounds!(Twelve, Wide, 4),
         };
     assert!(available(), "this kernel was chosen on another processor");
     // SAFETY: `available` has found the features.
-    unsafe { band(schedule, params, prefixes, [left, right]) }
+    unsafe { rounds(schedule, params, prefixes, [left, right]) }
 }
 
 /// AES alone, on blocks that stay in registers: `blocks` of them, rounded down to a multiple of 64.
@@ -162,8 +93,6 @@ pub(crate) fn aes_alone(schedule: &Schedule, blocks: u64) -> u64 {
     // SAFETY: `available` has found the features.
     unsafe { aes_in_registers(schedule, blocks) }
 }
-
-pub(crate) type Z = __m512i;
 
 #[target_feature(enable = "avx512f,avx512bw,vaes")]
 fn aes_in_registers(schedule: &Schedule, blocks: u64) -> u64 {
@@ -182,16 +111,6 @@ fn aes_in_registers(schedule: &Schedule, blocks: u64) -> u64 {
             .fold(0, |sum, state| sum ^ _mm512_reduce_add_epi64(*state) as u64)
     }
 }
-
-// `Layout512` and `ReductionIfma` as parameters of functions.
-const PACKED: u8 = Layout512::Packed as u8;
-const REVERSED: u8 = Layout512::PackedReversed as u8;
-const EIGHT: u8 = Layout512::Eight as u8;
-const MASK: u8 = ReductionIfma::Mask as u8;
-const TINY: u8 = ReductionIfma::Tiny as u8;
-const SHORT: u8 = ReductionIfma::Short as u8;
-const TWICE: u8 = ReductionIfma::Twice as u8;
-const ONCE: u8 = ReductionIfma::Once as u8;
 
 /// Keeps the compiler from moving what comes after this to before what made these two registers, and the other way round. Left
 /// to itself it may bring the arithmetic together, and the processor does not look far enough ahead to take it apart again.
@@ -248,7 +167,7 @@ impl<const LAYOUT: u8, const H: usize> HalvesIo512<H> for MemoryHalves512<'_, LA
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,vaes")]
-fn band_in_memory<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
+fn rounds_in_memory<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
     schedule: &Schedule,
     params: &Params512,
     prefixes: &Prefixes,
@@ -257,13 +176,13 @@ fn band_in_memory<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, co
     // SAFETY: this function is compiled for the features of `available`.
     unsafe {
         let prefixes = PrefixBlocks512::new::<LAYOUT>(schedule, prefixes);
-        band::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, params, &prefixes, &mut MemoryHalves512::<LAYOUT>(halves));
+        rounds::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, params, &prefixes, &mut MemoryHalves512::<LAYOUT>(halves));
     }
 }
 
 /// Takes a band of two groups, x and y, of 32 rows, whose halves take H registers each, through all rounds.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,vaes")]
-pub(crate) fn band<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
+pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
     schedule: &Schedule,
     params: &Params512,
     prefixes: &PrefixBlocks512,
@@ -371,159 +290,6 @@ pub(crate) fn band<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, c
     }
 }
 
-/// The prefixes of a band as AES blocks, with the first round key added, four to a register.
-pub(crate) struct PrefixBlocks512 {
-    /// Of even and odd rounds; FF1 has the same for both, here the first.
-    blocks: [[Z; LANES / 4]; 2],
-    /// Selects the register: all bits, or none where all rows share their prefixes.
-    select: usize,
-}
-
-impl PrefixBlocks512 {
-    /// # Safety
-    ///
-    /// The processor has the features of [`available`].
-    #[inline(always)]
-    pub(crate) unsafe fn new<const LAYOUT: u8>(schedule: &Schedule, prefixes: &Prefixes) -> Self {
-        // SAFETY: the caller promises the features of `available`.
-        unsafe {
-            let first = round_key::<Vaes512>(schedule, 0);
-            let order = table(if LAYOUT == REVERSED { &SAME } else { &REVERSE });
-            let parities = if LAYOUT == REVERSED { 2 } else { 1 };
-            let mut blocks = [[_mm512_setzero_si512(); LANES / 4]; 2];
-            let select = match prefixes {
-                Prefixes::Shared(shared) => {
-                    for parity in 0..parities {
-                        let block = _mm512_shuffle_epi8(load(&[shared[parity]; 4], 0), order);
-                        blocks[parity][0] = _mm512_xor_si512(block, first);
-                    }
-                    0
-                }
-                Prefixes::PerRow(rows) => {
-                    for parity in 0..parities {
-                        for (k, block) in blocks[parity].iter_mut().enumerate() {
-                            let quad = _mm512_shuffle_epi8(load(&rows[parity], 4 * k), order);
-                            *block = _mm512_xor_si512(quad, first);
-                        }
-                    }
-                    LANES / 4 - 1
-                }
-            };
-            Self { blocks, select }
-        }
-    }
-
-    /// FF1's prefixes of [`LANES`] rows whose tweaks all have `length` bytes and stand one after the other, with anything after them,
-    /// from the value of AES for what comes before.
-    ///
-    /// # Safety
-    ///
-    /// The processor has the features of [`available`].
-    #[inline(always)]
-    pub(crate) unsafe fn set_packed(
-        &mut self,
-        schedule: &Schedule,
-        chain: u128,
-        whole_blocks: usize,
-        tweaks: &[u8],
-        length: usize,
-    ) {
-        assert!(tweaks.len() >= LANES * length);
-        // SAFETY: the caller promises the features of `available`; only bytes of `tweaks` are read.
-        unsafe {
-            let chain = Vaes512::broadcast(&chain.to_be_bytes());
-            let first = round_key::<Vaes512>(schedule, 0);
-            self.select = LANES / 4 - 1;
-            for (half, states) in self.blocks[0].as_chunks_mut::<8>().0.iter_mut().enumerate() {
-                *states = [_mm512_xor_si512(chain, first); 8];
-                for k in 0..whole_blocks {
-                    for (i, state) in states.iter_mut().enumerate() {
-                        *state = _mm512_xor_si512(*state, tweak_blocks(tweaks, length, 8 * half + i, k));
-                    }
-                    aes_inner_rounds::<Vaes512>(schedule, states);
-                    let last = _mm512_xor_si512(round_key::<Vaes512>(schedule, schedule.rounds()), first);
-                    aes_last_round::<Vaes512>(last, states);
-                }
-                for (i, state) in states.iter_mut().enumerate() {
-                    *state = _mm512_xor_si512(*state, tweak_blocks(tweaks, length, 8 * half + i, whole_blocks));
-                }
-            }
-        }
-    }
-
-    /// Brings the prefixes of each 16 rows to the order 0, 4, 8, 12, 1, 5, …
-    ///
-    /// # Safety
-    ///
-    /// The processor has the features of [`available`].
-    #[inline(always)]
-    pub(crate) unsafe fn transpose<const LAYOUT: u8>(&mut self) {
-        if self.select == 0 {
-            return;
-        }
-        let parities = if LAYOUT == REVERSED { 2 } else { 1 };
-        for quads in self.blocks[..parities].as_flattened_mut().as_chunks_mut::<4>().0 {
-            let [a, b, c, d] = *quads;
-            // SAFETY: the caller promises the features of `available`.
-            *quads = unsafe {
-                let (ab_low, ab_high) = (_mm512_shuffle_i64x2::<0x88>(a, b), _mm512_shuffle_i64x2::<0xDD>(a, b));
-                let (cd_low, cd_high) = (_mm512_shuffle_i64x2::<0x88>(c, d), _mm512_shuffle_i64x2::<0xDD>(c, d));
-                [
-                    _mm512_shuffle_i64x2::<0x88>(ab_low, cd_low),
-                    _mm512_shuffle_i64x2::<0x88>(ab_high, cd_high),
-                    _mm512_shuffle_i64x2::<0xDD>(ab_low, cd_low),
-                    _mm512_shuffle_i64x2::<0xDD>(ab_high, cd_high),
-                ]
-            };
-        }
-    }
-
-    #[inline(always)]
-    fn of<const LAYOUT: u8>(&self, parity: usize, block: usize) -> Z {
-        let parity = if LAYOUT == REVERSED { parity } else { 0 };
-        self.blocks[parity][block & self.select]
-    }
-}
-
-/// The k-th blocks of the tweaks of four rows, zeros after their end.
-///
-/// # Safety
-///
-/// The processor has the features of [`available`].
-#[inline(always)]
-unsafe fn tweak_blocks(tweaks: &[u8], length: usize, quad: usize, k: usize) -> Z {
-    // SAFETY: the caller promises the features of `available`.
-    unsafe {
-        let at = 4 * quad * length + 16 * k;
-        let low = _mm256_castsi128_si256(bytes_from(tweaks, at));
-        let low = _mm256_inserti128_si256::<1>(low, bytes_from(tweaks, at + length));
-        let high = _mm256_castsi128_si256(bytes_from(tweaks, at + 2 * length));
-        let high = _mm256_inserti128_si256::<1>(high, bytes_from(tweaks, at + 3 * length));
-        let own = length.saturating_sub(16 * k).min(16);
-        let own = ((1u64 << own) - 1) * 0x0001_0001_0001_0001;
-        _mm512_maskz_mov_epi8(own, _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high))
-    }
-}
-
-/// 16 bytes from `at` on, or zeros from the end of `bytes` on.
-///
-/// # Safety
-///
-/// The processor has the features of [`available`].
-#[inline(always)]
-unsafe fn bytes_from(bytes: &[u8], at: usize) -> __m128i {
-    // SAFETY: the caller promises the features of `available`; only bytes of the slice are read.
-    unsafe {
-        if at + 16 <= bytes.len() {
-            _mm_loadu_si128(bytes.as_ptr().add(at).cast())
-        } else {
-            // A masked load takes several times as long.
-            let there = bytes.len().saturating_sub(at);
-            _mm_maskz_loadu_epi8((1 << there) - 1, bytes.as_ptr().add(bytes.len() - there).cast())
-        }
-    }
-}
-
 /// The blocks of a round for the rows of the k-th register of a group's halves, the first round key added.
 ///
 /// # Safety
@@ -611,182 +377,6 @@ unsafe fn shared_end(schedule: &Schedule, a: Z, b: Z) -> Z {
     }
 }
 
-/// The last round of eight blocks, and a 64-bit number that is y modulo M for each y of 128 bits: with 2^32, 2^64 and 2^96 modulo
-/// M ≤ 2^30 it is at most 3·(2^32 − 1)·(2^30 − 1) + 2^32 − 1 < 2^64. (For powers of two only its lower 32 bits matter.)
-///
-/// # Safety
-///
-/// The processor has the features of [`available`].
-#[inline(always)]
-unsafe fn fold(schedule: &Schedule, a: Z, b: Z, powers: &[u64; 3]) -> Z {
-    // SAFETY: the caller promises the features of `available`.
-    unsafe {
-        let key = round_key::<Vaes512>(schedule, schedule.rounds());
-        let (a, b) = (_mm512_aesenclast_epi128(a, key), _mm512_aesenclast_epi128(b, key));
-        let low = _mm512_permutex2var_epi64(a, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b);
-        let high = _mm512_permutex2var_epi64(a, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), b);
-        let part = |x: Z, power: u64| _mm512_mul_epu32(x, _mm512_set1_epi64(power as i64));
-        let sum = _mm512_maskz_mov_epi32(0x5555, low);
-        let sum = _mm512_add_epi64(sum, part(_mm512_srli_epi64::<32>(low), powers[0]));
-        let sum = _mm512_add_epi64(sum, part(high, powers[1]));
-        _mm512_add_epi64(sum, part(_mm512_srli_epi64::<32>(high), powers[2]))
-    }
-}
-
-/// changed ± y modulo M for 16 rows.
-///
-/// # Safety
-///
-/// The processor has the features of [`available`].
-#[inline(always)]
-unsafe fn packed_end<const ENCRYPT: bool, const REDUCTION: u8>(changed: Z, y: [Z; 2], modulus: &Modulus52) -> Z {
-    // SAFETY: the caller promises the features of `available`.
-    unsafe {
-        let y = if REDUCTION == TINY {
-            [brought_down(y[0], modulus), brought_down(y[1], modulus)]
-        } else {
-            y
-        };
-        // Modulo 2^32, as 4M ≤ 2^32.
-        let set = |x: u64| _mm512_set1_epi32(x as i32);
-        let low = lower_halves(y);
-        if REDUCTION == MASK {
-            let sum = if ENCRYPT {
-                _mm512_add_epi32(changed, low)
-            } else {
-                _mm512_sub_epi32(changed, low)
-            };
-            return _mm512_and_si512(sum, set(modulus.m));
-        }
-        let q = lower_halves([
-            packed_quotient::<REDUCTION>(y[0], modulus),
-            packed_quotient::<REDUCTION>(y[1], modulus),
-        ]);
-        let product = _mm512_mullo_epi32(q, set(modulus.m));
-        let lazy = _mm512_sub_epi32(low, product);
-        let sum = if ENCRYPT {
-            _mm512_add_epi32(changed, lazy)
-        } else {
-            _mm512_sub_epi32(_mm512_add_epi32(changed, set(modulus.m3)), lazy)
-        };
-        let sum = _mm512_min_epu32(sum, _mm512_sub_epi32(sum, set(modulus.m2)));
-        _mm512_min_epu32(sum, _mm512_sub_epi32(sum, set(modulus.m)))
-    }
-}
-
-/// q̂ for y, or for what it was brought down to.
-///
-/// # Safety
-///
-/// The processor has the features of [`available`].
-#[inline(always)]
-unsafe fn packed_quotient<const REDUCTION: u8>(y: Z, modulus: &Modulus52) -> Z {
-    // SAFETY: the caller promises the features of `available`.
-    unsafe {
-        let set = |x: u64| _mm512_set1_epi64(x as i64);
-        if REDUCTION == TINY {
-            let t = _mm512_srl_epi64(y, _mm_cvtsi32_si128(modulus.shift as i32));
-            return upper_product(t, set(modulus.nu));
-        }
-        debug_assert!(REDUCTION == SHORT);
-        upper_product(_mm512_srli_epi64::<12>(y), set(modulus.mu))
-    }
-}
-
-/// z for y, for [`ReductionIfma::Tiny`].
-///
-/// # Safety
-///
-/// The processor has the features of [`available`].
-#[inline(always)]
-unsafe fn brought_down(y: Z, modulus: &Modulus52) -> Z {
-    // SAFETY: the caller promises the features of `available`.
-    unsafe {
-        let upper = _mm512_mul_epu32(_mm512_srli_epi64::<32>(y), _mm512_set1_epi64(modulus.mu as i64));
-        _mm512_add_epi64(upper, _mm512_maskz_mov_epi32(0x5555, y))
-    }
-}
-
-/// The end of a round for 8 rows with halves of 64 bits: y is `low`, and `high` = ⌊y/2^32⌋ if it has 96 bits.
-///
-/// # Safety
-///
-/// The processor has the features of [`available`].
-#[inline(always)]
-unsafe fn wide_end<const ENCRYPT: bool, const REDUCTION: u8>(changed: Z, high: Z, low: Z, modulus: &Modulus52) -> Z {
-    // SAFETY: the caller promises the features of `available`.
-    unsafe {
-        let set = |x: u64| _mm512_set1_epi64(x as i64);
-        let m = set(modulus.m);
-        let rest = |z: Z, q: Z| _mm512_sub_epi64(z, _mm512_mullo_epi64(q, m));
-        let lazy = match REDUCTION {
-            MASK => {
-                let sum = if ENCRYPT {
-                    _mm512_add_epi64(changed, low)
-                } else {
-                    _mm512_sub_epi64(changed, low)
-                };
-                return _mm512_and_si512(sum, m);
-            }
-            SHORT => rest(low, upper_product(_mm512_srli_epi64::<12>(low), set(modulus.mu))),
-            TWICE => {
-                let g = rest(high, upper_product(_mm512_srli_epi64::<12>(high), set(modulus.mu)));
-                let low = _mm512_maskz_mov_epi32(0x5555, low);
-                let (up, down) = (
-                    _mm_cvtsi32_si128(32 - modulus.shift as i32),
-                    _mm_cvtsi32_si128(modulus.shift as i32),
-                );
-                let t = _mm512_add_epi64(_mm512_sll_epi64(g, up), _mm512_srl_epi64(low, down));
-                let z = _mm512_or_si512(_mm512_slli_epi64::<32>(g), low);
-                rest(z, upper_product(t, set(modulus.nu)))
-            }
-            ONCE => rest(low, upper_product(_mm512_srli_epi64::<12>(high), set(modulus.mu))),
-            _ => {
-                let q = upper_product(_mm512_srli_epi64::<12>(high), set(modulus.mu));
-                let lazy = rest(low, _mm512_srl_epi64(q, _mm_cvtsi32_si128(modulus.shift as i32)));
-                let y = _mm512_min_epu64(lazy, _mm512_sub_epi64(lazy, m));
-                // Sums may pass 2^64, so differences, and M where they are negative.
-                let less = if ENCRYPT { _mm512_sub_epi64(m, y) } else { y };
-                let negative = _mm512_cmplt_epu64_mask(changed, less);
-                let rest = _mm512_sub_epi64(changed, less);
-                return _mm512_mask_add_epi64(rest, negative, rest, m);
-            }
-        };
-        let sum = if ENCRYPT {
-            _mm512_add_epi64(changed, lazy)
-        } else {
-            _mm512_sub_epi64(_mm512_add_epi64(changed, set(modulus.m3)), lazy)
-        };
-        let sum = _mm512_min_epu64(sum, _mm512_sub_epi64(sum, set(modulus.m2)));
-        _mm512_min_epu64(sum, _mm512_sub_epi64(sum, m))
-    }
-}
-
-/// ⌊t·µ/2^52⌋ for t, µ < 2^52.
-///
-/// # Safety
-///
-/// The processor has the features of [`available`].
-#[inline(always)]
-unsafe fn upper_product(t: Z, mu: Z) -> Z {
-    // SAFETY: the caller promises the features of `available`.
-    unsafe { _mm512_madd52hi_epu64(_mm512_setzero_si512(), t, mu) }
-}
-
-/// The lower 32 bits of 16 numbers.
-///
-/// # Safety
-///
-/// The processor has the features of [`available`].
-#[inline(always)]
-pub(crate) unsafe fn lower_halves([a, b]: [Z; 2]) -> Z {
-    // SAFETY: the caller promises the features of `available`.
-    unsafe {
-        let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-        _mm512_permutex2var_epi32(a, even, b)
-    }
-}
-
 /// A register of halves from the one at `at` on, packed if they are.
 ///
 /// # Safety
@@ -824,64 +414,11 @@ unsafe fn store_halves<const LAYOUT: u8>(register: Z, halves: &mut [u64], at: us
     }
 }
 
-/// 64 bytes from item `at` on.
-///
-/// # Safety
-///
-/// The processor has the features of [`available`].
-#[inline(always)]
-pub(crate) unsafe fn load<T: Copy>(items: &[T], at: usize) -> Z {
-    let items = &items[at..][..64 / size_of::<T>()];
-    // SAFETY: the caller promises the features of `available`; these are 64 bytes of integers.
-    unsafe { _mm512_loadu_si512(items.as_ptr().cast()) }
-}
-
-/// 64 bytes to item `at` on.
-///
-/// # Safety
-///
-/// The processor has the features of [`available`].
-#[inline(always)]
-pub(crate) unsafe fn store(z: Z, items: &mut [u64], at: usize) {
-    let items = &mut items[at..][..8];
-    // SAFETY: the caller promises the features of `available`; these are 64 bytes of integers.
-    unsafe { _mm512_storeu_si512(items.as_mut_ptr().cast(), z) }
-}
-
-/// # Safety
-///
-/// The processor has the features of [`available`].
-#[inline(always)]
-pub(crate) unsafe fn table(bytes: &Table) -> Z {
-    // SAFETY: the caller promises the features of `available`.
-    unsafe { load(&bytes.0, 0) }
-}
-
-/// Fills a table with an expression of the block and the byte in it.
-macro_rules! table {
-    (|$block:ident, $p:ident| $index:expr) => {{
-        let mut bytes = [0; 64];
-        let mut at = 0;
-        while at < 64 {
-            let ($block, $p) = (at / 16, at % 16);
-            bytes[at] = $index as u8;
-            at += 1;
-        }
-        Table(bytes)
-    }};
-}
-
-/// Each block as it is.
-const SAME: Table = table!(|_block, p| p);
-
-/// Each block last byte first.
-const REVERSE: Table = table!(|_block, p| 15 - p);
-
 /// Of eight blocks in two registers, the first 8 bytes as integers.
-const UPPER: Table = table!(|block, p| 16 * (2 * block + p / 8) + 7 - p % 8);
+const UPPER: Table = byte_table!(|block, p| 16 * (2 * block + p / 8) + 7 - p % 8);
 
 /// Of eight blocks in two registers, bytes 4 to 11 as integers.
-const LOWER: Table = table!(|block, p| 16 * (2 * block + p / 8) + 11 - p % 8);
+const LOWER: Table = byte_table!(|block, p| 16 * (2 * block + p / 8) + 11 - p % 8);
 
 /// Where ShiftRows takes byte `p` of a block from.
 const fn shifted(p: usize) -> usize {

@@ -12,10 +12,9 @@
 use std::arch::x86_64::*;
 
 use crate::batch::sizes::CHUNK;
+use crate::kernels::avx512::params::available;
 use cipherform_ascii::Symbols;
 use cipherform_simd::table::Table;
-
-use crate::kernels::avx512::rounds::available; // keep
 
 /// Symbols of a group.
 const EIGHT: usize = 8;
