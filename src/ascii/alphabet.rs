@@ -1,4 +1,4 @@
-//! Symbols of text, a byte each, and the numerals they stand for.
+//! Alphabets of ASCII characters, a byte each, and the numerals they stand for.
 
 use cipherform_simd::multiversion;
 
@@ -58,7 +58,7 @@ impl Symbols {
         Self::new(&digits).expect("ten ASCII characters")
     }
 
-    /// How many there are.
+    /// The number of symbols.
     pub fn radix(&self) -> usize {
         self.radix
     }
@@ -68,7 +68,7 @@ impl Symbols {
         &self.bytes
     }
 
-    /// The same as stretches of consecutive characters.
+    /// The alphabet as stretches of consecutive characters.
     #[cfg(target_arch = "x86_64")]
     pub fn ranges(&self) -> &[CharRange] {
         &self.ranges
@@ -84,7 +84,7 @@ impl Symbols {
         })
     }
 
-    /// Whether all bytes of `text` are symbols.
+    /// True if all bytes of `text` are symbols.
     pub fn are_all(&self, text: &[u8]) -> bool {
         multiversion::run(AreAll { symbols: self, text })
     }

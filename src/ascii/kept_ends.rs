@@ -34,7 +34,7 @@ pub(crate) fn numeral_place(keep: [usize; 2], end: usize, i: usize) -> usize {
     part + LENGTH + 2 * i + 1
 }
 
-/// Such a tweak of up to `N` bytes with zeros for all numerals.
+/// The tweak of `tweak_length` bytes, of `N` at most, with zeros for all numerals.
 pub(crate) fn blank_tweak<const N: usize>(keep: [usize; 2]) -> [u8; N] {
     let mut kept = Vec::with_capacity(N);
     for count in keep {

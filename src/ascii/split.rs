@@ -24,7 +24,7 @@ pub struct SplitPattern<'a> {
     /// For decimal digits with a Luhn check: the sum modulo 10 of a value that is split, and of one that is joined.
     /// The last digit that is not kept is then not encrypted, but set to the digit that makes the sum right.
     pub check: Option<[u16; 2]>,
-    /// Whether the kept symbols are the tweak, encoded as [`append_kept_numerals`](crate::append_kept_numerals) does.
+    /// True if the kept symbols are the tweak, encoded as [`append_kept_numerals`](crate::append_kept_numerals) does.
     pub kept_is_tweak: bool,
 }
 

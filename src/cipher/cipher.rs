@@ -56,13 +56,13 @@ impl Cipher {
         }
     }
 
-    /// The same cipher with another domain floor, for both directions.
+    /// This cipher with another domain floor, for both directions.
     #[must_use]
     pub fn with_floor(self, floor: DomainFloor) -> Self {
         Self { floor, ..self }
     }
 
-    /// The same cipher computed by another kernel.
+    /// This cipher computed by another kernel.
     #[must_use]
     pub fn with_kernel(self, kernel: Kernel) -> Self {
         Self {

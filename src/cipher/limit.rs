@@ -1,4 +1,4 @@
-//! What no FF1 can pass: its AES blocks alone. For benches.
+//! The upper limit of speed: the AES blocks of FF1 alone. For benches.
 
 use crate::batch::chunk::Chunk;
 use crate::batch::sizes::{CHUNK, LANES};
@@ -37,7 +37,7 @@ impl AesAlone {
     }
 }
 
-/// The walk of one shape alone: no reading, no writing.
+/// The rounds of one shape alone: no reading, no writing.
 pub struct RoundsAlone {
     cipher: Cipher,
     prepared: Prepared<u64>,

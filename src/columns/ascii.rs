@@ -49,7 +49,7 @@ impl Output {
     }
 }
 
-/// Whether all of these bytes are ASCII.
+/// A task: true if all of these bytes are ASCII.
 struct IsAscii<'a>(&'a [u8]);
 
 impl multiversion::Task for IsAscii<'_> {
@@ -67,7 +67,7 @@ pub(crate) fn common_length<O: OffsetSizeTrait>(offsets: &[O]) -> Option<usize> 
     (multiversion::run(AreApart { offsets, n }) && n.as_usize() > 0).then_some(n.as_usize())
 }
 
-/// Whether each offset is `n` after the one before it.
+/// A task: true if each offset is `n` after the one before it.
 struct AreApart<'a, O> {
     offsets: &'a [O],
     n: O,
@@ -110,7 +110,7 @@ pub(crate) fn string_array<O: OffsetSizeTrait>(
     Ok(unsafe { GenericStringArray::new_unchecked(offsets, values, nulls) })
 }
 
-/// The same as views.
+/// The array of these parts, as views.
 ///
 /// # Errors
 ///

@@ -18,24 +18,24 @@ use crate::split::{MAX_LENGTH, RowOutcome, Span, SplitPattern, SplitRows, Symbol
 /// Bytes of a register.
 const WIDTH: usize = 32;
 
-/// How many masks are known at once: more than a column has that was not made to have them.
+/// The most masks in the cache: more than a column has that was not made to have them.
 const MASKS: usize = 96;
 
 /// The most rows of a run: a group is given room for so many at once.
 pub(crate) const RUN: usize = 256;
 
-/// As many rows of a kind in a row begin a run. Where lengths are random that is rare, so that the processor foresees that none begins.
+/// Rows of one mask in succession that begin a run. Where lengths are random that is rare, so that the branch is predicted well.
 pub(crate) const ALIKE: usize = 4;
 
-/// What a digit adds to a Luhn sum in a span that counts double.
+/// The contribution of a digit to a Luhn sum at a place that counts double.
 pub(crate) const DOUBLED: [u8; 16] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9, 0, 0, 0, 0, 0, 0];
 
-/// Whether this processor has the features that the functions here are compiled for.
+/// True if this processor has AVX2, for which the functions here are compiled.
 fn available() -> bool {
     is_x86_feature_detected!("avx2")
 }
 
-/// A pattern in tables.
+/// Splits values of up to 32 bytes in AVX2; longer ones in plain Rust.
 pub(crate) struct Avx2Splitter {
     plain: portable::PortableSplitter,
     classes: CharClasses,
@@ -44,11 +44,11 @@ pub(crate) struct Avx2Splitter {
     masks: MaskCache,
 }
 
-/// What a byte is.
+/// The classes of bytes: symbol, separator or neither.
 struct CharClasses {
     /// The character with the lower four bits i and the upper four bits k is a symbol if bit k of entry i is set.
     symbols: [u8; 16],
-    /// The same for separators.
+    /// The table of separators, likewise.
     separators: [u8; 16],
     ranges: Vec<CharRange>,
 }
@@ -218,7 +218,7 @@ impl Avx2Splitter {
     }
 }
 
-/// How texts with one mask are rows apart.
+/// Splits values with one mask.
 struct SplitRun<'a, const TWEAK: bool, const CHECK: bool> {
     classes: &'a CharClasses,
     mask: &'a MaskMoves,
@@ -226,7 +226,7 @@ struct SplitRun<'a, const TWEAK: bool, const CHECK: bool> {
     constants: &'a [u8; WIDTH],
     /// Bytes of a tweak.
     tweak: usize,
-    /// What the Luhn sum is.
+    /// The Luhn sum modulo 10 of values that are split.
     sum: u16,
 }
 
@@ -250,7 +250,7 @@ impl<const TWEAK: bool, const CHECK: bool> SplitRun<'_, TWEAK, CHECK> {
         true
     }
 
-    /// Takes apart the texts that come first and are of one kind, as `text`, the first, is: says how many.
+    /// Splits the values that come first and have the mask of `text`, the first. Returns their number.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn run(&self, bytes: &[u8], spans: &[Span], mut text: __m256i, group: &mut SymbolGroup) -> usize {
@@ -277,16 +277,16 @@ impl<const TWEAK: bool, const CHECK: bool> SplitRun<'_, TWEAK, CHECK> {
     }
 }
 
-/// How texts with one mask are put together.
+/// Joins values with one mask.
 struct JoinRun<'a, const CHECK: bool> {
     classes: &'a CharClasses,
     mask: &'a MaskMoves,
-    /// What the Luhn sum is to be.
+    /// The Luhn sum modulo 10 of values that are joined.
     sum: u16,
 }
 
 impl<const CHECK: bool> JoinRun<'_, CHECK> {
-    /// Writes a text with other free symbols. What is written beyond it is written again with the next ones.
+    /// Writes a value with other symbols. Bytes beyond it are overwritten with the next ones.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn row(&self, text: __m256i, free: &[u8], to: &mut [u8; WIDTH]) {
@@ -304,7 +304,7 @@ impl<const CHECK: bool> JoinRun<'_, CHECK> {
         }
     }
 
-    /// Does as many rows of one kind.
+    /// Joins as many values as there are spans.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn run(&self, bytes: &[u8], spans: &[Span], free: &[u8], output: &mut [u8]) {
@@ -325,7 +325,7 @@ impl<const CHECK: bool> JoinRun<'_, CHECK> {
 }
 
 impl CharClasses {
-    /// Which bytes are symbols, and which are separators.
+    /// The bytes that are symbols, and those that are separators, as bits.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn of(&self, text: __m256i) -> [u32; 2] {
@@ -336,7 +336,7 @@ impl CharClasses {
         })
     }
 
-    /// Whether the first `length` bytes are symbols where the mask has such, and else separators.
+    /// True if each of the first `length` bytes is a symbol where the mask has one, and else a separator.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn are(&self, text: __m256i, mask: &MaskMoves, length: usize) -> bool {
@@ -376,21 +376,21 @@ fn bits(text: __m256i) -> __m256i {
     _mm256_shuffle_epi8(bits, upper)
 }
 
-/// As many ones as a text of 1 to 32 bytes has.
+/// One bit for each byte of a value of 1 to 32.
 #[inline]
 fn whole(length: usize) -> u32 {
     u32::MAX >> (WIDTH - length)
 }
 
-/// What becomes of the bytes of texts with one mask.
+/// The moves of bytes for values with one mask.
 #[derive(Clone)]
 #[repr(align(32))]
 struct MaskMoves {
-    /// Which bytes are symbols.
+    /// The bytes that are symbols, as bits.
     symbols: u32,
-    /// How many of them are free; [`MaskMoves::NONE`] if the number of symbols does not fit.
+    /// The number of symbols to encrypt; [`MaskMoves::NONE`] if the number of symbols does not fit.
     free: u8,
-    /// Where the check digit is, if there is one, and whether it counts double.
+    /// The place of the check digit, if there is one, and whether it counts double.
     check: u8,
     check_doubled: bool,
     /// From a text to its free symbols, and back.
@@ -470,9 +470,9 @@ impl MaskMoves {
     }
 }
 
-/// What is known of masks, by their hash.
+/// The masks that were met, by their hash.
 struct MaskCache {
-    /// Where each is in `known`, at the slot of its hash or the next one that was free; 0 in slots that are.
+    /// The index in `known` of each, at the slot of its hash or the next one that was free; 0 in slots that are.
     slots: [u8; 256],
     /// First one for no symbols at all: no text without symbols fits.
     known: Vec<MaskMoves>,
@@ -522,7 +522,7 @@ impl MaskCache {
     }
 }
 
-/// Where each byte of a register comes from: from the same lane, or from the other one.
+/// The source of each byte of a register: the same lane, or the other one.
 #[derive(Clone)]
 struct Moves {
     same: [u8; WIDTH],
@@ -566,7 +566,7 @@ fn luhn(digits: __m256i, mask: &MaskMoves) -> u16 {
     (_mm_cvtsi128_si64(sums) + _mm_extract_epi64::<1>(sums)) as u16
 }
 
-/// A text of up to 32 bytes, and bytes of no meaning after it.
+/// A value of up to 32 bytes, and arbitrary bytes after it.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn text(bytes: &[u8], span: Span) -> __m256i {

@@ -28,13 +28,13 @@ const SAME: Table = {
     Table(bytes)
 };
 
-/// What is known of a text that may be rows.
+/// A value that follows the pattern, in registers.
 struct SplitRow {
-    /// How many of its symbols are free.
+    /// The number of symbols to encrypt.
     n: u8,
-    /// Which of its bytes are symbols.
+    /// The bytes that are symbols, as bits.
     symbols: u64,
-    /// Its bytes, and what they are; others of no meaning after them.
+    /// The bytes of the value and their classes; arbitrary bytes after them.
     text: __m512i,
     classes: __m512i,
 }
@@ -42,25 +42,25 @@ struct SplitRow {
 /// Bytes of half a register, and of the longest texts and tweaks in runs.
 const HALF: usize = 32;
 
-/// What texts of one shape are like, of at most [`HALF`] bytes.
+/// The moves for values of one length, up to [`HALF`] bytes, with symbols at the same places.
 struct RunShape {
-    /// How many symbols are free.
+    /// The number of symbols to encrypt.
     n: usize,
     length: u32,
-    /// Which bytes are symbols, and which of these count double in a Luhn sum.
+    /// The bytes that are symbols, and those that count double in a Luhn sum, as bits.
     symbols: u32,
     doubled: u32,
-    /// Where the free symbols are, and the kept ones in the order of a tweak.
+    /// The places of the symbols to encrypt, and of the kept ones in the order of a tweak.
     free: __m256i,
     kept: __m256i,
-    /// Which bytes are free symbols, and which of these they are.
+    /// The bytes that are symbols to encrypt, as bits, and the number of each of these.
     changed: u32,
     back: __m256i,
-    /// Which byte is the check digit, if there is one.
+    /// The byte that is the check digit, if there is one, as a bit.
     check: u32,
 }
 
-/// Whether this processor has all that the functions here are compiled for.
+/// True if this processor has the features that the functions here are compiled for.
 fn available() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
@@ -73,19 +73,19 @@ fn available() -> bool {
         && is_x86_feature_detected!("bmi2")
 }
 
-/// A pattern in tables.
+/// Splits values of up to 64 bytes in AVX-512.
 pub(crate) struct Avx512Splitter {
     classes: [Table; 2],
     keep: [usize; 2],
     /// Symbols that are not free.
     outer: usize,
-    /// How many symbols a text has, at least and at most.
+    /// The least and the greatest number of symbols of a value.
     lengths: [usize; 2],
-    /// How many free ones.
+    /// The least and the greatest number of symbols to encrypt.
     free: [usize; 2],
     /// Symbol `keep[0]` and those after it.
     down: Table,
-    /// Where the numerals of a tweak are, those of the end counted from the number of symbols on, which is to be added for `from_end`.
+    /// The places of a tweak's numerals, those of the end counted from the number of symbols on, which is to be added for `from_end`.
     numerals: Table,
     from_start: u64,
     from_end: u64,
@@ -93,7 +93,7 @@ pub(crate) struct Avx512Splitter {
     constants: Table,
     /// Bytes of a tweak, if there is one.
     tweak: usize,
-    /// What the Luhn sum is where texts are rows apart and where they are put together, if there is one.
+    /// The Luhn sum of values that are split, and of those that are joined, if there is one.
     check: Option<[u16; 2]>,
 }
 
@@ -195,7 +195,7 @@ impl Avx512Splitter {
         }
     }
 
-    /// Takes apart texts that come first, until some in a row are of one shape. Says how many.
+    /// Splits values that come first, until some in succession have one shape. Returns their number.
     ///
     /// This and what does a run are functions of their own, so that each has the registers for itself.
     #[inline(never)]
@@ -253,7 +253,7 @@ impl Avx512Splitter {
         spans.len()
     }
 
-    /// What a text is like that has `length` bytes, of which these are symbols, and `n` free ones among them.
+    /// The moves for values of `length` bytes with symbols at these places, `n` of them to encrypt.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
     fn shape(&self, length: u32, symbols: u64, n: usize) -> RunShape {
         // Where the symbols are, one after the other; the free ones of these, and the kept ones where they stand in a tweak.
@@ -275,7 +275,7 @@ impl Avx512Splitter {
         }
     }
 
-    /// Takes apart the texts that come first and are of this shape. Says how many.
+    /// Splits the values that come first and have this shape. Returns their number.
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
     fn split_run<const TWEAK: bool, const CHECK: bool>(
@@ -329,7 +329,7 @@ impl Avx512Splitter {
         run
     }
 
-    /// What is known of a text that may be rows.
+    /// A value that follows the pattern, in registers.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
     fn classify(&self, bytes: &[u8], span: Span) -> Option<SplitRow> {
@@ -353,7 +353,7 @@ impl Avx512Splitter {
         (strange == 0 && within(self.free, n) && within(self.lengths, count)).then_some(split)
     }
 
-    /// A text, and bytes of no meaning after it.
+    /// A value, and arbitrary bytes after it.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     fn text(&self, bytes: &[u8], span: Span) -> __m512i {
@@ -402,7 +402,7 @@ impl Avx512Splitter {
         }
     }
 
-    /// Puts together texts that come first, until some in a row are of one shape. Says how many.
+    /// Joins values that come first, until some in succession have one shape. Returns their number.
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
     fn join_mixed<const CHECK: bool>(
@@ -449,7 +449,7 @@ impl Avx512Splitter {
         spans.len()
     }
 
-    /// Puts together the texts that come first and are of this shape. Says how many.
+    /// Joins the values that come first and have this shape. Returns their number.
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
     fn join_run<const CHECK: bool>(
@@ -488,14 +488,14 @@ impl Avx512Splitter {
         run
     }
 
-    /// Which bytes are the `n` free symbols.
+    /// The bytes of the `n` symbols to encrypt, as bits.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
     fn changed(&self, symbols: u64, n: usize) -> u64 {
         _pdep_u64((u64::MAX >> (64 - n)) << self.keep[0], symbols)
     }
 
-    /// Which byte is the check digit, if there is one.
+    /// The byte that is the check digit, if there is one, as a bit.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
     fn check_digit(&self, symbols: u64, n: usize) -> u64 {
@@ -505,7 +505,7 @@ impl Avx512Splitter {
         }
     }
 
-    /// Writes what a text became, or the text as it was if it was left.
+    /// Writes a joined value, or the value as it was if it was skipped.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
     fn join_row(&self, bytes: &[u8], span: Span, outcome: RowOutcome, text: __m512i, output: &mut [u8]) {
@@ -585,7 +585,7 @@ fn store_half(register: __m256i, to: &mut [u8]) {
     unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), register) }
 }
 
-/// Which of these symbols count double in a Luhn sum: every second one, but not the last.
+/// The symbols that count double in a Luhn sum, as bits: every second one, but not the last.
 #[inline]
 #[target_feature(enable = "popcnt,bmi2")]
 fn doubled(symbols: u64) -> u64 {
@@ -604,7 +604,7 @@ fn luhn(digits: __m512i, which: u64, doubled: u64) -> u16 {
     _mm512_reduce_add_epi64(_mm512_sad_epu8(weighed, _mm512_setzero_si512())) as u16
 }
 
-/// The same of half a register.
+/// The Luhn sum, not reduced, of half a register.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 fn luhn_of_half(digits: __m256i, which: u32, doubled: u32) -> u16 {

@@ -1,4 +1,4 @@
-//! Whether splitters read and write what they were given and nothing else: buffers that begin and end at pages which cannot be touched.
+//! Bounds of the splitters: buffers that begin and end at pages which cannot be touched.
 //! A byte too far ends the whole test process.
 
 use crate::alphabet::Symbols;

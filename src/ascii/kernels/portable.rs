@@ -1,4 +1,4 @@
-//! Texts rows apart and put together in plain Rust, one at a time and without a branch for a character.
+//! Splits and joins values in plain Rust, one at a time and without a branch for a character.
 
 use std::ops::RangeInclusive;
 
@@ -7,16 +7,16 @@ use crate::kept_ends::{append_kept_numerals, tweak_length};
 use crate::luhn;
 use crate::split::{MAX_LENGTH, RowOutcome, Span, SplitPattern, SplitRows, SymbolGroup};
 
-/// A pattern, and what it says of a text's number of symbols.
+/// Splits values of up to 64 bytes in plain Rust.
 pub(crate) struct PortableSplitter {
     symbols: Symbols,
     separators: u128,
     pub(crate) keep: [usize; 2],
-    /// Symbols that are not free.
+    /// Symbols that are not encrypted.
     outer: usize,
-    /// How many symbols a text has, at least and at most.
+    /// The least and the greatest number of symbols of a value.
     lengths: [usize; 2],
-    /// How many free ones.
+    /// The least and the greatest number of symbols to encrypt.
     free: [usize; 2],
     pub(crate) check: Option<[u16; 2]>,
     /// Bytes of a tweak, if the kept symbols are that.
@@ -69,7 +69,7 @@ impl PortableSplitter {
         }
     }
 
-    /// How many of `count` symbols are free, if a text may have so many.
+    /// The number of symbols to encrypt of `count`, if a value may have so many.
     #[inline]
     pub(crate) fn free(&self, count: usize) -> Option<usize> {
         let within = |[first, last]: [usize; 2], n: usize| (first..=last).contains(&n);
@@ -77,7 +77,7 @@ impl PortableSplitter {
         (within(self.free, n) && within(self.lengths, count)).then_some(n)
     }
 
-    /// Takes one text apart: says what became of it, and which of its bytes are symbols.
+    /// Splits one value. Returns the outcome, and the bytes that are symbols, as bits.
     pub(crate) fn split_row(&self, bytes: &[u8], span: Span, groups: &mut [SymbolGroup]) -> (RowOutcome, u64) {
         let length = span.length as usize;
         if length.wrapping_sub(1) >= MAX_LENGTH {
@@ -116,7 +116,7 @@ impl PortableSplitter {
         (RowOutcome::Split(n as u8), mask)
     }
 
-    /// Puts `free` symbols to their spans in `text`, of which `mask` says which bytes are symbols.
+    /// Writes `free` symbols to their places in `text`, whose symbols are at the bits of `mask`.
     pub(crate) fn join_row(&self, text: &mut [u8], mask: u64, free: &[u8]) {
         let (mut symbols, mut at) = ([0; 2 * MAX_LENGTH], 0);
         for (i, byte) in text.iter().enumerate() {

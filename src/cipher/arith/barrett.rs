@@ -265,7 +265,7 @@ pub(crate) fn high_product_64(x: u64, y: u64) -> u64 {
     ((u128::from(x) * u128::from(y)) >> 64) as u64
 }
 
-/// The same from products of 32 bits: more of them, but there are vectors of those.
+/// ⌊x·y/2^64⌋ from products of 32 bits: more of them, but there are vectors of those.
 #[inline(always)]
 fn high_product_32(x: u64, y: u64) -> u64 {
     let across = product_32(x >> 32, y) + (product_32(x, y) >> 32);

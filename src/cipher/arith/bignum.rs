@@ -179,7 +179,7 @@ impl BigCodec {
 /// NUM and STR by halves.
 struct SplitCodec {
     radix: Radix,
-    /// As many numerals as fit a word, and the number above them.
+    /// The most numerals that fit a word, and radix to that power.
     chunk: usize,
     word: u64,
     word_codec: HalfCodec64,

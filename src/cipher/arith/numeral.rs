@@ -307,7 +307,7 @@ impl WordChunks {
         if k == 0 { self.first } else { self.others }
     }
 
-    /// Where the `k`-th chunk, the most significant being the 0-th, stands among `m` numerals.
+    /// The first and the last place, exclusive, of the `k`-th chunk among `m` numerals; the 0-th is the most significant.
     fn bounds(&self, k: usize, m: usize, least_first: bool) -> (usize, usize) {
         let end = m - self.chunk * (self.chunks - 1 - k);
         let start = if k == 0 { 0 } else { end - self.chunk };
@@ -456,7 +456,7 @@ fn put_words<T: Numeral, const WORDS: usize>(words: [u64; WORDS], numerals: &mut
     }
 }
 
-/// What makes the 64-bit fraction x/M of a number x < M ≤ 2^32.
+/// The factor that makes the 64-bit fraction x/M of a number x < M ≤ 2^32.
 ///
 /// ⌊(2^64 − 1)/M⌋ + 1 is ⌊2^64/M⌋ + 1, but for powers of two 2^64/M, where the error is even 0.
 pub(crate) fn scale(modulus: u64) -> u64 {

@@ -48,7 +48,7 @@ pub(crate) struct Modulus53 {
     pub(crate) minus: QuotientFma,
 }
 
-/// What gives q̂ from t: (2^52 + t)·`by` + `to`.
+/// The constants that give q̂ from t: (2^52 + t)·`by` + `to`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct QuotientFma {
     pub(crate) by: f64,

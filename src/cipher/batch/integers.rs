@@ -136,7 +136,7 @@ trait BitWord: Copy + Into<u128> {
     /// The inverse of [`Self::split`].
     fn join(halves: [u64; 2], width: u32) -> Self;
 
-    /// Whether none of `values` has more than `bits` bits.
+    /// True if none of `values` has more than `bits` bits.
     fn fit(values: &[Self], bits: u32) -> bool;
 }
 

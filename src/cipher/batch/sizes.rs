@@ -1,4 +1,4 @@
-//! How many rows are done together.
+//! Numbers of rows that are done together.
 
 /// Values of a group: the blocks that the widest backend of the crate `aes` takes in one call.
 pub(crate) const LANES: usize = 64;

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use crate::kernels::dispatch::{Prepared, TextCodec};
 use cipherform_ascii::Symbols;
 
-/// What texts of one length over one alphabet have in common.
+/// Everything that texts of one length over one alphabet have in common.
 pub(crate) struct TextShape {
     pub(crate) symbols: Symbols,
     pub(crate) prepared: Prepared<u64>,

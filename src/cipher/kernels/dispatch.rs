@@ -1,4 +1,4 @@
-//! Which kernel does what.
+//! The kernels behind one interface: each call goes to the fastest code that the kernel chosen has for its shape.
 
 use crate::batch::call::BatchCall;
 use crate::batch::chunk::Chunk;
@@ -8,7 +8,7 @@ use crate::batch::sizes::{CHUNK, LANES};
 use crate::kernels::kernel::Kernel;
 use crate::kernels::portable;
 use crate::kernels::portable::EndRound;
-use crate::kernels::prefix_source::{PrefixSource, Prefixes};
+use crate::kernels::prefix_source::{PackedTweaks, PrefixSource, Prefixes};
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::{avx2, avx512};
 use crate::spec::ff1::CachedAesP;
@@ -61,7 +61,7 @@ pub(crate) fn run_rounds<H: KernelOps>(
     }
 }
 
-/// What the kernels have for halves of one type.
+/// The code of the vector kernels for halves of one type.
 pub(crate) trait KernelOps: EndRound {
     /// Takes the chunk through all rounds; `false` if there is no code for their shape.
     #[cfg(target_arch = "x86_64")]
@@ -69,7 +69,7 @@ pub(crate) trait KernelOps: EndRound {
         false
     }
 
-    /// The same in AVX2.
+    /// Takes the rows through all rounds in AVX2; `false` if there is no code for their shape.
     #[cfg(target_arch = "x86_64")]
     fn avx2(_: &Aes, _: &Prepared<Self>, _: Direction, _: &mut Chunk<'_, Self>) -> bool {
         false
@@ -146,7 +146,7 @@ impl KernelOps for u64 {
 
 impl KernelOps for u128 {}
 
-/// How a kernel reads and writes text of one shape.
+/// The way a kernel reads and writes text of one shape.
 pub(crate) enum TextCodec {
     /// By way of numerals in memory.
     Numerals,
@@ -156,7 +156,7 @@ pub(crate) enum TextCodec {
     /// In registers, between which and the text there is no memory.
     #[cfg(target_arch = "x86_64")]
     Decimal512(Box<avx512::decimal::DecimalCodec512>),
-    /// The same in AVX2.
+    /// In registers of AVX2, between which and the text there is no memory.
     #[cfg(target_arch = "x86_64")]
     Decimal256(Box<avx2::decimal::DecimalCodec256>),
 }
@@ -212,13 +212,13 @@ pub(crate) fn run_text(
             TextCodec::Decimal512(codec) => {
                 let (schedule, params) = (call.aes.schedule()?, prepared.avx512.as_ref()?);
                 with_prefixes(call, &prepared.plan, |prefixes| {
-                    avx512::decimal::run(schedule, params, codec, direction, prefixes, input, output)
+                    avx512::decimal::run(schedule, params, codec, direction, prefixes, (input, output))
                 })
             }
             TextCodec::Decimal256(codec) => {
                 let (schedule, params) = (call.aes.schedule()?, prepared.avx2.as_ref()?);
                 with_prefixes(call, &prepared.plan, |prefixes| {
-                    avx2::decimal::run(schedule, params, codec, direction, prefixes, input, output)
+                    avx2::decimal::run(schedule, params, codec, direction, prefixes, (input, output))
                 })
             }
             _ => return None,
@@ -277,12 +277,12 @@ fn with_prefixes(call: BatchCall<'_>, plan: &Plan<u64>, run: impl FnOnce(PrefixS
             PrefixSource::Shared(&shared)
         }
         RowTweaks::Packed { bytes, length } => match plan.chain(aes, length) {
-            Some((chain, whole_blocks)) => PrefixSource::Packed {
+            Some((chain, whole_blocks)) => PrefixSource::Packed(PackedTweaks {
                 chain,
                 whole_blocks,
-                tweaks: bytes,
+                bytes,
                 length,
-            },
+            }),
             None => PrefixSource::Each(&mut per_row),
         },
         RowTweaks::PerRow(_) => PrefixSource::Each(&mut per_row),

@@ -1,4 +1,4 @@
-//! Which code does the work, chosen once and tried before it is trusted.
+//! The kernels by name, and the ones that this processor can run.
 
 use std::fmt;
 use std::str::FromStr;

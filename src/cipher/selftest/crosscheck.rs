@@ -163,7 +163,7 @@ impl Case {
         Ok(agrees)
     }
 
-    /// The same batch as text, if the radix is small enough for that.
+    /// True if the batch gives equal results as text, or the radix is too large for that.
     fn text_agrees(&self, cipher: &Cipher, direction: Direction, tweaks: Tweaks<'_>, done: &[u16]) -> Result<bool> {
         let alphabet: Vec<char> = SYMBOLS.chars().take(self.radix.value() as usize).collect();
         let Some(symbols) = Symbols::new(&alphabet).filter(|_| self.radix.value() <= 64) else {
@@ -198,7 +198,7 @@ fn cipher(key: &AesKey, mode: Mode, radix: Radix) -> Cipher {
     }
 }
 
-/// What the crate `fpe` makes of it.
+/// The result of the crate `fpe`.
 pub(crate) fn fpe(key: &[u8], radix: Radix, direction: Direction, tweak: &[u8], numerals: &[u16]) -> Option<Vec<u16>> {
     let numerals = FlexibleNumeralString::from(numerals.to_vec());
     macro_rules! with {

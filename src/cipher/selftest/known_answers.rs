@@ -78,7 +78,7 @@ pub(crate) fn prove(kernel: Kernel) -> Result<()> {
     }
 }
 
-/// What `kernel` makes of every built-in answer.
+/// Compares `kernel` with every built-in answer.
 pub(crate) fn known_answers(kernel: Kernel) -> Line {
     let mut line = Line {
         name: format!("known answers, kernel {kernel}"),
@@ -94,7 +94,7 @@ pub(crate) fn known_answers(kernel: Kernel) -> Line {
     line
 }
 
-/// Whether `kernel` gives one answer, in both directions; `None` if it is no answer at all.
+/// True if `kernel` gives one answer, in both directions; `None` if the answer is malformed.
 fn gives_answer(kernel: Kernel, answer: &Answer) -> Option<bool> {
     let (key, radix) = (bytes(answer.key)?, Radix::try_new(answer.radix).ok()?);
     let key = AesKey::try_new(&key).ok()?;

@@ -1,4 +1,4 @@
-//! Decimal digits to halves in registers and back, in AVX2: text goes straight into the walk and out of it.
+//! Decimal digits to halves in registers and back, in AVX2: text goes straight into the rounds and out of it.
 //!
 //! The two halves of a row, of up to 8 digits each, are the two 8-byte halves of its *slot* in a lane, each filled up with zeros on its
 //! left. Reading joins digits to pairs, fours and eights by multiplying and adding neighbours. Writing splits an eight in two fours,
@@ -19,7 +19,7 @@ use crate::kernels::avx2::params::{Layout256, Params256};
 use crate::kernels::avx2::prefixes::PrefixBlocks256;
 use crate::kernels::avx2::registers::{ROWS, Y, broadcast};
 use crate::kernels::avx2::rounds::{HalvesIo256, rounds};
-use crate::kernels::prefix_source::{PrefixSource, Prefixes};
+use crate::kernels::prefix_source::{PackedTweaks, PrefixSource, Prefixes};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
 use cipherform_ascii::Symbols;
@@ -36,11 +36,11 @@ const SIXTEENS: usize = 16;
 /// How to read and write rows of one params.
 pub(crate) struct DecimalCodec256 {
     n: usize,
-    /// What stands for 0; those for 1 to 9 follow.
+    /// The character for 0; those for 1 to 9 follow.
     zero: u8,
-    /// Where the digits of a slot come from.
+    /// The source of each digit of a slot.
     gather: [u8; 16],
-    /// Where the digits of a row come from.
+    /// The source of each digit of a row.
     scatter: [u8; 16],
 }
 
@@ -86,8 +86,7 @@ pub(crate) fn run(
     codec: &DecimalCodec256,
     direction: Direction,
     prefixes: PrefixSource<'_>,
-    input: &[u8],
-    output: &mut [u8],
+    (input, output): (&[u8], &mut [u8]),
 ) -> bool {
     assert!(input.len() == output.len() && input.len().is_multiple_of(codec.n));
     let per_row = !matches!(prefixes, PrefixSource::Shared(_));
@@ -100,7 +99,7 @@ pub(crate) fn run(
                     $rows::<$encrypt, $per_row, LAYOUT, REDUCTION>(schedule, params, codec, prefixes, input, output)
                 };
             }
-            // SAFETY: the processor has the features.
+            // SAFETY: `available` has found the features.
             unsafe {
                 widest!(
                     params,
@@ -138,7 +137,7 @@ fn rows_vaes<const ENCRYPT: bool, const PER_ROW: bool, const LAYOUT: u8, const R
     input: &[u8],
     output: &mut [u8],
 ) -> bool {
-    // SAFETY: these are the features that it needs.
+    // SAFETY: this function is compiled for the features of the unit and of `available`.
     unsafe { rows::<Vaes256, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, 2>(schedule, params, codec, prefixes, input, output) }
 }
 
@@ -151,12 +150,15 @@ fn rows_aes<const ENCRYPT: bool, const PER_ROW: bool, const LAYOUT: u8, const RE
     input: &[u8],
     output: &mut [u8],
 ) -> bool {
-    // SAFETY: these are the features that it needs.
+    // SAFETY: this function is compiled for the features of the unit and of `available`.
     unsafe {
         rows::<AesNi256, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, 1>(schedule, params, codec, prefixes, input, output)
     }
 }
 
+/// # Safety
+///
+/// The processor has the features of [`available`] and of `U`.
 #[inline(always)]
 unsafe fn rows<
     U: AesUnit<Register = Y>,
@@ -179,7 +181,7 @@ unsafe fn rows<
         PrefixSource::Shared(prefixes) => prefixes,
         _ => &Prefixes::Shared([0; 2]),
     };
-    // SAFETY: the caller has the features; a stream's ends reach no further than the slices they are given.
+    // SAFETY: the caller promises the features of `available`; what is loaded and stored reaches no further than the slices they are given.
     unsafe {
         let mut prepared = PrefixBlocks256::<SIXTEENS>::new::<LAYOUT>(schedule, shared);
         let mut most = _mm256_setzero_si256();
@@ -198,22 +200,17 @@ unsafe fn rows<
             }
             match &mut prefixes {
                 PrefixSource::Shared(_) => {}
-                PrefixSource::Packed {
-                    chain,
-                    whole_blocks,
-                    tweaks,
-                    length,
-                } => {
-                    let (chain, whole_blocks, length) = (*chain, *whole_blocks, *length);
-                    let walking = rows.next_multiple_of(LANES);
-                    let reach = PrefixBlocks256::<SIXTEENS>::reach(walking, whole_blocks, length);
-                    let (mut last, mut tweaks) = (Vec::new(), &tweaks[start * length..]);
-                    if tweaks.len() < reach {
-                        last.extend_from_slice(&tweaks[..rows * length]);
+                PrefixSource::Packed(all) => {
+                    let length = all.length;
+                    let whole_rows = rows.next_multiple_of(LANES);
+                    let reach = PrefixBlocks256::<SIXTEENS>::reach(whole_rows, all);
+                    let (mut last, mut bytes) = (Vec::new(), &all.bytes[start * length..]);
+                    if bytes.len() < reach {
+                        last.extend_from_slice(&bytes[..rows * length]);
                         last.resize(reach, 0);
-                        tweaks = &last;
+                        bytes = &last;
                     }
-                    prepared.set_packed::<U>(schedule, chain, whole_blocks, tweaks, length, walking);
+                    prepared.set_packed::<U>(schedule, PackedTweaks { bytes, ..*all }, whole_rows);
                 }
                 PrefixSource::Each(prefixes) => {
                     for at in (0..rows).step_by(LANES) {
@@ -234,8 +231,8 @@ unsafe fn rows<
             } else {
                 (&last_in[..], &mut last_out[..])
             };
-            let bands = rows.div_ceil(2 * ROWS * H);
-            assert!(codec.reach(bands * 2 * ROWS * H) <= from.len() && from.len() == to.len());
+            let pairs = rows.div_ceil(2 * ROWS * H);
+            assert!(codec.reach(pairs * 2 * ROWS * H) <= from.len() && from.len() == to.len());
             let mut ends = DecimalText256 {
                 codec,
                 input: from,
@@ -243,7 +240,7 @@ unsafe fn rows<
                 most,
             };
             rounds::<U, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, H, SIXTEENS>(
-                schedule, params, &prepared, bands, &mut ends,
+                schedule, params, &prepared, pairs, &mut ends,
             );
             most = ends.most;
             if !there {
@@ -257,7 +254,7 @@ unsafe fn rows<
     }
 }
 
-/// The text of a stream: both slices are at least as long as the codec reaches.
+/// The text of a run of rows: both slices are at least as long as the codec reaches.
 struct DecimalText256<'a> {
     codec: &'a DecimalCodec256,
     input: &'a [u8],
@@ -270,7 +267,7 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
     #[inline(always)]
     unsafe fn load(&mut self, group: usize) -> [[Y; H]; 2] {
         let codec = self.codec;
-        // SAFETY: the caller has the features; the codec reaches all that is read.
+        // SAFETY: the caller promises the features of `available`; the codec reaches all that is read.
         unsafe {
             let (zero, gather) = (_mm256_set1_epi8(codec.zero as i8), broadcast(&codec.gather));
             let mut halves = [[_mm256_setzero_si256(); H]; 2];
@@ -302,7 +299,7 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
     #[inline(always)]
     unsafe fn store(&mut self, group: usize, [lefts, rights]: [[Y; H]; 2]) {
         let codec = self.codec;
-        // SAFETY: the caller has the features; the codec reaches all that is written. What is written beyond a row is written again
+        // SAFETY: the caller promises the features of `available`; the codec reaches all that is written. What is written beyond a row is written again
         // with what belongs there.
         unsafe {
             let (zero, scatter) = (_mm256_set1_epi8(codec.zero as i8), broadcast(&codec.scatter));
@@ -413,7 +410,14 @@ mod tests {
                         let mut take = |prefixes: PrefixSource<'_>| {
                             let mut output = vec![0; text.len()];
                             let schedule = aes.schedule().unwrap();
-                            assert!(run(schedule, &params, &codec, direction, prefixes, &text, &mut output));
+                            assert!(run(
+                                schedule,
+                                &params,
+                                &codec,
+                                direction,
+                                prefixes,
+                                (&text, &mut output)
+                            ));
                             results.push(output);
                         };
                         take(PrefixSource::Shared(&shared));
@@ -424,12 +428,12 @@ mod tests {
                             Prefixes::PerRow([[even; LANES], [odd; LANES]])
                         }));
                         if let Some((chain, whole_blocks)) = packed {
-                            take(PrefixSource::Packed {
+                            take(PrefixSource::Packed(PackedTweaks {
                                 chain,
                                 whole_blocks,
-                                tweaks: &tweaks,
+                                bytes: &tweaks,
                                 length: 7,
-                            });
+                            }));
                         }
                     }
                     assert!(

@@ -6,12 +6,12 @@ use crate::batch::half::ByteOrder;
 /// The most rounds.
 const ROUNDS: usize = 10;
 
-/// What this kernel needs to know about a params: halves fit 32 bits.
+/// The parameters of a shape whose halves fit 32 bits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Params256 {
     pub(crate) layout: Layout256,
     pub(crate) reduction: ReductionFma,
-    /// Whether VAES does the work of AES-NI.
+    /// True if VAES does the work of AES-NI.
     pub(crate) vaes: bool,
     pub(crate) rounds: usize,
     /// The number of each round where it stands in a block.
@@ -22,7 +22,7 @@ pub(crate) struct Params256 {
     pub(crate) powers: [[u32; 3]; 2],
 }
 
-/// What y is in what AES returns.
+/// The place of y in the block that AES returns.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Layout256 {
     /// The first 8 bytes.
@@ -63,7 +63,7 @@ impl Params256 {
     }
 }
 
-/// Whether this processor has all that the functions here are compiled for, but for VAES.
+/// True if this processor has the features that the functions here are compiled for, but for VAES: AVX2, FMA and AES.
 pub(crate) fn available() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("aes")
 }

@@ -15,7 +15,7 @@ use std::arch::x86_64::*;
 use crate::kernels::aes::{AesNi256, AesUnit, aes_inner_rounds, aes_last_round, round_key};
 use crate::kernels::avx2::params::EIGHT;
 use crate::kernels::avx2::registers::{ROWS, Y, broadcast, two};
-use crate::kernels::prefix_source::Prefixes;
+use crate::kernels::prefix_source::{PackedTweaks, Prefixes};
 use crate::kernels::schedule::Schedule;
 
 use crate::batch::sizes::LANES; // keep
@@ -28,9 +28,12 @@ pub(crate) struct PrefixBlocks256<const SIXTEENS: usize> {
 }
 
 impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
+    /// # Safety
+    ///
+    /// The processor has the features of [`available`] and of `U`.
     #[inline(always)]
     pub(crate) unsafe fn new<const LAYOUT: u8>(schedule: &Schedule, prefixes: &Prefixes) -> Self {
-        // SAFETY: the caller has the features.
+        // SAFETY: the caller promises the features of `available`.
         unsafe {
             let mut prepared = Self {
                 blocks: [[[_mm256_setzero_si256(); 8]; SIXTEENS]; 2],
@@ -41,9 +44,13 @@ impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
     }
 
     /// Those of all rows, or of [`LANES`] rows from `start` on.
+    ///
+    /// # Safety
+    ///
+    /// The processor has the features of [`available`] and of `U`.
     #[inline(always)]
     pub(crate) unsafe fn set<const LAYOUT: u8>(&mut self, schedule: &Schedule, prefixes: &Prefixes, start: usize) {
-        // SAFETY: the caller has the features.
+        // SAFETY: the caller promises the features of `available`.
         unsafe {
             let first = round_key::<AesNi256>(schedule, 0);
             let block = |prefix: u128| {
@@ -72,23 +79,30 @@ impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
     }
 
     /// Bytes of tweaks that [`Self::set_packed`] reads for so many rows, a multiple of 16.
-    pub(crate) fn reach(rows: usize, whole_blocks: usize, length: usize) -> usize {
-        (rows - 1) * length + 16 * (whole_blocks + 1)
+    pub(crate) fn reach(rows: usize, packed: &PackedTweaks<'_>) -> usize {
+        (rows - 1) * packed.length + 16 * (packed.whole_blocks + 1)
     }
 
     /// FF1's prefixes of so many rows, a multiple of 16, whose tweaks all have `length` bytes and stand one after the other, with anything
     /// after them, from the value of AES for what comes before.
+    ///
+    /// # Safety
+    ///
+    /// The processor has the features of [`available`] and of `U`.
     #[inline(always)]
     pub(crate) unsafe fn set_packed<U: AesUnit<Register = Y>>(
         &mut self,
         schedule: &Schedule,
-        chain: u128,
-        whole_blocks: usize,
-        tweaks: &[u8],
-        length: usize,
+        packed: PackedTweaks<'_>,
         rows: usize,
     ) {
-        assert!(tweaks.len() >= Self::reach(rows, whole_blocks, length));
+        let PackedTweaks {
+            chain,
+            whole_blocks,
+            bytes: tweaks,
+            length,
+        } = packed;
+        assert!(tweaks.len() >= Self::reach(rows, &packed));
         // What a tweak has of a block: as many ones are not passed.
         const OWN: [u8; 32] = {
             let mut bytes = [0; 32];
@@ -103,7 +117,7 @@ impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
             let own = length.saturating_sub(16 * k).min(16);
             OWN[16 - own..].first_chunk().expect("own is at most 16")
         };
-        // SAFETY: the caller has the features; there are as many bytes as are read.
+        // SAFETY: the caller promises the features of `available`; there are as many bytes as are read.
         unsafe {
             let first = round_key::<U>(schedule, 0);
             let chain = _mm256_xor_si256(broadcast(&chain.to_be_bytes()), first);

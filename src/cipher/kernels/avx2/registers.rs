@@ -48,7 +48,7 @@ pub(crate) fn store_halves(register: Y, halves: &mut [u64; LANES], at: usize) {
     }
 }
 
-/// The same bytes in both lanes.
+/// 16 bytes in both lanes alike.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub(crate) fn broadcast(bytes: &[u8; 16]) -> Y {

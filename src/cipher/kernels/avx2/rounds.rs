@@ -74,7 +74,7 @@ pub(crate) fn run_lanes(schedule: &Schedule, params: &Params256, direction: Dire
         ($layout:ident, $reduction:ident) => {{
             const LAYOUT: u8 = $layout as u8;
             const REDUCTION: u8 = $reduction as u8;
-            // SAFETY: the processor has the features.
+            // SAFETY: `available` has found the features.
             unsafe {
                 widest!(
                     params,
@@ -108,7 +108,7 @@ pub(crate) fn run_lanes(schedule: &Schedule, params: &Params256, direction: Dire
 /// AES alone, on blocks that stay in registers: `blocks` of them, rounded down to a multiple of 64.
 pub(crate) fn aes_alone(schedule: &Schedule, blocks: u64) -> u64 {
     assert!(available(), "this kernel was chosen on another processor");
-    // SAFETY: the processor has the features.
+    // SAFETY: `available` has found the features.
     unsafe {
         if is_x86_feature_detected!("vaes") {
             aes_alone_vaes(schedule, blocks)
@@ -120,19 +120,22 @@ pub(crate) fn aes_alone(schedule: &Schedule, blocks: u64) -> u64 {
 
 #[target_feature(enable = "avx2,aes,vaes")]
 fn aes_alone_vaes(schedule: &Schedule, blocks: u64) -> u64 {
-    // SAFETY: these are the features that it needs.
+    // SAFETY: this function is compiled for the features of the unit and of `available`.
     unsafe { aes_in_registers::<Vaes256, 2>(schedule, blocks) }
 }
 
 #[target_feature(enable = "avx2,aes")]
 fn aes_alone_aes(schedule: &Schedule, blocks: u64) -> u64 {
-    // SAFETY: these are the features that it needs.
+    // SAFETY: this function is compiled for the features of the unit and of `available`.
     unsafe { aes_in_registers::<AesNi256, 1>(schedule, blocks) }
 }
 
+/// # Safety
+///
+/// The processor has the features of [`available`] and of `U`.
 #[inline(always)]
 unsafe fn aes_in_registers<U: AesUnit<Register = Y>, const H: usize>(schedule: &Schedule, blocks: u64) -> u64 {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         let mut states = [[round_key::<U>(schedule, 0); 4]; H];
         for (k, state) in states.as_flattened_mut().iter_mut().enumerate() {
@@ -150,18 +153,20 @@ unsafe fn aes_in_registers<U: AesUnit<Register = Y>, const H: usize>(schedule: &
     }
 }
 
-/// Where the halves of a stream come from and go to.
+/// A source of halves, group by group, to which they go back.
 pub(crate) trait HalvesIo256<const H: usize> {
     /// The left and the right halves of a group.
     ///
     /// # Safety
-    /// The caller has the features.
+    ///
+    /// The processor has the features of [`available`] and of `U`.
     unsafe fn load(&mut self, group: usize) -> [[Y; H]; 2];
 
     /// Takes them back: those of one group after the other.
     ///
     /// # Safety
-    /// The caller has the features.
+    ///
+    /// The processor has the features of [`available`] and of `U`.
     unsafe fn store(&mut self, group: usize, halves: [[Y; H]; 2]);
 }
 
@@ -172,7 +177,7 @@ impl<const H: usize> HalvesIo256<H> for MemoryHalves256<'_> {
     #[inline(always)]
     unsafe fn load(&mut self, group: usize) -> [[Y; H]; 2] {
         let [left, right] = &self.0;
-        // SAFETY: the caller has the features.
+        // SAFETY: the caller promises the features of `available`.
         unsafe {
             let mut halves = [[_mm256_setzero_si256(); H]; 2];
             for k in 0..H {
@@ -189,7 +194,7 @@ impl<const H: usize> HalvesIo256<H> for MemoryHalves256<'_> {
         let [left, right] = &mut self.0;
         for k in 0..H {
             let at = ROWS * (H * group + k);
-            // SAFETY: the caller has the features.
+            // SAFETY: the caller promises the features of `available`.
             unsafe {
                 store_halves(lefts[k], left, at);
                 store_halves(rights[k], right, at);
@@ -204,7 +209,7 @@ fn rounds_vaes<const ENCRYPT: bool, const PER_ROW: bool, const LAYOUT: u8, const
     params: &Params256,
     group: &mut Lanes<'_, u64>,
 ) {
-    // SAFETY: these are the features that it needs.
+    // SAFETY: this function is compiled for the features of the unit and of `available`.
     unsafe { rounds_in_memory::<Vaes256, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, 2>(schedule, params, group) }
 }
 
@@ -214,10 +219,13 @@ fn rounds_aes<const ENCRYPT: bool, const PER_ROW: bool, const LAYOUT: u8, const 
     params: &Params256,
     group: &mut Lanes<'_, u64>,
 ) {
-    // SAFETY: these are the features that it needs.
+    // SAFETY: this function is compiled for the features of the unit and of `available`.
     unsafe { rounds_in_memory::<AesNi256, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, 1>(schedule, params, group) }
 }
 
+/// # Safety
+///
+/// The processor has the features of [`available`] and of `U`.
 #[inline(always)]
 unsafe fn rounds_in_memory<
     U: AesUnit<Register = Y>,
@@ -231,19 +239,29 @@ unsafe fn rounds_in_memory<
     params: &Params256,
     group: &mut Lanes<'_, u64>,
 ) {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         let prefixes = PrefixBlocks256::<{ LANES / 16 }>::new::<LAYOUT>(schedule, group.prefixes);
-        let bands = group.rows.div_ceil(2 * ROWS * H);
+        let pairs = group.rows.div_ceil(2 * ROWS * H);
         let mut ends = MemoryHalves256([group.left, group.right]);
         rounds::<U, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, H, { LANES / 16 }>(
-            schedule, params, &prefixes, bands, &mut ends,
+            schedule, params, &prefixes, pairs, &mut ends,
         );
     }
 }
 
-/// Takes as many pairs of groups through all rounds as there are `bands`. With VAES the halves of a group take two registers, H;
+/// The halves in the order in which rounds change them, and the other way round.
+#[inline(always)]
+fn in_order<const ENCRYPT: bool, const H: usize>([left, right]: [[Y; H]; 2]) -> [[Y; H]; 2] {
+    if ENCRYPT { [left, right] } else { [right, left] }
+}
+
+/// Takes `pairs` pairs of groups through all rounds. With VAES the halves of a group take two registers, H;
 /// without it its blocks take eight registers even if H is one.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`] and of `U`.
 #[inline(always)]
 pub(crate) unsafe fn rounds<
     U: AesUnit<Register = Y>,
@@ -257,28 +275,22 @@ pub(crate) unsafe fn rounds<
     schedule: &Schedule,
     params: &Params256,
     prefixes: &PrefixBlocks256<SIXTEENS>,
-    bands: usize,
+    pairs: usize,
     ends: &mut impl HalvesIo256<H>,
 ) {
-    if bands == 0 {
+    if pairs == 0 {
         return;
     }
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         // Rounds change one half and then the other: the left one first when encrypting.
         let parities: [usize; 2] = if ENCRYPT { [0, 1] } else { [1, 0] };
         let moduli = parities.map(|parity| &params.moduli[parity]);
         let powers = parities.map(|parity| &params.powers[parity]);
         let last = params.rounds - 1;
-        macro_rules! in_order {
-            ($halves:expr) => {{
-                let [left, right] = $halves;
-                if ENCRYPT { [left, right] } else { [right, left] }
-            }};
-        }
-        let mut band = 0;
-        let [mut first_x, mut second_x] = in_order!(ends.load(0));
-        let [mut first_y, mut second_y] = in_order!(ends.load(1));
+        let mut pair = 0;
+        let [mut first_x, mut second_x] = in_order::<ENCRYPT, H>(ends.load(0));
+        let [mut first_y, mut second_y] = in_order::<ENCRYPT, H>(ends.load(1));
 
         // The blocks of a group for a round, from the half that this leaves as it is.
         macro_rules! begin {
@@ -288,7 +300,7 @@ pub(crate) unsafe fn rounds<
                     &$fixed,
                     prefixes,
                     parities[$half],
-                    2 * band + $group,
+                    2 * pair + $group,
                     number,
                 )
             }};
@@ -327,25 +339,25 @@ pub(crate) unsafe fn rounds<
                 y_of_x = turn!(0, 0, second_x, step + 2, 1, second_y, y_of_y, {});
                 step += 2;
             }
-            let (x, y) = (2 * band, 2 * band + 1);
-            let more = band + 1 < bands;
+            let (x, y) = (2 * pair, 2 * pair + 1);
+            let more = pair + 1 < pairs;
             y_of_y = turn!(1, 1, first_y, last, 1, second_x, y_of_x, {
-                ends.store(x, in_order!([first_x, second_x]));
+                ends.store(x, in_order::<ENCRYPT, H>([first_x, second_x]));
                 if more {
-                    [first_x, second_x] = in_order!(ends.load(x + 2));
+                    [first_x, second_x] = in_order::<ENCRYPT, H>(ends.load(x + 2));
                 }
             });
-            band += 1;
+            pair += 1;
             if !more {
                 for k in 0..H {
                     second_y[k] = end_round::<ENCRYPT, LAYOUT, REDUCTION>(second_y[k], y_of_y[k], moduli[1]);
                 }
-                ends.store(y, in_order!([first_y, second_y]));
+                ends.store(y, in_order::<ENCRYPT, H>([first_y, second_y]));
                 return;
             }
             y_of_x = turn!(0, 0, second_x, 0, 1, second_y, y_of_y, {
-                ends.store(y, in_order!([first_y, second_y]));
-                [first_y, second_y] = in_order!(ends.load(y + 2));
+                ends.store(y, in_order::<ENCRYPT, H>([first_y, second_y]));
+                [first_y, second_y] = in_order::<ENCRYPT, H>(ends.load(y + 2));
             });
         }
     }
@@ -377,7 +389,7 @@ fn begin_round<const PER_ROW: bool, const LAYOUT: u8, const H: usize, const SIXT
     states
 }
 
-/// Where the bytes of a block come from: its last four are the i-th half of a lane, most significant first.
+/// The source of each byte of a block whose last four are the i-th half of a lane, most significant first.
 const LAST_FOUR: [[u8; 16]; 4] = {
     let mut places = [[0x80; 16]; 4];
     let mut at = 0;
@@ -399,15 +411,19 @@ const FIRST_FOUR: [[u8; 16]; 4] = {
     places
 };
 
-/// What the last round of AES leaves of a group's blocks. Two registers have the first 8 bytes of the blocks of 8 rows, as they are;
+/// The last round of AES: of a group's blocks the bytes of y alone. Two registers have the first 8 bytes of the blocks of 8 rows, as they are;
 /// or, for FF3, a number of 64 bits that is y modulo M (see `fold`).
+///
+/// # Safety
+///
+/// The processor has the features of [`available`] and of `U`.
 #[inline(always)]
 unsafe fn drawn<U: AesUnit<Register = Y>, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
     schedule: &Schedule,
     states: &[[Y; 4]; H],
     powers: &[u32; 3],
 ) -> [[Y; 2]; H] {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         let key = round_key::<U>(schedule, schedule.rounds());
         let mut y = [[_mm256_setzero_si256(); 2]; H];

@@ -1,4 +1,4 @@
-//! Decimal digits to halves in registers and back, in AVX-512: text goes straight into the walk and out of it.
+//! Decimal digits to halves in registers and back, in AVX-512: text goes straight into the rounds and out of it.
 //!
 //! A half is taken as *eights*, groups of 8 digits, the most significant of which is filled up with zeros on its left. Two eights lie
 //! side by side as a *slot* of 16 bytes: the two halves of a row where halves have up to 9 digits, else the lower 16 digits of one
@@ -21,13 +21,13 @@ use crate::kernels::avx512::params::{Layout512, Params512, available};
 use crate::kernels::avx512::prefixes::PrefixBlocks512;
 use crate::kernels::avx512::registers::{Z, table};
 use crate::kernels::avx512::rounds::{HalvesIo512, rounds};
-use crate::kernels::prefix_source::{PrefixSource, Prefixes};
+use crate::kernels::prefix_source::{PackedTweaks, PrefixSource, Prefixes};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
 use cipherform_ascii::Symbols;
 use cipherform_simd::table::Table;
 
-/// How many bytes ahead text is asked for.
+/// Bytes between a chunk of text and the one that is prefetched with it.
 const AHEAD: usize = 16 << 10;
 
 /// 10^4 and 10^8.
@@ -37,21 +37,21 @@ const EIGHT: u32 = 100_000_000;
 /// How to read and write rows of one params.
 pub(crate) struct DecimalCodec512 {
     n: usize,
-    /// What stands for 0; those for 1 to 9 follow.
+    /// The character for 0; those for 1 to 9 follow.
     zero: u8,
-    /// Bytes from the start of a band that are read and written, some of which belong to what comes after it.
+    /// Bytes from the start of 64 rows that are read and written, some of which belong to what comes after it.
     reach: usize,
     /// DecimalText512 of the longer half.
     longest: usize,
-    /// Where the digits of four slots come from, and which bytes have one.
+    /// The source of each digit of four slots, and the bytes that have one.
     gather: Table,
     filled: u64,
-    /// The same for tops, which share a register.
+    /// The sources of tops, which share a register, and the bytes that have one.
     gather_tops: [Table; 4],
     filled_tops: [u64; 4],
-    /// Where the bytes of rows come from.
+    /// The source of each byte of rows.
     scatter: [Table; 8],
-    /// The same for tops where they come from a register of their own, and where they go.
+    /// The sources of tops that come from a register of their own, and the bytes they go to.
     scatter_tops: [Table; 4],
     tops: u64,
     /// The first and the second digit of each number below 100.
@@ -177,24 +177,23 @@ pub(crate) fn run(
     codec: &DecimalCodec512,
     direction: Direction,
     prefixes: PrefixSource<'_>,
-    input: &[u8],
-    output: &mut [u8],
+    (input, output): (&[u8], &mut [u8]),
 ) -> bool {
     use Layout512::{Packed, PackedReversed, Twelve};
     use ReductionIfma::{Once, Short, Tiny, Twice, Wide};
     assert!(available(), "this kernel was chosen on another processor");
     assert!(input.len() == output.len() && input.len().is_multiple_of(codec.n));
-    macro_rules! bands {
+    macro_rules! rows_by {
         ($layout:ident, $reduction:ident, $registers:literal, $tops:literal) => {{
             const LAYOUT: u8 = $layout as u8;
             const REDUCTION: u8 = $reduction as u8;
             // SAFETY: `available` has found the features.
             unsafe {
                 match direction {
-                    Direction::Encrypt => bands::<true, LAYOUT, REDUCTION, $registers, $tops>(
+                    Direction::Encrypt => all_rows::<true, LAYOUT, REDUCTION, $registers, $tops>(
                         schedule, params, codec, prefixes, input, output,
                     ),
-                    Direction::Decrypt => bands::<false, LAYOUT, REDUCTION, $registers, $tops>(
+                    Direction::Decrypt => all_rows::<false, LAYOUT, REDUCTION, $registers, $tops>(
                         schedule, params, codec, prefixes, input, output,
                     ),
                 }
@@ -202,21 +201,21 @@ pub(crate) fn run(
         }};
     }
     match (params.layout, params.reduction, codec.longest) {
-        (Packed, Tiny, ..=8) => bands!(Packed, Tiny, 2, 0),
-        (Packed, Short, ..=8) => bands!(Packed, Short, 2, 0),
-        (Packed, Short, 9) => bands!(Packed, Short, 2, 1),
-        (PackedReversed, Tiny, ..=8) => bands!(PackedReversed, Tiny, 2, 0),
-        (PackedReversed, Short, ..=8) => bands!(PackedReversed, Short, 2, 0),
-        (PackedReversed, Short, 9) => bands!(PackedReversed, Short, 2, 1),
-        (Twelve, Twice, 10..=16) => bands!(Twelve, Twice, 4, 0),
-        (Twelve, Once, 10..=16) => bands!(Twelve, Once, 4, 0),
-        (Twelve, Once, 17..=18) => bands!(Twelve, Once, 4, 2),
-        (Twelve, Wide, 17..=19) => bands!(Twelve, Wide, 4, 3),
+        (Packed, Tiny, ..=8) => rows_by!(Packed, Tiny, 2, 0),
+        (Packed, Short, ..=8) => rows_by!(Packed, Short, 2, 0),
+        (Packed, Short, 9) => rows_by!(Packed, Short, 2, 1),
+        (PackedReversed, Tiny, ..=8) => rows_by!(PackedReversed, Tiny, 2, 0),
+        (PackedReversed, Short, ..=8) => rows_by!(PackedReversed, Short, 2, 0),
+        (PackedReversed, Short, 9) => rows_by!(PackedReversed, Short, 2, 1),
+        (Twelve, Twice, 10..=16) => rows_by!(Twelve, Twice, 4, 0),
+        (Twelve, Once, 10..=16) => rows_by!(Twelve, Once, 4, 0),
+        (Twelve, Once, 17..=18) => rows_by!(Twelve, Once, 4, 2),
+        (Twelve, Wide, 17..=19) => rows_by!(Twelve, Wide, 4, 3),
         _ => false,
     }
 }
 
-/// Whether [`run`] has code for a params.
+/// True if [`run`] has code for a shape.
 pub(crate) fn covers(params: &Params512, codec: &DecimalCodec512) -> bool {
     use Layout512::{Packed, PackedReversed, Twelve};
     use ReductionIfma::{Once, Short, Tiny, Twice, Wide};
@@ -231,7 +230,7 @@ pub(crate) fn covers(params: &Params512, codec: &DecimalCodec512) -> bool {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,vaes")]
-fn bands<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize, const TOPS: usize>(
+fn all_rows<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize, const TOPS: usize>(
     schedule: &Schedule,
     params: &Params512,
     codec: &DecimalCodec512,
@@ -248,7 +247,7 @@ where
         PrefixSource::Shared(prefixes) => prefixes,
         _ => &Prefixes::Shared([0; 2]),
     };
-    // SAFETY: this function is compiled for the features of `available`; a band's ends reach no further than the slices they are given.
+    // SAFETY: this function is compiled for the features of `available`; what is loaded and stored reaches no further than the slices they are given.
     unsafe {
         let mut prepared = PrefixBlocks512::new::<LAYOUT>(schedule, shared);
         let mut most = _mm512_setzero_si512();
@@ -256,19 +255,14 @@ where
             let count = LANES.min(rows - start);
             match &mut prefixes {
                 PrefixSource::Shared(_) => {}
-                PrefixSource::Packed {
-                    chain,
-                    whole_blocks,
-                    tweaks,
-                    length,
-                } => {
-                    let mut tweaks = &tweaks[start * *length..];
+                PrefixSource::Packed(all) => {
+                    let mut bytes = &all.bytes[start * all.length..];
                     if count < LANES {
-                        last_tweaks.extend_from_slice(tweaks);
-                        last_tweaks.resize(LANES * *length, 0);
-                        tweaks = &last_tweaks;
+                        last_tweaks.extend_from_slice(bytes);
+                        last_tweaks.resize(LANES * all.length, 0);
+                        bytes = &last_tweaks;
                     }
-                    prepared.set_packed(schedule, *chain, *whole_blocks, tweaks, *length);
+                    prepared.set_packed(schedule, PackedTweaks { bytes, ..*all });
                     if H == 2 {
                         prepared.transpose::<LAYOUT>();
                     }
@@ -281,7 +275,7 @@ where
                 }
             }
             let (begin, end) = (start * codec.n, (start + count) * codec.n);
-            // What is in no cache yet would hold up its band: the processor by itself does not read on beyond a page. What is asked for
+            // What is in no cache yet would hold up its rows: the processor by itself does not read on beyond a page. What is asked for
             // need not be there.
             let ahead = input.as_ptr().wrapping_add(begin + AHEAD);
             for line in (0..LANES * codec.n).step_by(64) {
@@ -317,7 +311,7 @@ where
     }
 }
 
-/// The text of a band: both slices are at least as long as the codec reaches.
+/// The text of 64 rows: both slices are at least as long as the codec reaches.
 struct DecimalText512<'a, const TOPS: usize> {
     codec: &'a DecimalCodec512,
     input: &'a [u8],

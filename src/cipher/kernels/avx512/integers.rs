@@ -1,4 +1,4 @@
-//! Integers of up to 64 bits, straight from memory through the walk and back, in AVX-512: one shift and one permutation bring their
+//! Integers of up to 64 bits, straight from memory through the rounds and back, in AVX-512: one shift and one permutation bring their
 //! halves to where the rounds have them.
 
 use std::arch::x86_64::*;
@@ -10,7 +10,7 @@ use crate::kernels::avx512::params::{Layout512, Params512, available};
 use crate::kernels::avx512::prefixes::PrefixBlocks512;
 use crate::kernels::avx512::registers::{Z, lower_halves};
 use crate::kernels::avx512::rounds::{HalvesIo512, rounds};
-use crate::kernels::prefix_source::{PrefixSource, Prefixes};
+use crate::kernels::prefix_source::{PackedTweaks, PrefixSource, Prefixes};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
 
@@ -19,7 +19,7 @@ use crate::kernels::avx512::registers::{load, store}; // keep
 const LAYOUT: u8 = Layout512::Packed as u8;
 const REDUCTION: u8 = ReductionIfma::Mask as u8;
 
-/// Whether [`run`] has code for a params: that of halves of up to 32 bits.
+/// True if [`run`] has code for a shape: that of halves of up to 32 bits.
 pub(crate) fn covers(params: &Params512) -> bool {
     (params.layout, params.reduction) == (Layout512::Packed, ReductionIfma::Mask)
 }
@@ -38,14 +38,14 @@ pub(crate) fn run(
     // SAFETY: `available` has found the features.
     unsafe {
         match direction {
-            Direction::Encrypt => bands::<true>(schedule, params, prefixes, values, width),
-            Direction::Decrypt => bands::<false>(schedule, params, prefixes, values, width),
+            Direction::Encrypt => all_rows::<true>(schedule, params, prefixes, values, width),
+            Direction::Decrypt => all_rows::<false>(schedule, params, prefixes, values, width),
         }
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,vaes")]
-fn bands<const ENCRYPT: bool>(
+fn all_rows<const ENCRYPT: bool>(
     schedule: &Schedule,
     params: &Params512,
     mut prefixes: PrefixSource<'_>,
@@ -58,30 +58,25 @@ fn bands<const ENCRYPT: bool>(
     };
     // SAFETY: this function is compiled for the features of `available`.
     let mut prepared = unsafe { PrefixBlocks512::new::<LAYOUT>(schedule, shared) };
-    for (k, band_of) in values.chunks_mut(LANES).enumerate() {
-        let (start, count) = (k * LANES, band_of.len());
+    for (k, chunk) in values.chunks_mut(LANES).enumerate() {
+        let (start, count) = (k * LANES, chunk.len());
         // SAFETY: as above.
         unsafe {
             match &mut prefixes {
                 PrefixSource::Shared(_) => {}
-                PrefixSource::Packed {
-                    chain,
-                    whole_blocks,
-                    tweaks,
-                    length,
-                } => {
-                    let mut tweaks = Cow::Borrowed(&tweaks[start * *length..]);
+                PrefixSource::Packed(all) => {
+                    let mut bytes = Cow::Borrowed(&all.bytes[start * all.length..]);
                     if count < LANES {
-                        tweaks.to_mut().resize(LANES * *length, 0);
+                        bytes.to_mut().resize(LANES * all.length, 0);
                     }
-                    prepared.set_packed(schedule, *chain, *whole_blocks, &tweaks, *length);
+                    prepared.set_packed(schedule, PackedTweaks { bytes: &bytes, ..*all });
                 }
                 PrefixSource::Each(prefixes) => {
                     prepared = PrefixBlocks512::new::<LAYOUT>(schedule, &prefixes(start..start + count))
                 }
             }
         }
-        match band_of.as_mut_array::<LANES>() {
+        match chunk.as_mut_array::<LANES>() {
             Some(values) => {
                 rounds::<ENCRYPT, LAYOUT, REDUCTION, 2>(
                     schedule,
@@ -92,19 +87,19 @@ fn bands<const ENCRYPT: bool>(
             }
             None => {
                 let mut values = [0; LANES];
-                values[..count].copy_from_slice(band_of);
+                values[..count].copy_from_slice(chunk);
                 let mut ends = IntegerValues {
                     values: &mut values,
                     width,
                 };
                 rounds::<ENCRYPT, LAYOUT, REDUCTION, 2>(schedule, params, &prepared, &mut ends);
-                band_of.copy_from_slice(&values[..count]);
+                chunk.copy_from_slice(&values[..count]);
             }
         }
     }
 }
 
-/// The integers of a band.
+/// The integers of 64 rows.
 struct IntegerValues<'a> {
     values: &'a mut [u64; LANES],
     width: u32,

@@ -4,13 +4,13 @@ use crate::arith::reduce_ifma::{Modulus52, ReductionIfma};
 use crate::batch::half::ByteOrder;
 use cipherform_simd::table::Table;
 
-/// What this kernel needs to know about a params.
+/// The parameters of a shape.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Params512 {
     pub(crate) layout: Layout512,
     pub(crate) reduction: ReductionIfma,
     pub(crate) rounds: u8,
-    /// Where the bytes of blocks come from: 0…63 a register of halves, 64 zero, 65 the round number.
+    /// The source of each byte of blocks: 0…63 a register of halves, 64 zero, 65 the round number.
     pub(crate) places: [Table; 4],
     /// Modulo what the left and the right half change.
     pub(crate) moduli: [Modulus52; 2],
@@ -59,7 +59,7 @@ impl Params512 {
     }
 }
 
-/// Where the bytes of four blocks come from, which are the k-th that a register of halves fills.
+/// The source of each byte of four blocks, which are the k-th that a register of halves fills.
 fn places(layout: Layout512, k: usize, round_shift: u32) -> Table {
     let mut bytes = [64; 64];
     for (at, place) in bytes.iter_mut().enumerate() {
@@ -83,7 +83,7 @@ fn places(layout: Layout512, k: usize, round_shift: u32) -> Table {
     Table(bytes)
 }
 
-/// Whether this processor has all that the functions here are compiled for.
+/// True if this processor has the features that the kernels are compiled for: AVX-512 F, BW, DQ, VL, IFMA, VBMI and VBMI2, and VAES.
 pub(crate) fn available() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")

@@ -16,7 +16,7 @@ use crate::batch::sizes::LANES;
 use crate::kernels::aes::{AesUnit, Vaes512, aes_inner_rounds, aes_last_round, round_key};
 use crate::kernels::avx512::params::REVERSED;
 use crate::kernels::avx512::registers::{Z, load, table};
-use crate::kernels::prefix_source::Prefixes;
+use crate::kernels::prefix_source::{PackedTweaks, Prefixes};
 use crate::kernels::schedule::Schedule;
 use cipherform_simd::table::Table;
 
@@ -71,14 +71,13 @@ impl PrefixBlocks512 {
     ///
     /// The processor has the features of [`available`].
     #[inline(always)]
-    pub(crate) unsafe fn set_packed(
-        &mut self,
-        schedule: &Schedule,
-        chain: u128,
-        whole_blocks: usize,
-        tweaks: &[u8],
-        length: usize,
-    ) {
+    pub(crate) unsafe fn set_packed(&mut self, schedule: &Schedule, packed: PackedTweaks<'_>) {
+        let PackedTweaks {
+            chain,
+            whole_blocks,
+            bytes: tweaks,
+            length,
+        } = packed;
         assert!(tweaks.len() >= LANES * length);
         // SAFETY: the caller promises the features of `available`; only bytes of `tweaks` are read.
         unsafe {

@@ -47,7 +47,7 @@ use cipherform_simd::table::Table;
 
 use crate::kernels::avx512::registers::{byte_table, load, store}; // keep
 
-/// Takes a band of rows through all rounds.
+/// Takes 64 rows through all rounds.
 pub(crate) fn run_lanes(
     schedule: &Schedule,
     params: &Params512,
@@ -125,7 +125,7 @@ macro_rules! in_order {
     };
 }
 
-/// Where the halves of a band come from and go to. A group's halves take H registers each.
+/// A source of halves, to which they go back. A group's halves take H registers each.
 pub(crate) trait HalvesIo512<const H: usize> {
     /// The k-th registers of the left and the right halves of a group.
     ///
@@ -180,7 +180,19 @@ fn rounds_in_memory<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, 
     }
 }
 
-/// Takes a band of two groups, x and y, of 32 rows, whose halves take H registers each, through all rounds.
+/// The rounds of one group's AES after which a round of the other group ends, and its next one begins, for the k-th registers of its
+/// halves.
+///
+/// The steps are spread, so that those of one register, each of which waits for the one before it, do not fill the processor's
+/// schedulers, where the blocks would find no place.
+const fn steps<const H: usize>() -> ([usize; 4], [usize; 4]) {
+    match H {
+        2 => ([2, 5, 0, 0], [7, 9, 0, 0]),
+        _ => ([1, 2, 4, 6], [5, 7, 8, 9]),
+    }
+}
+
+/// Takes two groups, x and y, of 32 rows, whose halves take H registers each, through all rounds.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,vaes")]
 pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
     schedule: &Schedule,
@@ -201,14 +213,7 @@ pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8,
             _mm512_set1_epi32(i32::from(i) << 8)
         };
 
-        // After which rounds of one group's AES a step is taken for the k-th registers of the other group. The steps are spread, so
-        // that those of one register, each of which waits for the one before it, do not fill the processor's schedulers, where the
-        // blocks would find no place.
-        let (ends_at, begins_at): ([usize; 4], [usize; 4]) = match H {
-            2 => ([2, 5, 0, 0], [7, 9, 0, 0]),
-            _ => ([1, 2, 4, 6], [5, 7, 8, 9]),
-        };
-
+        let (ends_at, begins_at) = steps::<H>();
         let zero = _mm512_setzero_si512();
         let (mut x, mut y) = ([zero; 8], [zero; 8]);
         let (mut first_x, mut second_x, mut first_y, mut second_y) = ([zero; H], [zero; H], [zero; H], [zero; H]);
@@ -219,8 +224,8 @@ pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8,
                     ($first[k], $second[k]) = if ENCRYPT { (left, right) } else { (right, left) };
                 }
                 for k in 0..H {
-                    let place = [parities[0], $group];
-                    begin_round::<LAYOUT, H>(params, &mut $states, k, &$second, prefixes, place, round(0));
+                    let place = [parities[0], $group, k];
+                    begin_round::<LAYOUT, H>(params, &mut $states, &$second, prefixes, place, round(0));
                 }
             }};
         }
@@ -260,8 +265,8 @@ pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8,
                             in_order!($running[7], $changed[k]);
                         }
                         if r == begins_at[k] {
-                            let place = [parities[1 - $half], $group];
-                            begin_round::<LAYOUT, H>(params, &mut $ending, k, &$changed, prefixes, place, next);
+                            let place = [parities[1 - $half], $group, k];
+                            begin_round::<LAYOUT, H>(params, &mut $ending, &$changed, prefixes, place, next);
                         }
                     }
                 }
@@ -299,10 +304,9 @@ pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8,
 unsafe fn begin_round<const LAYOUT: u8, const H: usize>(
     params: &Params512,
     states: &mut [Z; 8],
-    k: usize,
     halves: &[Z; H],
     prefixes: &PrefixBlocks512,
-    [parity, group]: [usize; 2],
+    [parity, group, k]: [usize; 3],
     round: Z,
 ) {
     // SAFETY: the caller promises the features of `available`.
@@ -420,7 +424,7 @@ const UPPER: Table = byte_table!(|block, p| 16 * (2 * block + p / 8) + 7 - p % 8
 /// Of eight blocks in two registers, bytes 4 to 11 as integers.
 const LOWER: Table = byte_table!(|block, p| 16 * (2 * block + p / 8) + 11 - p % 8);
 
-/// Where ShiftRows takes byte `p` of a block from.
+/// The byte of a block that ShiftRows moves to `p`.
 const fn shifted(p: usize) -> usize {
     let (row, column) = (p % 4, p / 4);
     row + 4 * ((column + row) % 4)

@@ -29,10 +29,10 @@ pub(crate) struct SymbolCodec {
     /// The numeral of each ASCII character; 0x80 for one that is no symbol.
     numerals: [Table; 2],
     symbols: Table,
-    /// Where the symbols of the eights come from, and which have one.
+    /// The source of each symbol of the eights, and the bytes that have one.
     gather: Table,
     filled: u64,
-    /// Where the symbols of the rows come from.
+    /// The source of each symbol of the rows.
     scatter: Table,
     radix: PowerDivisor,
     square: PowerDivisor,
