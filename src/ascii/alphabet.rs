@@ -74,8 +74,8 @@ impl Symbols {
         &self.ranges
     }
 
-    /// Writes to `numerals` the numeral of each byte of `text`, which is as long; 0xFF for a byte that is no symbol. `false` if there is
-    /// one.
+    /// Writes to `numerals` the numeral of each byte of `text`, which is as long; 0xFF for a byte that is no
+    /// symbol. `false` if there is one.
     pub fn read(&self, text: &[u8], numerals: &mut [u8]) -> bool {
         multiversion::run(Read {
             symbols: self,

@@ -1,5 +1,6 @@
-//! Groups values by length (a counting sort), so that each group is one rectangular FF1 batch. For formats without separators or
-//! kept ends: where all bytes of a value are symbols to encrypt, nothing else of it has to be looked at.
+//! Groups values by length (a counting sort), so that each group is one rectangular FF1 batch. For formats without
+//! separators or kept ends: where all bytes of a value are symbols to encrypt, nothing else of it has to be looked
+//! at.
 
 use std::ops::RangeInclusive;
 
@@ -104,8 +105,8 @@ impl LengthGroups {
         })
     }
 
-    /// Writes to `output`, at the spans of `bytes`, the results of the values that were gathered from there. Other values are copied
-    /// as they are. Bytes between values and after the last one may be overwritten.
+    /// Writes to `output`, at the spans of `bytes`, the results of the values that were gathered from there. Other
+    /// values are copied as they are. Bytes between values and after the last one may be overwritten.
     ///
     /// # Panics
     ///
@@ -158,7 +159,8 @@ impl LengthGroups {
     }
 }
 
-/// Copies `length` bytes, or `WIDTH` where there is room: one copy of a known size takes less time than one of fewer bytes.
+/// Copies `length` bytes, or `WIDTH` where there is room: one copy of a known size takes less time than one of
+/// fewer bytes.
 #[inline(always)]
 fn copy<const WIDTH: usize>(from: &[u8], to: &mut [u8], length: usize) {
     // Apart, or else the compiler makes one copy of both, of either size.

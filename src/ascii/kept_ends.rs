@@ -1,4 +1,5 @@
-//! The canonical encoding of what a value keeps, which is its tweak. It is frozen: another encoding gives other ciphertexts.
+//! The canonical encoding of what a value keeps, which is its tweak. It is frozen: another encoding gives other
+//! ciphertexts.
 //!
 //! ```text
 //! kept parts  = part ‖ part ‖ …        part = [bytes]^4 ‖ bytes, the length big-endian

@@ -22,7 +22,8 @@ pub fn solve<T: Copy + Into<u16>>(digits: &[T], span: usize, wanted: u16) -> u16
     solution(wanted, sum(digits) + 10 - own, doubled).into()
 }
 
-/// The digit that brings a Luhn sum to `wanted` modulo 10, counted `doubled` or not, where all others add up to `others`, below 1,000.
+/// The digit that brings a Luhn sum to `wanted` modulo 10, counted `doubled` or not, where all others add up to
+/// `others`, below 1,000.
 #[inline]
 pub(crate) fn solution(wanted: u16, others: u16, doubled: bool) -> u8 {
     let missing = (wanted + 1000 - others) % 10;

@@ -35,9 +35,9 @@ impl Splitter {
         self.0.split(bytes, spans, rows);
     }
 
-    /// Writes to `output`, at the spans of `bytes`, the values that were split from there with other symbols: those of each group
-    /// in `results`, and [`PADDING`](crate::PADDING) after them. Values that were skipped are copied as they are. Bytes between
-    /// values and after the last one may be overwritten.
+    /// Writes to `output`, at the spans of `bytes`, the values that were split from there with other symbols: those
+    /// of each group in `results`, and [`PADDING`](crate::PADDING) after them. Values that were skipped are copied
+    /// as they are. Bytes between values and after the last one may be overwritten.
     ///
     /// # Panics
     ///

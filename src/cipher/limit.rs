@@ -20,8 +20,8 @@ impl AesAlone {
         Self(Aes::new(key))
     }
 
-    /// Encrypts `blocks` blocks, rounded down to whole groups of 64, with the widest AES this processor has; what it returns
-    /// depends on all of them.
+    /// Encrypts `blocks` blocks, rounded down to whole groups of 64, with the widest AES this processor has; what
+    /// it returns depends on all of them.
     pub fn encrypt(&self, blocks: u64) -> u64 {
         #[cfg(target_arch = "x86_64")]
         match (self.0.schedule(), Kernel::fastest()) {

@@ -1,4 +1,5 @@
-//! Tests of the whole cipher. Round trips alone prove little: the naive twin, `fpe` and published answers judge.
+//! Tests of the whole cipher. Round trips alone prove little: the reference implementation, `fpe` and published
+//! answers are the oracles.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,19 @@
-//! Texts of up to 32 bytes rows apart and put together in AVX2, a register each.
+//! Splits and joins values of up to 32 bytes in AVX2, a register each; longer ones in plain Rust.
 //!
-//! What has to be moved where depends on nothing but which bytes of a text are symbols: its *mask*. Columns hold texts of few masks, so
-//! the moves are worked out once a mask, and each text is then two shuffles of a register. Most columns even have runs of texts with one
-//! length and one mask: in a run the tables stay at hand. Longer texts are left to the plain code.
+//! ```text
+//! split:  class[i] ← symbol, separator or neither             two shuffles of tables: by the lower four bits, by the upper
+//!         mask ← the bits of symbols
+//!         encrypted ← gather(value, moves of the mask)         in each lane, and across lanes
+//!         tweak ← gather(numerals, moves of the mask) | constants
+//! join:   value ← blend(value, scatter(encrypted, moves of the mask), changed bytes)
+//! ```
+//!
+//! The moves depend on nothing but the mask: the places of the symbols of a value. Columns hold values of few
+//! masks, so the moves are worked out once a mask, and each value is then two shuffles of a register. Most columns
+//! even have runs of values with one length and one mask: in a run the tables stay in registers.
+//!
+//! Registers, of 16: the value, its numerals, its classes and two temporaries; in a run the moves of split (two
+//! tables, four with a tweak), the class tables and the constants fill the others.
 
 #![allow(unsafe_code)] // intrinsics that read and write memory, and calls into code for features that were detected
 
@@ -24,7 +35,8 @@ const MASKS: usize = 96;
 /// The most rows of a run: a group is given room for so many at once.
 pub(crate) const RUN: usize = 256;
 
-/// Rows of one mask in succession that begin a run. Where lengths are random that is rare, so that the branch is predicted well.
+/// Rows of one mask in succession that begin a run. Where lengths are random that is rare, so that the branch is
+/// predicted well.
 pub(crate) const ALIKE: usize = 4;
 
 /// The contribution of a digit to a Luhn sum at a place that counts double.
@@ -231,13 +243,15 @@ struct SplitRun<'a, const TWEAK: bool, const CHECK: bool> {
 }
 
 impl<const TWEAK: bool, const CHECK: bool> SplitRun<'_, TWEAK, CHECK> {
-    /// Writes the free symbols and the tweak of a text that has this mask, as those of row `k`; `false` if its sum is wrong.
+    /// Writes the symbols to encrypt and the tweak of a text that has this mask, as those of row `k`; `false` if
+    /// its sum is wrong.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn row(&self, text: __m256i, [symbols, tweaks]: [&mut [u8]; 2], k: usize) -> bool {
-        let numerals = match TWEAK || CHECK {
-            true => self.classes.numerals(text),
-            false => text,
+        let numerals = if TWEAK || CHECK {
+            self.classes.numerals(text)
+        } else {
+            text
         };
         if CHECK && luhn(numerals, self.mask) % 10 != self.sum {
             return false;
@@ -257,9 +271,10 @@ impl<const TWEAK: bool, const CHECK: bool> SplitRun<'_, TWEAK, CHECK> {
         let (n, length) = (usize::from(self.mask.free), spans[0].length);
         let (rows, more) = (group.rows, spans.len());
         let symbols = SymbolGroup::room(&mut group.symbols, rows * n, more * n);
-        let tweaks = match TWEAK {
-            true => SymbolGroup::room(&mut group.tweaks, rows * self.tweak, more * self.tweak),
-            false => &mut [],
+        let tweaks = if TWEAK {
+            SymbolGroup::room(&mut group.tweaks, rows * self.tweak, more * self.tweak)
+        } else {
+            &mut []
         };
         let mut run = 0;
         while self.row(text, [&mut *symbols, &mut *tweaks], run) {
@@ -366,8 +381,8 @@ impl CharClasses {
     }
 }
 
-/// The bit of each character in the tables of classes. Beyond ASCII there is one, too, but in no table: the entries for bytes with the
-/// highest bit set are 0.
+/// The bit of each character in the tables of classes. Beyond ASCII there is one, too, but in no table: the entries
+/// for bytes with the highest bit set are 0.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn bits(text: __m256i) -> __m256i {
@@ -393,14 +408,14 @@ struct MaskMoves {
     /// The place of the check digit, if there is one, and whether it counts double.
     check: u8,
     check_doubled: bool,
-    /// From a text to its free symbols, and back.
+    /// From a text to its symbols to encrypt, and back.
     gather: Moves,
     scatter: Moves,
     /// From a text's numerals to its tweak.
     tweak: Moves,
     /// Ones for symbols.
     inside: [u8; WIDTH],
-    /// Ones for what is not as it was: free symbols and the check digit.
+    /// Ones for what is not as it was: symbols to encrypt and the check digit.
     changed: [u8; WIDTH],
     /// A zero for the check digit.
     zero: [u8; WIDTH],
@@ -491,9 +506,10 @@ impl MaskCache {
         // A multiplier with which texts of 1 to 32 symbols without separators do not meet, and those in groups hardly.
         let slot = (symbols.wrapping_mul(0xB937_A989) >> 24) as u8;
         let at = usize::from(self.slots[usize::from(slot)]);
-        match self.known[at].symbols == symbols {
-            true => &self.known[at],
-            false => self.find(slot, symbols, form),
+        if self.known[at].symbols == symbols {
+            &self.known[at]
+        } else {
+            self.find(slot, symbols, form)
         }
     }
 
@@ -536,9 +552,10 @@ impl Moves {
     };
 
     fn set(&mut self, to: usize, from: usize) {
-        let way = match to / 16 == from / 16 {
-            true => &mut self.same,
-            false => &mut self.other,
+        let way = if to / 16 == from / 16 {
+            &mut self.same
+        } else {
+            &mut self.other
         };
         way[to] = (from % 16) as u8;
     }

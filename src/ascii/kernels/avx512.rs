@@ -1,6 +1,22 @@
-//! Texts of up to 64 bytes rows apart and put together in AVX-512, a register each: compressing brings the symbols together, and
-//! expanding brings them back. Most columns have runs of texts of one shape, with one length and symbols in the same spans. In a run the
-//! moves are known, so that texts of up to 32 bytes are permuted in half a register, which takes half the time.
+//! Splits and joins values of up to 64 bytes in AVX-512, a register each: compressing brings the symbols together,
+//! and expanding brings them back.
+//!
+//! ```text
+//! split:  class[i] ← permutex2var(table of 128, value)         the numeral of a symbol, SEPARATOR or STRANGE
+//!         symbols ← bits of classes below SEPARATOR
+//!         encrypted ← compress(value, symbols), moved down by the symbols kept at the start
+//!         tweak ← compress(classes, symbols), permuted | constants
+//! join:   value ← expand(encrypted) where pdep(ones, symbols) says
+//! ```
+//!
+//! Most columns have runs of values of one shape, with one length and symbols at the same places. In a run the
+//! moves are known, so that values of up to 32 bytes are permuted in half a register, which takes half the time:
+//! neither of compress and expand, which take two micro-operations each, nor registers of 512 bits, whose loads
+//! touch two cache lines every second time.
+//!
+//! Registers, of 32: two tables of classes, the moves and constants of a run (five), the value, its classes and
+//! three temporaries; masks take four of the eight mask registers. Splitting runs and splitting mixed values are
+//! functions of their own, so that each has the registers for itself.
 
 #![allow(unsafe_code)] // intrinsics that read and write memory, and calls into code for features that were detected
 
@@ -85,7 +101,8 @@ pub(crate) struct Avx512Splitter {
     free: [usize; 2],
     /// Symbol `keep[0]` and those after it.
     down: Table,
-    /// The places of a tweak's numerals, those of the end counted from the number of symbols on, which is to be added for `from_end`.
+    /// The places of a tweak's numerals, those of the end counted from the number of symbols on, which is to be
+    /// added for `from_end`.
     numerals: Table,
     from_start: u64,
     from_end: u64,
@@ -224,13 +241,12 @@ impl Avx512Splitter {
             (*outcome, *mask) = (RowOutcome::Split(split.n), symbols);
             let n = usize::from(split.n);
             let group = &mut groups[n];
-            let free = match n == span.length as usize {
-                true => text,
-                false => {
-                    alike = if before == symbols { alike + 1 } else { 0 };
-                    before = symbols;
-                    _mm512_permutexvar_epi8(down, _mm512_maskz_compress_epi8(symbols, text))
-                }
+            let free = if n == span.length as usize {
+                text
+            } else {
+                alike = if before == symbols { alike + 1 } else { 0 };
+                before = symbols;
+                _mm512_permutexvar_epi8(down, _mm512_maskz_compress_epi8(symbols, text))
             };
             append(&mut group.symbols, group.rows, free, n);
             if TWEAK {
@@ -256,7 +272,8 @@ impl Avx512Splitter {
     /// The moves for values of `length` bytes with symbols at these places, `n` of them to encrypt.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
     fn shape(&self, length: u32, symbols: u64, n: usize) -> RunShape {
-        // Where the symbols are, one after the other; the free ones of these, and the kept ones where they stand in a tweak.
+        // Where the symbols are, one after the other; the free ones of these, and the kept ones where they stand in
+        // a tweak.
         let all = _mm512_maskz_compress_epi8(symbols, load(&SAME));
         let count = _mm512_set1_epi8(symbols.count_ones() as i8);
         let numerals = load(&self.numerals);
@@ -297,9 +314,10 @@ impl Avx512Splitter {
             _mm256_set1_epi8((STRANGE | SEPARATOR) as i8),
         );
         let free_symbols = SymbolGroup::room(&mut group.symbols, group.rows * shape.n, spans.len() * shape.n);
-        let tweaks = match TWEAK {
-            false => &mut [],
-            true => SymbolGroup::room(&mut group.tweaks, group.rows * self.tweak, spans.len() * self.tweak),
+        let tweaks = if TWEAK {
+            SymbolGroup::room(&mut group.tweaks, group.rows * self.tweak, spans.len() * self.tweak)
+        } else {
+            &mut []
         };
         let mut run = 0;
         for span in spans {
@@ -421,22 +439,21 @@ impl Avx512Splitter {
                     let n = usize::from(n);
                     let free = load_free(&results[n][used[n]..], n);
                     used[n] += n;
-                    match n == span.length as usize {
-                        true => free,
-                        false => {
-                            alike = if before == *mask { alike + 1 } else { 0 };
-                            before = *mask;
-                            let text = self.text(bytes, *span);
-                            let mut text = _mm512_mask_expand_epi8(text, self.changed(*mask, n), free);
-                            if CHECK {
-                                let (check, doubled) = (self.check_digit(*mask, n), doubled(*mask));
-                                let digits = _mm512_sub_epi8(text, _mm512_set1_epi8(b'0' as i8));
-                                let others = luhn(digits, *mask & !check, doubled);
-                                let digit = b'0' + solution(sum, others, doubled & check != 0);
-                                text = _mm512_mask_set1_epi8(text, check, digit as i8);
-                            }
-                            text
+                    if n == span.length as usize {
+                        free
+                    } else {
+                        alike = if before == *mask { alike + 1 } else { 0 };
+                        before = *mask;
+                        let text = self.text(bytes, *span);
+                        let mut text = _mm512_mask_expand_epi8(text, self.changed(*mask, n), free);
+                        if CHECK {
+                            let (check, doubled) = (self.check_digit(*mask, n), doubled(*mask));
+                            let digits = _mm512_sub_epi8(text, _mm512_set1_epi8(b'0' as i8));
+                            let others = luhn(digits, *mask & !check, doubled);
+                            let digit = b'0' + solution(sum, others, doubled & check != 0);
+                            text = _mm512_mask_set1_epi8(text, check, digit as i8);
                         }
+                        text
                     }
                 }
                 RowOutcome::Skipped => _mm512_setzero_si512(),

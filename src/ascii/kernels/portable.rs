@@ -25,9 +25,10 @@ pub(crate) struct PortableSplitter {
 
 impl PortableSplitter {
     pub(crate) fn new(free: RangeInclusive<usize>, pattern: &SplitPattern<'_>) -> Self {
-        let tweak = match pattern.kept_is_tweak {
-            true => tweak_length(pattern.keep),
-            false => 0,
+        let tweak = if pattern.kept_is_tweak {
+            tweak_length(pattern.keep)
+        } else {
+            0
         };
         Self {
             symbols: pattern.symbols.clone(),
@@ -168,9 +169,10 @@ mod tests {
             for _ in 0..1 + random.below(5) * random.below(5) {
                 let start = bytes.len();
                 for at in 0..length {
-                    bytes.push(match grouped && at % 5 == 4 {
-                        true => b'-',
-                        false => alphabet.as_bytes()[random.below(alphabet.len())],
+                    bytes.push(if grouped && at % 5 == 4 {
+                        b'-'
+                    } else {
+                        alphabet.as_bytes()[random.below(alphabet.len())]
                     });
                 }
                 if strange && length > 0 {

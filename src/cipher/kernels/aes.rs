@@ -5,12 +5,13 @@
 //! last round:    for each register s:  s ← aesenclast(s, key[rounds])
 //! ```
 //!
-//! The first round key has been added by whoever made the blocks. A register holds one block for each 128 bits, and each round
-//! goes through all registers before the next one begins: `aesenc` takes three to five cycles, but one or two can start in each, so
-//! that eight registers in flight keep the AES units busy.
+//! The first round key has been added by whoever made the blocks. A register holds one block for each 128 bits, and
+//! each round goes through all registers before the next one begins: `aesenc` takes three to five cycles, but one
+//! or two can start in each, so that eight registers in flight keep the AES units busy.
 //!
-//! An [`AesUnit`] names the instructions. Everything here is inlined into functions that are compiled for the features of its unit:
-//! Rust promises that only for functions without features of their own, hence these are `unsafe`.
+//! An [`AesUnit`] names the instructions. Everything here is inlined into functions that are compiled for the
+//! features of its unit: Rust promises that only for functions without features of their own, hence these are
+//! `unsafe`.
 
 use std::arch::x86_64::*;
 

@@ -56,7 +56,7 @@ pub(crate) fn run_rounds<H: KernelOps>(
         Kernel::Avx512 if H::avx512(aes, prepared, direction, chunk) => {}
         #[cfg(target_arch = "x86_64")]
         Kernel::Avx2 if H::avx2(aes, prepared, direction, chunk) => {}
-        // A shape that a kernel has no code for. The naive twin has no lanes and never comes here.
+        // A shape that a kernel has no code for. The reference implementation has no lanes and never comes here.
         _ => portable::run(aes, &prepared.plan, direction, chunk),
     }
 }
@@ -198,7 +198,8 @@ pub(crate) struct SymbolRows<'a> {
     pub(crate) n: usize,
 }
 
-/// Takes text through all rounds where a kernel has code that needs no halves in memory: says then whether all bytes are symbols.
+/// Takes text through all rounds where a kernel has code that needs no halves in memory: says then whether all
+/// bytes are symbols.
 pub(crate) fn run_text(
     codec: &TextCodec,
     call: BatchCall<'_>,
@@ -232,8 +233,8 @@ pub(crate) fn run_text(
     }
 }
 
-/// Takes integers, whose right halves are their lowest `width` bits, through all rounds where a kernel has code that needs no halves
-/// in memory: says whether it has.
+/// Takes integers, whose right halves are their lowest `width` bits, through all rounds where a kernel has code
+/// that needs no halves in memory: says whether it has.
 pub(crate) fn run_integers(call: BatchCall<'_>, prepared: &Prepared<u64>, values: &mut [u64], width: u32) -> bool {
     #[cfg(target_arch = "x86_64")]
     if call.kernel == Kernel::Avx512

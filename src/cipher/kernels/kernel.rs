@@ -15,7 +15,8 @@ pub enum Kernel {
     /// Many values side by side in registers of 512 bits: VAES, IFMA and VBMI on x86-64.
     #[cfg(target_arch = "x86_64")]
     Avx512,
-    /// Many values side by side in registers of 256 bits: AVX2, FMA and AES-NI on x86-64, with VAES where there is that.
+    /// Many values side by side in registers of 256 bits: AVX2, FMA and AES-NI on x86-64, with VAES where there is
+    /// that.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// Many values side by side, in plain Rust.

@@ -1,4 +1,5 @@
-//! The part of `selftest` that needs no published answers: every kernel, the naive twin and the crate `fpe` must agree.
+//! The part of `selftest` that needs no published answers: every kernel, the reference implementation and the crate
+//! `fpe` must agree.
 
 use fpe::ff1::{FF1, FlexibleNumeralString};
 
@@ -21,14 +22,15 @@ const ROWS: [usize; 8] = [1, 2, 3, 63, 64, 65, 130, 0];
 /// An alphabet whose first symbols serve every radix up to 64.
 const SYMBOLS: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+/";
 
-/// Rows of a batch that also the slow judges compute.
+/// Rows of a batch that also the slow references compute.
 const JUDGED: usize = 3;
 
-/// Compares `kernel` with the naive twin and `fpe` on shapes of every class, both kinds of tweak and all key sizes.
+/// Compares `kernel` with the reference implementation and `fpe` on shapes of every class, both kinds of tweak and
+/// all key sizes.
 pub(crate) fn against_naive_and_fpe(kernel: Kernel) -> Result<Line> {
     let judges = match kernel {
         Kernel::Naive => "the crate `fpe`",
-        _ => "the naive twin and the crate `fpe`",
+        _ => "the reference implementation and the crate `fpe`",
     };
     let mut line = Line {
         name: format!("kernel {kernel} against {judges}"),

@@ -23,8 +23,8 @@ pub(crate) struct Answer {
     pub(crate) cipher: &'static str,
 }
 
-/// FF1: all nine of NIST's samples (csrc.nist.gov, SP 800-38G examples), longer ones of Wycheproof; FF3: NIST's samples;
-/// FF3-1: NIST's ACVP.
+/// FF1: all nine of NIST's samples (csrc.nist.gov, SP 800-38G examples), longer ones of Wycheproof; FF3: NIST's
+/// samples; FF3-1: NIST's ACVP.
 #[rustfmt::skip]
 pub(crate) const ANSWERS: &[Answer] = &[
     Answer { name: "NIST FF1 sample 1", algorithm: "FF1", key: "2b7e151628aed2a6abf7158809cf4f3c", tweak: "", radix: 10, plain: "0123456789", cipher: "2433477484" },

@@ -1,15 +1,15 @@
 //! FF1 for one shape: the lengths of its halves and blocks, and everything before the first secret byte.
 //!
-//! The PRF is a CBC-MAC over P ‖ Q with Q = T ‖ 0… ‖ \[i\] ‖ NUM(B). All of it up to \[i\] is the same in every round, so
-//! its chaining value, the *prefix*, is computed once: AES(P), then the whole blocks of T ‖ 0…, then the rest of those
-//! bytes added (exclusive or) to the left of the next block. What a round adds is \[i\] ‖ NUM(B).
+//! The PRF is a CBC-MAC over P ‖ Q with Q = T ‖ 0… ‖ \[i\] ‖ NUM(B). All of it up to \[i\] is the same in every
+//! round, so its chaining value, the *prefix*, is computed once: AES(P), then the whole blocks of T ‖ 0…, then the
+//! rest of those bytes added (exclusive or) to the left of the next block. What a round adds is \[i\] ‖ NUM(B).
 
 use aes::Block;
 
 use crate::spec::key::Aes;
 use crate::spec::radix::Radix;
 
-/// Rounds of the Feistel walk.
+/// Rounds of the Feistel network.
 pub(crate) const ROUNDS: u8 = 10;
 
 /// FF1 for messages of `n` numerals.

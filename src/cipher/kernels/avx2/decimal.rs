@@ -1,9 +1,24 @@
 //! Decimal digits to halves in registers and back, in AVX2: text goes straight into the rounds and out of it.
 //!
-//! The two halves of a row, of up to 8 digits each, are the two 8-byte halves of its *slot* in a lane, each filled up with zeros on its
-//! left. Reading joins digits to pairs, fours and eights by multiplying and adding neighbours. Writing splits an eight in two fours,
-//! each of these in two pairs, and each of these in two digits. The quotients are ⌊x·µ/2^w⌋ with µ = ⌈2^w/D⌉ = (2^w + e)/D, which is
-//! ⌊x/D⌋ for all x with x·e < 2^w (Granlund and Montgomery 1994, theorem 4.2); each is tried at its worst x in the tests.
+//! ```text
+//! load, for each pair of rows (one in each lane):
+//!     digits ← shuffle(text − '0', gather)        both halves' digits to their slots
+//!     pairs ← 10·a + b of neighbours              maddubs
+//!     fours ← 100·a + b of neighbours             madd
+//!     eights ← 10^4·a + b of neighbours           packus of two registers, madd
+//!     left, right ← even and odd lanes of eights
+//! store: the inverse; quotients by 10^4, 100 and 10, each with its remainder at its side
+//! ```
+//!
+//! Registers, of 16: text and digits of two rows, fours of two pairs, eights of two fours, the highest digit so
+//! far, the halves done (two, or four with VAES), and the tables gather and '0'. All of this happens in the midst
+//! of the other group's AES, whose blocks take eight: some of it waits in memory.
+//!
+//! The two halves of a row, of up to 8 digits each, are the two 8-byte halves of its *slot* in a lane, each filled
+//! up with zeros on its left. Reading joins digits to pairs, fours and eights by multiplying and adding neighbours.
+//! Writing splits an eight in two fours, each of these in two pairs, and each of these in two digits. The quotients
+//! are ⌊x·µ/2^w⌋ with µ = ⌈2^w/D⌉ = (2^w + e)/D, which is ⌊x/D⌋ for all x with x·e < 2^w (Granlund and Montgomery
+//! 1994, theorem 4.2); each is tried at its worst x in the tests.
 
 #![expect(
     clippy::needless_range_loop,
@@ -29,11 +44,11 @@ use crate::kernels::avx2::params::widest; // keep
 /// 10^4.
 const FOUR: i32 = 10_000;
 
-/// Rows whose prefixes are prepared together, in sixteens: so many that filling the two groups costs little, so few that their prefixes stay
-/// in the first-level cache.
+/// Rows whose prefixes are prepared together, in sixteens: so many that filling the two groups costs little, so few
+/// that their prefixes stay in the first-level cache.
 const SIXTEENS: usize = 16;
 
-/// How to read and write rows of one params.
+/// Reads and writes rows of one shape.
 pub(crate) struct DecimalCodec256 {
     n: usize,
     /// The character for 0; those for 1 to 9 follow.
@@ -45,8 +60,8 @@ pub(crate) struct DecimalCodec256 {
 }
 
 impl DecimalCodec256 {
-    /// For rows whose halves have `lengths` digits, read from their least significant one on if `least_first`; `None` if other code
-    /// must do it.
+    /// For rows whose halves have `lengths` digits, read from their least significant one on if `least_first`;
+    /// `None` if other code must do it.
     pub(crate) fn new(symbols: &Symbols, lengths: [usize; 2], least_first: bool) -> Option<Self> {
         let zero = symbols.bytes()[0];
         let consecutive = symbols.bytes()[..10]
@@ -181,14 +196,15 @@ unsafe fn rows<
         PrefixSource::Shared(prefixes) => prefixes,
         _ => &Prefixes::Shared([0; 2]),
     };
-    // SAFETY: the caller promises the features of `available`; what is loaded and stored reaches no further than the slices they are given.
+    // SAFETY: the caller promises the features of `available`; what is loaded and stored reaches no further than
+    // the slices they are given.
     unsafe {
         let mut prepared = PrefixBlocks256::<SIXTEENS>::new::<LAYOUT>(schedule, shared);
         let mut most = _mm256_setzero_si256();
         let mut start = 0;
         while start < count {
-            // So many whole groups of `LANES` rows that what they reach is there, together as far as they share their prefixes or these are
-            // prepared together; then rows that are the last with room behind them.
+            // So many whole groups of `LANES` rows that what they reach is there, together as far as they share
+            // their prefixes or these are prepared together; then rows that are the last with room behind them.
             let whole = (count - start) / LANES * LANES;
             let mut rows = if PER_ROW { whole.min(16 * SIXTEENS) } else { whole };
             while rows > 0 && start * n + codec.reach(rows) > input.len() {
@@ -299,8 +315,8 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
     #[inline(always)]
     unsafe fn store(&mut self, group: usize, [lefts, rights]: [[Y; H]; 2]) {
         let codec = self.codec;
-        // SAFETY: the caller promises the features of `available`; the codec reaches all that is written. What is written beyond a row is written again
-        // with what belongs there.
+        // SAFETY: the caller promises the features of `available`; the codec reaches all that is written. What is
+        // written beyond a row is written again with what belongs there.
         unsafe {
             let (zero, scatter) = (_mm256_set1_epi8(codec.zero as i8), broadcast(&codec.scatter));
             for k in 0..H {
@@ -345,8 +361,9 @@ fn pairs(x: Y) -> Y {
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn digits(pairs: Y) -> [Y; 2] {
-    // e = 4, and 100·4 < 2^16 for the lower pair of 16 bits. Both, p + 256·q, give ⌊q/10⌋ in the upper byte: the product is below
-    // (p + 256·q)/10 + 1, and (p + 1)/256 below the 1/10 that separates q/10 from the next integer.
+    // e = 4, and 100·4 < 2^16 for the lower pair of 16 bits. Both, p + 256·q, give ⌊q/10⌋ in the upper byte: the
+    // product is below (p + 256·q)/10 + 1, and (p + 1)/256 below the 1/10 that separates q/10 from the next
+    // integer.
     let tenth = _mm256_set1_epi16(6554);
     let low = _mm256_set1_epi16(0x00FF);
     let upper = _mm256_andnot_si256(low, _mm256_mulhi_epu16(pairs, tenth));

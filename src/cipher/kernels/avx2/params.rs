@@ -32,7 +32,7 @@ pub(crate) enum Layout256 {
 }
 
 impl Params256 {
-    /// The params whose left and right half go up to `highest`; `None` if it is left to other code.
+    /// The parameters of the shape whose left and right half go up to `highest`; `None` if it is left to other code.
     pub(crate) fn new(highest: [u128; 2], rounds: u8, round_shift: u32, order: ByteOrder) -> Option<Self> {
         let moduli = [highest[0].checked_add(1)?, highest[1].checked_add(1)?];
         let byte = round_shift as usize / 8;

@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! shared tweak:    one register with the block of all rows, ⊕ key[0]
-//! packed tweaks:   state ← AES(P) ⊕ key[0]                             per row; two rows share a register, eight registers go through AES
+//! packed tweaks:   state ← AES(P) ⊕ key[0]
 //!                  for k in 0 … whole blocks:  state ← AES(state ⊕ block k of the tweak)
 //!                  block ← state ⊕ the rest of the tweak               [i] ‖ NUM(B) come with each round
 //! ```
 //!
-//! Between two blocks the last round key and the first are added (exclusive or) at once: AES ends with the one and begins with the
-//! other. Eight registers of states leave eight for keys, tweaks and masks.
+//! Two rows share a register, one in each lane, and eight registers go through AES together, which keeps its units busy.
+//!
+//! Between two blocks the last round key and the first are added (exclusive or) at once: AES ends with the one and
+//! begins with the other. Eight registers of states leave eight for keys, tweaks and masks.
 
 use std::arch::x86_64::*;
 
@@ -20,10 +22,11 @@ use crate::kernels::schedule::Schedule;
 
 use crate::batch::sizes::LANES; // keep
 
-/// The prefixes of a stream of up to 16 times `SIXTEENS` rows as AES blocks, with the first round key added, two to a register: those of
-/// the same row of two lanes.
+/// The prefixes of up to 16 times `SIXTEENS` rows as AES blocks, with the first round key added, two to a register:
+/// those of the same row of two lanes.
 pub(crate) struct PrefixBlocks256<const SIXTEENS: usize> {
-    /// Of even and odd rounds; FF1 has the same for both, here the first. Where all rows share their prefixes, the first register alone.
+    /// Of even and odd rounds; FF1 has the same for both, here the first. Where all rows share their prefixes, the
+    /// first register alone.
     pub(crate) blocks: [[[Y; 8]; SIXTEENS]; 2],
 }
 
@@ -83,8 +86,8 @@ impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
         (rows - 1) * packed.length + 16 * (packed.whole_blocks + 1)
     }
 
-    /// FF1's prefixes of so many rows, a multiple of 16, whose tweaks all have `length` bytes and stand one after the other, with anything
-    /// after them, from the value of AES for what comes before.
+    /// FF1's prefixes of so many rows, a multiple of 16, whose tweaks all have `length` bytes and stand one after
+    /// the other, with anything after them, from the value of AES for what comes before.
     ///
     /// # Safety
     ///

@@ -8,10 +8,10 @@
 //! sum ← min(sum, sum − M)
 //! ```
 //!
-//! The proofs stand at [`ReductionFma`](crate::arith::reduce_fma::ReductionFma). A register of halves has eight lanes of 32 bits;
-//! quotients take two registers of four lanes of 64 bits, and are brought together before they are multiplied. Six registers are
-//! live: two of y, the half, and three temporaries; constants come from memory, as the blocks of the other group have the other eight
-//! registers.
+//! The proofs stand at [`ReductionFma`](crate::arith::reduce_fma::ReductionFma). A register of halves has eight
+//! lanes of 32 bits; quotients take two registers of four lanes of 64 bits, and are brought together before they
+//! are multiplied. Six registers are live: two of y, the half, and three temporaries; constants come from memory,
+//! as the blocks of the other group have the other eight registers.
 
 use std::arch::x86_64::*;
 
@@ -19,8 +19,8 @@ use crate::arith::reduce_fma::{EXPONENT, Modulus53, QuotientFma};
 use crate::kernels::avx2::params::{EIGHT, MASK, SIGNED, TINY};
 use crate::kernels::avx2::registers::{Y, broadcast, dwords};
 
-/// A number of 64 bits that is y modulo M for each y of 128 bits: with 2^32, 2^64 and 2^96 modulo M ≤ 2^30 it is at most
-/// 3·(2^32 − 1)·(2^30 − 1) + 2^32 − 1 < 2^64.
+/// A number of 64 bits that is y modulo M for each y of 128 bits: with 2^32, 2^64 and 2^96 modulo M ≤ 2^30 it is at
+/// most 3·(2^32 − 1)·(2^30 − 1) + 2^32 − 1 < 2^64.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub(crate) fn fold(low: Y, high: Y, powers: &[u32; 3]) -> Y {

@@ -1,7 +1,8 @@
 //! All rounds in AVX2: VAES or AES-NI for the cipher, quotients in double precision for the remainders.
 //!
-//! Rows go through the rounds in two *groups*, x and y, of 16 rows with VAES and of 8 without. While one group's blocks go through
-//! AES, the other group's round ends: the two are written in turns, and the processor overlaps them.
+//! Rows go through the rounds in two *groups*, x and y, of 16 rows with VAES and of 8 without. While one group's
+//! blocks go through AES, the other group's round ends: the two are written in turns, and the processor overlaps
+//! them.
 //!
 //! ```text
 //! for each round, for (running, other) in [(y, x), (x, y)]:
@@ -14,18 +15,19 @@
 //!     y ← aesenclast(blocks), the bytes that y needs alone        4 registers
 //! ```
 //!
-//! Registers, of 16: the running group's blocks take eight. So a turn begins with making its blocks from the halves, and it ends with
-//! the last round of AES, of which it leaves only the bytes of y, in half as many registers. That leaves eight for the round key and
-//! the arithmetic of the other group; halves and y of the group that is not in work wait in memory.
+//! Registers, of 16: the running group's blocks take eight. So a turn begins with making its blocks from the
+//! halves, and it ends with the last round of AES, of which it leaves only the bytes of y, in half as many
+//! registers. That leaves eight for the round key and the arithmetic of the other group; halves and y of the group
+//! that is not in work wait in memory.
 //!
-//! When a group has gone through all rounds, its rows are written and others read in the midst of the other group's turn: many rows
-//! fill and drain the two groups once.
+//! When a group has gone through all rounds, its rows are written and others read in the midst of the other group's
+//! turn: many rows fill and drain the two groups once.
 //!
-//! A register of halves holds those of 8 rows, in 32 bits each, four in each of its two lanes. Everything but reading and writing
-//! stays in its lane: the blocks of the i-th row of each lane share a register, and so on.
+//! A register of halves holds those of 8 rows, in 32 bits each, four in each of its two lanes. Everything but
+//! reading and writing stays in its lane: the blocks of the i-th row of each lane share a register, and so on.
 //!
-//! Functions that depend on the [`AesUnit`] are `unsafe` and always inlined: its features are no part of their type. All others are safe
-//! functions with features, which the compiler inlines by itself.
+//! Functions that depend on the [`AesUnit`] are `unsafe` and always inlined: its features are no part of their
+//! type. All others are safe functions with features, which the compiler inlines by itself.
 
 #![expect(
     clippy::needless_range_loop,
@@ -170,7 +172,7 @@ pub(crate) trait HalvesIo256<const H: usize> {
     unsafe fn store(&mut self, group: usize, halves: [[Y; H]; 2]);
 }
 
-/// MemoryHalves256 in memory.
+/// Halves in memory.
 struct MemoryHalves256<'a>([&'a mut [u64; LANES]; 2]);
 
 impl<const H: usize> HalvesIo256<H> for MemoryHalves256<'_> {
@@ -305,10 +307,13 @@ pub(crate) unsafe fn rounds<
                 )
             }};
         }
-        // These through AES and, in the midst of that, register by register, the end of a round of the other group, which changes a
-        // half; then `$between`. Of the blocks only what makes y is left.
+        // These through AES and, in the midst of that, register by register, the end of a round of the other group,
+        // which changes a half; then `$between`. Of the blocks only what makes y is left.
         macro_rules! turn {
-            ($group:literal, $half:literal, $fixed:ident, $step:expr, $ending:literal, $changed:ident, $y:ident, $between:block) => {{
+            (
+                $group:literal, $half:literal, $fixed:ident, $step:expr,
+                $ending:literal, $changed:ident, $y:ident, $between:block
+            ) => {{
                 let mut states = begin!($group, $half, $fixed, $step);
                 aes_round::<U>(schedule, 1, states.as_flattened_mut());
                 for k in 0..H {
@@ -411,8 +416,8 @@ const FIRST_FOUR: [[u8; 16]; 4] = {
     places
 };
 
-/// The last round of AES: of a group's blocks the bytes of y alone. Two registers have the first 8 bytes of the blocks of 8 rows, as they are;
-/// or, for FF3, a number of 64 bits that is y modulo M (see `fold`).
+/// The last round of AES: of a group's blocks the bytes of y alone. Two registers have the first 8 bytes of the
+/// blocks of 8 rows, as they are; or, for FF3, a number of 64 bits that is y modulo M (see `fold`).
 ///
 /// # Safety
 ///

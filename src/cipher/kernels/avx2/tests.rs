@@ -63,7 +63,8 @@ fn walks_equal_the_portable_ones() {
             let (plan, mut params) = (&prepared.plan, prepared.avx2.unwrap());
             seen.insert(format!("{:?} {:?}", params.layout, params.reduction));
             let wide = |random: &mut Random| u128::from(random.next()) << 64 | u128::from(random.next());
-            // Prefixes leave room for the half, as those of the standard do not: they are added (exclusive or), whatever they are.
+            // Prefixes leave room for the half, as those of the standard do not: they are added (exclusive or),
+            // whatever they are.
             let shared = Prefixes::Shared([wide(&mut random), wide(&mut random)]);
             let per_row = Prefixes::PerRow(std::array::from_fn(|_| std::array::from_fn(|_| wide(&mut random))));
             let per_row = match (mode, per_row) {

@@ -1,12 +1,28 @@
 //! Decimal digits to halves in registers and back, in AVX-512: text goes straight into the rounds and out of it.
 //!
-//! A half is taken as *eights*, groups of 8 digits, the most significant of which is filled up with zeros on its left. Two eights lie
-//! side by side as a *slot* of 16 bytes: the two halves of a row where halves have up to 9 digits, else the lower 16 digits of one
-//! half. What digits there are above these are *tops*: at most one of them where halves are packed in 32 bits, else at most three.
+//! ```text
+//! load, for four rows (or two, of longer halves):
+//!     digits ← permute(text, gather) − '0'        one register of text to slots
+//!     pairs ← 10·a + b of neighbours              maddubs
+//!     fours ← 100·a + b of neighbours             madd
+//!     eights ← 10^4·a + b of neighbours           packus of two registers, madd
+//!     halves ← 10^8·a + b, and tops·10^8 or tops·10^16
+//! store: the inverse; quotients by 10^8, 10^4 and 100 by multiplication, then each pair by look-up
+//! ```
 //!
-//! Reading joins digits to pairs, fours and eights by multiplying and adding neighbours. Writing splits an eight in two fours, each
-//! of these in two pairs, and looks up both digits of each pair. The quotients are ⌊x·µ/2^w⌋ with µ = ⌈2^w/D⌉ = (2^w + e)/D, which is
-//! ⌊x/D⌋ for all x with x·e < 2^w (Granlund and Montgomery 1994, theorem 4.2); each is tried at its worst x in the tests.
+//! Registers, of 32: while a group is read or written, the blocks of the other one (eight) are in AES. The four
+//! tables of digits take eight registers, gather or scatter one to four, and temporaries six; the group's own
+//! halves take two or four.
+//!
+//! A half is taken as *eights*, groups of 8 digits, the most significant of which is filled up with zeros on its
+//! left. Two eights lie side by side as a *slot* of 16 bytes: the two halves of a row where halves have up to 9
+//! digits, else the lower 16 digits of one half. What digits there are above these are *tops*: at most one of them
+//! where halves are packed in 32 bits, else at most three.
+//!
+//! Reading joins digits to pairs, fours and eights by multiplying and adding neighbours. Writing splits an eight in
+//! two fours, each of these in two pairs, and looks up both digits of each pair. The quotients are ⌊x·µ/2^w⌋ with µ
+//! = ⌈2^w/D⌉ = (2^w + e)/D, which is ⌊x/D⌋ for all x with x·e < 2^w (Granlund and Montgomery 1994, theorem 4.2);
+//! each is tried at its worst x in the tests.
 
 #![expect(
     clippy::needless_range_loop,
@@ -34,7 +50,7 @@ const AHEAD: usize = 16 << 10;
 const FOUR: u32 = 10_000;
 const EIGHT: u32 = 100_000_000;
 
-/// How to read and write rows of one params.
+/// Reads and writes rows of one shape.
 pub(crate) struct DecimalCodec512 {
     n: usize,
     /// The character for 0; those for 1 to 9 follow.
@@ -60,8 +76,8 @@ pub(crate) struct DecimalCodec512 {
 }
 
 impl DecimalCodec512 {
-    /// For rows whose halves have `lengths` digits, read from their least significant one on if `least_first`; `None` if other code
-    /// must do it.
+    /// For rows whose halves have `lengths` digits, read from their least significant one on if `least_first`;
+    /// `None` if other code must do it.
     pub(crate) fn new(symbols: &Symbols, lengths: [usize; 2], least_first: bool) -> Option<Self> {
         let zero = symbols.bytes()[0];
         let consecutive = symbols.bytes()[..10]
@@ -169,8 +185,8 @@ impl DecimalCodec512 {
     }
 }
 
-/// Takes rows from `input` through all rounds to `output`, which is as long; `false` if a byte is no digit, or there is no code for
-/// the params.
+/// Takes rows from `input` through all rounds to `output`, which is as long; `false` if a byte is no digit, or
+/// there is no code for the shape.
 pub(crate) fn run(
     schedule: &Schedule,
     params: &Params512,
@@ -247,7 +263,8 @@ where
         PrefixSource::Shared(prefixes) => prefixes,
         _ => &Prefixes::Shared([0; 2]),
     };
-    // SAFETY: this function is compiled for the features of `available`; what is loaded and stored reaches no further than the slices they are given.
+    // SAFETY: this function is compiled for the features of `available`; what is loaded and stored reaches no
+    // further than the slices they are given.
     unsafe {
         let mut prepared = PrefixBlocks512::new::<LAYOUT>(schedule, shared);
         let mut most = _mm512_setzero_si512();
@@ -275,8 +292,8 @@ where
                 }
             }
             let (begin, end) = (start * codec.n, (start + count) * codec.n);
-            // What is in no cache yet would hold up its rows: the processor by itself does not read on beyond a page. What is asked for
-            // need not be there.
+            // What is in no cache yet would hold up its rows: the processor by itself does not read on beyond a
+            // page. What is asked for need not be there.
             let ahead = input.as_ptr().wrapping_add(begin + AHEAD);
             for line in (0..LANES * codec.n).step_by(64) {
                 _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(line).cast());
@@ -320,7 +337,8 @@ struct DecimalText512<'a, const TOPS: usize> {
     most: Z,
 }
 
-/// MemoryHalves512 of up to 8 digits, or 9 with `TOPS` = 1. The 16 rows of a register stand in the order 0, 4, 8, 12, 1, 5, …
+/// MemoryHalves512 of up to 8 digits, or 9 with `TOPS` = 1. The 16 rows of a register stand in the order 0, 4, 8,
+/// 12, 1, 5, …
 impl<const TOPS: usize> HalvesIo512<2> for DecimalText512<'_, TOPS> {
     #[inline(always)]
     unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2] {
@@ -367,8 +385,8 @@ impl<const TOPS: usize> HalvesIo512<2> for DecimalText512<'_, TOPS> {
     #[inline(always)]
     unsafe fn store(&mut self, group: usize, k: usize, [left, right]: [Z; 2]) {
         let codec = self.codec;
-        // SAFETY: the caller promises the features of `available`; the codec reaches all that is written. What is written beyond the rows is written again
-        // with what belongs there.
+        // SAFETY: the caller promises the features of `available`; the codec reaches all that is written. What is
+        // written beyond the rows is written again with what belongs there.
         unsafe {
             let (left, left_tops) = split::<TOPS>(codec, left);
             let (right, right_tops) = split::<TOPS>(codec, right);
@@ -506,8 +524,8 @@ unsafe fn join_fours(a: Z, b: Z) -> Z {
     unsafe { _mm512_madd_epi16(_mm512_packus_epi32(a, b), _mm512_set1_epi32(1 << 16 | FOUR as i32)) }
 }
 
-/// The digits of numbers below 10^8: of each 16 bytes those of the first two, and those of the last two. With `TOPS` numbers are
-/// below 10^9, and their first digit comes apart.
+/// The digits of numbers below 10^8: of each 16 bytes those of the first two, and those of the last two. With
+/// `TOPS` numbers are below 10^9, and their first digit comes apart.
 ///
 /// # Safety
 ///
@@ -575,7 +593,8 @@ unsafe fn split_wide<const TOPS: usize>(x: Z) -> (Z, Z) {
 
 #[cfg(test)]
 mod tests {
-    /// ⌊⌊x/2^a⌋·µ/2^w⌋ = ⌊⌊x/2^a⌋/d⌋ for all x < `below`, with µ = ⌊2^w/d⌋ + 1: at the worst x, the last ones before a multiple of d.
+    /// ⌊⌊x/2^a⌋·µ/2^w⌋ = ⌊⌊x/2^a⌋/d⌋ for all x < `below`, with µ = ⌊2^w/d⌋ + 1: at the worst x, the last ones
+    /// before a multiple of d.
     fn tried(below: u128, a: u32, d: u128, w: u32) {
         let mu = (1u128 << w) / d + 1;
         let last = (below - 1) >> a;

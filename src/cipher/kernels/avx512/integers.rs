@@ -1,5 +1,13 @@
-//! Integers of up to 64 bits, straight from memory through the rounds and back, in AVX-512: one shift and one permutation bring their
-//! halves to where the rounds have them.
+//! Integers of up to 64 bits, straight from memory through the rounds and back, in AVX-512.
+//!
+//! ```text
+//! load, for 16 integers:   left ← lower halves of (x >> width)       two shifts, one permutation of two registers
+//!                          right ← lower halves of x, masked         one permutation, one mask
+//! store:                   x ← left << width | right                 for each eight: two widenings, a shift, an or
+//! ```
+//!
+//! Two registers of integers, two of halves, the index of the permutation and the mask are live: a group is read
+//! while the other one's blocks take eight of the 32 registers.
 
 use std::arch::x86_64::*;
 use std::borrow::Cow;

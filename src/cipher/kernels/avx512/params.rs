@@ -32,7 +32,7 @@ pub(crate) enum Layout512 {
 }
 
 impl Params512 {
-    /// The params whose left and right half go up to `highest`; `None` if it is left to other code.
+    /// The parameters of the shape whose left and right half go up to `highest`; `None` if it is left to other code.
     pub(crate) fn new(highest: [u128; 2], rounds: u8, round_shift: u32, order: ByteOrder) -> Option<Self> {
         let moduli = [highest[0].checked_add(1)?, highest[1].checked_add(1)?];
         let packed = moduli
@@ -83,7 +83,8 @@ fn places(layout: Layout512, k: usize, round_shift: u32) -> Table {
     Table(bytes)
 }
 
-/// True if this processor has the features that the kernels are compiled for: AVX-512 F, BW, DQ, VL, IFMA, VBMI and VBMI2, and VAES.
+/// True if this processor has the features that the kernels are compiled for: AVX-512 F, BW, DQ, VL, IFMA, VBMI and
+/// VBMI2, and VAES.
 pub(crate) fn available() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")

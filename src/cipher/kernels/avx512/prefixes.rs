@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! shared tweak:    one register with the block of all rows, ⊕ key[0]
-//! packed tweaks:   state ← AES(P) ⊕ key[0]                             per row; four rows fill a register, eight registers the AES units
+//! packed tweaks:   state ← AES(P) ⊕ key[0]
 //!                  for k in 0 … whole blocks:  state ← AES(state ⊕ block k of the tweak)
 //!                  block ← state ⊕ the rest of the tweak               [i] ‖ NUM(B) come with each round
 //! ```
 //!
-//! Between two blocks the last round key and the first are added (exclusive or) at once: AES ends with the one and begins with the
-//! other.
+//! Four rows share a register, and eight registers go through AES together, which keeps its units busy.
+//!
+//! Between two blocks the last round key and the first are added (exclusive or) at once: AES ends with the one and
+//! begins with the other.
 
 use std::arch::x86_64::*;
 
@@ -22,7 +24,7 @@ use cipherform_simd::table::Table;
 
 use crate::kernels::avx512::registers::byte_table; // keep
 
-/// The prefixes of a band as AES blocks, with the first round key added, four to a register.
+/// The prefixes of 64 rows as AES blocks, with the first round key added, four to a register.
 pub(crate) struct PrefixBlocks512 {
     /// Of even and odd rounds; FF1 has the same for both, here the first.
     blocks: [[Z; LANES / 4]; 2],
@@ -64,8 +66,8 @@ impl PrefixBlocks512 {
         }
     }
 
-    /// FF1's prefixes of [`LANES`] rows whose tweaks all have `length` bytes and stand one after the other, with anything after them,
-    /// from the value of AES for what comes before.
+    /// FF1's prefixes of [`LANES`] rows whose tweaks all have `length` bytes and stand one after the other, with
+    /// anything after them, from the value of AES for what comes before.
     ///
     /// # Safety
     ///

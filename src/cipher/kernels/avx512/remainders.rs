@@ -8,9 +8,10 @@
 //! sum ← min(sum, sum − M)
 //! ```
 //!
-//! The proofs stand at [`ReductionIfma`](crate::arith::reduce_ifma::ReductionIfma). *Packed* halves share a register of 16 lanes of
-//! 32 bits; their q is found in two registers of 8 lanes of 64 bits each and brought together. *Wide* halves take 64 bits.
-//! Two constants (M and µ) and four temporaries are live for a register of halves.
+//! The proofs stand at [`ReductionIfma`](crate::arith::reduce_ifma::ReductionIfma). *Packed* halves share a
+//! register of 16 lanes of 32 bits; their q is found in two registers of 8 lanes of 64 bits each and brought
+//! together. *Wide* halves take 64 bits. Two constants (M and µ) and four temporaries are live for a register of
+//! halves.
 
 use std::arch::x86_64::*;
 
@@ -169,8 +170,9 @@ unsafe fn upper_product(t: Z, mu: Z) -> Z {
     unsafe { _mm512_madd52hi_epu64(_mm512_setzero_si512(), t, mu) }
 }
 
-/// The last round of eight blocks, and a 64-bit number that is y modulo M for each y of 128 bits: with 2^32, 2^64 and 2^96 modulo
-/// M ≤ 2^30 it is at most 3·(2^32 − 1)·(2^30 − 1) + 2^32 − 1 < 2^64. (For powers of two only its lower 32 bits matter.)
+/// The last round of eight blocks, and a 64-bit number that is y modulo M for each y of 128 bits: with 2^32, 2^64
+/// and 2^96 modulo M ≤ 2^30 it is at most 3·(2^32 − 1)·(2^30 − 1) + 2^32 − 1 < 2^64. (For powers of two only its
+/// lower 32 bits matter.)
 ///
 /// # Safety
 ///

@@ -1,7 +1,7 @@
 //! All rounds in AVX-512: VAES for the cipher, IFMA for the remainders, VBMI to bring bytes to their places.
 //!
-//! 64 rows go through the rounds together, as two groups x and y of 32. Each group fills the AES units by itself; while one group's
-//! blocks go through AES, the other group's round ends and its next one begins:
+//! 64 rows go through the rounds together, as two groups x and y of 32. Each group fills the AES units by itself;
+//! while one group's blocks go through AES, the other group's round ends and its next one begins:
 //!
 //! ```text
 //! for each round, for (running, other) in [(y, x), (x, y)]:
@@ -14,20 +14,22 @@
 //!             other ← prefix ⊕ bytes of (half[k], round number)   the begin of the next
 //! ```
 //!
-//! The two are written in turns, and the processor, which looks some 300 instructions ahead, overlaps them: AES keeps two ports
-//! busy, the arithmetic the others.
+//! The two are written in turns, and the processor, which looks some 300 instructions ahead, overlaps them: AES
+//! keeps two ports busy, the arithmetic the others.
 //!
-//! Registers, of 32: 16 hold blocks (8 a group). Halves of 32 bits take 8 more (two of the left and two of the right ones of
-//! each group, 16 rows each), which leaves 8 for the round key, the round number, M, µ and temporaries. Halves of 64 bits take 16, so
-//! that some of the group that is in AES wait in memory. Tables of bytes come from the first-level cache.
+//! Registers, of 32: 16 hold blocks (8 a group). Halves of 32 bits take 8 more (two of the left and two of the
+//! right ones of each group, 16 rows each), which leaves 8 for the round key, the round number, M, µ and
+//! temporaries. Halves of 64 bits take 16, so that some of the group that is in AES wait in memory. Tables of bytes
+//! come from the first-level cache.
 //!
-//! Where y has 8 bytes, two blocks share the last round of AES: SubBytes works byte by byte and ShiftRows is a fixed permutation,
-//! so the bytes that end in y can be brought together before it, in the order in which they are wanted, if the last round key is
-//! permuted likewise. That is half of all last rounds, and the permutation is needed anyway.
+//! Where y has 8 bytes, two blocks share the last round of AES: SubBytes works byte by byte and ShiftRows is a
+//! fixed permutation, so the bytes that end in y can be brought together before it, in the order in which they are
+//! wanted, if the last round key is permuted likewise. That is half of all last rounds, and the permutation is
+//! needed anyway.
 //!
-//! Only the functions that are called from outside are compiled for the processor's features. The functions they are made of must be
-//! inlined, which Rust promises only for functions without features of their own: hence these are `unsafe`. As safe functions with
-//! features they are inlined, too, but other instructions come of it.
+//! Only the functions that are called from outside are compiled for the processor's features. The functions they
+//! are made of must be inlined, which Rust promises only for functions without features of their own: hence these
+//! are `unsafe`. As safe functions with features they are inlined, too, but other instructions come of it.
 
 use std::arch::x86_64::*;
 
@@ -112,8 +114,9 @@ fn aes_in_registers(schedule: &Schedule, blocks: u64) -> u64 {
     }
 }
 
-/// Keeps the compiler from moving what comes after this to before what made these two registers, and the other way round. Left
-/// to itself it may bring the arithmetic together, and the processor does not look far enough ahead to take it apart again.
+/// Keeps the compiler from moving what comes after this to before what made these two registers, and the other way
+/// round. Left to itself it may bring the arithmetic together, and the processor does not look far enough ahead to
+/// take it apart again.
 macro_rules! in_order {
     ($a:expr, $b:expr) => {
         std::arch::asm!(
@@ -142,7 +145,7 @@ pub(crate) trait HalvesIo512<const H: usize> {
     unsafe fn store(&mut self, group: usize, k: usize, halves: [Z; 2]);
 }
 
-/// MemoryHalves512 in memory.
+/// Halves in memory.
 struct MemoryHalves512<'a, const LAYOUT: u8>([&'a mut [u64; LANES]; 2]);
 
 impl<const LAYOUT: u8, const H: usize> HalvesIo512<H> for MemoryHalves512<'_, LAYOUT> {
@@ -180,11 +183,11 @@ fn rounds_in_memory<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, 
     }
 }
 
-/// The rounds of one group's AES after which a round of the other group ends, and its next one begins, for the k-th registers of its
-/// halves.
+/// The rounds of one group's AES after which a round of the other group ends, and its next one begins, for the k-th
+/// registers of its halves.
 ///
-/// The steps are spread, so that those of one register, each of which waits for the one before it, do not fill the processor's
-/// schedulers, where the blocks would find no place.
+/// The steps are spread, so that those of one register, each of which waits for the one before it, do not fill the
+/// processor's schedulers, where the blocks would find no place.
 const fn steps<const H: usize>() -> ([usize; 4], [usize; 4]) {
     match H {
         2 => ([2, 5, 0, 0], [7, 9, 0, 0]),
@@ -252,8 +255,8 @@ pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8,
                 }
             }};
         }
-        // The AES of one group, and between its rounds, register by register: the end of a round of the other group, which
-        // changes a half, and the start of its next, whose blocks hold what was changed.
+        // The AES of one group, and between its rounds, register by register: the end of a round of the other
+        // group, which changes a half, and the start of its next, whose blocks hold what was changed.
         macro_rules! turn {
             ($running:ident, $ending:ident, $group:literal, $half:literal, $changed:ident, $step:expr) => {{
                 let next = round($step);
