@@ -1,7 +1,7 @@
 //! Splits and joins values of up to 32 bytes in AVX2, a register each; longer ones in plain Rust.
 //!
 //! ```text
-//! split:  class[i] ← symbol, separator or neither             two shuffles of tables: by the lower four bits, by the upper
+//! split:  class[i] ← symbol, separator or neither             two shuffles, by the lower bits and the upper
 //!         mask ← the bits of symbols
 //!         encrypted ← gather(value, moves of the mask)         in each lane, and across lanes
 //!         tweak ← gather(numerals, moves of the mask) | constants

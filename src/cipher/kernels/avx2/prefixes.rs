@@ -7,7 +7,7 @@
 //!                  block ← state ⊕ the rest of the tweak               [i] ‖ NUM(B) come with each round
 //! ```
 //!
-//! Two rows share a register, one in each lane, and eight registers go through AES together, which keeps its units busy.
+//! Two rows share a register, one in each lane; eight registers go through AES together, which keeps its units busy.
 //!
 //! Between two blocks the last round key and the first are added (exclusive or) at once: AES ends with the one and
 //! begins with the other. Eight registers of states leave eight for keys, tweaks and masks.

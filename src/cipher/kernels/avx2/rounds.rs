@@ -263,7 +263,7 @@ fn in_order<const ENCRYPT: bool, const H: usize>([left, right]: [[Y; H]; 2]) -> 
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`] and of `U`.
+/// The processor has the features of [`available`] and of `U`. There is at least one pair, and `ends` has as many.
 #[inline(always)]
 pub(crate) unsafe fn rounds<
     U: AesUnit<Register = Y>,
@@ -280,9 +280,7 @@ pub(crate) unsafe fn rounds<
     pairs: usize,
     ends: &mut impl HalvesIo256<H>,
 ) {
-    if pairs == 0 {
-        return;
-    }
+    debug_assert!(pairs > 0);
     // SAFETY: the caller promises the features of `available`.
     unsafe {
         // Rounds change one half and then the other: the left one first when encrypting.
