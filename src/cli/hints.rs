@@ -43,21 +43,21 @@ fn command(remedy: &Remedy) -> String {
         Remedy::MakeBackup => "cipherform keys backup --to FILE".to_owned(),
         Remedy::RestoreBackup => "cipherform keys restore".to_owned(),
         Remedy::NameLocalKms => "--local-kms FILE".to_owned(),
-        Remedy::CreateKmsKey { external: true, .. } => "cipherform keys create local:NAME --origin external".to_owned(),
-        Remedy::CreateKmsKey { spec: None, .. } => "cipherform keys create local:NAME".to_owned(),
-        Remedy::CreateKmsKey { spec: Some(spec), .. } => format!("cipherform keys create local:NAME --spec {spec}"),
-        Remedy::EnableKmsKey(key) => format!("cipherform keys enable {key}"),
-        Remedy::CancelDeletion(key) => format!("cipherform keys cancel-deletion {key}"),
-        Remedy::RotateKmsKey(key) => format!("cipherform keys rotate {}", kms_key(key)),
-        Remedy::ImportMaterial(key) => format!("cipherform keys get-parameters-for-import {}", kms_key(key)),
-        Remedy::CreateAlias(alias) => format!("cipherform keys alias create {} --to local:NAME", named(alias)),
+        Remedy::CreateKmsKey { external: true, .. } => "cipherform kms create NAME --origin external".to_owned(),
+        Remedy::CreateKmsKey { spec: None, .. } => "cipherform kms create NAME".to_owned(),
+        Remedy::CreateKmsKey { spec: Some(spec), .. } => format!("cipherform kms create NAME --spec {spec}"),
+        Remedy::EnableKmsKey(key) => format!("cipherform kms enable {key}"),
+        Remedy::CancelDeletion(key) => format!("cipherform kms cancel-deletion {key}"),
+        Remedy::RotateKmsKey(key) => format!("cipherform kms rotate {}", kms_key(key)),
+        Remedy::ImportMaterial(key) => format!("cipherform kms get-parameters-for-import {}", kms_key(key)),
+        Remedy::CreateAlias(alias) => format!("cipherform kms alias create {} --to local:NAME", named(alias)),
         Remedy::MoveAlias { alias, to } => {
-            format!("cipherform keys alias update {} --to {}", named(alias), kms_key(to))
+            format!("cipherform kms alias update {} --to {}", named(alias), kms_key(to))
         }
-        Remedy::ReadKeyPolicy(key) => format!("cipherform keys policy get {key}"),
-        Remedy::ReadIdentityPolicy(identity) => format!("cipherform keys policy get --identity '{identity}'"),
+        Remedy::ReadKeyPolicy(key) => format!("cipherform kms policy get {key}"),
+        Remedy::ReadIdentityPolicy(identity) => format!("cipherform kms policy get --identity '{identity}'"),
         Remedy::BypassLockoutCheck => "--bypass-lockout-check".to_owned(),
-        Remedy::UsePbkdf2 => "cipherform keys passphrase --kdf pbkdf2".to_owned(),
+        Remedy::UsePbkdf2 => "cipherform kms passphrase --kdf pbkdf2".to_owned(),
     }
 }
 

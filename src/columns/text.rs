@@ -11,9 +11,9 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
+use super::ascii::{Output, common_length, string_array, view_array};
 use super::task::{CHUNK, Task, Treated};
 use super::tweak::TweakColumn;
-use super::ascii::{Output, common_length, string_array, view_array};
 use crate::ascii::Span;
 use crate::cipher::Tweaks;
 use crate::transform::{AsciiRows, AsciiScratch, Outcome, TextBatch, Texts};

@@ -58,7 +58,7 @@ async fn policies_are_enforced() {
         let error = refused.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotAllowed, "{error:?}");
         assert!(
-            error.hint().unwrap().to_string().contains("keys policy get local:main"),
+            error.hint().unwrap().to_string().contains("kms policy get local:main"),
             "{error:?}"
         );
     }

@@ -1,38 +1,43 @@
-//! The audit log, for changes of KMS keys: they can be what the keyring, and so the log, needs to be opened.
+//! Audited changes of KMS keys. The keyring, and so its log, may need the very key that is changed to be opened.
 
-use crate::cli::printer::Printer;
-use crate::cli::session::Clients;
+use super::printer::Printer;
+use super::session::{self, Clients};
 use crate::keys::{AuditEntry, AuditEvent, Keyring, KmsKeyRef};
 use crate::kms::LocalKms;
 use crate::policy::Policy;
 use crate::{Error, ErrorKind, Result};
 
-/// What becomes of what time has made due in the local KMS: erasures, rotations.
+/// Handling of maintenance that is due in the local KMS: erasures, rotations.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Due {
-    /// Before something else is changed.
-    IsDone,
-    /// Where nothing else is changed, it is only told: the clock may be wrong.
-    IsTold,
-    /// It waits without a word, where somebody wants to keep what is due.
-    Waits,
+pub(super) enum Scheduled {
+    /// Run it, before something else is changed.
+    Run,
+    /// Only announce it, where nothing else is changed: the clock may be wrong.
+    Announce,
+    /// Leave it, where somebody wants to keep a key that is due to be erased.
+    Postpone,
 }
 
-/// Where changes of KMS keys are written down.
-pub(super) struct Ledger<'a> {
+/// The local KMS, with the log that its changes are written to.
+pub(super) struct AuditedKms<'a> {
     policy: &'a Policy,
     clients: &'a Clients,
     printer: &'a Printer,
     keyring: Option<Keyring>,
-    /// Why the keyring does not open, where that may be what is to be changed.
+    /// The error of a keyring that does not open, where that may be what is to be changed.
     closed: Option<Error>,
 }
 
-impl<'a> Ledger<'a> {
-    /// Opens the log, if the policy names one. The keyring may be closed because of the very key that is to be changed, its state or its policy: then it is tried
-    /// again afterwards.
-    pub(super) async fn open(policy: &'a Policy, clients: &'a Clients, due: Due, printer: &'a Printer) -> Result<Self> {
-        let mut ledger = Self {
+impl<'a> AuditedKms<'a> {
+    /// Opens the log, if the policy names one. The keyring may be closed because of the very key that is to be changed, its
+    /// state or its policy: then it is tried again afterwards.
+    pub(super) async fn open(
+        policy: &'a Policy,
+        clients: &'a Clients,
+        scheduled: Scheduled,
+        printer: &'a Printer,
+    ) -> Result<Self> {
+        let mut audited = Self {
             policy,
             clients,
             printer,
@@ -40,30 +45,25 @@ impl<'a> Ledger<'a> {
             closed: None,
         };
         if policy.audit.is_some() {
-            match ledger.keyring().await {
-                Ok(keyring) => ledger.keyring = Some(keyring),
+            match audited.keyring().await {
+                Ok(keyring) => audited.keyring = Some(keyring),
                 Err(error) if matches!(error.kind(), ErrorKind::KeyNotUsable | ErrorKind::NotAllowed) => {
-                    ledger.closed = Some(error);
+                    audited.closed = Some(error);
                 }
                 Err(error) => return Err(error),
             }
         }
         if let Some(local) = &clients.local {
-            tend(local, ledger.keyring.as_ref(), due, printer);
+            run_scheduled(local, audited.keyring.as_ref(), scheduled, printer);
         }
-        Ok(ledger)
+        Ok(audited)
     }
 
     async fn keyring(&self) -> Result<Keyring> {
-        let keyring = Keyring::open(&self.policy.keyring, &self.clients.registry).await?;
-        let keyring = keyring.not_older_than(self.policy.keyring_generation)?;
-        match &self.policy.audit {
-            Some(path) => keyring.with_audit_log(path),
-            None => Ok(keyring),
-        }
+        session::keyring(self.policy, &self.clients.registry).await
     }
 
-    /// Passes if an entry can be made before the change: for what no KMS key's history tells.
+    /// Checks that an entry can be made before the change: for changes that no KMS key's history has.
     pub(super) fn is_open(&self) -> Result<()> {
         match &self.closed {
             None => Ok(()),
@@ -73,7 +73,8 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// Makes `change` with an entry for it: before, so that there is no change without one; afterwards only where the keyring could not be opened before.
+    /// Makes `change` with an entry for it: before, so that there is no change without one; afterwards only where the
+    /// keyring could not be opened before.
     pub(super) async fn around<T>(&self, entry: AuditEntry, change: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
         if self.policy.audit.is_none() {
             return change().await;
@@ -89,7 +90,8 @@ impl<'a> Ledger<'a> {
         let written = self.keyring().await.and_then(|keyring| keyring.audit([entry]));
         if let Err(error) = written {
             self.printer.say(format_args!(
-                "warning: the audit log has no entry of this, since the keyring does not open: {error}. The history of the KMS key has it."
+                "warning: the audit log has no entry of this, since the keyring does not open: {error}. The history of \
+                 the KMS key has it."
             ));
         }
         Ok(result)
@@ -105,12 +107,12 @@ pub(super) fn entry(event: AuditEvent, key: &KmsKeyRef, context: Option<String>)
     }
 }
 
-/// Does what time has made due in the local KMS, with an entry for each. What else was asked for goes on if that fails.
-pub(super) fn tend(local: &LocalKms, keyring: Option<&Keyring>, what_is_due: Due, printer: &Printer) {
+/// Runs maintenance that is due in the local KMS, with an entry for each. The command goes on if that fails.
+pub(super) fn run_scheduled(local: &LocalKms, keyring: Option<&Keyring>, scheduled: Scheduled, printer: &Printer) {
     let attempt = || -> Result<()> {
         let due = local.due()?;
-        if what_is_due != Due::IsDone {
-            for (name, what) in due.iter().filter(|_| what_is_due == Due::IsTold) {
+        if scheduled != Scheduled::Run {
+            for (name, what) in due.iter().filter(|_| scheduled == Scheduled::Announce) {
                 printer.say(format_args!(
                     "KMS key `local:{name}`: due with the next change of a key: {what}."
                 ));

@@ -2,46 +2,72 @@
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::path::PathBuf;
 
-use super::Told;
-use crate::cli::args::{AuditCommand, ListFormat};
+use clap::Subcommand;
+
+use crate::cli::args::ListFormat;
 use crate::cli::printer;
+use crate::cli::report::Report;
 use crate::keys::{AuditEntry, AuditEvent, AuditLog, Checkpoint, Keyring, Verified};
 use crate::{Error, Result, fs};
 
-pub(super) fn run(command: &AuditCommand, keyring: &Keyring, told: &Told<'_>) -> Result<()> {
+/// The verbs for audit logs.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum AuditCommand {
+    /// Show the entries, after verifying them
+    Show {
+        /// Only the last so many
+        #[arg(long, value_name = "N")]
+        last: Option<usize>,
+    },
+    /// Verify that no entry was changed, taken out or put in
+    #[command(after_help = "\
+Examples:
+  cipherform keys audit verify
+  cipherform keys audit verify --checkpoint checkpoint.json    also that the end was not cut off since, and the keyring is no older copy")]
+    Verify {
+        /// What `checkpoint` wrote then
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+    },
+    /// Write out how far the log is, signed: keep it where the users of the keyring cannot write
+    Checkpoint,
+}
+
+pub(super) fn run(command: &AuditCommand, keyring: &Keyring, report: &Report<'_>) -> Result<()> {
     let log = keyring.audit_log().ok_or_else(|| {
         Error::bad_policy("the policy names no audit log")
             .with_hint("add a line like audit = \"audit.jsonl\" to it, above the first [table]")
     })?;
     match command {
-        AuditCommand::Show { last } => show(log, *last, told),
-        AuditCommand::Verify { checkpoint: None } => verified(log.verify()?, log, None, told),
+        AuditCommand::Show { last } => show(log, *last, report),
+        AuditCommand::Verify { checkpoint: None } => verified(log.verify()?, log, None, report),
         AuditCommand::Verify { checkpoint: Some(path) } => {
             let checkpoint = Checkpoint::parse(&fs::read(path)?)
                 .map_err(|error| error.context(format_args!("`{}`", path.display())))?;
             let log_verified = log.verify_since(&checkpoint, keyring.generation())?;
-            verified(log_verified, log, Some(&checkpoint), told)
+            verified(log_verified, log, Some(&checkpoint), report)
         }
         AuditCommand::Checkpoint => {
             let checkpoint = log.checkpoint(keyring.generation())?;
-            let written = told.printer.stdout().write_all(&checkpoint.to_bytes());
+            let written = report.printer.stdout().write_all(&checkpoint.to_bytes());
             written.map_err(|error| Error::io("cannot write to stdout", error))
         }
     }
 }
 
-fn verified(verified: Verified, log: &AuditLog, since: Option<&Checkpoint>, told: &Told<'_>) -> Result<()> {
+fn verified(verified: Verified, log: &AuditLog, since: Option<&Checkpoint>, report: &Report<'_>) -> Result<()> {
     let entries = verified.entries.len() as u64;
-    if told.format == ListFormat::Json {
-        return told.json(&serde_json::json!({
+    if report.format == ListFormat::Json {
+        return report.json(&serde_json::json!({
             "entries": entries,
             "unfinished": verified.unfinished,
             "public_key": hex::encode(log.public_key()?),
             "checkpoint_entries": since.map(Checkpoint::entries),
         }));
     }
-    let printer = told.printer;
+    let printer = report.printer;
     printer.line(format_args!(
         "{}, each follows the one before it.",
         printer::count(entries, "entry").replace("entrys", "entries")
@@ -66,12 +92,12 @@ fn verified(verified: Verified, log: &AuditLog, since: Option<&Checkpoint>, told
     Ok(())
 }
 
-fn show(log: &AuditLog, last: Option<usize>, told: &Told<'_>) -> Result<()> {
+fn show(log: &AuditLog, last: Option<usize>, report: &Report<'_>) -> Result<()> {
     let entries = log.verify()?.entries;
     let from = last.map_or(0, |last| entries.len().saturating_sub(last));
     let shown = &entries[from..];
-    if told.format == ListFormat::Json {
-        return shown.iter().try_for_each(|entry| told.json(entry));
+    if report.format == ListFormat::Json {
+        return shown.iter().try_for_each(|entry| report.json(entry));
     }
     let failed: HashSet<u64> = (entries.iter().enumerate())
         .filter(|(_, entry)| entry.event == AuditEvent::Failed)
@@ -80,7 +106,7 @@ fn show(log: &AuditLog, last: Option<usize>, told: &Told<'_>) -> Result<()> {
         .collect();
     let mut rows = vec![["", "WHEN", "WHO", "ROLE", "WHAT", "KEY", "FOR", "VALUES", "OUTCOME"].map(String::from)];
     rows.extend(shown.iter().map(|entry| row(entry, failed.contains(&entry.number))));
-    told.printer.table(&rows)
+    report.printer.table(&rows)
 }
 
 fn row(entry: &AuditEntry, failed: bool) -> [String; 9] {

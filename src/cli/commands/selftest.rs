@@ -1,11 +1,21 @@
 //! `cipherform selftest`
 
-use super::args::SelftestArgs;
-use super::printer::Printer;
+use std::path::PathBuf;
+
+use clap::Args;
+
 use crate::cipher::selftest;
+use crate::cli::printer::Printer;
 use crate::{Error, Result, vectors};
 
-pub(super) fn run(args: &SelftestArgs, printer: &Printer) -> Result<()> {
+/// Check the ciphers on this machine against known answers.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct SelftestArgs {
+    /// A folder of vector files of schema fpe-vectors/1, to be checked too
+    pub(in crate::cli) folder: Option<PathBuf>,
+}
+
+pub(in crate::cli) fn run(args: &SelftestArgs, printer: &Printer) -> Result<()> {
     let files = args
         .folder
         .as_deref()

@@ -4,10 +4,9 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::Told;
 use crate::cli::args::ListFormat;
-use crate::cli::hints;
-use crate::cli::printer;
+use crate::cli::report::Report;
+use crate::cli::{hints, printer};
 use crate::keys::{Finding, Keyring, KmsKeyRef, KmsRegistry, Timestamp};
 use crate::kms::LocalKms;
 use crate::policy::Policy;
@@ -18,9 +17,9 @@ pub(super) async fn run(
     policy: &Policy,
     registry: &KmsRegistry,
     local: Option<&LocalKms>,
-    told: &Told<'_>,
+    report: &Report<'_>,
 ) -> Result<()> {
-    let printer = told.printer;
+    let printer = report.printer;
     let log = log(policy, registry).await;
     let registry = match &log {
         Some((_, Ok(keyring))) => keyring.registry(),
@@ -47,13 +46,13 @@ pub(super) async fn run(
             ill += 1;
             first.get_or_insert(error.kind());
         }
-        if told.format == ListFormat::Json {
+        if report.format == ListFormat::Json {
             let (well, said) = match &outcome {
                 Ok(well) => (true, well.clone()),
                 Err(error) => (false, error.to_string()),
             };
             let hint = outcome.as_ref().err().and_then(Error::hint).map(hints::words);
-            told.json(&json!({ "subject": subject, "well": well, "said": said, "hint": hint, "due": advice.as_ref().map(hints::words) }))?;
+            report.json(&json!({ "subject": subject, "well": well, "said": said, "hint": hint, "due": advice.as_ref().map(hints::words) }))?;
             continue;
         }
         match outcome {

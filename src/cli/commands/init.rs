@@ -1,11 +1,13 @@
 //! `cipherform init`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::args::{InitArgs, KeyArgs};
-use super::printer::Printer;
-use super::session::{self, Ask};
-use crate::keys::{KeyName, KeyUse, Keyring, KmsRegistry};
+use clap::Args;
+
+use crate::cli::args::{Kdf, KeyArgs, kms_key, ours};
+use crate::cli::printer::Printer;
+use crate::cli::session::{self, Ask};
+use crate::keys::{KeyName, KeyUse, Keyring, KmsKeyRef, KmsRegistry};
 use crate::kms::{self, LocalKms, PassphraseKdf, Unlock};
 use crate::{Error, Result};
 
@@ -51,7 +53,30 @@ key = "KEY"
 # "*" = "denied"
 "#;
 
-pub(super) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
+/// Write a policy, a keyring and, if there is none, the local KMS.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  cipherform init                         asks for a passphrase
+  cipherform init --key-file ~/cf.key     no passphrase: writes a key file, and seals the local KMS under it
+  cipherform init secrets --key payroll   into the folder `secrets`, with a first data key `payroll`
+  cipherform init --kms vault:https://vault.example:8200/transit/main   no local KMS: the keyring is Vault's to open")]
+pub(in crate::cli) struct InitArgs {
+    /// The folder for policy.toml and keyring.json
+    #[arg(default_value = ".")]
+    pub(in crate::cli) folder: PathBuf,
+    /// The name of the first data key
+    #[arg(long, default_value = "pii", value_name = "NAME", value_parser = ours::<KeyName>)]
+    pub(in crate::cli) key: KeyName,
+    /// The KMS key that wraps the keyring, in place of the local KMS
+    #[arg(long, value_name = "URI", value_parser = kms_key())]
+    pub(in crate::cli) kms: Option<KmsKeyRef>,
+    /// How the passphrase of a new local KMS is stretched: pbkdf2 for policies that say approved_only = true
+    #[arg(long, value_enum, default_value_t)]
+    pub(in crate::cli) kdf: Kdf,
+}
+
+pub(in crate::cli) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
     let (policy, keyring) = (args.folder.join("policy.toml"), args.folder.join("keyring.json"));
     for path in [&policy, &keyring] {
         if path.symlink_metadata().is_ok() {

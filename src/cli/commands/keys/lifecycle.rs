@@ -1,26 +1,69 @@
 //! `cipherform keys activate | suspend | resume | deactivate | compromise | remove | periods | limit`
 
-use std::fmt::Display;
-use std::io::{BufRead, IsTerminal, Write};
+use clap::Args;
 
-use super::Told;
-use crate::cli::args::{LifeArgs, ListFormat, Meant};
-use crate::cli::printer::Printer;
+use crate::cli::args::{ConfirmArgs, ListFormat, ours};
+use crate::cli::confirm::confirm;
+use crate::cli::report::Report;
 use crate::keys::{KeyName, KeyRef, KeyState, Keyring, Periods, Reason, VersionInfo};
 use crate::policy::{Policy, Treatment};
 use crate::{Error, ErrorKind, Result};
 
-pub(super) fn transition(keyring: &mut Keyring, args: &LifeArgs, to: KeyState, told: &Told<'_>) -> Result<()> {
+/// A change in the life of a key version.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct LifecycleArgs {
+    /// The key, and which version if not the current one: NAME or NAME@VERSION
+    #[arg(value_name = "KEY", value_parser = ours::<KeyRef>)]
+    pub(in crate::cli) key: KeyRef,
+    #[command(flatten)]
+    pub(in crate::cli) confirm: ConfirmArgs,
+}
+
+/// Show or set how long versions of a key may be used (SP 800-57 Part 1, section 5.3).
+#[derive(Args, Debug)]
+pub(in crate::cli) struct PeriodsArgs {
+    /// Its name
+    #[arg(value_parser = ours::<KeyName>)]
+    pub(super) name: KeyName,
+    /// For how many days a version protects, from its activation on: the originator-usage period
+    #[arg(long, value_name = "DAYS", requires = "reason")]
+    pub(super) protect: Option<u32>,
+    /// For how many days it reveals: the recipient-usage period
+    #[arg(long, value_name = "DAYS", requires = "reason")]
+    pub(super) reveal: Option<u32>,
+    /// Why
+    #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]
+    pub(super) reason: Option<Reason>,
+}
+
+/// Show or set how many values may be protected with one version of a key; the audit log counts them.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct LimitArgs {
+    /// Its name
+    #[arg(value_parser = ours::<KeyName>)]
+    pub(super) name: KeyName,
+    /// So many values
+    #[arg(long, requires = "reason", conflicts_with = "none")]
+    pub(super) values: Option<u64>,
+    /// No limit
+    #[arg(long, requires = "reason")]
+    pub(super) none: bool,
+    /// Why
+    #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]
+    pub(super) reason: Option<Reason>,
+}
+
+pub(super) fn transition(keyring: &mut Keyring, args: &LifecycleArgs, to: KeyState, report: &Report<'_>) -> Result<()> {
     let consequence = match to {
         KeyState::Deactivated => Some("It will never protect again."),
         KeyState::Compromised => Some("It will never protect again, and every reveal warns."),
         _ => None,
     };
-    change(keyring, (&args.key, &args.meant), to, consequence, told)
+    change(keyring, (&args.key, &args.confirm), to, consequence, report)
 }
 
 /// Brings a version that was prepared into use: the newest, unless the key names one.
-pub(super) fn activate(keyring: &mut Keyring, args: &LifeArgs, told: &Told<'_>) -> Result<()> {
+pub(super) fn activate(keyring: &mut Keyring, args: &LifecycleArgs, report: &Report<'_>) -> Result<()> {
     let versions = keyring.describe(&args.key.name)?.versions;
     let prepared = |version: &&VersionInfo| {
         version.state == KeyState::PreActivation && args.key.version.is_none_or(|number| number == version.number)
@@ -36,11 +79,11 @@ pub(super) fn activate(keyring: &mut Keyring, args: &LifeArgs, told: &Told<'_>) 
         version: Some(prepared.number),
         ..args.key.clone()
     };
-    change(keyring, (&key, &args.meant), KeyState::Active, None, told)
+    change(keyring, (&key, &args.confirm), KeyState::Active, None, report)
 }
 
 /// Brings a suspended version back: the newest, unless the key names one.
-pub(super) fn resume(keyring: &mut Keyring, args: &LifeArgs, told: &Told<'_>) -> Result<()> {
+pub(super) fn resume(keyring: &mut Keyring, args: &LifecycleArgs, report: &Report<'_>) -> Result<()> {
     let versions = keyring.describe(&args.key.name)?.versions;
     let number = args.key.version.or_else(|| {
         let suspended = versions.iter().rfind(|version| version.state == KeyState::Suspended);
@@ -56,22 +99,27 @@ pub(super) fn resume(keyring: &mut Keyring, args: &LifeArgs, told: &Told<'_>) ->
         version: number,
         ..args.key.clone()
     };
-    change(keyring, (&key, &args.meant), KeyState::Active, None, told)
+    change(keyring, (&key, &args.confirm), KeyState::Active, None, report)
 }
 
 fn change(
     keyring: &mut Keyring,
-    (key, meant): (&KeyRef, &Meant),
+    (key, args): (&KeyRef, &ConfirmArgs),
     to: KeyState,
     consequence: Option<&str>,
-    told: &Told<'_>,
+    report: &Report<'_>,
 ) -> Result<()> {
-    let reason = ask(key, meant, consequence, told.printer)?;
+    let reason = confirm(key, args, consequence, report.printer)?;
     let changed = keyring.transition(key, to, &reason)?;
-    told.changed(&changed, keyring, format_args!("Key `{key}` is {to} now."))
+    report.changed(&changed, keyring, format_args!("Key `{key}` is {to} now."))
 }
 
-pub(super) async fn remove(keyring: &mut Keyring, policy: &Policy, args: &LifeArgs, told: &Told<'_>) -> Result<()> {
+pub(super) async fn remove(
+    keyring: &mut Keyring,
+    policy: &Policy,
+    args: &LifecycleArgs,
+    report: &Report<'_>,
+) -> Result<()> {
     if args.key.version.is_none() {
         return Err(Error::bad_input("which version is to be removed?").with_hint(format!(
             "name it, as in `{0}@1`; `cipherform keys describe {0}` lists them",
@@ -89,16 +137,16 @@ pub(super) async fn remove(keyring: &mut Keyring, policy: &Policy, args: &LifeAr
         .filter(|version| Some(version.number) == args.key.version)
         .any(|version| !matches!(version.state, KeyState::Removed | KeyState::Destroyed));
     if is_there && !of_tokens.is_empty() {
-        told.printer.say(format_args!(
+        report.printer.say(format_args!(
             "warning: tokens of {} may be sealed and found by this version: `cipherform tokens reseal` and `tokens reindex` move them to the active one",
             of_tokens.join(", ")
         ));
     }
-    let reason = ask(
+    let reason = confirm(
         &args.key,
-        &args.meant,
+        &args.confirm,
         Some("What it protected cannot be revealed any more, unless from a backup of the keyring."),
-        told.printer,
+        report.printer,
     )?;
     let key = keyring.remove(&args.key, &reason).await?;
     let number = args.key.version;
@@ -113,21 +161,21 @@ pub(super) async fn remove(keyring: &mut Keyring, policy: &Policy, args: &LifeAr
             args.key, key.kms_key
         ),
     };
-    told.changed(&key, keyring, what)
+    report.changed(&key, keyring, what)
 }
 
-pub(super) fn periods(
-    keyring: &mut Keyring,
-    name: &KeyName,
-    (protect, reveal): (Option<u32>, Option<u32>),
-    reason: Option<&Reason>,
-    told: &Told<'_>,
-) -> Result<()> {
+pub(super) fn periods(keyring: &mut Keyring, args: &PeriodsArgs, report: &Report<'_>) -> Result<()> {
+    let PeriodsArgs {
+        name,
+        protect,
+        reveal,
+        reason,
+    } = args;
     let key = keyring.describe(name)?;
     let (Some(reason), true) = (reason, protect.is_some() || reveal.is_some()) else {
-        return match told.format {
-            ListFormat::Json => told.json(&key.periods),
-            ListFormat::Table => told.printer.line(format_args!(
+        return match report.format {
+            ListFormat::Json => report.json(&key.periods),
+            ListFormat::Table => report.printer.line(format_args!(
                 "protects {} days, reveals {} days from activation on",
                 key.periods.originator_days, key.periods.recipient_days
             )),
@@ -142,21 +190,22 @@ pub(super) fn periods(
         "Versions of key `{name}` protect for {} days and reveal for {} days, from activation on.",
         periods.originator_days, periods.recipient_days
     );
-    told.changed(&key, keyring, what)
+    report.changed(&key, keyring, what)
 }
 
-pub(super) fn limit(
-    keyring: &mut Keyring,
-    name: &KeyName,
-    (values, none): (Option<u64>, bool),
-    reason: Option<&Reason>,
-    told: &Told<'_>,
-) -> Result<()> {
+pub(super) fn limit(keyring: &mut Keyring, args: &LimitArgs, report: &Report<'_>) -> Result<()> {
+    let LimitArgs {
+        name,
+        values,
+        none,
+        reason,
+    } = args;
+    let values = *values;
     let key = keyring.describe(name)?;
-    let (Some(reason), true) = (reason, values.is_some() || none) else {
+    let (Some(reason), true) = (reason, values.is_some() || *none) else {
         let limit = key.values_limit;
-        return match told.format {
-            ListFormat::Json => told.json(&serde_json::json!({ "values_limit": limit })),
+        return match report.format {
+            ListFormat::Json => report.json(&serde_json::json!({ "values_limit": limit })),
             ListFormat::Table => told
                 .printer
                 .line(limit.map_or("none".to_owned(), |limit| limit.to_string())),
@@ -167,49 +216,5 @@ pub(super) fn limit(
         Some(values) => format!("With one version of key `{name}` {values} values may be protected."),
         None => format!("Key `{name}` has no limit of values."),
     };
-    told.changed(&key, keyring, what)
-}
-
-/// The reason, and that it is meant: from the command line, or else from the person at the terminal.
-pub(super) fn ask(
-    subject: &impl Display,
-    meant: &Meant,
-    consequence: Option<&str>,
-    printer: &Printer,
-) -> Result<Reason> {
-    let terminal = std::io::stdin().is_terminal();
-    if let Some(consequence) = consequence.filter(|_| !meant.yes) {
-        if !terminal {
-            return Err(
-                Error::bad_input("this asks whether it is meant, and there is no terminal to ask on")
-                    .with_hint("pass --yes and --reason"),
-            );
-        }
-        confirm(subject, consequence, printer)?;
-    }
-    match &meant.reason {
-        Some(reason) => Ok(reason.clone()),
-        None if terminal => line("Why? ")?.parse(),
-        None => Err(
-            Error::bad_input("a reason is recorded with this, and there is no terminal to ask on")
-                .with_hint("pass --reason 'a sentence that says why'"),
-        ),
-    }
-}
-
-fn confirm(subject: &impl Display, consequence: &str, printer: &Printer) -> Result<()> {
-    printer.say(format_args!("Key `{subject}`: {consequence}"));
-    match line(&format!("Type `{subject}` to go on: "))?.trim() == subject.to_string() {
-        true => Ok(()),
-        false => Err(Error::bad_input("that is not its name; nothing was changed")),
-    }
-}
-
-/// What the person types.
-fn line(prompt: &str) -> Result<String> {
-    let failed = |error| Error::io("cannot ask", error);
-    let mut line = String::new();
-    write!(std::io::stderr(), "{prompt}").map_err(failed)?;
-    std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
-    Ok(line)
+    report.changed(&key, keyring, what)
 }

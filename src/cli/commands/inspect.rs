@@ -1,11 +1,21 @@
 //! `cipherform inspect`
 
-use super::args::InspectArgs;
-use super::printer::{Printer, count};
+use std::path::PathBuf;
+
+use clap::Args;
+
 use crate::Result;
+use crate::cli::printer::{Printer, count};
 use crate::files::Source;
 
-pub(super) fn run(args: &InspectArgs, printer: &Printer) -> Result<()> {
+/// Show which columns of a Parquet file are protected, and how.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct InspectArgs {
+    /// The Parquet file
+    pub(in crate::cli) file: PathBuf,
+}
+
+pub(in crate::cli) fn run(args: &InspectArgs, printer: &Printer) -> Result<()> {
     let source = Source::open(&args.file)?;
     let columns = source.columns()?;
     let protected = columns.iter().filter(|column| column.protected.is_some()).count();

@@ -2,46 +2,19 @@
 
 use serde_json::json;
 
-use super::{Told, kms_key};
 use crate::Result;
 use crate::cli::args::ListFormat;
-use crate::keys::{KeyInfo, KeyName, Keyring, KmsKeyInfo, Operation};
-use crate::kms::LocalKms;
+use crate::cli::report::Report;
+use crate::keys::{KeyInfo, KeyName, Keyring, Operation};
 
-/// The data keys; behind them the KMS keys of `local`, if a data key needed it.
-pub(super) fn list(keyring: &Keyring, local: Option<&LocalKms>, told: &Told<'_>) -> Result<()> {
-    let kms_keys = local.map(LocalKms::list).transpose()?.unwrap_or_default();
-    if told.format == ListFormat::Json {
-        keyring.list().iter().try_for_each(|key| told.json(key))?;
-        return kms_keys.iter().try_for_each(|key| kms_key::json(key, told));
+/// Lists the data keys.
+pub(super) fn list(keyring: &Keyring, report: &Report<'_>) -> Result<()> {
+    if report.format == ListFormat::Json {
+        return keyring.list().iter().try_for_each(|key| report.json(key));
     }
     let mut rows = vec![["KEY", "USE", "ACTIVE VERSION", "VERSIONS", "CREATED", "KMS KEY"].map(String::from)];
     rows.extend(keyring.list().iter().map(row));
-    told.printer.table(&rows)?;
-    if kms_keys.is_empty() {
-        return Ok(());
-    }
-    told.printer.line("")?;
-    kms_key::table(&kms_keys, told)
-}
-
-/// What a KMS says of its key.
-pub(super) fn of_kms(kms: KmsKeyInfo, told: &Told<'_>) -> Result<()> {
-    let created = kms.created.map(|created| created.to_string());
-    for (what, said) in [
-        ("manager", Some(kms.manager)),
-        ("id", Some(kms.id)),
-        ("state", Some(kms.state.to_string())),
-        ("usage", kms.usage),
-        ("origin", kms.origin),
-        ("rotation", kms.rotation),
-        ("created", created),
-    ] {
-        if let Some(said) = said {
-            told.printer.line(format_args!("  {what:<14} {said}"))?;
-        }
-    }
-    Ok(())
+    report.printer.table(&rows)
 }
 
 fn row(key: &KeyInfo) -> [String; 6] {
@@ -60,13 +33,13 @@ fn row(key: &KeyInfo) -> [String; 6] {
     ]
 }
 
-pub(super) async fn describe(keyring: &Keyring, name: &KeyName, told: &Told<'_>) -> Result<()> {
+pub(super) async fn describe(keyring: &Keyring, name: &KeyName, report: &Report<'_>) -> Result<()> {
     let key = keyring.describe(name)?;
     let kms = keyring.describe_kms_key(&key.kms_key).await?;
-    if told.format == ListFormat::Json {
-        return told.json(&json!({ "key": key, "kms": kms }));
+    if report.format == ListFormat::Json {
+        return report.json(&json!({ "key": key, "kms": kms }));
     }
-    let printer = told.printer;
+    let printer = report.printer;
     let limit = key.values_limit.map_or("none".to_owned(), |limit| limit.to_string());
     for (what, said) in [
         ("key", key.name.to_string()),
@@ -85,7 +58,7 @@ pub(super) async fn describe(keyring: &Keyring, name: &KeyName, told: &Told<'_>)
     ] {
         printer.line(format_args!("{what:<16} {said}"))?;
     }
-    of_kms(kms, told)?;
+    report.kms_key(kms)?;
     printer.line("")?;
     let mut rows = vec![["VERSION", "STATE", "ACTIVATED", "PROTECTS UNTIL", "REVEALS UNTIL", "ID"].map(String::from)];
     let time = |time: Option<crate::keys::Timestamp>| time.map_or("-".to_owned(), |time| time.to_string());

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::args::{KeyArgs, ListFormat, TokensArgs, TokensCommand};
-use super::printer::{Printer, count};
-use super::session;
+use crate::cli::args::{KeyArgs, ListFormat};
+use crate::cli::printer::{Printer, count};
+use crate::cli::session;
 use crate::keys::{Operation, Timestamp};
 use crate::policy::{Rule, RuleRef};
 use crate::tokens::{DomainStats, Progress, StoreUrl, Tokenizer};
@@ -19,9 +20,61 @@ use crate::{Error, Result, Secret};
 /// Rows that are exported at a time.
 const PAGE: usize = 4096;
 
-pub(super) async fn run(args: TokensArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
+/// Look after the token stores of the policy.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct TokensArgs {
+    #[command(subcommand)]
+    pub(in crate::cli) command: TokensCommand,
+    /// How results are written
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(in crate::cli) format: ListFormat,
+}
+
+/// The verbs for token stores.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum TokensCommand {
+    /// Count the tokens of each rule: those in use, forgotten and expired, and how full the fullest token space is
+    Stats,
+    /// Write out the rows of a rule, sealed as they are: no value is revealed
+    Export {
+        /// The rule
+        rule: String,
+    },
+    /// Forget what has expired, of one rule or of all
+    Expire {
+        /// The rule
+        rule: Option<String>,
+    },
+    /// Forget values for ever: their tokens stay taken, and can never be revealed again
+    #[command(after_help = "\
+Examples:
+  cipherform tokens delete account tok_3kTMd1Rz0QKvN5LxwY8CbA
+  cipherform tokens delete ssn --values forget.txt     one value a line; `-` reads stdin, so that no value is in a shell's history")]
+    Delete {
+        /// The rule
+        rule: String,
+        /// The tokens
+        #[arg(required_unless_present = "values")]
+        tokens: Vec<String>,
+        /// Forget the values in this file, one a line, instead
+        #[arg(long, value_name = "FILE", conflicts_with = "tokens")]
+        values: Option<PathBuf>,
+    },
+    /// Find values by the active key version from now on; nothing is minted meanwhile
+    Reindex {
+        /// The rule
+        rule: String,
+    },
+    /// Seal with the active key version what an older one has sealed; tokens stay, and others may go on working
+    Reseal {
+        /// The rule; else all
+        rule: Option<String>,
+    },
+}
+
+pub(in crate::cli) async fn run(args: TokensArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
     let engine = session::engine(keys).await?;
-    let session = Session {
+    let session = TokenSession {
         engine,
         format: args.format,
         printer,
@@ -36,13 +89,13 @@ pub(super) async fn run(args: TokensArgs, keys: &KeyArgs, printer: &Printer) -> 
     }
 }
 
-struct Session<'a> {
+struct TokenSession<'a> {
     engine: Engine,
     format: ListFormat,
     printer: &'a Printer,
 }
 
-impl Session<'_> {
+impl TokenSession<'_> {
     async fn stats(&self) -> Result<()> {
         let mut stores: HashMap<StoreUrl, Vec<DomainStats>> = HashMap::new();
         let mut table = vec![
