@@ -9,6 +9,7 @@ mod error;
 #[cfg(feature = "files")]
 pub mod files;
 pub mod formats;
+mod fs;
 pub mod keys;
 pub mod kms;
 pub mod manual;
@@ -26,6 +27,6 @@ pub use cipherform_cipher as cipher;
 #[cfg(feature = "columns")]
 use cipherform_simd as simd;
 
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Hint, HintPart, Remedy, Result};
 pub use secret::Secret;
 pub use transform::Engine;

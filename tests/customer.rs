@@ -842,7 +842,7 @@ async fn types_that_do_not_go_together_are_refused() {
         };
         let batch = RecordBatch::try_from_iter([(column_name, array)]).unwrap();
         let error = BatchPlan::protect(&engine, "other", &batch.schema()).await.unwrap_err();
-        let said = format!("{error} {}", error.hint().unwrap_or_default());
+        let said = format!("{error} {}", error.hint().map(ToString::to_string).unwrap_or_default());
         assert!(said.contains(what), "{column}: {said}");
     }
 }

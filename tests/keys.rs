@@ -586,10 +586,7 @@ fn approved_only_refuses_what_is_not() {
     approved("");
     let stderr = sandbox.fails(1, &["keys", "create", "old", "--use", "direct-ff3-1-legacy-256"]);
     assert!(stderr.contains("NIST has withdrawn FF3-1"), "{stderr}");
-    let stderr = sandbox.fails(
-        1,
-        &words("keys passphrase --new-passphrase-file new.txt --kdf argon2id"),
-    );
+    let stderr = sandbox.fails(1, &words("kms passphrase --new-passphrase-file new.txt --kdf argon2id"));
     assert!(stderr.contains("NIST has not approved Argon2id"), "{stderr}");
 }
 
@@ -598,28 +595,28 @@ fn approved_only_refuses_what_is_not() {
 fn kms_keys_go_through_their_life() {
     let sandbox = audited();
     sandbox.ok(&["protect", "people.parquet", "one.parquet"]);
-    sandbox.ok(&["keys", "create", "local:cards", "--rotate-every", "365"]);
+    sandbox.ok(&["kms", "create", "local:cards", "--rotate-every", "365"]);
     sandbox.ok(&["keys", "create", "cards", "--kms", "local:cards"]);
-    let listed = sandbox.ok(&["keys", "list"]);
+    let listed = sandbox.ok(&["kms", "list"]);
     assert!(
         listed.contains("every 365 days") && listed.contains("ENCRYPT_DECRYPT"),
         "{listed}"
     );
-    sandbox.ok(&["keys", "rotate", "local:main", "--reason", "policy 7"]);
+    sandbox.ok(&["kms", "rotate", "local:main", "--reason", "policy 7"]);
     let rewrapped = sandbox.ok(&["keys", "rewrap", "--to", "local:main"]);
     assert_eq!(rewrapped, "");
     sandbox.ok(&["reveal", "one.parquet", "back.parquet"]);
 
-    sandbox.ok(&["keys", "disable", "local:main", "--reason", "an alarm"]);
+    sandbox.ok(&["kms", "disable", "local:main", "--reason", "an alarm"]);
     let refused = sandbox.fails(3, &["reveal", "one.parquet", "x.parquet"]);
     assert!(
         refused.contains("KMS key `main` is disabled")
-            && refused.contains("hint: enable it: `cipherform keys enable local:main`"),
+            && refused.contains("hint: enable it: `cipherform kms enable local:main`"),
         "{refused}"
     );
     // The keyring is closed meanwhile, and so is the log: the key is enabled all the same.
     let enabled = sandbox.ok(&[
-        "keys",
+        "kms",
         "enable",
         "local:main",
         "--reason",
@@ -633,12 +630,12 @@ fn kms_keys_go_through_their_life() {
         (&"local:main".into(), &"enabled".into())
     );
 
-    let asked = sandbox.fails(1, &["keys", "schedule-deletion", "local:cards", "--reason", "not used"]);
+    let asked = sandbox.fails(1, &["kms", "schedule-deletion", "local:cards", "--reason", "not used"]);
     assert!(asked.contains("pass --yes and --reason"), "{asked}");
     sandbox.fails(
         1,
         &[
-            "keys",
+            "kms",
             "schedule-deletion",
             "local:cards",
             "--days",
@@ -649,7 +646,7 @@ fn kms_keys_go_through_their_life() {
         ],
     );
     let scheduled = sandbox.run(&[
-        "keys",
+        "kms",
         "schedule-deletion",
         "local:main",
         "--yes",
@@ -663,16 +660,16 @@ fn kms_keys_go_through_their_life() {
     );
     let refused = sandbox.fails(3, &["keys", "list"]);
     assert!(
-        refused.contains("hint: take that back: `cipherform keys cancel-deletion local:main`"),
+        refused.contains("hint: take that back: `cipherform kms cancel-deletion local:main`"),
         "{refused}"
     );
-    sandbox.ok(&["keys", "cancel-deletion", "local:main", "--reason", "it was"]);
+    sandbox.ok(&["kms", "cancel-deletion", "local:main", "--reason", "it was"]);
     sandbox.fails(3, &["keys", "list"]);
-    sandbox.ok(&["keys", "enable", "local:main", "--reason", "it was"]);
+    sandbox.ok(&["kms", "enable", "local:main", "--reason", "it was"]);
 
-    sandbox.ok(&["keys", "alias", "create", "current", "--to", "local:main"]);
+    sandbox.ok(&["kms", "alias", "create", "current", "--to", "local:main"]);
     sandbox.ok(&["keys", "create", "more", "--kms", "local:alias/current"]);
-    sandbox.ok(&["keys", "alias", "update", "current", "--to", "local:cards"]);
+    sandbox.ok(&["kms", "alias", "update", "current", "--to", "local:cards"]);
     sandbox.ok(&["keys", "rotate", "more"]);
     let doctor = sandbox.ok(&["keys", "doctor"]);
     assert!(
@@ -680,13 +677,13 @@ fn kms_keys_go_through_their_life() {
         "{doctor}"
     );
     assert_eq!(
-        sandbox.ok(&["keys", "alias", "list"]),
+        sandbox.ok(&["kms", "alias", "list"]),
         "ALIAS                KMS KEY\nlocal:alias/current  local:cards\n"
     );
-    sandbox.fails(3, &["keys", "alias", "update", "none", "--to", "local:cards"]);
+    sandbox.fails(3, &["kms", "alias", "update", "none", "--to", "local:cards"]);
 
     let scheduled = sandbox.run(&[
-        "keys",
+        "kms",
         "schedule-deletion",
         "local:cards",
         "--yes",
@@ -698,8 +695,8 @@ fn kms_keys_go_through_their_life() {
         "{}",
         text(&scheduled.stderr)
     );
-    sandbox.ok(&["keys", "cancel-deletion", "local:cards", "--reason", "it was"]);
-    let described = sandbox.ok(&["keys", "describe", "local:main"]);
+    sandbox.ok(&["kms", "cancel-deletion", "local:cards", "--reason", "it was"]);
+    let described = sandbox.ok(&["kms", "describe", "local:main"]);
     for said in [
         "an alarm",
         "a false alarm",
@@ -726,7 +723,7 @@ fn kms_keys_go_through_their_life() {
     for (arguments, said) in [
         (
             &[
-                "keys",
+                "kms",
                 "disable",
                 "aws-kms:alias/main?region=eu-west-1",
                 "--reason",
@@ -735,21 +732,12 @@ fn kms_keys_go_through_their_life() {
             "disable-key",
         ),
         (
-            &["keys", "rotate", "vault:https://vault.example/transit/main"],
+            &["kms", "rotate", "vault:https://vault.example/transit/main"],
             "transit/keys/NAME/rotate",
         ),
+        (&["kms", "create", "local:main"], "name the new key otherwise"),
         (
-            &["keys", "create", "plain", "--rotate-every", "365"],
-            "name one: `local:NAME`",
-        ),
-        (&["keys", "create", "local:main"], "name the new key otherwise"),
-        (
-            &["keys", "create", "local:other", "--use", "derive"],
-            "are for data keys",
-        ),
-        (&["keys", "rotate", "local:main", "--prepare"], "are for data keys"),
-        (
-            &["keys", "create", "local:alias/other"],
+            &["kms", "create", "local:alias/other"],
             "an alias is no name for a new KMS key",
         ),
     ] {
@@ -778,10 +766,10 @@ fn a_local_kms_of_format_1_goes_on_to_work() {
             .to_owned()
     };
     assert!(format().contains("cipherform-local-kms/1"));
-    sandbox.ok(&["keys", "create", "local:second"]);
+    sandbox.ok(&["kms", "create", "local:second"]);
     assert!(format().contains("cipherform-local-kms/2"));
     unwraps(2);
-    sandbox.ok(&["keys", "rotate", "local:main"]);
+    sandbox.ok(&["kms", "rotate", "local:main"]);
     sandbox.ok(&["keys", "rotate", "pii"]);
     unwraps(3);
 }
@@ -801,7 +789,7 @@ fn material_comes_from_elsewhere() {
             let _ = fs::remove_file(sandbox.path(file));
         }
         let files = ["--public-key", "wrapping.pem", "--token", "import.token"];
-        sandbox.ok(&[&["keys", "get-parameters-for-import", "local:ours"], &files[..]].concat());
+        sandbox.ok(&[&["kms", "get-parameters-for-import", "local:ours"], &files[..]].concat());
     };
     let import = |more: &[&str]| {
         let files = [
@@ -812,11 +800,11 @@ fn material_comes_from_elsewhere() {
             "--reason",
             "a ceremony",
         ];
-        sandbox.run(&[&["keys", "import-material", "local:ours"], &files[..], more].concat())
+        sandbox.run(&[&["kms", "import-material", "local:ours"], &files[..], more].concat())
     };
     fs::write(sandbox.path("material.bin"), [0x5A; 32]).unwrap();
     fs::write(sandbox.path("other.bin"), [0xA5; 32]).unwrap();
-    sandbox.ok(&["keys", "create", "local:ours", "--origin", "external"]);
+    sandbox.ok(&["kms", "create", "local:ours", "--origin", "external"]);
     sandbox.fails(3, &["keys", "create", "ours", "--kms", "local:ours"]);
     parameters();
     wrap("material.bin");
@@ -832,8 +820,8 @@ fn material_comes_from_elsewhere() {
     );
     sandbox.ok(&["keys", "create", "ours", "--kms", "local:ours"]);
 
-    sandbox.fails(1, &["keys", "delete-material", "local:ours", "--reason", "an audit"]);
-    sandbox.ok(&["keys", "delete-material", "local:ours", "--yes", "--reason", "an audit"]);
+    sandbox.fails(1, &["kms", "delete-material", "local:ours", "--reason", "an audit"]);
+    sandbox.ok(&["kms", "delete-material", "local:ours", "--yes", "--reason", "an audit"]);
     let refused = sandbox.fails(3, &["keys", "doctor"]);
     assert!(refused.contains("not well"), "{refused}");
     let doctor = text(&sandbox.run(&["keys", "doctor"]).stdout);
@@ -862,7 +850,7 @@ fn material_comes_from_elsewhere() {
     let done = import(&["--valid-to", "2999-01-01T00:00:00Z"]);
     assert!(done.status.success(), "{}", text(&done.stderr));
     sandbox.ok(&["keys", "doctor"]);
-    let described = sandbox.ok(&["keys", "describe", "local:ours"]);
+    let described = sandbox.ok(&["kms", "describe", "local:ours"]);
     assert!(
         described.contains("EXTERNAL") && described.contains("until 2999-01-01"),
         "{described}"
@@ -881,24 +869,24 @@ fn nothing_changes_without_a_trace() {
     fs::write(sandbox.path("second.key"), [7; 32]).unwrap();
     let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"kms:Decrypt","Resource":"*"}]}"#;
     fs::write(sandbox.path("bob.json"), policy).unwrap();
-    sandbox.ok(&words("keys disable local:main --reason off"));
-    let relock = words("keys passphrase --new-key-file second.key --reason secretly");
+    sandbox.ok(&words("kms disable local:main --reason off"));
+    let relock = words("kms passphrase --new-key-file second.key --reason secretly");
     let refused = sandbox.fails(3, &relock);
     assert!(
         refused.contains("the audit log can have no entry of this, since the keyring does not open"),
         "{refused}"
     );
     sandbox.ok(&words(
-        "keys policy put --identity bob@x --file bob.json --reason whybob",
+        "kms policy put --identity bob@x --file bob.json --reason whybob",
     ));
-    sandbox.ok(&words("keys enable local:main --reason on"));
-    let described = sandbox.ok(&words("keys describe local:main"));
+    sandbox.ok(&words("kms enable local:main --reason on"));
+    let described = sandbox.ok(&words("kms describe local:main"));
     assert!(
         described.contains("put policy of identity `bob@x`") && described.contains("whybob"),
         "{described}"
     );
     // What is announced and does not come about is not said to be done.
-    sandbox.fails(3, &words("keys cancel-deletion local:main --reason none"));
+    sandbox.fails(3, &words("kms cancel-deletion local:main --reason none"));
     let shown = sandbox.ok(&words("keys audit show --last 3"));
     for said in ["failed: none", "local:main  state", "refused: key not usable"] {
         assert!(shown.contains(said), "{shown}");
@@ -944,27 +932,27 @@ fn the_doctor_overlooks_no_older_keyring_and_no_dead_log() {
 #[test]
 fn whatever_moment_an_import_of_material_is_killed_at_nothing_is_lost() {
     let sandbox = audited();
-    sandbox.ok(&words("keys create local:ours --origin external"));
+    sandbox.ok(&words("kms create local:ours --origin external"));
     sandbox.openssl("rand -out material.bin 32");
     let ready = || {
         for file in ["wrapping.pem", "import.token"] {
             let _ = fs::remove_file(sandbox.path(file));
         }
         sandbox.ok(&words(
-            "keys get-parameters-for-import local:ours --public-key wrapping.pem --token import.token",
+            "kms get-parameters-for-import local:ours --public-key wrapping.pem --token import.token",
         ));
         sandbox.openssl(
             "pkeyutl -encrypt -pubin -inkey wrapping.pem -in material.bin -out wrapped.bin -pkeyopt rsa_padding_mode:oaep \
              -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256",
         );
     };
-    let import = words("keys import-material local:ours --material wrapped.bin --token import.token --reason ceremony");
+    let import = words("kms import-material local:ours --material wrapped.bin --token import.token --reason ceremony");
     ready();
     let start = std::time::Instant::now();
     sandbox.ok(&import);
     let whole = start.elapsed();
     sandbox.ok(&words("keys create data --kms local:ours"));
-    sandbox.ok(&words("keys delete-material local:ours --yes --reason ceremony"));
+    sandbox.ok(&words("kms delete-material local:ours --yes --reason ceremony"));
     ready();
     let waiting = fs::read(sandbox.path("kms.json")).unwrap();
     let keyring = fs::read(sandbox.path("keyring.json")).unwrap();
@@ -1009,7 +997,7 @@ fn what_unlocks_the_local_kms_is_changed() {
     let older = fs::read(sandbox.path("kms.json")).unwrap();
     fs::write(sandbox.path("new.txt"), "correct horse battery\n").unwrap();
     fs::write(sandbox.path("short.txt"), "short\n").unwrap();
-    let change = ["keys", "passphrase", "--reason", "policy 7", "--new-passphrase-file"];
+    let change = ["kms", "passphrase", "--reason", "policy 7", "--new-passphrase-file"];
     let refused = sandbox.fails(1, &[&change[..], &["short.txt"]].concat());
     assert!(refused.contains("shorter than 8 characters"), "{refused}");
     sandbox.ok(&[&change[..], &["new.txt"]].concat());
@@ -1034,11 +1022,11 @@ fn what_unlocks_the_local_kms_is_changed() {
     let (code, refused) = with(&["keys", "list"]);
     assert_eq!(code, Some(3));
     assert!(
-        refused.contains("hint: have it stretched by PBKDF2: `cipherform keys passphrase --kdf pbkdf2`"),
+        refused.contains("hint: have it stretched by PBKDF2: `cipherform kms passphrase --kdf pbkdf2`"),
         "{refused}"
     );
     assert_eq!(
-        with(&["keys", "passphrase", "--new-passphrase-file", "new.txt"]).0,
+        with(&["kms", "passphrase", "--new-passphrase-file", "new.txt"]).0,
         Some(0)
     );
     assert!(
@@ -1047,7 +1035,7 @@ fn what_unlocks_the_local_kms_is_changed() {
             .contains("pbkdf2-hmac-sha256")
     );
     assert_eq!(with(&["reveal", "one.parquet", "again.parquet"]).0, Some(0));
-    assert_eq!(with(&["keys", "passphrase", "--new-key-file", "second.key"]).0, Some(0));
+    assert_eq!(with(&["kms", "passphrase", "--new-key-file", "second.key"]).0, Some(0));
     sandbox.ok(&["reveal", "one.parquet", "third.parquet", "--key-file", "second.key"]);
     let shown = sandbox.ok(&["keys", "audit", "show", "--key-file", "second.key"]);
     assert!(
@@ -1056,7 +1044,7 @@ fn what_unlocks_the_local_kms_is_changed() {
     );
     let stderr = sandbox.fails(
         1,
-        &["keys", "passphrase", "--kms", "local:main", "--key-file", "second.key"],
+        &["kms", "passphrase", "--kms", "local:main", "--key-file", "second.key"],
     );
     assert!(stderr.contains("it guards no local KMS"), "{stderr}");
     // A copy from before is opened by what opened it then: the manual says so.
@@ -1068,7 +1056,7 @@ fn what_unlocks_the_local_kms_is_changed() {
 fn key_policies_are_put_shown_simulated_and_enforced() {
     let sandbox = audited();
     sandbox.ok(&["protect", "people.parquet", "one.parquet"]);
-    let everybody = sandbox.ok(&["keys", "policy", "get", "local:main"]);
+    let everybody = sandbox.ok(&["kms", "policy", "get", "local:main"]);
     assert!(
         everybody.contains("\"Principal\": \"*\"") && everybody.contains("kms:*"),
         "{everybody}"
@@ -1087,7 +1075,7 @@ fn key_policies_are_put_shown_simulated_and_enforced() {
     fs::write(sandbox.path("reveal.json"), statement("\"*\"", "kms:Decrypt")).unwrap();
     let put = |file: &str, more: &[&str]| {
         let arguments = [
-            "keys",
+            "kms",
             "policy",
             "put",
             "local:main",
@@ -1113,7 +1101,7 @@ fn key_policies_are_put_shown_simulated_and_enforced() {
 
     let simulate = |principal: &str, action: &str| {
         sandbox.ok(&[
-            "keys",
+            "kms",
             "policy",
             "simulate",
             "local:main",
@@ -1132,10 +1120,10 @@ fn key_policies_are_put_shown_simulated_and_enforced() {
     sandbox.ok(&["reveal", "one.parquet", "back.parquet"]);
     let refused = sandbox.fails(3, &["keys", "rotate", "pii"]);
     assert!(refused.contains("may not kms:GenerateDataKey"), "{refused}");
-    let refused = sandbox.fails(3, &["keys", "disable", "local:main", "--reason", "an alarm"]);
+    let refused = sandbox.fails(3, &["kms", "disable", "local:main", "--reason", "an alarm"]);
     assert!(refused.contains("may not kms:DisableKey"), "{refused}");
     let json = sandbox.ok(&[
-        "keys",
+        "kms",
         "policy",
         "simulate",
         "local:main",
@@ -1153,7 +1141,7 @@ fn key_policies_are_put_shown_simulated_and_enforced() {
     let other = Sandbox::new();
     let put_other = |file: &str| {
         other.run(&[
-            "keys",
+            "kms",
             "policy",
             "put",
             "local:main",
@@ -1176,7 +1164,7 @@ fn key_policies_are_put_shown_simulated_and_enforced() {
     )
     .unwrap();
     let attach = [
-        "keys",
+        "kms",
         "policy",
         "put",
         "--identity",
@@ -1194,11 +1182,11 @@ fn key_policies_are_put_shown_simulated_and_enforced() {
     );
     assert!(
         sandbox
-            .ok(&["keys", "policy", "get", "--identity", &who])
+            .ok(&["kms", "policy", "get", "--identity", &who])
             .contains("leave")
     );
-    sandbox.fails(1, &["keys", "policy", "get", "--identity", "nobody@home"]);
-    sandbox.fails(2, &["keys", "policy", "get"]);
+    sandbox.fails(1, &["kms", "policy", "get", "--identity", "nobody@home"]);
+    sandbox.fails(2, &["kms", "policy", "get"]);
 }
 
 #[test]
@@ -1206,11 +1194,11 @@ fn a_backup_brings_everything_back() {
     let sandbox = audited();
     assert!(sandbox.ok(&["keys", "doctor"]).contains("there never was a backup"));
     sandbox.ok(&["protect", "people.parquet", "one.parquet"]);
-    sandbox.ok(&["keys", "rotate", "local:main"]);
+    sandbox.ok(&["kms", "rotate", "local:main"]);
     sandbox.ok(&["keys", "backup", "--to", "first.json"]);
     assert!(!sandbox.ok(&["keys", "doctor"]).contains("backup"));
     sandbox.fails(1, &["keys", "backup", "--to", "first.json"]);
-    for change in [&["keys", "create", "more"][..], &["keys", "create", "local:more"]] {
+    for change in [&["keys", "create", "more"][..], &["kms", "create", "local:more"]] {
         sandbox.ok(change);
     }
     let doctor = sandbox.ok(&["keys", "doctor"]);
@@ -1290,10 +1278,10 @@ fn a_backup_brings_everything_back() {
 #[test]
 fn whatever_moment_a_backup_or_an_import_is_killed_at_nothing_is_lost() {
     let (ours, theirs) = (audited(), Sandbox::new());
-    theirs.ok(&["keys", "create", "local:opens", "--spec", "rsa-3072"]);
+    theirs.ok(&["kms", "create", "local:opens", "--spec", "rsa-3072"]);
     fs::write(
         ours.path("partner.pem"),
-        theirs.ok(&["keys", "public-key", "local:opens"]),
+        theirs.ok(&["kms", "public-key", "local:opens"]),
     )
     .unwrap();
     let package = theirs.path("ssn.json").display().to_string();
@@ -1333,7 +1321,7 @@ fn whatever_moment_a_backup_or_an_import_is_killed_at_nothing_is_lost() {
             .command(match round % 3 {
                 0 => &write[..],
                 1 => &import[..],
-                _ => &["keys", "passphrase", "--new-key-file", "second.key"],
+                _ => &["kms", "passphrase", "--new-key-file", "second.key"],
             })
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -24,8 +24,8 @@ fn partners_policy() -> String {
 
 /// Gives us the public key of their KMS key `local:opens`, as `opens.pem`.
 fn meet(ours: &Sandbox, theirs: &Sandbox) {
-    theirs.ok(&words("keys create local:opens --spec rsa-3072"));
-    fs::write(ours.path("opens.pem"), theirs.ok(&words("keys public-key local:opens"))).unwrap();
+    theirs.ok(&words("kms create local:opens --spec rsa-3072"));
+    fs::write(ours.path("opens.pem"), theirs.ok(&words("kms public-key local:opens"))).unwrap();
 }
 
 /// Exports the domain `ssn` into the other's folder.
@@ -250,11 +250,11 @@ fn a_direct_key_is_exchanged_for_its_only_rule() {
 #[test]
 fn asymmetric_kms_keys_exchange_a_domain() {
     let (ours, theirs) = (ours(), Sandbox::new());
-    theirs.ok(&words("keys create local:opens --spec rsa-3072"));
-    ours.ok(&words("keys create local:seal --usage sign-verify"));
-    let pem = theirs.ok(&words("keys public-key local:opens"));
+    theirs.ok(&words("kms create local:opens --spec rsa-3072"));
+    ours.ok(&words("kms create local:seal --usage sign-verify"));
+    let pem = theirs.ok(&words("kms public-key local:opens"));
     fs::write(ours.path("partner.pem"), pem).unwrap();
-    let sender = ours.ok(&words("keys public-key local:seal"));
+    let sender = ours.ok(&words("kms public-key local:seal"));
     assert_ne!(sender, ours.ok(&["keys", "public-key"]));
     let done = export(&ours, &theirs, "ssn.json", "--for partner.pem --sign-with local:seal");
     assert!(done.status.success(), "{}", text(&done.stderr));
@@ -282,17 +282,17 @@ fn asymmetric_kms_keys_exchange_a_domain() {
     assert_eq!(own.column_by_name("ssn"), partners.column_by_name("ssn"));
 
     ours.fails(3, &words("keys create x --kms local:seal"));
-    ours.fails(3, &words("keys rotate local:seal"));
-    ours.fails(1, &words("keys create local:x --spec rsa-4096 --usage sign-verify"));
-    ours.fails(3, &words("keys public-key local:main"));
+    ours.fails(3, &words("kms rotate local:seal"));
+    ours.fails(1, &words("kms create local:x --spec rsa-4096 --usage sign-verify"));
+    ours.fails(3, &words("kms public-key local:main"));
 }
 
 /// Who the partner is, an authority says: in both directions, and it can take it back.
 #[test]
 fn a_partner_is_known_by_its_certificate() {
     let (ours, theirs) = (ours(), Sandbox::new());
-    theirs.ok(&words("keys create local:opens --spec rsa-3072"));
-    let of_theirs = theirs.ok(&words("keys public-key local:opens"));
+    theirs.ok(&words("kms create local:opens --spec rsa-3072"));
+    let of_theirs = theirs.ok(&words("kms public-key local:opens"));
     fs::write(ours.path("theirs-key.pem"), of_theirs).unwrap();
     let of_ours = ours.ok(&words("keys public-key --pem"));
     fs::write(ours.path("ours-key.pem"), of_ours).unwrap();

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 /// `error` as an instance of its class in `cipherform.errors`.
 pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
     let class = match error.kind() {
-        ErrorKind::BadInput => "BadInputError",
+        ErrorKind::BadInput | ErrorKind::FileNotFound => "BadInputError",
         ErrorKind::BadPolicy => "PolicyError",
         ErrorKind::NotAllowed => "NotAllowedError",
         ErrorKind::KeyNotFound => "KeyNotFoundError",
@@ -20,7 +20,7 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
     let raised = py
         .import("cipherform.errors")
         .and_then(|errors| errors.getattr(class))
-        .and_then(|class| class.call1((error.to_string(), error.hint())));
+        .and_then(|class| class.call1((error.to_string(), error.hint().map(ToString::to_string))));
     match raised {
         Ok(raised) => PyErr::from_value(raised),
         Err(error) => error,

@@ -1,4 +1,4 @@
-//! Symbols of text, a byte each, and the numerals they stand for.
+//! Alphabets of ASCII characters, a byte each, and the numerals they stand for.
 
 use cipherform_simd::multiversion;
 
@@ -11,12 +11,12 @@ pub struct Symbols {
     bytes: [u8; 64],
     radix: usize,
     /// Stretches of consecutive characters.
-    ranges: Vec<Range>,
+    ranges: Vec<CharRange>,
 }
 
 /// Characters `first`, `first` + 1, … that are numerals `base`, `base` + 1, …
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Range {
+pub struct CharRange {
     pub first: u8,
     pub length: u8,
     pub base: u8,
@@ -29,7 +29,7 @@ impl Symbols {
         if !(2..=64).contains(&symbols.len()) {
             return None;
         }
-        let mut ranges: Vec<Range> = Vec::new();
+        let mut ranges: Vec<CharRange> = Vec::new();
         for (numeral, symbol) in symbols.iter().enumerate() {
             let byte = u8::try_from(*symbol).ok().filter(u8::is_ascii)?;
             if bytes[..numeral].contains(&byte) {
@@ -38,7 +38,7 @@ impl Symbols {
             bytes[numeral] = byte;
             match ranges.last_mut() {
                 Some(range) if range.first + range.length == byte => range.length += 1,
-                _ => ranges.push(Range {
+                _ => ranges.push(CharRange {
                     first: byte,
                     length: 1,
                     base: numeral as u8,
@@ -58,7 +58,7 @@ impl Symbols {
         Self::new(&digits).expect("ten ASCII characters")
     }
 
-    /// How many there are.
+    /// The number of symbols.
     pub fn radix(&self) -> usize {
         self.radix
     }
@@ -68,14 +68,14 @@ impl Symbols {
         &self.bytes
     }
 
-    /// The same as stretches of consecutive characters.
+    /// The alphabet as stretches of consecutive characters.
     #[cfg(target_arch = "x86_64")]
-    pub fn ranges(&self) -> &[Range] {
+    pub fn ranges(&self) -> &[CharRange] {
         &self.ranges
     }
 
-    /// Writes to `numerals` the numeral of each byte of `text`, which is as long; 0xFF for a byte that is no symbol. `false` if there is
-    /// one.
+    /// Writes to `numerals` the numeral of each byte of `text`, which is as long; 0xFF for a byte that is no
+    /// symbol. `false` if there is one.
     pub fn read(&self, text: &[u8], numerals: &mut [u8]) -> bool {
         multiversion::run(Read {
             symbols: self,
@@ -84,7 +84,7 @@ impl Symbols {
         })
     }
 
-    /// Whether all bytes of `text` are symbols.
+    /// True if all bytes of `text` are symbols.
     pub fn are_all(&self, text: &[u8]) -> bool {
         multiversion::run(AreAll { symbols: self, text })
     }
@@ -97,7 +97,7 @@ impl Symbols {
         });
     }
 
-    /// The place of the first byte of `text` that is no symbol.
+    /// The span of the first byte of `text` that is no symbol.
     pub fn first_other(&self, text: &[u8]) -> Option<usize> {
         let mut numerals = vec![0; text.len()];
         if self.read(text, &mut numerals) {
@@ -126,7 +126,7 @@ impl multiversion::Task for Read<'_> {
         } = self;
         numerals.fill(0xFF);
         for range in &symbols.ranges {
-            let Range { first, length, base } = *range;
+            let CharRange { first, length, base } = *range;
             for (numeral, byte) in numerals.iter_mut().zip(text) {
                 let at = byte.wrapping_sub(first);
                 // All ones outside of the range, which changes nothing.
@@ -151,13 +151,13 @@ impl multiversion::Task for AreAll<'_> {
     fn run(self) -> bool {
         let ranges = &self.symbols.ranges;
         if let [only] = ranges[..] {
-            let place = |byte: &u8| byte.wrapping_sub(only.first);
-            return self.text.iter().map(place).fold(0, u8::max) < only.length;
+            let span = |byte: &u8| byte.wrapping_sub(only.first);
+            return self.text.iter().map(span).fold(0, u8::max) < only.length;
         }
         let mut all = [0xFF; 64];
         for text in self.text.chunks(64) {
             let mut inside = [0; 64];
-            for Range { first, length, .. } in ranges {
+            for CharRange { first, length, .. } in ranges {
                 for (inside, byte) in inside.iter_mut().zip(text) {
                     *inside |= 0u8.wrapping_sub(u8::from(byte.wrapping_sub(*first) < *length));
                 }
@@ -192,7 +192,7 @@ impl multiversion::Task for Write<'_> {
         for numerals in self.numerals.chunks_mut(64) {
             let mut bytes = [0; 64];
             for range in ranges {
-                let Range { first, length, base } = *range;
+                let CharRange { first, length, base } = *range;
                 for (byte, numeral) in bytes.iter_mut().zip(&*numerals) {
                     let at = numeral.wrapping_sub(base);
                     *byte |= at.wrapping_add(first) & 0u8.wrapping_sub(u8::from(at < length));
@@ -221,10 +221,10 @@ mod tests {
             let all: Vec<u8> = (0..=255).collect();
             for byte in &all {
                 let own = chars.iter().any(|symbol| *symbol == char::from(*byte));
-                for place in [0, 63, 64, 100, 199] {
+                for span in [0, 63, 64, 100, 199] {
                     let mut row: Vec<u8> = text.bytes().cycle().take(200).collect();
-                    assert!(symbols.are_all(&row[..place]));
-                    row[place] = *byte;
+                    assert!(symbols.are_all(&row[..span]));
+                    row[span] = *byte;
                     assert_eq!(symbols.are_all(&row), own, "{text} {byte}");
                 }
             }

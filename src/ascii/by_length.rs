@@ -1,61 +1,63 @@
-//! Texts brought together by length. Where all bytes of a text are symbols to encrypt, nothing else of it has to be looked at.
+//! Groups values by length (a counting sort), so that each group is one rectangular FF1 batch. For formats without
+//! separators or kept ends: where all bytes of a value are symbols to encrypt, nothing else of it has to be looked
+//! at.
 
 use std::ops::RangeInclusive;
 
-use crate::split::{LONGEST, Place, SLACK};
+use crate::split::{MAX_LENGTH, PADDING, Span};
 
-/// Texts in shelves, one for each length. Its memory serves again.
+/// Values grouped by length. Reuse it between calls to avoid allocating.
 #[derive(Debug)]
-pub struct Shelves {
-    /// The shortest and the longest text that is taken.
+pub struct LengthGroups {
+    /// The shortest and the longest value that is gathered.
     lengths: [usize; 2],
-    /// How many texts there are of each length.
-    counts: [usize; LONGEST + 1],
+    /// The number of values of each length.
+    counts: [usize; MAX_LENGTH + 1],
     texts: Vec<u8>,
     results: Vec<u8>,
 }
 
-/// Texts of one length, one after the other, and as many bytes for what they become.
+/// The values of one length, one after the other, and as many bytes for their results.
 #[derive(Debug)]
-pub struct Shelf<'a> {
-    /// Bytes of each text.
+pub struct LengthGroup<'a> {
+    /// Bytes of each value.
     pub length: usize,
-    /// How many.
+    /// The number of values.
     pub rows: usize,
-    /// Their bytes.
+    /// The bytes of the values.
     pub texts: &'a [u8],
-    /// What they become.
+    /// The bytes of their results.
     pub results: &'a mut [u8],
 }
 
-impl Shelves {
-    /// For texts of `lengths` bytes, as far as these are from 1 to [`LONGEST`].
+impl LengthGroups {
+    /// For values of `lengths` bytes, as far as these are from 1 to [`MAX_LENGTH`].
     pub fn new(lengths: &RangeInclusive<usize>) -> Self {
         Self {
-            lengths: [*lengths.start().max(&1), *lengths.end().min(&LONGEST)],
-            counts: [0; LONGEST + 1],
+            lengths: [*lengths.start().max(&1), *lengths.end().min(&MAX_LENGTH)],
+            counts: [0; MAX_LENGTH + 1],
             texts: Vec::new(),
             results: Vec::new(),
         }
     }
 
-    /// The length of the text at `place`, if such are taken.
+    /// The length of the value at `span`, if such values are gathered.
     #[inline]
-    pub fn length(&self, place: Place) -> Option<usize> {
-        let ([shortest, longest], length) = (self.lengths, place.length as usize);
+    pub fn length(&self, span: Span) -> Option<usize> {
+        let ([shortest, longest], length) = (self.lengths, span.length as usize);
         (shortest..=longest).contains(&length).then_some(length)
     }
 
-    /// Takes the texts at `places`, in place of what was there. Says how many of them have no shelf.
+    /// Gathers the values at `spans`; former ones are lost. Returns the number of values that have no group.
     ///
     /// # Panics
     ///
-    /// If a place is not in `bytes`.
-    pub fn take(&mut self, bytes: &[u8], places: &[Place]) -> usize {
-        // Several counters for each length, so that a text does not wait for the one before it.
-        let mut counts = [[0; LONGEST + 1]; 4];
-        for (row, place) in places.iter().enumerate() {
-            if let Some(length) = self.length(*place) {
+    /// If a span is not in `bytes`.
+    pub fn gather(&mut self, bytes: &[u8], spans: &[Span]) -> usize {
+        // Several counters for each length, so that a value does not wait for the one before it.
+        let mut counts = [[0; MAX_LENGTH + 1]; 4];
+        for (row, span) in spans.iter().enumerate() {
+            if let Some(length) = self.length(*span) {
                 counts[row % 4][length] += 1;
             }
         }
@@ -66,25 +68,25 @@ impl Shelves {
             self.results.resize(end, 0);
         }
         if self.widest() <= 32 {
-            self.take_all::<32>(bytes, places, starts);
+            self.gather_all::<32>(bytes, spans, starts);
         } else {
-            self.take_all::<{ LONGEST }>(bytes, places, starts);
+            self.gather_all::<{ MAX_LENGTH }>(bytes, spans, starts);
         }
-        places.len() - self.counts.iter().sum::<usize>()
+        spans.len() - self.counts.iter().sum::<usize>()
     }
 
-    fn take_all<const WIDTH: usize>(&mut self, bytes: &[u8], places: &[Place], mut ends: [usize; LONGEST + 1]) {
-        for place in places {
-            if let Some(length) = self.length(*place) {
+    fn gather_all<const WIDTH: usize>(&mut self, bytes: &[u8], spans: &[Span], mut ends: [usize; MAX_LENGTH + 1]) {
+        for span in spans {
+            if let Some(length) = self.length(*span) {
                 let end = &mut ends[length];
-                copy::<WIDTH>(&bytes[place.start as usize..], &mut self.texts[*end..], length);
+                copy::<WIDTH>(&bytes[span.start as usize..], &mut self.texts[*end..], length);
                 *end += length;
             }
         }
     }
 
-    /// The shelves that are not empty.
-    pub fn filled(&mut self) -> impl Iterator<Item = Shelf<'_>> {
+    /// The groups that are not empty.
+    pub fn filled(&mut self) -> impl Iterator<Item = LengthGroup<'_>> {
         let (starts, _) = self.starts();
         let (mut texts, mut results, mut before) = (&self.texts[..], &mut self.results[..], 0);
         let used = self.counts.iter().enumerate().filter(|(_, rows)| **rows > 0);
@@ -94,7 +96,7 @@ impl Shelves {
             let (own_texts, own_results);
             (own_texts, texts) = texts[skipped..].split_at(size);
             (own_results, results) = std::mem::take(&mut results)[skipped..].split_at_mut(size);
-            Shelf {
+            LengthGroup {
                 length,
                 rows: *rows,
                 texts: own_texts,
@@ -103,34 +105,34 @@ impl Shelves {
         })
     }
 
-    /// Puts in `output`, at the places of `bytes`, what the texts that were taken from there became. Other texts are copied as they
-    /// are. What stands between texts and after the last one may be overwritten.
+    /// Writes to `output`, at the spans of `bytes`, the results of the values that were gathered from there. Other
+    /// values are copied as they are. Bytes between values and after the last one may be overwritten.
     ///
     /// # Panics
     ///
-    /// If a place is not in `bytes`, or other places were taken.
-    pub fn put(&self, bytes: &[u8], places: &[Place], output: &mut [u8]) {
-        assert_eq!(bytes.len(), output.len(), "places are the same in both");
+    /// If a span is not in `bytes`, or other spans were gathered.
+    pub fn scatter(&self, bytes: &[u8], spans: &[Span], output: &mut [u8]) {
+        assert_eq!(bytes.len(), output.len(), "spans are the same in both");
         if self.widest() <= 32 {
-            self.put_all::<32>(bytes, places, output);
+            self.scatter_all::<32>(bytes, spans, output);
         } else {
-            self.put_all::<{ LONGEST }>(bytes, places, output);
+            self.scatter_all::<{ MAX_LENGTH }>(bytes, spans, output);
         }
     }
 
-    fn put_all<const WIDTH: usize>(&self, bytes: &[u8], places: &[Place], output: &mut [u8]) {
+    fn scatter_all<const WIDTH: usize>(&self, bytes: &[u8], spans: &[Span], output: &mut [u8]) {
         let (mut ends, _) = self.starts();
-        for place in places {
-            let start = place.start as usize;
-            match self.length(*place) {
+        for span in spans {
+            let start = span.start as usize;
+            match self.length(*span) {
                 Some(length) => {
-                    // What is written beyond this text is written again with the next ones.
+                    // What is written beyond this value is written again with the next ones.
                     let end = &mut ends[length];
                     copy::<WIDTH>(&self.results[*end..], &mut output[start..], length);
                     *end += length;
                 }
-                None if *place != Place::NULL => {
-                    let text = start..start + place.length as usize;
+                None if *span != Span::NULL => {
+                    let text = start..start + span.length as usize;
                     output[text.clone()].copy_from_slice(&bytes[text]);
                 }
                 None => {}
@@ -138,26 +140,27 @@ impl Shelves {
         }
     }
 
-    /// Where each shelf begins, and where the last one ends. After each there are bytes that its last text is copied over.
-    fn starts(&self) -> ([usize; LONGEST + 1], usize) {
+    /// The start of each group, and the end of the last one. Padding follows each, over which its last value is copied.
+    fn starts(&self) -> ([usize; MAX_LENGTH + 1], usize) {
         let mut end = 0;
         let starts = std::array::from_fn(|length| {
             let start = end;
             if self.counts[length] > 0 {
-                end += length * self.counts[length] + SLACK;
+                end += length * self.counts[length] + PADDING;
             }
             start
         });
         (starts, end)
     }
 
-    /// The length of the longest text there is.
+    /// The length of the longest value that was gathered.
     fn widest(&self) -> usize {
         self.counts.iter().rposition(|count| *count > 0).unwrap_or_default()
     }
 }
 
-/// Copies `length` bytes, or `WIDTH` where there is room: one copy of a known size takes less time than one of fewer bytes.
+/// Copies `length` bytes, or `WIDTH` where there is room: one copy of a known size takes less time than one of
+/// fewer bytes.
 #[inline(always)]
 fn copy<const WIDTH: usize>(from: &[u8], to: &mut [u8], length: usize) {
     // Apart, or else the compiler makes one copy of both, of either size.
@@ -176,20 +179,20 @@ mod tests {
     use super::*;
 
     /// Texts of these lengths one after the other; `None` is NULL.
-    fn texts(lengths: &[Option<usize>]) -> (Vec<u8>, Vec<Place>) {
-        let (mut bytes, mut places) = (Vec::new(), Vec::new());
+    fn texts(lengths: &[Option<usize>]) -> (Vec<u8>, Vec<Span>) {
+        let (mut bytes, mut spans) = (Vec::new(), Vec::new());
         for (row, length) in lengths.iter().enumerate() {
             let Some(length) = *length else {
-                places.push(Place::NULL);
+                spans.push(Span::NULL);
                 continue;
             };
-            places.push(Place {
+            spans.push(Span {
                 start: bytes.len() as u32,
                 length: length as u32,
             });
             bytes.extend((0..length).map(|i| (row * 31 + i) as u8));
         }
-        (bytes, places)
+        (bytes, spans)
     }
 
     #[test]
@@ -202,28 +205,28 @@ mod tests {
             vec![Some(65), None, Some(0)],
             vec![],
         ] {
-            let (bytes, places) = texts(&lengths);
-            let mut shelves = Shelves::new(&(3..=usize::MAX));
+            let (bytes, spans) = texts(&lengths);
+            let mut by_length = LengthGroups::new(&(3..=usize::MAX));
             for _ in 0..2 {
                 let taken = |length: &&Option<usize>| length.is_some_and(|length| (3..=64).contains(&length));
                 let left = lengths.len() - lengths.iter().filter(taken).count();
-                assert_eq!(shelves.take(&bytes, &places), left);
+                assert_eq!(by_length.gather(&bytes, &spans), left);
                 let mut seen = 0;
-                for shelf in shelves.filled() {
-                    assert_eq!(shelf.texts.len(), shelf.length * shelf.rows);
-                    let own = lengths.iter().filter(|length| **length == Some(shelf.length)).count();
-                    assert_eq!(shelf.rows, own);
-                    for (result, byte) in shelf.results.iter_mut().zip(shelf.texts) {
+                for group in by_length.filled() {
+                    assert_eq!(group.texts.len(), group.length * group.rows);
+                    let own = lengths.iter().filter(|length| **length == Some(group.length)).count();
+                    assert_eq!(group.rows, own);
+                    for (result, byte) in group.results.iter_mut().zip(group.texts) {
                         *result = !*byte;
                     }
                     seen += own;
                 }
                 assert_eq!(seen + left, lengths.len());
                 let mut output = vec![0; bytes.len()];
-                shelves.put(&bytes, &places, &mut output);
-                for place in places.iter().filter(|place| **place != Place::NULL) {
-                    let text = place.start as usize..(place.start + place.length) as usize;
-                    let changed = shelves.length(*place).is_some();
+                by_length.scatter(&bytes, &spans, &mut output);
+                for span in spans.iter().filter(|span| **span != Span::NULL) {
+                    let text = span.start as usize..(span.start + span.length) as usize;
+                    let changed = by_length.length(*span).is_some();
                     for (result, byte) in output[text.clone()].iter().zip(&bytes[text]) {
                         assert_eq!(*result, if changed { !byte } else { *byte });
                     }

@@ -6,12 +6,12 @@ mod alphabet;
 mod by_length;
 mod kept_ends;
 mod kernels;
-mod luhn;
+pub mod luhn;
 mod split;
 mod splitter;
 
 pub use alphabet::Symbols;
-pub use by_length::{Shelf, Shelves};
-pub use kept_ends::tweak_length;
-pub use split::{Fate, LONGEST, Pattern, Place, SLACK, Taken};
-pub use splitter::Sieve;
+pub use by_length::{LengthGroup, LengthGroups};
+pub use kept_ends::{append_kept, append_kept_numerals, tweak_length};
+pub use split::{MAX_LENGTH, PADDING, RowOutcome, Span, SplitPattern, SplitRows};
+pub use splitter::Splitter;

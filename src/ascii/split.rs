@@ -1,79 +1,79 @@
-//! Texts taken apart and put together again, many at a time: which bytes are symbols, which of these are encrypted.
+//! The input and the result of a split: how values are made, where they stand, which symbols to encrypt they have.
 
 use std::ops::RangeInclusive;
 
 use crate::alphabet::Symbols;
 
-/// The longest text that is taken apart, in bytes.
-pub const LONGEST: usize = 64;
+/// The longest value that is split, in bytes: a register of 512 bits holds it.
+pub const MAX_LENGTH: usize = 64;
 
-/// So many bytes after what has a meaning are there for the taking.
-pub const SLACK: usize = 64;
+/// Padding in bytes that must follow every buffer of symbols: kernels load and store whole registers.
+pub const PADDING: usize = 64;
 
-/// How the texts of a column are made.
+/// The layout of a column's values: symbols of one alphabet, with separators between them.
 #[derive(Debug)]
-pub struct Pattern<'a> {
+pub struct SplitPattern<'a> {
     /// The alphabet.
     pub symbols: &'a Symbols,
     /// The ASCII characters that may stand between symbols, as bits.
     pub separators: u128,
-    /// How many symbols at the start and at the end are not encrypted.
+    /// Symbols at the start and at the end that are not encrypted.
     pub keep: [usize; 2],
-    /// How many symbols a text has.
+    /// The number of symbols of a value.
     pub lengths: RangeInclusive<usize>,
-    /// For decimal digits with a Luhn check: what the sum modulo 10 is where texts are taken apart, and where they are put together.
-    /// The last digit that is not kept is then not encrypted, but set to what makes the sum right.
+    /// For decimal digits with a Luhn check: the sum modulo 10 of a value that is split, and of one that is joined.
+    /// The last digit that is not kept is then not encrypted, but set to the digit that makes the sum right.
     pub check: Option<[u16; 2]>,
-    /// Whether the kept symbols are the tweak: the numerals of each end as 16 bits, and before them their length in bytes, as 32 bits.
+    /// True if the kept symbols are the tweak, encoded as [`append_kept_numerals`](crate::append_kept_numerals) does.
     pub kept_is_tweak: bool,
 }
 
-/// Where a text stands.
+/// The bytes of a value in a buffer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Place {
-    /// Its first byte.
+pub struct Span {
+    /// The first byte.
     pub start: u32,
-    /// Its bytes.
+    /// The number of bytes.
     pub length: u32,
 }
 
-impl Place {
-    /// The place of no text: NULL.
+impl Span {
+    /// The span of NULL, which has no bytes.
     pub const NULL: Self = Self {
         start: 0,
         length: u32::MAX,
     };
 }
 
-/// What became of a text.
+/// The outcome of splitting one value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fate {
-    /// Its free symbols, so many, stand in their bucket.
-    Taken(u8),
-    /// It is left to others.
-    Left,
+pub enum RowOutcome {
+    /// This many symbols to encrypt stand in the group of that number.
+    Split(u8),
+    /// The value does not follow the pattern, or is too long; the caller has to look at it.
+    Skipped,
 }
 
-/// Texts with as many free symbols, in order.
+/// The values with one number of symbols to encrypt, in order.
 #[derive(Debug, Default)]
-pub struct Bucket {
-    /// How many.
+pub struct SymbolGroup {
+    /// The number of values.
     pub rows: usize,
-    /// Their free symbols, text after text, and then some bytes of no meaning.
+    /// The symbols to encrypt, value after value, then [`PADDING`].
     pub symbols: Vec<u8>,
-    /// Their tweaks, if the kept symbols are that; bytes of no meaning after them, too.
+    /// The tweaks, if the kept symbols are that, value after value, then [`PADDING`].
     pub tweaks: Vec<u8>,
 }
 
-impl Bucket {
-    /// Room in `bytes` for `more` of them from `at` on, and [`SLACK`] after these.
+impl SymbolGroup {
+    /// Room in `bytes` for `more` of them from `at` on, and [`PADDING`] after these.
     #[inline]
     pub(crate) fn room(bytes: &mut Vec<u8>, at: usize, more: usize) -> &mut [u8] {
         #[cold]
         fn grow(bytes: &mut Vec<u8>, least: usize) {
             bytes.resize((2 * least).max(4096), 0);
         }
-        let end = at + more + SLACK;
+        let end = at + more + PADDING;
         if bytes.len() < end {
             grow(bytes, end);
         }
@@ -81,13 +81,13 @@ impl Bucket {
     }
 }
 
-/// Texts taken apart. Its memory serves again.
+/// The result of [`Splitter::split`](crate::Splitter::split). Reuse it between calls to avoid allocating.
 #[derive(Debug, Default)]
-pub struct Taken {
-    /// Of each text.
-    pub fates: Vec<Fate>,
-    /// By the number of free symbols.
-    pub buckets: Vec<Bucket>,
-    /// Which bytes of each text are symbols.
+pub struct SplitRows {
+    /// The outcome of each value.
+    pub outcomes: Vec<RowOutcome>,
+    /// The symbols to encrypt, by their number.
+    pub groups: Vec<SymbolGroup>,
+    /// The bytes of each value that are symbols, as bits.
     pub(crate) masks: Vec<u64>,
 }

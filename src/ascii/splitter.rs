@@ -1,4 +1,4 @@
-//! Takes texts apart and puts them together.
+//! Splits ASCII values into the symbols to encrypt and the bytes to keep, in batches, and joins them again.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -6,98 +6,98 @@ use std::ops::RangeInclusive;
 use crate::kernels::portable;
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::{avx2, avx512};
-use crate::split::{Bucket, Fate, LONGEST, Pattern, Place, Taken};
+use crate::split::{MAX_LENGTH, RowOutcome, Span, SplitPattern, SplitRows, SymbolGroup};
 use cipherform_simd::multiversion::Instructions;
 
-/// Takes texts apart and puts them together.
-pub struct Sieve(SplitKernel);
+/// Splits values of one pattern and joins them again.
+pub struct Splitter(SplitKernel);
 
-impl Sieve {
-    /// For texts with as many symbols to encrypt as `free` has, by `instructions`.
-    pub fn new(instructions: Instructions, free: RangeInclusive<usize>, pattern: &Pattern<'_>) -> Self {
-        Self(SplitKernel::new(instructions, free, pattern))
+impl Splitter {
+    /// For values with as many symbols to encrypt as `encrypted` has, by `instructions`.
+    pub fn new(instructions: Instructions, encrypted: RangeInclusive<usize>, pattern: &SplitPattern<'_>) -> Self {
+        Self(SplitKernel::new(instructions, encrypted, pattern))
     }
 
-    /// Takes the texts at `places` apart, in place of what `taken` held.
+    /// Splits the values at `spans` into `rows`, whose former contents are lost.
     ///
     /// # Panics
     ///
-    /// If a place is not in `bytes`.
-    pub fn take(&mut self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
-        taken.fates.clear();
-        taken.fates.resize(places.len(), Fate::Left);
-        taken.masks.clear();
-        taken.masks.resize(places.len(), 0);
-        taken.buckets.resize_with(LONGEST + 1, Bucket::default);
-        for bucket in &mut taken.buckets {
-            bucket.rows = 0;
+    /// If a span is not in `bytes`.
+    pub fn split(&mut self, bytes: &[u8], spans: &[Span], rows: &mut SplitRows) {
+        rows.outcomes.clear();
+        rows.outcomes.resize(spans.len(), RowOutcome::Skipped);
+        rows.masks.clear();
+        rows.masks.resize(spans.len(), 0);
+        rows.groups.resize_with(MAX_LENGTH + 1, SymbolGroup::default);
+        for group in &mut rows.groups {
+            group.rows = 0;
         }
-        self.0.take(bytes, places, taken);
+        self.0.split(bytes, spans, rows);
     }
 
-    /// Puts together in `output`, at the places of `bytes`, what was taken from there, with other free symbols: those of each bucket
-    /// in `results`, and [`SLACK`] bytes more. Other texts are copied as they are. What stands between texts and after the last
-    /// one may be overwritten.
+    /// Writes to `output`, at the spans of `bytes`, the values that were split from there with other symbols: those
+    /// of each group in `results`, and [`PADDING`](crate::PADDING) after them. Values that were skipped are copied
+    /// as they are. Bytes between values and after the last one may be overwritten.
     ///
     /// # Panics
     ///
-    /// If `taken` is of other places, or a result is too short.
-    pub fn put(&mut self, bytes: &[u8], places: &[Place], taken: &Taken, results: &[Vec<u8>], output: &mut [u8]) {
-        assert_eq!(bytes.len(), output.len(), "places are the same in both");
-        self.0.put(bytes, places, taken, results, output);
+    /// If `rows` is of other spans, or a result is too short.
+    pub fn join(&mut self, bytes: &[u8], spans: &[Span], rows: &SplitRows, results: &[Vec<u8>], output: &mut [u8]) {
+        assert_eq!(bytes.len(), output.len(), "spans are the same in both");
+        self.0.join(bytes, spans, rows, results, output);
     }
 }
 
-impl fmt::Debug for Sieve {
+impl fmt::Debug for Splitter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Sieve")
+        f.write_str("Splitter")
     }
 }
 
-/// How a kernel takes texts apart.
+/// The splitter for one instruction set.
 enum SplitKernel {
-    Portable(portable::Form),
+    Portable(portable::PortableSplitter),
     #[cfg(target_arch = "x86_64")]
-    Avx2(Box<avx2::Form>),
+    Avx2(Box<avx2::Avx2Splitter>),
     #[cfg(target_arch = "x86_64")]
-    Avx512(Box<avx512::Form>),
+    Avx512(Box<avx512::Avx512Splitter>),
 }
 
 impl SplitKernel {
-    fn new(instructions: Instructions, free: RangeInclusive<usize>, pattern: &Pattern<'_>) -> Self {
+    fn new(instructions: Instructions, free: RangeInclusive<usize>, pattern: &SplitPattern<'_>) -> Self {
         #[cfg(target_arch = "x86_64")]
         if instructions == Instructions::Avx512
-            && let Some(form) = avx512::Form::new(free.clone(), pattern)
+            && let Some(form) = avx512::Avx512Splitter::new(free.clone(), pattern)
         {
             return Self::Avx512(Box::new(form));
         }
         #[cfg(target_arch = "x86_64")]
         if instructions != Instructions::Baseline
-            && let Some(form) = avx2::Form::new(free.clone(), pattern)
+            && let Some(form) = avx2::Avx2Splitter::new(free.clone(), pattern)
         {
             return Self::Avx2(Box::new(form));
         }
         let _ = instructions;
-        Self::Portable(portable::Form::new(free, pattern))
+        Self::Portable(portable::PortableSplitter::new(free, pattern))
     }
 
-    fn take(&mut self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
+    fn split(&mut self, bytes: &[u8], spans: &[Span], rows: &mut SplitRows) {
         match self {
-            Self::Portable(form) => form.take(bytes, places, taken),
+            Self::Portable(form) => form.split(bytes, spans, rows),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(form) => form.take(bytes, places, taken),
+            Self::Avx2(form) => form.split(bytes, spans, rows),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(form) => form.take(bytes, places, taken),
+            Self::Avx512(form) => form.split(bytes, spans, rows),
         }
     }
 
-    fn put(&mut self, bytes: &[u8], places: &[Place], taken: &Taken, results: &[Vec<u8>], output: &mut [u8]) {
+    fn join(&mut self, bytes: &[u8], spans: &[Span], rows: &SplitRows, results: &[Vec<u8>], output: &mut [u8]) {
         match self {
-            Self::Portable(form) => form.put(bytes, places, taken, results, output),
+            Self::Portable(form) => form.join(bytes, spans, rows, results, output),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(form) => form.put(bytes, places, taken, results, output),
+            Self::Avx2(form) => form.join(bytes, spans, rows, results, output),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(form) => form.put(bytes, places, taken, results, output),
+            Self::Avx512(form) => form.join(bytes, spans, rows, results, output),
         }
     }
 }

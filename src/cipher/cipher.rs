@@ -56,13 +56,13 @@ impl Cipher {
         }
     }
 
-    /// The same cipher with another domain floor, for both directions.
+    /// This cipher with another domain floor, for both directions.
     #[must_use]
     pub fn with_floor(self, floor: DomainFloor) -> Self {
         Self { floor, ..self }
     }
 
-    /// The same cipher computed by another kernel.
+    /// This cipher computed by another kernel.
     #[must_use]
     pub fn with_kernel(self, kernel: Kernel) -> Self {
         Self {
@@ -101,8 +101,9 @@ impl Cipher {
     ///
     /// # Errors
     ///
-    /// Bad input, with a [`CipherError`] as its source, if `n` is not one of [`Cipher::lengths`], the numerals are not whole
-    /// rows, a numeral is not below the radix, or a tweak does not suit the mode or its rows. Then nothing is changed.
+    /// Bad input, with a [`CipherError`] as its source, if `n` is not one of [`Cipher::lengths`], the numerals are
+    /// not whole rows, a numeral is not below the radix, or a tweak does not suit the mode or its rows. Then
+    /// nothing is changed.
     pub fn apply(&self, direction: Direction, tweaks: Tweaks<'_>, numerals: &mut [u16], n: usize) -> Result<()> {
         self.radix.check_length(self.mode, &self.floor, n)?;
         if !numerals.len().is_multiple_of(n) {

@@ -1,4 +1,4 @@
-//! What no FF1 can pass: its AES blocks alone. For benches.
+//! The upper limit of speed: the AES blocks of FF1 alone. For benches.
 
 use crate::batch::chunk::Chunk;
 use crate::batch::sizes::{CHUNK, LANES};
@@ -20,8 +20,8 @@ impl AesAlone {
         Self(Aes::new(key))
     }
 
-    /// Encrypts `blocks` blocks, rounded down to whole groups of 64, with the widest AES this processor has; what it returns
-    /// depends on all of them.
+    /// Encrypts `blocks` blocks, rounded down to whole groups of 64, with the widest AES this processor has; what
+    /// it returns depends on all of them.
     pub fn encrypt(&self, blocks: u64) -> u64 {
         #[cfg(target_arch = "x86_64")]
         match (self.0.schedule(), Kernel::fastest()) {
@@ -37,7 +37,7 @@ impl AesAlone {
     }
 }
 
-/// The walk of one shape alone: no reading, no writing.
+/// The rounds of one shape alone: no reading, no writing.
 pub struct RoundsAlone {
     cipher: Cipher,
     prepared: Prepared<u64>,

@@ -1,4 +1,5 @@
-//! Tests of the whole cipher. Round trips alone prove little: the naive twin, `fpe` and published answers judge.
+//! Tests of the whole cipher. Round trips alone prove little: the reference implementation, `fpe` and published
+//! answers are the oracles.
 
 use std::time::{Duration, Instant};
 
@@ -70,7 +71,7 @@ fn every_tail_equals_the_naive_twin() {
     }
 }
 
-/// Where a half passes 8, 12 and 16 bytes, another reduction or another number of blocks begins.
+/// Halves around 8, 12 and 16 bytes, beyond which another reduction or another number of blocks begins.
 #[test]
 fn halves_around_every_number_of_bytes_equal_both_judges() {
     let tweaks: Vec<u8> = (0..=255).cycle().take(700).collect();

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::hints;
 use crate::{Error, Result};
 
 /// Where everything that is printed goes through.
@@ -26,7 +27,7 @@ impl Printer {
     pub(super) fn error(&self, error: &Error) {
         self.say(format_args!("error: {error}"));
         if let Some(hint) = error.hint() {
-            self.say(format_args!("hint: {hint}"));
+            self.say(format_args!("hint: {}", hints::words(hint)));
         }
     }
 

@@ -6,12 +6,25 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::json::WriterBuilder;
+use clap::ValueEnum;
 use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
-use super::args::Format;
 use crate::{Error, Result};
+
+/// The form of query results.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(super) enum ResultFormat {
+    /// A table for people
+    Table,
+    /// With a header
+    Csv,
+    /// One object a line
+    Json,
+    /// A Parquet file
+    Parquet,
+}
 
 /// Where the batches of one result go.
 pub(super) enum Results<W: Write + Send> {
@@ -23,23 +36,23 @@ pub(super) enum Results<W: Write + Send> {
 }
 
 impl<W: Write + Send> Results<W> {
-    pub(super) fn begin(schema: SchemaRef, format: Format, out: W) -> Result<Self> {
+    pub(super) fn begin(schema: SchemaRef, format: ResultFormat, out: W) -> Result<Self> {
         Ok(match format {
-            Format::Table => Self::Table(schema, Vec::new(), out),
-            Format::Csv => {
+            ResultFormat::Table => Self::Table(schema, Vec::new(), out),
+            ResultFormat::Csv => {
                 let mut writer = arrow::csv::Writer::new(BufWriter::new(out));
                 // The header, even if no row comes.
                 writer.write(&RecordBatch::new_empty(schema)).map_err(failed)?;
                 Self::Csv(Box::new(writer))
             }
-            Format::Json => {
+            ResultFormat::Json => {
                 // A reader should not have to guess which columns there are.
                 let writer = WriterBuilder::new()
                     .with_explicit_nulls(true)
                     .build(BufWriter::new(out));
                 Self::Json(writer)
             }
-            Format::Parquet => {
+            ResultFormat::Parquet => {
                 // Arrow's dates in milliseconds are dates for readers that do not know Arrow, too.
                 let properties = WriterProperties::builder().set_coerce_types(true).build();
                 let writer = ArrowWriter::try_new(BufWriter::new(out), schema, Some(properties));

@@ -27,7 +27,7 @@ pub(super) struct Clients {
     pub(super) local: Option<Arc<LocalKms>>,
 }
 
-/// Whether one of them is in the local KMS.
+/// Tells whether one of them is in the local KMS.
 pub(super) fn any_local(keys: &[KmsKeyRef]) -> bool {
     keys.iter().any(|key| key.scheme() == "local")
 }
@@ -44,14 +44,29 @@ pub(super) async fn clients(args: &KeyArgs, approved_only: bool, with_local: boo
         None => unlock(args, Ask::Once)?,
     };
     let local = LocalKms::open(path, unlock).with_actor(kms::actor());
-    let local = match approved_only {
-        true => local.approved_only(),
-        false => local,
-    };
+    let local = if approved_only { local.approved_only() } else { local };
     let local = Arc::new(local);
     Ok(Clients {
         registry: registry.with_shared("local", Arc::clone(&local) as _),
         local: Some(local),
+    })
+}
+
+/// Opens the keyring of `policy`, with its audit log if it has one.
+pub(super) async fn keyring(policy: &Policy, registry: &KmsRegistry) -> Result<Keyring> {
+    let keyring = Keyring::open(&policy.keyring, registry).await?;
+    let keyring = keyring.not_older_than(policy.keyring_generation)?;
+    match &policy.audit {
+        Some(path) => keyring.with_audit_log(path),
+        None => Ok(keyring),
+    }
+}
+
+/// The local KMS, if `key` is in it.
+pub(super) fn in_local<'a>(local: Option<&'a LocalKms>, key: &KmsKeyRef) -> Result<&'a LocalKms> {
+    let local = local.filter(|_| key.scheme() == "local");
+    local.ok_or_else(|| {
+        Error::bad_input(format!("`{key}` is no key of the local KMS")).with_hint("name one: `local:NAME`")
     })
 }
 
@@ -61,7 +76,7 @@ pub(super) fn remote() -> Result<KmsRegistry> {
     Ok(registry.with_actor(kms::actor()))
 }
 
-/// Where the local KMS is.
+/// The file of the local KMS.
 pub(super) fn local_kms_path(args: &KeyArgs) -> Result<PathBuf> {
     match &args.local_kms {
         Some(path) => Ok(path.clone()),
@@ -69,7 +84,7 @@ pub(super) fn local_kms_path(args: &KeyArgs) -> Result<PathBuf> {
     }
 }
 
-/// How often a passphrase is asked for.
+/// The number of times that a passphrase is asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Ask {
     /// To unlock.
@@ -78,8 +93,8 @@ pub(super) enum Ask {
     Twice,
 }
 
-/// What unlocks the local KMS: a key file, or a passphrase from a file, a descriptor, the environment or a prompt. What the
-/// command line says goes before what the environment says.
+/// Finds what unlocks the local KMS: a key file, or a passphrase from a file, a descriptor, the environment or a prompt.
+/// The command line goes before the environment.
 pub(super) fn unlock(args: &KeyArgs, ask: Ask) -> Result<Unlock> {
     match (&args.key_file, &args.passphrase_file, args.passphrase_fd) {
         (Some(path), ..) => Ok(Unlock::KeyFile(path.clone())),
@@ -109,9 +124,10 @@ pub(super) fn prompt(ask: Ask) -> Result<Secret<String>> {
         Ask::Once => ask_for("Passphrase of the local KMS: "),
         Ask::Twice => {
             let (first, second) = (ask_for("New passphrase for the local KMS: ")?, ask_for("Once more: ")?);
-            match first.expose() == second.expose() {
-                true => Ok(first),
-                false => Err(Error::bad_input("the two passphrases differ; nothing was written")),
+            if first.expose() == second.expose() {
+                Ok(first)
+            } else {
+                Err(Error::bad_input("the two passphrases differ; nothing was written"))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Arrow arrays of ASCII text.
 //!
-//! Arrow checks that values are UTF-8 and that each offset is at the boundary of a character, which takes a fifth of the time in
-//! which 16 digits are encrypted. In ASCII every place is a boundary.
+//! Arrow checks that values are UTF-8 and that each offset is at the boundary of a character, which takes a fifth
+//! of the time in which 16 digits are encrypted. In ASCII every place is a boundary.
 
 #![allow(unsafe_code)] // arrays whose parts were checked here
 
@@ -12,7 +12,8 @@ use arrow::error::ArrowError;
 
 use crate::simd::multiversion;
 
-/// Bytes of texts, written part by part: so each is made ready, and looked at for what is not ASCII, while it is in the cache.
+/// Bytes of texts, written part by part: so each is made ready, and looked at for what is not ASCII, while it is in
+/// the cache.
 pub(crate) struct Output {
     bytes: Vec<u8>,
     /// All of them are.
@@ -49,7 +50,7 @@ impl Output {
     }
 }
 
-/// Whether all of these bytes are ASCII.
+/// A task: true if all of these bytes are ASCII.
 struct IsAscii<'a>(&'a [u8]);
 
 impl multiversion::Task for IsAscii<'_> {
@@ -67,7 +68,7 @@ pub(crate) fn common_length<O: OffsetSizeTrait>(offsets: &[O]) -> Option<usize> 
     (multiversion::run(AreApart { offsets, n }) && n.as_usize() > 0).then_some(n.as_usize())
 }
 
-/// Whether each offset is `n` after the one before it.
+/// A task: true if each offset is `n` after the one before it.
 struct AreApart<'a, O> {
     offsets: &'a [O],
     n: O,
@@ -105,12 +106,12 @@ pub(crate) fn string_array<O: OffsetSizeTrait>(
     if !sound {
         return GenericStringArray::try_new(offsets, values, nulls);
     }
-    // SAFETY: `OffsetBuffer` holds at least one offset, none below zero or below the one before it. So all of them are places in
-    // `values`, which is ASCII, and any part of that is UTF-8.
+    // SAFETY: `OffsetBuffer` holds at least one offset, none below zero or below the one before it. So all of them
+    // are places in `values`, which is ASCII, and any part of that is UTF-8.
     Ok(unsafe { GenericStringArray::new_unchecked(offsets, values, nulls) })
 }
 
-/// The same as views.
+/// The array of these parts, as views.
 ///
 /// # Errors
 ///
@@ -146,8 +147,9 @@ pub(crate) fn view_array(
     if !sound {
         return StringViewArray::try_new(views, values, nulls);
     }
-    // SAFETY: `OffsetBuffer` holds none below zero or below the one before it, so each view holds or points to a part of `values`,
-    // which is ASCII, and any part of that is UTF-8; its length and its first bytes are that part's.
+    // SAFETY: `OffsetBuffer` holds none below zero or below the one before it, so each view holds or points to a
+    // part of `values`, which is ASCII, and any part of that is UTF-8; its length and its first bytes are that
+    // part's.
     Ok(unsafe { StringViewArray::new_unchecked(views, values, nulls) })
 }
 

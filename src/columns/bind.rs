@@ -560,7 +560,7 @@ mod tests {
         }
         let error = plan("\"address.town\" = \"r\"").await.unwrap_err();
         assert_eq!(
-            error.hint(),
+            error.hint().map(ToString::to_string).as_deref(),
             Some(
                 "what is in it is address.street, address.geo.lat, address.geo.lon; if a table `address` is meant, add \"t.address\" = \"keep\" (or \"drop\")"
             )

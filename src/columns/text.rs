@@ -11,10 +11,10 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
+use super::ascii::{Output, common_length, string_array, view_array};
 use super::task::{CHUNK, Task, Treated};
 use super::tweak::TweakColumn;
-use super::ascii::{Output, common_length, string_array, view_array};
-use crate::ascii::Place;
+use crate::ascii::Span;
 use crate::cipher::Tweaks;
 use crate::transform::{AsciiRows, AsciiScratch, Outcome, TextBatch, Texts};
 use crate::{Error, Result};
@@ -249,13 +249,13 @@ impl Job<'_> {
         } = self.task;
         let (start, whole) = (rows.start, texts.whole(&rows));
         let first = texts.offsets[start];
-        let place = |pair: &[O]| Place {
+        let span = |pair: &[O]| Span {
             start: (pair[0] - first).as_usize() as u32,
             length: (pair[1] - pair[0]).as_usize() as u32,
         };
-        let mut places: Vec<Place> = texts.offsets[start..=rows.end].windows(2).map(place).collect();
+        let mut spans: Vec<Span> = texts.offsets[start..=rows.end].windows(2).map(span).collect();
         for row in texts.nulls(&rows) {
-            places[row] = Place::NULL;
+            spans[row] = Span::NULL;
         }
         let slices;
         let tweaks = match self.tweaks {
@@ -263,7 +263,7 @@ impl Job<'_> {
             Some(column) => match column.packed(rows.clone()) {
                 packed @ Some(_) => packed,
                 None => {
-                    let is_null = places.iter().map(|place| *place == Place::NULL);
+                    let is_null = spans.iter().map(|span| *span == Span::NULL);
                     slices = column.bytes(&self.task, start, is_null)?;
                     Some(Tweaks::PerRow(&slices))
                 }
@@ -284,14 +284,14 @@ impl Job<'_> {
             .append(input.len(), |output| {
                 let chunk = AsciiRows {
                     bytes: input,
-                    places: &places,
+                    spans: &spans,
                 };
                 let others = transform
                     .ascii_rows(direction, (chunk, tweaks), scratch, output)
                     .map_err(|error| task.locate(error, start))?;
                 if !others.is_empty() {
                     let range = |row: usize| {
-                        let Place { start, length } = places[row];
+                        let Span { start, length } = spans[row];
                         start as usize..start as usize + length as usize
                     };
                     let text = |row: &usize| std::str::from_utf8(&input[range(*row)]).ok();
@@ -402,7 +402,7 @@ fn gathered(array: &StringViewArray) -> (OffsetBuffer<i64>, Cow<'_, [u8]>) {
             .fold(0, |all, differ| all | differ);
         let end = start + n * array.len();
         if differ == 0
-            && u32::try_from(end).is_ok() // else places began anew
+            && u32::try_from(end).is_ok() // else spans began anew
             && let Some(bytes) = buffer.get(start..end)
         {
             return (OffsetBuffer::from_repeated_length(n, array.len()), Cow::Borrowed(bytes));

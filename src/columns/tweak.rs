@@ -6,8 +6,8 @@ use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
-use super::task::Task;
 use super::ascii::common_length;
+use super::task::Task;
 use crate::cipher::Tweaks;
 use crate::{Error, Result};
 

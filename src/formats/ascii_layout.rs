@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::side::Side;
-use crate::ascii::{LONGEST, Pattern, Sieve, Symbols};
+use crate::ascii::{MAX_LENGTH, SplitPattern, Splitter, Symbols};
 use crate::cipher::Cipher;
 
 /// A format whose values are ASCII symbols, separators among them, of which some are kept at either end.
@@ -24,17 +24,17 @@ pub struct AsciiLayout<'a> {
 
 impl AsciiLayout<'_> {
     /// The most symbols of a row.
-    pub(crate) const LONGEST: usize = LONGEST;
+    pub(crate) const LONGEST: usize = MAX_LENGTH;
 
     /// Tells whether rows are nothing but symbols to encrypt.
     pub fn is_bare(&self) -> bool {
         self.keep == [0, 0] && self.check.is_none() && self.lengths.is_none()
     }
 
-    /// Makes what splits values on `side`, and joins them on the other.
-    pub fn sieve(&self, cipher: &Cipher, side: Side, kept_is_tweak: bool) -> Sieve {
+    /// Makes the splitter that splits values on `side` and joins them on the other.
+    pub fn splitter(&self, cipher: &Cipher, side: Side, kept_is_tweak: bool) -> Splitter {
         let other = side.other();
-        let pattern = Pattern {
+        let pattern = SplitPattern {
             symbols: self.symbols,
             separators: self.separators,
             keep: self.keep,
@@ -42,7 +42,7 @@ impl AsciiLayout<'_> {
             check: self.check.map(|sums| [sum_on(sums, side), sum_on(sums, other)]),
             kept_is_tweak,
         };
-        Sieve::new(cipher.kernel().instructions(), cipher.lengths(), &pattern)
+        Splitter::new(cipher.kernel().instructions(), cipher.lengths(), &pattern)
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use super::class::Position;
-use super::luhn;
+use crate::ascii::luhn;
 use crate::{Error, Result};
 
 /// How a value's check digit follows from its other symbols.

@@ -9,7 +9,7 @@ use super::error::FormatError;
 use super::ranked::RankedFormat;
 use super::side::Side;
 use super::string::{Parts, StringFormat};
-use crate::ascii::Symbols;
+use crate::ascii::{Symbols, append_kept_numerals};
 use crate::{Error, Result};
 
 /// What may stand between symbols unless a policy says otherwise: the space and every ASCII punctuation mark.
@@ -305,11 +305,10 @@ pub(super) fn keep_ends(start: usize, keep: Keep, parts: &mut Parts) -> Result<(
     if keep.count() == 0 {
         return Ok(());
     }
-    let bytes = |numerals: &[u16]| -> Vec<u8> { numerals.iter().flat_map(|n| n.to_be_bytes()).collect() };
     let last = parts.numerals.split_off(parts.numerals.len() - keep.last);
     let first: Vec<u16> = parts.numerals.drain(start..start + keep.first).collect();
-    parts.keep(&bytes(&first));
-    parts.keep(&bytes(&last));
+    append_kept_numerals(&mut parts.kept, &first);
+    append_kept_numerals(&mut parts.kept, &last);
     Ok(())
 }
 

@@ -68,6 +68,6 @@ mod tests {
     #[test]
     fn unknown_format_lists_the_known() {
         let error = Format::parse("cards", toml::Table::new()).expect_err("unknown");
-        assert!(error.hint().expect("hint").contains("pan"));
+        assert!(error.hint().expect("hint").to_string().contains("pan"));
     }
 }

@@ -8,10 +8,10 @@ use num_traits::{One, ToPrimitive, Zero};
 
 use super::band::no_band;
 use super::error::FormatError;
-use super::kept::append_kept;
 use super::ranked::RankedFormat;
 use super::side::Side;
 use crate::Result;
+use crate::ascii::append_kept;
 
 /// The widest number of a mixed format, in bits: 870 letters. Work goes by the square of it.
 pub(crate) const MAX_RANK_BITS: u64 = 4_096;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::ascii_layout::AsciiLayout;
 use super::band::no_band;
 use super::error::FormatError;
-use super::kept::append_kept;
 use super::ranked::RankedFormat;
 use super::side::Side;
 use crate::Result;
+use crate::ascii::append_kept;
 
 /// A format whose values are strings over one alphabet.
 pub trait StringFormat: fmt::Debug + Send + Sync {

@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::Result;
+
 /// The parts one after the other, each behind its length as 32 bits big-endian, so that no two lists of parts give the same bytes.
 ///
 /// # Panics

@@ -1,5 +1,7 @@
 //! Random 128-bit identities: what wrapping and derivation bind to, where names may change.
 
+use crate::Result;
+
 /// Declares a random 128-bit identity, written as 32 lower-case hexadecimal digits.
 macro_rules! random_id {
     ($(#[$doc:meta])* $visibility:vis struct $name:ident) => {

@@ -26,50 +26,39 @@
 //! ```
 
 mod audit;
-pub(crate) mod authenticated;
-pub(crate) mod backup;
-mod cache;
-#[cfg(feature = "exchange")]
-mod certificate;
-pub(crate) mod derive;
-mod document;
+mod context;
 pub(crate) mod encoding;
-mod envelope;
 #[cfg(feature = "exchange")]
 mod exchange;
+mod exchanged_map;
 mod handle;
 pub(crate) mod ids;
 mod key_ref;
 mod key_use;
 mod keyring;
-mod kms;
-mod policies;
 pub(crate) mod random;
-pub(crate) mod registry;
-mod signed;
+mod reason;
 mod state;
-pub(crate) mod store;
 mod timestamp;
-mod usage;
-mod wrap_context;
+pub(crate) mod wrap;
 
-pub use audit::{AuditEntry, AuditEvent, AuditLog, Checkpoint, KeyAction, KeyAudit, KeyEvent, Verified};
-pub use backup::{Backup, Staged};
-pub use cache::CachePolicy;
+pub use audit::{AuditEntry, AuditEvent, AuditLog, Checkpoint, Verified};
+pub(crate) use context::Surroundings;
+pub(crate) use encoding::{Base64, length_prefixed};
 #[cfg(feature = "exchange")]
-pub use certificate::Authorities;
-pub use derive::Purpose;
-pub use document::{Change, ExchangedMap, KeyInfo, Periods, VersionInfo};
-#[cfg(feature = "exchange")]
-pub use exchange::{ExchangePackage, ExchangeSigner, Identity, Recipient, Sender};
-pub use handle::KeyHandle;
+pub use exchange::{Authorities, ExchangePackage, ExchangeSigner, Identity, Recipient, Sender};
+pub use exchanged_map::ExchangedMap;
+pub use handle::{CachePolicy, KeyHandle};
+pub(crate) use ids::random_id;
 pub use ids::{DataKeyId, KeyVersionId, KeyringId, StoreId};
 pub use key_ref::{KeyName, KeyRef, KmsKeyRef};
 pub use key_use::{DirectMode, KeyBits, KeyUse};
-pub use keyring::{Finding, Keyring};
-pub use kms::{DataKey, KmsClient, KmsKeyInfo, KmsKeyState};
-pub use policies::{AccessRequest, Decision, KmsAction, PolicyDocument, evaluate};
-pub use registry::KmsRegistry;
-pub use state::{KeyState, Operation, Reason};
+pub(crate) use keyring::BackupRecord;
+pub use keyring::{Backup, Change, Finding, KeyInfo, Keyring, Periods, Staged, VersionInfo};
+pub use reason::Reason;
+pub use state::{KeyState, Operation};
 pub use timestamp::Timestamp;
-pub use wrap_context::WrapContext;
+pub(crate) use wrap::{Authenticated, derive};
+pub use wrap::{
+    DataKey, KeyAction, KeyAudit, KeyEvent, KmsClient, KmsKeyInfo, KmsKeyState, KmsRegistry, Purpose, WrapContext,
+};

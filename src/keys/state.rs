@@ -1,11 +1,8 @@
 //! States of a key version, as SP 800-57 Part 1 has them.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-
-use crate::{Error, Result};
 
 /// Where a key version stands in its life: SP 800-57 Part 1 Revision 5, section 7.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
@@ -107,59 +104,6 @@ impl fmt::Display for Operation {
     }
 }
 
-/// Why a state was changed: what whoever did it wrote. It stands in the keyring and in the audit log, so it must hold no secret.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Reason(String);
-
-impl Reason {
-    const LONGEST: usize = 500;
-
-    /// The reason as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Reason {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let text = text.trim();
-        let problem = if text.is_empty() {
-            "is empty".to_owned()
-        } else if text.chars().count() > Self::LONGEST {
-            format!("has more than {} characters", Self::LONGEST)
-        } else if text.chars().any(char::is_control) {
-            "has control characters".to_owned()
-        } else {
-            return Ok(Self(text.to_owned()));
-        };
-        Err(Error::bad_input(format!("the reason {problem}"))
-            .with_hint("say in a sentence why, such as --reason 'staff change'"))
-    }
-}
-
-impl TryFrom<String> for Reason {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
-    }
-}
-
-impl From<Reason> for String {
-    fn from(reason: Reason) -> Self {
-        reason.0
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,14 +148,6 @@ mod tests {
             for to in KeyState::ALL {
                 assert_eq!(from.may_become(to), allowed.contains(&(from, to)), "{from} to {to}");
             }
-        }
-    }
-
-    #[test]
-    fn a_reason_is_said() {
-        assert_eq!(" moved on ".parse::<Reason>().unwrap().as_str(), "moved on");
-        for bad in ["", "  ", "a\nb", &"x".repeat(501)] {
-            assert!(bad.parse::<Reason>().is_err());
         }
     }
 }

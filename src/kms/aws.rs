@@ -28,76 +28,79 @@ use aws_smithy_types::retry::RetryConfig;
 use zeroize::Zeroize as _;
 
 use super::Settings;
-use super::remote::http::{Http, Identity};
-use super::remote::{Failure, Queue, does_not_unwrap, malformed, no_such_key, parameters};
+use super::remote::http::{Http, LazyHttp, TlsIdentity, secured};
+use super::remote::refusal::{Complaint, Meaning, RefusalRule, means, rule, shortened};
+use super::remote::{Failure, Limiter, malformed, parameters};
 use crate::keys::{DataKey, KmsClient, KmsKeyInfo, KmsKeyRef, KmsKeyState, WrapContext, random};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// AWS KMS: any region and account that its references name.
 #[derive(Clone, Debug)]
 pub struct AwsKms {
-    inner: Arc<Inner>,
+    inner: Arc<AwsClients>,
 }
 
-struct Inner {
+struct AwsClients {
     settings: Settings,
-    wire: Wire,
-    /// Clients by where they ask and as whom: each keeps its credentials until they end.
-    clients: Mutex<HashMap<Access, Client>>,
+    connector: AwsConnector,
+    /// Clients by region, profile and endpoint: each keeps its credentials until they expire.
+    clients: Mutex<HashMap<AwsAccess, Client>>,
 }
 
+/// The access to AWS that a reference names.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
-struct Access {
+struct AwsAccess {
     region: Option<String>,
     profile: Option<String>,
     endpoint: Option<String>,
 }
 
-/// Which key, and how to get there.
+/// The location of a key.
 #[derive(Clone, Debug, Eq, PartialEq)]
-struct Place {
+struct AwsKeyLocation {
     /// An ARN, a key id, or `alias/NAME`.
     key: String,
-    access: Access,
-    /// Pairs of one's own.
+    access: AwsAccess,
+    /// Further pairs of the encryption context.
     context: Vec<(String, String)>,
 }
 
 impl AwsKms {
-    /// A client with these settings. Nothing is asked yet.
+    /// Makes a client with these settings. No request is made yet.
     pub fn new(settings: Settings) -> Self {
-        let wire = Wire {
+        let connector = AwsConnector {
             settings: settings.clone(),
-            queue: Queue::new(settings.patience()),
+            limiter: Limiter::new(settings.timeouts()),
             http: Arc::default(),
         };
         let clients = Mutex::default();
         Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(AwsClients {
                 settings,
-                wire,
+                connector,
                 clients,
             }),
         }
     }
 
-    async fn place(&self, key: &KmsKeyRef) -> Result<(Place, Client)> {
-        let place = Place::parse(key)?;
-        if let Some(endpoint) = &place.access.endpoint {
-            super::remote::http::secured(&endpoint.parse().map_err(|_| malformed(key, "the endpoint is no URL"))?)?;
+    async fn location(&self, key: &KmsKeyRef) -> Result<(AwsKeyLocation, Client)> {
+        let location = AwsKeyLocation::parse(key)?;
+        if let Some(endpoint) = &location.access.endpoint {
+            secured(&endpoint.parse().map_err(|_| malformed(key, "the endpoint is no URL"))?)?;
         }
-        let known = self.inner.lock().get(&place.access).cloned();
+        let known = self.inner.lock().get(&location.access).cloned();
         let client = match known {
             Some(client) => client,
             None => {
-                let made = self.inner.client(&place.access).await;
-                self.inner.lock().entry(place.access.clone()).or_insert(made).clone()
+                let made = self.inner.client(&location.access).await;
+                self.inner.lock().entry(location.access.clone()).or_insert(made).clone()
             }
         };
-        Ok((place, client))
+        Ok((location, client))
     }
 
-    /// Grant tokens are for the minutes until a grant is known everywhere, so they stand in no reference.
+    /// Returns the grant tokens of the environment. They serve for the minutes until a grant is known everywhere, so no
+    /// reference holds them.
     fn grant_tokens(&self) -> Option<Vec<String>> {
         let text = self.inner.settings.get("CIPHERFORM_AWS_GRANT_TOKENS")?;
         Some(text.split(',').map(|token| token.trim().to_owned()).collect())
@@ -107,15 +110,15 @@ impl AwsKms {
 #[async_trait]
 impl KmsClient for AwsKms {
     async fn describe(&self, key: &KmsKeyRef) -> Result<KmsKeyInfo> {
-        let (place, client) = self.place(key).await?;
-        let answer = client
+        let (location, client) = self.location(key).await?;
+        let response = client
             .describe_key()
-            .key_id(&place.key)
+            .key_id(&location.key)
             .set_grant_tokens(self.grant_tokens())
             .send()
             .await;
-        let metadata = answer
-            .map_err(|error| refused(error, &place))?
+        let metadata = response
+            .map_err(|error| refusal(error, &location))?
             .key_metadata
             .ok_or_else(incomplete)?;
         let state = match metadata.key_state() {
@@ -141,8 +144,8 @@ impl KmsClient for AwsKms {
                 .map_or(String::new(), |manager| format!(", managed by {}", manager.as_str()));
             info = info.with_origin(format!("{}{manager}", origin.as_str()));
         }
-        // Telling it takes another permission; who lacks it learns the rest.
-        if let Ok(rotation) = client.get_key_rotation_status().key_id(&place.key).send().await {
+        // This takes another permission; without it the rest is reported.
+        if let Ok(rotation) = client.get_key_rotation_status().key_id(&location.key).send().await {
             info = info.with_rotation(
                 match (rotation.key_rotation_enabled(), rotation.rotation_period_in_days()) {
                     (false, _) => "off".to_owned(),
@@ -155,90 +158,90 @@ impl KmsClient for AwsKms {
     }
 
     async fn generate_data_key(&self, key: &KmsKeyRef, length: usize, context: &WrapContext) -> Result<DataKey> {
-        let (place, client) = self.place(key).await?;
-        let answer = client
+        let (location, client) = self.location(key).await?;
+        let response = client
             .generate_data_key()
-            .key_id(&place.key)
+            .key_id(&location.key)
             .number_of_bytes(i32::try_from(length).map_err(|_| Error::bug("a data key of 2 GiB"))?)
-            .set_encryption_context(Some(place.encryption_context(context)))
+            .set_encryption_context(Some(location.encryption_context(context)))
             .set_grant_tokens(self.grant_tokens())
             .send()
             .await
-            .map_err(|error| refused(error, &place))?;
-        let plaintext = Secret::new(answer.plaintext.ok_or_else(incomplete)?.into_inner());
-        let wrapped = answer.ciphertext_blob.ok_or_else(incomplete)?.into_inner();
+            .map_err(|error| refusal(error, &location))?;
+        let plaintext = Secret::new(response.plaintext.ok_or_else(incomplete)?.into_inner());
+        let wrapped = response.ciphertext_blob.ok_or_else(incomplete)?.into_inner();
         Ok(DataKey { plaintext, wrapped })
     }
 
     async fn try_generate(&self, key: &KmsKeyRef, context: &WrapContext) -> Result<bool> {
-        let (place, client) = self.place(key).await?;
-        let answer = client
+        let (location, client) = self.location(key).await?;
+        let response = client
             .generate_data_key()
-            .key_id(&place.key)
+            .key_id(&location.key)
             .number_of_bytes(32)
-            .set_encryption_context(Some(place.encryption_context(context)))
+            .set_encryption_context(Some(location.encryption_context(context)))
             .set_grant_tokens(self.grant_tokens())
             .dry_run(true)
             .send()
             .await;
-        match answer {
-            // A dry run that would succeed fails with a name of its own; a service that knows none makes a data key, which nobody keeps.
+        match response {
+            // A dry run that would succeed fails with a code of its own; a service without dry runs makes a data key, which is dropped.
             Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(answer)) if answer.err().code() == Some("DryRunOperationException") => Ok(true),
-            Err(error) => Err(refused(error, &place)),
+            Err(SdkError::ServiceError(response)) if response.err().code() == Some("DryRunOperationException") => Ok(true),
+            Err(error) => Err(refusal(error, &location)),
         }
     }
 
     async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
-        let (place, client) = self.place(key).await?;
-        let answer = client
+        let (location, client) = self.location(key).await?;
+        let response = client
             .encrypt()
-            .key_id(&place.key)
+            .key_id(&location.key)
             .plaintext(Blob::new(plaintext.expose().as_slice()))
-            .set_encryption_context(Some(place.encryption_context(context)))
+            .set_encryption_context(Some(location.encryption_context(context)))
             .set_grant_tokens(self.grant_tokens())
             .send()
             .await
-            .map_err(|error| refused(error, &place))?;
-        Ok(answer.ciphertext_blob.ok_or_else(incomplete)?.into_inner())
+            .map_err(|error| refusal(error, &location))?;
+        Ok(response.ciphertext_blob.ok_or_else(incomplete)?.into_inner())
     }
 
     async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
         if wrapped.is_empty() {
-            return Err(Error::bad_input("the wrapped bytes are not of AWS KMS"));
+            return Err(Error::bad_input("the wrapped bytes are not from AWS KMS"));
         }
-        let (place, client) = self.place(key).await?;
-        // With the key named, AWS refuses what another key wrapped, even one that we may use.
-        let answer = client
+        let (location, client) = self.location(key).await?;
+        // With the key named, AWS refuses what another key wrapped, even one that this client may use.
+        let response = client
             .decrypt()
-            .key_id(&place.key)
+            .key_id(&location.key)
             .ciphertext_blob(Blob::new(wrapped))
-            .set_encryption_context(Some(place.encryption_context(context)))
+            .set_encryption_context(Some(location.encryption_context(context)))
             .set_grant_tokens(self.grant_tokens())
             .send()
             .await
-            .map_err(|error| refused(error, &place))?;
-        Ok(Secret::new(answer.plaintext.ok_or_else(incomplete)?.into_inner()))
+            .map_err(|error| refusal(error, &location))?;
+        Ok(Secret::new(response.plaintext.ok_or_else(incomplete)?.into_inner()))
     }
 
     async fn random(&self, length: usize) -> Result<Secret<Vec<u8>>> {
-        // Without a key there is no region to ask.
+        // Without a key there is no region to send a request to.
         random::secret(length)
     }
 }
 
-impl Inner {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Access, Client>> {
+impl AwsClients {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AwsAccess, Client>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn client(&self, access: &Access) -> Client {
-        let patience = self.settings.patience();
+    async fn client(&self, access: &AwsAccess) -> Client {
+        let timeouts = self.settings.timeouts();
         let retry = RetryConfig::standard()
-            .with_max_attempts(patience.attempts)
-            .with_initial_backoff(patience.pause);
+            .with_max_attempts(timeouts.attempts)
+            .with_initial_backoff(timeouts.pause);
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(self.wire.clone())
+            .http_client(self.connector.clone())
             .retry_config(retry);
         if let Some(region) = &access.region {
             loader = loader.region(Region::new(region.clone()));
@@ -248,10 +251,10 @@ impl Inner {
             self.settings.get("AWS_ACCESS_KEY_ID"),
             self.settings.get("AWS_SECRET_ACCESS_KEY"),
         ) {
-            // Before what the environment says: the reference names it.
+            // The profile that the reference names goes before the environment.
             (Some(profile), ..) => {
                 let config = ProviderConfig::without_region()
-                    .with_http_client(self.wire.clone())
+                    .with_http_client(self.connector.clone())
                     .with_region(access.region.clone().map(Region::new));
                 let credentials = ProfileFileCredentialsProvider::builder()
                     .configure(&config)
@@ -274,18 +277,18 @@ impl Inner {
     }
 }
 
-impl fmt::Debug for Inner {
+impl fmt::Debug for AwsClients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner")
+        f.debug_struct("AwsClients")
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }
 
-impl Place {
+impl AwsKeyLocation {
     fn parse(key: &KmsKeyRef) -> Result<Self> {
         let (name, parameters) = parameters(key)?;
-        let mut access = Access::default();
+        let mut access = AwsAccess::default();
         let mut context = Vec::new();
         // arn:PARTITION:kms:REGION:ACCOUNT:key/ID
         if let Some(rest) = name.strip_prefix("arn:") {
@@ -302,7 +305,7 @@ impl Place {
         for (parameter, value) in parameters {
             match parameter {
                 "region" if access.region.as_deref().is_some_and(|region| region != value) => {
-                    return Err(malformed(key, "the ARN is of another region than `region` says"));
+                    return Err(malformed(key, "the region of the ARN and `region` differ"));
                 }
                 "region" => access.region = Some(value),
                 "profile" => access.profile = Some(value),
@@ -312,8 +315,8 @@ impl Place {
                         context.push((name.to_owned(), value))
                     }
                     _ => {
-                        return Err(malformed(key, &format!("there is no parameter `{parameter}`"))
-                            .with_hint("there are region, profile, endpoint and context.NAME"));
+                        return Err(malformed(key, &format!("unknown parameter `{parameter}`"))
+                            .with_hint("the parameters are region, profile, endpoint and context.NAME"));
                     }
                 },
             }
@@ -322,7 +325,7 @@ impl Place {
         Ok(Self { key, access, context })
     }
 
-    /// The wrap context in pairs, as CloudTrail shows it, and one's own pairs.
+    /// Returns the wrap context as pairs, as CloudTrail shows them, with the further pairs.
     fn encryption_context(&self, context: &WrapContext) -> HashMap<String, String> {
         let WrapContext {
             keyring,
@@ -341,7 +344,7 @@ impl Place {
     }
 }
 
-/// Is it the metadata service of a machine or a container (169.254.0.0/16, fd00:ec2::/32)?
+/// Checks whether a URI is of the metadata service of a machine or a container (169.254.0.0/16, fd00:ec2::/32).
 fn is_link_local(uri: &http::Uri) -> bool {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     match host.parse() {
@@ -351,22 +354,19 @@ fn is_link_local(uri: &http::Uri) -> bool {
     }
 }
 
-/// The SDK's requests over the HTTP and TLS that all clients share.
+/// Sends the requests of the SDK over the HTTP and TLS that all clients share.
 #[derive(Clone, Debug)]
-struct Wire {
+struct AwsConnector {
     settings: Settings,
-    queue: Queue,
-    http: Arc<Mutex<Option<Http>>>,
+    limiter: Limiter,
+    http: Arc<LazyHttp>,
 }
 
-impl Wire {
+impl AwsConnector {
     fn http(&self) -> Result<Http> {
-        let mut http = self.http.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(http) = &*http {
-            return Ok(http.clone());
-        }
-        let identity = Identity::default().trusting(self.settings.get("AWS_CA_BUNDLE"))?;
-        Ok(http.insert(Http::new(self.settings.patience(), identity)).clone())
+        self.http.get(self.settings.timeouts(), || {
+            TlsIdentity::default().trusting(self.settings.get("AWS_CA_BUNDLE"))
+        })
     }
 
     async fn send(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
@@ -376,9 +376,9 @@ impl Wire {
             .try_into_http1x()
             .map_err(|error| ConnectorError::user(error.into()))?;
         let (parts, body) = request.into_parts();
-        // However the endpoint was found. A machine's own credentials come by a link that ends in the machine.
+        // Checked however the endpoint was found. A machine's own credentials come by a link that ends in the machine.
         if !is_link_local(&parts.uri) {
-            super::remote::http::secured(&parts.uri).map_err(other)?;
+            secured(&parts.uri).map_err(other)?;
         }
         let body = body
             .bytes()
@@ -386,7 +386,7 @@ impl Wire {
         let mut body = body.to_vec();
         let request = http::Request::from_parts(parts, body.clone());
         body.zeroize();
-        let answer = self.queue.run(move || {
+        let response = self.limiter.run(move || {
             let what = request
                 .headers()
                 .get("x-amz-target")
@@ -395,26 +395,26 @@ impl Wire {
                 .to_owned();
             Ok(http.once(&what, request))
         });
-        let answer = match answer.await.map_err(other)? {
-            Ok(answer) => answer,
+        let response = match response.await.map_err(other)? {
+            Ok(response) => response,
             Err(Failure::Passing(error)) => return Err(ConnectorError::io(error.into())),
             Err(Failure::Lasting(error)) => return Err(ConnectorError::other(error.into(), None)),
         };
-        let mut response = http::Response::new(SdkBody::from(answer.body.expose().as_slice()));
-        *response.status_mut() =
-            http::StatusCode::from_u16(answer.status).map_err(|error| ConnectorError::other(error.into(), None))?;
-        *response.headers_mut() = answer.headers;
-        HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+        let mut converted = http::Response::new(SdkBody::from(response.body.expose().as_slice()));
+        *converted.status_mut() =
+            http::StatusCode::from_u16(response.status).map_err(|error| ConnectorError::other(error.into(), None))?;
+        *converted.headers_mut() = response.headers;
+        HttpResponse::try_from(converted).map_err(|error| ConnectorError::other(error.into(), None))
     }
 }
 
-impl HttpConnector for Wire {
+impl HttpConnector for AwsConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         HttpConnectorFuture::new(self.clone().send(request))
     }
 }
 
-impl HttpClient for Wire {
+impl HttpClient for AwsConnector {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
@@ -423,70 +423,93 @@ impl HttpClient for Wire {
 fn incomplete() -> Error {
     Error::new(
         ErrorKind::ProviderDown,
-        "AWS KMS gives an answer that lacks what was asked for",
+        "the response of AWS KMS is incomplete",
     )
 }
 
-fn refused<E>(error: SdkError<E, HttpResponse>, place: &Place) -> Error
+/// Refusals by the code of AWS; a gateway before AWS gives none.
+const REFUSALS: [RefusalRule; 22] = [
+    means(
+        0,
+        "NotFoundException",
+        Meaning::NoSuchKey,
+        "check account, region and key id; a key is in one region, and is gone once its waiting time for deletion is over",
+    ),
+    means(0, "InvalidCiphertextException", Meaning::DoesNotUnwrap, OTHER_KEY),
+    means(0, "IncorrectKeyException", Meaning::DoesNotUnwrap, OTHER_KEY),
+    rule(
+        0,
+        "DisabledException",
+        ErrorKind::KeyNotUsable,
+        "enable it again: `aws kms enable-key`",
+    ),
+    rule(
+        0,
+        "KMSInvalidStateException",
+        ErrorKind::KeyNotUsable,
+        "if it waits for deletion, `aws kms cancel-key-deletion` and `enable-key` restore it; if it waits for its material, import it",
+    ),
+    rule(
+        0,
+        "InvalidKeyUsageException",
+        ErrorKind::KeyNotUsable,
+        "it must be a symmetric key for ENCRYPT_DECRYPT",
+    ),
+    rule(0, "ExpiredToken*", ErrorKind::NotAllowed, SESSION_ENDED),
+    rule(0, "RequestExpired", ErrorKind::NotAllowed, SESSION_ENDED),
+    rule(
+        0,
+        "AccessDenied*",
+        ErrorKind::NotAllowed,
+        "key policy or IAM policy must allow kms:DescribeKey, kms:GenerateDataKey, kms:Encrypt and kms:Decrypt on this key: see the manual",
+    ),
+    rule(0, "UnrecognizedClientException", ErrorKind::NotAllowed, CREDENTIALS),
+    rule(0, "InvalidClientTokenId", ErrorKind::NotAllowed, CREDENTIALS),
+    rule(0, "InvalidSignatureException", ErrorKind::NotAllowed, CREDENTIALS),
+    rule(0, "SignatureDoesNotMatch", ErrorKind::NotAllowed, CREDENTIALS),
+    rule(0, "IncompleteSignature", ErrorKind::NotAllowed, CREDENTIALS),
+    rule(0, "Throttling*", ErrorKind::ProviderDown, RATE_LIMIT),
+    rule(0, "LimitExceededException", ErrorKind::ProviderDown, RATE_LIMIT),
+    rule(0, "RequestLimitExceeded", ErrorKind::ProviderDown, RATE_LIMIT),
+    rule(0, "ValidationException", ErrorKind::BadInput, REFERENCE),
+    rule(0, "InvalidArnException", ErrorKind::BadInput, REFERENCE),
+    rule(0, "InvalidGrantTokenException", ErrorKind::BadInput, REFERENCE),
+    rule(
+        401,
+        "",
+        ErrorKind::NotAllowed,
+        "check the credentials for AWS, and any proxy or endpoint between",
+    ),
+    rule(
+        403,
+        "",
+        ErrorKind::NotAllowed,
+        "check the credentials for AWS, and any proxy or endpoint between",
+    ),
+];
+
+const OTHER_KEY: &str = "the reference must name the KMS key that wrapped them, with the same pairs of `context.…`; if it does, restore the keyring from a backup";
+const SESSION_ENDED: &str = "the session has ended: log in again (`aws sso login`), or renew the session token";
+const CREDENTIALS: &str = "check the access key, its secret, and this machine's clock";
+const RATE_LIMIT: &str = "run this again later, or ask for a higher request quota";
+const REFERENCE: &str = "check the reference: an ARN, a key id or alias/NAME";
+
+fn refusal<E>(error: SdkError<E, HttpResponse>, location: &AwsKeyLocation) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    let region = place.access.region.as_deref().unwrap_or("the default region");
-    if let SdkError::ServiceError(answer) = &error {
-        // A gateway before AWS gives none.
-        let status = format!("answers HTTP status {}", answer.raw().status());
-        let code = answer.err().code();
-        let message = answer.err().message().unwrap_or_default();
-        let message: String = message
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
-            .chars()
-            .take(300)
-            .collect();
-        let says = |kind, hint: String| {
-            let says = match code {
-                Some(code) => format!("says {code}: {message}"),
-                None => status.clone(),
-            };
-            Error::new(kind, format!("AWS KMS in {region} {says}")).with_hint(hint)
+    let region = location.access.region.as_deref().unwrap_or("the default region");
+    if let SdkError::ServiceError(response) = &error {
+        let code = response.err().code().unwrap_or_default();
+        let complaint = Complaint {
+            service: "AWS KMS",
+            status: response.raw().status().as_u16(),
+            code: code.to_owned(),
+            message: shortened(response.err().message().unwrap_or_default()),
         };
-        return match code.unwrap_or_default() {
-            "NotFoundException" => no_such_key("AWS KMS").context(region).with_hint(
-                "check account, region and key id; a key is in one region, and is gone once its waiting time for deletion is over",
-            ),
-            "InvalidCiphertextException" | "IncorrectKeyException" => does_not_unwrap().with_hint(
-                "the reference must name the KMS key of then, with the same pairs of `context.…`; if it does, restore the keyring from a backup",
-            ),
-            "DisabledException" => says(ErrorKind::KeyNotUsable, "enable it again: `aws kms enable-key`".to_owned()),
-            "KMSInvalidStateException" => says(
-                ErrorKind::KeyNotUsable,
-                "if it waits for deletion, `aws kms cancel-key-deletion` and `enable-key` bring it back until then; if it waits for its material, import it".to_owned(),
-            ),
-            "InvalidKeyUsageException" => says(ErrorKind::KeyNotUsable, "it must be a symmetric key for ENCRYPT_DECRYPT".to_owned()),
-            "ExpiredTokenException" | "ExpiredToken" | "RequestExpired" => {
-                says(ErrorKind::NotAllowed, "the session has ended: log in again (`aws sso login`), or renew the session token".to_owned())
-            }
-            code if code.starts_with("AccessDenied") => says(
-                ErrorKind::NotAllowed,
-                "key policy or IAM policy must allow kms:DescribeKey, kms:GenerateDataKey, kms:Encrypt and kms:Decrypt on this key: see the manual".to_owned(),
-            ),
-            "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidSignatureException" | "SignatureDoesNotMatch" | "IncompleteSignature" => {
-                says(ErrorKind::NotAllowed, "check the access key, its secret, and this machine's clock".to_owned())
-            }
-            "ThrottlingException" | "Throttling" | "LimitExceededException" | "RequestLimitExceeded" => {
-                says(ErrorKind::ProviderDown, "run this again later, or ask for a higher request quota".to_owned())
-            }
-            "ValidationException" | "InvalidArnException" | "InvalidGrantTokenException" => {
-                says(ErrorKind::BadInput, "check the reference: an ARN, a key id or alias/NAME".to_owned())
-            }
-            "" if matches!(answer.raw().status().as_u16(), 401 | 403) => {
-                says(ErrorKind::NotAllowed, "check who we are to AWS, and any proxy or endpoint between".to_owned())
-            }
-            _ => says(ErrorKind::ProviderDown, "see the AWS status page, or run this again later".to_owned()),
-        };
+        return complaint.error(&REFUSALS).context(region);
     }
-    // What our own HTTP says of it stands somewhere behind.
+    // The error of our own HTTP client is among the causes.
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(error) = cause {
         if let Some(ours) = error.downcast_ref::<Error>() {
@@ -495,17 +518,17 @@ where
         cause = error.source();
     }
     let text = aws_sdk_kms::error::DisplayErrorContext(&error).to_string();
-    let error = |kind, what: &str, hint: &str| Error::new(kind, what.to_owned()).with_hint(hint.to_owned());
+    let error = |kind, message: &str, hint: &'static str| Error::new(kind, message).with_hint(hint);
     if text.contains("region") || text.contains("Missing Region") {
         error(
             ErrorKind::BadInput,
-            "nothing says which region of AWS to ask",
+            "no region of AWS is named",
             "write `?region=…` behind the reference, or set AWS_REGION",
         )
     } else if text.contains("redential") {
         error(
             ErrorKind::NotAllowed,
-            "nothing says who we are to AWS, or it is no longer valid",
+            "no valid credentials found for AWS",
             "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or give this machine a role",
         )
     } else {
@@ -524,12 +547,12 @@ mod tests {
 
     #[test]
     fn references() {
-        let place = |text: &str| Place::parse(&text.parse().unwrap());
-        let arn = place("aws-kms:arn:aws:kms:eu-west-1:111122223333:key/1234").unwrap();
+        let location = |text: &str| AwsKeyLocation::parse(&text.parse().unwrap());
+        let arn = location("aws-kms:arn:aws:kms:eu-west-1:111122223333:key/1234").unwrap();
         assert_eq!(arn.access.region.as_deref(), Some("eu-west-1"));
         assert_eq!(arn.key, "arn:aws:kms:eu-west-1:111122223333:key/1234");
         let alias =
-            place("aws-kms:alias/main?region=eu-west-1&profile=p&endpoint=http%3A%2F%2F127.0.0.1:1&context.team=pay")
+            location("aws-kms:alias/main?region=eu-west-1&profile=p&endpoint=http%3A%2F%2F127.0.0.1:1&context.team=pay")
                 .unwrap();
         assert_eq!(
             (alias.key.as_str(), alias.access.profile.as_deref()),
@@ -543,7 +566,7 @@ mod tests {
             "aws-kms:alias/x?colour=red",
             "aws-kms:alias/x?context.cipherform:use=derive",
         ] {
-            assert_eq!(place(bad).unwrap_err().kind(), ErrorKind::BadInput, "{bad}");
+            assert_eq!(location(bad).unwrap_err().kind(), ErrorKind::BadInput, "{bad}");
         }
     }
 }

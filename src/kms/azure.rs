@@ -7,22 +7,20 @@
 //!
 //! Who we are, by the variables of Azure's own SDKs: a client secret, a federated token (workload identity), or the machine's managed identity.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Settings;
-use super::remote::http::{Answer, Http, Identity, request};
-use super::remote::oauth::{AccessToken, form, machine};
-use super::remote::{Queue, does_not_unwrap, malformed, no_such_key, parameters, with_digest, without_digest};
-use super::settings::read_secret;
-use crate::keys::{KmsClient, KmsKeyInfo, KmsKeyRef, KmsKeyState, WrapContext};
+use super::remote::http::{self, Http, HttpResponse, LazyHttp, TlsIdentity};
+use super::remote::oauth::{access_token, form, machine_token};
+use super::remote::refusal::{Complaint, Meaning, RefusalRule, means, rule, shortened};
+use super::remote::token_cache::TokenCache;
+use super::remote::{Provider, malformed, parameters, remote_client, with_digest, without_digest};
+use super::settings::{Settings, read_secret};
+use crate::keys::{KmsKeyInfo, KmsKeyRef, KmsKeyState, Timestamp, WrapContext};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// The layout of wrapped bytes.
@@ -30,34 +28,33 @@ const WRAPPED: u8 = 1;
 
 const API: &str = "api-version=7.4";
 
-/// Azure Key Vault and Managed HSM.
-#[derive(Clone, Debug)]
-pub struct AzureKms {
-    inner: Arc<Inner>,
-    queue: Queue,
+remote_client! {
+    /// Azure Key Vault and Managed HSM.
+    pub struct AzureKms(AzureProvider);
 }
 
-struct Inner {
+struct AzureProvider {
     settings: Settings,
-    http: Mutex<Option<Http>>,
-    vault_token: AccessToken,
-    hsm_token: AccessToken,
+    http: LazyHttp,
+    /// Tokens by the resource that they are for.
+    tokens: TokenCache<&'static str>,
 }
 
+/// The location of a key.
 #[derive(Clone, Debug, Eq, PartialEq)]
-struct Place {
+struct AzureKeyLocation {
     server: String,
     name: String,
 }
 
 #[derive(Deserialize)]
-struct Bundle {
-    key: Key,
-    attributes: Attributes,
+struct AzureKeyBundle {
+    key: AzureKey,
+    attributes: AzureKeyAttributes,
 }
 
 #[derive(Deserialize)]
-struct Key {
+struct AzureKey {
     kid: String,
     kty: String,
     #[serde(default)]
@@ -66,7 +63,7 @@ struct Key {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Attributes {
+struct AzureKeyAttributes {
     enabled: bool,
     created: Option<u64>,
     exp: Option<u64>,
@@ -74,92 +71,74 @@ struct Attributes {
 }
 
 #[derive(Deserialize)]
-struct Operated {
+struct OperationResult {
     kid: String,
     value: String,
 }
 
-impl AzureKms {
-    /// A client with these settings. Nothing is asked yet.
-    pub fn new(settings: Settings) -> Self {
-        let queue = Queue::new(settings.patience());
-        let inner = Inner {
-            settings,
-            http: Mutex::default(),
-            vault_token: AccessToken::default(),
-            hsm_token: AccessToken::default(),
-        };
+impl AzureProvider {
+    fn new(settings: Settings) -> Self {
         Self {
-            inner: Arc::new(inner),
-            queue,
+            settings,
+            http: LazyHttp::default(),
+            tokens: TokenCache::default(),
         }
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        key: &KmsKeyRef,
-        work: impl FnOnce(&Inner, &Place) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let place = Place::parse(key)?;
-        let inner = Arc::clone(&self.inner);
-        self.queue.run(move || work(&inner, &place)).await
     }
 }
 
-#[async_trait]
-impl KmsClient for AzureKms {
-    async fn describe(&self, key: &KmsKeyRef) -> Result<KmsKeyInfo> {
-        self.run(key, |inner, place| {
-            let Bundle { key, attributes } = inner.bundle(place)?;
-            let state = if attributes.enabled {
-                KmsKeyState::Enabled
-            } else {
-                KmsKeyState::Disabled
-            };
-            let mut info = KmsKeyInfo::new("azure-kv", key.kid, state).with_usage(format!(
-                "{} {}",
-                key.kty,
-                key.key_ops.join(",")
-            ));
-            if let Some(created) = attributes.created {
-                info = info.with_created((SystemTime::UNIX_EPOCH + Duration::from_secs(created)).into());
-            }
-            if let Some(level) = attributes.recovery_level {
-                info = info.with_origin(format!("recovery level {level}"));
-            }
-            if let Some(end) = attributes.exp {
-                let end = crate::keys::Timestamp::from(SystemTime::UNIX_EPOCH + Duration::from_secs(end));
-                info = info.with_rotation(format!("expires {end}"));
-            }
-            Ok(info)
-        })
-        .await
+impl Provider for AzureProvider {
+    type Location = AzureKeyLocation;
+
+    fn settings(&self) -> &Settings {
+        &self.settings
     }
 
-    async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
-        let bound = with_digest(plaintext, context);
-        self.run(key, move |inner, place| inner.wrap(place, &bound)).await
+    fn locate(key: &KmsKeyRef) -> Result<AzureKeyLocation> {
+        AzureKeyLocation::parse(key)
     }
 
-    async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
-        let not_ours = || Error::bad_input("the wrapped bytes are not of Azure Key Vault");
+    fn describe(&self, location: &AzureKeyLocation) -> Result<KmsKeyInfo> {
+        let AzureKeyBundle { key, attributes } = self.bundle(location)?;
+        let state = if attributes.enabled {
+            KmsKeyState::Enabled
+        } else {
+            KmsKeyState::Disabled
+        };
+        let usage = format!("{} {}", key.kty, key.key_ops.join(","));
+        let mut info = KmsKeyInfo::new("azure-kv", key.kid, state).with_usage(usage);
+        let time = |seconds| Timestamp::from(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        if let Some(created) = attributes.created {
+            info = info.with_created(time(created));
+        }
+        if let Some(level) = attributes.recovery_level {
+            info = info.with_origin(format!("recovery level {level}"));
+        }
+        if let Some(end) = attributes.exp {
+            info = info.with_rotation(format!("expires {}", time(end)));
+        }
+        Ok(info)
+    }
+
+    fn wrap(&self, location: &AzureKeyLocation, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
+        self.wrap_bytes(location, &with_digest(plaintext, context))
+    }
+
+    fn unwrap(&self, location: &AzureKeyLocation, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
+        let not_ours = || Error::bad_input("the wrapped bytes are not from Azure Key Vault");
         let rest = wrapped.strip_prefix(&[WRAPPED]).ok_or_else(not_ours)?;
         let (length, rest) = rest.split_first().ok_or_else(not_ours)?;
         let (version, sealed) = rest.split_at_checked(usize::from(*length)).ok_or_else(not_ours)?;
         let version = std::str::from_utf8(version)
             .ok()
-            .filter(|version| version.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        let (version, sealed) = (version.ok_or_else(not_ours)?.to_owned(), sealed.to_vec());
-        let unwrapped = self
-            .run(key, move |inner, place| inner.unwrap(place, &version, &sealed))
-            .await?;
-        without_digest(&unwrapped, context)
+            .filter(|version| version.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+            .ok_or_else(not_ours)?;
+        without_digest(&self.unwrap_bytes(location, version, sealed)?, context)
     }
 }
 
-impl Inner {
-    fn bundle(&self, place: &Place) -> Result<Bundle> {
-        self.ask(place, "GET", &format!("keys/{}", place.name), None)?.json()
+impl AzureProvider {
+    fn bundle(&self, location: &AzureKeyLocation) -> Result<AzureKeyBundle> {
+        self.request(location, "GET", &format!("keys/{}", location.name), None)?.json()
     }
 
     fn algorithm(kty: &str) -> Result<&'static str> {
@@ -167,17 +146,17 @@ impl Inner {
             "RSA" | "RSA-HSM" => Ok("RSA-OAEP-256"),
             "oct" | "oct-HSM" => Ok("A256KW"),
             _ => Err(
-                Error::new(ErrorKind::KeyNotUsable, format!("a key of type {kty} does not wrap"))
-                    .with_hint("make an RSA key of 3072 or 4096 bits, or in a Managed HSM an oct-HSM key of 256 bits"),
+                Error::new(ErrorKind::KeyNotUsable, format!("a key of type {kty} cannot wrap"))
+                    .with_hint("create an RSA key of 3072 or 4096 bits, or in a Managed HSM an oct-HSM key of 256 bits"),
             ),
         }
     }
 
-    fn wrap(&self, place: &Place, bound: &Secret<Vec<u8>>) -> Result<Vec<u8>> {
-        let algorithm = Self::algorithm(&self.bundle(place)?.key.kty)?;
+    fn wrap_bytes(&self, location: &AzureKeyLocation, bound: &Secret<Vec<u8>>) -> Result<Vec<u8>> {
+        let algorithm = Self::algorithm(&self.bundle(location)?.key.kty)?;
         let body = json!({ "alg": algorithm, "value": URL_SAFE_NO_PAD.encode(bound.expose()) });
-        let made: Operated = self
-            .ask(place, "POST", &format!("keys/{}/wrapkey", place.name), Some(body))?
+        let made: OperationResult = self
+            .request(location, "POST", &format!("keys/{}/wrapkey", location.name), Some(body))?
             .json()?;
         let version = made.kid.rsplit('/').next().unwrap_or_default();
         let sealed = URL_SAFE_NO_PAD.decode(&made.value).map_err(|_| incomplete())?;
@@ -185,12 +164,12 @@ impl Inner {
         Ok([&[WRAPPED, length], version.as_bytes(), &sealed].concat())
     }
 
-    fn unwrap(&self, place: &Place, version: &str, sealed: &[u8]) -> Result<Secret<Vec<u8>>> {
-        let algorithm = Self::algorithm(&self.bundle(place)?.key.kty)?;
+    fn unwrap_bytes(&self, location: &AzureKeyLocation, version: &str, sealed: &[u8]) -> Result<Secret<Vec<u8>>> {
+        let algorithm = Self::algorithm(&self.bundle(location)?.key.kty)?;
         let body = json!({ "alg": algorithm, "value": URL_SAFE_NO_PAD.encode(sealed) });
         // An older version of the key unwraps what it wrapped.
-        let path = format!("keys/{}/{version}/unwrapkey", place.name);
-        let made: Operated = self.ask(place, "POST", &path, Some(body))?.json()?;
+        let path = format!("keys/{}/{version}/unwrapkey", location.name);
+        let made: OperationResult = self.request(location, "POST", &path, Some(body))?.json()?;
         let text = Secret::new(made.value);
         URL_SAFE_NO_PAD
             .decode(text.expose())
@@ -198,37 +177,33 @@ impl Inner {
             .map_err(|_| incomplete())
     }
 
-    fn ask(&self, place: &Place, method: &str, path: &str, body: Option<Value>) -> Result<Answer> {
-        let http = self.http();
-        let (token, resource) = match place.server.contains(".managedhsm.") {
-            true => (&self.hsm_token, "https://managedhsm.azure.net"),
-            false => (&self.vault_token, "https://vault.azure.net"),
+    fn request(&self, location: &AzureKeyLocation, method: &str, path: &str, body: Option<Value>) -> Result<HttpResponse> {
+        let http = self.http.get(self.settings.timeouts(), || Ok(TlsIdentity::default()))?;
+        let resource = if location.server.contains(".managedhsm.") {
+            "https://managedhsm.azure.net"
+        } else {
+            "https://vault.azure.net"
         };
-        let token = token.header(|| self.fetch_token(&http, resource))?;
-        let uri = format!("{}/{path}?{API}", place.server);
+        let fetch = || access_token(&self.fetch_token(&http, resource)?);
+        let token = self.tokens.get(resource, None, fetch)?.header;
+        let uri = format!("{}/{path}?{API}", location.server);
         let what = path
             .rsplit('/')
             .next()
             .filter(|_| method == "POST")
             .unwrap_or("describe")
             .to_owned();
-        let answer = http.ask(
+        let response = http.send(
             &what,
-            &request(method, &uri, &[("authorization", token)], body.as_ref())?,
+            &http::request(method, &uri, &[("authorization", token)], body.as_ref())?,
         )?;
-        match answer.status {
-            200 => Ok(answer),
-            _ => Err(refused(&answer, &what)),
+        match response.status {
+            200 => Ok(response),
+            _ => Err(refusal(&response, &what)),
         }
     }
 
-    fn http(&self) -> Http {
-        let mut http = self.http.lock().unwrap_or_else(PoisonError::into_inner);
-        http.get_or_insert_with(|| Http::new(self.settings.patience(), Identity::default()))
-            .clone()
-    }
-
-    fn fetch_token(&self, http: &Http, resource: &str) -> Result<Answer> {
+    fn fetch_token(&self, http: &Http, resource: &str) -> Result<HttpResponse> {
         let (tenant, client) = (
             self.settings.get("AZURE_TENANT_ID"),
             self.settings.get("AZURE_CLIENT_ID"),
@@ -244,7 +219,7 @@ impl Inner {
             let uri =
                 format!("{host}/metadata/identity/oauth2/token?api-version=2018-02-01&resource={resource}{of_client}");
             let hint = "set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET (or AZURE_FEDERATED_TOKEN_FILE), or give this machine a managed identity";
-            return machine(http, self.settings.patience(), &uri, ("metadata", "true"), hint);
+            return machine_token(http, self.settings.timeouts(), &uri, ("metadata", "true"), hint);
         };
         let host = self
             .settings
@@ -275,26 +250,18 @@ impl Inner {
                 )?
             }
         };
-        http.ask("token", &request)
+        http.send("token", &request)
     }
 }
 
-impl fmt::Debug for Inner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner")
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Place {
+impl AzureKeyLocation {
     fn parse(key: &KmsKeyRef) -> Result<Self> {
         let (url, parameters) = parameters(key)?;
         if let Some(name) = parameters.keys().next() {
-            return Err(malformed(key, &format!("there is no parameter `{name}`")));
+            return Err(malformed(key, &format!("unknown parameter `{name}`")));
         }
         let form = || {
-            malformed(key, "it has another form")
+            malformed(key, "the form is wrong")
                 .with_hint("write `azure-kv:https://VAULT.vault.azure.net/keys/NAME`, without a version")
         };
         let (scheme, rest) = url.split_once("://").ok_or_else(form)?;
@@ -317,69 +284,85 @@ impl Place {
 fn incomplete() -> Error {
     Error::new(
         ErrorKind::ProviderDown,
-        "Azure Key Vault gives an answer of a form that it is not known for",
+        "the response of Azure Key Vault has an unexpected form",
     )
 }
 
-fn refused(answer: &Answer, what: &str) -> Error {
+/// Refusals by the status, and by the code: the inner one where there is one. A request that does not unwrap has the
+/// code `unwrapkey`.
+const REFUSALS: [RefusalRule; 9] = [
+    means(
+        404,
+        "",
+        Meaning::NoSuchKey,
+        "check vault and name; a deleted key can be recovered with `az keyvault key recover` for a while",
+    ),
+    rule(403, "Key*", ErrorKind::KeyNotUsable, "enable the key, or change its validity"),
+    rule(
+        403,
+        "ForbiddenByFirewall",
+        ErrorKind::NotAllowed,
+        "the vault's network rules do not let this machine in",
+    ),
+    rule(
+        403,
+        "",
+        ErrorKind::NotAllowed,
+        "grant the role `Key Vault Crypto Service Encryption User`: get, wrapKey, unwrapKey",
+    ),
+    rule(
+        401,
+        "",
+        ErrorKind::NotAllowed,
+        "check tenant, client and secret: the secret may have expired",
+    ),
+    rule(
+        409,
+        "",
+        ErrorKind::KeyNotUsable,
+        "the key is being deleted or recovered: wait, or recover it",
+    ),
+    means(400, UNWRAP, Meaning::DoesNotUnwrap, ""),
+    rule(400, "", ErrorKind::KeyNotUsable, "the key must allow wrapKey and unwrapKey"),
+    rule(
+        0,
+        "",
+        ErrorKind::ProviderDown,
+        "see the status page of Azure, or run this again later",
+    ),
+];
+
+/// The operation that unwraps, as it stands in URLs.
+const UNWRAP: &str = "unwrapkey";
+
+fn refusal(response: &HttpResponse, operation: &str) -> Error {
     #[derive(Deserialize)]
-    struct Body {
-        error: Complaint,
+    struct AzureRefusal {
+        error: AzureError,
     }
     #[derive(Deserialize)]
-    struct Complaint {
+    struct AzureError {
         code: String,
         message: String,
-        innererror: Option<Inner>,
+        innererror: Option<AzureInnerError>,
     }
     #[derive(Deserialize)]
-    struct Inner {
+    struct AzureInnerError {
         code: String,
     }
-    let body: Option<Body> = serde_json::from_slice(answer.body.expose()).ok();
-    let Some(Body { error }) = body else {
-        return incomplete().context(format_args!("HTTP {}", answer.status));
+    let Ok(AzureRefusal { error }) = serde_json::from_slice(response.body.expose()) else {
+        return incomplete().context(format_args!("HTTP {}", response.status));
     };
-    let inner = error.innererror.map_or(String::new(), |inner| inner.code);
-    let message: String = error
-        .message
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .chars()
-        .take(300)
-        .collect();
-    let says = |kind, hint: &str| {
-        Error::new(kind, format!("Azure Key Vault says {} {inner}: {message}", error.code)).with_hint(hint.to_owned())
+    let code = match error.innererror {
+        Some(inner) => inner.code,
+        None if operation == UNWRAP && response.status == 400 => UNWRAP.to_owned(),
+        None => error.code,
     };
-    match (answer.status, error.code.as_str(), inner.as_str()) {
-        (404, ..) => no_such_key("Azure Key Vault").with_hint(
-            "check vault and name; a deleted key can be recovered with `az keyvault key recover` for a while",
-        ),
-        (403, _, "KeyDisabled" | "KeyExpired" | "KeyNotYetValid") => {
-            says(ErrorKind::KeyNotUsable, "enable the key, or give it another validity")
-        }
-        (403, _, "ForbiddenByFirewall") => says(
-            ErrorKind::NotAllowed,
-            "the vault's network rules do not let this machine in",
-        ),
-        (403, ..) => says(
-            ErrorKind::NotAllowed,
-            "give it the role `Key Vault Crypto Service Encryption User`: get, wrapKey, unwrapKey",
-        ),
-        (401, ..) => says(
-            ErrorKind::NotAllowed,
-            "check tenant, client and secret: the secret may have ended",
-        ),
-        (409, ..) => says(
-            ErrorKind::KeyNotUsable,
-            "the key is being deleted or recovered: wait, or recover it",
-        ),
-        (400, ..) if what == "unwrapkey" => does_not_unwrap(),
-        (400, ..) => says(ErrorKind::KeyNotUsable, "the key must allow wrapKey and unwrapKey"),
-        _ => says(
-            ErrorKind::ProviderDown,
-            "see the status page of Azure, or run this again later",
-        ),
+    Complaint {
+        service: "Azure Key Vault",
+        status: response.status,
+        code,
+        message: shortened(&error.message),
     }
+    .error(&REFUSALS)
 }

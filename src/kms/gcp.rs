@@ -4,11 +4,8 @@
 //! message carries CRC32C sums, as Google asks for. Who we are is found by Application Default Credentials: a service account's file, a person's, or the
 //! machine's.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::SystemRandom;
@@ -17,83 +14,56 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Settings;
-use super::remote::http::{Answer, Http, Identity, request};
-use super::remote::oauth::{AccessToken, form, machine};
-use super::remote::{Queue, does_not_unwrap, malformed, no_such_key, parameters};
-use crate::keys::{KmsClient, KmsKeyInfo, KmsKeyRef, KmsKeyState, Timestamp, WrapContext};
+use super::remote::http::{self, Http, HttpResponse, LazyHttp, TlsIdentity};
+use super::remote::oauth::{access_token, form, machine_token};
+use super::remote::refusal::{Complaint, Meaning, RefusalRule, means, rule, shortened};
+use super::remote::token_cache::TokenCache;
+use super::remote::{Provider, malformed, parameters, remote_client};
+use crate::keys::{KmsKeyInfo, KmsKeyRef, KmsKeyState, Timestamp, WrapContext};
 use crate::{Error, ErrorKind, Result, Secret};
 
 const SCOPE: &str = "https://www.googleapis.com/auth/cloudkms";
 
-/// Google Cloud KMS.
-#[derive(Clone, Debug)]
-pub struct GcpKms {
-    inner: Arc<Inner>,
-    queue: Queue,
+remote_client! {
+    /// Google Cloud KMS.
+    pub struct GcpKms(GcpProvider);
 }
 
-struct Inner {
+struct GcpProvider {
     settings: Settings,
-    http: Mutex<Option<Http>>,
-    token: AccessToken,
+    http: LazyHttp,
+    token: TokenCache<()>,
 }
 
+/// The location of a key.
 #[derive(Clone, Debug, Eq, PartialEq)]
-struct Place {
+struct GcpKeyLocation {
     name: String,
     endpoint: String,
 }
 
-impl GcpKms {
-    /// A client with these settings. Nothing is asked yet.
-    pub fn new(settings: Settings) -> Self {
-        let queue = Queue::new(settings.patience());
-        let inner = Inner {
-            settings,
-            http: Mutex::default(),
-            token: AccessToken::default(),
-        };
+impl GcpProvider {
+    fn new(settings: Settings) -> Self {
         Self {
-            inner: Arc::new(inner),
-            queue,
+            settings,
+            http: LazyHttp::default(),
+            token: TokenCache::default(),
         }
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        key: &KmsKeyRef,
-        work: impl FnOnce(&Inner, &Place) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let place = Place::parse(key)?;
-        let inner = Arc::clone(&self.inner);
-        self.queue.run(move || work(&inner, &place)).await
     }
 }
 
-#[async_trait]
-impl KmsClient for GcpKms {
-    async fn describe(&self, key: &KmsKeyRef) -> Result<KmsKeyInfo> {
-        self.run(key, Inner::describe).await
+impl Provider for GcpProvider {
+    type Location = GcpKeyLocation;
+
+    fn settings(&self) -> &Settings {
+        &self.settings
     }
 
-    async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
-        let (plaintext, context) = (plaintext.clone(), context.to_bytes());
-        self.run(key, move |inner, place| inner.encrypt(place, &plaintext, &context))
-            .await
+    fn locate(key: &KmsKeyRef) -> Result<GcpKeyLocation> {
+        GcpKeyLocation::parse(key)
     }
 
-    async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
-        if wrapped.is_empty() {
-            return Err(Error::bad_input("the wrapped bytes are not of Google Cloud KMS"));
-        }
-        let (wrapped, context) = (wrapped.to_vec(), context.to_bytes());
-        self.run(key, move |inner, place| inner.decrypt(place, &wrapped, &context))
-            .await
-    }
-}
-
-impl Inner {
-    fn describe(&self, place: &Place) -> Result<KmsKeyInfo> {
+    fn describe(&self, location: &GcpKeyLocation) -> Result<KmsKeyInfo> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct CryptoKey {
@@ -102,17 +72,17 @@ impl Inner {
             create_time: Option<String>,
             rotation_period: Option<String>,
             next_rotation_time: Option<String>,
-            primary: Option<Version>,
+            primary: Option<GcpKeyVersion>,
             import_only: Option<bool>,
         }
-        #[derive(Deserialize)]
+        #[derive(Default, Deserialize)]
         #[serde(rename_all = "camelCase")]
-        struct Version {
+        struct GcpKeyVersion {
             state: String,
             protection_level: Option<String>,
             algorithm: Option<String>,
         }
-        let key: CryptoKey = self.ask(place, "GET", "", None)?.json()?;
+        let key: CryptoKey = self.request(location, "GET", "", None)?.json()?;
         let state = match key.primary.as_ref().map(|version| version.state.as_str()) {
             Some("ENABLED") => KmsKeyState::Enabled,
             Some("DISABLED") => KmsKeyState::Disabled,
@@ -120,11 +90,7 @@ impl Inner {
             _ => KmsKeyState::Unavailable,
         };
         let mut info = KmsKeyInfo::new("gcp-kms", key.name, state);
-        let version = key.primary.unwrap_or(Version {
-            state: String::new(),
-            protection_level: None,
-            algorithm: None,
-        });
+        let version = key.primary.unwrap_or_default();
         let usage: Vec<_> = [key.purpose, version.algorithm].into_iter().flatten().collect();
         if !usage.is_empty() {
             info = info.with_usage(usage.join(" "));
@@ -147,10 +113,10 @@ impl Inner {
         })
     }
 
-    fn encrypt(&self, place: &Place, plaintext: &Secret<Vec<u8>>, context: &[u8]) -> Result<Vec<u8>> {
+    fn wrap(&self, location: &GcpKeyLocation, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
-        struct Encrypted {
+        struct EncryptResponse {
             ciphertext: String,
             ciphertext_crc32c: String,
             #[serde(default)]
@@ -158,69 +124,72 @@ impl Inner {
             #[serde(default)]
             verified_additional_authenticated_data_crc32c: bool,
         }
+        let context = context.to_bytes();
         let body = json!({
             "plaintext": STANDARD.encode(plaintext.expose()),
             "plaintextCrc32c": sum(plaintext.expose()),
-            "additionalAuthenticatedData": STANDARD.encode(context),
-            "additionalAuthenticatedDataCrc32c": sum(context),
+            "additionalAuthenticatedData": STANDARD.encode(&context),
+            "additionalAuthenticatedDataCrc32c": sum(&context),
         });
-        let made: Encrypted = self.ask(place, "POST", ":encrypt", Some(body))?.json()?;
+        let made: EncryptResponse = self.request(location, "POST", ":encrypt", Some(body))?.json()?;
         let ciphertext = STANDARD.decode(&made.ciphertext).map_err(|_| damaged())?;
         let whole = made.verified_plaintext_crc32c && made.verified_additional_authenticated_data_crc32c;
-        match whole && made.ciphertext_crc32c == sum(&ciphertext) {
-            true => Ok(ciphertext),
-            false => Err(damaged()),
+        if whole && made.ciphertext_crc32c == sum(&ciphertext) {
+            Ok(ciphertext)
+        } else {
+            Err(damaged())
         }
     }
 
-    fn decrypt(&self, place: &Place, wrapped: &[u8], context: &[u8]) -> Result<Secret<Vec<u8>>> {
+    fn unwrap(&self, location: &GcpKeyLocation, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
+        if wrapped.is_empty() {
+            return Err(Error::bad_input("the wrapped bytes are not from Google Cloud KMS"));
+        }
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
-        struct Decrypted {
+        struct DecryptResponse {
             plaintext: String,
             plaintext_crc32c: String,
         }
+        let context = context.to_bytes();
         let body = json!({
             "ciphertext": STANDARD.encode(wrapped),
             "ciphertextCrc32c": sum(wrapped),
-            "additionalAuthenticatedData": STANDARD.encode(context),
-            "additionalAuthenticatedDataCrc32c": sum(context),
+            "additionalAuthenticatedData": STANDARD.encode(&context),
+            "additionalAuthenticatedDataCrc32c": sum(&context),
         });
-        let made: Decrypted = self.ask(place, "POST", ":decrypt", Some(body))?.json()?;
+        let made: DecryptResponse = self.request(location, "POST", DECRYPT, Some(body))?.json()?;
         let text = Secret::new(made.plaintext);
         let plaintext = Secret::new(STANDARD.decode(text.expose()).map_err(|_| damaged())?);
-        match made.plaintext_crc32c == sum(plaintext.expose()) {
-            true => Ok(plaintext),
-            false => Err(damaged()),
+        if made.plaintext_crc32c == sum(plaintext.expose()) {
+            Ok(plaintext)
+        } else {
+            Err(damaged())
         }
     }
+}
 
-    fn ask(&self, place: &Place, method: &str, action: &str, body: Option<Value>) -> Result<Answer> {
-        let http = self.http();
-        let token = self.token.header(|| self.fetch_token(&http))?;
-        let uri = format!("{}/v1/{}{action}", place.endpoint, place.name);
+impl GcpProvider {
+    fn request(&self, location: &GcpKeyLocation, method: &str, action: &str, body: Option<Value>) -> Result<HttpResponse> {
+        let http = self.http.get(self.settings.timeouts(), || Ok(TlsIdentity::default()))?;
+        let token = self.token.get((), None, || access_token(&self.fetch_token(&http)?))?.header;
+        let uri = format!("{}/v1/{}{action}", location.endpoint, location.name);
         let what = if action.is_empty() { "describe" } else { &action[1..] };
-        let answer = http.ask(
+        let response = http.send(
             what,
-            &request(method, &uri, &[("authorization", token)], body.as_ref())?,
+            &http::request(method, &uri, &[("authorization", token)], body.as_ref())?,
         )?;
-        match answer.status {
-            200 => Ok(answer),
-            _ => Err(refused(&answer, action)),
+        match response.status {
+            200 => Ok(response),
+            _ => Err(refusal(&response, action)),
         }
     }
 
-    fn http(&self) -> Http {
-        let mut http = self.http.lock().unwrap_or_else(PoisonError::into_inner);
-        http.get_or_insert_with(|| Http::new(self.settings.patience(), Identity::default()))
-            .clone()
-    }
-
-    /// As Application Default Credentials have it.
-    fn fetch_token(&self, http: &Http) -> Result<Answer> {
+    /// Fetches a token with Application Default Credentials.
+    fn fetch_token(&self, http: &Http) -> Result<HttpResponse> {
         #[derive(Deserialize)]
         #[serde(tag = "type", rename_all = "snake_case")]
-        enum Credentials {
+        enum GcpCredentials {
             ServiceAccount {
                 client_email: String,
                 private_key: String,
@@ -248,9 +217,9 @@ impl Inner {
                 .unwrap_or("metadata.google.internal");
             let uri = format!("http://{host}/computeMetadata/v1/instance/service-accounts/default/token");
             let hint = "set GOOGLE_APPLICATION_CREDENTIALS, run `gcloud auth application-default login`, or give this machine a service account";
-            return machine(
+            return machine_token(
                 http,
-                self.settings.patience(),
+                self.settings.timeouts(),
                 &uri,
                 ("metadata-flavor", "Google"),
                 hint,
@@ -263,12 +232,12 @@ impl Inner {
         })?;
         let credentials = serde_json::from_slice(text.expose()).map_err(|_| {
             Error::bad_input(format!(
-                "`{}` holds no credentials of a service account or a person",
+                "`{}` does not hold credentials of a service account or a person",
                 path.display()
             ))
         })?;
         let request = match credentials {
-            Credentials::ServiceAccount {
+            GcpCredentials::ServiceAccount {
                 client_email,
                 private_key,
                 private_key_id,
@@ -288,7 +257,7 @@ impl Inner {
                     ],
                 )?
             }
-            Credentials::AuthorizedUser {
+            GcpCredentials::AuthorizedUser {
                 client_id,
                 client_secret,
                 refresh_token,
@@ -305,26 +274,18 @@ impl Inner {
                 )?
             }
         };
-        http.ask("token", &request)
+        http.send("token", &request)
     }
 }
 
-impl fmt::Debug for Inner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner")
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Place {
+impl GcpKeyLocation {
     fn parse(key: &KmsKeyRef) -> Result<Self> {
         let (name, mut parameters) = parameters(key)?;
         let endpoint = parameters
             .remove("endpoint")
             .unwrap_or_else(|| "https://cloudkms.googleapis.com".to_owned());
         if let Some(name) = parameters.keys().next() {
-            return Err(malformed(key, &format!("there is no parameter `{name}`")).with_hint("there is `endpoint`"));
+            return Err(malformed(key, &format!("unknown parameter `{name}`")).with_hint("the only parameter is `endpoint`"));
         }
         let plain = |part: &str| {
             !part.is_empty()
@@ -345,7 +306,7 @@ impl Place {
                 key,
             ] if [project, location, ring, key].iter().all(|part| plain(part)) => {}
             _ => {
-                return Err(malformed(key, "it has another form")
+                return Err(malformed(key, "the form is wrong")
                     .with_hint("write `gcp-kms:projects/P/locations/L/keyRings/R/cryptoKeys/K`, without a version"));
             }
         }
@@ -354,9 +315,10 @@ impl Place {
     }
 }
 
-/// What a service account signs to get a token: a JWT (RFC 7523), RS256, good for ten minutes.
+/// Signs the assertion of a service account, which is exchanged for a token: a JWT (RFC 7523), RS256, valid for ten
+/// minutes.
 fn assertion(email: &str, key: &Secret<String>, key_id: &str, audience: &str) -> Result<String> {
-    let not_a_key = || Error::bad_input("the service account's private key is no RSA key in PKCS#8 form");
+    let not_a_key = || Error::bad_input("the service account's private key is not an RSA key in PKCS#8 form");
     let base64: Secret<String> = Secret::new(key.expose().lines().filter(|line| !line.starts_with("-----")).collect());
     let der = Secret::new(STANDARD.decode(base64.expose()).map_err(|_| not_a_key())?);
     let pair = RsaKeyPair::from_pkcs8(der.expose()).map_err(|_| not_a_key())?;
@@ -381,7 +343,7 @@ fn assertion(email: &str, key: &Secret<String>, key_id: &str, audience: &str) ->
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
-/// Google's JSON has 64-bit numbers as text.
+/// Returns the CRC32C of `bytes` as Google's JSON has 64-bit numbers: as text.
 fn sum(bytes: &[u8]) -> String {
     crc32c::crc32c(bytes).to_string()
 }
@@ -389,52 +351,78 @@ fn sum(bytes: &[u8]) -> String {
 fn damaged() -> Error {
     Error::new(
         ErrorKind::ProviderDown,
-        "a message to or from Google Cloud KMS was damaged on its way: its CRC32C does not fit",
+        "a message to or from Google Cloud KMS was damaged on its way: its CRC32C does not match",
     )
-    .with_hint("run this again; if it stays so, look at what stands between")
+    .with_hint("run this again; if it happens again, check the proxies between")
 }
 
-fn refused(answer: &Answer, action: &str) -> Error {
+/// Refusals by Google's status. A request that does not unwrap has the code `:decrypt`.
+const REFUSALS: [RefusalRule; 8] = [
+    means(0, "NOT_FOUND", Meaning::NoSuchKey, ""),
+    rule(
+        0,
+        "PERMISSION_DENIED",
+        ErrorKind::NotAllowed,
+        "grant roles/cloudkms.cryptoKeyEncrypterDecrypter and roles/cloudkms.viewer on this key; or the key does not exist",
+    ),
+    rule(
+        0,
+        "UNAUTHENTICATED",
+        ErrorKind::NotAllowed,
+        "log in again: `gcloud auth application-default login`",
+    ),
+    rule(
+        0,
+        "FAILED_PRECONDITION",
+        ErrorKind::KeyNotUsable,
+        "the key's version is disabled or waits for destruction: enable or restore it with `gcloud kms keys versions`",
+    ),
+    means(0, DECRYPT, Meaning::DoesNotUnwrap, ""),
+    rule(
+        0,
+        "INVALID_ARGUMENT",
+        ErrorKind::KeyNotUsable,
+        "the key's purpose must be ENCRYPT_DECRYPT",
+    ),
+    rule(
+        0,
+        "RESOURCE_EXHAUSTED",
+        ErrorKind::ProviderDown,
+        "ask for a higher quota, or run this again later",
+    ),
+    rule(
+        0,
+        "",
+        ErrorKind::ProviderDown,
+        "see the status page of Google Cloud, or run this again later",
+    ),
+];
+
+/// The operation that unwraps, as it stands in URLs.
+const DECRYPT: &str = ":decrypt";
+
+fn refusal(response: &HttpResponse, operation: &str) -> Error {
     #[derive(Deserialize)]
-    struct Body {
-        error: Status,
+    struct GcpRefusal {
+        error: GcpError,
     }
-    #[derive(Deserialize)]
-    struct Status {
+    #[derive(Default, Deserialize)]
+    struct GcpError {
         status: String,
         message: String,
     }
-    let body: Option<Body> = serde_json::from_slice(answer.body.expose()).ok();
-    let (status, message) = body.map_or(("no status".to_owned(), String::new()), |body| {
-        (body.error.status, body.error.message)
-    });
-    let message: String = message.chars().take(300).collect();
-    let says = |kind, hint: &str| {
-        Error::new(kind, format!("Google Cloud KMS says {status}: {message}")).with_hint(hint.to_owned())
+    let refusal: Option<GcpRefusal> = serde_json::from_slice(response.body.expose()).ok();
+    let error = refusal.map(|refusal| refusal.error).unwrap_or_default();
+    let code = if error.status == "INVALID_ARGUMENT" && operation == DECRYPT {
+        DECRYPT.to_owned()
+    } else {
+        error.status
     };
-    match status.as_str() {
-        "NOT_FOUND" => no_such_key("Google Cloud KMS"),
-        "PERMISSION_DENIED" => says(
-            ErrorKind::NotAllowed,
-            "grant roles/cloudkms.cryptoKeyEncrypterDecrypter and roles/cloudkms.viewer on this key; or the key is not there",
-        ),
-        "UNAUTHENTICATED" => says(
-            ErrorKind::NotAllowed,
-            "log in again: `gcloud auth application-default login`",
-        ),
-        "FAILED_PRECONDITION" => says(
-            ErrorKind::KeyNotUsable,
-            "the key's version is disabled or waits for destruction: enable or restore it with `gcloud kms keys versions`",
-        ),
-        "INVALID_ARGUMENT" if action == ":decrypt" => does_not_unwrap(),
-        "INVALID_ARGUMENT" => says(ErrorKind::KeyNotUsable, "the key's purpose must be ENCRYPT_DECRYPT"),
-        "RESOURCE_EXHAUSTED" => says(
-            ErrorKind::ProviderDown,
-            "ask for a higher quota, or run this again later",
-        ),
-        _ => says(
-            ErrorKind::ProviderDown,
-            "see the status page of Google Cloud, or run this again later",
-        ),
+    Complaint {
+        service: "Google Cloud KMS",
+        status: response.status,
+        code,
+        message: shortened(&error.message),
     }
+    .error(&REFUSALS)
 }

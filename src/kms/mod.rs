@@ -14,6 +14,8 @@
 //! [`with_remote`] puts those that this build has into a registry. A provider of one's own implements the trait, passes
 //! `conformance::check` (feature `kms-conformance`), and is registered in a [`KmsRegistry`] in the same way.
 
+#[cfg(feature = "kms-local")]
+mod actor;
 #[cfg(any(test, feature = "kms-conformance"))]
 pub mod conformance;
 #[cfg(feature = "kms-local")]
@@ -24,24 +26,19 @@ mod remote;
 mod seal;
 mod settings;
 
+#[cfg(feature = "kms-local")]
+pub use actor::actor;
 #[cfg(all(feature = "kms-local", feature = "exchange"))]
 pub use local::ImportParameters;
 #[cfg(feature = "kms-local")]
 pub use local::{
-    DELETION_WINDOW_DAYS, KmsKeyChange, KmsKeyOrigin, KmsKeySpec, KmsKeyUsage, LocalKeyInfo, LocalKms, MaterialInfo,
-    NewKmsKey, PassphraseKdf, Unlock,
+    AccessRequest, DELETION_WINDOW_DAYS, Decision, KmsAction, KmsKeyChange, KmsKeyOrigin, KmsKeySpec, KmsKeyUsage,
+    LocalKeyInfo, LocalKms, MaterialInfo, NewKmsKey, PassphraseKdf, PolicyDocument, Unlock, evaluate,
 };
 pub use memory::{Calls, MemoryKms};
-pub use settings::{Patience, Settings};
+pub use settings::{Settings, Timeouts};
 
 use crate::keys::KmsRegistry;
-
-/// Who runs this process, `user@host`: for [`KmsRegistry::with_actor`].
-#[cfg(feature = "kms-local")]
-pub fn actor() -> String {
-    let or_unknown = |name: whoami::Result<String>| name.unwrap_or_else(|_| "unknown".to_owned());
-    format!("{}@{}", or_unknown(whoami::username()), or_unknown(whoami::hostname()))
-}
 
 /// Declares the providers of remote KMSs: a line each.
 macro_rules! remote_providers {

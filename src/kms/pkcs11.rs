@@ -2,14 +2,12 @@
 //!
 //! `pkcs11:token=LABEL;object=LABEL?module-path=/usr/lib/….so&pin-source=/run/secrets/pin` (RFC 7512).
 //!
-//! What a key wraps: a byte 1, the nonce (12 bytes), then `CKM_AES_GCM` with the wrap context as associated data.
+//! Wrapped bytes: a byte 1, the nonce (12 bytes), then `CKM_AES_GCM` with the wrap context as associated data.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use async_trait::async_trait;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as Cryptoki, RvError};
 use cryptoki::mechanism::Mechanism;
@@ -19,10 +17,11 @@ use cryptoki::session::{Session, UserType};
 use cryptoki::slot::{Slot, TokenInfo};
 use cryptoki::types::AuthPin;
 
-use super::Settings;
-use super::remote::{Failure, Queue, decode, decode_bytes, does_not_unwrap, malformed, no_such_key, parameters};
-use super::settings::read_secret;
-use crate::keys::{DataKey, KmsClient, KmsKeyInfo, KmsKeyRef, KmsKeyState, WrapContext, random};
+use super::remote::{
+    Failure, Provider, decode, decode_bytes, does_not_unwrap, malformed, no_such_key, parameters, remote_client,
+};
+use super::settings::{Settings, read_secret};
+use crate::keys::{DataKey, KmsKeyInfo, KmsKeyRef, KmsKeyState, WrapContext};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// The layout of wrapped bytes.
@@ -30,120 +29,121 @@ const WRAPPED: u8 = 1;
 
 const NONCE: usize = 12;
 
-/// A hardware security module, or several: each reference names its module and token.
-#[derive(Clone, Debug)]
-pub struct Pkcs11Kms {
-    inner: Arc<Inner>,
-    queue: Queue,
+remote_client! {
+    /// Hardware security modules: each reference names its module and token.
+    pub struct Pkcs11Kms(Pkcs11Provider);
 }
 
-struct Inner {
+struct Pkcs11Provider {
     settings: Settings,
-    /// A module is initialised once in a process.
+    /// Modules by path: each is initialised once in a process.
     modules: Mutex<HashMap<PathBuf, Pkcs11>>,
-    /// One session a token: a module does one thing at a time in it.
-    sessions: Mutex<HashMap<(PathBuf, Token), Session>>,
+    /// One session for each token, in which the module does one thing at a time.
+    sessions: Mutex<HashMap<(PathBuf, TokenAttributes), Session>>,
 }
 
-/// Which token: what the reference says of it.
+/// The attributes that a reference names a token by.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
-struct Token {
+struct TokenAttributes {
     label: Option<String>,
     serial: Option<String>,
     manufacturer: Option<String>,
     model: Option<String>,
 }
 
-/// Where a key is.
+/// The location of a key.
 #[derive(Clone, Debug, Eq, PartialEq)]
-struct Place {
-    token: Token,
+struct Pkcs11KeyLocation {
+    /// The reference without scheme and parameters.
+    path: String,
+    token: TokenAttributes,
     object: Option<String>,
     id: Option<Vec<u8>>,
     module: Option<PathBuf>,
     pin_source: Option<PathBuf>,
 }
 
-impl Pkcs11Kms {
-    /// A client with these settings. No module is loaded yet.
-    pub fn new(settings: Settings) -> Self {
-        let queue = Queue::new(settings.patience());
-        let inner = Inner {
+fn encrypt(session: &Session, key: ObjectHandle, plaintext: &[u8], context: &[u8]) -> Result<Vec<u8>, Cryptoki> {
+    let mut nonce = [0; NONCE];
+    session.generate_random_slice(&mut nonce)?;
+    let sealed = {
+        let mechanism = Mechanism::AesGcm(GcmParams::new(&mut nonce, context, 128.into())?);
+        session.encrypt(&mechanism, key, plaintext)?
+    };
+    // Read the nonce afterwards: the module may have replaced it by one of its own.
+    Ok([&[WRAPPED], &nonce[..], &sealed].concat())
+}
+
+impl Pkcs11Provider {
+    fn new(settings: Settings) -> Self {
+        Self {
             settings,
             modules: Mutex::default(),
             sessions: Mutex::default(),
-        };
-        Self {
-            inner: Arc::new(inner),
-            queue,
         }
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        key: &KmsKeyRef,
-        work: impl Fn(&Session, ObjectHandle) -> Result<T, Cryptoki> + Send + 'static,
-    ) -> Result<T> {
-        let place = Place::parse(key)?;
-        let inner = Arc::clone(&self.inner);
-        self.queue
-            .run_or_leave("the HSM", move || inner.with_key(&place, work))
-            .await
     }
 }
 
-#[async_trait]
-impl KmsClient for Pkcs11Kms {
-    async fn describe(&self, key: &KmsKeyRef) -> Result<KmsKeyInfo> {
-        let id = key.rest().split('?').next().unwrap_or_default().to_owned();
-        let local = self.run(key, |session, handle| {
-            let made_here = session.get_attributes(handle, &[AttributeType::Local])?;
-            Ok(made_here.contains(&Attribute::Local(true)))
-        });
-        let origin = if local.await? {
+impl Provider for Pkcs11Provider {
+    type Location = Pkcs11KeyLocation;
+
+    const UNINTERRUPTIBLE: Option<&'static str> = Some("the HSM");
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn locate(key: &KmsKeyRef) -> Result<Pkcs11KeyLocation> {
+        Pkcs11KeyLocation::parse(key)
+    }
+
+    fn describe(&self, location: &Pkcs11KeyLocation) -> Result<KmsKeyInfo> {
+        let generated_here = self.with_key(location, |session, handle| {
+            let local = session.get_attributes(handle, &[AttributeType::Local])?;
+            Ok(local.contains(&Attribute::Local(true)))
+        })?;
+        let origin = if generated_here {
             "made in the HSM"
         } else {
             "imported into the HSM"
         };
-        Ok(KmsKeyInfo::new("pkcs11", id, KmsKeyState::Enabled)
+        Ok(KmsKeyInfo::new("pkcs11", location.path.clone(), KmsKeyState::Enabled)
             .with_usage("AES-256, encrypt and decrypt, not extractable")
             .with_origin(origin)
             .with_rotation("by hand"))
     }
 
-    async fn generate_data_key(&self, key: &KmsKeyRef, length: usize, context: &WrapContext) -> Result<DataKey> {
+    fn generate(&self, location: &Pkcs11KeyLocation, length: usize, context: &WrapContext) -> Result<DataKey> {
         let context = context.to_bytes();
-        self.run(key, move |session, handle| {
+        self.with_key(location, |session, handle| {
             let mut plaintext = Secret::new(vec![0; length]);
             session.generate_random_slice(plaintext.expose_mut())?;
             let wrapped = encrypt(session, handle, plaintext.expose(), &context)?;
             Ok(DataKey { plaintext, wrapped })
         })
-        .await
     }
 
-    async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
-        let (plaintext, context) = (plaintext.clone(), context.to_bytes());
-        self.run(key, move |session, handle| {
+    fn wrap(&self, location: &Pkcs11KeyLocation, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
+        let context = context.to_bytes();
+        self.with_key(location, |session, handle| {
             encrypt(session, handle, plaintext.expose(), &context)
         })
-        .await
     }
 
-    async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
+    fn unwrap(&self, location: &Pkcs11KeyLocation, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
         let Some((nonce, sealed)) = wrapped
             .strip_prefix(&[WRAPPED])
             .and_then(|rest| rest.split_first_chunk::<NONCE>())
         else {
-            return Err(Error::bad_input("the wrapped bytes are not of a PKCS#11 module"));
+            return Err(Error::bad_input("the wrapped bytes are not from a PKCS#11 module"));
         };
-        let (nonce, sealed, context) = (*nonce, sealed.to_vec(), context.to_bytes());
-        let opened = self.run(key, move |session, handle| {
-            let mut nonce = nonce;
+        let context = context.to_bytes();
+        let opened = self.with_key(location, |session, handle| {
+            let mut nonce = *nonce;
             let mechanism = Mechanism::AesGcm(GcmParams::new(&mut nonce, &context, 128.into())?);
-            match session.decrypt(&mechanism, handle, &sealed) {
+            match session.decrypt(&mechanism, handle, sealed) {
                 Ok(plaintext) => Ok(Some(Secret::new(plaintext))),
-                // Modules differ in what they call a tag that does not fit; SoftHSM has one word for everything.
+                // Modules differ in the code for a wrong tag; SoftHSM has one code for everything.
                 Err(Cryptoki::Pkcs11(
                     RvError::GeneralError
                     | RvError::EncryptedDataInvalid
@@ -156,32 +156,16 @@ impl KmsClient for Pkcs11Kms {
                 Err(error) => Err(error),
             }
         });
-        opened.await?.ok_or_else(does_not_unwrap)
-    }
-
-    async fn random(&self, length: usize) -> Result<Secret<Vec<u8>>> {
-        // Without a key there is no module to ask.
-        random::secret(length)
+        opened?.ok_or_else(does_not_unwrap)
     }
 }
 
-fn encrypt(session: &Session, key: ObjectHandle, plaintext: &[u8], context: &[u8]) -> Result<Vec<u8>, Cryptoki> {
-    let mut nonce = [0; NONCE];
-    session.generate_random_slice(&mut nonce)?;
-    let sealed = {
-        let mechanism = Mechanism::AesGcm(GcmParams::new(&mut nonce, context, 128.into())?);
-        session.encrypt(&mechanism, key, plaintext)?
-    };
-    // Read afterwards: a module may have put a nonce of its own in its place.
-    Ok([&[WRAPPED], &nonce[..], &sealed].concat())
-}
-
-impl Inner {
-    /// Does `work` with the key; once more in a new session if the old one has ended.
-    fn with_key<T>(&self, place: &Place, work: impl Fn(&Session, ObjectHandle) -> Result<T, Cryptoki>) -> Result<T> {
-        let module = self.module_path(place)?;
-        let address = (module.clone(), place.token.clone());
-        let attempt = |session: &Session| work(session, find(session, place)?).map_err(failed);
+impl Pkcs11Provider {
+    /// Runs `work` with the key; once more in a new session if the old one has ended.
+    fn with_key<T>(&self, location: &Pkcs11KeyLocation, work: impl Fn(&Session, ObjectHandle) -> Result<T, Cryptoki>) -> Result<T> {
+        let module = self.module_path(location)?;
+        let address = (module.clone(), location.token.clone());
+        let attempt = |session: &Session| work(session, find(session, location)?).map_err(failed);
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(session) = sessions.get(&address) {
             match attempt(session) {
@@ -190,17 +174,17 @@ impl Inner {
                 Err(Failure::Passing(_)) => drop(sessions.remove(&address)),
             }
         }
-        let session = self.log_in(&module, place)?;
+        let session = self.log_in(&module, location)?;
         let done = attempt(&session).map_err(Failure::into_error)?;
         sessions.insert(address, session);
         Ok(done)
     }
 
-    fn module_path(&self, place: &Place) -> Result<PathBuf> {
-        let path = place.module.clone();
+    fn module_path(&self, location: &Pkcs11KeyLocation) -> Result<PathBuf> {
+        let path = location.module.clone();
         path.or_else(|| self.settings.get("CIPHERFORM_PKCS11_MODULE").map(PathBuf::from))
             .ok_or_else(|| {
-                Error::bad_input("nothing says which PKCS#11 module to load").with_hint(
+                Error::bad_input("no PKCS#11 module is named").with_hint(
                     "write `?module-path=/usr/lib/….so` behind the reference, or set CIPHERFORM_PKCS11_MODULE",
                 )
             })
@@ -219,24 +203,24 @@ impl Inner {
         };
         let module = Pkcs11::new(path).map_err(away)?;
         match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-            // Somebody else in this process uses it, too.
+            // Other code in this process uses it, too.
             Ok(()) | Err(Cryptoki::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
             Err(error) => return Err(away(error)),
         }
         Ok(modules.entry(path.to_path_buf()).or_insert(module).clone())
     }
 
-    fn log_in(&self, path: &Path, place: &Place) -> Result<Session> {
+    fn log_in(&self, path: &Path, location: &Pkcs11KeyLocation) -> Result<Session> {
         let module = self.module(path)?;
-        let slot = slot(&module, &place.token)?;
+        let slot = slot(&module, &location.token)?;
         let session = module
             .open_rw_session(slot)
             .or_else(|_| module.open_ro_session(slot))
             .map_err(|error| failed(error).into_error())?;
-        let pin = match &place.pin_source {
+        let pin = match &location.pin_source {
             Some(path) => read_secret(path)?,
             None => self.settings.secret("CIPHERFORM_PKCS11_PIN")?.ok_or_else(|| {
-                Error::new(ErrorKind::NotAllowed, "the HSM's token wants a PIN, and nothing says it")
+                Error::new(ErrorKind::NotAllowed, "the HSM's token needs a PIN, and none was found")
                     .with_hint("set CIPHERFORM_PKCS11_PIN or CIPHERFORM_PKCS11_PIN_FILE, or write `pin-source=/path` into the reference")
             })?,
         };
@@ -248,19 +232,12 @@ impl Inner {
     }
 }
 
-impl fmt::Debug for Inner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner")
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Place {
+impl Pkcs11KeyLocation {
     fn parse(key: &KmsKeyRef) -> Result<Self> {
         let (path, mut parameters) = parameters(key)?;
-        let mut place = Self {
-            token: Token::default(),
+        let mut location = Self {
+            path: path.to_owned(),
+            token: TokenAttributes::default(),
             object: None,
             id: None,
             module: parameters.remove("module-path").map(PathBuf::from),
@@ -271,11 +248,11 @@ impl Place {
                 .strip_prefix("file://")
                 .or(source.strip_prefix("file:"))
                 .unwrap_or(&source);
-            place.pin_source = Some(path.into());
+            location.pin_source = Some(path.into());
         }
         if let Some(name) = parameters.keys().next() {
-            return Err(malformed(key, &format!("there is no parameter `{name}`"))
-                .with_hint("there are `module-path` and `pin-source`"));
+            return Err(malformed(key, &format!("unknown parameter `{name}`"))
+                .with_hint("the parameters are `module-path` and `pin-source`"));
         }
         for part in path.split(';') {
             let (name, value) = part
@@ -284,32 +261,32 @@ impl Place {
             let text = || {
                 decode(value)
                     .filter(|text| !text.is_empty())
-                    .ok_or_else(|| malformed(key, &format!("`{name}` has no value that is text")))
+                    .ok_or_else(|| malformed(key, &format!("`{name}` has no text as its value")))
             };
             match name {
-                "token" => place.token.label = Some(text()?),
-                "serial" => place.token.serial = Some(text()?),
-                "manufacturer" => place.token.manufacturer = Some(text()?),
-                "model" => place.token.model = Some(text()?),
-                "object" => place.object = Some(text()?),
+                "token" => location.token.label = Some(text()?),
+                "serial" => location.token.serial = Some(text()?),
+                "manufacturer" => location.token.manufacturer = Some(text()?),
+                "model" => location.token.model = Some(text()?),
+                "object" => location.object = Some(text()?),
                 "id" => {
-                    place.id = Some(decode_bytes(value).ok_or_else(|| malformed(key, "`id` is not percent-encoded"))?)
+                    location.id = Some(decode_bytes(value).ok_or_else(|| malformed(key, "`id` is not percent-encoded"))?)
                 }
                 "type" if value == "secret-key" => {}
                 _ => {
-                    return Err(malformed(key, &format!("there is no attribute `{name}`"))
-                        .with_hint("there are token, serial, manufacturer, model, object, id"));
+                    return Err(malformed(key, &format!("unknown attribute `{name}`"))
+                        .with_hint("the attributes are token, serial, manufacturer, model, object, id"));
                 }
             }
         }
-        match (&place.object, &place.id) {
+        match (&location.object, &location.id) {
             (None, None) => Err(malformed(key, "it names no key").with_hint("write `object=LABEL` or `id=%01`")),
-            _ => Ok(place),
+            _ => Ok(location),
         }
     }
 }
 
-impl Token {
+impl TokenAttributes {
     fn fits(&self, info: &TokenInfo) -> bool {
         let fits = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is.trim_end());
         fits(&self.label, info.label())
@@ -319,13 +296,13 @@ impl Token {
     }
 }
 
-fn slot(module: &Pkcs11, token: &Token) -> Result<Slot> {
+fn slot(module: &Pkcs11, token: &TokenAttributes) -> Result<Slot> {
     let slots = module
         .get_slots_with_initialized_token()
         .map_err(|error| failed(error).into_error())?;
     let mut names = Vec::new();
     for slot in slots {
-        // A token that was pulled out meanwhile is none.
+        // The token may have been removed since the slots were listed.
         let Ok(info) = module.get_token_info(slot) else {
             continue;
         };
@@ -336,32 +313,32 @@ fn slot(module: &Pkcs11, token: &Token) -> Result<Slot> {
     }
     Err(
         Error::new(ErrorKind::KeyNotFound, "the HSM has no such token").with_hint(match names.as_slice() {
-            [] => "no token is there at all: is the HSM connected, and its client configured?".to_owned(),
-            names => format!("the tokens there are {}", names.join(", ")),
+            [] => "no token was found: check that the HSM is connected and its client configured".to_owned(),
+            names => format!("the tokens are {}", names.join(", ")),
         }),
     )
 }
 
-/// The key, if it is one that wraps and stays.
-fn find(session: &Session, place: &Place) -> Result<ObjectHandle, Failure> {
+/// Finds the key. It must be able to wrap, and not leave the module.
+fn find(session: &Session, location: &Pkcs11KeyLocation) -> Result<ObjectHandle, Failure> {
     let mut template = vec![
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::KeyType(KeyType::AES),
     ];
     template.extend(
-        place
+        location
             .object
             .as_ref()
             .map(|label| Attribute::Label(label.clone().into_bytes())),
     );
-    template.extend(place.id.clone().map(Attribute::Id));
+    template.extend(location.id.clone().map(Attribute::Id));
     let handles = session.find_objects(&template).map_err(failed)?;
     let key = match handles.as_slice() {
         [key] => *key,
         [] => return Err(no_such_key("the HSM's token").into()),
         _ => {
             let error = Error::bad_input(format!(
-                "{} AES keys of the HSM's token fit the reference",
+                "{} AES keys of the HSM's token match the reference",
                 handles.len()
             ));
             return Err(error.with_hint("name one by its id, too: `;id=%01`").into());
@@ -379,17 +356,17 @@ fn find(session: &Session, place: &Place) -> Result<ObjectHandle, Failure> {
             ErrorKind::KeyNotUsable,
             "the HSM's key is not an AES-256 key that stays inside: CKA_SENSITIVE true, CKA_EXTRACTABLE false, CKA_VALUE_LEN 32",
         );
-        return Err(error.with_hint("make one in the HSM: the manual says how").into());
+        return Err(error.with_hint("create one in the HSM: see the manual").into());
     }
     Ok(key)
 }
 
-/// What a module's refusal means. Passing is what a new session may mend.
+/// Returns the failure for a module's error code: passing, if a new session may help.
 fn failed(error: Cryptoki) -> Failure {
     let Cryptoki::Pkcs11(code, _) = &error else {
-        return Failure::Lasting(Error::new(ErrorKind::ProviderDown, "the PKCS#11 module fails").with_source(error));
+        return Failure::Lasting(Error::new(ErrorKind::ProviderDown, "the PKCS#11 module failed").with_source(error));
     };
-    let (kind, what, hint) = match code {
+    let (kind, message, hint) = match code {
         RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange => (
             ErrorKind::NotAllowed,
             "the HSM's token refuses the PIN",
@@ -402,17 +379,17 @@ fn failed(error: Cryptoki) -> Failure {
         ),
         RvError::KeyFunctionNotPermitted | RvError::KeyTypeInconsistent => (
             ErrorKind::KeyNotUsable,
-            "the HSM's key may not do this",
+            "the HSM's key does not allow this",
             "it needs CKA_ENCRYPT and CKA_DECRYPT, and the mechanism CKM_AES_GCM",
         ),
         RvError::MechanismInvalid | RvError::MechanismParamInvalid => (
             ErrorKind::KeyNotUsable,
-            "the HSM does not know CKM_AES_GCM as we use it",
+            "the HSM does not support CKM_AES_GCM as it is used here",
             "it needs a module with AES-GCM: a nonce of 12 bytes, a tag of 16",
         ),
         _ => (
             ErrorKind::ProviderDown,
-            "the HSM fails",
+            "the HSM failed",
             "check that it is connected and its client runs; then run this again",
         ),
     };
@@ -428,10 +405,11 @@ fn failed(error: Cryptoki) -> Failure {
             | RvError::KeyHandleInvalid
             | RvError::CryptokiNotInitialized
     );
-    let error = Error::new(kind, what).with_source(error).with_hint(hint);
-    match passing {
-        true => Failure::Passing(error),
-        false => Failure::Lasting(error),
+    let error = Error::new(kind, message).with_source(error).with_hint(hint);
+    if passing {
+        Failure::Passing(error)
+    } else {
+        Failure::Lasting(error)
     }
 }
 
@@ -441,9 +419,9 @@ mod tests {
 
     #[test]
     fn references() {
-        let place = |text: &str| Place::parse(&text.parse().unwrap());
+        let location = |text: &str| Pkcs11KeyLocation::parse(&text.parse().unwrap());
         let parsed =
-            place("pkcs11:token=my%20hsm;object=kek;id=%01%ff?module-path=/usr/lib/x.so&pin-source=file:/run/pin")
+            location("pkcs11:token=my%20hsm;object=kek;id=%01%ff?module-path=/usr/lib/x.so&pin-source=file:/run/pin")
                 .unwrap();
         assert_eq!(parsed.token.label.as_deref(), Some("my hsm"));
         assert_eq!(
@@ -459,7 +437,7 @@ mod tests {
             "pkcs11:object=a;colour=red",
             "pkcs11:object=a?module=x",
         ] {
-            let error = place(bad).unwrap_err();
+            let error = location(bad).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::BadInput, "{bad}");
             assert!(!error.message().contains("1234"));
         }

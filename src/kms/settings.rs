@@ -1,4 +1,4 @@
-//! What the clients of remote KMSs are told by their surroundings.
+//! Settings of the clients of remote KMSs: environment variables, time-outs and retries.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,35 +7,35 @@ use std::time::Duration;
 
 use crate::{Error, Result, Secret};
 
-/// What a client may know of its surroundings: environment variables, as its KMS's own tools name them, and how long to wait.
+/// The settings of a client: environment variables, named as its KMS's own tools name them, and time-outs.
 #[derive(Clone)]
 pub struct Settings {
     variables: BTreeMap<String, Secret<String>>,
-    patience: Patience,
+    timeouts: Timeouts,
 }
 
-/// How long a client waits for its KMS, and how often it asks again.
+/// Time-outs, retries and connections of a client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct Patience {
-    /// For a connection.
+pub struct Timeouts {
+    /// Time-out for a connection.
     pub connect: Duration,
-    /// For one answer, connection included.
-    pub answer: Duration,
-    /// How often a question is asked at most. Only what may be repeated is: no answer, throttling, a failure of the server.
+    /// Time-out for one response, connection included.
+    pub response: Duration,
+    /// Attempts for one request. Only what may succeed later is retried: no response, rate limits, failures of the server.
     pub attempts: u32,
-    /// The pause before the second attempt; each further one is about twice as long, and all are shortened at random.
+    /// Pause before the second attempt. Each further one is about twice as long, and all are shortened at random.
     pub pause: Duration,
-    /// Questions under way at once, and connections kept.
+    /// Requests under way at once, and connections kept.
     pub connections: usize,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     /// Four attempts of ten seconds, 0.2 s, 0.4 s and 0.8 s apart; eight connections.
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
-            answer: Duration::from_secs(10),
+            response: Duration::from_secs(10),
             attempts: 4,
             pause: Duration::from_millis(200),
             connections: 8,
@@ -44,7 +44,8 @@ impl Default for Patience {
 }
 
 impl Settings {
-    /// The environment variables of this process; `CIPHERFORM_KMS_TIMEOUT`, in seconds, is the patience for one answer.
+    /// Takes the environment variables of this process. `CIPHERFORM_KMS_TIMEOUT` is the time-out for one response, in
+    /// seconds.
     ///
     /// # Errors
     ///
@@ -62,17 +63,17 @@ impl Settings {
                 Error::bad_input("CIPHERFORM_KMS_TIMEOUT is not a number of seconds from 1 to 3600")
                     .with_hint("the default is 10")
             })?;
-            settings.patience.answer = Duration::from_secs(seconds);
-            settings.patience.connect = settings.patience.connect.min(settings.patience.answer);
+            settings.timeouts.response = Duration::from_secs(seconds);
+            settings.timeouts.connect = settings.timeouts.connect.min(settings.timeouts.response);
         }
         Ok(settings)
     }
 
-    /// No variable at all.
+    /// Makes settings without variables.
     pub fn empty() -> Self {
         Self {
             variables: BTreeMap::new(),
-            patience: Patience::default(),
+            timeouts: Timeouts::default(),
         }
     }
 
@@ -83,25 +84,25 @@ impl Settings {
         self
     }
 
-    /// Sets how long to wait.
+    /// Sets the time-outs.
     #[must_use]
-    pub fn with_patience(mut self, patience: Patience) -> Self {
-        self.patience = patience;
+    pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
         self
     }
 
-    /// How long to wait.
-    pub fn patience(&self) -> Patience {
-        self.patience
+    /// Returns the time-outs.
+    pub fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 
-    /// A variable; an empty one is none.
+    /// Returns a variable, unless it is missing or empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         let value = self.variables.get(name)?.expose();
         (!value.is_empty()).then_some(value.as_str())
     }
 
-    /// A secret that stands in the variable `name`, or in the file that `name_FILE` names: there without the line feed behind it.
+    /// Returns the secret in the variable `name`, or on the first line of the file that the variable `name_FILE` names.
     ///
     /// # Errors
     ///
@@ -117,7 +118,7 @@ impl Settings {
     }
 }
 
-/// A secret from a file: its first line.
+/// Reads the secret on the first line of a file.
 pub(super) fn read_secret(path: &Path) -> Result<Secret<String>> {
     let text = std::fs::read_to_string(path).map(Secret::new);
     let text = text.map_err(|error| {
@@ -130,7 +131,7 @@ pub(super) fn read_secret(path: &Path) -> Result<Secret<String>> {
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
-            .field("patience", &self.patience)
+            .field("timeouts", &self.timeouts)
             .finish_non_exhaustive()
     }
 }

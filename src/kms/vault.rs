@@ -5,49 +5,38 @@
 //! Who we are, by the variables that `vault` and `bao` read themselves (each also as `BAO_…`): a token, an AppRole, or a TLS certificate.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
+use ::http::HeaderValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroize;
 
-use super::Settings;
-use super::remote::http::{Answer, Http, Identity, request, secret_header};
-use super::remote::{Queue, does_not_unwrap, malformed, no_such_key, parameters};
-use super::settings::read_secret;
-use crate::keys::{DataKey, KmsClient, KmsKeyInfo, KmsKeyRef, KmsKeyState, Timestamp, WrapContext, random};
+use super::remote::http::{self, Http, HttpResponse, LazyHttp, TlsIdentity, secret_header};
+use super::remote::refusal::{Complaint, Meaning, RefusalRule, means, rule, shortened};
+use super::remote::token_cache::{CachedToken, TokenCache};
+use super::remote::{Provider, does_not_unwrap, malformed, parameters, remote_client};
+use super::settings::{Settings, read_secret};
+use crate::keys::{DataKey, KmsKeyInfo, KmsKeyRef, KmsKeyState, Timestamp, WrapContext};
 use crate::{Error, ErrorKind, Result, Secret};
 
-/// The transit engine of HashiCorp Vault or OpenBao.
-#[derive(Clone, Debug)]
-pub struct VaultKms {
-    inner: Arc<Inner>,
-    queue: Queue,
+remote_client! {
+    /// The transit engine of HashiCorp Vault or OpenBao.
+    pub struct VaultKms(VaultProvider);
 }
 
-struct Inner {
+struct VaultProvider {
     settings: Settings,
-    http: Mutex<Option<Http>>,
-    /// Tokens by server and namespace. Held while one is fetched, so that it is fetched once.
-    tokens: Mutex<HashMap<(String, Option<String>), Token>>,
+    http: LazyHttp,
+    /// Tokens by server and namespace.
+    tokens: TokenCache<(String, Option<String>)>,
 }
 
-#[derive(Clone)]
-struct Token {
-    header: HeaderValue,
-    /// When to log in again; none for a token that was given to us.
-    expires: Option<Instant>,
-}
-
-/// Where a key is.
+/// The location of a key.
 #[derive(Clone, Debug, Eq, PartialEq)]
-struct Place {
+struct VaultKeyLocation {
     /// `https://host:port`
     server: String,
     mount: String,
@@ -55,61 +44,7 @@ struct Place {
     namespace: Option<String>,
 }
 
-impl VaultKms {
-    /// A client with these settings. Nothing is asked yet.
-    pub fn new(settings: Settings) -> Self {
-        let queue = Queue::new(settings.patience());
-        let (http, tokens) = (Mutex::default(), Mutex::default());
-        Self {
-            inner: Arc::new(Inner { settings, http, tokens }),
-            queue,
-        }
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        key: &KmsKeyRef,
-        work: impl FnOnce(&Inner, &Place) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let place = Place::parse(key)?;
-        let inner = Arc::clone(&self.inner);
-        self.queue.run(move || work(&inner, &place)).await
-    }
-}
-
-#[async_trait]
-impl KmsClient for VaultKms {
-    async fn describe(&self, key: &KmsKeyRef) -> Result<KmsKeyInfo> {
-        self.run(key, Inner::describe).await
-    }
-
-    async fn generate_data_key(&self, key: &KmsKeyRef, length: usize, context: &WrapContext) -> Result<DataKey> {
-        let context = context.to_bytes();
-        self.run(key, move |inner, place| inner.generate(place, length, &context))
-            .await
-    }
-
-    async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
-        let (plaintext, context) = (plaintext.clone(), context.to_bytes());
-        self.run(key, move |inner, place| inner.encrypt(place, &plaintext, &context))
-            .await
-    }
-
-    async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
-        let wrapped =
-            String::from_utf8(wrapped.to_vec()).map_err(|_| Error::bad_input("the wrapped bytes are not of Vault"))?;
-        let context = context.to_bytes();
-        self.run(key, move |inner, place| inner.decrypt(place, &wrapped, &context))
-            .await
-    }
-
-    async fn random(&self, length: usize) -> Result<Secret<Vec<u8>>> {
-        // Without a key there is no server to ask.
-        random::secret(length)
-    }
-}
-
-/// Text that the server gives, wiped afterwards.
+/// A secret text in a response, wiped when dropped.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Hidden(String);
@@ -125,7 +60,7 @@ impl Hidden {
         STANDARD
             .decode(&self.0)
             .map(Secret::new)
-            .map_err(|_| Error::new(ErrorKind::ProviderDown, "Vault gives a key that is not base64"))
+            .map_err(|_| Error::new(ErrorKind::ProviderDown, "the key in Vault's response is not base64"))
     }
 }
 
@@ -151,10 +86,30 @@ struct Description {
     keys: HashMap<String, Value>,
 }
 
-impl Inner {
-    fn describe(&self, place: &Place) -> Result<KmsKeyInfo> {
-        let answer = self.ask(place, "GET", &format!("keys/{}", place.name), None)?;
-        let Data::<Description> { data } = answer.json()?;
+impl VaultProvider {
+    fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            http: LazyHttp::default(),
+            tokens: TokenCache::default(),
+        }
+    }
+}
+
+impl Provider for VaultProvider {
+    type Location = VaultKeyLocation;
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn locate(key: &KmsKeyRef) -> Result<VaultKeyLocation> {
+        VaultKeyLocation::parse(key)
+    }
+
+    fn describe(&self, location: &VaultKeyLocation) -> Result<KmsKeyInfo> {
+        let response = self.request(location, "GET", &format!("keys/{}", location.name), None)?;
+        let Data::<Description> { data } = response.json()?;
         let state = match (data.soft_deleted, data.supports_encryption && data.supports_decryption) {
             (true, _) => KmsKeyState::PendingDeletion,
             (false, true) => KmsKeyState::Enabled,
@@ -166,7 +121,7 @@ impl Inner {
         };
         let info = KmsKeyInfo::new(
             "vault",
-            format!("{}/{}/{}", place.server, place.mount, place.name),
+            format!("{}/{}/{}", location.server, location.mount, location.name),
             state,
         )
         .with_usage(data.kind)
@@ -182,16 +137,16 @@ impl Inner {
         })
     }
 
-    /// By `datakey`; lengths that it does not know, by Vault's random bytes, encrypted.
-    fn generate(&self, place: &Place, length: usize, context: &[u8]) -> Result<DataKey> {
+    /// Generates a key by `datakey`; for lengths that it does not know, encrypts random bytes of Vault.
+    fn generate(&self, location: &VaultKeyLocation, length: usize, context: &WrapContext) -> Result<DataKey> {
         if !matches!(length, 16 | 32 | 64) {
             #[derive(Deserialize)]
             struct Random {
                 random_bytes: Hidden,
             }
-            let answer = self.ask(place, "POST", &format!("random/{length}"), Some(json!({})))?;
-            let plaintext = answer.json::<Data<Random>>()?.data.random_bytes.bytes()?;
-            let wrapped = self.encrypt(place, &plaintext, context)?;
+            let response = self.request(location, "POST", &format!("random/{length}"), Some(json!({})))?;
+            let plaintext = response.json::<Data<Random>>()?.data.random_bytes.bytes()?;
+            let wrapped = self.wrap(location, &plaintext, context)?;
             return Ok(DataKey { plaintext, wrapped });
         }
         #[derive(Deserialize)]
@@ -199,38 +154,39 @@ impl Inner {
             plaintext: Hidden,
             ciphertext: String,
         }
-        let body = json!({ "bits": 8 * length, "associated_data": STANDARD.encode(context) });
-        let answer = self.ask(place, "POST", &format!("datakey/plaintext/{}", place.name), Some(body))?;
-        let made = answer.json::<Data<Made>>()?.data;
+        let body = json!({ "bits": 8 * length, "associated_data": STANDARD.encode(context.to_bytes()) });
+        let response = self.request(location, "POST", &format!("datakey/plaintext/{}", location.name), Some(body))?;
+        let made = response.json::<Data<Made>>()?.data;
         let plaintext = made.plaintext.bytes()?;
-        // A server that did not bind the context, as old ones do not, is noticed before the key is in use.
-        self.decrypt(place, &made.ciphertext, context)?;
+        // Old servers do not bind the context: unwrapping shows it before the key is in use.
+        self.unwrap(location, made.ciphertext.as_bytes(), context)?;
         Ok(DataKey {
             plaintext,
             wrapped: made.ciphertext.into_bytes(),
         })
     }
 
-    fn encrypt(&self, place: &Place, plaintext: &Secret<Vec<u8>>, context: &[u8]) -> Result<Vec<u8>> {
-        // Transit makes a key that is not there if it may. We make none.
-        self.describe(place)?;
+    fn wrap(&self, location: &VaultKeyLocation, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
+        // Transit creates a missing key if the token may. This client creates none.
+        self.describe(location)?;
         #[derive(Deserialize)]
-        struct Encrypted {
+        struct EncryptedData {
             ciphertext: String,
         }
         let body =
-            json!({ "plaintext": STANDARD.encode(plaintext.expose()), "associated_data": STANDARD.encode(context) });
-        let answer = self.ask(place, "POST", &format!("encrypt/{}", place.name), Some(body))?;
-        Ok(answer.json::<Data<Encrypted>>()?.data.ciphertext.into_bytes())
+            json!({ "plaintext": STANDARD.encode(plaintext.expose()), "associated_data": STANDARD.encode(context.to_bytes()) });
+        let response = self.request(location, "POST", &format!("encrypt/{}", location.name), Some(body))?;
+        Ok(response.json::<Data<EncryptedData>>()?.data.ciphertext.into_bytes())
     }
 
-    fn decrypt(&self, place: &Place, wrapped: &str, context: &[u8]) -> Result<Secret<Vec<u8>>> {
-        // Anything else could be an answer to another question.
+    fn unwrap(&self, location: &VaultKeyLocation, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
+        let not_ours = || Error::bad_input("the wrapped bytes are not from Vault");
+        let wrapped = std::str::from_utf8(wrapped).map_err(|_| not_ours())?;
         let (prefix, rest) = wrapped.split_at_checked(7).unwrap_or((wrapped, ""));
         if prefix != "vault:v" || rest.is_empty() {
-            return Err(Error::bad_input("the wrapped bytes are not of Vault"));
+            return Err(not_ours());
         }
-        // A last digit of base64 has bits that decoders pass over.
+        // Decoders ignore bits of the last base64 digit: changes of them must not pass.
         let canonical = rest.split_once(':').is_some_and(|(version, text)| {
             version.bytes().all(|byte| byte.is_ascii_digit())
                 && STANDARD.decode(text).is_ok_and(|bytes| STANDARD.encode(bytes) == text)
@@ -239,54 +195,55 @@ impl Inner {
             return Err(does_not_unwrap());
         }
         #[derive(Deserialize)]
-        struct Decrypted {
+        struct DecryptedData {
             plaintext: Hidden,
         }
-        let body = json!({ "ciphertext": wrapped, "associated_data": STANDARD.encode(context) });
-        let answer = self.ask(place, "POST", &format!("decrypt/{}", place.name), Some(body))?;
-        answer.json::<Data<Decrypted>>()?.data.plaintext.bytes()
+        let body = json!({ "ciphertext": wrapped, "associated_data": STANDARD.encode(context.to_bytes()) });
+        let response = self.request(location, "POST", &format!("decrypt/{}", location.name), Some(body))?;
+        response.json::<Data<DecryptedData>>()?.data.plaintext.bytes()
     }
+}
 
-    /// Asks the transit engine; after a refusal once more with a new token, where we can log in.
-    fn ask(&self, place: &Place, method: &str, path: &str, body: Option<Value>) -> Result<Answer> {
+impl VaultProvider {
+    /// Sends a request to the transit engine. If it is refused, and we can log in, sends it once more with a new token.
+    fn request(&self, location: &VaultKeyLocation, method: &str, path: &str, body: Option<Value>) -> Result<HttpResponse> {
         let http = self.http()?;
-        let uri = format!("{}/v1/{}/{path}", place.server, place.mount);
+        let uri = format!("{}/v1/{}/{path}", location.server, location.mount);
         let what = path.split('/').next().unwrap_or_default().to_owned();
-        let mut token = self.token(&http, place, None)?;
+        let mut token = self.token(&http, location, None)?;
         loop {
             let mut headers = vec![
                 ("x-vault-token", token.header.clone()),
                 ("x-vault-request", HeaderValue::from_static("true")),
             ];
-            headers.extend(place.namespace_header()?);
-            let answer = http.ask(&what, &request(method, &uri, &headers, body.as_ref())?)?;
-            match answer.status {
-                200..=299 => return Ok(answer),
+            headers.extend(location.namespace_header()?);
+            let response = http.send(&what, &http::request(method, &uri, &headers, body.as_ref())?)?;
+            match response.status {
+                200..=299 => return Ok(response),
                 403 if token.expires.is_some() => {
-                    let next = self.token(&http, place, Some(&token))?;
+                    let next = self.token(&http, location, Some(&token))?;
                     if next.header == token.header {
-                        return Err(refused(&answer, place));
+                        return Err(refusal(&response));
                     }
-                    token = Token { expires: None, ..next };
+                    // A second refusal counts.
+                    token = CachedToken { expires: None, ..next };
                 }
-                _ => return Err(refused(&answer, place)),
+                _ => return Err(refusal(&response)),
             }
         }
     }
 
     fn http(&self) -> Result<Http> {
-        let mut http = self.http.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(http) = &*http {
-            return Ok(http.clone());
-        }
-        let mut identity = Identity::default().trusting(self.variable("CACERT"))?;
-        if let (Some(certificate), Some(key)) = (self.variable("CLIENT_CERT"), self.variable("CLIENT_KEY")) {
-            identity = identity.showing(certificate, key)?;
-        }
-        Ok(http.insert(Http::new(self.settings.patience(), identity)).clone())
+        self.http.get(self.settings.timeouts(), || {
+            let identity = TlsIdentity::default().trusting(self.variable("CACERT"))?;
+            match (self.variable("CLIENT_CERT"), self.variable("CLIENT_KEY")) {
+                (Some(certificate), Some(key)) => identity.showing(certificate, key),
+                _ => Ok(identity),
+            }
+        })
     }
 
-    /// `VAULT_…`, or else `BAO_…`.
+    /// Returns the variable `VAULT_…`, or else `BAO_…`.
     fn variable(&self, name: &str) -> Option<&str> {
         ["VAULT", "BAO"]
             .iter()
@@ -300,22 +257,18 @@ impl Inner {
         }
     }
 
-    /// A token for this server: the one we have, unless it ends soon or is the one that was `refused`.
-    fn token(&self, http: &Http, place: &Place, refused: Option<&Token>) -> Result<Token> {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        let server = (place.server.clone(), place.namespace.clone());
-        if let Some(token) = tokens.get(&server)
-            && token.expires.is_none_or(|expires| Instant::now() < expires)
-            && refused.is_none_or(|refused| refused.header != token.header)
-        {
-            return Ok(token.clone());
-        }
-        let token = self.log_in(http, place)?;
-        tokens.insert(server, token.clone());
-        Ok(token)
+    /// Returns a token for the server, other than the one that was `rejected`.
+    fn token(
+        &self,
+        http: &Http,
+        location: &VaultKeyLocation,
+        rejected: Option<&CachedToken>,
+    ) -> Result<CachedToken> {
+        let server = (location.server.clone(), location.namespace.clone());
+        self.tokens.get(server, rejected, || self.log_in(http, location))
     }
 
-    fn log_in(&self, http: &Http, place: &Place) -> Result<Token> {
+    fn log_in(&self, http: &Http, location: &VaultKeyLocation) -> Result<CachedToken> {
         let role = self.variable("ROLE_ID");
         let method = self.variable("AUTH_METHOD").unwrap_or(match role {
             Some(_) => "approle",
@@ -329,10 +282,10 @@ impl Inner {
                     None => self.token_helper()?,
                 };
                 let (header, expires) = (secret_header(token.expose())?, None);
-                return Ok(Token { header, expires });
+                return Ok(CachedToken { header, expires });
             }
             "approle" => {
-                let role = role.ok_or_else(|| not_said("VAULT_ROLE_ID", "the AppRole login"))?;
+                let role = role.ok_or_else(|| missing_variable("VAULT_ROLE_ID", "the AppRole login"))?;
                 let mut body = json!({ "role_id": role });
                 if let Some(secret) = self.secret("SECRET_ID")? {
                     body["secret_id"] = secret.expose().as_str().into();
@@ -342,7 +295,7 @@ impl Inner {
             "cert" => {
                 for name in ["CLIENT_CERT", "CLIENT_KEY"] {
                     self.variable(name)
-                        .ok_or_else(|| not_said(&format!("VAULT_{name}"), "the TLS certificate login"))?;
+                        .ok_or_else(|| missing_variable(&format!("VAULT_{name}"), "the TLS certificate login"))?;
                 }
                 match self.variable("CERT_ROLE") {
                     Some(role) => json!({ "name": role }),
@@ -362,27 +315,27 @@ impl Inner {
             client_token: Hidden,
             lease_duration: u64,
         }
-        let headers: Vec<_> = place.namespace_header()?.into_iter().collect();
-        let uri = format!("{}/v1/auth/{mount}/login", place.server);
-        let answer = http.ask("login", &request("POST", &uri, &headers, Some(&body))?)?;
-        if !(200..=299).contains(&answer.status) {
-            let message = format!("`{}` refuses the {method} login: {}", place.server, complaint(&answer));
+        let headers: Vec<_> = location.namespace_header()?.into_iter().collect();
+        let uri = format!("{}/v1/auth/{mount}/login", location.server);
+        let response = http.send("login", &http::request("POST", &uri, &headers, Some(&body))?)?;
+        if !(200..=299).contains(&response.status) {
+            let message = format!("`{}` refused the {method} login: {}", location.server, complaint(&response));
             return Err(Error::new(ErrorKind::NotAllowed, message)
                 .with_hint("check role, secret id (each may end, or serve a number of times) or certificate, and where the login is mounted"));
         }
-        let LoggedIn { auth } = answer.json()?;
-        // A little before the lease ends, so that no question comes too late.
-        let expires = match auth.lease_duration {
-            0 => Duration::from_secs(3_600),
-            seconds => Duration::from_secs(seconds) * 9 / 10,
+        let LoggedIn { auth } = response.json()?;
+        // A lease of 0 does not end.
+        let lifetime = match auth.lease_duration {
+            0 => Duration::from_secs(4_000),
+            seconds => Duration::from_secs(seconds),
         };
-        Ok(Token {
-            header: secret_header(&auth.client_token.0)?,
-            expires: Some(Instant::now() + expires),
-        })
+        Ok(CachedToken::with_lifetime(
+            secret_header(&auth.client_token.0)?,
+            lifetime,
+        ))
     }
 
-    /// The file where `vault login` keeps a person's token.
+    /// Reads the token that `vault login` keeps in a file.
     fn token_helper(&self) -> Result<Secret<String>> {
         let path = self
             .settings
@@ -390,7 +343,7 @@ impl Inner {
             .map(|home| std::path::Path::new(home).join(".vault-token"));
         match path.filter(|path| path.exists()) {
             Some(path) => read_secret(&path),
-            None => Err(Error::new(ErrorKind::NotAllowed, "nothing says who we are to Vault").with_hint(
+            None => Err(Error::new(ErrorKind::NotAllowed, "no credentials found for Vault").with_hint(
                 "set VAULT_TOKEN or VAULT_TOKEN_FILE, or VAULT_ROLE_ID and VAULT_SECRET_ID, or VAULT_AUTH_METHOD=cert with VAULT_CLIENT_CERT \
                  and VAULT_CLIENT_KEY; or run `vault login`",
             )),
@@ -398,22 +351,14 @@ impl Inner {
     }
 }
 
-impl fmt::Debug for Inner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner")
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Place {
+impl VaultKeyLocation {
     fn parse(key: &KmsKeyRef) -> Result<Self> {
         let (url, mut parameters) = parameters(key)?;
         let namespace = parameters.remove("namespace");
         if let Some(name) = parameters.keys().next() {
-            return Err(malformed(key, &format!("there is no parameter `{name}`")).with_hint("there is `namespace`"));
+            return Err(malformed(key, &format!("unknown parameter `{name}`")).with_hint("the only parameter is `namespace`"));
         }
-        let form = || malformed(key, "it has another form").with_hint("write `vault:https://host:8200/transit/NAME`");
+        let form = || malformed(key, "the form is wrong").with_hint("write `vault:https://host:8200/transit/NAME`");
         let (scheme, rest) = url.split_once("://").ok_or_else(form)?;
         let (host, path) = rest.split_once('/').ok_or_else(form)?;
         let (mount, name) = path.rsplit_once('/').ok_or_else(form)?;
@@ -445,61 +390,93 @@ impl Place {
     }
 }
 
-fn not_said(variable: &str, login: &str) -> Error {
+fn missing_variable(variable: &str, login: &str) -> Error {
     Error::new(ErrorKind::NotAllowed, format!("{login} to Vault needs {variable}")).with_hint(format!("set {variable}"))
 }
 
-/// What Vault complains of. Its messages name paths and keys, never a plaintext or a token.
-fn complaint(answer: &Answer) -> String {
+/// Returns Vault's error messages. They name paths and keys, never a plaintext or a token.
+fn complaint(response: &HttpResponse) -> String {
     #[derive(Deserialize)]
     struct Errors {
         errors: Vec<String>,
     }
-    match serde_json::from_slice::<Errors>(answer.body.expose()) {
+    match serde_json::from_slice::<Errors>(response.body.expose()) {
         Ok(Errors { errors }) if !errors.is_empty() => {
-            let text: String = errors.join("; ").split_whitespace().collect::<Vec<_>>().join(" ");
-            text.chars().take(300).collect()
+            shortened(&errors.join("; "))
         }
-        _ => format!("HTTP {}", answer.status),
+        _ => format!("HTTP {}", response.status),
     }
 }
 
-fn refused(answer: &Answer, place: &Place) -> Error {
-    let complaint = complaint(answer);
-    let says = |what: &str| complaint.contains(what);
-    let error = |kind, hint: &str| Error::new(kind, format!("Vault says: {complaint}")).with_hint(hint.to_owned());
-    match answer.status {
-        403 => error(
-            ErrorKind::NotAllowed,
-            "the token may have expired (log in again), or its policy does not allow this path: the manual has the policy to ask for",
-        ),
-        404 if says("no handler") => error(
-            ErrorKind::KeyNotFound,
-            "no transit engine is mounted there: `vault secrets list` shows where it is",
-        ),
-        404 => no_such_key("Vault"),
-        400 if says("encryption key not found") => no_such_key("Vault"),
-        400 if says("soft-deleted") => error(
-            ErrorKind::KeyNotUsable,
-            &format!(
-                "`bao write -f {}/keys/{}/soft-delete-restore` brings it back",
-                place.mount, place.name
-            ),
-        ),
-        400 if says("too old") => error(
-            ErrorKind::KeyNotUsable,
-            "the key's min_decryption_version excludes the version that wrapped this: lower it, run `cipherform keys rewrap`, raise it",
-        ),
-        400 if says("authentication failed") || says("invalid ciphertext") || says("too new") => does_not_unwrap(),
-        307 => error(
-            ErrorKind::ProviderDown,
-            "it sends us to another node: name the active one, or the address of the cluster",
-        ),
-        _ => error(
-            ErrorKind::KeyNotUsable,
-            "the key must be of an AEAD type: aes256-gcm96, aes128-gcm96, chacha20-poly1305",
-        ),
+/// Refusals by the status, and by the cause that [`cause`] reads from the words.
+const REFUSALS: [RefusalRule; 10] = [
+    rule(
+        403,
+        "",
+        ErrorKind::NotAllowed,
+        "the token may have expired (log in again), or its policy does not allow this path: see the manual for the policy",
+    ),
+    rule(
+        404,
+        "no engine",
+        ErrorKind::KeyNotFound,
+        "no transit engine is mounted there: `vault secrets list` shows where it is",
+    ),
+    means(404, "", Meaning::NoSuchKey, ""),
+    means(400, "no key", Meaning::NoSuchKey, ""),
+    rule(
+        400,
+        "soft-deleted",
+        ErrorKind::KeyNotUsable,
+        "`bao write -f MOUNT/keys/NAME/soft-delete-restore` restores the key",
+    ),
+    rule(
+        400,
+        "too old",
+        ErrorKind::KeyNotUsable,
+        "the key's min_decryption_version excludes the version that wrapped this: lower it, rewrap the data keys, raise it",
+    ),
+    means(400, "does not unwrap", Meaning::DoesNotUnwrap, ""),
+    rule(
+        307,
+        "",
+        ErrorKind::ProviderDown,
+        "the server redirects to another node: name the active one, or the address of the cluster",
+    ),
+    rule(
+        400,
+        "",
+        ErrorKind::KeyNotUsable,
+        "the key must be of an AEAD type: aes256-gcm96, aes128-gcm96, chacha20-poly1305",
+    ),
+    rule(0, "", ErrorKind::ProviderDown, "see the server's log, or run this again later"),
+];
+
+fn refusal(response: &HttpResponse) -> Error {
+    let message = complaint(response);
+    Complaint {
+        service: "Vault",
+        status: response.status,
+        code: cause(&message).to_owned(),
+        message: message.clone(),
     }
+    .error(&REFUSALS)
+}
+
+/// Returns the cause of a refusal: Vault has no codes, so its words are all there is to tell causes apart.
+fn cause(message: &str) -> &'static str {
+    [
+        ("no handler", "no engine"),
+        ("encryption key not found", "no key"),
+        ("soft-deleted", "soft-deleted"),
+        ("too old", "too old"),
+        ("authentication failed", "does not unwrap"),
+        ("invalid ciphertext", "does not unwrap"),
+        ("too new", "does not unwrap"),
+    ]
+    .iter()
+    .find(|(words, _)| message.contains(words))
+    .map_or("", |(_, cause)| cause)
 }
 
 #[cfg(test)]
@@ -508,8 +485,8 @@ mod tests {
 
     #[test]
     fn references() {
-        let place = |text: &str| Place::parse(&text.parse().unwrap());
-        let parsed = place("vault:https://kms.example:8200/team/transit/main?namespace=eu%2Fsales").unwrap();
+        let location = |text: &str| VaultKeyLocation::parse(&text.parse().unwrap());
+        let parsed = location("vault:https://kms.example:8200/team/transit/main?namespace=eu%2Fsales").unwrap();
         assert_eq!(parsed.server, "https://kms.example:8200");
         assert_eq!((parsed.mount.as_str(), parsed.name.as_str()), ("team/transit", "main"));
         assert_eq!(parsed.namespace.as_deref(), Some("eu/sales"));
@@ -522,7 +499,7 @@ mod tests {
             "vault:https://host/transit/a b",
             "vault:https://host/transit/main?region=x",
         ] {
-            assert_eq!(place(bad).unwrap_err().kind(), ErrorKind::BadInput, "{bad}");
+            assert_eq!(location(bad).unwrap_err().kind(), ErrorKind::BadInput, "{bad}");
         }
     }
 }

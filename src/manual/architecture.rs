@@ -29,15 +29,17 @@
 //! # The layers, from below
 //!
 //! **[`cipher`](crate::cipher)** takes numerals and gives numerals: FF1, and FF3-1 for old data; or takes and gives
-//! the symbols that stand for them. It knows no format, no column and no policy. *Invariants:* it is exactly the standard, with integers only (a rounded logarithm has broken
-//! other implementations at this very step; the one exception are the quotients of the kernel `avx2`, doubles whose error is bounded in
-//! `modulus53` whichever way they are rounded, or corrected); every kernel gives every published answer; a kernel proves itself on known
-//! answers before its first use in a process; nothing in it branches or looks up by a key or a value, within the bounds
-//! that [`threats`](super::threats#timing) names. Rows of one shape walk side by side; the code for a processor's vector
-//! registers, and all `unsafe` of this crate with it, is in `cipher/arch`. There text goes into registers, through the
-//! rounds and out again; plain loops are compiled for wider registers (`arch::vector`); and texts with separators or kept ends are taken
-//! apart (a `Sieve`). Texts that are nothing but symbols are sorted by length (`Shelves`). A *naive twin*, the steps of the standard in
-//! order on big integers, judges the fast paths. The crate `fpe` judges both.
+//! the symbols that stand for them. It knows no format, no column and no policy. *Invariants:* it is exactly the standard, with
+//! integers only (a rounded logarithm has broken other implementations at this very step; the one exception are the quotients of the
+//! kernel `avx2`, doubles whose error is bounded in `arith/reduce_fma` whichever way they are rounded, or corrected); every kernel
+//! gives every published answer; a kernel proves itself on known answers before its first use in a process; nothing in it branches or
+//! looks up by a key or a value, within the bounds that [`threats`](super::threats#timing) names. Rows of one shape go through the
+//! rounds side by side; the code for a processor's vector registers is in `cipher/kernels`, where text goes into registers, through
+//! the rounds and out again. A reference implementation, the steps of the standard in order on big integers, and the crate `fpe` are
+//! what the fast paths are compared with. Below it, `ascii` splits values with separators or kept ends into the symbols to encrypt and
+//! the rest (a `Splitter`), and groups values that are nothing but symbols by length (`LengthGroups`); `simd` compiles plain loops for
+//! wider registers. The three are crates of their own in `src`, which this one re-exports as far as users need them, so that they
+//! are compiled once, and all `unsafe` is in their kernels and in `columns/ascii`.
 //!
 //! **[`formats`](crate::formats)** turns a text into numerals and the part that is kept clear, and back. *Invariants:*
 //! a value is its own layout, so `join(v, split(v)) == v`; a name and a version (`pan/1`) stand for one map for ever; a

@@ -148,7 +148,7 @@
 //! A new passphrase has at least 8 characters (SP 800-63B); several words are better. A file made with a key file is
 //! unlocked by that key file only, and likewise for a passphrase.
 //!
-//! `keys passphrase` changes what unlocks it: another passphrase, a key file (`--new-key-file`), or a key of another KMS
+//! `kms passphrase` changes what unlocks it: another passphrase, a key file (`--new-key-file`), or a key of another KMS
 //! (`--kms URI`): then a random unlock key is wrapped by an HSM or a cloud KMS, which is asked whenever the file is opened,
 //! and no passphrase is. Everything in the file is sealed anew, and it is replaced whole. Copies are still opened by what opened them
 //! before, so after a passphrase was seen by others, destroy the copies and move to new KMS keys. `--os-keyring` lets the keyring of the operating system (Secret Service,
@@ -156,37 +156,37 @@
 //! neither does its backup: give it a passphrase before you back it up.
 //!
 //! A passphrase is stretched by Argon2id (64 MiB, 3 passes), or by PBKDF2 with HMAC-SHA-256 (600,000 iterations), which makes guessing cheaper for
-//! whoever has many processors and is what NIST has approved (SP 800-132): `init --kdf pbkdf2`, `keys passphrase --kdf pbkdf2`.
+//! whoever has many processors and is what NIST has approved (SP 800-132): `init --kdf pbkdf2`, `kms passphrase --kdf pbkdf2`.
 //!
 //! Whatever it protects against, it does so by these two files being apart from the data and from each other. It is a
 //! guardrail on one machine; a KMS with permissions and an audit log is another thing.
 //!
 //! ## Its KMS keys
 //!
-//! Where `keys` takes a key, `local:NAME` is a KMS key of the local KMS. `keys list` shows them behind the data keys, `keys describe local:NAME` one
+//! `cipherform kms` looks after them, as `cipherform keys` does after data keys; `local:NAME` may be written `NAME` there. `kms list` shows them, `kms describe NAME` one
 //! of them with its history: who did what to it, when and why. In the audit log of the policy each change has an entry, too, before it is made; only a change
 //! of the very KMS key that keeps the keyring shut, by its state or its policy, is written down after it, and a warning says so where even that is not possible.
 //!
 //! | command | does |
 //! | --- | --- |
-//! | `keys create local:NAME [--rotate-every DAYS]` | a new key of 256 random bits |
-//! | `keys create local:NAME --origin external` | a key whose material is imported: see below |
-//! | `keys create local:NAME --spec rsa-3072`, `rsa-4096` | a key that opens what partners export: `keys import --for local:NAME` |
-//! | `keys create local:NAME --usage sign-verify` | an Ed25519 key that signs what we export: `keys export --sign-with local:NAME` |
-//! | `keys public-key local:NAME` | the public half of either: PEM for RSA, 64 hexadecimal digits for Ed25519 |
-//! | `keys rotate local:NAME` | new material, which wraps from now on; what older material wrapped still unwraps, since wrapped bytes name theirs |
-//! | `keys rotate local:NAME --every DAYS`, `--on-demand` | by itself after 90 to 2,560 days, or not |
-//! | `keys disable`, `keys enable` | off and on: a disabled key wraps and unwraps nothing |
-//! | `keys schedule-deletion local:NAME [--days 7…30]` | deletion after a waiting period (30 days), in which the key wraps and unwraps nothing |
-//! | `keys cancel-deletion` | takes that back; the key is disabled then |
-//! | `keys alias create`, `update`, `delete`, `list` | other names, `local:alias/NAME`, which can move to another key |
+//! | `kms create local:NAME [--rotate-every DAYS]` | a new key of 256 random bits |
+//! | `kms create local:NAME --origin external` | a key whose material is imported: see below |
+//! | `kms create local:NAME --spec rsa-3072`, `rsa-4096` | a key that opens what partners export: `keys import --for local:NAME` |
+//! | `kms create local:NAME --usage sign-verify` | an Ed25519 key that signs what we export: `keys export --sign-with local:NAME` |
+//! | `kms public-key local:NAME` | the public half of either: PEM for RSA, 64 hexadecimal digits for Ed25519 |
+//! | `kms rotate local:NAME` | new material, which wraps from now on; what older material wrapped still unwraps, since wrapped bytes name theirs |
+//! | `kms rotate local:NAME --every DAYS`, `--on-demand` | by itself after 90 to 2,560 days, or not |
+//! | `kms disable`, `kms enable` | off and on: a disabled key wraps and unwraps nothing |
+//! | `kms schedule-deletion local:NAME [--days 7…30]` | deletion after a waiting period (30 days), in which the key wraps and unwraps nothing |
+//! | `kms cancel-deletion` | takes that back; the key is disabled then |
+//! | `kms alias create`, `update`, `delete`, `list` | other names, `local:alias/NAME`, which can move to another key |
 //!
 //! What time makes due, new material and the end of a waiting period, is done by the first `keys` command that changes a
 //! data key or a KMS key (in Rust [`LocalKms::tend`](crate::kms::LocalKms::tend)). Jobs, and commands that only show something, never write the file; `keys doctor`
 //! says what is due, and so do `keys list` and the like. From the end of its waiting period on a key is refused, whether or not its material is erased yet; it is called `destroyed` once that is so. Its entry and its
 //! name stay. What is erased is out of the file; copies of the file still have it, sealed, and so may the blocks of a disk, so destroy backups
 //! as well. A clock that is wrong by the waiting period deletes too early: set it right before you change keys. As long as the
-//! material is there, `keys cancel-deletion` keeps it, whatever the clock says, if nothing else is changed before.
+//! material is there, `kms cancel-deletion` keeps it, whatever the clock says, if nothing else is changed before.
 //!
 //! An alias wraps by the key that it means now, and unwraps by the key that the wrapped bytes name. Like rotation it does
 //! not touch what is wrapped: `keys rewrap --to local:NAME` wraps the data keys anew.
@@ -199,23 +199,23 @@
 //! A company that makes its own key material (BYOK) brings it so:
 //!
 //! ```text
-//! cipherform keys create local:ours --origin external
-//! cipherform keys get-parameters-for-import local:ours --public-key wrapping.pem --token import.token
+//! cipherform kms create local:ours --origin external
+//! cipherform kms get-parameters-for-import local:ours --public-key wrapping.pem --token import.token
 //! openssl pkeyutl -encrypt -pubin -inkey wrapping.pem -in material.bin -out wrapped.bin \
 //!     -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256
-//! cipherform keys import-material local:ours --material wrapped.bin --token import.token --reason 'ceremony of 3 May'
+//! cipherform kms import-material local:ours --material wrapped.bin --token import.token --reason 'ceremony of 3 May'
 //! ```
 //!
 //! The material is 32 bytes. The wrapping key is RSA with 4,096 bits, made for this import; its private half is sealed in
 //! the file of the local KMS, good for one import within 24 hours, and erased by it. `--valid-to TIME` lets the material expire:
-//! then it is refused, and erased by the next `keys` command that changes a key; `keys doctor` says so 60 days before. `keys delete-material` erases it at once. Either way the key
+//! then it is refused, and erased by the next `keys` command that changes a key; `keys doctor` says so 60 days before. `kms delete-material` erases it at once. Either way the key
 //! waits for the same material, and takes no other: what the other wrapped would be lost. Whether it is the same tells a check value
 //! in the file, 128 bits that are derived from the material; it says nothing about material that nobody can guess. Keep the material
 //! where you made it: here it is a copy. Such a key is not rotated; create another one, and `keys rewrap --to` it.
 //!
 //! ## Key policies
 //!
-//! Who may do what with a KMS key of the local KMS say statements, as in AWS KMS and IAM ([`PolicyDocument`](crate::keys::PolicyDocument)):
+//! Who may do what with a KMS key of the local KMS say statements, as in AWS KMS and IAM ([`PolicyDocument`](crate::kms::PolicyDocument)):
 //!
 //! ```json
 //! { "Version": "2012-10-17", "Statement": [
@@ -226,20 +226,20 @@
 //!
 //! **They are guardrails.** The file is opened in the user's own process, with the user's own name for a principal: whoever can unlock it can read every
 //! key in it with other tools. They keep honest people and jobs from mistakes, and a server that alone unlocks the file can decide with the same code
-//! ([`evaluate`](crate::keys::evaluate)). Where people must be kept out, use a KMS that they do not open themselves.
+//! ([`evaluate`](crate::kms::evaluate)). Where people must be kept out, use a KMS that they do not open themselves.
 //!
 //! * An explicit deny goes before an allow; what no statement allows is denied. A key whose policy does not name you is closed to you.
-//! * A key has the policy that everybody who unlocks the file may do anything, until `keys policy put` puts another one in its place. So it is for
+//! * A key has the policy that everybody who unlocks the file may do anything, until `kms policy put` puts another one in its place. So it is for
 //!   the keys of older files, too.
 //! * Principals are `"*"`, `{ "User": "user@host" }`, and `"identity-policies"`: that leaves the decision to the policy that is
-//!   attached to whoever asks (`keys policy put --identity user@host`). Denials in the policy of an identity count for every key.
-//! * Actions are those of AWS KMS ([`KmsAction`](crate::keys::KmsAction)). Jobs need `kms:Decrypt`, `keys create` and `rotate` `kms:GenerateDataKey`, `rewrap`
+//!   attached to whoever asks (`kms policy put --identity user@host`). Denials in the policy of an identity count for every key.
+//! * Actions are those of AWS KMS ([`KmsAction`](crate::kms::KmsAction)). Jobs need `kms:Decrypt`, `keys create` and `rotate` `kms:GenerateDataKey`, `rewrap`
 //!   `kms:Encrypt`. The resource is `local:NAME`. In texts `*` stands for any characters and `?` for one.
 //! * Conditions are `StringEquals`, `StringNotEquals`, `StringLike` and `StringNotLike` on the wrap context: `kms:EncryptionContext:cipherform:keyring`,
 //!   `…:data-key`, `…:version`, `…:use`. A word that means nothing is an error, not a statement without effect.
 //! * A policy under which you could never put another one is refused, unless `--bypass-lockout-check` says that it is meant.
 //!
-//! `keys policy get` shows one, `keys policy simulate local:NAME --principal WHO --action kms:Decrypt` which statement would decide. `keys list`
+//! `kms policy get` shows one, `kms policy simulate local:NAME --principal WHO --action kms:Decrypt` which statement would decide. `kms list`
 //! shows all keys to whoever unlocks the file, policies of identities are put by whoever unlocks it, and what time makes due is done whoever is at work.
 //!
 //! # The KMS of the company
@@ -268,9 +268,9 @@
 //!
 //! | here | AWS KMS | Vault, OpenBao | PKCS#11 |
 //! | --- | --- | --- | --- |
-//! | `keys get-parameters-for-import`, `import-material`, `delete-material` | GetParametersForImport, ImportKeyMaterial, DeleteImportedKeyMaterial | `keys/NAME/import` | `C_UnwrapKey` |
-//! | `keys rotate local:NAME`, `--every` | RotateKeyOnDemand, EnableKeyRotation | `keys/NAME/rotate`, `auto_rotate_period` | another object |
-//! | `keys schedule-deletion`, `cancel-deletion` | ScheduleKeyDeletion, CancelKeyDeletion | delete | destroy object |
+//! | `kms get-parameters-for-import`, `import-material`, `delete-material` | GetParametersForImport, ImportKeyMaterial, DeleteImportedKeyMaterial | `keys/NAME/import` | `C_UnwrapKey` |
+//! | `kms rotate local:NAME`, `--every` | RotateKeyOnDemand, EnableKeyRotation | `keys/NAME/rotate`, `auto_rotate_period` | another object |
+//! | `kms schedule-deletion`, `cancel-deletion` | ScheduleKeyDeletion, CancelKeyDeletion | delete | destroy object |
 //! | `local:alias/NAME` | alias | | label |
 //! | KMS key | KMS key (once: customer master key) | transit key | AES key object on a token |
 //! | data key | data key | data key | a key that is wrapped by `C_Encrypt` |
@@ -282,7 +282,7 @@
 //! | new material in the same KMS key | key rotation: nothing to do here | `transit/keys/KEY/rotate`: nothing to do, until `min_decryption_version` is raised: `rewrap` to the same URI first | another object: `rewrap` |
 //! | rewrap | ReEncrypt (here: Decrypt, Encrypt) | `transit/rewrap` (here: decrypt, encrypt) | decrypt, encrypt |
 //! | who may | key policy, IAM policy, grants | token and its policies | PIN, and the attributes of the key |
-//! | `keys passphrase --kms URI` | | seal, auto-unseal by another KMS | |
+//! | `kms passphrase --kms URI` | | seal, auto-unseal by another KMS | |
 //! | custom key store | a KMS key in CloudHSM, or outside AWS | managed keys | the token |
 //!
 //! ## AWS KMS
@@ -548,10 +548,10 @@
 //! | signature | Ed25519 over LP(`cipherform-exchange/1`, the content as JSON without spaces) |
 //! | its seed | KBKDF(root key, `cipherform exchange signing v1`, LP(keyring id), 32) |
 //!
-//! Better than by OpenSSL, the partner makes the key pair in the local KMS: `keys create local:partners --spec rsa-4096`,
-//! `keys public-key local:partners > partner.pem`, and later `keys import … --for local:partners`, which leaves no private key in a file. In the same way
+//! Better than by OpenSSL, the partner makes the key pair in the local KMS: `kms create local:partners --spec rsa-4096`,
+//! `kms public-key local:partners > partner.pem`, and later `keys import … --for local:partners`, which leaves no private key in a file. In the same way
 //! `--sign-with local:NAME` signs with a KMS key for that use rather than with the key that is derived from the keyring's root; the partner then compares
-//! `keys public-key local:NAME`.
+//! `kms public-key local:NAME`.
 //!
 //! A private key in PEM stands in a file that is not encrypted, while it is used: keep it where only its owner reads, and remove it after the
 //! import. RSA decryption here is blinded, and no service answers for it.
@@ -566,7 +566,7 @@
 //! | `treatment = "encrypt-legacy"`, keys `direct-ff3-1-legacy-…` (FF3-1: withdrawn) | `encrypt` (FF1: SP 800-38G) |
 //! | `treatment = "shift"` (no encryption) | `encrypt` with format `date` |
 //! | `insecure_small_domain` (under the floor of the drafts of SP 800-38G Rev 1) | bands, `tokenize` |
-//! | a local KMS whose passphrase is stretched by Argon2id (RFC 9106) | PBKDF2: `keys passphrase --kdf pbkdf2`; a key file; another KMS |
+//! | a local KMS whose passphrase is stretched by Argon2id (RFC 9106) | PBKDF2: `kms passphrase --kdf pbkdf2`; a key file; another KMS |
 //!
 //! What stays is FF1, HMAC-SHA-256, KBKDF, PBKDF2, AES-256-GCM, RSA-OAEP with 3,072 bits or more, Ed25519. That makes no validated module of this program: see the README.
 //!
@@ -587,7 +587,7 @@
 //! | reasons, audit log | accountability, audit (9.2, 9.3) | CloudTrail | audit devices |
 //! | roles | access control (8.2.1) | IAM | policies |
 //! | `keys backup`, `restore` | backup, recovery (8.2.2) | none: AWS keeps its keys | `vault operator raft snapshot` |
-//! | `keys policy` | access control (8.2.1) | GetKeyPolicy, PutKeyPolicy, IAM policies and their simulator | policies |
+//! | `kms policy` | access control (8.2.1) | GetKeyPolicy, PutKeyPolicy, IAM policies and their simulator | policies |
 //!
 //! # Rotation
 //!

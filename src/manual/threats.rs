@@ -31,7 +31,7 @@
 //!
 //! **The thief of the local KMS file.** With a passphrase, all rests on the passphrase: Argon2id makes a guess cost
 //! memory and time, but a weak one falls. Only passphrases under eight characters are refused. With a key file, all rests on the key
-//! file: keep it on another medium than the data. Where another KMS or an HSM guards the file (`keys passphrase --kms`),
+//! file: keep it on another medium than the data. Where another KMS or an HSM guards the file (`kms passphrase --kms`),
 //! nothing can be guessed. The local KMS is an embedded convenience. A process that can read both of its files is not
 //! limited by any policy: key policies are guardrails, and so are disabled keys, since whoever can write the file can put
 //! an older copy of it back. What is deleted is out of the file, not out of its copies.
@@ -147,7 +147,7 @@
 //! * the passphrase where it came from: an environment variable is visible to other processes of the same user and to
 //!   root for as long as the process runs; reading buffers are not wiped. Prefer a prompt, or `--passphrase-fd`;
 //! * copies of the primes of an RSA key, made by the library (`rsa` 0.10) while it computes: in `keys import` of a
-//!   partner's key, and in `keys import-material`. Both are short processes, and what they open is wiped.
+//!   partner's key, and in `kms import-material`. Both are short processes, and what they open is wiped.
 //!
 //! Nothing is locked into memory: a key can be swapped out, or be in a hibernation image. Use encrypted swap, or none.
 //!

@@ -289,6 +289,9 @@ mod tests {
             error.to_string(),
             "p.toml:14:1: column `cards` of table `t` is nested, and rule `a` is for values"
         );
-        assert_eq!(error.hint(), Some("name what is in it, such as \"cards[]\""));
+        assert_eq!(
+            error.hint(),
+            Some(&crate::Hint::from("name what is in it, such as \"cards[]\""))
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Function multiversioning: compiles a loop for several instruction sets and picks the best at run time.
 //!
-//! A [`Task`] is plain Rust. Its body is inlined into one function per instruction set, and each of these is compiled for that
-//! set's features, so that the compiler makes vector code of the loop for registers of 512, 256 or 128 bits.
+//! A [`Task`] is plain Rust. Its body is inlined into one function per instruction set, and each of these is
+//! compiled for that set's features, so that the compiler makes vector code of the loop for registers of 512, 256
+//! or 128 bits.
 
 #![allow(unsafe_code)] // calls into code for features that were detected
 
@@ -10,8 +11,8 @@ pub trait Task {
     /// The result of the loop.
     type Output;
 
-    /// Runs the loop. Implementations are `#[inline(always)]`, and so is everything they call in their loops: that makes them
-    /// part of the caller, and code for its features.
+    /// Runs the loop. Implementations are `#[inline(always)]`, and so is everything they call in their loops: that
+    /// makes them part of the caller, and code for its features.
     fn run(self) -> Self::Output;
 }
 

@@ -1,4 +1,4 @@
-//! What tests of kernels need: buffers between pages that cannot be touched, and reproducible numbers.
+//! Tools for tests of kernels: buffers between pages that cannot be touched, and reproducible numbers.
 
 #![allow(unsafe_code)] // pages that cannot be touched
 #![allow(missing_docs)] // for tests alone

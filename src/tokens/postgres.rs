@@ -20,6 +20,7 @@ use tokio_postgres::{Client, Config, Row, Statement, Transaction};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{DomainState, DomainStats, Found, Inserted, Insertion, Lookup, Minted, Record, Replacement, TokenStore};
+use crate::error::Detail;
 use crate::keys::{KeyVersionId, StoreId};
 use crate::{Error, ErrorKind, Result, Secret};
 
@@ -696,13 +697,15 @@ fn failed(error: tokio_postgres::Error) -> Error {
     match *code {
         SqlState::DISK_FULL => said(ErrorKind::Io, "its disk is full").with_hint("nothing of this batch was stored"),
         SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-            said(ErrorKind::NotAllowed, "it lets this user not in").with_hint("set PGPASSWORD in the environment")
+            said(ErrorKind::NotAllowed, "authentication failed").with_hint("set PGPASSWORD in the environment")
         }
         SqlState::INSUFFICIENT_PRIVILEGE => said(ErrorKind::NotAllowed, "this user may not do that")
             .with_hint("the user needs to make tables once, to read and change them, and temporary tables"),
         SqlState::INVALID_CATALOG_NAME => said(ErrorKind::BadInput, "there is no such database"),
         SqlState::T_R_DEADLOCK_DETECTED | SqlState::T_R_SERIALIZATION_FAILURE => {
-            said(ErrorKind::ProviderDown, COLLIDED).with_hint("try again")
+            said(ErrorKind::ProviderDown, "others were in the way")
+                .with_detail(Detail::Conflict)
+                .with_hint("try again")
         }
         SqlState::ADMIN_SHUTDOWN
         | SqlState::CRASH_SHUTDOWN
@@ -719,10 +722,8 @@ fn tls_cause(error: &tokio_postgres::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-const COLLIDED: &str = "others were in the way";
-
 fn ran_into_another(error: &Error) -> bool {
-    error.message().contains(COLLIDED)
+    error.detail() == Some(Detail::Conflict)
 }
 
 impl fmt::Debug for PostgresTokens {

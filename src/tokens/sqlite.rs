@@ -558,7 +558,7 @@ fn make_private(path: &Path) -> Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, crate::keys::store::PRIVATE);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, crate::fs::PRIVATE);
     options
         .open(path)
         .map(drop)

@@ -124,7 +124,7 @@ mod tests {
         }
         for password in ["postgres://app:pw@db/tokens", "postgresql://db/tokens?password=pw"] {
             let error = parse(password).unwrap_err();
-            assert!(error.hint().unwrap().contains("PGPASSWORD") && !error.to_string().contains("pw"));
+            assert!(error.hint().unwrap().to_string().contains("PGPASSWORD") && !error.to_string().contains("pw"));
         }
     }
 }

@@ -341,7 +341,7 @@ fn google_refuses() {
         (
             429,
             r#"{"error":{"code":429,"message":"Quota exceeded","status":"RESOURCE_EXHAUSTED"}}"#,
-            "throttles us",
+            "rate limited",
         ),
     ] {
         let steps: &'static [Step] = Box::leak(Box::new([

@@ -108,7 +108,7 @@ fn throttled() {
     let key = vault_uri(busy.port);
     Place::local(&[ROOT]).refuses(
         &["keys", "create", "x", "--kms", &key],
-        &[&key, "throttles us", "after 4 attempts"],
+        &[&key, "rate limited", "after 4 attempts"],
     );
 
     let busy = Between::new(
@@ -272,7 +272,7 @@ async fn wrong_encryption_context() {
     assert_eq!(*back.expose(), [7; 32]);
     let error = client.unwrap(&own("tax"), &wrapped, &context).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongKey);
-    assert!(error.hint().unwrap().contains("`context.…`"), "{error:?}");
+    assert!(error.hint().unwrap().to_string().contains("`context.…`"), "{error:?}");
 
     // A keyring in which somebody has written another context.
     let (pay, tax) = ["pay", "tax"].map(|team| own(team).to_string()).into();
@@ -330,7 +330,7 @@ fn production_vault() {
     by_certificate("stranger", "ca.pem").refuses(create, &[&key, "cert login"]);
     by_certificate("other-job", "ca.pem").refuses(create, &[&key]);
     // The server's certificate is of an authority that we do not trust.
-    by_certificate("job", "other-ca.pem").refuses(create, &[&key, "TLS certificate is not to be trusted", "CA"]);
+    by_certificate("job", "other-ca.pem").refuses(create, &[&key, "TLS certificate is not trusted", "CA"]);
 
     production.bao(&["operator", "seal"]);
     good.refuses(

@@ -121,7 +121,7 @@ fn the_keyring_of_the_operating_system_unlocks_it() {
     let mut place = Place::local(&[]);
     place.environment = service.environment().into();
     place.ok(&["protect", "people.parquet", "one.parquet"]);
-    place.ok(&["keys", "passphrase", "--os-keyring"]);
+    place.ok(&["kms", "passphrase", "--os-keyring"]);
     assert_eq!(service.items(), 1);
     // The file is unlocked by what the keyring keeps, and by nothing else.
     fs::remove_file(place.sandbox.path("unlock.key")).unwrap();
@@ -137,8 +137,8 @@ fn the_keyring_of_the_operating_system_unlocks_it() {
         &["reveal", "one.parquet", "back.parquet"],
         &["protect", "people.parquet", "two.parquet"],
         // A new secret takes the place of the old one.
-        &["keys", "passphrase", "--os-keyring"],
-        &["keys", "create", "local:second"],
+        &["kms", "passphrase", "--os-keyring"],
+        &["kms", "create", "local:second"],
     ] {
         let output = run(arguments, &place.environment);
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
@@ -168,7 +168,7 @@ fn the_keyring_of_the_operating_system_unlocks_it() {
 
     // Back to a key file: the keyring forgets.
     fs::write(place.sandbox.path("new.key"), [7; 32]).unwrap();
-    let output = run(&["keys", "passphrase", "--new-key-file", "new.key"], &place.environment);
+    let output = run(&["kms", "passphrase", "--new-key-file", "new.key"], &place.environment);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(service.items(), 0);
     fs::rename(place.sandbox.path("new.key"), place.sandbox.path("unlock.key")).unwrap();

@@ -1,65 +1,78 @@
-//! Texts of up to 32 bytes taken apart and put together in AVX2, a register each.
+//! Splits and joins values of up to 32 bytes in AVX2, a register each; longer ones in plain Rust.
 //!
-//! What has to be moved where depends on nothing but which bytes of a text are symbols: its *mask*. Columns hold texts of few masks, so
-//! the moves are worked out once a mask, and each text is then two shuffles of a register. Most columns even have runs of texts with one
-//! length and one mask: in a run the tables stay at hand. Longer texts are left to the plain code.
+//! ```text
+//! split:  class[i] ← symbol, separator or neither             two shuffles, by the lower bits and the upper
+//!         mask ← the bits of symbols
+//!         encrypted ← gather(value, moves of the mask)         in each lane, and across lanes
+//!         tweak ← gather(numerals, moves of the mask) | constants
+//! join:   value ← blend(value, scatter(encrypted, moves of the mask), changed bytes)
+//! ```
+//!
+//! The moves depend on nothing but the mask: the places of the symbols of a value. Columns hold values of few
+//! masks, so the moves are worked out once a mask, and each value is then two shuffles of a register. Most columns
+//! even have runs of values with one length and one mask: in a run the tables stay in registers.
+//!
+//! Registers, of 16: the value, its numerals, its classes and two temporaries; in a run the moves of split (two
+//! tables, four with a tweak), the class tables and the constants fill the others.
 
 #![allow(unsafe_code)] // intrinsics that read and write memory, and calls into code for features that were detected
 
 use std::arch::x86_64::*;
 use std::ops::RangeInclusive;
 
-use crate::alphabet::Range;
+use crate::alphabet::CharRange;
+use crate::kept_ends::{blank_tweak, numeral_place};
 use crate::kernels::portable;
 use crate::luhn::solution;
-use crate::split::{Bucket, Fate, LONGEST, Pattern, Place, Taken};
+use crate::split::{MAX_LENGTH, RowOutcome, Span, SplitPattern, SplitRows, SymbolGroup};
 
 /// Bytes of a register.
 const WIDTH: usize = 32;
 
-/// How many masks are known at once: more than a column has that was not made to have them.
+/// The most masks in the cache: more than a column has that was not made to have them.
 const MASKS: usize = 96;
 
-/// The most rows of a run: a bucket is given room for so many at once.
+/// The most rows of a run: a group is given room for so many at once.
 pub(crate) const RUN: usize = 256;
 
-/// As many rows of a kind in a row begin a run. Where lengths are random that is rare, so that the processor foresees that none begins.
+/// Rows of one mask in succession that begin a run. Where lengths are random that is rare, so that the branch is
+/// predicted well.
 pub(crate) const ALIKE: usize = 4;
 
-/// What a digit adds to a Luhn sum in a place that counts double.
+/// The contribution of a digit to a Luhn sum at a place that counts double.
 pub(crate) const DOUBLED: [u8; 16] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9, 0, 0, 0, 0, 0, 0];
 
-/// Whether this processor has the features that the functions here are compiled for.
+/// True if this processor has AVX2, for which the functions here are compiled.
 fn available() -> bool {
     is_x86_feature_detected!("avx2")
 }
 
-/// A pattern in tables.
-pub(crate) struct Form {
-    plain: portable::Form,
-    classes: Classes,
+/// Splits values of up to 32 bytes in AVX2; longer ones in plain Rust.
+pub(crate) struct Avx2Splitter {
+    plain: portable::PortableSplitter,
+    classes: CharClasses,
     /// The other bytes of a tweak than its numerals.
     constants: [u8; WIDTH],
-    masks: Masks,
+    masks: MaskCache,
 }
 
-/// What a byte is.
-struct Classes {
+/// The classes of bytes: symbol, separator or neither.
+struct CharClasses {
     /// The character with the lower four bits i and the upper four bits k is a symbol if bit k of entry i is set.
     symbols: [u8; 16],
-    /// The same for separators.
+    /// The table of separators, likewise.
     separators: [u8; 16],
-    ranges: Vec<Range>,
+    ranges: Vec<CharRange>,
 }
 
-impl Form {
+impl Avx2Splitter {
     /// `None` if a tweak does not fit a register.
-    pub(crate) fn new(free: RangeInclusive<usize>, pattern: &Pattern<'_>) -> Option<Self> {
-        let plain = portable::Form::new(free, pattern);
+    pub(crate) fn new(free: RangeInclusive<usize>, pattern: &SplitPattern<'_>) -> Option<Self> {
+        let plain = portable::PortableSplitter::new(free, pattern);
         if !available() || plain.tweak > WIDTH {
             return None;
         }
-        let mut classes = Classes {
+        let mut classes = CharClasses {
             symbols: [0; 16],
             separators: [0; 16],
             ranges: pattern.symbols.ranges().to_vec(),
@@ -71,38 +84,37 @@ impl Form {
         for byte in (0..128u8).filter(|byte| pattern.separators >> byte & 1 == 1) {
             classes.separators[usize::from(byte & 15)] |= 1 << (byte >> 4);
         }
-        let mut constants = [0; WIDTH];
-        if plain.tweak > 0 {
-            let [first, last] = plain.keep;
-            constants[3] = 2 * first as u8; // a tweak of 32 bytes has no more than 12
-            constants[4 + 2 * first + 3] = 2 * last as u8;
-        }
+        let constants = if plain.tweak > 0 {
+            blank_tweak(plain.keep)
+        } else {
+            [0; WIDTH]
+        };
         Some(Self {
             plain,
             classes,
             constants,
-            masks: Masks::new(),
+            masks: MaskCache::new(),
         })
     }
 
-    pub(crate) fn take(&mut self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
+    pub(crate) fn split(&mut self, bytes: &[u8], spans: &[Span], rows: &mut SplitRows) {
         assert!(available(), "this kernel was chosen on another processor");
         // SAFETY: the processor has the features.
         unsafe {
             match (self.plain.tweak > 0, self.plain.check.is_some()) {
-                (false, false) => self.take_rows::<false, false>(bytes, places, taken),
-                (false, true) => self.take_rows::<false, true>(bytes, places, taken),
-                (true, false) => self.take_rows::<true, false>(bytes, places, taken),
-                (true, true) => self.take_rows::<true, true>(bytes, places, taken),
+                (false, false) => self.split_rows::<false, false>(bytes, spans, rows),
+                (false, true) => self.split_rows::<false, true>(bytes, spans, rows),
+                (true, false) => self.split_rows::<true, false>(bytes, spans, rows),
+                (true, true) => self.split_rows::<true, true>(bytes, spans, rows),
             }
         }
     }
 
-    pub(crate) fn put(
+    pub(crate) fn join(
         &mut self,
         bytes: &[u8],
-        places: &[Place],
-        taken: &Taken,
+        spans: &[Span],
+        rows: &SplitRows,
         results: &[Vec<u8>],
         output: &mut [u8],
     ) {
@@ -110,15 +122,19 @@ impl Form {
         // SAFETY: the processor has the features.
         unsafe {
             match self.plain.check {
-                None => self.put_rows::<false>(bytes, places, taken, results, output),
-                Some(_) => self.put_rows::<true>(bytes, places, taken, results, output),
+                None => self.join_rows::<false>(bytes, spans, rows, results, output),
+                Some(_) => self.join_rows::<true>(bytes, spans, rows, results, output),
             }
         }
     }
 
     #[target_feature(enable = "avx2")]
-    fn take_rows<const TWEAK: bool, const CHECK: bool>(&mut self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
-        let Taken { fates, buckets, masks } = taken;
+    fn split_rows<const TWEAK: bool, const CHECK: bool>(&mut self, bytes: &[u8], spans: &[Span], rows: &mut SplitRows) {
+        let SplitRows {
+            outcomes,
+            groups,
+            masks,
+        } = rows;
         let Self {
             plain,
             classes,
@@ -127,21 +143,21 @@ impl Form {
         } = self;
         let sum = plain.check.map_or(0, |[sum, _]| sum);
         let (mut row, mut before, mut alike) = (0, 0, 0);
-        while row < places.len() {
-            let (at, place) = (row, places[row]);
+        while row < spans.len() {
+            let (at, span) = (row, spans[row]);
             row += 1;
-            let length = place.length as usize;
+            let length = span.length as usize;
             if length.wrapping_sub(1) >= WIDTH {
-                (fates[at], masks[at]) = plain.take_row(bytes, place, buckets);
+                (outcomes[at], masks[at]) = plain.split_row(bytes, span, groups);
                 continue;
             }
-            let text = text(bytes, place);
+            let text = text(bytes, span);
             let [symbols, separators] = classes.of(text).map(|found| found & whole(length));
             let mask = known.of(symbols, plain);
-            if mask.free == Mask::NONE || symbols | separators != whole(length) {
+            if mask.free == MaskMoves::NONE || symbols | separators != whole(length) {
                 continue;
             }
-            let take = Take::<TWEAK, CHECK> {
+            let take = SplitRun::<TWEAK, CHECK> {
                 classes,
                 mask,
                 constants,
@@ -151,21 +167,21 @@ impl Form {
             alike = if before == symbols { alike + 1 } else { 0 };
             before = symbols;
             let most = if alike < ALIKE { 1 } else { RUN };
-            let next = &places[at..places.len().min(at + most)];
-            let run = take.run(bytes, next, text, &mut buckets[usize::from(mask.free)]);
-            for (fate, mask_of_row) in fates[at..at + run].iter_mut().zip(&mut masks[at..]) {
-                (*fate, *mask_of_row) = (Fate::Taken(mask.free), symbols.into());
+            let next = &spans[at..spans.len().min(at + most)];
+            let run = take.run(bytes, next, text, &mut groups[usize::from(mask.free)]);
+            for (outcome, mask_of_row) in outcomes[at..at + run].iter_mut().zip(&mut masks[at..]) {
+                (*outcome, *mask_of_row) = (RowOutcome::Split(mask.free), symbols.into());
             }
             row = at + run.max(1);
         }
     }
 
     #[target_feature(enable = "avx2")]
-    fn put_rows<const CHECK: bool>(
+    fn join_rows<const CHECK: bool>(
         &mut self,
         bytes: &[u8],
-        places: &[Place],
-        taken: &Taken,
+        spans: &[Span],
+        rows: &SplitRows,
         results: &[Vec<u8>],
         output: &mut [u8],
     ) {
@@ -176,16 +192,16 @@ impl Form {
             ..
         } = self;
         let sum = plain.check.map_or(0, |[_, sum]| sum);
-        let mut used = [0; LONGEST + 1];
+        let mut used = [0; MAX_LENGTH + 1];
         let (mut row, mut before, mut alike) = (0, 0, 0);
-        while row < places.len() {
-            let (at, place) = (row, places[row]);
+        while row < spans.len() {
+            let (at, span) = (row, spans[row]);
             row += 1;
-            if place == Place::NULL {
+            if span == Span::NULL {
                 continue;
             }
-            let (start, length) = (place.start as usize, place.length as usize);
-            let Fate::Taken(n) = taken.fates[at] else {
+            let (start, length) = (span.start as usize, span.length as usize);
+            let RowOutcome::Split(n) = rows.outcomes[at] else {
                 output[start..][..length].copy_from_slice(&bytes[start..][..length]);
                 continue;
             };
@@ -193,47 +209,49 @@ impl Form {
             if length > WIDTH {
                 let to = &mut output[start..][..length];
                 to.copy_from_slice(&bytes[start..][..length]);
-                plain.put_row(to, taken.masks[at], &results[n][used[n]..][..n]);
+                plain.join_row(to, rows.masks[at], &results[n][used[n]..][..n]);
                 used[n] += n;
                 continue;
             }
-            let symbols = taken.masks[at];
+            let symbols = rows.masks[at];
             let mask = known.of(symbols as u32, plain); // no bit is beyond the text's bytes
-            let put = Put::<CHECK> { classes, mask, sum };
+            let put = JoinRun::<CHECK> { classes, mask, sum };
             let mut run = 1;
             alike = if before == symbols { alike + 1 } else { 0 };
             before = symbols;
             if alike >= ALIKE {
-                let alike = |row: &usize| taken.masks[*row] == symbols && places[*row].length == place.length;
-                run += (row..places.len()).take_while(alike).count();
+                let alike = |row: &usize| rows.masks[*row] == symbols && spans[*row].length == span.length;
+                run += (row..spans.len()).take_while(alike).count();
             }
-            put.run(bytes, &places[at..at + run], &results[n][used[n]..], output);
+            put.run(bytes, &spans[at..at + run], &results[n][used[n]..], output);
             used[n] += n * run;
             row = at + run;
         }
     }
 }
 
-/// How texts with one mask are taken apart.
-struct Take<'a, const TWEAK: bool, const CHECK: bool> {
-    classes: &'a Classes,
-    mask: &'a Mask,
+/// Splits values with one mask.
+struct SplitRun<'a, const TWEAK: bool, const CHECK: bool> {
+    classes: &'a CharClasses,
+    mask: &'a MaskMoves,
     /// The other bytes of a tweak than its numerals.
     constants: &'a [u8; WIDTH],
     /// Bytes of a tweak.
     tweak: usize,
-    /// What the Luhn sum is.
+    /// The Luhn sum modulo 10 of values that are split.
     sum: u16,
 }
 
-impl<const TWEAK: bool, const CHECK: bool> Take<'_, TWEAK, CHECK> {
-    /// Writes the free symbols and the tweak of a text that has this mask, as those of row `k`; `false` if its sum is wrong.
+impl<const TWEAK: bool, const CHECK: bool> SplitRun<'_, TWEAK, CHECK> {
+    /// Writes the symbols to encrypt and the tweak of a text that has this mask, as those of row `k`; `false` if
+    /// its sum is wrong.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn row(&self, text: __m256i, [symbols, tweaks]: [&mut [u8]; 2], k: usize) -> bool {
-        let numerals = match TWEAK || CHECK {
-            true => self.classes.numerals(text),
-            false => text,
+        let numerals = if TWEAK || CHECK {
+            self.classes.numerals(text)
+        } else {
+            text
         };
         if CHECK && luhn(numerals, self.mask) % 10 != self.sum {
             return false;
@@ -246,43 +264,44 @@ impl<const TWEAK: bool, const CHECK: bool> Take<'_, TWEAK, CHECK> {
         true
     }
 
-    /// Takes apart the texts that come first and are of one kind, as `text`, the first, is: says how many.
+    /// Splits the values that come first and have the mask of `text`, the first. Returns their number.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn run(&self, bytes: &[u8], places: &[Place], mut text: __m256i, bucket: &mut Bucket) -> usize {
-        let (n, length) = (usize::from(self.mask.free), places[0].length);
-        let (rows, more) = (bucket.rows, places.len());
-        let symbols = Bucket::room(&mut bucket.symbols, rows * n, more * n);
-        let tweaks = match TWEAK {
-            true => Bucket::room(&mut bucket.tweaks, rows * self.tweak, more * self.tweak),
-            false => &mut [],
+    fn run(&self, bytes: &[u8], spans: &[Span], mut text: __m256i, group: &mut SymbolGroup) -> usize {
+        let (n, length) = (usize::from(self.mask.free), spans[0].length);
+        let (rows, more) = (group.rows, spans.len());
+        let symbols = SymbolGroup::room(&mut group.symbols, rows * n, more * n);
+        let tweaks = if TWEAK {
+            SymbolGroup::room(&mut group.tweaks, rows * self.tweak, more * self.tweak)
+        } else {
+            &mut []
         };
         let mut run = 0;
         while self.row(text, [&mut *symbols, &mut *tweaks], run) {
             run += 1;
-            match places.get(run) {
-                Some(place) if place.length == length => text = self::text(bytes, *place),
+            match spans.get(run) {
+                Some(span) if span.length == length => text = self::text(bytes, *span),
                 _ => break,
             }
             if !self.classes.are(text, self.mask, length as usize) {
                 break;
             }
         }
-        bucket.rows += run;
+        group.rows += run;
         run
     }
 }
 
-/// How texts with one mask are put together.
-struct Put<'a, const CHECK: bool> {
-    classes: &'a Classes,
-    mask: &'a Mask,
-    /// What the Luhn sum is to be.
+/// Joins values with one mask.
+struct JoinRun<'a, const CHECK: bool> {
+    classes: &'a CharClasses,
+    mask: &'a MaskMoves,
+    /// The Luhn sum modulo 10 of values that are joined.
     sum: u16,
 }
 
-impl<const CHECK: bool> Put<'_, CHECK> {
-    /// Writes a text with other free symbols. What is written beyond it is written again with the next ones.
+impl<const CHECK: bool> JoinRun<'_, CHECK> {
+    /// Writes a value with other symbols. Bytes beyond it are overwritten with the next ones.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn row(&self, text: __m256i, free: &[u8], to: &mut [u8; WIDTH]) {
@@ -300,28 +319,28 @@ impl<const CHECK: bool> Put<'_, CHECK> {
         }
     }
 
-    /// Does as many rows of one kind.
+    /// Joins as many values as there are spans.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn run(&self, bytes: &[u8], places: &[Place], free: &[u8], output: &mut [u8]) {
+    fn run(&self, bytes: &[u8], spans: &[Span], free: &[u8], output: &mut [u8]) {
         let n = usize::from(self.mask.free);
         let mut last = [0; WIDTH];
-        for (row, place) in places.iter().enumerate() {
-            let text = text(bytes, *place);
-            let to = &mut output[place.start as usize..];
+        for (row, span) in spans.iter().enumerate() {
+            let text = text(bytes, *span);
+            let to = &mut output[span.start as usize..];
             let there = to.len() >= WIDTH;
             let register = to.first_chunk_mut().unwrap_or(&mut last);
             self.row(text, &free[row * n..], register);
             if !there {
-                let length = place.length as usize;
+                let length = span.length as usize;
                 to[..length].copy_from_slice(&last[..length]);
             }
         }
     }
 }
 
-impl Classes {
-    /// Which bytes are symbols, and which are separators.
+impl CharClasses {
+    /// The bytes that are symbols, and those that are separators, as bits.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn of(&self, text: __m256i) -> [u32; 2] {
@@ -332,10 +351,10 @@ impl Classes {
         })
     }
 
-    /// Whether the first `length` bytes are symbols where the mask has such, and else separators.
+    /// True if each of the first `length` bytes is a symbol where the mask has one, and else a separator.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn are(&self, text: __m256i, mask: &Mask, length: usize) -> bool {
+    fn are(&self, text: __m256i, mask: &MaskMoves, length: usize) -> bool {
         let bit = bits(text);
         let [symbols, separators] =
             [&self.symbols, &self.separators].map(|table| _mm256_shuffle_epi8(broadcast(table), text));
@@ -348,11 +367,11 @@ impl Classes {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn numerals(&self, text: __m256i) -> __m256i {
-        if let [Range { first, .. }] = self.ranges[..] {
+        if let [CharRange { first, .. }] = self.ranges[..] {
             return _mm256_sub_epi8(text, _mm256_set1_epi8(first as i8));
         }
         let mut numerals = _mm256_setzero_si256();
-        for Range { first, length, base } in &self.ranges {
+        for CharRange { first, length, base } in &self.ranges {
             let at = _mm256_sub_epi8(text, _mm256_set1_epi8(*first as i8));
             let inside = _mm256_cmpeq_epi8(_mm256_min_epu8(at, _mm256_set1_epi8((*length - 1) as i8)), at);
             let numeral = _mm256_add_epi8(at, _mm256_set1_epi8(*base as i8));
@@ -362,8 +381,8 @@ impl Classes {
     }
 }
 
-/// The bit of each character in the tables of classes. Beyond ASCII there is one, too, but in no table: the entries for bytes with the
-/// highest bit set are 0.
+/// The bit of each character in the tables of classes. Beyond ASCII there is one, too, but in no table: the entries
+/// for bytes with the highest bit set are 0.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn bits(text: __m256i) -> __m256i {
@@ -372,31 +391,31 @@ fn bits(text: __m256i) -> __m256i {
     _mm256_shuffle_epi8(bits, upper)
 }
 
-/// As many ones as a text of 1 to 32 bytes has.
+/// One bit for each byte of a value of 1 to 32.
 #[inline]
 fn whole(length: usize) -> u32 {
     u32::MAX >> (WIDTH - length)
 }
 
-/// What becomes of the bytes of texts with one mask.
+/// The moves of bytes for values with one mask.
 #[derive(Clone)]
 #[repr(align(32))]
-struct Mask {
-    /// Which bytes are symbols.
+struct MaskMoves {
+    /// The bytes that are symbols, as bits.
     symbols: u32,
-    /// How many of them are free; [`Mask::NONE`] if the number of symbols does not fit.
+    /// The number of symbols to encrypt; [`MaskMoves::NONE`] if the number of symbols does not fit.
     free: u8,
-    /// Where the check digit is, if there is one, and whether it counts double.
+    /// The place of the check digit, if there is one, and whether it counts double.
     check: u8,
     check_doubled: bool,
-    /// From a text to its free symbols, and back.
+    /// From a text to its symbols to encrypt, and back.
     gather: Moves,
     scatter: Moves,
     /// From a text's numerals to its tweak.
     tweak: Moves,
     /// Ones for symbols.
     inside: [u8; WIDTH],
-    /// Ones for what is not as it was: free symbols and the check digit.
+    /// Ones for what is not as it was: symbols to encrypt and the check digit.
     changed: [u8; WIDTH],
     /// A zero for the check digit.
     zero: [u8; WIDTH],
@@ -405,7 +424,7 @@ struct Mask {
     twice: [u8; WIDTH],
 }
 
-impl Mask {
+impl MaskMoves {
     const NONE: u8 = u8::MAX;
 
     const UNFIT: Self = Self {
@@ -423,41 +442,40 @@ impl Mask {
         twice: [0; WIDTH],
     };
 
-    fn new(symbols: u32, form: &portable::Form) -> Self {
+    fn new(symbols: u32, form: &portable::PortableSplitter) -> Self {
         let mut mask = Self { symbols, ..Self::UNFIT };
-        let places: Vec<usize> = (0..WIDTH).filter(|at| symbols >> at & 1 == 1).collect();
-        let count = places.len();
+        let spans: Vec<usize> = (0..WIDTH).filter(|at| symbols >> at & 1 == 1).collect();
+        let count = spans.len();
         let Some(n) = form.free(count) else {
             return mask;
         };
         mask.free = n as u8; // up to 32
-        for place in &places {
-            mask.inside[*place] = 0xFF;
+        for span in &spans {
+            mask.inside[*span] = 0xFF;
         }
         let [first, last] = form.keep;
-        for (i, place) in places[first..first + n].iter().enumerate() {
-            mask.gather.set(i, *place);
-            mask.scatter.set(*place, i);
-            mask.changed[*place] = 0xFF;
+        for (i, span) in spans[first..first + n].iter().enumerate() {
+            mask.gather.set(i, *span);
+            mask.scatter.set(*span, i);
+            mask.changed[*span] = 0xFF;
         }
         if form.tweak > 0 {
-            let ends = [(4, &places[..first]), (8 + 2 * first, &places[count - last..])];
-            for (start, kept) in ends {
-                for (i, place) in kept.iter().enumerate() {
-                    mask.tweak.set(start + 2 * i + 1, *place);
+            for (end, kept) in [&spans[..first], &spans[count - last..]].into_iter().enumerate() {
+                for (i, span) in kept.iter().enumerate() {
+                    mask.tweak.set(numeral_place(form.keep, end, i), *span);
                 }
             }
         }
         if form.check.is_some() {
-            for (from_end, place) in places.iter().rev().enumerate() {
+            for (from_end, span) in spans.iter().rev().enumerate() {
                 let weighed = if from_end % 2 == 1 {
                     &mut mask.twice
                 } else {
                     &mut mask.once
                 };
-                weighed[*place] = 0xFF;
+                weighed[*span] = 0xFF;
             }
-            let check = places[first + n];
+            let check = spans[first + n];
             mask.check = check as u8;
             mask.check_doubled = mask.twice[check] == 0xFF;
             mask.changed[check] = 0xFF;
@@ -467,35 +485,36 @@ impl Mask {
     }
 }
 
-/// What is known of masks, by their hash.
-struct Masks {
-    /// Where each is in `known`, at the slot of its hash or the next one that was free; 0 in slots that are.
+/// The masks that were met, by their hash.
+struct MaskCache {
+    /// The index in `known` of each, at the slot of its hash or the next one that was free; 0 in slots that are.
     slots: [u8; 256],
     /// First one for no symbols at all: no text without symbols fits.
-    known: Vec<Mask>,
+    known: Vec<MaskMoves>,
 }
 
-impl Masks {
+impl MaskCache {
     fn new() -> Self {
         Self {
             slots: [0; 256],
-            known: vec![Mask::UNFIT],
+            known: vec![MaskMoves::UNFIT],
         }
     }
 
     #[inline]
-    fn of(&mut self, symbols: u32, form: &portable::Form) -> &Mask {
+    fn of(&mut self, symbols: u32, form: &portable::PortableSplitter) -> &MaskMoves {
         // A multiplier with which texts of 1 to 32 symbols without separators do not meet, and those in groups hardly.
         let slot = (symbols.wrapping_mul(0xB937_A989) >> 24) as u8;
         let at = usize::from(self.slots[usize::from(slot)]);
-        match self.known[at].symbols == symbols {
-            true => &self.known[at],
-            false => self.find(slot, symbols, form),
+        if self.known[at].symbols == symbols {
+            &self.known[at]
+        } else {
+            self.find(slot, symbols, form)
         }
     }
 
     #[inline(never)]
-    fn find(&mut self, mut slot: u8, symbols: u32, form: &portable::Form) -> &Mask {
+    fn find(&mut self, mut slot: u8, symbols: u32, form: &portable::PortableSplitter) -> &MaskMoves {
         if symbols == 0 {
             return &self.known[0];
         }
@@ -514,12 +533,12 @@ impl Masks {
         }
         let at = self.known.len();
         self.slots[usize::from(slot)] = at as u8; // up to 96
-        self.known.push(Mask::new(symbols, form));
+        self.known.push(MaskMoves::new(symbols, form));
         &self.known[at]
     }
 }
 
-/// Where each byte of a register comes from: from the same lane, or from the other one.
+/// The source of each byte of a register: the same lane, or the other one.
 #[derive(Clone)]
 struct Moves {
     same: [u8; WIDTH],
@@ -533,9 +552,10 @@ impl Moves {
     };
 
     fn set(&mut self, to: usize, from: usize) {
-        let way = match to / 16 == from / 16 {
-            true => &mut self.same,
-            false => &mut self.other,
+        let way = if to / 16 == from / 16 {
+            &mut self.same
+        } else {
+            &mut self.other
         };
         way[to] = (from % 16) as u8;
     }
@@ -554,7 +574,7 @@ impl Moves {
 /// The Luhn sum of a text's digits, not reduced.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn luhn(digits: __m256i, mask: &Mask) -> u16 {
+fn luhn(digits: __m256i, mask: &MaskMoves) -> u16 {
     let doubled = _mm256_shuffle_epi8(broadcast(&DOUBLED), digits);
     let once = _mm256_and_si256(digits, load(&mask.once));
     let weighed = _mm256_or_si256(once, _mm256_and_si256(doubled, load(&mask.twice)));
@@ -563,11 +583,11 @@ fn luhn(digits: __m256i, mask: &Mask) -> u16 {
     (_mm_cvtsi128_si64(sums) + _mm_extract_epi64::<1>(sums)) as u16
 }
 
-/// A text of up to 32 bytes, and bytes of no meaning after it.
+/// A value of up to 32 bytes, and arbitrary bytes after it.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn text(bytes: &[u8], place: Place) -> __m256i {
-    let (bytes, length) = (&bytes[place.start as usize..], place.length as usize);
+fn text(bytes: &[u8], span: Span) -> __m256i {
+    let (bytes, length) = (&bytes[span.start as usize..], span.length as usize);
     assert!(length <= bytes.len());
     match bytes.first_chunk() {
         Some(bytes) => load(bytes),

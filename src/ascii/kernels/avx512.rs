@@ -1,16 +1,32 @@
-//! Texts of up to 64 bytes taken apart and put together in AVX-512, a register each: compressing brings the symbols together, and
-//! expanding brings them back. Most columns have runs of texts of one kind, with one length and symbols in the same places. In a run the
-//! moves are known, so that texts of up to 32 bytes are permuted in half a register, which takes half the time.
+//! Splits and joins values of up to 64 bytes in AVX-512, a register each: compressing brings the symbols together,
+//! and expanding brings them back.
+//!
+//! ```text
+//! split:  class[i] ← permutex2var(table of 128, value)         the numeral of a symbol, SEPARATOR or STRANGE
+//!         symbols ← bits of classes below SEPARATOR
+//!         encrypted ← compress(value, symbols), moved down by the symbols kept at the start
+//!         tweak ← compress(classes, symbols), permuted | constants
+//! join:   value ← expand(encrypted) where pdep(ones, symbols) says
+//! ```
+//!
+//! Most columns have runs of values of one shape, with one length and symbols at the same places. In a run the
+//! moves are known, so that values of up to 32 bytes are permuted in half a register, which takes half the time:
+//! neither of compress and expand, which take two micro-operations each, nor registers of 512 bits, whose loads
+//! touch two cache lines every second time.
+//!
+//! Registers, of 32: two tables of classes, the moves and constants of a run (five), the value, its classes and
+//! three temporaries; masks take four of the eight mask registers. Splitting runs and splitting mixed values are
+//! functions of their own, so that each has the registers for itself.
 
 #![allow(unsafe_code)] // intrinsics that read and write memory, and calls into code for features that were detected
 
 use std::arch::x86_64::*;
 use std::ops::RangeInclusive;
 
-use crate::kept_ends::tweak_length;
+use crate::kept_ends::{blank_tweak, numeral_place, tweak_length};
 use crate::kernels::avx2::{ALIKE, DOUBLED, RUN};
 use crate::luhn::solution;
-use crate::split::{Bucket, Fate, LONGEST, Pattern, Place, Taken};
+use crate::split::{MAX_LENGTH, RowOutcome, Span, SplitPattern, SplitRows, SymbolGroup};
 use cipherform_simd::table::Table;
 
 /// The class of a byte is its numeral if it is a symbol, else one of these.
@@ -28,13 +44,13 @@ const SAME: Table = {
     Table(bytes)
 };
 
-/// What is known of a text that may be taken.
-struct Judged {
-    /// How many of its symbols are free.
+/// A value that follows the pattern, in registers.
+struct SplitRow {
+    /// The number of symbols to encrypt.
     n: u8,
-    /// Which of its bytes are symbols.
+    /// The bytes that are symbols, as bits.
     symbols: u64,
-    /// Its bytes, and what they are; others of no meaning after them.
+    /// The bytes of the value and their classes; arbitrary bytes after them.
     text: __m512i,
     classes: __m512i,
 }
@@ -42,25 +58,25 @@ struct Judged {
 /// Bytes of half a register, and of the longest texts and tweaks in runs.
 const HALF: usize = 32;
 
-/// What texts of one kind are like, of at most [`HALF`] bytes.
-struct Kind {
-    /// How many symbols are free.
+/// The moves for values of one length, up to [`HALF`] bytes, with symbols at the same places.
+struct RunShape {
+    /// The number of symbols to encrypt.
     n: usize,
     length: u32,
-    /// Which bytes are symbols, and which of these count double in a Luhn sum.
+    /// The bytes that are symbols, and those that count double in a Luhn sum, as bits.
     symbols: u32,
     doubled: u32,
-    /// Where the free symbols are, and the kept ones in the order of a tweak.
+    /// The places of the symbols to encrypt, and of the kept ones in the order of a tweak.
     free: __m256i,
     kept: __m256i,
-    /// Which bytes are free symbols, and which of these they are.
+    /// The bytes that are symbols to encrypt, as bits, and the number of each of these.
     changed: u32,
     back: __m256i,
-    /// Which byte is the check digit, if there is one.
+    /// The byte that is the check digit, if there is one, as a bit.
     check: u32,
 }
 
-/// Whether this processor has all that the functions here are compiled for.
+/// True if this processor has the features that the functions here are compiled for.
 fn available() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
@@ -73,19 +89,20 @@ fn available() -> bool {
         && is_x86_feature_detected!("bmi2")
 }
 
-/// A pattern in tables.
-pub(crate) struct Form {
+/// Splits values of up to 64 bytes in AVX-512.
+pub(crate) struct Avx512Splitter {
     classes: [Table; 2],
     keep: [usize; 2],
     /// Symbols that are not free.
     outer: usize,
-    /// How many symbols a text has, at least and at most.
+    /// The least and the greatest number of symbols of a value.
     lengths: [usize; 2],
-    /// How many free ones.
+    /// The least and the greatest number of symbols to encrypt.
     free: [usize; 2],
     /// Symbol `keep[0]` and those after it.
     down: Table,
-    /// Where the numerals of a tweak are, those of the end counted from the number of symbols on, which is to be added for `from_end`.
+    /// The places of a tweak's numerals, those of the end counted from the number of symbols on, which is to be
+    /// added for `from_end`.
     numerals: Table,
     from_start: u64,
     from_end: u64,
@@ -93,20 +110,20 @@ pub(crate) struct Form {
     constants: Table,
     /// Bytes of a tweak, if there is one.
     tweak: usize,
-    /// What the Luhn sum is where texts are taken apart and where they are put together, if there is one.
+    /// The Luhn sum of values that are split, and of those that are joined, if there is one.
     check: Option<[u16; 2]>,
 }
 
-impl Form {
+impl Avx512Splitter {
     /// `None` if the kept symbols do not fit a register.
-    pub(crate) fn new(free: RangeInclusive<usize>, pattern: &Pattern<'_>) -> Option<Self> {
+    pub(crate) fn new(free: RangeInclusive<usize>, pattern: &SplitPattern<'_>) -> Option<Self> {
         let [first, last] = pattern.keep;
         let tweak = if pattern.kept_is_tweak {
             tweak_length(pattern.keep)
         } else {
             0
         };
-        if !available() || first + last > LONGEST || *free.start() > LONGEST || tweak > 64 {
+        if !available() || first + last > MAX_LENGTH || *free.start() > MAX_LENGTH || tweak > 64 {
             return None;
         }
         let mut classes = [[STRANGE; 64]; 2];
@@ -116,19 +133,18 @@ impl Form {
         for (numeral, byte) in pattern.symbols.bytes()[..pattern.symbols.radix()].iter().enumerate() {
             classes[usize::from(byte / 64)][usize::from(byte % 64)] = numeral as u8;
         }
-        let (mut numerals, mut constants, mut from_start, mut from_end) = ([0; 64], [0; 64], 0, 0);
+        let (mut numerals, mut from_start, mut from_end) = ([0; 64], 0, 0);
+        let constants = if tweak > 0 { blank_tweak(pattern.keep) } else { [0; 64] };
         if tweak > 0 {
-            for (count, start, ones) in [(first, 0, &mut from_start), (last, 4 + 2 * first, &mut from_end)] {
-                constants[start + 3] = 2 * count as u8; // at most 64
-                for i in 0..count {
-                    let byte = start + 4 + 2 * i + 1;
-                    *ones |= 1u64 << byte;
-                    numerals[byte] = if start == 0 {
-                        i as u8
-                    } else {
-                        (i as u8).wrapping_sub(count as u8)
-                    };
-                }
+            for i in 0..first {
+                let byte = numeral_place(pattern.keep, 0, i);
+                from_start |= 1u64 << byte;
+                numerals[byte] = i as u8; // at most 64
+            }
+            for i in 0..last {
+                let byte = numeral_place(pattern.keep, 1, i);
+                from_end |= 1u64 << byte;
+                numerals[byte] = (i as u8).wrapping_sub(last as u8);
             }
         }
         Some(Self {
@@ -136,7 +152,7 @@ impl Form {
             keep: pattern.keep,
             outer: first + last + usize::from(pattern.check.is_some()),
             lengths: [*pattern.lengths.start(), *pattern.lengths.end()],
-            free: [*free.start(), *free.end().min(&LONGEST)],
+            free: [*free.start(), *free.end().min(&MAX_LENGTH)],
             down: Table(std::array::from_fn(|i| (i + first) as u8)),
             numerals: Table(numerals),
             from_start,
@@ -147,119 +163,123 @@ impl Form {
         })
     }
 
-    pub(crate) fn take(&self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
+    pub(crate) fn split(&self, bytes: &[u8], spans: &[Span], rows: &mut SplitRows) {
         assert!(available(), "this kernel was chosen on another processor");
         // SAFETY: the processor has the features.
-        unsafe { self.take_rows(bytes, places, taken) }
+        unsafe { self.split_rows(bytes, spans, rows) }
     }
 
-    pub(crate) fn put(&self, bytes: &[u8], places: &[Place], taken: &Taken, results: &[Vec<u8>], output: &mut [u8]) {
+    pub(crate) fn join(&self, bytes: &[u8], spans: &[Span], rows: &SplitRows, results: &[Vec<u8>], output: &mut [u8]) {
         assert!(available(), "this kernel was chosen on another processor");
         assert!(bytes.len() == output.len());
         // SAFETY: the processor has the features.
-        unsafe { self.put_rows(bytes, places, taken, results, output) }
+        unsafe { self.join_rows(bytes, spans, rows, results, output) }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn take_rows(&self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
-        let Taken { fates, buckets, masks } = taken;
+    fn split_rows(&self, bytes: &[u8], spans: &[Span], rows: &mut SplitRows) {
+        let SplitRows {
+            outcomes,
+            groups,
+            masks,
+        } = rows;
         let mut row = 0;
-        while row < places.len() {
-            let (next, fates_of, masks_of) = (&places[row..], &mut fates[row..], &mut masks[row..]);
+        while row < spans.len() {
+            let (next, outcomes_of, masks_of) = (&spans[row..], &mut outcomes[row..], &mut masks[row..]);
             row += match (self.tweak, self.check) {
-                (0, None) => self.take_some::<false, false>(bytes, next, fates_of, masks_of, buckets),
-                (0, Some(_)) => self.take_some::<false, true>(bytes, next, fates_of, masks_of, buckets),
-                (_, None) => self.take_some::<true, false>(bytes, next, fates_of, masks_of, buckets),
-                (_, Some(_)) => self.take_some::<true, true>(bytes, next, fates_of, masks_of, buckets),
+                (0, None) => self.split_mixed::<false, false>(bytes, next, outcomes_of, masks_of, groups),
+                (0, Some(_)) => self.split_mixed::<false, true>(bytes, next, outcomes_of, masks_of, groups),
+                (_, None) => self.split_mixed::<true, false>(bytes, next, outcomes_of, masks_of, groups),
+                (_, Some(_)) => self.split_mixed::<true, true>(bytes, next, outcomes_of, masks_of, groups),
             };
-            let (Some(Fate::Taken(n)), true) = (fates[..row].last().copied(), row < places.len()) else {
+            let (Some(RowOutcome::Split(n)), true) = (outcomes[..row].last().copied(), row < spans.len()) else {
                 continue;
             };
             // The last one was like those before it, and so may the next ones be.
-            let (length, symbols) = (places[row - 1].length, masks[row - 1]);
-            let next = &places[row..places.len().min(row + RUN)];
-            let bucket = &mut buckets[usize::from(n)];
-            let kind = self.kind(length, symbols, n.into());
+            let (length, symbols) = (spans[row - 1].length, masks[row - 1]);
+            let next = &spans[row..spans.len().min(row + RUN)];
+            let group = &mut groups[usize::from(n)];
+            let shape = self.shape(length, symbols, n.into());
             let run = match (self.tweak, self.check) {
-                (0, None) => self.take_run::<false, false>(bytes, next, &kind, bucket),
-                (0, Some(_)) => self.take_run::<false, true>(bytes, next, &kind, bucket),
-                (_, None) => self.take_run::<true, false>(bytes, next, &kind, bucket),
-                (_, Some(_)) => self.take_run::<true, true>(bytes, next, &kind, bucket),
+                (0, None) => self.split_run::<false, false>(bytes, next, &shape, group),
+                (0, Some(_)) => self.split_run::<false, true>(bytes, next, &shape, group),
+                (_, None) => self.split_run::<true, false>(bytes, next, &shape, group),
+                (_, Some(_)) => self.split_run::<true, true>(bytes, next, &shape, group),
             };
-            fates[row..row + run].fill(Fate::Taken(n));
+            outcomes[row..row + run].fill(RowOutcome::Split(n));
             masks[row..row + run].fill(symbols);
             row += run;
         }
     }
 
-    /// Takes apart texts that come first, until some in a row are of one kind. Says how many.
+    /// Splits values that come first, until some in succession have one shape. Returns their number.
     ///
     /// This and what does a run are functions of their own, so that each has the registers for itself.
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn take_some<const TWEAK: bool, const CHECK: bool>(
+    fn split_mixed<const TWEAK: bool, const CHECK: bool>(
         &self,
         bytes: &[u8],
-        places: &[Place],
-        fates: &mut [Fate],
+        spans: &[Span],
+        outcomes: &mut [RowOutcome],
         masks: &mut [u64],
-        buckets: &mut [Bucket],
+        groups: &mut [SymbolGroup],
     ) -> usize {
         let (down, numerals, constants) = (load(&self.down), load(&self.numerals), load(&self.constants));
         let [sum, _] = self.check.unwrap_or_default();
         let (mut before, mut alike) = (0, 0);
-        for (row, ((place, fate), mask)) in places.iter().zip(fates).zip(masks).enumerate() {
-            let Some(judged) = self.judge(bytes, *place) else {
+        for (row, ((span, outcome), mask)) in spans.iter().zip(outcomes).zip(masks).enumerate() {
+            let Some(split) = self.classify(bytes, *span) else {
                 continue;
             };
-            let Judged {
+            let SplitRow {
                 symbols, text, classes, ..
-            } = judged;
+            } = split;
             if CHECK && luhn(classes, symbols, doubled(symbols)) % 10 != sum {
                 continue;
             }
-            (*fate, *mask) = (Fate::Taken(judged.n), symbols);
-            let n = usize::from(judged.n);
-            let bucket = &mut buckets[n];
-            let free = match n == place.length as usize {
-                true => text,
-                false => {
-                    alike = if before == symbols { alike + 1 } else { 0 };
-                    before = symbols;
-                    _mm512_permutexvar_epi8(down, _mm512_maskz_compress_epi8(symbols, text))
-                }
+            (*outcome, *mask) = (RowOutcome::Split(split.n), symbols);
+            let n = usize::from(split.n);
+            let group = &mut groups[n];
+            let free = if n == span.length as usize {
+                text
+            } else {
+                alike = if before == symbols { alike + 1 } else { 0 };
+                before = symbols;
+                _mm512_permutexvar_epi8(down, _mm512_maskz_compress_epi8(symbols, text))
             };
-            append(&mut bucket.symbols, bucket.rows, free, n);
+            append(&mut group.symbols, group.rows, free, n);
             if TWEAK {
                 let count = _mm512_set1_epi8(symbols.count_ones() as i8);
                 let from = _mm512_mask_add_epi8(numerals, self.from_end, numerals, count);
                 let all = _mm512_maskz_compress_epi8(symbols, classes);
                 let kept = _mm512_maskz_permutexvar_epi8(self.from_start | self.from_end, from, all);
                 append(
-                    &mut bucket.tweaks,
-                    bucket.rows,
+                    &mut group.tweaks,
+                    group.rows,
                     _mm512_or_si512(kept, constants),
                     self.tweak,
                 );
             }
-            bucket.rows += 1;
-            if alike >= ALIKE && place.length as usize <= HALF && self.tweak <= HALF {
+            group.rows += 1;
+            if alike >= ALIKE && span.length as usize <= HALF && self.tweak <= HALF {
                 return row + 1;
             }
         }
-        places.len()
+        spans.len()
     }
 
-    /// What a text is like that has `length` bytes, of which these are symbols, and `n` free ones among them.
+    /// The moves for values of `length` bytes with symbols at these places, `n` of them to encrypt.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn kind(&self, length: u32, symbols: u64, n: usize) -> Kind {
-        // Where the symbols are, one after the other; the free ones of these, and the kept ones where they stand in a tweak.
+    fn shape(&self, length: u32, symbols: u64, n: usize) -> RunShape {
+        // Where the symbols are, one after the other; the free ones of these, and the kept ones where they stand in
+        // a tweak.
         let all = _mm512_maskz_compress_epi8(symbols, load(&SAME));
         let count = _mm512_set1_epi8(symbols.count_ones() as i8);
         let numerals = load(&self.numerals);
         let numerals = _mm512_mask_add_epi8(numerals, self.from_end, numerals, count);
         let changed = self.changed(symbols, n);
-        Kind {
+        RunShape {
             n,
             length,
             symbols: symbols as u32,
@@ -272,89 +292,90 @@ impl Form {
         }
     }
 
-    /// Takes apart the texts that come first and are of this kind. Says how many.
+    /// Splits the values that come first and have this shape. Returns their number.
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn take_run<const TWEAK: bool, const CHECK: bool>(
+    fn split_run<const TWEAK: bool, const CHECK: bool>(
         &self,
         bytes: &[u8],
-        places: &[Place],
-        kind: &Kind,
-        bucket: &mut Bucket,
+        spans: &[Span],
+        shape: &RunShape,
+        group: &mut SymbolGroup,
     ) -> usize {
         let (constants, there) = (
             _mm512_castsi512_si256(load(&self.constants)),
             (self.from_start | self.from_end) as u32,
         );
         let [sum, _] = self.check.unwrap_or_default();
-        let whole = u32::MAX >> (HALF as u32 - kind.length);
-        let separators = _mm256_maskz_set1_epi8(!kind.symbols, SEPARATOR as i8);
+        let whole = u32::MAX >> (HALF as u32 - shape.length);
+        let separators = _mm256_maskz_set1_epi8(!shape.symbols, SEPARATOR as i8);
         let (strange, both) = (
             _mm256_set1_epi8(STRANGE as i8),
             _mm256_set1_epi8((STRANGE | SEPARATOR) as i8),
         );
-        let free_symbols = Bucket::room(&mut bucket.symbols, bucket.rows * kind.n, places.len() * kind.n);
-        let tweaks = match TWEAK {
-            false => &mut [],
-            true => Bucket::room(&mut bucket.tweaks, bucket.rows * self.tweak, places.len() * self.tweak),
+        let free_symbols = SymbolGroup::room(&mut group.symbols, group.rows * shape.n, spans.len() * shape.n);
+        let tweaks = if TWEAK {
+            SymbolGroup::room(&mut group.tweaks, group.rows * self.tweak, spans.len() * self.tweak)
+        } else {
+            &mut []
         };
         let mut run = 0;
-        for place in places {
-            let Some(text) = bytes[place.start as usize..].first_chunk() else {
+        for span in spans {
+            let Some(text) = bytes[span.start as usize..].first_chunk() else {
                 break;
             };
             let text = load_half(text);
             let classes = _mm512_castsi512_si256(self.classes(_mm512_castsi256_si512(text)));
             let other = _mm256_or_si256(_mm256_xor_si256(classes, separators), _mm256_and_si256(text, strange));
-            if place.length != kind.length || _mm256_mask_test_epi8_mask(whole, other, both) != 0 {
+            if span.length != shape.length || _mm256_mask_test_epi8_mask(whole, other, both) != 0 {
                 break;
             }
-            if CHECK && luhn_of_half(classes, kind.symbols, kind.doubled) % 10 != sum {
+            if CHECK && luhn_of_half(classes, shape.symbols, shape.doubled) % 10 != sum {
                 break;
             }
             store_half(
-                _mm256_permutexvar_epi8(kind.free, text),
-                &mut free_symbols[run * kind.n..],
+                _mm256_permutexvar_epi8(shape.free, text),
+                &mut free_symbols[run * shape.n..],
             );
             if TWEAK {
-                let tweak = _mm256_or_si256(_mm256_maskz_permutexvar_epi8(there, kind.kept, classes), constants);
+                let tweak = _mm256_or_si256(_mm256_maskz_permutexvar_epi8(there, shape.kept, classes), constants);
                 store_half(tweak, &mut tweaks[run * self.tweak..]);
             }
             run += 1;
         }
-        bucket.rows += run;
+        group.rows += run;
         run
     }
 
-    /// What is known of a text that may be taken.
+    /// A value that follows the pattern, in registers.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn judge(&self, bytes: &[u8], place: Place) -> Option<Judged> {
-        let length = place.length as usize;
-        if length.wrapping_sub(1) >= LONGEST {
+    fn classify(&self, bytes: &[u8], span: Span) -> Option<SplitRow> {
+        let length = span.length as usize;
+        if length.wrapping_sub(1) >= MAX_LENGTH {
             return None;
         }
-        let text = self.text(bytes, place);
+        let text = self.text(bytes, span);
         let classes = self.classes(text);
         let whole = u64::MAX >> (64 - length);
         let strange = _mm512_movepi8_mask(_mm512_or_si512(classes, text)) & whole;
         let symbols = _mm512_mask_cmplt_epu8_mask(whole, classes, _mm512_set1_epi8(SEPARATOR as i8));
         let count = symbols.count_ones() as usize;
         let n = count.wrapping_sub(self.outer);
-        let judged = Judged {
+        let split = SplitRow {
             n: n as u8,
             symbols,
             text,
             classes,
         };
-        (strange == 0 && within(self.free, n) && within(self.lengths, count)).then_some(judged)
+        (strange == 0 && within(self.free, n) && within(self.lengths, count)).then_some(split)
     }
 
-    /// A text, and bytes of no meaning after it.
+    /// A value, and arbitrary bytes after it.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    fn text(&self, bytes: &[u8], place: Place) -> __m512i {
-        let (bytes, length) = (&bytes[place.start as usize..], place.length as usize);
+    fn text(&self, bytes: &[u8], span: Span) -> __m512i {
+        let (bytes, length) = (&bytes[span.start as usize..], span.length as usize);
         assert!(length <= bytes.len());
         // SAFETY: only bytes of `bytes` are read.
         unsafe {
@@ -375,109 +396,108 @@ impl Form {
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn put_rows(&self, bytes: &[u8], places: &[Place], taken: &Taken, results: &[Vec<u8>], output: &mut [u8]) {
-        let mut used = [0; LONGEST + 1];
+    fn join_rows(&self, bytes: &[u8], spans: &[Span], rows: &SplitRows, results: &[Vec<u8>], output: &mut [u8]) {
+        let mut used = [0; MAX_LENGTH + 1];
         let mut row = 0;
-        while row < places.len() {
-            let (next, fates, masks) = (&places[row..], &taken.fates[row..], &taken.masks[row..]);
+        while row < spans.len() {
+            let (next, outcomes, masks) = (&spans[row..], &rows.outcomes[row..], &rows.masks[row..]);
             row += match self.check {
-                None => self.put_some::<false>(bytes, (next, fates, masks), results, &mut used, output),
-                Some(_) => self.put_some::<true>(bytes, (next, fates, masks), results, &mut used, output),
+                None => self.join_mixed::<false>(bytes, (next, outcomes, masks), results, &mut used, output),
+                Some(_) => self.join_mixed::<true>(bytes, (next, outcomes, masks), results, &mut used, output),
             };
-            let (Some(Fate::Taken(n)), true) = (taken.fates[..row].last().copied(), row < places.len()) else {
+            let (Some(RowOutcome::Split(n)), true) = (rows.outcomes[..row].last().copied(), row < spans.len()) else {
                 continue;
             };
             let n = usize::from(n);
-            let kind = self.kind(places[row - 1].length, taken.masks[row - 1], n);
-            let (next, masks, free) = (&places[row..], &taken.masks[row..], &results[n][used[n]..]);
+            let shape = self.shape(spans[row - 1].length, rows.masks[row - 1], n);
+            let (next, masks, free) = (&spans[row..], &rows.masks[row..], &results[n][used[n]..]);
             let run = match self.check {
-                None => self.put_run::<false>(bytes, (next, masks), &kind, free, output),
-                Some(_) => self.put_run::<true>(bytes, (next, masks), &kind, free, output),
+                None => self.join_run::<false>(bytes, (next, masks), &shape, free, output),
+                Some(_) => self.join_run::<true>(bytes, (next, masks), &shape, free, output),
             };
             used[n] += n * run;
             row += run;
         }
     }
 
-    /// Puts together texts that come first, until some in a row are of one kind. Says how many.
+    /// Joins values that come first, until some in succession have one shape. Returns their number.
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn put_some<const CHECK: bool>(
+    fn join_mixed<const CHECK: bool>(
         &self,
         bytes: &[u8],
-        (places, fates, masks): (&[Place], &[Fate], &[u64]),
+        (spans, outcomes, masks): (&[Span], &[RowOutcome], &[u64]),
         results: &[Vec<u8>],
-        used: &mut [usize; LONGEST + 1],
+        used: &mut [usize; MAX_LENGTH + 1],
         output: &mut [u8],
     ) -> usize {
         let [_, sum] = self.check.unwrap_or_default();
         let (mut before, mut alike) = (0, 0);
-        for (row, ((place, fate), mask)) in places.iter().zip(fates).zip(masks).enumerate() {
-            let text = match *fate {
-                Fate::Taken(n) => {
+        for (row, ((span, outcome), mask)) in spans.iter().zip(outcomes).zip(masks).enumerate() {
+            let text = match *outcome {
+                RowOutcome::Split(n) => {
                     let n = usize::from(n);
                     let free = load_free(&results[n][used[n]..], n);
                     used[n] += n;
-                    match n == place.length as usize {
-                        true => free,
-                        false => {
-                            alike = if before == *mask { alike + 1 } else { 0 };
-                            before = *mask;
-                            let text = self.text(bytes, *place);
-                            let mut text = _mm512_mask_expand_epi8(text, self.changed(*mask, n), free);
-                            if CHECK {
-                                let (check, doubled) = (self.check_digit(*mask, n), doubled(*mask));
-                                let digits = _mm512_sub_epi8(text, _mm512_set1_epi8(b'0' as i8));
-                                let others = luhn(digits, *mask & !check, doubled);
-                                let digit = b'0' + solution(sum, others, doubled & check != 0);
-                                text = _mm512_mask_set1_epi8(text, check, digit as i8);
-                            }
-                            text
+                    if n == span.length as usize {
+                        free
+                    } else {
+                        alike = if before == *mask { alike + 1 } else { 0 };
+                        before = *mask;
+                        let text = self.text(bytes, *span);
+                        let mut text = _mm512_mask_expand_epi8(text, self.changed(*mask, n), free);
+                        if CHECK {
+                            let (check, doubled) = (self.check_digit(*mask, n), doubled(*mask));
+                            let digits = _mm512_sub_epi8(text, _mm512_set1_epi8(b'0' as i8));
+                            let others = luhn(digits, *mask & !check, doubled);
+                            let digit = b'0' + solution(sum, others, doubled & check != 0);
+                            text = _mm512_mask_set1_epi8(text, check, digit as i8);
                         }
+                        text
                     }
                 }
-                Fate::Left => _mm512_setzero_si512(),
+                RowOutcome::Skipped => _mm512_setzero_si512(),
             };
-            self.put_row(bytes, *place, *fate, text, output);
-            if alike >= ALIKE && place.length as usize <= HALF && self.tweak <= HALF {
+            self.join_row(bytes, *span, *outcome, text, output);
+            if alike >= ALIKE && span.length as usize <= HALF && self.tweak <= HALF {
                 return row + 1;
             }
         }
-        places.len()
+        spans.len()
     }
 
-    /// Puts together the texts that come first and are of this kind. Says how many.
+    /// Joins the values that come first and have this shape. Returns their number.
     #[inline(never)]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn put_run<const CHECK: bool>(
+    fn join_run<const CHECK: bool>(
         &self,
         bytes: &[u8],
-        (places, masks): (&[Place], &[u64]),
-        kind: &Kind,
+        (spans, masks): (&[Span], &[u64]),
+        shape: &RunShape,
         free: &[u8],
         output: &mut [u8],
     ) -> usize {
         let [_, sum] = self.check.unwrap_or_default();
         let zero = _mm256_set1_epi8(b'0' as i8);
         let mut run = 0;
-        for (place, mask) in places.iter().zip(masks) {
-            if place.length != kind.length || *mask != u64::from(kind.symbols) {
+        for (span, mask) in spans.iter().zip(masks) {
+            if span.length != shape.length || *mask != u64::from(shape.symbols) {
                 break;
             }
-            let start = place.start as usize;
+            let start = span.start as usize;
             let (Some(text), Some(to)) = (bytes[start..].first_chunk(), output[start..].first_chunk_mut::<HALF>())
             else {
                 break;
             };
-            let free = free[run * kind.n..]
+            let free = free[run * shape.n..]
                 .first_chunk()
                 .expect("results have some bytes more");
             let free = load_half(free);
-            let mut text = _mm256_mask_permutexvar_epi8(load_half(text), kind.changed, kind.back, free);
+            let mut text = _mm256_mask_permutexvar_epi8(load_half(text), shape.changed, shape.back, free);
             if CHECK {
-                let others = luhn_of_half(_mm256_sub_epi8(text, zero), kind.symbols & !kind.check, kind.doubled);
-                let digit = b'0' + solution(sum, others, kind.doubled & kind.check != 0);
-                text = _mm256_mask_set1_epi8(text, kind.check, digit as i8);
+                let others = luhn_of_half(_mm256_sub_epi8(text, zero), shape.symbols & !shape.check, shape.doubled);
+                let digit = b'0' + solution(sum, others, shape.doubled & shape.check != 0);
+                text = _mm256_mask_set1_epi8(text, shape.check, digit as i8);
             }
             store_half(text, to); // what is written beyond this text is written again with the next ones
             run += 1;
@@ -485,14 +505,14 @@ impl Form {
         run
     }
 
-    /// Which bytes are the `n` free symbols.
+    /// The bytes of the `n` symbols to encrypt, as bits.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
     fn changed(&self, symbols: u64, n: usize) -> u64 {
         _pdep_u64((u64::MAX >> (64 - n)) << self.keep[0], symbols)
     }
 
-    /// Which byte is the check digit, if there is one.
+    /// The byte that is the check digit, if there is one, as a bit.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
     fn check_digit(&self, symbols: u64, n: usize) -> u64 {
@@ -502,15 +522,15 @@ impl Form {
         }
     }
 
-    /// Writes what a text became, or the text as it was if it was left.
+    /// Writes a joined value, or the value as it was if it was skipped.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
-    fn put_row(&self, bytes: &[u8], place: Place, fate: Fate, text: __m512i, output: &mut [u8]) {
-        if place == Place::NULL {
+    fn join_row(&self, bytes: &[u8], span: Span, outcome: RowOutcome, text: __m512i, output: &mut [u8]) {
+        if span == Span::NULL {
             return;
         }
-        let (start, length) = (place.start as usize, place.length as usize);
-        if fate == Fate::Left {
+        let (start, length) = (span.start as usize, span.length as usize);
+        if outcome == RowOutcome::Skipped {
             output[start..][..length].copy_from_slice(&bytes[start..][..length]);
             return;
         }
@@ -529,7 +549,7 @@ impl Form {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn append(bytes: &mut Vec<u8>, rows: usize, register: __m512i, length: usize) {
-    store(register, length, Bucket::room(bytes, rows * length, 0));
+    store(register, length, SymbolGroup::room(bytes, rows * length, 0));
 }
 
 #[inline]
@@ -582,7 +602,7 @@ fn store_half(register: __m256i, to: &mut [u8]) {
     unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), register) }
 }
 
-/// Which of these symbols count double in a Luhn sum: every second one, but not the last.
+/// The symbols that count double in a Luhn sum, as bits: every second one, but not the last.
 #[inline]
 #[target_feature(enable = "popcnt,bmi2")]
 fn doubled(symbols: u64) -> u64 {
@@ -601,7 +621,7 @@ fn luhn(digits: __m512i, which: u64, doubled: u64) -> u16 {
     _mm512_reduce_add_epi64(_mm512_sad_epu8(weighed, _mm512_setzero_si512())) as u16
 }
 
-/// The same of half a register.
+/// The Luhn sum, not reduced, of half a register.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 fn luhn_of_half(digits: __m256i, which: u32, doubled: u32) -> u16 {

@@ -1,9 +1,9 @@
-//! Whether splitters read and write what they were given and nothing else: buffers that begin and end at pages which cannot be touched.
+//! Bounds of the splitters: buffers that begin and end at pages which cannot be touched.
 //! A byte too far ends the whole test process.
 
 use crate::alphabet::Symbols;
-use crate::split::{Fate, Pattern, Place, SLACK, Taken};
-use crate::splitter::Sieve;
+use crate::split::{PADDING, RowOutcome, Span, SplitPattern, SplitRows};
+use crate::splitter::Splitter;
 use cipherform_simd::multiversion::Instructions;
 use cipherform_simd::testing::Guarded;
 
@@ -13,7 +13,7 @@ fn symbols(radix: usize) -> Symbols {
     Symbols::new(&ALPHABET.chars().take(radix).collect::<Vec<_>>()).expect("an alphabet")
 }
 
-/// Symbols that differ from place to place.
+/// Symbols that differ from span to span.
 fn text(radix: usize, length: usize) -> Vec<u8> {
     let at = |i: usize| ((i * 2_654_435_761) >> 7) % radix;
     (0..length).map(|i| ALPHABET.as_bytes()[at(i)]).collect()
@@ -23,7 +23,7 @@ fn text(radix: usize, length: usize) -> Vec<u8> {
 fn texts_of_every_length_taken_apart() {
     let symbols = symbols(10);
     for (keep, check) in [([0, 0], None), ([6, 4], None), ([0, 4], Some([0, 3]))] {
-        let pattern = Pattern {
+        let pattern = SplitPattern {
             symbols: &symbols,
             separators: 1 << b'-',
             keep,
@@ -32,7 +32,7 @@ fn texts_of_every_length_taken_apart() {
             kept_is_tweak: true,
         };
         for instructions in Instructions::available() {
-            let mut sieve = Sieve::new(*instructions, 6..=usize::MAX, &pattern);
+            let mut splitter = Splitter::new(*instructions, 6..=usize::MAX, &pattern);
             for length in 1..=70 {
                 for count in [1, 2, 3, 63, 64, 65] {
                     for at_start in [true, false] {
@@ -42,32 +42,32 @@ fn texts_of_every_length_taken_apart() {
                             all[length - 1] = b'x';
                         }
                         let input = Guarded::new(&all, at_start);
-                        let places: Vec<Place> = (0..count)
-                            .map(|row| Place {
+                        let spans: Vec<Span> = (0..count)
+                            .map(|row| Span {
                                 start: (row * length) as u32,
                                 length: length as u32,
                             })
                             .collect();
-                        let mut taken = Taken::default();
-                        sieve.take(&input, &places, &mut taken);
-                        let results: Vec<Vec<u8>> = taken
-                            .buckets
+                        let mut rows = SplitRows::default();
+                        splitter.split(&input, &spans, &mut rows);
+                        let results: Vec<Vec<u8>> = rows
+                            .groups
                             .iter()
                             .enumerate()
-                            .map(|(n, bucket)| {
-                                let mut result = bucket.symbols.clone();
-                                result.truncate(n * bucket.rows);
-                                result.resize(n * bucket.rows + SLACK, 0xEE);
+                            .map(|(n, group)| {
+                                let mut result = group.symbols.clone();
+                                result.truncate(n * group.rows);
+                                result.resize(n * group.rows + PADDING, 0xEE);
                                 result
                             })
                             .collect();
                         let mut output = Guarded::new(&vec![0; all.len()], at_start);
-                        sieve.put(&input, &places, &taken, &results, &mut output);
-                        for (row, fate) in taken.fates.iter().enumerate() {
+                        splitter.join(&input, &spans, &rows, &results, &mut output);
+                        for (row, outcome) in rows.outcomes.iter().enumerate() {
                             let row = row * length..(row + 1) * length;
-                            match (fate, check) {
+                            match (outcome, check) {
                                 // With another check digit.
-                                (Fate::Taken(_), Some(_)) => {
+                                (RowOutcome::Split(_), Some(_)) => {
                                     let differ = input[row.clone()].iter().zip(&output[row]).filter(|(a, b)| a != b);
                                     assert!(differ.count() <= 1);
                                 }

@@ -1,33 +1,34 @@
-//! Texts taken apart and put together in plain Rust, one at a time and without a branch for a character.
+//! Splits and joins values in plain Rust, one at a time and without a branch for a character.
 
 use std::ops::RangeInclusive;
 
 use crate::alphabet::Symbols;
-use crate::kept_ends::tweak_length;
-use crate::luhn::{solution, weigh};
-use crate::split::{Bucket, Fate, LONGEST, Pattern, Place, Taken};
+use crate::kept_ends::{append_kept_numerals, tweak_length};
+use crate::luhn;
+use crate::split::{MAX_LENGTH, RowOutcome, Span, SplitPattern, SplitRows, SymbolGroup};
 
-/// A pattern, and what it says of a text's number of symbols.
-pub(crate) struct Form {
+/// Splits values of up to 64 bytes in plain Rust.
+pub(crate) struct PortableSplitter {
     symbols: Symbols,
     separators: u128,
     pub(crate) keep: [usize; 2],
-    /// Symbols that are not free.
+    /// Symbols that are not encrypted.
     outer: usize,
-    /// How many symbols a text has, at least and at most.
+    /// The least and the greatest number of symbols of a value.
     lengths: [usize; 2],
-    /// How many free ones.
+    /// The least and the greatest number of symbols to encrypt.
     free: [usize; 2],
     pub(crate) check: Option<[u16; 2]>,
     /// Bytes of a tweak, if the kept symbols are that.
     pub(crate) tweak: usize,
 }
 
-impl Form {
-    pub(crate) fn new(free: RangeInclusive<usize>, pattern: &Pattern<'_>) -> Self {
-        let tweak = match pattern.kept_is_tweak {
-            true => tweak_length(pattern.keep),
-            false => 0,
+impl PortableSplitter {
+    pub(crate) fn new(free: RangeInclusive<usize>, pattern: &SplitPattern<'_>) -> Self {
+        let tweak = if pattern.kept_is_tweak {
+            tweak_length(pattern.keep)
+        } else {
+            0
         };
         Self {
             symbols: pattern.symbols.clone(),
@@ -35,37 +36,41 @@ impl Form {
             keep: pattern.keep,
             outer: pattern.keep[0] + pattern.keep[1] + usize::from(pattern.check.is_some()),
             lengths: [*pattern.lengths.start(), *pattern.lengths.end()],
-            free: [*free.start(), *free.end().min(&LONGEST)],
+            free: [*free.start(), *free.end().min(&MAX_LENGTH)],
             check: pattern.check,
             tweak,
         }
     }
 
-    pub(crate) fn take(&self, bytes: &[u8], places: &[Place], taken: &mut Taken) {
-        let Taken { fates, buckets, masks } = taken;
-        for ((place, fate), mask) in places.iter().zip(fates).zip(masks) {
-            (*fate, *mask) = self.take_row(bytes, *place, buckets);
+    pub(crate) fn split(&self, bytes: &[u8], spans: &[Span], rows: &mut SplitRows) {
+        let SplitRows {
+            outcomes,
+            groups,
+            masks,
+        } = rows;
+        for ((span, outcome), mask) in spans.iter().zip(outcomes).zip(masks) {
+            (*outcome, *mask) = self.split_row(bytes, *span, groups);
         }
     }
 
-    pub(crate) fn put(&self, bytes: &[u8], places: &[Place], taken: &Taken, results: &[Vec<u8>], output: &mut [u8]) {
-        let mut used = [0; LONGEST + 1];
-        for ((place, fate), mask) in places.iter().zip(&taken.fates).zip(&taken.masks) {
-            if *place == Place::NULL {
+    pub(crate) fn join(&self, bytes: &[u8], spans: &[Span], rows: &SplitRows, results: &[Vec<u8>], output: &mut [u8]) {
+        let mut used = [0; MAX_LENGTH + 1];
+        for ((span, outcome), mask) in spans.iter().zip(&rows.outcomes).zip(&rows.masks) {
+            if *span == Span::NULL {
                 continue;
             }
-            let (start, length) = (place.start as usize, place.length as usize);
+            let (start, length) = (span.start as usize, span.length as usize);
             let to = &mut output[start..][..length];
             to.copy_from_slice(&bytes[start..][..length]);
-            if let Fate::Taken(n) = *fate {
+            if let RowOutcome::Split(n) = *outcome {
                 let n = usize::from(n);
-                self.put_row(to, *mask, &results[n][used[n]..][..n]);
+                self.join_row(to, *mask, &results[n][used[n]..][..n]);
                 used[n] += n;
             }
         }
     }
 
-    /// How many of `count` symbols are free, if a text may have so many.
+    /// The number of symbols to encrypt of `count`, if a value may have so many.
     #[inline]
     pub(crate) fn free(&self, count: usize) -> Option<usize> {
         let within = |[first, last]: [usize; 2], n: usize| (first..=last).contains(&n);
@@ -73,16 +78,16 @@ impl Form {
         (within(self.free, n) && within(self.lengths, count)).then_some(n)
     }
 
-    /// Takes one text apart: says what became of it, and which of its bytes are symbols.
-    pub(crate) fn take_row(&self, bytes: &[u8], place: Place, buckets: &mut [Bucket]) -> (Fate, u64) {
-        let length = place.length as usize;
-        if length.wrapping_sub(1) >= LONGEST {
-            return (Fate::Left, 0);
+    /// Splits one value. Returns the outcome, and the bytes that are symbols, as bits.
+    pub(crate) fn split_row(&self, bytes: &[u8], span: Span, groups: &mut [SymbolGroup]) -> (RowOutcome, u64) {
+        let length = span.length as usize;
+        if length.wrapping_sub(1) >= MAX_LENGTH {
+            return (RowOutcome::Skipped, 0);
         }
-        let text = &bytes[place.start as usize..][..length];
-        let mut marks = [0; LONGEST];
+        let text = &bytes[span.start as usize..][..length];
+        let mut marks = [0; MAX_LENGTH];
         self.symbols.read(text, &mut marks[..length]);
-        let (mut symbols, mut numerals) = ([0; LONGEST], [0; LONGEST]);
+        let (mut symbols, mut numerals) = ([0; MAX_LENGTH], [0; MAX_LENGTH]);
         let (mut count, mut mask, mut strange) = (0, 0, false);
         for (at, (byte, mark)) in text.iter().zip(marks).enumerate() {
             // No more are written than bytes were read. What is no symbol is written over.
@@ -94,30 +99,27 @@ impl Form {
         }
         let numerals = &numerals[..count];
         let Some(n) = self.free(count).filter(|_| !strange) else {
-            return (Fate::Left, 0);
+            return (RowOutcome::Skipped, 0);
         };
-        if self.check.is_some_and(|[sum, _]| weigh(numerals) % 10 != sum) {
-            return (Fate::Left, 0);
+        if self.check.is_some_and(|[sum, _]| luhn::sum(numerals) != sum) {
+            return (RowOutcome::Skipped, 0);
         }
-        let bucket = &mut buckets[n];
+        let group = &mut groups[n];
         let [first, last] = self.keep;
-        Bucket::room(&mut bucket.symbols, bucket.rows * n, n)[..n].copy_from_slice(&symbols[first..first + n]);
+        SymbolGroup::room(&mut group.symbols, group.rows * n, n)[..n].copy_from_slice(&symbols[first..first + n]);
         if self.tweak > 0 {
-            let at = bucket.rows * self.tweak;
-            bucket.tweaks.resize(at, 0);
-            for part in [&numerals[..first], &numerals[count - last..]] {
-                let length = 2 * part.len() as u32; // at most 2·64
-                bucket.tweaks.extend(length.to_be_bytes());
-                bucket.tweaks.extend(part.iter().flat_map(|numeral| [0, *numeral]));
-            }
+            let at = group.rows * self.tweak;
+            group.tweaks.resize(at, 0);
+            append_kept_numerals(&mut group.tweaks, &numerals[..first]);
+            append_kept_numerals(&mut group.tweaks, &numerals[count - last..]);
         }
-        bucket.rows += 1;
-        (Fate::Taken(n as u8), mask)
+        group.rows += 1;
+        (RowOutcome::Split(n as u8), mask)
     }
 
-    /// Puts `free` symbols to their places in `text`, of which `mask` says which bytes are symbols.
-    pub(crate) fn put_row(&self, text: &mut [u8], mask: u64, free: &[u8]) {
-        let (mut symbols, mut at) = ([0; 2 * LONGEST], 0);
+    /// Writes `free` symbols to their places in `text`, whose symbols are at the bits of `mask`.
+    pub(crate) fn join_row(&self, text: &mut [u8], mask: u64, free: &[u8]) {
+        let (mut symbols, mut at) = ([0; 2 * MAX_LENGTH], 0);
         for (i, byte) in text.iter().enumerate() {
             symbols[at] = *byte;
             at += (mask >> i & 1) as usize;
@@ -125,11 +127,11 @@ impl Form {
         let first = self.keep[0];
         symbols[first..first + free.len()].copy_from_slice(free);
         if let Some([_, sum]) = self.check {
-            let (count, place) = (at, first + free.len());
-            let mut digits = [0; LONGEST];
+            let (count, span) = (at, first + free.len());
+            let mut digits = [0; MAX_LENGTH];
             self.symbols.read(&symbols[..count], &mut digits[..count]);
-            digits[place] = 0;
-            symbols[place] = b'0' + solution(sum, weigh(&digits[..count]), (count - 1 - place) % 2 == 1);
+            digits[span] = 0;
+            symbols[span] = b'0' + luhn::solve(&digits[..count], span, sum) as u8; // below 10
         }
         let mut at = 0;
         for (i, byte) in text.iter_mut().enumerate() {
@@ -143,20 +145,20 @@ impl Form {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::split::SLACK;
-    use crate::splitter::Sieve;
+    use crate::split::PADDING;
+    use crate::splitter::Splitter;
     use cipherform_simd::multiversion::Instructions;
     use cipherform_simd::testing::Random;
 
     const UPPER: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
     /// Texts of any lengths, many of which fit, alone and in runs.
-    fn texts(random: &mut Random, alphabet: &str) -> (Vec<u8>, Vec<Place>) {
-        let (mut bytes, mut places) = (Vec::new(), Vec::new());
+    fn texts(random: &mut Random, alphabet: &str) -> (Vec<u8>, Vec<Span>) {
+        let (mut bytes, mut spans) = (Vec::new(), Vec::new());
         let count = [1, 2, 3, 31, 64, 65, 300, 700][random.below(8)];
-        while places.len() < count {
+        while spans.len() < count {
             if random.below(12) == 0 {
-                places.push(Place::NULL);
+                spans.push(Span::NULL);
                 continue;
             }
             let mut length = random.below(24);
@@ -167,35 +169,36 @@ mod tests {
             for _ in 0..1 + random.below(5) * random.below(5) {
                 let start = bytes.len();
                 for at in 0..length {
-                    bytes.push(match grouped && at % 5 == 4 {
-                        true => b'-',
-                        false => alphabet.as_bytes()[random.below(alphabet.len())],
+                    bytes.push(if grouped && at % 5 == 4 {
+                        b'-'
+                    } else {
+                        alphabet.as_bytes()[random.below(alphabet.len())]
                     });
                 }
                 if strange && length > 0 {
                     bytes[start + random.below(length)] = [b'x', 0, 0xC3, b':'][random.below(4)];
                 }
-                places.push(Place {
+                spans.push(Span {
                     start: start as u32,
                     length: length as u32,
                 });
             }
         }
-        (bytes, places)
+        (bytes, spans)
     }
 
     /// Another text of as many symbols for each.
-    fn changed(taken: &Taken, symbols: &[u8]) -> Vec<Vec<u8>> {
+    fn changed(rows: &SplitRows, symbols: &[u8]) -> Vec<Vec<u8>> {
         let next = |byte: &u8| {
             let at = symbols.iter().position(|symbol| symbol == byte).unwrap();
             symbols[(at + 3) % symbols.len()]
         };
-        let of_bucket = |(n, bucket): (usize, &Bucket)| {
-            let mut bytes: Vec<u8> = bucket.symbols[..n * bucket.rows].iter().map(next).collect();
-            bytes.resize(bytes.len() + SLACK, 0xEE);
+        let of_bucket = |(n, group): (usize, &SymbolGroup)| {
+            let mut bytes: Vec<u8> = group.symbols[..n * group.rows].iter().map(next).collect();
+            bytes.resize(bytes.len() + PADDING, 0xEE);
             bytes
         };
-        taken.buckets.iter().enumerate().map(of_bucket).collect()
+        rows.groups.iter().enumerate().map(of_bucket).collect()
     }
 
     #[test]
@@ -215,7 +218,7 @@ mod tests {
             // As many symbols as FF1 takes for a million values.
             let free = 10f64.powi(6).log(alphabet.len() as f64).ceil() as usize..=usize::MAX;
             for kept_is_tweak in [keep != [0, 0], false] {
-                let pattern = Pattern {
+                let pattern = SplitPattern {
                     symbols: &symbols,
                     separators: 1 << b'-' | 1 << b' ',
                     keep,
@@ -224,44 +227,38 @@ mod tests {
                     kept_is_tweak,
                 };
                 for _ in 0..60 {
-                    let (bytes, places) = texts(&mut random, alphabet);
-                    let mut expected: Option<(Taken, Vec<u8>)> = None;
+                    let (bytes, spans) = texts(&mut random, alphabet);
+                    let mut expected: Option<(SplitRows, Vec<u8>)> = None;
                     for instructions in Instructions::available() {
-                        let mut sieve = Sieve::new(*instructions, free.clone(), &pattern);
-                        let mut taken = Taken::default();
-                        sieve.take(&bytes, &places, &mut taken);
+                        let mut splitter = Splitter::new(*instructions, free.clone(), &pattern);
+                        let mut rows = SplitRows::default();
+                        splitter.split(&bytes, &spans, &mut rows);
                         let mut output = vec![0; bytes.len()];
-                        sieve.put(
-                            &bytes,
-                            &places,
-                            &taken,
-                            &changed(&taken, alphabet.as_bytes()),
-                            &mut output,
-                        );
+                        splitter.join(&bytes, &spans, &rows, &changed(&rows, alphabet.as_bytes()), &mut output);
                         let Some((judge, judged)) = &expected else {
-                            expected = Some((taken, output));
+                            expected = Some((rows, output));
                             continue;
                         };
                         let context = format!("{instructions:?}, {alphabet}, {keep:?}, {check:?}");
-                        assert_eq!(taken.fates, judge.fates, "{context}");
-                        let masks = |taken: &Taken| -> Vec<u64> {
-                            let masks = taken.masks.iter().zip(&taken.fates);
+                        assert_eq!(rows.outcomes, judge.outcomes, "{context}");
+                        let masks = |rows: &SplitRows| -> Vec<u64> {
+                            let masks = rows.masks.iter().zip(&rows.outcomes);
                             masks
-                                .filter(|(_, fate)| **fate != Fate::Left)
+                                .filter(|(_, outcome)| **outcome != RowOutcome::Skipped)
                                 .map(|(mask, _)| *mask)
                                 .collect()
                         };
-                        assert_eq!(masks(&taken), masks(judge), "{context}");
+                        assert_eq!(masks(&rows), masks(judge), "{context}");
                         let tweak = if kept_is_tweak { tweak_length(keep) } else { 0 };
-                        for (n, (bucket, other)) in taken.buckets.iter().zip(&judge.buckets).enumerate() {
-                            assert_eq!(bucket.rows, other.rows, "{context}");
-                            let symbols = ..n * bucket.rows;
-                            assert_eq!(bucket.symbols[symbols], other.symbols[symbols], "{context}");
-                            let tweaks = ..tweak * bucket.rows;
-                            assert_eq!(bucket.tweaks[tweaks], other.tweaks[tweaks], "{context}");
+                        for (n, (group, other)) in rows.groups.iter().zip(&judge.groups).enumerate() {
+                            assert_eq!(group.rows, other.rows, "{context}");
+                            let symbols = ..n * group.rows;
+                            assert_eq!(group.symbols[symbols], other.symbols[symbols], "{context}");
+                            let tweaks = ..tweak * group.rows;
+                            assert_eq!(group.tweaks[tweaks], other.tweaks[tweaks], "{context}");
                         }
-                        for place in places.iter().filter(|place| **place != Place::NULL) {
-                            let text = place.start as usize..(place.start + place.length) as usize;
+                        for span in spans.iter().filter(|span| **span != Span::NULL) {
+                            let text = span.start as usize..(span.start + span.length) as usize;
                             assert_eq!(output[text.clone()], judged[text], "{context}");
                         }
                     }

@@ -1,7 +1,8 @@
 //! Remainders without division: hardware division takes longer for larger values, and values are secret.
 //!
-//! All of these follow Barrett: q̂ = ⌊y·µ/2^w⌋ with µ = ⌊2^w/M⌋ is never above y/M and misses it by less than a small
-//! number c, so that y − q̂·M is in 0 … c·M and at most c − 1 subtractions of M finish the job. No branch depends on a value.
+//! All of these follow Barrett: q̂ = ⌊y·µ/2^w⌋ with µ = ⌊2^w/M⌋ is never above y/M and misses it by less than a
+//! small number c, so that y − q̂·M is in 0 … c·M and at most c − 1 subtractions of M finish the job. No branch
+//! depends on a value.
 
 use num_bigint::BigUint;
 
@@ -37,16 +38,18 @@ impl Barrett {
     }
 }
 
-/// A modulus 2 < M < 2^32, no power of two, for y < 2^64. Its products are of 32 bits by 32: processors have vectors of those.
+/// A modulus 2 < M < 2^32, no power of two, for y < 2^64. Its products are of 32 bits by 32: processors have
+/// vectors of those.
 ///
 /// Let y = h·2^32 + l and c = 2^32 mod M ≤ M − 1. Then z = h·c + l has the remainder of y, and
 /// z ≤ (2^32 − 1)·(M − 1) + 2^32 − 1 = (2^32 − 1)·M < 2^64.
 ///
-/// Let M have k bits, t = ⌊z/2^k⌋ and µ = ⌊2^(k+31)/M⌋; as 2^(k−1) < M < 2^k, both are below 2^32, and so is
-/// q̂ = ⌊t·µ/2^31⌋ ≤ z/M. From t > z/2^k − 1 and µ > 2^(k+31)/M − 1: t·µ/2^31 > z/M − 2^k/M − z/2^(k+31) > z/M − 1/x − 2x with
-/// x = M/2^k. That sum is convex and 3 at both ends of 1/2 … 1, so q̂ > z/M − 4 and z − q̂·M < 4M.
+/// Let M have k bits, t = ⌊z/2^k⌋ and µ = ⌊2^(k+31)/M⌋; as 2^(k−1) < M < 2^k, both are below 2^32, and so is q̂ =
+/// ⌊t·µ/2^31⌋ ≤ z/M. From t > z/2^k − 1 and µ > 2^(k+31)/M − 1: t·µ/2^31 > z/M − 2^k/M − z/2^(k+31) > z/M − 1/x −
+/// 2x with x = M/2^k. That sum is convex and 3 at both ends of 1/2 … 1, so q̂ > z/M − 4 and z − q̂·M < 4M.
 ///
-/// Added to a half, or taken from a half and 4M, that stays in 0 … 5M − 1: three subtractions, of 2M, 2M and M, reduce the sum.
+/// Added to a half, or taken from a half and 4M, that stays in 0 … 5M − 1: three subtractions, of 2M, 2M and M,
+/// reduce the sum.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Barrett32 {
     m: u64,
@@ -99,9 +102,9 @@ impl Barrett32 {
 
 /// A modulus 2^32 < M ≤ 2^62, for y < 2^96.
 ///
-/// With t = ⌊y/2^32⌋ > y/2^32 − 1 and µ = ⌊2^96/M⌋ > 2^96/M − 1: t·µ/2^64 > y/M − 2^32/M − y/2^96 > y/M − 2, so
-/// q̂ > y/M − 3 and y − q̂·M < 3M. Added to a half, or taken from a half and 3M, that stays in 0 … 4M − 1 < 2^64: two subtractions,
-/// of 2M and of M, and all of it modulo 2^64.
+/// With t = ⌊y/2^32⌋ > y/2^32 − 1 and µ = ⌊2^96/M⌋ > 2^96/M − 1: t·µ/2^64 > y/M − 2^32/M − y/2^96 > y/M − 2, so q̂
+/// > y/M − 3 and y − q̂·M < 3M. Added to a half, or taken from a half and 3M, that stays in 0 … 4M − 1 < 2^64: two
+/// subtractions, of 2M and of M, and all of it modulo 2^64.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Barrett62 {
     m: u64,
@@ -142,10 +145,10 @@ impl Barrett62 {
 
 /// A modulus 2^64 < M < 2^128, for y < 2^160.
 ///
-/// y = x·2^32 + s; first x is reduced as above, then z = r·2^32 + s with r < M. Let M have k bits, t = ⌊r/2^(k−64)⌋ < 2^64
-/// and ν = ⌊2^(k+32)/M⌋ < 2^33 + 1. Then q̂ = ⌊t·ν/2^64⌋ ≤ r·2^32/M ≤ z/M, and
-/// t·ν/2^64 > r·2^32/M − 2^(k+32)/(M·2^64) − r/2^k > r·2^32/M − 2^−31 − 1, while z/M < r·2^32/M + 2^32/M.
-/// So q̂ > z/M − 2 − 2^−31 − 2^−32 > z/M − 3: two subtractions, of a number of up to 130 bits.
+/// y = x·2^32 + s; first x is reduced as above, then z = r·2^32 + s with r < M. Let M have k bits, t = ⌊r/2^(k−64)⌋
+/// < 2^64 and ν = ⌊2^(k+32)/M⌋ < 2^33 + 1. Then q̂ = ⌊t·ν/2^64⌋ ≤ r·2^32/M ≤ z/M, and t·ν/2^64 > r·2^32/M −
+/// 2^(k+32)/(M·2^64) − r/2^k > r·2^32/M − 2^−31 − 1, while z/M < r·2^32/M + 2^32/M. So q̂ > z/M − 2 − 2^−31 − 2^−32
+/// > z/M − 3: two subtractions, of a number of up to 130 bits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Barrett160 {
     pub(crate) barrett: Barrett,
@@ -187,11 +190,12 @@ impl Barrett160 {
     }
 }
 
-/// A modulus 2^(w−64) < M ≤ 2^126, for y < 2^w with w = 96, 128 or 160: the quotient fits 64 bits, and one product of 64 bits finds it.
+/// A modulus 2^(w−64) < M ≤ 2^126, for y < 2^w with w = 96, 128 or 160: the quotient fits 64 bits, and one product
+/// of 64 bits finds it.
 ///
-/// With t = ⌊y/2^(w−64)⌋ > y/2^(w−64) − 1 and µ = ⌊2^w/M⌋ > 2^w/M − 1: t·µ/2^64 > y/M − 2^(w−64)/M − y/2^w > y/M − 2, so
-/// q̂ > y/M − 3 and y − q̂·M < 3M. Added to a half, or taken from a half and 3M, that stays in 0 … 4M − 1, which fits 128 bits.
-/// So the remainder is left as it is, and two subtractions, of 2M and of M, reduce the sum.
+/// With t = ⌊y/2^(w−64)⌋ > y/2^(w−64) − 1 and µ = ⌊2^w/M⌋ > 2^w/M − 1: t·µ/2^64 > y/M − 2^(w−64)/M − y/2^w > y/M −
+/// 2, so q̂ > y/M − 3 and y − q̂·M < 3M. Added to a half, or taken from a half and 3M, that stays in 0 … 4M − 1,
+/// which fits 128 bits. So the remainder is left as it is, and two subtractions, of 2M and of M, reduce the sum.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BarrettTall {
     m: u128,
@@ -244,7 +248,8 @@ pub(crate) fn mask(flag: bool) -> u128 {
     u128::from(flag).wrapping_neg()
 }
 
-/// x or x − m, whichever is not negative, for m ≤ 2^63: below m, the subtraction wraps to above 2^64 − m, and the minimum is x.
+/// x or x − m, whichever is not negative, for m ≤ 2^63: below m, the subtraction wraps to above 2^64 − m, and the
+/// minimum is x.
 #[inline(always)]
 fn less(x: u64, m: u64) -> u64 {
     x.min(x.wrapping_sub(m))
@@ -265,7 +270,7 @@ pub(crate) fn high_product_64(x: u64, y: u64) -> u64 {
     ((u128::from(x) * u128::from(y)) >> 64) as u64
 }
 
-/// The same from products of 32 bits: more of them, but there are vectors of those.
+/// ⌊x·y/2^64⌋ from products of 32 bits: more of them, but there are vectors of those.
 #[inline(always)]
 fn high_product_32(x: u64, y: u64) -> u64 {
     let across = product_32(x >> 32, y) + (product_32(x, y) >> 32);

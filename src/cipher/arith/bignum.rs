@@ -1,9 +1,9 @@
 //! FF1 for halves beyond 128 bits, on big integers; not constant time.
 //!
-//! The halves stay numbers for all rounds. A round is linear in the length: y has at most 80 bits more than radix^m, so its
-//! quotient is estimated from the first bits of both. What is not linear is reading and writing the halves. There the numerals
-//! are split in two again and again, so that large numbers are multiplied by large ones; and for writing, instead of dividing by a
-//! power of the radix, its reciprocal is multiplied by.
+//! The halves stay numbers for all rounds. A round is linear in the length: y has at most 80 bits more than
+//! radix^m, so its quotient is estimated from the first bits of both. What is not linear is reading and writing the
+//! halves. There the numerals are split in two again and again, so that large numbers are multiplied by large ones;
+//! and for writing, instead of dividing by a power of the radix, its reciprocal is multiplied by.
 
 use aes::Block;
 use num_bigint::BigUint;
@@ -82,8 +82,9 @@ impl BigModulus {
 
     /// y mod m for y < m·2^80.
     ///
-    /// Let a be `above`: m < a·2^s ≤ m + 2^s, and a ≥ 2^111, as one half has more than 128 bits and the other at most 16 fewer. Then
-    /// q̂ = ⌊⌊y/2^s⌋/a⌋ = ⌊y/(a·2^s)⌋ ≤ y/m, and y/m − y/(a·2^s) ≤ y/m/a < 2^−31. So y/m − q̂ < 2: one subtraction.
+    /// Let a be `above`: m < a·2^s ≤ m + 2^s, and a ≥ 2^111, as one half has more than 128 bits and the other at
+    /// most 16 fewer. Then q̂ = ⌊⌊y/2^s⌋/a⌋ = ⌊y/(a·2^s)⌋ ≤ y/m, and y/m − y/(a·2^s) ≤ y/m/a < 2^−31. So y/m − q̂ <
+    /// 2: one subtraction.
     fn rem(&self, mut y: BigUint) -> BigUint {
         let q = (&y >> self.shift) / &self.above;
         y -= q * &self.m;
@@ -179,7 +180,7 @@ impl BigCodec {
 /// NUM and STR by halves.
 struct SplitCodec {
     radix: Radix,
-    /// As many numerals as fit a word, and the number above them.
+    /// The most numerals that fit a word, and radix to that power.
     chunk: usize,
     word: u64,
     word_codec: HalfCodec64,
@@ -296,9 +297,10 @@ impl SplitLevel {
         let above = BigUint::from(1u8) << (2 * bits);
         let reciprocal = match &self.reciprocal {
             None => above / &d,
-            // Newton's step x + x·(2^2j − x·D²)/2^2j from x = µ², which doubles the bits that are right. Neither µ² nor what comes
-            // of it is above 2^2j/D², and that it misses by a small number: µ misses less than the 2^−(j/2)-th part of itself, so
-            // that the step misses less than eight, and what is cut off below makes less than four.
+            // Newton's step x + x·(2^2j − x·D²)/2^2j from x = µ², which doubles the bits that are right. Neither µ²
+            // nor what comes of it is above 2^2j/D², and that it misses by a small number: µ misses less than the
+            // 2^−(j/2)-th part of itself, so that the step misses less than eight, and what is cut off below makes
+            // less than four.
             Some(last) => {
                 let mut x = (last * last) >> (4 * self.divisor.bits() - 2 * bits);
                 let half = bits / 2;
@@ -320,8 +322,8 @@ impl SplitLevel {
 
     /// (⌊x/D⌋, x mod D) for x < D².
     ///
-    /// Let D have j bits, t = ⌊x/2^(j−1)⌋ and µ = ⌊2^2j/D⌋. As t > x/2^(j−1) − 1 and µ > 2^2j/D − 1, the product t·µ/2^(j+1) is
-    /// above x/D − 2^(j−1)/D − x/2^2j > x/D − 2. So q̂ > x/D − 3: two subtractions.
+    /// Let D have j bits, t = ⌊x/2^(j−1)⌋ and µ = ⌊2^2j/D⌋. As t > x/2^(j−1) − 1 and µ > 2^2j/D − 1, the product
+    /// t·µ/2^(j+1) is above x/D − 2^(j−1)/D − x/2^2j > x/D − 2. So q̂ > x/D − 3: two subtractions.
     fn div_rem(&self, mut x: BigUint) -> (BigUint, BigUint) {
         let d = &self.divisor;
         let Some(reciprocal) = &self.reciprocal else {

@@ -57,8 +57,9 @@ pub(crate) struct HalfCodec64 {
 }
 
 /// STR reads a number x < M = radix^m as the fraction x/M, whose digits come out of the point one by one when it is
-/// multiplied by the radix. A number beyond 2^32 is taken in two parts of at most that, if it can be. With w bits after the point and C = ⌊2^w/M⌋ + 1, x/M ≤ x·C/2^w < x/M + x/2^w ≤ (x + 1)/M if
-/// M² ≤ 2^w: the same first m digits. So w = 64 does for M ≤ 2^32, w = 128 for M ≤ 2^64.
+/// multiplied by the radix. A number beyond 2^32 is taken in two parts of at most that, if it can be. With w bits
+/// after the point and C = ⌊2^w/M⌋ + 1, x/M ≤ x·C/2^w < x/M + x/2^w ≤ (x + 1)/M if M² ≤ 2^w: the same first m
+/// digits. So w = 64 does for M ≤ 2^32, w = 128 for M ≤ 2^64.
 #[derive(Clone, Copy, Debug)]
 enum StrMethod {
     /// Eight decimal digits or more: eight at a time.
@@ -179,7 +180,8 @@ const EIGHT_DIGITS: u64 = 100_000_000;
 
 /// (⌊x/10^8⌋, x mod 10^8).
 ///
-/// µ = ⌈2^90/10^8⌉ and µ·10^8 − 2^90 = 875,776 < 2^26, so x·µ/2^90 < x/10^8 + 2^64·2^26/(2^90·10^8) = (x + 1)/10^8: the same floor.
+/// µ = ⌈2^90/10^8⌉ and µ·10^8 − 2^90 = 875,776 < 2^26, so x·µ/2^90 < x/10^8 + 2^64·2^26/(2^90·10^8) = (x + 1)/10^8:
+/// the same floor.
 #[inline(always)]
 fn split_eight_digits(x: u64) -> (u64, u64) {
     const MU: u64 = (1u128 << 90).div_ceil(EIGHT_DIGITS as u128) as u64;
@@ -189,8 +191,8 @@ fn split_eight_digits(x: u64) -> (u64, u64) {
 
 /// The digits of x < 10^8 as the bytes of a word, the most significant one least.
 ///
-/// It is split in two, the halves together in two again, and these in digits. The factors are ⌈2^40/10^4⌉, ⌈2^19/100⌉ and
-/// ⌈2^10/10⌉; `a_word_has_the_digits` tries all that the last two get, and of the first all steps.
+/// It is split in two, the halves together in two again, and these in digits. The factors are ⌈2^40/10^4⌉,
+/// ⌈2^19/100⌉ and ⌈2^10/10⌉; `a_word_has_the_digits` tries all that the last two get, and of the first all steps.
 #[inline(always)]
 pub(crate) fn eight_digits(x: u64) -> u64 {
     let high = (x * 109_951_163) >> 40; // ⌊x/10^4⌋
@@ -307,7 +309,8 @@ impl WordChunks {
         if k == 0 { self.first } else { self.others }
     }
 
-    /// Where the `k`-th chunk, the most significant being the 0-th, stands among `m` numerals.
+    /// The first and the last place, exclusive, of the `k`-th chunk among `m` numerals; the 0-th is the most
+    /// significant.
     fn bounds(&self, k: usize, m: usize, least_first: bool) -> (usize, usize) {
         let end = m - self.chunk * (self.chunks - 1 - k);
         let start = if k == 0 { 0 } else { end - self.chunk };
@@ -330,9 +333,9 @@ pub(crate) struct Divisor {
 enum DivisionMethod {
     /// The quotient fits 64 bits, and one product of 64 bits finds it.
     ///
-    /// Let x < 2^k, s = k − 63, t = ⌊x/2^s⌋ > x/2^s − 1 and µ = ⌊2^(s+64)/D⌋ > 2^(s+64)/D − 1. If 2^(s+1) ≤ D, both t and µ fit 64
-    /// bits, and t·µ/2^64 > x/D − 2^s/D − x/2^(s+64) > x/D − 1/2 − 1/2. So q̂ > x/D − 2 and x − q̂·D < 2D ≤ 2^63: one subtraction,
-    /// and all of it modulo 2^64.
+    /// Let x < 2^k, s = k − 63, t = ⌊x/2^s⌋ > x/2^s − 1 and µ = ⌊2^(s+64)/D⌋ > 2^(s+64)/D − 1. If 2^(s+1) ≤ D, both
+    /// t and µ fit 64 bits, and t·µ/2^64 > x/D − 2^s/D − x/2^(s+64) > x/D − 1/2 − 1/2. So q̂ > x/D − 2 and x − q̂·D
+    /// < 2D ≤ 2^63: one subtraction, and all of it modulo 2^64.
     Once {
         shift: u32,
         mu: u64,
@@ -456,15 +459,15 @@ fn put_words<T: Numeral, const WORDS: usize>(words: [u64; WORDS], numerals: &mut
     }
 }
 
-/// What makes the 64-bit fraction x/M of a number x < M ≤ 2^32.
+/// The factor that makes the 64-bit fraction x/M of a number x < M ≤ 2^32.
 ///
 /// ⌊(2^64 − 1)/M⌋ + 1 is ⌊2^64/M⌋ + 1, but for powers of two 2^64/M, where the error is even 0.
 pub(crate) fn scale(modulus: u64) -> u64 {
     u64::MAX / modulus + 1
 }
 
-/// The first digit of a fraction, and the fraction of the others: as [`narrow_str`] has them, but by products of 32 bits, of which there
-/// are vectors.
+/// The first digit of a fraction, and the fraction of the others: as [`narrow_str`] has them, but by products of 32
+/// bits, of which there are vectors.
 #[inline(always)]
 pub(crate) fn digit(fraction: u64, radix: u64) -> (u64, u64) {
     let low = product_32(fraction, radix);

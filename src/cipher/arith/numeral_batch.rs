@@ -1,7 +1,7 @@
 //! NUM and STR of both halves of many rows.
 //!
-//! Where a half is a word of bytes, this goes column by column: a loop for each step over all rows, of which the compiler makes vector
-//! code.
+//! Where a half is a word of bytes, this goes column by column: a loop for each step over all rows, of which the
+//! compiler makes vector code.
 
 use crate::arith::numeral::{Eight, HalfCodec64, HalfCodec128, Numeral, digit, eight_digits, num_of, scale, str_of};
 use crate::batch::sizes::LANES;
@@ -120,7 +120,8 @@ impl RowCodec<u64> for RowCodec64 {
     #[inline(always)]
     fn num_rows<T: Numeral>(&self, numerals: &[T], least_first: bool, left: &mut [u64], right: &mut [u64]) {
         match &self.words {
-            // Rows of sixteen are as common as card numbers. Where the compiler knows the length, it reads many in a few steps.
+            // Rows of sixteen are as common as card numbers. Where the compiler knows the length, it reads many in
+            // a few steps.
             Some(words) if self.lengths == [8, 8] => words.num_rows(numerals, [8, 8], least_first, left, right),
             Some(words) => words.num_rows(numerals, self.lengths, least_first, left, right),
             None => {
@@ -151,8 +152,9 @@ impl RowCodec<u64> for RowCodec64 {
     }
 }
 
-/// Rows of 8 to 16 numerals below 256 with halves below 2^32 and of up to eight numerals. A half is a word of bytes: the least
-/// significant byte is the most significant numeral, and there are zeros before it if there are fewer than eight.
+/// Rows of 8 to 16 numerals below 256 with halves below 2^32 and of up to eight numerals. A half is a word of
+/// bytes: the least significant byte is the most significant numeral, and there are zeros before it if there are
+/// fewer than eight.
 #[derive(Clone, Copy, Debug)]
 struct ByteWords {
     radix: u64,

@@ -1,17 +1,20 @@
-//! Remainders by quotients in double precision, for processors that multiply no integers wider than 32 bits in their vectors.
+//! Remainders by quotients in double precision, for processors that multiply no integers wider than 32 bits in
+//! their vectors.
 //!
-//! A double holds 53 bits, and one fused multiplication and addition rounds once. With t < 2^52, the bits of t below the exponent of
-//! 2^52 are the double 2^52 + t: no conversion is needed. With a reciprocal c = C/2^52 ≤ 2^s/M, C an integer below 2^53,
-//! (2^52 + t)·c = C + t·c, so that adding the integer k − C gives k + t·c, rounded to an integer as soon as k = 3·2^51: then the
-//! sum lies between 2^52 and 2^53, and what it passes k by stands in its lower bits, two's complement. All numbers but the sum are
-//! exact, and none is subnormal, so that the time does not depend on y.
+//! A double holds 53 bits, and one fused multiplication and addition rounds once. With t < 2^52, the bits of t
+//! below the exponent of 2^52 are the double 2^52 + t: no conversion is needed. With a reciprocal c = C/2^52 ≤
+//! 2^s/M, C an integer below 2^53, (2^52 + t)·c = C + t·c, so that adding the integer k − C gives k + t·c, rounded
+//! to an integer as soon as k = 3·2^51: then the sum lies between 2^52 and 2^53, and what it passes k by stands in
+//! its lower bits, two's complement. All numbers but the sum are exact, and none is subnormal, so that the time
+//! does not depend on y.
 //!
-//! Whichever way the sum is rounded, q̂ passes t·c by less than 1 either way. Let e·M bound what t·c cuts off from y: then
-//! y − q̂·M lies between −M and (1 + e)·M. With q̂ − 1 in place of q̂ it is *lazy*: above 0 and, for e < 1, below 3M, so that its sum with
-//! a half is below 4M. The kernel takes off 2M and then M, each only where that does not wrap. To subtract it, q̂ + 2 serves: what is
-//! left then lies between −3M and 0.
+//! Whichever way the sum is rounded, q̂ passes t·c by less than 1 either way. Let e·M bound what t·c cuts off from
+//! y: then y − q̂·M lies between −M and (1 + e)·M. With q̂ − 1 in place of q̂ it is *lazy*: above 0 and, for e < 1,
+//! below 3M, so that its sum with a half is below 4M. The kernel takes off 2M and then M, each only where that does
+//! not wrap. To subtract it, q̂ + 2 serves: what is left then lies between −3M and 0.
 //!
-//! [`Modulus53::lazy`] is the same arithmetic one number at a time: the kernels' model, which the tests compare with division.
+//! [`Modulus53::lazy`] is the same arithmetic one number at a time: the kernels' model, which the tests compare
+//! with division.
 
 /// How to reduce y < 2^64 for both halves of a shape.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,16 +23,17 @@ pub(crate) enum ReductionFma {
     Mask,
     /// M ≤ 2^30, in two steps.
     ///
-    /// First y's upper half: t = h = ⌊y/2^32⌋ < 2^32 and C = ⌊2^52/M⌋, so that e < 2^32/2^52 and the lazy rest g is below (2 + 2^−20)·M.
-    /// Then z = g·2^32 + (y mod 2^32) < (2 + 2^−20)·M·2^32 + 2^32. For M ≤ 2^18, z < 2^52 is t itself and e ≤ z/2^52 < 1. Else
-    /// z < 2^64, and the second step is that of `Short`.
+    /// First y's upper half: t = h = ⌊y/2^32⌋ < 2^32 and C = ⌊2^52/M⌋, so that e < 2^32/2^52 and the lazy rest g is
+    /// below (2 + 2^−20)·M. Then z = g·2^32 + (y mod 2^32) < (2 + 2^−20)·M·2^32 + 2^32. For M ≤ 2^18, z < 2^52 is t
+    /// itself and e ≤ z/2^52 < 1. Else z < 2^64, and the second step is that of `Short`.
     Tiny,
     /// 2^20/15 < M ≤ 2^30: t = ⌊y/2^16⌋ < 2^48 and C = ⌊2^68/M⌋ < 2^52. Then t·c > y/M − 2^16/M − t/2^52, so that
     /// e < 2^16/M + 2^−4 < 1.
     Short,
-    /// 2^20/7 < M and 9M/16 + 2^16 < 2^31: as `Short`, but where four times M does not fit, so that q̂ is used as it is. Rounded to the
-    /// nearest integer, it is 1/2 away from t·c at most, and what is left lies between −M/2 and (1/2 + 2^−4)·M + 2^16, which is below M:
-    /// 32 bits hold it with its sign, and M is added where that is negative.
+    /// 2^20/7 < M and 9M/16 + 2^16 < 2^31: as `Short`, but where four times M does not fit, so that q̂ is used as
+    /// it is. Rounded to the nearest integer, it is 1/2 away from t·c at most, and what is left lies between −M/2
+    /// and (1/2 + 2^−4)·M + 2^16, which is below M: 32 bits hold it with its sign, and M is added where that is
+    /// negative.
     Signed,
 }
 
@@ -48,7 +52,7 @@ pub(crate) struct Modulus53 {
     pub(crate) minus: QuotientFma,
 }
 
-/// What gives q̂ from t: (2^52 + t)·`by` + `to`.
+/// The constants that give q̂ from t: (2^52 + t)·`by` + `to`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct QuotientFma {
     pub(crate) by: f64,

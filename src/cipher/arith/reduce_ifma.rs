@@ -1,11 +1,12 @@
 //! Remainders by products of 52-bit numbers, as the IFMA instructions of AVX-512 give them.
 //!
-//! The instructions multiply the lower 52 bits of two numbers and give the upper or lower 52 bits of the product. As in
-//! [`modulus`](super::modulus), q̂ = ⌊t·µ/2^52⌋ with a rounded-down reciprocal µ is never above y/M. What is left, y − q̂·M, is
-//! *lazy*: below 3M, not below M. The kernel adds it to a half, so that the sum is below 4M, and takes off 2M and then M,
-//! each only where that does not wrap.
+//! The instructions multiply the lower 52 bits of two numbers and give the upper or lower 52 bits of the product.
+//! As in [`modulus`](super::modulus), q̂ = ⌊t·µ/2^52⌋ with a rounded-down reciprocal µ is never above y/M. What is
+//! left, y − q̂·M, is *lazy*: below 3M, not below M. The kernel adds it to a half, so that the sum is below 4M, and
+//! takes off 2M and then M, each only where that does not wrap.
 //!
-//! [`Modulus52::lazy`] is the same arithmetic one number at a time: the kernels' model, which the tests compare with division.
+//! [`Modulus52::lazy`] is the same arithmetic one number at a time: the kernels' model, which the tests compare
+//! with division.
 
 /// How to reduce both halves of a shape.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -14,9 +15,10 @@ pub(crate) enum ReductionIfma {
     Mask,
     /// y < 2^64 and M ≤ 2^30, in two steps.
     ///
-    /// First y's upper half is brought down: with µ = 2^32 mod M < M, z = ⌊y/2^32⌋·µ + (y mod 2^32) is y modulo M and at most
-    /// (2^32 − 1)·(M − 1) + 2^32 − 1 < M·2^32. For M ≤ 2^19, z < 2^51 and s = 0, else z < 2^62 and s = 12. With t = ⌊z/2^s⌋ < 2^52 and
-    /// ν = ⌊2^(52 + s)/M⌋ < 2^52: t·ν/2^52 > z/M − ν/2^52 − t/2^52 > z/M − 2, so q̂ > z/M − 3.
+    /// First y's upper half is brought down: with µ = 2^32 mod M < M, z = ⌊y/2^32⌋·µ + (y mod 2^32) is y modulo M
+    /// and at most (2^32 − 1)·(M − 1) + 2^32 − 1 < M·2^32. For M ≤ 2^19, z < 2^51 and s = 0, else z < 2^62 and s =
+    /// 12. With t = ⌊z/2^s⌋ < 2^52 and ν = ⌊2^(52 + s)/M⌋ < 2^52: t·ν/2^52 > z/M − ν/2^52 − t/2^52 > z/M − 2, so q̂
+    /// > z/M − 3.
     Tiny,
     /// y < 2^64 and 2^12 < M ≤ 2^32: µ = ⌊2^64/M⌋ < 2^52.
     ///
@@ -24,19 +26,20 @@ pub(crate) enum ReductionIfma {
     Short,
     /// y < 2^96 and 2^26 < M ≤ 2^50, in two steps: µ = ⌊2^64/M⌋ < 2^52.
     ///
-    /// First h = ⌊y/2^32⌋ < 2^64 as above: the rest g is below 3M. Then z = g·2^32 + (y mod 2^32) < 3M·2^32 < 2^84. Let s be the number of
-    /// bits by which 3M·2^32 passes 2^52, at most 32, t = ⌊z/2^s⌋ < 2^52 and ν = ⌊2^(52 + s)/M⌋ < 2^52, as 2^s < 3M·2^32/2^52·2 < M:
-    /// t·ν/2^52 > z/M − ν/2^52 − t/2^52 > z/M − 2, so q̂ > z/M − 3.
+    /// First h = ⌊y/2^32⌋ < 2^64 as above: the rest g is below 3M. Then z = g·2^32 + (y mod 2^32) < 3M·2^32 < 2^84.
+    /// Let s be the number of bits by which 3M·2^32 passes 2^52, at most 32, t = ⌊z/2^s⌋ < 2^52 and ν = ⌊2^(52 +
+    /// s)/M⌋ < 2^52, as 2^s < 3M·2^32/2^52·2 < M: t·ν/2^52 > z/M − ν/2^52 − t/2^52 > z/M − 2, so q̂ > z/M − 3.
     Twice,
     /// y < 2^96 and 2^44 < M ≤ 2^62: µ = ⌊2^96/M⌋ < 2^52.
     ///
     /// With t = ⌊y/2^44⌋ < 2^52: t·µ/2^52 > y/M − µ/2^52 − t/2^52 > y/M − 2, so q̂ > y/M − 3.
     Once,
-    /// y < 2^96 and 2^50 < M < 2^64 − 2^48: µ = ⌊2^(96 + s)/M⌋ < 2^52 with the largest such s, so 2^51 ≤ µ and 2^s < M/2^44.
+    /// y < 2^96 and 2^50 < M < 2^64 − 2^48: µ = ⌊2^(96 + s)/M⌋ < 2^52 with the largest such s, so 2^51 ≤ µ and 2^s
+    /// < M/2^44.
     ///
-    /// With t = ⌊y/2^44⌋ < 2^52 and q̂ = ⌊t·µ/2^(52 + s)⌋: t·µ/2^(52 + s) > y/M − µ/2^(52 + s) − t/2^(52 + s) > y/M − 2^(1 − s), so
-    /// q̂ > y/M − 1 − 2^(1 − s). As s ≥ 6 the rest is below 2M; and below 2^64 as for M > 2^63, s = 19 or more, so that it is below
-    /// (1 + 2^−18)·M.
+    /// With t = ⌊y/2^44⌋ < 2^52 and q̂ = ⌊t·µ/2^(52 + s)⌋: t·µ/2^(52 + s) > y/M − µ/2^(52 + s) − t/2^(52 + s) > y/M
+    /// − 2^(1 − s), so q̂ > y/M − 1 − 2^(1 − s). As s ≥ 6 the rest is below 2M; and below 2^64 as for M > 2^63, s =
+    /// 19 or more, so that it is below (1 + 2^−18)·M.
     Wide,
 }
 
@@ -54,8 +57,8 @@ pub(crate) struct Modulus52 {
 }
 
 impl ReductionIfma {
-    /// How to reduce y of `bits` bits, 64 or 96, modulo the powers of one radix that both halves have; `None` where nothing
-    /// fits.
+    /// How to reduce y of `bits` bits, 64 or 96, modulo the powers of one radix that both halves have; `None` where
+    /// nothing fits.
     pub(crate) fn of(moduli: [u128; 2], bits: u32) -> Option<(Self, [Modulus52; 2])> {
         type Fits = fn(u128) -> bool;
         let fits: &[(Self, Fits)] = match bits {
@@ -112,7 +115,8 @@ impl ReductionIfma {
         }
     }
 
-    /// A number below 3M (for `Wide`, below 2M and 2^64) that is y modulo M: what the kernels compute, one number at a time.
+    /// A number below 3M (for `Wide`, below 2M and 2^64) that is y modulo M: what the kernels compute, one number
+    /// at a time.
     #[cfg(test)]
     fn lazy(self, modulus: Modulus52, y: u128) -> u64 {
         let upper = |t: u128, mu: u64| {

@@ -1,4 +1,4 @@
-//! What a batch is done with, whatever its rows are.
+//! The inputs of a batch beside its rows.
 
 use crate::kernels::kernel::Kernel;
 use crate::spec::key::Aes;

@@ -3,7 +3,7 @@
 use crate::batch::sizes::LANES;
 use crate::kernels::prefix_source::Prefixes;
 
-/// Up to [`LANES`] values on their walk.
+/// Up to [`LANES`] values on their way through the rounds.
 pub(crate) struct Lanes<'a, H> {
     pub(crate) rows: usize,
     /// All lanes hold halves of the shape, also those beyond `rows`.
@@ -12,7 +12,7 @@ pub(crate) struct Lanes<'a, H> {
     pub(crate) prefixes: &'a Prefixes,
 }
 
-/// Up to [`CHUNK`] values on their walk, as groups of which the last need not be full.
+/// Up to [`CHUNK`] values on their way through the rounds, as groups of which the last need not be full.
 pub(crate) struct Chunk<'a, H> {
     pub(crate) rows: usize,
     pub(crate) left: &'a mut [[H; LANES]],

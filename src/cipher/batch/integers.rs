@@ -21,8 +21,8 @@ impl Word for u64 {}
 impl Word for u128 {}
 
 mod sealed {
-    /// Integers of either type. With this [`Cipher::apply_bits`](super::Cipher::apply_bits) is the only generic function: what is
-    /// generic is compiled in the crate that calls it, and for that crate's profile.
+    /// Integers of either type. With this [`Cipher::apply_bits`](super::Cipher::apply_bits) is the only generic
+    /// function: what is generic is compiled in the crate that calls it, and for that crate's profile.
     pub enum Words<'a> {
         Narrow(&'a mut [u64]),
         Wide(&'a mut [u128]),
@@ -51,8 +51,9 @@ impl Cipher {
     ///
     /// # Errors
     ///
-    /// Bad input, with a [`CipherError`] as its source, if the cipher is another, `bits` is not one of [`Cipher::lengths`] that
-    /// fit the integers' type, a value has more bits, or the tweaks do not suit their rows. Then nothing is changed.
+    /// Bad input, with a [`CipherError`] as its source, if the cipher is another, `bits` is not one of
+    /// [`Cipher::lengths`] that fit the integers' type, a value has more bits, or the tweaks do not suit their
+    /// rows. Then nothing is changed.
     pub fn apply_bits<W: Word>(
         &self,
         direction: Direction,
@@ -66,7 +67,8 @@ impl Cipher {
         }
     }
 
-    /// Checks everything, then runs rows of binary numerals through `run`, or the naive twin if that is the kernel.
+    /// Checks everything, then runs rows of binary numerals through `run`, or the reference implementation if that
+    /// is the kernel.
     fn apply_words<W: BitWord>(
         &self,
         direction: Direction,
@@ -110,7 +112,8 @@ impl Cipher {
     }
 }
 
-/// Takes values, whose right halves are their lowest `width` bits, through all rounds; in a kernel's own way if it has one.
+/// Takes values, whose right halves are their lowest `width` bits, through all rounds; in a kernel's own way if it
+/// has one.
 fn run_narrow(call: BatchCall<'_>, prepared: &Prepared<u64>, values: &mut [u64], width: u32) {
     if !run_integers(call, prepared, values, width) {
         run_words(call, prepared, values, width);
@@ -136,7 +139,7 @@ trait BitWord: Copy + Into<u128> {
     /// The inverse of [`Self::split`].
     fn join(halves: [u64; 2], width: u32) -> Self;
 
-    /// Whether none of `values` has more than `bits` bits.
+    /// True if none of `values` has more than `bits` bits.
     fn fit(values: &[Self], bits: u32) -> bool;
 }
 

@@ -1,4 +1,4 @@
-//! What all messages of one mode, radix and length have in common.
+//! Everything that messages of one mode, radix and length have in common.
 
 use crate::arith::numeral::Numeral;
 use crate::arith::numeral_batch::{NumRows, RowCodec, StrRows};
@@ -17,7 +17,7 @@ pub(crate) struct Plan<H: Half> {
     tweaked: Tweaked,
     pub(crate) rounds: u8,
     pub(crate) order: ByteOrder,
-    /// Where the round number stands in a block.
+    /// Bits of a block after the round number.
     pub(crate) round_shift: u32,
     /// NUM(B) has a block of its own, after the one with the round number.
     pub(crate) split: bool,
@@ -70,7 +70,7 @@ impl<H: Half> Plan<H> {
         }
     }
 
-    /// What the blocks of even and odd rounds share if all rows have `tweak`.
+    /// The prefixes of rows that all have `tweak`.
     pub(crate) fn shared_prefixes(&self, aes: &Aes, tweak: &[u8]) -> Prefixes {
         let mut prefixes = [[0; LANES]; 2];
         self.prefixes(aes, &mut CachedAesP::default(), [tweak].into_iter(), &mut prefixes);
@@ -85,7 +85,7 @@ impl<H: Half> Plan<H> {
         }
     }
 
-    /// What the blocks of even and odd rounds share, for each of up to [`LANES`] tweaks.
+    /// The prefixes of rows with these tweaks, [`LANES`] at most.
     pub(crate) fn prefixes<'t>(
         &self,
         aes: &Aes,

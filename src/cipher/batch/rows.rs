@@ -1,4 +1,4 @@
-//! Rows of any lengths: those of one length walk together.
+//! Rows of any lengths: those of one length go through the rounds together.
 
 use std::ops::Range;
 
@@ -8,8 +8,8 @@ use crate::spec::tweaks::Tweaks;
 use crate::spec::types::Direction;
 
 impl Cipher {
-    /// Encrypts or decrypts a batch in place whose rows may differ in length: row i is `numerals[rows[i]]`, most significant
-    /// first. Rows must not overlap.
+    /// Encrypts or decrypts a batch in place whose rows may differ in length: row i is `numerals[rows[i]]`, most
+    /// significant first. Rows must not overlap.
     ///
     /// # Errors
     ///

@@ -10,7 +10,7 @@ use crate::kernels::prefix_source::Prefixes;
 use crate::spec::ff1::CachedAesP;
 use crate::spec::tweaks::RowTweaks;
 
-/// Where values come from and go to.
+/// A source of values, to which their results go back.
 pub(crate) trait Rows<H: Half> {
     fn len(&self) -> usize;
     /// Reads the halves of `count` rows from `start` on.
@@ -19,7 +19,7 @@ pub(crate) trait Rows<H: Half> {
     fn store(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &[H; CHUNK], right: &[H; CHUNK]);
 }
 
-/// Takes all `rows` through the walk.
+/// Takes all `rows` through the rounds.
 pub(crate) fn run<H: KernelOps>(call: BatchCall<'_>, prepared: &Prepared<H>, rows: &mut impl Rows<H>) {
     let (BatchCall { aes, tweaks, .. }, plan) = (call, &prepared.plan);
     let mut cached = CachedAesP::default();

@@ -1,4 +1,4 @@
-//! SymbolRows in, text out: rows of symbols that are read, walk and are written without a numeral in memory.
+//! Text in, text out: rows of symbols that are read, go through the rounds and are written without a numeral in memory.
 
 use crate::batch::call::BatchCall;
 use crate::batch::plan::Plan;
@@ -16,13 +16,13 @@ use crate::spec::types::Direction;
 use cipherform_ascii::Symbols;
 
 impl Cipher {
-    /// Encrypts or decrypts a batch of text: `input` holds rows of `n` symbols, row after row, and so will `output`, which is as
-    /// long.
+    /// Encrypts or decrypts a batch of text: `input` holds rows of `n` symbols, row after row, and so will
+    /// `output`, which is as long.
     ///
     /// # Errors
     ///
-    /// As [`Cipher::apply`]; also where a byte is no symbol, or there are not as many symbols as the radix. What `output` holds then
-    /// is of no use.
+    /// As [`Cipher::apply`]; also where a byte is no symbol, or there are not as many symbols as the radix. What
+    /// `output` holds then is of no use.
     pub fn apply_text(
         &self,
         direction: Direction,
@@ -114,7 +114,7 @@ fn check(symbols: &Symbols, text: &[u8], n: usize) -> Result<()> {
     }
 }
 
-/// Takes rows through the walk; `false` if a byte is no symbol.
+/// Takes rows through the rounds; `false` if a byte is no symbol.
 fn run_text_rows<H: KernelOps>(
     call: BatchCall<'_>,
     prepared: &Prepared<H>,

@@ -5,14 +5,15 @@ use std::sync::OnceLock;
 use crate::kernels::dispatch::{Prepared, TextCodec};
 use cipherform_ascii::Symbols;
 
-/// What texts of one length over one alphabet have in common.
+/// Everything that texts of one length over one alphabet have in common.
 pub(crate) struct TextShape {
     pub(crate) symbols: Symbols,
     pub(crate) prepared: Prepared<u64>,
     pub(crate) codec: TextCodec,
 }
 
-/// The shapes a cipher has met, by length: columns come in batches, and working one out takes as long as some hundred rows.
+/// The shapes a cipher has met, by length: columns come in batches, and working one out takes as long as some
+/// hundred rows.
 pub(crate) struct TextShapes(pub(crate) [OnceLock<Box<TextShape>>; Self::LONGEST + 1]);
 
 impl TextShapes {

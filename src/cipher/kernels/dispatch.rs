@@ -1,4 +1,4 @@
-//! Which kernel does what.
+//! The kernels behind one interface: each call goes to the fastest code that the kernel chosen has for its shape.
 
 use crate::batch::call::BatchCall;
 use crate::batch::chunk::Chunk;
@@ -8,7 +8,7 @@ use crate::batch::sizes::{CHUNK, LANES};
 use crate::kernels::kernel::Kernel;
 use crate::kernels::portable;
 use crate::kernels::portable::EndRound;
-use crate::kernels::prefix_source::{PrefixSource, Prefixes};
+use crate::kernels::prefix_source::{PackedTweaks, PrefixSource, Prefixes};
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::{avx2, avx512};
 use crate::spec::ff1::CachedAesP;
@@ -22,9 +22,9 @@ use cipherform_ascii::Symbols;
 pub(crate) struct Prepared<H: Half> {
     pub(crate) plan: Plan<H>,
     #[cfg(target_arch = "x86_64")]
-    pub(crate) avx512: Option<avx512::rounds::Params512>,
+    pub(crate) avx512: Option<avx512::params::Params512>,
     #[cfg(target_arch = "x86_64")]
-    pub(crate) avx2: Option<avx2::rounds::Params256>,
+    pub(crate) avx2: Option<avx2::params::Params256>,
 }
 
 impl<H: Half> Prepared<H> {
@@ -35,9 +35,9 @@ impl<H: Half> Prepared<H> {
         let highest = plan.lengths(n).map(|m| radix.highest(m).expect("halves were measured"));
         Self {
             #[cfg(target_arch = "x86_64")]
-            avx512: avx512::rounds::Params512::new(highest, plan.rounds, plan.round_shift, plan.order),
+            avx512: avx512::params::Params512::new(highest, plan.rounds, plan.round_shift, plan.order),
             #[cfg(target_arch = "x86_64")]
-            avx2: avx2::rounds::Params256::new(highest, plan.rounds, plan.round_shift, plan.order),
+            avx2: avx2::params::Params256::new(highest, plan.rounds, plan.round_shift, plan.order),
             plan,
         }
     }
@@ -56,12 +56,12 @@ pub(crate) fn run_rounds<H: KernelOps>(
         Kernel::Avx512 if H::avx512(aes, prepared, direction, chunk) => {}
         #[cfg(target_arch = "x86_64")]
         Kernel::Avx2 if H::avx2(aes, prepared, direction, chunk) => {}
-        // A shape that a kernel has no code for. The naive twin has no lanes and never comes here.
+        // A shape that a kernel has no code for. The reference implementation has no lanes and never comes here.
         _ => portable::run(aes, &prepared.plan, direction, chunk),
     }
 }
 
-/// What the kernels have for halves of one type.
+/// The code of the vector kernels for halves of one type.
 pub(crate) trait KernelOps: EndRound {
     /// Takes the chunk through all rounds; `false` if there is no code for their shape.
     #[cfg(target_arch = "x86_64")]
@@ -69,7 +69,7 @@ pub(crate) trait KernelOps: EndRound {
         false
     }
 
-    /// The same in AVX2.
+    /// Takes the rows through all rounds in AVX2; `false` if there is no code for their shape.
     #[cfg(target_arch = "x86_64")]
     fn avx2(_: &Aes, _: &Prepared<Self>, _: Direction, _: &mut Chunk<'_, Self>) -> bool {
         false
@@ -146,7 +146,7 @@ impl KernelOps for u64 {
 
 impl KernelOps for u128 {}
 
-/// How a kernel reads and writes text of one shape.
+/// The way a kernel reads and writes text of one shape.
 pub(crate) enum TextCodec {
     /// By way of numerals in memory.
     Numerals,
@@ -156,7 +156,7 @@ pub(crate) enum TextCodec {
     /// In registers, between which and the text there is no memory.
     #[cfg(target_arch = "x86_64")]
     Decimal512(Box<avx512::decimal::DecimalCodec512>),
-    /// The same in AVX2.
+    /// In registers of AVX2, between which and the text there is no memory.
     #[cfg(target_arch = "x86_64")]
     Decimal256(Box<avx2::decimal::DecimalCodec256>),
 }
@@ -198,7 +198,8 @@ pub(crate) struct SymbolRows<'a> {
     pub(crate) n: usize,
 }
 
-/// Takes text through all rounds where a kernel has code that needs no halves in memory: says then whether all bytes are symbols.
+/// Takes text through all rounds where a kernel has code that needs no halves in memory: says then whether all
+/// bytes are symbols.
 pub(crate) fn run_text(
     codec: &TextCodec,
     call: BatchCall<'_>,
@@ -212,13 +213,13 @@ pub(crate) fn run_text(
             TextCodec::Decimal512(codec) => {
                 let (schedule, params) = (call.aes.schedule()?, prepared.avx512.as_ref()?);
                 with_prefixes(call, &prepared.plan, |prefixes| {
-                    avx512::decimal::run(schedule, params, codec, direction, prefixes, input, output)
+                    avx512::decimal::run(schedule, params, codec, direction, prefixes, (input, output))
                 })
             }
             TextCodec::Decimal256(codec) => {
                 let (schedule, params) = (call.aes.schedule()?, prepared.avx2.as_ref()?);
                 with_prefixes(call, &prepared.plan, |prefixes| {
-                    avx2::decimal::run(schedule, params, codec, direction, prefixes, input, output)
+                    avx2::decimal::run(schedule, params, codec, direction, prefixes, (input, output))
                 })
             }
             _ => return None,
@@ -232,8 +233,8 @@ pub(crate) fn run_text(
     }
 }
 
-/// Takes integers, whose right halves are their lowest `width` bits, through all rounds where a kernel has code that needs no halves
-/// in memory: says whether it has.
+/// Takes integers, whose right halves are their lowest `width` bits, through all rounds where a kernel has code
+/// that needs no halves in memory: says whether it has.
 pub(crate) fn run_integers(call: BatchCall<'_>, prepared: &Prepared<u64>, values: &mut [u64], width: u32) -> bool {
     #[cfg(target_arch = "x86_64")]
     if call.kernel == Kernel::Avx512
@@ -277,12 +278,12 @@ fn with_prefixes(call: BatchCall<'_>, plan: &Plan<u64>, run: impl FnOnce(PrefixS
             PrefixSource::Shared(&shared)
         }
         RowTweaks::Packed { bytes, length } => match plan.chain(aes, length) {
-            Some((chain, whole_blocks)) => PrefixSource::Packed {
+            Some((chain, whole_blocks)) => PrefixSource::Packed(PackedTweaks {
                 chain,
                 whole_blocks,
-                tweaks: bytes,
+                bytes,
                 length,
-            },
+            }),
             None => PrefixSource::Each(&mut per_row),
         },
         RowTweaks::PerRow(_) => PrefixSource::Each(&mut per_row),

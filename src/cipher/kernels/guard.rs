@@ -1,4 +1,4 @@
-//! Whether kernels read and write what they were given and nothing else: buffers that begin and end at pages which cannot be touched.
+//! Bounds of the kernels: buffers that begin and end at pages which cannot be touched.
 //! A byte too far ends the whole test process.
 
 use crate::cipher::Cipher;

@@ -1,4 +1,4 @@
-//! Which code does the work, chosen once and tried before it is trusted.
+//! The kernels by name, and the ones that this processor can run.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,7 +15,8 @@ pub enum Kernel {
     /// Many values side by side in registers of 512 bits: VAES, IFMA and VBMI on x86-64.
     #[cfg(target_arch = "x86_64")]
     Avx512,
-    /// Many values side by side in registers of 256 bits: AVX2, FMA and AES-NI on x86-64, with VAES where there is that.
+    /// Many values side by side in registers of 256 bits: AVX2, FMA and AES-NI on x86-64, with VAES where there is
+    /// that.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// Many values side by side, in plain Rust.
@@ -29,11 +30,11 @@ impl Kernel {
     pub fn available() -> Vec<Self> {
         let mut kernels = Vec::new();
         #[cfg(target_arch = "x86_64")]
-        if avx512::rounds::available() {
+        if avx512::params::available() {
             kernels.push(Self::Avx512);
         }
         #[cfg(target_arch = "x86_64")]
-        if avx2::rounds::available() {
+        if avx2::params::available() {
             kernels.push(Self::Avx2);
         }
         kernels.extend([Self::Portable, Self::Naive]);

@@ -1,5 +1,8 @@
-//! What depends on the processor: the one place where a kernel is chosen.
+//! The rounds for each kind of processor: plain Rust, AVX2 and AVX-512.
 
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)] // intrinsics of units that the caller has found
+pub(crate) mod aes;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]

@@ -1,4 +1,5 @@
-//! The lanes in plain Rust: loops over many rows, of which the compiler makes vector code, between calls of the crate `aes`.
+//! The lanes in plain Rust: loops over many rows, of which the compiler makes vector code, between calls of the
+//! crate `aes`.
 
 use crate::arith::barrett::mask; // keep
 use aes::Block;
@@ -17,8 +18,9 @@ use crate::spec::key::Aes;
 use crate::spec::types::Direction;
 use cipherform_simd::multiversion;
 
-/// Chunk that run together. In each round all their blocks go through AES before the arithmetic waits for the first, and the other
-/// way round: with fewer, the processor waits more; with more, the first-level cache has no room.
+/// Chunk that run together. In each round all their blocks go through AES before the arithmetic waits for the
+/// first, and the other way round: with fewer, the processor waits more; with more, the first-level cache has no
+/// room.
 const FEW: usize = 4;
 
 /// Rows that run together.
@@ -102,7 +104,8 @@ impl<H: EndRound> BlockCipherEncClosure for AllRounds<'_, '_, H> {
     }
 }
 
-/// The beginning of a round: the blocks, with what their prefixes have in them and the fixed halves, unless these come later.
+/// The beginning of a round: the blocks, with what their prefixes have in them and the fixed halves, unless these
+/// come later.
 struct FillBlocks<'a, H: EndRound> {
     plan: &'a Plan<H>,
     i: u8,
@@ -477,9 +480,12 @@ mod tests {
         for (mode, n) in [(Mode::Ff1, 16), (Mode::Ff3_1, 16)] {
             let plan = Plan::<u64>::new(mode, Radix::try_new(10).unwrap(), n);
             for per_row in [false, true] {
-                let prefixes: [Prefixes; FEW] = std::array::from_fn(|_| match per_row {
-                    false => Prefixes::Shared([wide(&mut random), wide(&mut random)]),
-                    true => Prefixes::PerRow(std::array::from_fn(|_| std::array::from_fn(|_| wide(&mut random)))),
+                let prefixes: [Prefixes; FEW] = std::array::from_fn(|_| {
+                    if per_row {
+                        Prefixes::PerRow(std::array::from_fn(|_| std::array::from_fn(|_| wide(&mut random))))
+                    } else {
+                        Prefixes::Shared([wide(&mut random), wide(&mut random)])
+                    }
                 });
                 let halves: Vec<u64> = (0..ROWS).map(|_| random.next()).collect();
                 for (i, rows) in [

@@ -1,33 +1,40 @@
-//! Where the kernels that read text themselves have the prefixes of rows from.
+//! Sources of each row's CBC-MAC prefix: the AES state after P and the tweak, shared or per row.
 
 use std::ops::Range;
 
 use crate::batch::sizes::LANES;
 
-/// The prefixes of rows.
+/// A source of prefixes, for kernels that read text themselves.
 pub(crate) enum PrefixSource<'a> {
-    /// The same for all.
+    /// One for all rows.
     Shared(&'a Prefixes),
-    /// FF1's, of tweaks of one length that stand one after the other: what AES gives for P, how many whole blocks a tweak has, and
-    /// the tweaks.
-    Packed {
-        chain: u128,
-        whole_blocks: usize,
-        tweaks: &'a [u8],
-        length: usize,
-    },
-    /// Those of so many rows from one on.
+    /// FF1's, to be made of tweaks of one length.
+    Packed(PackedTweaks<'a>),
+    /// The prefixes of a range of rows, by a call.
     Each(&'a mut dyn FnMut(Range<usize>) -> Prefixes),
 }
 
-/// What the blocks of even and odd rounds share.
+/// FF1's tweaks of one length that stand one after the other.
+#[derive(Clone, Copy)]
+pub(crate) struct PackedTweaks<'a> {
+    /// AES(P), with which the chain of each row begins.
+    pub(crate) chain: u128,
+    /// Whole blocks of each tweak, zeros included.
+    pub(crate) whole_blocks: usize,
+    /// The tweaks of all rows.
+    pub(crate) bytes: &'a [u8],
+    /// Bytes of each tweak.
+    pub(crate) length: usize,
+}
+
+/// The CBC-MAC prefixes of rows: the part of their blocks that is known before a round, for even and odd rounds.
 #[expect(
     clippy::large_enum_variant,
-    reason = "one at a time, on the stack of a band: a box would be an allocation for 64 rows"
+    reason = "one at a time, on the stack of a chunk: a box would be an allocation for 64 rows"
 )]
 #[derive(Clone)]
 pub(crate) enum Prefixes {
-    /// The same in all rows.
+    /// One for all rows.
     Shared([u128; 2]),
     /// Of each row.
     PerRow([[u128; LANES]; 2]),

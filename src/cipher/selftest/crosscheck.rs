@@ -1,4 +1,5 @@
-//! The part of `selftest` that needs no published answers: every kernel, the naive twin and the crate `fpe` must agree.
+//! The part of `selftest` that needs no published answers: every kernel, the reference implementation and the crate
+//! `fpe` must agree.
 
 use fpe::ff1::{FF1, FlexibleNumeralString};
 
@@ -21,14 +22,15 @@ const ROWS: [usize; 8] = [1, 2, 3, 63, 64, 65, 130, 0];
 /// An alphabet whose first symbols serve every radix up to 64.
 const SYMBOLS: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+/";
 
-/// Rows of a batch that also the slow judges compute.
+/// Rows of a batch that also the slow references compute.
 const JUDGED: usize = 3;
 
-/// Compares `kernel` with the naive twin and `fpe` on shapes of every class, both kinds of tweak and all key sizes.
+/// Compares `kernel` with the reference implementation and `fpe` on shapes of every class, both kinds of tweak and
+/// all key sizes.
 pub(crate) fn against_naive_and_fpe(kernel: Kernel) -> Result<Line> {
     let judges = match kernel {
         Kernel::Naive => "the crate `fpe`",
-        _ => "the naive twin and the crate `fpe`",
+        _ => "the reference implementation and the crate `fpe`",
     };
     let mut line = Line {
         name: format!("kernel {kernel} against {judges}"),
@@ -163,7 +165,7 @@ impl Case {
         Ok(agrees)
     }
 
-    /// The same batch as text, if the radix is small enough for that.
+    /// True if the batch gives equal results as text, or the radix is too large for that.
     fn text_agrees(&self, cipher: &Cipher, direction: Direction, tweaks: Tweaks<'_>, done: &[u16]) -> Result<bool> {
         let alphabet: Vec<char> = SYMBOLS.chars().take(self.radix.value() as usize).collect();
         let Some(symbols) = Symbols::new(&alphabet).filter(|_| self.radix.value() <= 64) else {
@@ -198,7 +200,7 @@ fn cipher(key: &AesKey, mode: Mode, radix: Radix) -> Cipher {
     }
 }
 
-/// What the crate `fpe` makes of it.
+/// The result of the crate `fpe`.
 pub(crate) fn fpe(key: &[u8], radix: Radix, direction: Direction, tweak: &[u8], numerals: &[u16]) -> Option<Vec<u16>> {
     let numerals = FlexibleNumeralString::from(numerals.to_vec());
     macro_rules! with {

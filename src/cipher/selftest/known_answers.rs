@@ -23,8 +23,8 @@ pub(crate) struct Answer {
     pub(crate) cipher: &'static str,
 }
 
-/// FF1: all nine of NIST's samples (csrc.nist.gov, SP 800-38G examples), longer ones of Wycheproof; FF3: NIST's samples;
-/// FF3-1: NIST's ACVP.
+/// FF1: all nine of NIST's samples (csrc.nist.gov, SP 800-38G examples), longer ones of Wycheproof; FF3: NIST's
+/// samples; FF3-1: NIST's ACVP.
 #[rustfmt::skip]
 pub(crate) const ANSWERS: &[Answer] = &[
     Answer { name: "NIST FF1 sample 1", algorithm: "FF1", key: "2b7e151628aed2a6abf7158809cf4f3c", tweak: "", radix: 10, plain: "0123456789", cipher: "2433477484" },
@@ -78,7 +78,7 @@ pub(crate) fn prove(kernel: Kernel) -> Result<()> {
     }
 }
 
-/// What `kernel` makes of every built-in answer.
+/// Compares `kernel` with every built-in answer.
 pub(crate) fn known_answers(kernel: Kernel) -> Line {
     let mut line = Line {
         name: format!("known answers, kernel {kernel}"),
@@ -94,7 +94,7 @@ pub(crate) fn known_answers(kernel: Kernel) -> Line {
     line
 }
 
-/// Whether `kernel` gives one answer, in both directions; `None` if it is no answer at all.
+/// True if `kernel` gives one answer, in both directions; `None` if the answer is malformed.
 fn gives_answer(kernel: Kernel, answer: &Answer) -> Option<bool> {
     let (key, radix) = (bytes(answer.key)?, Radix::try_new(answer.radix).ok()?);
     let key = AesKey::try_new(&key).ok()?;

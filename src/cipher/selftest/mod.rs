@@ -1,4 +1,5 @@
-//! Proof on this machine: known answers, every kernel against the naive twin and the crate `fpe`, and files of vectors.
+//! Proof on this machine: known answers, every kernel against the reference implementation and the crate `fpe`, and
+//! files of vectors.
 //!
 //! Nothing is printed here: results go to the caller line by line.
 

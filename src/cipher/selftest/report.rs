@@ -1,17 +1,17 @@
-//! What a self-test found.
+//! The findings of a self-test.
 
 use std::fmt;
 
-/// What one part found.
+/// The findings of one part.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Line {
-    /// What was tried: the name of a file, or a few words.
+    /// The part: the name of a file, or a few words.
     pub name: String,
     /// Answers that were right.
     pub passed: usize,
     /// Invalid inputs that were refused for the right reason.
     pub refused: usize,
-    /// What went wrong: names of cases.
+    /// Names of the cases that failed.
     pub failed: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Whether nothing failed.
+    /// True if nothing failed.
     pub fn ok(&self) -> bool {
         self.built_in.failed + self.vectors.failed == 0
     }
@@ -59,7 +59,7 @@ pub struct Totals {
     pub passed: usize,
     /// Invalid inputs that were refused for the right reason.
     pub refused: usize,
-    /// What went wrong.
+    /// Cases that failed.
     pub failed: usize,
 }
 

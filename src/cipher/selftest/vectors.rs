@@ -35,11 +35,11 @@ pub struct Vector {
     pub small_domain: bool,
     /// The plaintext's numerals, or why the text has none.
     pub plain: Result<Vec<u16>>,
-    /// What the cipher must make of it.
+    /// The result that the cipher must give.
     pub expected: Expected,
 }
 
-/// What must become of a plaintext.
+/// The result that is expected of a plaintext.
 #[derive(Clone, Debug)]
 pub enum Expected {
     /// The ciphertext's numerals.
@@ -51,7 +51,7 @@ pub enum Expected {
     },
 }
 
-/// What all kernels make of the vectors of one file.
+/// Compares all kernels with the vectors of one file.
 pub(crate) fn vector_file(file: &VectorFile) -> Line {
     let mut line = Line {
         name: file.name.clone(),

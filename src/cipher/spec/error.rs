@@ -37,7 +37,7 @@ pub enum CipherError {
     },
     /// One row of a batch is refused.
     InRow {
-        /// Which row of the batch, from 0.
+        /// The row of the batch, from 0.
         row: usize,
         /// Why it is refused.
         error: Box<CipherError>,
@@ -49,11 +49,11 @@ pub enum CipherError {
     },
     /// A tweak has a length that the mode does not take.
     TweakLength {
-        /// Which row, from 0, if each has its own.
+        /// The row, from 0, if each has its own.
         row: Option<usize>,
         /// The length given.
         bytes: usize,
-        /// What the mode takes.
+        /// The lengths that the mode takes.
         takes: &'static str,
     },
     /// There is not one tweak a row.
@@ -69,7 +69,7 @@ pub enum CipherError {
         length: usize,
         /// Numerals needed.
         shortest: usize,
-        /// Of which radix.
+        /// The radix.
         radix: u32,
     },
     /// The message has more numerals than the mode takes.
@@ -78,7 +78,7 @@ pub enum CipherError {
         length: usize,
         /// Numerals allowed.
         longest: usize,
-        /// Of which radix.
+        /// The radix.
         radix: u32,
     },
     /// The message comes from at least 100 values, but fewer than the floor in force.
@@ -91,21 +91,21 @@ pub enum CipherError {
         floor: u64,
         /// Numerals needed.
         shortest: usize,
-        /// Of which radix.
+        /// The radix.
         radix: u32,
     },
     /// A numeral is not below the radix.
     NumeralOutOfRange {
-        /// Which row of the batch, from 0.
+        /// The row of the batch, from 0.
         row: usize,
-        /// Which numeral of the row, from 0.
+        /// The numeral of the row, from 0.
         position: usize,
         /// The radix.
         radix: u32,
     },
     /// A character is not in the alphabet.
     CharNotInAlphabet {
-        /// Which character, from 0.
+        /// The character, from 0.
         position: usize,
     },
     /// The numerals do not make whole rows.
@@ -126,7 +126,7 @@ pub enum CipherError {
     NotBinary,
     /// An integer does not fit the bits it should.
     ValueTooWide {
-        /// Which row of the batch, from 0.
+        /// The row of the batch, from 0.
         row: usize,
         /// The bits there are.
         bits: u32,

@@ -1,4 +1,4 @@
-//! The Feistel walk that both modes and both directions share.
+//! The Feistel network that both modes and both directions share.
 
 use crate::spec::types::Direction;
 
@@ -6,7 +6,7 @@ use crate::spec::types::Direction;
 ///
 /// The standard renames the halves in every round (A ← B, B ← C). Without the renaming, an even round i changes the
 /// left half by a function of the right one, and an odd round the right half by a function of the left one. The
-/// number of rounds is even in every mode, so the halves end where they began. Decryption is the same walk from the
+/// number of rounds is even in every mode, so the halves end where they began. Decryption runs the rounds from the
 /// last round to the first, subtracting where encryption adds; `round(i, changed, fixed)` does the one or the other.
 #[inline(always)]
 pub(crate) fn rounds<H: ?Sized>(

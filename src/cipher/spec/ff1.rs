@@ -1,15 +1,15 @@
-//! What FF1 fixes for one shape: the lengths of its halves and blocks, and everything before the first secret byte.
+//! FF1 for one shape: the lengths of its halves and blocks, and everything before the first secret byte.
 //!
-//! The PRF is a CBC-MAC over P ‖ Q with Q = T ‖ 0… ‖ \[i\] ‖ NUM(B). All of it up to \[i\] is the same in every round, so
-//! its chaining value, the *prefix*, is computed once: AES(P), then the whole blocks of T ‖ 0…, then the rest of those
-//! bytes added (exclusive or) to the left of the next block. What a round adds is \[i\] ‖ NUM(B).
+//! The PRF is a CBC-MAC over P ‖ Q with Q = T ‖ 0… ‖ \[i\] ‖ NUM(B). All of it up to \[i\] is the same in every
+//! round, so its chaining value, the *prefix*, is computed once: AES(P), then the whole blocks of T ‖ 0…, then the
+//! rest of those bytes added (exclusive or) to the left of the next block. What a round adds is \[i\] ‖ NUM(B).
 
 use aes::Block;
 
 use crate::spec::key::Aes;
 use crate::spec::radix::Radix;
 
-/// Rounds of the Feistel walk.
+/// Rounds of the Feistel network.
 pub(crate) const ROUNDS: u8 = 10;
 
 /// FF1 for messages of `n` numerals.
@@ -102,7 +102,7 @@ impl Ff1Shape {
         aes.encrypt_be(self.p(t))
     }
 
-    /// How many whole blocks T ‖ 0^((−t−b−1) mod 16) has.
+    /// The number of whole blocks of T ‖ 0^((−t−b−1) mod 16).
     pub(crate) fn whole_blocks(&self, t: usize) -> usize {
         // Together with [i] and NUM(B) it fills blocks exactly.
         let fixed = (t + self.b + 1).next_multiple_of(16) - self.b - 1;

@@ -1,15 +1,15 @@
-//! What FF3-1 fixes for one shape, and its older form FF3 with a 64-bit tweak.
+//! FF3-1 for one shape, and its older form FF3 with a 64-bit tweak.
 //!
 //! Both are legacy: FF3 was broken in 2017 and FF3-1 withdrawn from the standard's drafts. They read old data.
 //!
-//! The standard turns bytes and numerals around (REVB, REV) before and after AES. Read from the other end, nothing needs
-//! turning: a half is a number with its least significant numeral first, a block is NUM(B) as 12 bytes with the least
-//! significant first, then W ⊕ i likewise, and y is AES of it, least significant byte first.
+//! The standard turns bytes and numerals around (REVB, REV) before and after AES. Read from the other end, nothing
+//! needs turning: a half is a number with its least significant numeral first, a block is NUM(B) as 12 bytes with
+//! the least significant first, then W ⊕ i likewise, and y is AES of it, least significant byte first.
 
-/// Rounds of the Feistel walk.
+/// Rounds of the Feistel network.
 pub(crate) const ROUNDS: u8 = 8;
 
-/// Where W ⊕ i stands in a block that is read least significant byte first.
+/// The bit of W ⊕ i in a block that is read least significant byte first.
 pub(crate) const ROUND_SHIFT: u32 = 96;
 
 /// Numerals of the left half: u = ⌈n/2⌉.
@@ -17,7 +17,8 @@ pub(crate) fn left_length(n: usize) -> usize {
     n.div_ceil(2)
 }
 
-/// What a round adds to NUM(B) for this tweak of 7 or 8 bytes: (even rounds, odd rounds), that is (T_R, T_L).
+/// The prefixes for a tweak of 7 or 8 bytes, to which a round adds NUM(B): (even rounds, odd rounds), that is (T_R,
+/// T_L).
 pub(crate) fn words(tweak: &[u8]) -> (u128, u128) {
     let (left, right) = match *tweak {
         // FF3-1: T_L = T[0..27] ‖ 0^4 and T_R = T[32..55] ‖ T[28..31] ‖ 0^4.

@@ -33,7 +33,7 @@ impl AesKey {
         8 * self.0.len()
     }
 
-    /// The same bytes last first: REVB, as FF3 wants its key.
+    /// REVB of the key, its bytes last first, as FF3 wants it.
     pub(crate) fn reversed(&self) -> Self {
         Self(Zeroizing::new(self.0.iter().rev().copied().collect()))
     }

@@ -8,7 +8,7 @@ use num_bigint::BigUint;
 use crate::spec::error::{CipherError, Result};
 use crate::spec::types::Mode;
 
-/// How many numerals there are: 2 to 65,536.
+/// The number of different numerals: 2 to 65,536.
 ///
 /// ```
 /// # mod cipherform { pub use cipherform_cipher as cipher; }
@@ -80,7 +80,7 @@ impl Radix {
         num_traits::pow(BigUint::from(self.0), m)
     }
 
-    /// Whether radix^`n` is below `limit`, and then what it is.
+    /// radix^`n` if it is below `limit`.
     fn power_below(self, n: usize, limit: u64) -> Option<u64> {
         self.power_up_to(n, limit - 1)
     }

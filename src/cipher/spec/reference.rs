@@ -1,6 +1,8 @@
-//! The naive twin: the standard's steps in the standard's order and letters, one value at a time, on big integers.
+//! The reference implementation: the standard's steps in the standard's order and letters, one value at a time, on
+//! big integers.
 //!
-//! It is here to be plainly right, and it judges the fast paths. Nothing of theirs is used but AES and the radix.
+//! It is here to be plainly right, and the fast paths are compared with it. Nothing of theirs is used but AES and
+//! the radix.
 
 use num_bigint::BigUint;
 use num_traits::ToPrimitive;

@@ -1,6 +1,6 @@
 //! Direction and mode.
 
-/// Which way.
+/// The direction of a call.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Direction {
     /// Plaintext to ciphertext.
@@ -9,7 +9,7 @@ pub enum Direction {
     Decrypt,
 }
 
-/// Which of the standard's modes.
+/// A mode of SP 800-38G or of its drafts.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Mode {

@@ -214,7 +214,8 @@ async fn side_by_side_is_one_by_one() {
                             let context = format!("{rule}, {direction:?}, {}, {length} rows", array.data_type());
                             if let Some(bad) = expected.iter().position(Result::is_err) {
                                 let error = done.unwrap_err();
-                                let text = format!("{error} {}", error.hint().unwrap_or_default());
+                                let text =
+                                    format!("{error} {}", error.hint().map(ToString::to_string).unwrap_or_default());
                                 assert_eq!(error.kind(), ErrorKind::BadInput, "{context}");
                                 let named = format!("column `c`, row {}: ", start + bad + 1);
                                 assert!(text.starts_with(&named), "{context}: {text}");

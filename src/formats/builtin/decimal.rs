@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn bounds_are_exact() {
         let error = parse(toml::toml! { min = 0.1  max = 2  scale = 1 }).expect_err("a float");
-        assert!(error.hint().expect("a hint").contains("quotes"));
+        assert!(error.hint().expect("a hint").to_string().contains("quotes"));
         for table in [
             toml::toml! { min = "0.123"  max = 2  scale = 2 },
             toml::toml! { min = "1."  max = 2  scale = 2 },

@@ -18,9 +18,8 @@ use crate::formats::error::FormatError;
 use crate::formats::string::{Parts, StringFormat};
 use crate::formats::ascii_layout::AsciiLayout;
 use crate::formats::side::Side;
-use crate::formats::luhn;
 use crate::formats::parameters::parse_parameters;
-use crate::ascii::Symbols;
+use crate::ascii::{Symbols, luhn};
 use crate::{Error, Result};
 
 /// Digits of a card number.

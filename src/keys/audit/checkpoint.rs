@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::keys::encoding::Base64;
-use crate::keys::signed::{Signed, public_key};
-use crate::keys::{KeyringId, Timestamp};
+use crate::keys::ids::KeyringId;
+use crate::keys::timestamp::Timestamp;
+use crate::keys::wrap::{Signed, public_key};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// The format of the file; its versions are frozen.

@@ -5,7 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::keys::{KeyVersionId, KmsKeyRef, Operation, Reason, Timestamp};
+use crate::keys::ids::KeyVersionId;
+use crate::keys::key_ref::KmsKeyRef;
+use crate::keys::reason::Reason;
+use crate::keys::state::Operation;
+use crate::keys::timestamp::Timestamp;
 
 /// One entry: who did what with which key. It holds no value and no key, wrapped or not.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

@@ -10,13 +10,15 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::{AuditEntry, AuditEvent, Checkpoint, KeyAction, KeyAudit, KeyEvent};
-use crate::keys::derive::derive;
+use super::checkpoint::Checkpoint;
+use super::entry::{AuditEntry, AuditEvent};
+use super::tally::Counted;
+use crate::keys::context::Surroundings;
 use crate::keys::encoding::{Base64, length_prefixed};
-use crate::keys::registry::Surroundings;
-use crate::keys::signed::public_key;
-use crate::keys::{KeyName, KeyVersionId, KeyringId, Operation, Purpose, store};
-use crate::{Error, ErrorKind, Result, Secret};
+use crate::keys::ids::KeyringId;
+use crate::keys::state::Operation;
+use crate::keys::wrap::{KeyAction, KeyAudit, KeyEvent, Purpose, derive, public_key};
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
 /// As much of the end of a file as is looked at to find its last entry: an entry is far shorter.
 const TAIL: u64 = 64 * 1024;
@@ -41,46 +43,6 @@ pub struct Verified {
     /// Whether there is an unfinished entry behind the last one: whoever wrote it was interrupted. It tells nothing, and goes with the next entry.
     pub unfinished: bool,
     mac: Vec<u8>,
-}
-
-/// What the log tells of the values of one version: how many are protected, or set aside.
-#[derive(Debug)]
-pub(crate) struct Counted {
-    key: KeyName,
-    version: KeyVersionId,
-    offset: u64,
-    entries: u64,
-    /// That of the last entry.
-    mac: Option<Vec<u8>>,
-    values: u64,
-    since: u64,
-    limit: Option<u64>,
-}
-
-impl Counted {
-    /// Nothing is read yet. The key got its limit with the keyring's generation `since`.
-    pub(crate) fn new(key: KeyName, version: KeyVersionId, since: u64) -> Self {
-        Self {
-            key,
-            version,
-            since,
-            offset: 0,
-            entries: 0,
-            mac: None,
-            values: 0,
-            limit: None,
-        }
-    }
-
-    /// So many are protected, or set aside by any process.
-    pub(crate) fn values(&self) -> u64 {
-        self.values
-    }
-
-    /// The limit that the key got last, if this log has the entry of `since`.
-    pub(crate) fn limit(&self) -> Option<u64> {
-        self.limit
-    }
 }
 
 #[derive(Deserialize, Serialize)]
@@ -159,7 +121,7 @@ impl AuditLog {
             return Err(error.again());
         }
         let work = || {
-            let _lock = store::lock(&self.path)?;
+            let _lock = fs::lock(&self.path)?;
             work()
         };
         work().map_err(|error| self.in_file(error))
@@ -201,7 +163,7 @@ impl AuditLog {
         let mut options = OpenOptions::new();
         options.create(true).read(true).write(true).truncate(false);
         #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, store::PRIVATE);
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, fs::PRIVATE);
         let mut file = options.open(&self.path).map_err(cannot_write)?;
         let End {
             mut number,
@@ -271,13 +233,13 @@ impl AuditLog {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`] if there is no log; [`ErrorKind::WrongKey`] with the number of the first entry that does not fit.
+    /// [`ErrorKind::FileNotFound`] if there is no log; [`ErrorKind::WrongKey`] with the number of the first entry that does not fit.
     pub fn verify(&self) -> Result<Verified> {
         self.read().map_err(|error| self.in_file(error))
     }
 
     fn read(&self) -> Result<Verified> {
-        self.entries(&store::read(&self.path)?, 0, self.start())
+        self.entries(&fs::read(&self.path)?, 0, self.start())
     }
 
     /// The entries in `bytes`, which follow so many `before`, the last of them with that MAC.
@@ -434,8 +396,11 @@ struct End {
 }
 
 fn damaged(what: &str) -> Error {
-    Error::bad_input(format!("{what} is damaged"))
-        .with_hint("`cipherform keys audit verify` tells from where on; put the file aside, and a new one is begun")
+    Error::bad_input(format!("{what} is damaged")).with_hint(
+        Hint::from("to see from where on, ")
+            .then(Remedy::VerifyAuditLog)
+            .then("; put the file aside, and a new log begins"),
+    )
 }
 
 fn cannot_read(error: std::io::Error) -> Error {
@@ -453,6 +418,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::keys::KeyVersionId;
 
     fn log(folder: &tempfile::TempDir) -> AuditLog {
         log_of(folder, [7; 32])
@@ -493,7 +459,7 @@ mod tests {
     fn entries_are_chained_and_counted() {
         let folder = tempfile::tempdir().unwrap();
         let log = log(&folder);
-        assert_eq!(log.verify().unwrap_err().kind(), ErrorKind::KeyNotFound);
+        assert_eq!(log.verify().unwrap_err().kind(), ErrorKind::FileNotFound);
         log.append(vec![used(3)]).unwrap();
         log.append(vec![used(4), AuditEntry::new(AuditEvent::Create)]).unwrap();
         let verified = log_of(&folder, [7; 32]).verify().unwrap();

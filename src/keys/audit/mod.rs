@@ -13,11 +13,10 @@
 
 mod checkpoint;
 mod entry;
-mod event;
 mod log;
+mod tally;
 
 pub use checkpoint::Checkpoint;
 pub use entry::{AuditEntry, AuditEvent};
-pub use event::{KeyAction, KeyAudit, KeyEvent};
-pub(crate) use log::Counted;
 pub use log::{AuditLog, Verified};
+pub(crate) use tally::Counted;

@@ -1,144 +1,105 @@
-//! Backups of the keyring.
+//! A keyring, the local KMS that guards it and the policy in one authenticated file: what was sealed stays sealed as it was.
+//!
+//! ```text
+//! { "format": "cipherform-backup/1", "content": { …, "keyring": base64, "local_kms": base64, "policy": text }, "mac": base64 }
+//! MAC key = KBKDF(root key of the keyring, "cipherform backup mac v1", LP(keyring id), 32)
+//! ```
 
-use super::Keyring;
-use super::file::parse;
-use crate::keys::backup::{Backup, BackupRecord, Parts};
-use crate::keys::{AuditEntry, AuditEvent};
-use crate::{Error, Result, Secret};
+use serde::{Deserialize, Serialize};
 
-impl Keyring {
-    /// A backup of the keyring as its file is now, with the bytes of the local KMS that guards it, if one does, and the text of the policy. `name` is what the audit log calls it.
-    ///
-    /// Read the local KMS after this keyring was opened, so that it has every key that the keyring needs.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) if the file was replaced meanwhile; what the audit log says.
-    pub fn backup(&self, local_kms: Option<Vec<u8>>, policy: &str, name: &str) -> Result<Backup> {
-        let file = parse(&self.path)?;
-        if file.unverified().id != self.document.id || file.unverified().generation != self.document.generation {
-            return Err(
-                super::file::in_file(&self.path, Error::bad_input("was changed by somebody else meanwhile"))
-                    .with_hint("try again"),
-            );
-        }
-        let keyring = file.to_bytes();
-        let (who, time) = self.by();
-        self.audit([AuditEntry {
-            context: Some(format!("to {name}")),
-            generation: Some(self.generation()),
-            ..AuditEntry::new(AuditEvent::Backup)
-        }])?;
-        Backup::new(
-            Parts {
-                time,
-                who,
-                keyring_id: self.id(),
-                keyring_generation: self.generation(),
-                keyring,
-                local_kms,
-                policy: policy.to_owned(),
-            },
-            &self.root,
-        )
-    }
+use crate::keys::encoding::Base64;
+use crate::keys::ids::KeyringId;
+use crate::keys::timestamp::Timestamp;
+use crate::keys::wrap::{Authenticated, Purpose, derive};
+use crate::{Result, Secret};
 
-    /// Puts down that a backup is written, so that `keys doctor` can tell what was changed since.
-    ///
-    /// # Errors
-    ///
-    /// What the file says.
-    pub fn record_backup(&mut self, backup: &Backup) -> Result<()> {
-        let record = BackupRecord {
-            time: backup.time(),
-            generation: backup.keyring_generation(),
+/// The format of the file; its versions are frozen.
+pub(super) const FORMAT: &str = "cipherform-backup/1";
+
+/// A backup, not necessarily authentic: [`Staged::verify`] says.
+pub struct Backup(Authenticated<Content>);
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Content {
+    pub(super) time: Timestamp,
+    who: String,
+    pub(super) keyring_id: KeyringId,
+    pub(super) keyring_generation: u64,
+    /// The file, byte for byte.
+    pub(super) keyring: Base64,
+    /// The file, byte for byte; absent where another KMS guards the keyring.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) local_kms: Option<Base64>,
+    policy: String,
+}
+
+/// What goes into a backup.
+pub(crate) struct Parts {
+    pub(crate) time: Timestamp,
+    pub(crate) who: String,
+    pub(crate) keyring_id: KeyringId,
+    pub(crate) keyring_generation: u64,
+    pub(crate) keyring: Vec<u8>,
+    pub(crate) local_kms: Option<Vec<u8>>,
+    pub(crate) policy: String,
+}
+
+impl Backup {
+    pub(crate) fn new(parts: Parts, root: &Secret<Vec<u8>>) -> Result<Self> {
+        let content = Content {
+            time: parts.time,
+            who: parts.who,
+            keyring_id: parts.keyring_id,
+            keyring_generation: parts.keyring_generation,
+            keyring: Base64(parts.keyring),
+            local_kms: parts.local_kms.map(Base64),
+            policy: parts.policy,
         };
-        let entry = AuditEntry {
-            context: Some("is written".to_owned()),
-            ..AuditEntry::new(AuditEvent::Backup)
-        };
-        self.commit(Some(entry), |document| {
-            document.last_backup = Some(record);
-            Ok(())
-        })?;
-        Ok(())
+        let key = mac_key(content.keyring_id, root)?;
+        Ok(Self(Authenticated::new(FORMAT, content, key.expose())))
     }
 
-    /// Writes down, if there is a log, that the keyring came out of a backup.
+    /// Reads the bytes of a backup.
     ///
     /// # Errors
     ///
-    /// What the log's file says.
-    pub fn audit_restore(&self, name: &str) -> Result<()> {
-        self.audit([AuditEntry {
-            context: Some(format!("from {name}")),
-            generation: Some(self.generation()),
-            ..AuditEntry::new(AuditEvent::Restore)
-        }])
+    /// [`ErrorKind::BadInput`].
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let backup = Authenticated::parse(&[FORMAT], bytes).map(Self);
+        backup.map_err(|error| error.or_hint("take another backup: this one was changed or cut off"))
     }
 
-    pub(crate) fn root(&self) -> &Secret<Vec<u8>> {
-        &self.root
+    /// The bytes of the file: JSON, with a line feed at its end.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.to_bytes()
+    }
+
+    /// When it was made.
+    pub fn time(&self) -> Timestamp {
+        self.content().time
+    }
+
+    /// The generation of the keyring in it.
+    pub fn keyring_generation(&self) -> u64 {
+        self.content().keyring_generation
+    }
+
+    /// The text of the policy in it.
+    pub fn policy(&self) -> &str {
+        &self.content().policy
+    }
+
+    /// Whether there is a local KMS in it.
+    pub fn has_local_kms(&self) -> bool {
+        self.content().local_kms.is_some()
+    }
+
+    pub(super) fn content(&self) -> &Content {
+        self.0.unverified()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ErrorKind;
-    use crate::keys::backup::Staged;
-    use crate::keys::{KeyUse, KmsRegistry};
-    use crate::kms::MemoryKms;
-
-    #[tokio::test]
-    async fn a_backup_is_verified_and_never_put_over_something_newer() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("keyring.json");
-        let registry = KmsRegistry::new().with("memory", MemoryKms::new().with_key("main"));
-        let mut keyring = Keyring::create(&path, &"memory:main".parse().unwrap(), &registry)
-            .await
-            .unwrap();
-        let create = async |keyring: &mut Keyring, name: &str| {
-            keyring
-                .create_key(&name.parse().unwrap(), KeyUse::Derive, None)
-                .await
-                .unwrap();
-        };
-        create(&mut keyring, "one").await;
-        let advice = || async { Keyring::examine(&path, &registry, 0).await.unwrap()[1].advice.clone() };
-        assert!(advice().await.unwrap().contains("never was a backup"));
-        let backup = keyring.backup(None, "version = 1", "b.json").unwrap();
-        let then = std::fs::read(&path).unwrap();
-        keyring.record_backup(&backup).unwrap();
-        assert_eq!(advice().await, None);
-        let bytes = backup.to_bytes();
-        let staged = || Staged::try_new(Backup::parse(&bytes).unwrap()).unwrap();
-        staged().verify(&registry).await.unwrap();
-        assert_eq!(staged().backup().policy(), "version = 1");
-
-        let put = |staged: &Staged| staged.put(&path, &folder.path().join("kms.json"));
-        let error = put(&staged()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::BadInput);
-        assert!(
-            error.message().contains("is newer: generation 3, and 2 in the backup"),
-            "{error}"
-        );
-        create(&mut keyring, "two").await;
-        assert!(advice().await.unwrap().contains("changed since its last backup"));
-        std::fs::remove_file(&path).unwrap();
-        put(&staged()).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), then);
-        put(&staged()).unwrap();
-        std::fs::write(&path, &then[..then.len() / 2]).unwrap();
-        assert!(put(&staged()).unwrap_err().message().contains("is damaged"));
-
-        // Every byte counts, whoever changed it.
-        let text = String::from_utf8(bytes.clone()).unwrap();
-        let changed = text.replace("version = 1", "version = 2");
-        let staged = Staged::try_new(Backup::parse(changed.as_bytes()).unwrap()).unwrap();
-        assert_eq!(staged.verify(&registry).await.unwrap_err().kind(), ErrorKind::WrongKey);
-        assert!(Backup::parse(&bytes[..bytes.len() - 9]).is_err());
-        let stranger = KmsRegistry::new().with("memory", MemoryKms::new().with_key("main"));
-        assert!(Staged::try_new(backup).unwrap().verify(&stranger).await.is_err());
-    }
+pub(super) fn mac_key(keyring: KeyringId, root: &Secret<Vec<u8>>) -> Result<Secret<Vec<u8>>> {
+    derive(root.expose(), Purpose::BackupMac, &[keyring.as_bytes()], 32)
 }

@@ -2,16 +2,21 @@
 
 use std::collections::HashMap;
 
+use super::document::{Document, KeyEntry, VersionEntry};
 use super::file::{in_file, parse, sealed, verified};
-use super::{Keyring, life};
-use crate::keys::document::{Document, KeyEntry, VersionEntry};
+use super::info::KeyInfo;
+use super::keyring::Keyring;
+use super::lifecycle;
+use crate::keys::audit::{AuditEntry, AuditEvent};
 use crate::keys::encoding::Base64;
 use crate::keys::handle::Material;
-use crate::keys::{
-    AuditEntry, AuditEvent, DataKeyId, KeyInfo, KeyName, KeyState, KeyUse, KeyVersionId, KmsKeyRef, Reason,
-    WrapContext, envelope, store,
-};
-use crate::{Error, ErrorKind, Result, Secret};
+use crate::keys::ids::{DataKeyId, KeyVersionId};
+use crate::keys::key_ref::{KeyName, KmsKeyRef};
+use crate::keys::key_use::KeyUse;
+use crate::keys::reason::Reason;
+use crate::keys::state::KeyState;
+use crate::keys::wrap::{WrapContext, envelope};
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
 impl Keyring {
     /// Creates a key with one active version, guarded by `kms_key`, or else by the keyring's own.
@@ -31,7 +36,7 @@ impl Keyring {
         let mut version = self.new_version(id, key_use, &kms_key).await?;
         let (who, _) = self.by();
         let created = version.created;
-        life::go(name, &mut version, KeyState::Active, &who, created, &"created".parse()?)?;
+        lifecycle::go(name, &mut version, KeyState::Active, &who, created, &"created".parse()?)?;
         let key = KeyEntry {
             name: name.clone(),
             id,
@@ -85,7 +90,7 @@ impl Keyring {
         if key.versions.iter().any(|version| version.only_for.is_some()) {
             let message =
                 format!("key `{name}` came from a partner: a version that is made here would be no key of theirs");
-            return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(life::renewal(key)));
+            return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(lifecycle::renewal(key)));
         }
         let (id, kms_key) = (key.id, key.kms_key.clone());
         let version = self.new_version(id, key.key_use, &kms_key).await?;
@@ -103,8 +108,8 @@ impl Keyring {
             let number = 1 + key.versions.last().map_or(0, |last| last.number);
             let mut version = VersionEntry { number, ..version };
             if let Some(reason) = reason {
-                life::replace_active(key, number, &who, now)?;
-                life::go(name, &mut version, KeyState::Active, &who, now, reason)?;
+                lifecycle::replace_active(key, number, &who, now)?;
+                lifecycle::go(name, &mut version, KeyState::Active, &who, now, reason)?;
             }
             key.versions.push(version);
             Ok(key.info())
@@ -213,7 +218,7 @@ impl Keyring {
         entry: Option<AuditEntry>,
         change: impl FnOnce(&mut Document) -> Result<T>,
     ) -> Result<T> {
-        let _lock = store::lock(&self.path)?;
+        let _lock = fs::lock(&self.path)?;
         let file = parse(&self.path)?;
         if file.unverified().id != self.document.id {
             return Err(
@@ -240,7 +245,7 @@ impl Keyring {
             .collect();
         self.audit(entries.clone())?;
         let bytes = sealed(&document, &self.root)?;
-        if let Err(error) = store::write_atomic(&self.path, &bytes, store::PRIVATE) {
+        if let Err(error) = fs::write_atomic(&self.path, &bytes, fs::PRIVATE) {
             // The first failure is the one to be told.
             let _ = self.audit(entries.iter().map(|entry| entry.failed(&error)));
             return Err(error);
@@ -275,10 +280,7 @@ fn transitions(before: &Document, after: &Document) -> Vec<AuditEntry> {
 pub(super) fn refuse_taken(document: &Document, name: &KeyName) -> Result<()> {
     match document.key(name) {
         None => Ok(()),
-        Some(_) => Err(
-            Error::bad_input(format!("there is a key `{name}` already")).with_hint(format!(
-                "name the new key otherwise, or add a version to this one: `cipherform keys rotate {name}`"
-            )),
-        ),
+        Some(_) => Err(Error::bad_input(format!("there is a key `{name}` already"))
+            .with_hint(Hint::from("choose another name, or ").then(Remedy::RotateKey(name.to_string())))),
     }
 }

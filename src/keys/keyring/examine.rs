@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::backup_record::BackupRecord;
+use super::document::{Document, KeyEntry, VersionEntry};
 use super::file::{parse, verified};
-use super::{Keyring, ROOT, life, refuse_older};
-use crate::keys::backup::BackupRecord;
-use crate::keys::document::{Document, KeyEntry, VersionEntry};
+use super::keyring::{Keyring, ROOT, refuse_older};
+use super::lifecycle;
 use crate::keys::handle::Material;
-use crate::keys::{KeyState, KmsKeyInfo, KmsKeyRef, KmsKeyState, KmsRegistry, Operation, Timestamp, envelope};
-use crate::{Error, ErrorKind, Result};
+use crate::keys::key_ref::KmsKeyRef;
+use crate::keys::state::{KeyState, Operation};
+use crate::keys::timestamp::Timestamp;
+use crate::keys::wrap::{KmsKeyInfo, KmsKeyState, KmsRegistry, envelope};
+use crate::{Error, ErrorKind, Hint, Remedy, Result};
 
 /// One thing that was looked at.
 #[derive(Debug)]
@@ -20,7 +24,7 @@ pub struct Finding {
     /// What was found, or why it is not well.
     pub outcome: Result<String>,
     /// What is due, though all is well.
-    pub advice: Option<String>,
+    pub advice: Option<Hint>,
 }
 
 impl Finding {
@@ -54,12 +58,11 @@ impl Keyring {
                 && let Ok(client) = registry.client(kms_key)
                 && let Err(refusal) = client.try_generate(kms_key, &context).await
             {
-                let refusal = format!(
-                    "it makes no data keys for us, which jobs do not need, but `keys create` and `keys rotate` do: {refusal}"
-                );
+                let refusal =
+                    format!("it refuses to generate data keys, which only creating and rotating keys needs: {refusal}");
                 finding.advice = Some(match finding.advice {
-                    Some(due) => format!("{due}; {refusal}"),
-                    None => refusal,
+                    Some(due) => due.then("; ").then(refusal),
+                    None => refusal.into(),
                 });
             }
             findings.push(finding);
@@ -90,7 +93,7 @@ impl Keyring {
                 let unwrapped = envelope::unwrap(registry, &key.kms_key, &wrapped.0, length, &context).await;
                 let outcome = unwrapped.map(|_| format!("{}, unwraps", version.state));
                 let mut finding = Finding::new(subject, outcome);
-                finding.advice = advice(key, version, newest, registry.surroundings().now());
+                finding.advice = advice(key, version, newest, registry.surroundings().now()).map(Hint::from);
                 findings.push(finding);
             }
         }
@@ -110,21 +113,21 @@ impl Keyring {
 /// What is due with a version, though it unwraps; `newest` is the version that the key's name means.
 fn advice(key: &KeyEntry, version: &VersionEntry, newest: Option<u32>, now: Timestamp) -> Option<String> {
     let over = |operation| {
-        life::check(key, version, operation, now)
+        lifecycle::check(key, version, operation, now)
             .err()
             .map(|error| error.message().to_owned())
     };
     let idle = (newest == Some(version.number) && version.state != KeyState::Active).then(|| {
         format!(
-            "key `{}` has no active version, so nothing is protected with it: {}, unless that is meant",
+            "key `{}` has no active version, so nothing is protected with it; unless that is meant, {}",
             key.name,
-            life::renewal(key)
+            lifecycle::renewal(key)
         )
     });
     let said: Vec<String> = [Operation::Protect, Operation::Reveal]
         .into_iter()
         .filter(|operation| version.state.may(*operation))
-        .filter_map(|operation| over(operation).or_else(|| life::due(key, version, operation, now)))
+        .filter_map(|operation| over(operation).or_else(|| lifecycle::due(key, version, operation, now)))
         .chain(idle)
         .collect();
     (!said.is_empty()).then(|| said.join("; "))
@@ -139,7 +142,11 @@ async fn described(registry: &KmsRegistry, kms_key: &KmsKeyRef) -> Result<KmsKey
 
 async fn kms_key_finding(registry: &KmsRegistry, kms_key: &KmsKeyRef) -> Finding {
     let described = async { registry.client(kms_key)?.describe(kms_key).await }.await;
-    let due = described.as_ref().ok().and_then(|info| info.due.clone());
+    let due = described
+        .as_ref()
+        .ok()
+        .and_then(|info| info.due.clone())
+        .map(Hint::from);
     let outcome = described.and_then(|info| match info.state {
         KmsKeyState::Enabled => {
             let told = [
@@ -150,19 +157,23 @@ async fn kms_key_finding(registry: &KmsRegistry, kms_key: &KmsKeyRef) -> Finding
             ];
             Ok(told.into_iter().flatten().collect::<Vec<_>>().join("; "))
         }
-        state => Err(
-            Error::new(ErrorKind::KeyNotUsable, format!("is {state}")).with_hint(match state {
-                KmsKeyState::PendingDeletion => "cancel the deletion now: what it wraps is lost with it",
-                KmsKeyState::Disabled => "enable it again in its KMS",
-                KmsKeyState::Destroyed => "what it wrapped is lost, unless a backup of its KMS has it",
-                KmsKeyState::Unavailable | KmsKeyState::Enabled => {
-                    "its material is missing: import it again (local KMS: `cipherform keys get-parameters-for-import`), or bring back the module that has it"
-                }
-            }),
-        ),
+        state => Err(Error::new(ErrorKind::KeyNotUsable, format!("is {state}")).with_hint(remedy_for(state))),
     });
     Finding {
         advice: due,
         ..Finding::new(format!("KMS key `{kms_key}`"), outcome)
+    }
+}
+
+/// Returns what to do about a KMS key that is not enabled.
+fn remedy_for(state: KmsKeyState) -> Hint {
+    match state {
+        KmsKeyState::PendingDeletion => "cancel the deletion now: what the key wraps is lost with it".into(),
+        KmsKeyState::Disabled => "enable it again in its KMS".into(),
+        KmsKeyState::Destroyed => "what it wrapped is lost, unless a backup of its KMS has the key".into(),
+        KmsKeyState::Unavailable | KmsKeyState::Enabled => {
+            Hint::from("its material is missing: bring back the module that has it, or ")
+                .then(Remedy::ImportMaterial(None))
+        }
     }
 }

@@ -1,15 +1,21 @@
 //! Keys of single maps, to partners and from them.
 
-use super::{Keyring, life};
-use crate::keys::document::{KeyEntry, VersionEntry};
+use super::document::{KeyEntry, VersionEntry};
+use super::info::KeyInfo;
+use super::keyring::Keyring;
+use super::lifecycle;
+use crate::keys::audit::{AuditEntry, AuditEvent};
 use crate::keys::encoding::Base64;
-use crate::keys::exchange::Parcel;
-use crate::keys::handle::Material;
-use crate::keys::{
-    AuditEntry, AuditEvent, DataKeyId, DirectMode, ExchangePackage, ExchangeSigner, ExchangedMap, Identity, KeyBits,
-    KeyHandle, KeyInfo, KeyName, KeyState, KeyUse, KmsKeyRef, Purpose, Reason, Recipient, Sender, derive, envelope,
-};
-use crate::{Error, ErrorKind, Result, Secret};
+use crate::keys::exchange::{ExchangePackage, ExchangeSigner, Identity, Parcel, Recipient, Sender};
+use crate::keys::exchanged_map::ExchangedMap;
+use crate::keys::handle::{KeyHandle, Material};
+use crate::keys::ids::DataKeyId;
+use crate::keys::key_ref::{KeyName, KmsKeyRef};
+use crate::keys::key_use::{DirectMode, KeyBits, KeyUse};
+use crate::keys::reason::Reason;
+use crate::keys::state::KeyState;
+use crate::keys::wrap::{Purpose, derive, envelope};
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
 
 /// What a key from a partner is here: the AES key of FF1, and a check key.
 const IMPORTED: KeyUse = KeyUse::Direct {
@@ -57,8 +63,7 @@ impl Keyring {
             IMPORTED => key.direct_key(DirectMode::Ff1)?,
             other => {
                 let message = format!("{subject} is for the use `{other}`, and partners exchange FF1 keys of 256 bits");
-                return Err(Error::new(ErrorKind::KeyNotUsable, message)
-                    .with_hint("create a key for it: `cipherform keys create NAME`"));
+                return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(Remedy::CreateKey(None)));
             }
         };
         let check = key.exchange_check_key(&map.domain, &fingerprint)?;
@@ -121,7 +126,9 @@ impl Keyring {
                         "the versions of key `{name}` are wrapped by `{}`, not by `{other}`",
                         key.kms_key
                     ))
-                    .with_hint("leave --kms out; `cipherform keys rewrap` moves all of them"));
+                    .with_hint(
+                        Hint::from("leave the KMS key unsaid; to move all versions, ").then(Remedy::RewrapKeys),
+                    ));
                 }
                 (key.id, key.kms_key.clone())
             }
@@ -188,12 +195,12 @@ impl Keyring {
             let newer = key.versions.iter().find(|other| other.created > made);
             let newer = newer.map(|newer| newer.number);
             if newer.is_none() {
-                life::replace_active(key, number, &who, now)?;
+                lifecycle::replace_active(key, number, &who, now)?;
             }
-            life::go(name, &mut version, KeyState::Active, &who, now, reason)?;
+            lifecycle::go(name, &mut version, KeyState::Active, &who, now, reason)?;
             if let Some(newer) = newer {
                 let replaced = format!("older than version {newer}").parse()?;
-                life::go(name, &mut version, KeyState::Deactivated, &who, now, &replaced)?;
+                lifecycle::go(name, &mut version, KeyState::Deactivated, &who, now, &replaced)?;
             }
             key.versions.push(version);
             Ok(key.info())

@@ -2,18 +2,20 @@
 
 use std::path::Path;
 
-use crate::keys::authenticated::Authenticated;
-use crate::keys::document::{Document, FORMAT, READABLE};
-use crate::keys::store;
-use crate::{Error, ErrorKind, Result, Secret};
+use super::document::{Document, FORMAT, READABLE};
+use crate::keys::wrap::Authenticated;
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
 pub(super) fn parse(path: &Path) -> Result<Authenticated<Document>> {
-    let bytes = store::read(path).map_err(|error| match error.kind() {
-        ErrorKind::KeyNotFound => Error::new(
-            ErrorKind::KeyNotFound,
+    let bytes = fs::read(path).map_err(|error| match error.kind() {
+        ErrorKind::FileNotFound => Error::new(
+            ErrorKind::FileNotFound,
             format!("there is no keyring `{}`", path.display()),
         )
-        .with_hint("`cipherform init` makes one; if it is elsewhere, the line `keyring = …` of the policy says where"),
+        .with_hint(
+            Hint::from(Remedy::Initialize)
+                .then("; if the keyring is elsewhere, name it in the line `keyring = …` of the policy"),
+        ),
         _ => error,
     })?;
     Authenticated::parse(&READABLE, &bytes).map_err(|error| in_file(path, error))
@@ -34,10 +36,10 @@ pub(super) fn sealed(document: &Document, root: &Secret<Vec<u8>>) -> Result<Vec<
 
 /// Names the file, and adds what to do where nobody has said it yet.
 pub(super) fn in_file(path: &Path, error: Error) -> Error {
-    let error = error.context(format!("keyring `{}`", path.display()));
-    match (error.hint(), error.kind()) {
-        (None, ErrorKind::BadInput | ErrorKind::WrongKey) => {
-            error.with_hint("restore the file from a backup if it was damaged, or check that it belongs to this KMS")
+    let error = error.in_file("keyring", path);
+    match error.kind() {
+        ErrorKind::BadInput | ErrorKind::WrongKey => {
+            error.or_hint("restore the file from a backup if it was damaged, or check that it belongs to this KMS")
         }
         _ => error,
     }

@@ -1,10 +1,12 @@
 //! Other names for KMS keys, which can move from one key to another.
 
-use super::file::AliasEntry;
-use super::life::record;
-use super::{LocalKeyInfo, LocalKms};
-use crate::keys::{KeyName, KmsAction, KmsKeyRef, Reason};
-use crate::{Error, ErrorKind, Result};
+use super::history::record;
+use super::info::LocalKeyInfo;
+use super::local_kms::LocalKms;
+use super::model::AliasEntry;
+use crate::keys::{KeyName, KmsKeyRef, Reason};
+use crate::kms::local::key_policy::KmsAction;
+use crate::{Error, ErrorKind, Remedy, Result};
 
 impl LocalKms {
     /// Makes `local:alias/NAME` mean `key`.
@@ -15,8 +17,12 @@ impl LocalKms {
     pub fn create_alias(&self, alias: &KeyName, key: &KmsKeyRef, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
         self.with_key(key, KmsAction::CreateAlias, |content, id, _| {
             if content.aliases.iter().any(|entry| entry.name == *alias) {
-                return Err(Error::bad_input(format!("there is an alias `{alias}` already"))
-                    .with_hint(format!("move it: `cipherform keys alias update {alias} --to {key}`")));
+                return Err(
+                    Error::bad_input(format!("there is an alias `{alias}` already")).with_hint(Remedy::MoveAlias {
+                        alias: Some(alias.to_string()),
+                        to: Some(key.to_string()),
+                    }),
+                );
             }
             content.aliases.push(AliasEntry {
                 name: alias.clone(),
@@ -73,7 +79,6 @@ impl LocalKms {
 }
 
 fn no_alias(alias: &KeyName) -> Error {
-    Error::new(ErrorKind::KeyNotFound, format!("there is no alias `{alias}`")).with_hint(format!(
-        "make it: `cipherform keys alias create {alias} --to local:NAME`"
-    ))
+    Error::new(ErrorKind::KeyNotFound, format!("there is no alias `{alias}`"))
+        .with_hint(Remedy::CreateAlias(Some(alias.to_string())))
 }

@@ -1,39 +1,12 @@
 //! Asymmetric KMS keys of the local KMS: RSA opens what partners export for us, Ed25519 signs what we export.
 
-use getrandom::SysRng;
-use rsa::PrivateKey;
-use rsa::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _};
-
-use super::material::Material;
-use super::{KmsKeySpec, KmsKeyUsage, LocalKms, find, in_file, life, missing};
-use crate::keys::{ExchangeSigner, Identity, KmsAction, KmsKeyRef, random};
-use crate::{Error, ErrorKind, Result, Secret};
-
-/// A new RSA key.
-pub(super) fn rsa(bits: usize) -> Result<Material> {
-    let failed = |error| Error::new(ErrorKind::Io, "no RSA key can be made").with_source(error);
-    let key = PrivateKey::new(&mut SysRng, bits).map_err(failed)?;
-    let unencodable = |error| Error::bug("an RSA key that PKCS #8 cannot hold").with_source(error);
-    let secret = key.to_pkcs8_der().map_err(unencodable)?;
-    let public_key = key
-        .as_public_key()
-        .to_public_key_der()
-        .map_err(|error| Error::bug("a public key that SubjectPublicKeyInfo cannot hold").with_source(error))?;
-    Ok(Material {
-        secret: Secret::new(secret.as_bytes().to_vec()),
-        public_key: Some(public_key.into_vec()),
-    })
-}
-
-/// A new Ed25519 key.
-pub(super) fn ed25519() -> Result<Material> {
-    let secret = random::secret(32)?;
-    let public_key = ExchangeSigner::from_seed(secret.clone()).public_key()?.to_vec();
-    Ok(Material {
-        secret,
-        public_key: Some(public_key),
-    })
-}
+use super::info::{KmsKeySpec, KmsKeyUsage};
+use super::lifecycle;
+use super::local_kms::{LocalKms, in_file, missing};
+use super::lookup::find;
+use crate::keys::{ExchangeSigner, Identity, KmsKeyRef};
+use crate::kms::local::key_policy::KmsAction;
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
 
 impl LocalKms {
     /// The public half of an asymmetric key: SubjectPublicKeyInfo (DER) for RSA, the 32 bytes of RFC 8032 for Ed25519.
@@ -50,9 +23,10 @@ impl LocalKms {
             let public_key = entry.material.last().and_then(|material| material.public_key.clone());
             public_key.map(|bytes| bytes.0).ok_or_else(|| {
                 let message = format!("KMS key `{}` is {}: it has no public key", entry.name, entry.spec);
-                Error::new(ErrorKind::KeyNotUsable, message).with_hint(
-                    "create one that has: `cipherform keys create local:NAME --spec rsa-4096`, or `--spec ed25519`",
-                )
+                Error::new(ErrorKind::KeyNotUsable, message).with_hint(Remedy::CreateKmsKey {
+                    spec: Some("rsa-4096".to_owned()),
+                    external: false,
+                })
             })
         };
         public_key().map_err(|error| in_file(&path, error))
@@ -88,15 +62,18 @@ impl LocalKms {
                 KmsKeyUsage::SignVerify => KmsAction::Sign,
             };
             self.authorize(&content, entry, action, None)?;
-            life::check(entry, self.surroundings.now())?;
+            lifecycle::check(entry, self.surroundings.now())?;
             if entry.spec == KmsKeySpec::SymmetricDefault || entry.spec.usage() != usage {
                 let message = format!("KMS key `{}` is {}, for {}", entry.name, entry.spec, entry.spec.usage());
-                return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(format!(
-                    "a key has one use: create one for this, `cipherform keys create local:NAME --spec {instead}`"
-                )));
+                return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(
+                    Hint::from("a key has one use: ").then(Remedy::CreateKmsKey {
+                        spec: Some(instead.to_owned()),
+                        external: false,
+                    }),
+                ));
             }
             let material = entry.material.last().ok_or_else(|| missing(entry))?;
-            super::open(&content, entry, material, &unlock_key)
+            super::local_kms::open(&content, entry, material, &unlock_key)
         };
         open().map_err(|error| in_file(&path, error))
     }

@@ -1,9 +1,8 @@
 //! Backups of the file.
 
-use super::LocalKms;
-use crate::Result;
-use crate::keys::backup::BackupRecord;
-use crate::keys::{Finding, store};
+use super::local_kms::LocalKms;
+use crate::keys::{BackupRecord, Finding};
+use crate::{Result, fs};
 
 impl LocalKms {
     /// The bytes of the file, sealed as they are, and its generation, after they were authenticated: for a backup.
@@ -13,9 +12,9 @@ impl LocalKms {
     /// [`ErrorKind::WrongKey`](crate::ErrorKind::WrongKey) if the file does not unlock.
     pub fn bytes(&self) -> Result<(Vec<u8>, u64)> {
         // Nobody changes it between the two.
-        let _lock = store::lock(self.path())?;
+        let _lock = fs::lock(self.path())?;
         let (content, _) = self.content(self.path())?;
-        Ok((store::read(self.path())?, content.generation))
+        Ok((fs::read(self.path())?, content.generation))
     }
 
     /// Puts down that `generation` of the file is in a backup.

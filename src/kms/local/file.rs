@@ -1,138 +1,12 @@
-//! What stands in the file of a local KMS.
+//! File.
 
-use serde::{Deserialize, Serialize};
-
-use super::material::Material;
-use super::one::{self, ContentOne};
-use super::unlock::UnlockMethod;
-use super::{KmsKeyChange, KmsKeyOrigin, KmsKeySpec, LocalKeyInfo, MaterialInfo};
-use crate::keys::authenticated::{self, Authenticated};
-use crate::keys::backup::BackupRecord;
-use crate::keys::derive::derive;
-use crate::keys::encoding::{Base64, length_prefixed};
-use crate::keys::ids::random_id;
-use crate::keys::{KeyName, KmsKeyState, PolicyDocument, Purpose, Timestamp};
-use crate::kms::seal;
-use crate::{Error, Result, Secret};
-
-/// The format of the file; its versions are frozen.
-const FORMAT: &str = "cipherform-local-kms/2";
-
-random_id! {
-    /// Which file.
-    pub(super) struct FileId
-}
-
-random_id! {
-    /// Which KMS key, whatever its name.
-    pub(super) struct LocalKeyId
-}
-
-random_id! {
-    /// Which version of a KMS key's material; its number is only for display.
-    pub(super) struct MaterialId
-}
-
-random_id! {
-    /// Which wrapping key material came with.
-    pub(super) struct ImportToken
-}
-
-/// The content, under the MAC.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Content {
-    pub(super) id: FileId,
-    /// Counts the changes.
-    pub(super) generation: u64,
-    pub(super) unlock: UnlockMethod,
-    pub(super) keys: Vec<KeyEntry>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) aliases: Vec<AliasEntry>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) last_backup: Option<BackupRecord>,
-    /// Policies that are attached to identities.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) identities: Vec<IdentityEntry>,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct KeyEntry {
-    pub(super) name: KeyName,
-    pub(super) id: LocalKeyId,
-    pub(super) spec: KmsKeySpec,
-    pub(super) origin: KmsKeyOrigin,
-    pub(super) created: Timestamp,
-    pub(super) state: KmsKeyState,
-    /// When the material is erased, if that is scheduled or done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) deletion: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) rotation_days: Option<u32>,
-    /// Oldest first; none before the first import.
-    pub(super) material: Vec<MaterialEntry>,
-    /// What material may be imported with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) import: Option<ImportEntry>,
-    /// Absent while everybody who unlocks the file may do anything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) policy: Option<PolicyDocument>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) history: Vec<KmsKeyChange>,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct MaterialEntry {
-    pub(super) number: u32,
-    pub(super) id: MaterialId,
-    pub(super) created: Timestamp,
-    /// Absent once it is erased.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) sealed: Option<Base64>,
-    /// The public half of an asymmetric key: SubjectPublicKeyInfo (DER) for RSA, the 32 bytes of RFC 8032 for Ed25519.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) public_key: Option<Base64>,
-    /// Of imported material: tells whether it is the same that comes again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) check: Option<Base64>,
-    /// Of imported material: when it expires.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) valid_to: Option<Timestamp>,
-}
-
-/// A key pair that material is wrapped for on its way here: good once, and for a day.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ImportEntry {
-    pub(super) token: ImportToken,
-    pub(super) expires: Timestamp,
-    /// The private key: PKCS #8, sealed.
-    pub(super) sealed: Base64,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct IdentityEntry {
-    /// `user@host`
-    pub(super) name: String,
-    pub(super) policy: PolicyDocument,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct AliasEntry {
-    pub(super) name: KeyName,
-    pub(super) key: LocalKeyId,
-}
-
-impl ImportToken {
-    /// What the wrapping key is sealed for: no version of material has this id.
-    pub(super) fn pair_id(self) -> MaterialId {
-        MaterialId::from_bytes(self.0)
-    }
-}
+use super::format_v1;
+use super::format_v1::ContentOne;
+use super::ids::FileId;
+use super::model::{Content, UnlockMethod};
+use crate::keys::wrap::authenticated;
+use crate::keys::{Authenticated, Purpose, derive};
+use crate::{Result, Secret};
 
 /// A file, not necessarily authentic.
 pub(super) enum File {
@@ -144,14 +18,11 @@ impl File {
     /// Reads the bytes; who unlocks the file can have it [`verified`](Self::verified).
     pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
         let file = authenticated::format(bytes).and_then(|format| match format.as_str() {
-            one::FORMAT => Authenticated::parse(&[one::FORMAT], bytes).map(Self::One),
+            format_v1::FORMAT => Authenticated::parse(&[format_v1::FORMAT], bytes).map(Self::One),
             // Any other format is refused by name.
-            _ => Authenticated::parse(&[FORMAT, one::FORMAT], bytes).map(Self::Two),
+            _ => Authenticated::parse(&[FORMAT, format_v1::FORMAT], bytes).map(Self::Two),
         });
-        file.map_err(|error| match error.hint() {
-            None => error.with_hint("restore the file from a backup; it is changed only with `cipherform`"),
-            Some(_) => error,
-        })
+        file.map_err(|error| error.or_hint("restore the file from a backup; only Cipherform may change it"))
     }
 
     /// Which file it says that it is.
@@ -185,166 +56,9 @@ impl File {
     }
 }
 
-fn mac_key(file: FileId, unlock_key: &Secret<Vec<u8>>) -> Result<Secret<Vec<u8>>> {
+pub(super) fn mac_key(file: FileId, unlock_key: &Secret<Vec<u8>>) -> Result<Secret<Vec<u8>>> {
     derive(unlock_key.expose(), Purpose::LocalKmsMac, &[file.as_bytes()], 32)
 }
 
-impl Content {
-    pub(super) fn new(unlock: UnlockMethod) -> Result<Self> {
-        Ok(Self {
-            id: FileId::random()?,
-            generation: 1,
-            unlock,
-            keys: Vec::new(),
-            aliases: Vec::new(),
-            last_backup: None,
-            identities: Vec::new(),
-        })
-    }
-
-    /// The bytes of the file.
-    pub(super) fn seal(&self, unlock_key: &Secret<Vec<u8>>) -> Result<Vec<u8>> {
-        let key = mac_key(self.id, unlock_key)?;
-        Ok(Authenticated::new(FORMAT, self, key.expose()).to_bytes())
-    }
-
-    /// A version of material for a key.
-    pub(super) fn new_material(
-        &self,
-        key: LocalKeyId,
-        number: u32,
-        now: Timestamp,
-        material: &Material,
-        unlock_key: &Secret<Vec<u8>>,
-    ) -> Result<MaterialEntry> {
-        let id = MaterialId::random()?;
-        let sealed = self.seal_material(key, id, &material.secret, unlock_key)?;
-        Ok(MaterialEntry {
-            number,
-            id,
-            created: now,
-            sealed: Some(Base64(sealed)),
-            public_key: material.public_key.clone().map(Base64),
-            check: None,
-            valid_to: None,
-        })
-    }
-
-    pub(super) fn seal_material(
-        &self,
-        key: LocalKeyId,
-        material: MaterialId,
-        bytes: &Secret<Vec<u8>>,
-        unlock_key: &Secret<Vec<u8>>,
-    ) -> Result<Vec<u8>> {
-        let seal_key = self.seal_key(unlock_key)?;
-        seal::seal(seal_key.expose(), &self.associated(key, material), bytes.expose())
-    }
-
-    /// The bytes of a version of material; `None` if it is erased.
-    pub(super) fn open_material(
-        &self,
-        key: LocalKeyId,
-        material: &MaterialEntry,
-        unlock_key: &Secret<Vec<u8>>,
-    ) -> Result<Option<Secret<Vec<u8>>>> {
-        let Some(sealed) = &material.sealed else {
-            return Ok(None);
-        };
-        self.open_sealed(key, material.id, &sealed.0, unlock_key).map(Some)
-    }
-
-    pub(super) fn open_sealed(
-        &self,
-        key: LocalKeyId,
-        material: MaterialId,
-        sealed: &[u8],
-        unlock_key: &Secret<Vec<u8>>,
-    ) -> Result<Secret<Vec<u8>>> {
-        let seal_key = self.seal_key(unlock_key)?;
-        seal::open(seal_key.expose(), &self.associated(key, material), sealed)
-    }
-
-    pub(super) fn seal_key(&self, unlock_key: &Secret<Vec<u8>>) -> Result<Secret<Vec<u8>>> {
-        derive(unlock_key.expose(), Purpose::LocalKmsSeal, &[self.id.as_bytes()], 32)
-    }
-
-    fn associated(&self, key: LocalKeyId, material: MaterialId) -> Vec<u8> {
-        length_prefixed(&[
-            b"cipherform local kms material v2",
-            self.id.as_bytes(),
-            key.as_bytes(),
-            material.as_bytes(),
-        ])
-    }
-
-    /// What is told about a key.
-    pub(super) fn info(&self, key: &KeyEntry, now: Timestamp) -> LocalKeyInfo {
-        let aliases = self.aliases.iter().filter(|alias| alias.key == key.id);
-        LocalKeyInfo {
-            name: key.name.clone(),
-            id: key.id.to_string(),
-            aliases: aliases.map(|alias| alias.name.clone()).collect(),
-            state: key.state_at(now),
-            spec: key.spec,
-            usage: key.spec.usage(),
-            origin: key.origin,
-            created: key.created,
-            deletion: key.deletion,
-            rotation_days: key.rotation_days,
-            next_rotation: key.next_rotation(),
-            material: key.material.iter().map(MaterialEntry::info).collect(),
-            history: key.history.clone(),
-        }
-    }
-
-    pub(super) fn key_mut(&mut self, id: LocalKeyId) -> Result<&mut KeyEntry> {
-        let key = self.keys.iter_mut().find(|key| key.id == id);
-        key.ok_or_else(|| Error::bug("a KMS key that was found is not there"))
-    }
-}
-
-impl KeyEntry {
-    /// When new material is due.
-    pub(super) fn next_rotation(&self) -> Option<Timestamp> {
-        let newest = self.material.last()?;
-        let enabled = self.state == KmsKeyState::Enabled;
-        enabled
-            .then_some(())
-            .and(self.rotation_days)
-            .map(|days| newest.created.plus_days(days))
-    }
-
-    /// Its state, and whether its material is there.
-    pub(super) fn state_at(&self, now: Timestamp) -> KmsKeyState {
-        let there = |material: &MaterialEntry| material.sealed.is_some() && !material.is_expired(now);
-        match self.state {
-            KmsKeyState::Enabled if !self.material.last().is_some_and(there) => KmsKeyState::Unavailable,
-            state => state,
-        }
-    }
-
-    /// Takes all of its material out of the file.
-    pub(super) fn erase(&mut self) {
-        for material in &mut self.material {
-            material.sealed = None;
-        }
-        self.import = None;
-    }
-}
-
-impl MaterialEntry {
-    pub(super) fn is_expired(&self, now: Timestamp) -> bool {
-        self.valid_to.is_some_and(|end| end <= now)
-    }
-
-    fn info(&self) -> MaterialInfo {
-        MaterialInfo {
-            number: self.number,
-            id: self.id.to_string(),
-            created: self.created,
-            present: self.sealed.is_some(),
-            valid_to: self.valid_to,
-        }
-    }
-}
+/// The format of the file; its versions are frozen.
+const FORMAT: &str = "cipherform-local-kms/2";

@@ -11,14 +11,15 @@ use rsa::{Oaep, PrivateKey};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
-use super::file::{Content, ImportEntry, ImportToken, KeyEntry, LocalKeyId};
-use super::life::record;
-use super::material::Material;
-use super::{KmsKeyOrigin, LocalKeyInfo, LocalKms, asymmetric};
-use crate::keys::derive::derive;
-use crate::keys::encoding::Base64;
-use crate::keys::{KmsAction, KmsKeyRef, KmsKeyState, Purpose, Reason, Timestamp};
-use crate::{Error, ErrorKind, Result, Secret};
+use super::history::record;
+use super::ids::{ImportToken, LocalKeyId};
+use super::info::{KmsKeyOrigin, LocalKeyInfo};
+use super::local_kms::LocalKms;
+use super::material::{Material, rsa};
+use super::model::{Content, ImportEntry, KeyEntry, MaterialEntry};
+use crate::keys::{Base64, KmsKeyRef, KmsKeyState, Purpose, Reason, Timestamp, derive};
+use crate::kms::local::key_policy::KmsAction;
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
 
 /// As AWS KMS has it.
 const TOKEN_DAYS: u32 = 1;
@@ -51,7 +52,7 @@ impl LocalKms {
     pub fn parameters_for_import(&self, key: &KmsKeyRef) -> Result<ImportParameters> {
         // Before anything is made.
         expect_external(&self.key(key)?.origin, key)?;
-        let pair = asymmetric::rsa(WRAPPING_BITS)?;
+        let pair = rsa(WRAPPING_BITS)?;
         let (token, valid_to) = (ImportToken::random()?, self.surroundings.now().plus_days(TOKEN_DAYS));
         self.with_key(key, KmsAction::GetParametersForImport, |content, id, unlock_key| {
             importable(content.key_mut(id)?)?;
@@ -89,9 +90,10 @@ impl LocalKms {
     ) -> Result<LocalKeyInfo> {
         let now = self.surroundings.now();
         let token: ImportToken = token.trim().parse().map_err(|error: Error| {
-            error
-                .context("this is no import token")
-                .with_hint("`cipherform keys get-parameters-for-import` writes it, with its public key; the material is the other file")
+            error.context("this is no import token").with_hint(
+                Hint::from("the token comes with the public key for import, and the material is the other file: ")
+                    .then(Remedy::ImportMaterial(None)),
+            )
         })?;
         if valid_to.is_some_and(|end| end <= now) {
             return Err(Error::bad_input("the material would be expired already"));
@@ -122,7 +124,7 @@ impl LocalKms {
             let material = match before {
                 Some(before) => {
                     let sealed = content.seal_material(id, before.id, &secret, unlock_key)?;
-                    super::MaterialEntry {
+                    MaterialEntry {
                         sealed: Some(Base64(sealed)),
                         ..before
                     }
@@ -136,7 +138,7 @@ impl LocalKms {
                 }
             };
             let entry = content.key_mut(id)?;
-            entry.material = vec![super::MaterialEntry {
+            entry.material = vec![MaterialEntry {
                 check: Some(Base64(check)),
                 valid_to,
                 ..material
@@ -176,7 +178,7 @@ fn unwrapped(
     now: Timestamp,
     unlock_key: &Secret<Vec<u8>>,
 ) -> Result<Secret<Vec<u8>>> {
-    let again = "get new parameters, and wrap the material with them: `cipherform keys get-parameters-for-import`";
+    let again = || Hint::from("wrap the material with new parameters: ").then(Remedy::ImportMaterial(None));
     let entry = content.keys.iter().find(|key| key.id == id);
     let Some(import) = entry
         .and_then(|entry| entry.import.as_ref())
@@ -186,11 +188,11 @@ fn unwrapped(
             ErrorKind::WrongKey,
             "the import token is of another key, was used, or has been replaced by a newer one",
         )
-        .with_hint(again));
+        .with_hint(again()));
     };
     if import.expires <= now {
         let message = format!("the import token ended at {}, and the clock says {now}", import.expires);
-        return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(again));
+        return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(again()));
     }
     let private_key = content.open_sealed(id, token.pair_id(), &import.sealed.0, unlock_key)?;
     let private_key = PrivateKey::from_pkcs8_der(private_key.expose())
@@ -227,6 +229,9 @@ fn expect_external(origin: &KmsKeyOrigin, key: &KmsKeyRef) -> Result<()> {
             ErrorKind::KeyNotUsable,
             format!("the material of KMS key `{key}` is made here"),
         )
-        .with_hint("create one for imported material: `cipherform keys create local:NAME --origin external`")),
+        .with_hint(Remedy::CreateKmsKey {
+            spec: None,
+            external: true,
+        })),
     }
 }

@@ -1,8 +1,8 @@
 //! New material for KMS keys.
 
-use super::KmsKeySpec;
-use crate::keys::random;
-use crate::{Result, Secret};
+use super::info::KmsKeySpec;
+use crate::keys::{ExchangeSigner, random};
+use crate::{Error, ErrorKind, Result, Secret};
 
 /// What a key is made of, before it is sealed.
 pub(super) struct Material {
@@ -20,17 +20,43 @@ impl Material {
                 public_key: None,
             }),
             #[cfg(feature = "exchange")]
-            KmsKeySpec::Rsa3072 => super::asymmetric::rsa(3072),
+            KmsKeySpec::Rsa3072 => rsa(3072),
             #[cfg(feature = "exchange")]
-            KmsKeySpec::Rsa4096 => super::asymmetric::rsa(4096),
+            KmsKeySpec::Rsa4096 => rsa(4096),
             #[cfg(feature = "exchange")]
-            KmsKeySpec::Ed25519 => super::asymmetric::ed25519(),
+            KmsKeySpec::Ed25519 => ed25519(),
             #[cfg(not(feature = "exchange"))]
             _ => Err(crate::Error::new(
                 crate::ErrorKind::KeyNotUsable,
                 "this build makes no asymmetric keys: its feature `exchange` is not enabled",
             )
-            .with_hint("build with `--features exchange`")),
+            .with_hint("build with the feature `exchange`")),
         }
     }
+}
+
+#[cfg(feature = "exchange")]
+/// A new RSA key.
+pub(super) fn rsa(bits: usize) -> Result<Material> {
+    let failed = |error| Error::new(ErrorKind::Io, "no RSA key can be made").with_source(error);
+    let key = rsa::PrivateKey::new(&mut getrandom::SysRng, bits).map_err(failed)?;
+    let unencodable = |error| Error::bug("an RSA key that PKCS #8 cannot hold").with_source(error);
+    let secret = rsa::pkcs8::EncodePrivateKey::to_pkcs8_der(&key).map_err(unencodable)?;
+    let public_key = rsa::pkcs8::EncodePublicKey::to_public_key_der(key.as_public_key())
+        .map_err(|error| Error::bug("a public key that SubjectPublicKeyInfo cannot hold").with_source(error))?;
+    Ok(Material {
+        secret: Secret::new(secret.as_bytes().to_vec()),
+        public_key: Some(public_key.into_vec()),
+    })
+}
+
+#[cfg(feature = "exchange")]
+/// A new Ed25519 key.
+pub(super) fn ed25519() -> Result<Material> {
+    let secret = random::secret(32)?;
+    let public_key = ExchangeSigner::from_seed(secret.clone()).public_key()?.to_vec();
+    Ok(Material {
+        secret,
+        public_key: Some(public_key),
+    })
 }

@@ -1,232 +1,292 @@
-//! What the local KMS tells about its keys, in the words of AWS KMS.
-
-use std::fmt;
+//! What stands in the file of a local KMS.
 
 use serde::{Deserialize, Serialize};
 
-use crate::keys::{KeyName, KmsKeyState, Reason, Timestamp};
+use super::file::mac_key;
+use super::format_v1::FORMAT;
+use super::ids::{FileId, ImportToken, LocalKeyId, MaterialId, Salt};
+use super::info::{KmsKeyChange, KmsKeyOrigin, KmsKeySpec, LocalKeyInfo, MaterialInfo};
+use super::material::Material;
+use crate::keys::{
+    Authenticated, BackupRecord, Base64, KeyName, KeyVersionId, KmsKeyRef, KmsKeyState, Purpose, Timestamp, derive,
+    length_prefixed,
+};
+use crate::kms::local::key_policy::PolicyDocument;
+use crate::kms::seal;
+use crate::{Error, Result, Secret};
 
-/// What the local KMS tells about a key: no key bytes, not even sealed.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct LocalKeyInfo {
-    /// Its name: `local:NAME`.
-    pub name: KeyName,
-    /// Its id, 32 hexadecimal digits.
-    pub id: String,
-    /// Other names for it: `local:alias/NAME`.
-    pub aliases: Vec<KeyName>,
-    /// Whether it may be used.
-    pub state: KmsKeyState,
-    /// What kind of key it is.
-    pub spec: KmsKeySpec,
-    /// Its one use.
-    pub usage: KmsKeyUsage,
-    /// Where its material comes from.
-    pub origin: KmsKeyOrigin,
-    /// When it was made.
-    pub created: Timestamp,
-    /// When its material is erased, if that is scheduled or done.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub deletion: Option<Timestamp>,
-    /// After how many days it gets new material by itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rotation_days: Option<u32>,
-    /// When that is due next.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_rotation: Option<Timestamp>,
-    /// The versions of its material, oldest first: the newest wraps, each unwraps what it wrapped.
-    pub material: Vec<MaterialInfo>,
-    /// What was done with it, oldest first.
-    pub history: Vec<KmsKeyChange>,
-}
-
-impl LocalKeyInfo {
-    /// When it gets new material, in words; nothing for a key that never does.
-    pub fn rotation(&self) -> Option<String> {
-        let rotates = self.spec == KmsKeySpec::SymmetricDefault && self.origin == KmsKeyOrigin::Local;
-        rotates.then(|| match self.rotation_days {
-            Some(days) => format!("every {days} days"),
-            None => "on demand".to_owned(),
-        })
-    }
-
-    /// What is to be done about it soon, at `now`.
-    pub fn due(&self, now: Timestamp) -> Option<String> {
-        let name = &self.name;
-        let expiry = (self.material.iter())
-            .filter(|material| material.present)
-            .filter_map(|material| material.valid_to)
-            .find(|end| end.is_near(now));
-        match (self.state, expiry, self.next_rotation) {
-            (KmsKeyState::PendingDeletion, ..) => (self.deletion).map(|end| {
-                format!("its material is erased from {end} on; `cipherform keys cancel-deletion local:{name}` keeps it")
-            }),
-            (_, Some(end), _) => Some(format!(
-                "its imported material expires at {end}: import it again before, `cipherform keys get-parameters-for-import local:{name}`"
-            )),
-            (_, None, Some(due)) if due <= now => Some(format!(
-                "its rotation has been due since {due}: the next `cipherform keys` command that changes a key does it, such as `keys rotate local:{name}`"
-            )),
-            _ => None,
-        }
-    }
-}
-
-/// One version of a key's material.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct MaterialInfo {
-    /// Its number, from 1 on.
-    pub number: u32,
-    /// Its id, 32 hexadecimal digits: what wrapped bytes name.
-    pub id: String,
-    /// When it was made.
-    pub created: Timestamp,
-    /// Whether it is there: not if it was erased.
-    pub present: bool,
-    /// Of imported material: when it expires.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub valid_to: Option<Timestamp>,
-}
-
-/// The kind of a key of the local KMS.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[non_exhaustive]
-pub enum KmsKeySpec {
-    /// AES-256-GCM: wraps and unwraps data keys.
-    #[serde(rename = "SYMMETRIC_DEFAULT")]
-    SymmetricDefault,
-    /// RSA-OAEP with SHA-256, 3,072 bits: opens keys that partners have exported for it.
-    #[serde(rename = "RSA_3072")]
-    Rsa3072,
-    /// The same, 4,096 bits.
-    #[serde(rename = "RSA_4096")]
-    Rsa4096,
-    /// Ed25519 (FIPS 186-5): signs keys for partners.
-    #[serde(rename = "ECC_NIST_EDWARDS25519")]
-    Ed25519,
-}
-
-impl KmsKeySpec {
-    /// The one use of such a key.
-    pub const fn usage(self) -> KmsKeyUsage {
-        match self {
-            Self::SymmetricDefault | Self::Rsa3072 | Self::Rsa4096 => KmsKeyUsage::EncryptDecrypt,
-            Self::Ed25519 => KmsKeyUsage::SignVerify,
-        }
-    }
-}
-
-impl fmt::Display for KmsKeySpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::SymmetricDefault => "SYMMETRIC_DEFAULT",
-            Self::Rsa3072 => "RSA_3072",
-            Self::Rsa4096 => "RSA_4096",
-            Self::Ed25519 => "ECC_NIST_EDWARDS25519",
-        })
-    }
-}
-
-/// The one use of a KMS key.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[non_exhaustive]
-pub enum KmsKeyUsage {
-    /// It wraps and unwraps.
-    EncryptDecrypt,
-    /// It signs.
-    SignVerify,
-}
-
-impl fmt::Display for KmsKeyUsage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::EncryptDecrypt => "ENCRYPT_DECRYPT",
-            Self::SignVerify => "SIGN_VERIFY",
-        })
-    }
-}
-
-/// Where the material of a KMS key comes from.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-#[non_exhaustive]
-pub enum KmsKeyOrigin {
-    /// It was made here.
-    Local,
-    /// It was made elsewhere, and imported.
-    External,
-}
-
-impl fmt::Display for KmsKeyOrigin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Local => "LOCAL",
-            Self::External => "EXTERNAL",
-        })
-    }
-}
-
-/// Something that was done with a KMS key.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+/// The content, under the MAC.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct KmsKeyChange {
-    /// When.
-    pub time: Timestamp,
-    /// What: `disable`, `schedule deletion for 2026-03-01T12:00:00Z`, …
-    pub what: String,
-    /// Who did it, as the process said.
-    pub who: String,
-    /// Why, if somebody was asked.
+pub(super) struct Content {
+    pub(super) id: FileId,
+    /// Counts the changes.
+    pub(super) generation: u64,
+    pub(super) unlock: UnlockMethod,
+    pub(super) keys: Vec<KeyEntry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) aliases: Vec<AliasEntry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Reason>,
+    pub(super) last_backup: Option<BackupRecord>,
+    /// Policies that are attached to identities.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) identities: Vec<IdentityEntry>,
 }
 
-/// What a new KMS key is to be.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct NewKmsKey {
-    /// What kind of key.
-    pub spec: KmsKeySpec,
-    /// Where its material comes from.
-    pub origin: KmsKeyOrigin,
-    /// After how many days it gets new material by itself; `None` is never.
-    pub rotation_days: Option<u32>,
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyEntry {
+    pub(super) name: KeyName,
+    pub(super) id: LocalKeyId,
+    pub(super) spec: KmsKeySpec,
+    pub(super) origin: KmsKeyOrigin,
+    pub(super) created: Timestamp,
+    pub(super) state: KmsKeyState,
+    /// When the material is erased, if that is scheduled or done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) deletion: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rotation_days: Option<u32>,
+    /// Oldest first; none before the first import.
+    pub(super) material: Vec<MaterialEntry>,
+    /// What material may be imported with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) import: Option<ImportEntry>,
+    /// Absent while everybody who unlocks the file may do anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) policy: Option<PolicyDocument>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) history: Vec<KmsKeyChange>,
 }
 
-impl Default for NewKmsKey {
-    /// A symmetric key, made here, that is rotated on demand only.
-    fn default() -> Self {
-        Self {
-            spec: KmsKeySpec::SymmetricDefault,
-            origin: KmsKeyOrigin::Local,
-            rotation_days: None,
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MaterialEntry {
+    pub(super) number: u32,
+    pub(super) id: MaterialId,
+    pub(super) created: Timestamp,
+    /// Absent once it is erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sealed: Option<Base64>,
+    /// The public half of an asymmetric key: SubjectPublicKeyInfo (DER) for RSA, the 32 bytes of RFC 8032 for Ed25519.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) public_key: Option<Base64>,
+    /// Of imported material: tells whether it is the same that comes again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) check: Option<Base64>,
+    /// Of imported material: when it expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) valid_to: Option<Timestamp>,
+}
+
+/// A key pair that material is wrapped for on its way here: good once, and for a day.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ImportEntry {
+    pub(super) token: ImportToken,
+    pub(super) expires: Timestamp,
+    /// The private key: PKCS #8, sealed.
+    pub(super) sealed: Base64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IdentityEntry {
+    /// `user@host`
+    pub(super) name: String,
+    pub(super) policy: PolicyDocument,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AliasEntry {
+    pub(super) name: KeyName,
+    pub(super) key: LocalKeyId,
+}
+
+impl Content {
+    pub(super) fn new(unlock: UnlockMethod) -> Result<Self> {
+        Ok(Self {
+            id: FileId::random()?,
+            generation: 1,
+            unlock,
+            keys: Vec::new(),
+            aliases: Vec::new(),
+            last_backup: None,
+            identities: Vec::new(),
+        })
+    }
+
+    /// The bytes of the file.
+    pub(super) fn seal(&self, unlock_key: &Secret<Vec<u8>>) -> Result<Vec<u8>> {
+        let key = mac_key(self.id, unlock_key)?;
+        Ok(Authenticated::new(FORMAT, self, key.expose()).to_bytes())
+    }
+
+    /// A version of material for a key.
+    pub(super) fn new_material(
+        &self,
+        key: LocalKeyId,
+        number: u32,
+        now: Timestamp,
+        material: &Material,
+        unlock_key: &Secret<Vec<u8>>,
+    ) -> Result<MaterialEntry> {
+        let id = MaterialId::random()?;
+        let sealed = self.seal_material(key, id, &material.secret, unlock_key)?;
+        Ok(MaterialEntry {
+            number,
+            id,
+            created: now,
+            sealed: Some(Base64(sealed)),
+            public_key: material.public_key.clone().map(Base64),
+            check: None,
+            valid_to: None,
+        })
+    }
+
+    pub(super) fn seal_material(
+        &self,
+        key: LocalKeyId,
+        material: MaterialId,
+        bytes: &Secret<Vec<u8>>,
+        unlock_key: &Secret<Vec<u8>>,
+    ) -> Result<Vec<u8>> {
+        let seal_key = self.seal_key(unlock_key)?;
+        seal::seal(seal_key.expose(), &self.associated(key, material), bytes.expose())
+    }
+
+    /// The bytes of a version of material; `None` if it is erased.
+    pub(super) fn open_material(
+        &self,
+        key: LocalKeyId,
+        material: &MaterialEntry,
+        unlock_key: &Secret<Vec<u8>>,
+    ) -> Result<Option<Secret<Vec<u8>>>> {
+        let Some(sealed) = &material.sealed else {
+            return Ok(None);
+        };
+        self.open_sealed(key, material.id, &sealed.0, unlock_key).map(Some)
+    }
+
+    pub(super) fn open_sealed(
+        &self,
+        key: LocalKeyId,
+        material: MaterialId,
+        sealed: &[u8],
+        unlock_key: &Secret<Vec<u8>>,
+    ) -> Result<Secret<Vec<u8>>> {
+        let seal_key = self.seal_key(unlock_key)?;
+        seal::open(seal_key.expose(), &self.associated(key, material), sealed)
+    }
+
+    pub(super) fn seal_key(&self, unlock_key: &Secret<Vec<u8>>) -> Result<Secret<Vec<u8>>> {
+        derive(unlock_key.expose(), Purpose::LocalKmsSeal, &[self.id.as_bytes()], 32)
+    }
+
+    fn associated(&self, key: LocalKeyId, material: MaterialId) -> Vec<u8> {
+        length_prefixed(&[
+            b"cipherform local kms material v2",
+            self.id.as_bytes(),
+            key.as_bytes(),
+            material.as_bytes(),
+        ])
+    }
+
+    /// What is told about a key.
+    pub(super) fn info(&self, key: &KeyEntry, now: Timestamp) -> LocalKeyInfo {
+        let aliases = self.aliases.iter().filter(|alias| alias.key == key.id);
+        LocalKeyInfo {
+            name: key.name.clone(),
+            id: key.id.to_string(),
+            aliases: aliases.map(|alias| alias.name.clone()).collect(),
+            state: key.state_at(now),
+            spec: key.spec,
+            usage: key.spec.usage(),
+            origin: key.origin,
+            created: key.created,
+            deletion: key.deletion,
+            rotation_days: key.rotation_days,
+            next_rotation: key.next_rotation(),
+            material: key.material.iter().map(MaterialEntry::info).collect(),
+            history: key.history.clone(),
+        }
+    }
+
+    pub(super) fn key_mut(&mut self, id: LocalKeyId) -> Result<&mut KeyEntry> {
+        let key = self.keys.iter_mut().find(|key| key.id == id);
+        key.ok_or_else(|| Error::bug("a KMS key that was found is not there"))
+    }
+}
+
+impl KeyEntry {
+    /// When new material is due.
+    pub(super) fn next_rotation(&self) -> Option<Timestamp> {
+        let newest = self.material.last()?;
+        let enabled = self.state == KmsKeyState::Enabled;
+        enabled
+            .then_some(())
+            .and(self.rotation_days)
+            .map(|days| newest.created.plus_days(days))
+    }
+
+    /// Its state, and whether its material is there.
+    pub(super) fn state_at(&self, now: Timestamp) -> KmsKeyState {
+        let there = |material: &MaterialEntry| material.sealed.is_some() && !material.is_expired(now);
+        match self.state {
+            KmsKeyState::Enabled if !self.material.last().is_some_and(there) => KmsKeyState::Unavailable,
+            state => state,
+        }
+    }
+
+    /// Takes all of its material out of the file.
+    pub(super) fn erase(&mut self) {
+        for material in &mut self.material {
+            material.sealed = None;
+        }
+        self.import = None;
+    }
+}
+
+impl MaterialEntry {
+    pub(super) fn is_expired(&self, now: Timestamp) -> bool {
+        self.valid_to.is_some_and(|end| end <= now)
+    }
+
+    fn info(&self) -> MaterialInfo {
+        MaterialInfo {
+            number: self.number,
+            id: self.id.to_string(),
+            created: self.created,
+            present: self.sealed.is_some(),
+            valid_to: self.valid_to,
         }
     }
 }
 
-impl NewKmsKey {
-    /// A key of that kind, made here.
-    pub fn of(spec: KmsKeySpec) -> Self {
-        Self {
-            spec,
-            ..Self::default()
-        }
-    }
-
-    /// The same, but its material is to be imported.
-    #[must_use]
-    pub fn external(mut self) -> Self {
-        self.origin = KmsKeyOrigin::External;
-        self
-    }
-
-    /// The same, with new material after so many days.
-    #[must_use]
-    pub fn with_rotation(mut self, days: Option<u32>) -> Self {
-        self.rotation_days = days;
-        self
-    }
+/// How the file says that it is unlocked.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) enum UnlockMethod {
+    Argon2id {
+        memory_kib: u32,
+        passes: u32,
+        lanes: u32,
+        salt: Salt,
+    },
+    KeyFile,
+    Pbkdf2HmacSha256 {
+        iterations: u32,
+        salt: Salt,
+    },
+    /// A random unlock key, wrapped by a key of another KMS.
+    Kms {
+        key: KmsKeyRef,
+        id: KeyVersionId,
+        wrapped: Base64,
+    },
+    /// A random unlock key, in the keyring of the operating system.
+    OsKeyring {
+        entry: KeyVersionId,
+    },
 }

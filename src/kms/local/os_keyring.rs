@@ -5,7 +5,7 @@ use std::sync::mpsc;
 #[cfg(feature = "os-keyring")]
 use std::time::Duration;
 
-use super::file::FileId;
+use super::ids::FileId;
 use crate::keys::KeyVersionId;
 use crate::{Error, ErrorKind, Result, Secret};
 
@@ -112,7 +112,7 @@ fn absent() -> Error {
         ErrorKind::ProviderDown,
         "this build does not ask the keyring of the operating system: its feature `os-keyring` is not enabled",
     )
-    .with_hint("build with `--features os-keyring`")
+    .with_hint("build with the feature `os-keyring`")
 }
 
 #[cfg(all(test, feature = "os-keyring"))]

@@ -3,14 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use argon2::{Algorithm, Argon2, Params, Version};
-use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::file::FileId;
-use crate::keys::encoding::Base64;
-use crate::keys::ids::random_id;
-use crate::keys::{DataKeyId, KeyVersionId, KeyringId, KmsKeyRef, WrapContext, random, store};
-use crate::{Error, ErrorKind, Result, Secret};
+use super::ids::{FileId, Salt};
+use super::model::UnlockMethod;
+use crate::keys::{DataKeyId, KeyVersionId, KeyringId, WrapContext, random};
+use crate::{Error, ErrorKind, Result, Secret, fs};
 
 /// The length of the unlock key, and of what a key file holds.
 pub(super) const KEY: usize = 32;
@@ -45,38 +43,6 @@ pub enum PassphraseKdf {
     Argon2id,
     /// PBKDF2 with HMAC-SHA-256 (SP 800-132): what NIST has approved.
     Pbkdf2,
-}
-
-/// How the file says that it is unlocked.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) enum UnlockMethod {
-    Argon2id {
-        memory_kib: u32,
-        passes: u32,
-        lanes: u32,
-        salt: Salt,
-    },
-    KeyFile,
-    Pbkdf2HmacSha256 {
-        iterations: u32,
-        salt: Salt,
-    },
-    /// A random unlock key, wrapped by a key of another KMS.
-    Kms {
-        key: KmsKeyRef,
-        id: KeyVersionId,
-        wrapped: Base64,
-    },
-    /// A random unlock key, in the keyring of the operating system.
-    OsKeyring {
-        entry: KeyVersionId,
-    },
-}
-
-random_id! {
-    /// Makes the same passphrase give another key in another file.
-    pub(super) struct Salt
 }
 
 impl UnlockMethod {
@@ -210,11 +176,11 @@ pub(super) fn create_key_file(path: &Path) -> Result<()> {
     let mut text = Secret::new(vec![b'\n'; 2 * KEY + 1]);
     hex::encode_to_slice(key.expose(), &mut text.expose_mut()[..2 * KEY])
         .map_err(|error| Error::bug("a key file of the wrong length").with_source(error))?;
-    store::create_atomic(path, text.expose(), store::PRIVATE)
+    fs::create_atomic(path, text.expose(), fs::PRIVATE)
 }
 
 fn read_key_file(path: &Path) -> Result<Secret<Vec<u8>>> {
-    let bytes = Secret::new(store::read(path).map_err(|error| error.context("key file"))?);
+    let bytes = Secret::new(fs::read(path).map_err(|error| error.context("key file"))?);
     if bytes.expose().len() == KEY {
         return Ok(bytes);
     }

@@ -1,8 +1,8 @@
-//! HTTP, the same for every client.
+//! HTTP for the clients of remote KMSs.
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use http::{HeaderValue, Request, Uri};
@@ -10,34 +10,37 @@ use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
 
-use super::{Failure, Patience, attempt, in_time, tls};
+use super::refusal::timed_out;
+use super::retry::{Failure, attempt};
+use super::tls;
+use crate::kms::settings::Timeouts;
 use crate::{Error, ErrorKind, Result, Secret};
 
-/// No answer of a KMS is longer.
-const LONGEST_ANSWER: u64 = 1 << 20;
+/// Limit on the length of a response, in bytes.
+const LONGEST_RESPONSE: u64 = 1 << 20;
 
-/// A client of one service.
+/// An HTTP client for one service.
 #[derive(Clone)]
 pub(in crate::kms) struct Http {
     agent: Agent,
-    patience: Patience,
+    timeouts: Timeouts,
 }
 
-/// An answer, whatever its status.
-pub(in crate::kms) struct Answer {
+/// A response, whatever its status.
+pub(in crate::kms) struct HttpResponse {
     pub(in crate::kms) status: u16,
     pub(in crate::kms) headers: http::HeaderMap,
     pub(in crate::kms) body: Secret<Vec<u8>>,
 }
 
-/// Whom to trust and how to show oneself.
+/// The certificates that are trusted, and the one that is shown.
 #[derive(Clone, Default)]
-pub(in crate::kms) struct Identity {
+pub(in crate::kms) struct TlsIdentity {
     roots: Option<RootCerts>,
     client: Option<ClientCert>,
 }
 
-impl Identity {
+impl TlsIdentity {
     /// Trusts the certificates in the PEM file at `path`, and no others.
     pub(in crate::kms) fn trusting(mut self, path: Option<&str>) -> Result<Self> {
         if let Some(path) = path {
@@ -73,17 +76,17 @@ fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>> {
             _ => None,
         })
         .collect();
-    match certificates.is_empty() {
-        false => Ok(certificates),
-        true => Err(Error::bad_input(format!(
+    if certificates.is_empty() {
+        return Err(Error::bad_input(format!(
             "`{}` holds no certificate in PEM form",
             path.display()
-        ))),
+        )));
     }
+    Ok(certificates)
 }
 
 impl Http {
-    pub(in crate::kms) fn new(patience: Patience, identity: Identity) -> Self {
+    pub(in crate::kms) fn new(timeouts: Timeouts, identity: TlsIdentity) -> Self {
         let tls = TlsConfig::builder()
             .root_certs(identity.roots.unwrap_or(RootCerts::PlatformVerifier))
             .client_cert(identity.client)
@@ -96,48 +99,51 @@ impl Http {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .user_agent(concat!("cipherform/", env!("CARGO_PKG_VERSION")))
-            .timeout_connect(Some(patience.connect))
-            .timeout_global(Some(patience.answer))
-            .max_idle_connections(patience.connections)
-            .max_idle_connections_per_host(patience.connections)
+            .timeout_connect(Some(timeouts.connect))
+            .timeout_global(Some(timeouts.response))
+            .max_idle_connections(timeouts.connections)
+            .max_idle_connections_per_host(timeouts.connections)
             .build();
         Self {
             agent: config.new_agent(),
-            patience,
+            timeouts,
         }
     }
 
-    /// Asks, and asks again while it may help. `what` says in the log what for: it must not be secret.
-    pub(in crate::kms) fn ask(&self, what: &str, request: &Request<Vec<u8>>) -> Result<Answer> {
+    /// Sends a request, and retries while that may help. `what` names the request in the log: it must not be secret.
+    pub(in crate::kms) fn send(&self, what: &str, request: &Request<Vec<u8>>) -> Result<HttpResponse> {
         secured(request.uri())?;
         let host = host(request.uri());
-        attempt(self.patience, || {
-            let answer = self.once(what, request.clone())?;
+        attempt(self.timeouts, || {
+            let response = self.once(what, request.clone())?;
             let passing = |why: &str, hint: &str| {
                 let error = Error::new(
                     ErrorKind::ProviderDown,
-                    format!("`{host}` {why} (HTTP {})", answer.status),
+                    format!("`{host}` {why} (HTTP {})", response.status),
                 );
                 Err(Failure::Passing(error.with_hint(hint.to_owned())))
             };
-            match answer.status {
-                429 => passing("throttles us", "ask for less at once, for a higher quota, or later"),
-                // What Vault says when it is sealed is worth telling.
-                503 if contains(answer.body.expose(), b"sealed") => passing(
+            match response.status {
+                429 => passing(
+                    "rate limited the request",
+                    "make fewer requests at once, ask for a higher quota, or run this again later",
+                ),
+                // Vault answers so while it is sealed.
+                503 if contains(response.body.expose(), b"sealed") => passing(
                     "is sealed",
                     "unseal it: `vault operator unseal` or `bao operator unseal`",
                 ),
                 500 | 502..=504 => passing(
-                    "fails",
-                    "see the KMS's own log or status page; nothing is wrong with the key",
+                    "failed",
+                    "see the KMS's log or status page; nothing is wrong with the key",
                 ),
-                _ => Ok(answer),
+                _ => Ok(response),
             }
         })
     }
 
-    /// Asks once.
-    pub(in crate::kms) fn once(&self, what: &str, request: Request<Vec<u8>>) -> Result<Answer, Failure> {
+    /// Sends a request once.
+    pub(in crate::kms) fn once(&self, what: &str, request: Request<Vec<u8>>) -> Result<HttpResponse, Failure> {
         let host = host(request.uri());
         let started = Instant::now();
         // A proxy reads what is not TLS; and what is for this machine has no business elsewhere.
@@ -145,17 +151,17 @@ impl Http {
             Some("https") => request,
             _ => self.agent.configure_request(request).proxy(None).build(),
         };
-        let answer = self.agent.run(request).and_then(|answer| {
-            let (parts, mut body) = answer.into_parts();
-            let body = body.with_config().limit(LONGEST_ANSWER).read_to_vec()?;
+        let response = self.agent.run(request).and_then(|response| {
+            let (parts, mut body) = response.into_parts();
+            let body = body.with_config().limit(LONGEST_RESPONSE).read_to_vec()?;
             Ok((parts, Secret::new(body)))
         });
         let took = started.elapsed();
-        match answer {
+        match response {
             Ok((parts, body)) => {
                 let status = parts.status.as_u16();
                 tracing::debug!(host, what, status, ?took, "a KMS answered");
-                Ok(Answer {
+                Ok(HttpResponse {
                     status,
                     headers: parts.headers,
                     body,
@@ -170,34 +176,53 @@ impl Http {
     }
 }
 
+/// An [`Http`] that is made at its first use: making it may read files.
+#[derive(Debug, Default)]
+pub(in crate::kms) struct LazyHttp(Mutex<Option<Http>>);
+
+impl LazyHttp {
+    /// Returns the client, made with `identity` at the first call.
+    pub(in crate::kms) fn get(
+        &self,
+        timeouts: Timeouts,
+        identity: impl FnOnce() -> Result<TlsIdentity>,
+    ) -> Result<Http> {
+        let mut http = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(http) = &*http {
+            return Ok(http.clone());
+        }
+        Ok(http.insert(Http::new(timeouts, identity()?)).clone())
+    }
+}
+
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http")
-            .field("patience", &self.patience)
+            .field("timeouts", &self.timeouts)
             .finish_non_exhaustive()
     }
 }
 
-impl Answer {
-    /// The body as JSON of this form.
+impl HttpResponse {
+    /// Parses the body as JSON.
     pub(in crate::kms) fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(self.body.expose()).map_err(|error| {
-            // Where, but not what: the body may hold a key.
+            // The position, but not the text: the body may hold a key.
             Error::new(
                 ErrorKind::ProviderDown,
                 format!(
-                    "the KMS gives an answer of a form that it is not known for (HTTP {}, line {}, column {})",
+                    "the response of the KMS has an unexpected form (HTTP {}, line {}, column {})",
                     self.status,
                     error.line(),
                     error.column()
                 ),
             )
-            .with_hint("is it the KMS that the reference names, or a proxy before it?")
+            .with_hint("check that the reference names the KMS, and not a proxy before it")
         })
     }
 }
 
-/// A header that no log shows.
+/// Makes the value of a header that no log shows.
 pub(in crate::kms) fn secret_header(value: &str) -> Result<HeaderValue> {
     let mut header = HeaderValue::from_str(value)
         .map_err(|_| Error::bad_input("a credential has characters that no HTTP header can carry"))?;
@@ -205,7 +230,7 @@ pub(in crate::kms) fn secret_header(value: &str) -> Result<HeaderValue> {
     Ok(header)
 }
 
-/// A request with a JSON body, or none.
+/// Makes a request, with a JSON body if there is one.
 pub(in crate::kms) fn request(
     method: &str,
     uri: &str,
@@ -225,10 +250,10 @@ pub(in crate::kms) fn request(
     };
     request
         .body(body)
-        .map_err(|error| Error::bad_input("the KMS key reference makes no URL").with_source(error))
+        .map_err(|error| Error::bad_input("the KMS key reference does not make a URL").with_source(error))
 }
 
-/// Keys travel over TLS, or within this machine.
+/// Checks that keys sent to `uri` travel over TLS, or within this machine.
 pub(in crate::kms) fn secured(uri: &Uri) -> Result<()> {
     let host = uri.host().unwrap_or_default();
     let here = host == "localhost"
@@ -254,16 +279,16 @@ fn failure(error: ureq::Error, host: &str) -> Failure {
     let down = |why: String| Error::new(ErrorKind::ProviderDown, format!("`{host}` {why}"));
     let hint = "check the address, the network and any proxy; the job can be run again";
     match error {
-        ureq::Error::Rustls(error) => Failure::Lasting(tls::refused(&error, host)),
+        ureq::Error::Rustls(error) => Failure::Lasting(tls::handshake_error(&error, host)),
         ureq::Error::Io(error) => match tls::cause(&error) {
-            Some(cause) => Failure::Lasting(tls::refused(cause, host)),
+            Some(cause) => Failure::Lasting(tls::handshake_error(cause, host)),
             None => Failure::Passing(down("does not answer".to_owned()).with_source(error).with_hint(hint)),
         },
-        ureq::Error::Timeout(which) => Failure::Passing(in_time(&format!("`{host}`"), &which.to_string())),
+        ureq::Error::Timeout(which) => Failure::Passing(timed_out(&format!("`{host}`"), &which.to_string())),
         ureq::Error::HostNotFound => {
-            Failure::Passing(down("is a name that no address is found for".to_owned()).with_hint(hint))
+            Failure::Passing(down("has no address: the name was not found".to_owned()).with_hint(hint))
         }
-        error => Failure::Lasting(down("cannot be asked".to_owned()).with_source(error).with_hint(hint)),
+        error => Failure::Lasting(down("cannot be reached".to_owned()).with_source(error).with_hint(hint)),
     }
 }
 

@@ -1,68 +1,53 @@
-//! OAuth 2.0 access tokens, as Google and Microsoft give them.
+//! OAuth 2.0 access tokens, as Google and Microsoft issue them.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{HeaderValue, Request};
 use serde::Deserialize;
 use zeroize::Zeroize;
 
-use super::http::{Answer, Http, secret_header};
-use super::{attempt, http as wire};
-use crate::kms::Patience;
+use super::http::{Http, HttpResponse, request, secret_header};
+use super::retry::attempt;
+use super::token_cache::CachedToken;
+use crate::kms::Timeouts;
 use crate::{Error, ErrorKind, Result, Secret};
 
-/// The token of one client, fetched again a little before it ends; others wait while one fetches.
-#[derive(Default)]
-pub(in crate::kms) struct AccessToken(Mutex<Option<(HeaderValue, Instant)>>);
-
-impl AccessToken {
-    /// The header that shows the token.
-    pub(in crate::kms) fn header(&self, fetch: impl FnOnce() -> Result<Answer>) -> Result<HeaderValue> {
-        let mut token = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((header, until)) = &*token
-            && Instant::now() < *until
-        {
-            return Ok(header.clone());
-        }
-        let granted = Granted::parse(&fetch()?)?;
-        let header = secret_header(&format!("Bearer {}", granted.access_token))?;
-        let lasts = Duration::from_secs(granted.seconds()) * 9 / 10;
-        *token = Some((header.clone(), Instant::now() + lasts));
-        Ok(header)
-    }
-}
-
 #[derive(Deserialize)]
-struct Granted {
+struct GrantedToken {
     access_token: String,
-    /// Seconds: a number, or, of Azure's instance metadata, a string of digits.
+    /// Seconds: a number, or, from Azure's instance metadata, a string of digits.
     expires_in: serde_json::Value,
 }
 
-impl Granted {
-    fn parse(answer: &Answer) -> Result<Self> {
+/// Returns the token in a response, as the value of the `authorization` header.
+pub(in crate::kms) fn access_token(response: &HttpResponse) -> Result<CachedToken> {
+    let granted = GrantedToken::parse(response)?;
+    let header = secret_header(&format!("Bearer {}", granted.access_token))?;
+    Ok(CachedToken::with_lifetime(
+        header,
+        Duration::from_secs(granted.seconds()),
+    ))
+}
+
+impl GrantedToken {
+    fn parse(response: &HttpResponse) -> Result<Self> {
         #[derive(Default, Deserialize)]
-        struct Refused {
+        struct TokenRefusal {
             #[serde(default)]
             error: String,
             #[serde(default)]
             error_description: String,
         }
-        match answer.status {
-            200 => answer.json(),
-            status => {
-                let refused: Refused = serde_json::from_slice(answer.body.expose()).unwrap_or_default();
-                let why: String = format!("{} {}", refused.error, refused.error_description)
-                    .chars()
-                    .take(200)
-                    .collect();
-                let message = format!("no access token is given (HTTP {status}): {}", why.trim());
-                Err(Error::new(ErrorKind::NotAllowed, message).with_hint(
-                    "check the credentials: they may have ended, been deleted, or be of another project or tenant",
-                ))
-            }
+        if response.status == 200 {
+            return response.json();
         }
+        let refusal: TokenRefusal = serde_json::from_slice(response.body.expose()).unwrap_or_default();
+        let why = format!("{} {}", refusal.error, refusal.error_description);
+        let why: String = why.chars().take(200).collect();
+        let message = format!("no access token was issued (HTTP {}): {}", response.status, why.trim());
+        Err(Error::new(ErrorKind::NotAllowed, message).with_hint(
+            "check the credentials: they may have expired, been deleted, or be of another project or tenant",
+        ))
     }
 
     fn seconds(&self) -> u64 {
@@ -71,13 +56,13 @@ impl Granted {
     }
 }
 
-impl Drop for Granted {
+impl Drop for GrantedToken {
     fn drop(&mut self) {
         self.access_token.zeroize();
     }
 }
 
-/// A request for a token: fields as an HTML form sends them.
+/// Makes a request for a token, with fields as an HTML form sends them.
 pub(in crate::kms) fn form(uri: &str, fields: &[(&str, &str)]) -> Result<Request<Vec<u8>>> {
     let mut body = Secret::new(String::new());
     for (name, value) in fields {
@@ -97,28 +82,28 @@ pub(in crate::kms) fn form(uri: &str, fields: &[(&str, &str)]) -> Result<Request
     Request::post(uri)
         .header("content-type", "application/x-www-form-urlencoded")
         .body(body.expose().clone().into_bytes())
-        .map_err(|error| Error::bad_input("the address for access tokens is no URL").with_source(error))
+        .map_err(|error| Error::bad_input("the address for access tokens is not a URL").with_source(error))
 }
 
-/// Asks the metadata service of the cloud's own machines: over plain HTTP, by a link that ends in the machine.
-pub(in crate::kms) fn machine(
+/// Asks the metadata service of the cloud's own machines for a token: over plain HTTP, by a link that ends in the machine.
+pub(in crate::kms) fn machine_token(
     http: &Http,
-    patience: Patience,
+    timeouts: Timeouts,
     uri: &str,
     header: (&'static str, &'static str),
-    hint: &str,
-) -> Result<Answer> {
-    let request = wire::request("GET", uri, &[(header.0, HeaderValue::from_static(header.1))], None)?;
-    let brief = Patience {
-        attempts: patience.attempts.min(2),
-        ..patience
+    hint: &'static str,
+) -> Result<HttpResponse> {
+    let request = request("GET", uri, &[(header.0, HeaderValue::from_static(header.1))], None)?;
+    let brief = Timeouts {
+        attempts: timeouts.attempts.min(2),
+        ..timeouts
     };
     attempt(brief, || http.once("machine token", request.clone())).map_err(|error| {
         Error::new(
             ErrorKind::NotAllowed,
-            "nothing says who we are, and this is no machine of the cloud that could",
+            "no credentials found, and this is not a machine of the cloud that has its own",
         )
         .with_source(error)
-        .with_hint(hint.to_owned())
+        .with_hint(hint)
     })
 }

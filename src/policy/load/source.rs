@@ -48,7 +48,7 @@ impl RuleSource<'_> {
     pub(super) fn place(&self, span: Range<usize>, error: Error) -> Error {
         let placed = self.error(span, error.message());
         match error.hint() {
-            Some(hint) => placed.with_hint(hint),
+            Some(hint) => placed.with_hint(hint.clone()),
             None => placed,
         }
     }

@@ -270,7 +270,7 @@ async fn a_server_that_says_nothing_is_left() {
     server.signal("-CONT");
     assert_eq!(error.kind(), ErrorKind::ProviderDown);
     assert!(error.message().contains("does not answer within 2 s"), "{error}");
-    assert!(error.hint().unwrap().contains(TIMEOUT));
+    assert!(error.hint().unwrap().to_string().contains(TIMEOUT));
     let inserted = store.insert(insertion).await.unwrap();
     assert!(matches!(inserted, Inserted::Done { minted, .. } if minted == [Minted::New]));
 }

@@ -307,7 +307,7 @@ mod tests {
         for error in [error, by_table] {
             assert_eq!(error.kind(), ErrorKind::BadPolicy);
             assert!(error.to_string().contains("only reveals"), "{error}");
-            assert!(error.hint().unwrap().contains("insecure_legacy = "));
+            assert!(error.hint().unwrap().to_string().contains("insecure_legacy = "));
         }
         let reads = engine.resolve(&reads, Operation::Reveal).await.unwrap();
         let rows: Vec<Option<&str>> = protected.iter().collect();

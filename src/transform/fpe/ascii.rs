@@ -4,7 +4,7 @@
 //! columns hold. A row that it cannot do is left to that; so are all errors.
 
 use super::cipher::Fpe;
-use crate::ascii::{Fate, Place, SLACK, Shelf, Shelves, Sieve, Taken, tweak_length};
+use crate::ascii::{LengthGroup, LengthGroups, PADDING, RowOutcome, Span, SplitRows, Splitter, tweak_length};
 use crate::cipher::{Direction, Tweaks};
 use crate::formats::{AsciiLayout, Format, RowError, Side};
 use crate::policy::{OnEmpty, Rule, Tweak};
@@ -17,16 +17,16 @@ pub struct AsciiRows<'a> {
     /// The bytes of all rows.
     pub bytes: &'a [u8],
     /// The place of each row in the bytes.
-    pub places: &'a [Place],
+    pub spans: &'a [Span],
 }
 
 /// Memory for rows of one transform in one direction, to be used again from chunk to chunk.
 #[derive(Debug)]
 pub struct AsciiScratch {
     /// For rows that are all symbols, where all of these are encrypted.
-    shelves: Option<Shelves>,
-    sieve: Sieve,
-    taken: Taken,
+    length_groups: Option<LengthGroups>,
+    splitter: Splitter,
+    split: SplitRows,
     /// The results of each length.
     results: Vec<Vec<u8>>,
 }
@@ -80,9 +80,9 @@ impl Fpe {
         let layout = self.ascii_layout(rule).ok_or_else(no_ascii_layout)?;
         let kept_is_tweak = rule.tweak == Tweak::Kept && layout.keep != [0, 0];
         Ok(AsciiScratch {
-            shelves: layout.is_bare().then(|| Shelves::new(&self.cipher.lengths())),
-            sieve: layout.sieve(&self.cipher, Side::ends(direction).0, kept_is_tweak),
-            taken: Taken::default(),
+            length_groups: layout.is_bare().then(|| LengthGroups::new(&self.cipher.lengths())),
+            splitter: layout.splitter(&self.cipher, Side::ends(direction).0, kept_is_tweak),
+            split: SplitRows::default(),
             results: Vec::new(),
         })
     }
@@ -102,50 +102,50 @@ impl Fpe {
     ) -> Result<Vec<usize>, RowError> {
         let layout = self.ascii_layout(rule).ok_or_else(no_ascii_layout)?;
         let AsciiScratch {
-            shelves,
-            sieve,
-            taken,
+            length_groups,
+            splitter,
+            split,
             results,
         } = scratch;
-        if let Some(shelves) = shelves.as_mut().filter(|_| layout.symbols.are_all(rows.bytes)) {
-            return self.rows_by_length(rule, direction, (rows, tweaks), shelves, output);
+        if let Some(length_groups) = length_groups.as_mut().filter(|_| layout.symbols.are_all(rows.bytes)) {
+            return self.rows_by_length(rule, direction, (rows, tweaks), length_groups, output);
         }
-        sieve.take(rows.bytes, rows.places, taken);
-        results.resize_with(taken.buckets.len(), Vec::new);
-        let lengths = taken.fates.iter().map(|fate| match fate {
-            Fate::Taken(n) => Some(usize::from(*n)),
-            Fate::Left => None,
+        splitter.split(rows.bytes, rows.spans, split);
+        results.resize_with(split.groups.len(), Vec::new);
+        let lengths = split.outcomes.iter().map(|outcome| match outcome {
+            RowOutcome::Split(n) => Some(usize::from(*n)),
+            RowOutcome::Skipped => None,
         });
         let of_rows = column_tweaks_by_length(rule, lengths, tweaks)?;
-        for (n, bucket) in taken.buckets.iter().enumerate().filter(|(_, bucket)| bucket.rows > 0) {
-            let length = n * bucket.rows;
-            if results[n].len() < length + SLACK {
-                results[n].resize(length + SLACK, 0);
+        for (n, group) in split.groups.iter().enumerate().filter(|(_, group)| group.rows > 0) {
+            let length = n * group.rows;
+            if results[n].len() < length + PADDING {
+                results[n].resize(length + PADDING, 0);
             }
             let tweaks = match &rule.tweak {
                 Tweak::Fixed(bytes) => Tweaks::Shared(bytes),
                 Tweak::Kept if layout.keep != [0, 0] => {
                     let kept = tweak_length(layout.keep);
                     Tweaks::Packed {
-                        bytes: &bucket.tweaks[..kept * bucket.rows],
+                        bytes: &group.tweaks[..kept * group.rows],
                         length: kept,
                     }
                 }
                 Tweak::Kept | Tweak::None => Tweaks::Shared(&[]),
                 Tweak::Column(_) => Tweaks::PerRow(&of_rows[n]),
             };
-            let (symbols, result) = (&bucket.symbols[..length], &mut results[n][..length]);
+            let (symbols, result) = (&group.symbols[..length], &mut results[n][..length]);
             let done = self
                 .cipher
                 .apply_text(direction, tweaks, layout.symbols, symbols, result, n);
             done.map_err(Error::from)?;
         }
-        sieve.put(rows.bytes, rows.places, taken, results, output);
-        if taken.buckets.iter().map(|bucket| bucket.rows).sum::<usize>() == rows.places.len() {
+        splitter.join(rows.bytes, rows.spans, split, results, output);
+        if split.groups.iter().map(|group| group.rows).sum::<usize>() == rows.spans.len() {
             return Ok(Vec::new());
         }
-        let is_left = |row: &usize| taken.fates[*row] == Fate::Left;
-        Ok(left_rows(rule, rows.places, is_left))
+        let is_left = |row: &usize| split.outcomes[*row] == RowOutcome::Skipped;
+        Ok(left_rows(rule, rows.spans, is_left))
     }
 
     /// As [`ascii_rows`](Self::ascii_rows), for rows of which every byte is a symbol to encrypt.
@@ -154,17 +154,17 @@ impl Fpe {
         rule: &Rule,
         direction: Direction,
         (rows, tweaks): (AsciiRows<'_>, Option<Tweaks<'_>>),
-        shelves: &mut Shelves,
+        length_groups: &mut LengthGroups,
         output: &mut [u8],
     ) -> Result<Vec<usize>, RowError> {
         let layout = self.ascii_layout(rule).ok_or_else(no_ascii_layout)?;
-        let others = shelves.take(rows.bytes, rows.places);
-        let lengths = rows.places.iter().map(|place| shelves.length(*place));
+        let others = length_groups.gather(rows.bytes, rows.spans);
+        let lengths = rows.spans.iter().map(|span| length_groups.length(*span));
         let of_rows = column_tweaks_by_length(rule, lengths, tweaks)?;
-        for shelf in shelves.filled() {
-            let Shelf {
+        for group in length_groups.filled() {
+            let LengthGroup {
                 length, texts, results, ..
-            } = shelf;
+            } = group;
             let tweaks = match &rule.tweak {
                 Tweak::Fixed(bytes) => Tweaks::Shared(bytes),
                 Tweak::Kept | Tweak::None => Tweaks::Shared(&[]),
@@ -175,20 +175,20 @@ impl Fpe {
                 .apply_text(direction, tweaks, layout.symbols, texts, results, length);
             done.map_err(Error::from)?;
         }
-        shelves.put(rows.bytes, rows.places, output);
+        length_groups.scatter(rows.bytes, rows.spans, output);
         if others == 0 {
             return Ok(Vec::new());
         }
-        let is_left = |row: &usize| shelves.length(rows.places[*row]).is_none();
-        Ok(left_rows(rule, rows.places, is_left))
+        let is_left = |row: &usize| length_groups.length(rows.spans[*row]).is_none();
+        Ok(left_rows(rule, rows.spans, is_left))
     }
 }
 
 /// The rows that are left, but for those that stay as they are.
-fn left_rows(rule: &Rule, places: &[Place], is_left: impl Fn(&usize) -> bool) -> Vec<usize> {
-    let stays = |place: Place| place == Place::NULL || place.length == 0 && rule.on_empty == OnEmpty::Keep;
-    let rows = 0..places.len();
-    rows.filter(is_left).filter(|row| !stays(places[*row])).collect()
+fn left_rows(rule: &Rule, spans: &[Span], is_left: impl Fn(&usize) -> bool) -> Vec<usize> {
+    let stays = |span: Span| span == Span::NULL || span.length == 0 && rule.on_empty == OnEmpty::Keep;
+    let rows = 0..spans.len();
+    rows.filter(is_left).filter(|row| !stays(spans[*row])).collect()
 }
 
 /// For a rule with a tweak column, the tweaks of the rows of each length; rows without a length have none.

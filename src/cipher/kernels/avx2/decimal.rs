@@ -1,9 +1,24 @@
-//! Decimal digits to halves in registers and back, in AVX2: text goes straight into the walk and out of it.
+//! Decimal digits to halves in registers and back, in AVX2: text goes straight into the rounds and out of it.
 //!
-//! The two halves of a row, of up to 8 digits each, are the two 8-byte halves of its *slot* in a lane, each filled up with zeros on its
-//! left. Reading joins digits to pairs, fours and eights by multiplying and adding neighbours. Writing splits an eight in two fours,
-//! each of these in two pairs, and each of these in two digits. The quotients are ⌊x·µ/2^w⌋ with µ = ⌈2^w/D⌉ = (2^w + e)/D, which is
-//! ⌊x/D⌋ for all x with x·e < 2^w (Granlund and Montgomery 1994, theorem 4.2); each is tried at its worst x in the tests.
+//! ```text
+//! load, for each pair of rows (one in each lane):
+//!     digits ← shuffle(text − '0', gather)        both halves' digits to their slots
+//!     pairs ← 10·a + b of neighbours              maddubs
+//!     fours ← 100·a + b of neighbours             madd
+//!     eights ← 10^4·a + b of neighbours           packus of two registers, madd
+//!     left, right ← even and odd lanes of eights
+//! store: the inverse; quotients by 10^4, 100 and 10, each with its remainder at its side
+//! ```
+//!
+//! Registers, of 16: text and digits of two rows, fours of two pairs, eights of two fours, the highest digit so
+//! far, the halves done (two, or four with VAES), and the tables gather and '0'. All of this happens in the midst
+//! of the other group's AES, whose blocks take eight: some of it waits in memory.
+//!
+//! The two halves of a row, of up to 8 digits each, are the two 8-byte halves of its *slot* in a lane, each filled
+//! up with zeros on its left. Reading joins digits to pairs, fours and eights by multiplying and adding neighbours.
+//! Writing splits an eight in two fours, each of these in two pairs, and each of these in two digits. The quotients
+//! are ⌊x·µ/2^w⌋ with µ = ⌈2^w/D⌉ = (2^w + e)/D, which is ⌊x/D⌋ for all x with x·e < 2^w (Granlund and Montgomery
+//! 1994, theorem 4.2); each is tried at its worst x in the tests.
 
 #![expect(
     clippy::needless_range_loop,
@@ -14,35 +29,39 @@ use std::arch::x86_64::*;
 
 use crate::arith::reduce_fma::ReductionFma;
 use crate::batch::sizes::LANES;
-use crate::kernels::avx2::rounds::{HalvesIo256, Layout256, Params256, PrefixBlocks256, ROWS, Y};
-use crate::kernels::prefix_source::{PrefixSource, Prefixes};
+use crate::kernels::aes::{AesNi256, AesUnit, Vaes256};
+use crate::kernels::avx2::params::{Layout256, Params256};
+use crate::kernels::avx2::prefixes::PrefixBlocks256;
+use crate::kernels::avx2::registers::{ROWS, Y, broadcast};
+use crate::kernels::avx2::rounds::{HalvesIo256, rounds};
+use crate::kernels::prefix_source::{PackedTweaks, PrefixSource, Prefixes};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
 use cipherform_ascii::Symbols;
 
-use crate::kernels::avx2::rounds::{available, broadcast, stream, widest}; // keep
+use crate::kernels::avx2::params::widest; // keep
 
 /// 10^4.
 const FOUR: i32 = 10_000;
 
-/// Rows whose prefixes are prepared together, in sixteens: so many that filling the two groups costs little, so few that their prefixes stay
-/// in the first-level cache.
+/// Rows whose prefixes are prepared together, in sixteens: so many that filling the two groups costs little, so few
+/// that their prefixes stay in the first-level cache.
 const SIXTEENS: usize = 16;
 
-/// How to read and write rows of one params.
+/// Reads and writes rows of one shape.
 pub(crate) struct DecimalCodec256 {
     n: usize,
-    /// What stands for 0; those for 1 to 9 follow.
+    /// The character for 0; those for 1 to 9 follow.
     zero: u8,
-    /// Where the digits of a slot come from.
+    /// The source of each digit of a slot.
     gather: [u8; 16],
-    /// Where the digits of a row come from.
+    /// The source of each digit of a row.
     scatter: [u8; 16],
 }
 
 impl DecimalCodec256 {
-    /// For rows whose halves have `lengths` digits, read from their least significant one on if `least_first`; `None` if other code
-    /// must do it.
+    /// For rows whose halves have `lengths` digits, read from their least significant one on if `least_first`;
+    /// `None` if other code must do it.
     pub(crate) fn new(symbols: &Symbols, lengths: [usize; 2], least_first: bool) -> Option<Self> {
         let zero = symbols.bytes()[0];
         let consecutive = symbols.bytes()[..10]
@@ -82,8 +101,7 @@ pub(crate) fn run(
     codec: &DecimalCodec256,
     direction: Direction,
     prefixes: PrefixSource<'_>,
-    input: &[u8],
-    output: &mut [u8],
+    (input, output): (&[u8], &mut [u8]),
 ) -> bool {
     assert!(input.len() == output.len() && input.len().is_multiple_of(codec.n));
     let per_row = !matches!(prefixes, PrefixSource::Shared(_));
@@ -96,7 +114,7 @@ pub(crate) fn run(
                     $rows::<$encrypt, $per_row, LAYOUT, REDUCTION>(schedule, params, codec, prefixes, input, output)
                 };
             }
-            // SAFETY: the processor has the features.
+            // SAFETY: `available` has found the features.
             unsafe {
                 widest!(
                     params,
@@ -134,8 +152,8 @@ fn rows_vaes<const ENCRYPT: bool, const PER_ROW: bool, const LAYOUT: u8, const R
     input: &[u8],
     output: &mut [u8],
 ) -> bool {
-    // SAFETY: these are the features that it needs.
-    unsafe { rows::<true, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, 2>(schedule, params, codec, prefixes, input, output) }
+    // SAFETY: this function is compiled for the features of the unit and of `available`.
+    unsafe { rows::<Vaes256, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, 2>(schedule, params, codec, prefixes, input, output) }
 }
 
 #[target_feature(enable = "avx2,fma,aes")]
@@ -147,13 +165,18 @@ fn rows_aes<const ENCRYPT: bool, const PER_ROW: bool, const LAYOUT: u8, const RE
     input: &[u8],
     output: &mut [u8],
 ) -> bool {
-    // SAFETY: these are the features that it needs.
-    unsafe { rows::<false, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, 1>(schedule, params, codec, prefixes, input, output) }
+    // SAFETY: this function is compiled for the features of the unit and of `available`.
+    unsafe {
+        rows::<AesNi256, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, 1>(schedule, params, codec, prefixes, input, output)
+    }
 }
 
+/// # Safety
+///
+/// The processor has the features of [`available`] and of `U`.
 #[inline(always)]
 unsafe fn rows<
-    const VAES: bool,
+    U: AesUnit<Register = Y>,
     const ENCRYPT: bool,
     const PER_ROW: bool,
     const LAYOUT: u8,
@@ -173,14 +196,15 @@ unsafe fn rows<
         PrefixSource::Shared(prefixes) => prefixes,
         _ => &Prefixes::Shared([0; 2]),
     };
-    // SAFETY: the caller has the features; a stream's ends reach no further than the slices they are given.
+    // SAFETY: the caller promises the features of `available`; what is loaded and stored reaches no further than
+    // the slices they are given.
     unsafe {
         let mut prepared = PrefixBlocks256::<SIXTEENS>::new::<LAYOUT>(schedule, shared);
         let mut most = _mm256_setzero_si256();
         let mut start = 0;
         while start < count {
-            // So many whole groups of `LANES` rows that what they reach is there, together as far as they share their prefixes or these are
-            // prepared together; then rows that are the last with room behind them.
+            // So many whole groups of `LANES` rows that what they reach is there, together as far as they share
+            // their prefixes or these are prepared together; then rows that are the last with room behind them.
             let whole = (count - start) / LANES * LANES;
             let mut rows = if PER_ROW { whole.min(16 * SIXTEENS) } else { whole };
             while rows > 0 && start * n + codec.reach(rows) > input.len() {
@@ -192,22 +216,17 @@ unsafe fn rows<
             }
             match &mut prefixes {
                 PrefixSource::Shared(_) => {}
-                PrefixSource::Packed {
-                    chain,
-                    whole_blocks,
-                    tweaks,
-                    length,
-                } => {
-                    let (chain, whole_blocks, length) = (*chain, *whole_blocks, *length);
-                    let walking = rows.next_multiple_of(LANES);
-                    let reach = PrefixBlocks256::<SIXTEENS>::reach(walking, whole_blocks, length);
-                    let (mut last, mut tweaks) = (Vec::new(), &tweaks[start * length..]);
-                    if tweaks.len() < reach {
-                        last.extend_from_slice(&tweaks[..rows * length]);
+                PrefixSource::Packed(all) => {
+                    let length = all.length;
+                    let whole_rows = rows.next_multiple_of(LANES);
+                    let reach = PrefixBlocks256::<SIXTEENS>::reach(whole_rows, all);
+                    let (mut last, mut bytes) = (Vec::new(), &all.bytes[start * length..]);
+                    if bytes.len() < reach {
+                        last.extend_from_slice(&bytes[..rows * length]);
                         last.resize(reach, 0);
-                        tweaks = &last;
+                        bytes = &last;
                     }
-                    prepared.set_packed::<VAES>(schedule, chain, whole_blocks, tweaks, length, walking);
+                    prepared.set_packed::<U>(schedule, PackedTweaks { bytes, ..*all }, whole_rows);
                 }
                 PrefixSource::Each(prefixes) => {
                     for at in (0..rows).step_by(LANES) {
@@ -228,16 +247,16 @@ unsafe fn rows<
             } else {
                 (&last_in[..], &mut last_out[..])
             };
-            let bands = rows.div_ceil(2 * ROWS * H);
-            assert!(codec.reach(bands * 2 * ROWS * H) <= from.len() && from.len() == to.len());
+            let pairs = rows.div_ceil(2 * ROWS * H);
+            assert!(codec.reach(pairs * 2 * ROWS * H) <= from.len() && from.len() == to.len());
             let mut ends = DecimalText256 {
                 codec,
                 input: from,
                 output: to,
                 most,
             };
-            stream::<VAES, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, H, SIXTEENS>(
-                schedule, params, &prepared, bands, &mut ends,
+            rounds::<U, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, H, SIXTEENS>(
+                schedule, params, &prepared, pairs, &mut ends,
             );
             most = ends.most;
             if !there {
@@ -251,7 +270,7 @@ unsafe fn rows<
     }
 }
 
-/// The text of a stream: both slices are at least as long as the codec reaches.
+/// The text of a run of rows: both slices are at least as long as the codec reaches.
 struct DecimalText256<'a> {
     codec: &'a DecimalCodec256,
     input: &'a [u8],
@@ -264,7 +283,7 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
     #[inline(always)]
     unsafe fn load(&mut self, group: usize) -> [[Y; H]; 2] {
         let codec = self.codec;
-        // SAFETY: the caller has the features; the codec reaches all that is read.
+        // SAFETY: the caller promises the features of `available`; the codec reaches all that is read.
         unsafe {
             let (zero, gather) = (_mm256_set1_epi8(codec.zero as i8), broadcast(&codec.gather));
             let mut halves = [[_mm256_setzero_si256(); H]; 2];
@@ -296,8 +315,8 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
     #[inline(always)]
     unsafe fn store(&mut self, group: usize, [lefts, rights]: [[Y; H]; 2]) {
         let codec = self.codec;
-        // SAFETY: the caller has the features; the codec reaches all that is written. What is written beyond a row is written again
-        // with what belongs there.
+        // SAFETY: the caller promises the features of `available`; the codec reaches all that is written. What is
+        // written beyond a row is written again with what belongs there.
         unsafe {
             let (zero, scatter) = (_mm256_set1_epi8(codec.zero as i8), broadcast(&codec.scatter));
             for k in 0..H {
@@ -321,44 +340,42 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
 }
 
 /// The four pairs of digits of numbers below 10^8, a byte each.
-#[inline(always)]
-unsafe fn pairs(x: Y) -> Y {
-    // SAFETY: the caller has the features.
-    unsafe {
-        // e = 1,168, and 10^8·1,168 < 2^45.
-        let mu = _mm256_set1_epi64x((1i64 << 45) / i64::from(FOUR) + 1);
-        let even = _mm256_srli_epi64::<45>(_mm256_mul_epu32(x, mu));
-        let odd = _mm256_srli_epi64::<13>(_mm256_mul_epu32(_mm256_srli_epi64::<32>(x), mu));
-        let q = _mm256_blend_epi32::<0b10_10_10_10>(even, odd);
-        // The quotient in the lower 16 bits, the remainder in the upper ones.
-        let less = _mm256_set1_epi32(1i32.wrapping_sub(FOUR << 16));
-        let fours = _mm256_add_epi32(_mm256_slli_epi32::<16>(x), _mm256_mullo_epi32(q, less));
-        // e = 12, and 10^4·12 < 2^19.
-        let q = _mm256_srli_epi16::<3>(_mm256_mulhi_epu16(fours, _mm256_set1_epi16(5243)));
-        let less = _mm256_set1_epi16(1 - (100 << 8));
-        _mm256_add_epi16(_mm256_slli_epi16::<8>(fours), _mm256_mullo_epi16(q, less))
-    }
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn pairs(x: Y) -> Y {
+    // e = 1,168, and 10^8·1,168 < 2^45.
+    let mu = _mm256_set1_epi64x((1i64 << 45) / i64::from(FOUR) + 1);
+    let even = _mm256_srli_epi64::<45>(_mm256_mul_epu32(x, mu));
+    let odd = _mm256_srli_epi64::<13>(_mm256_mul_epu32(_mm256_srli_epi64::<32>(x), mu));
+    let q = _mm256_blend_epi32::<0b10_10_10_10>(even, odd);
+    // The quotient in the lower 16 bits, the remainder in the upper ones.
+    let less = _mm256_set1_epi32(1i32.wrapping_sub(FOUR << 16));
+    let fours = _mm256_add_epi32(_mm256_slli_epi32::<16>(x), _mm256_mullo_epi32(q, less));
+    // e = 12, and 10^4·12 < 2^19.
+    let q = _mm256_srli_epi16::<3>(_mm256_mulhi_epu16(fours, _mm256_set1_epi16(5243)));
+    let less = _mm256_set1_epi16(1 - (100 << 8));
+    _mm256_add_epi16(_mm256_slli_epi16::<8>(fours), _mm256_mullo_epi16(q, less))
 }
 
 /// Both digits of each pair, a byte each: those of the first 8 pairs of each lane, and of the last 8.
-#[inline(always)]
-unsafe fn digits(pairs: Y) -> [Y; 2] {
-    // SAFETY: the caller has the features.
-    unsafe {
-        // e = 4, and 100·4 < 2^16 for the lower pair of 16 bits. Both, p + 256·q, give ⌊q/10⌋ in the upper byte: the product is below
-        // (p + 256·q)/10 + 1, and (p + 1)/256 below the 1/10 that separates q/10 from the next integer.
-        let tenth = _mm256_set1_epi16(6554);
-        let low = _mm256_set1_epi16(0x00FF);
-        let upper = _mm256_andnot_si256(low, _mm256_mulhi_epu16(pairs, tenth));
-        let tens = _mm256_or_si256(upper, _mm256_mulhi_epu16(_mm256_and_si256(pairs, low), tenth));
-        let ones = _mm256_sub_epi8(pairs, _mm256_mullo_epi16(tens, _mm256_set1_epi16(10)));
-        [_mm256_unpacklo_epi8(tens, ones), _mm256_unpackhi_epi8(tens, ones)]
-    }
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn digits(pairs: Y) -> [Y; 2] {
+    // e = 4, and 100·4 < 2^16 for the lower pair of 16 bits. Both, p + 256·q, give ⌊q/10⌋ in the upper byte: the
+    // product is below (p + 256·q)/10 + 1, and (p + 1)/256 below the 1/10 that separates q/10 from the next
+    // integer.
+    let tenth = _mm256_set1_epi16(6554);
+    let low = _mm256_set1_epi16(0x00FF);
+    let upper = _mm256_andnot_si256(low, _mm256_mulhi_epu16(pairs, tenth));
+    let tens = _mm256_or_si256(upper, _mm256_mulhi_epu16(_mm256_and_si256(pairs, low), tenth));
+    let ones = _mm256_sub_epi8(pairs, _mm256_mullo_epi16(tens, _mm256_set1_epi16(10)));
+    [_mm256_unpacklo_epi8(tens, ones), _mm256_unpackhi_epi8(tens, ones)]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::avx2::params::available;
     use crate::kernels::dispatch::Prepared;
     use crate::selftest::random::Random;
     use crate::spec::key::{Aes, AesKey};
@@ -410,7 +427,14 @@ mod tests {
                         let mut take = |prefixes: PrefixSource<'_>| {
                             let mut output = vec![0; text.len()];
                             let schedule = aes.schedule().unwrap();
-                            assert!(run(schedule, &params, &codec, direction, prefixes, &text, &mut output));
+                            assert!(run(
+                                schedule,
+                                &params,
+                                &codec,
+                                direction,
+                                prefixes,
+                                (&text, &mut output)
+                            ));
                             results.push(output);
                         };
                         take(PrefixSource::Shared(&shared));
@@ -421,12 +445,12 @@ mod tests {
                             Prefixes::PerRow([[even; LANES], [odd; LANES]])
                         }));
                         if let Some((chain, whole_blocks)) = packed {
-                            take(PrefixSource::Packed {
+                            take(PrefixSource::Packed(PackedTweaks {
                                 chain,
                                 whole_blocks,
-                                tweaks: &tweaks,
+                                bytes: &tweaks,
                                 length: 7,
-                            });
+                            }));
                         }
                     }
                     assert!(

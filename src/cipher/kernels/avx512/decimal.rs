@@ -1,12 +1,28 @@
-//! Decimal digits to halves in registers and back, in AVX-512: text goes straight into the walk and out of it.
+//! Decimal digits to halves in registers and back, in AVX-512: text goes straight into the rounds and out of it.
 //!
-//! A half is taken as *eights*, groups of 8 digits, the most significant of which is filled up with zeros on its left. Two eights lie
-//! side by side as a *slot* of 16 bytes: the two halves of a row where halves have up to 9 digits, else the lower 16 digits of one
-//! half. What digits there are above these are *tops*: at most one of them where halves are packed in 32 bits, else at most three.
+//! ```text
+//! load, for four rows (or two, of longer halves):
+//!     digits ← permute(text, gather) − '0'        one register of text to slots
+//!     pairs ← 10·a + b of neighbours              maddubs
+//!     fours ← 100·a + b of neighbours             madd
+//!     eights ← 10^4·a + b of neighbours           packus of two registers, madd
+//!     halves ← 10^8·a + b, and tops·10^8 or tops·10^16
+//! store: the inverse; quotients by 10^8, 10^4 and 100 by multiplication, then each pair by look-up
+//! ```
 //!
-//! Reading joins digits to pairs, fours and eights by multiplying and adding neighbours. Writing splits an eight in two fours, each
-//! of these in two pairs, and looks up both digits of each pair. The quotients are ⌊x·µ/2^w⌋ with µ = ⌈2^w/D⌉ = (2^w + e)/D, which is
-//! ⌊x/D⌋ for all x with x·e < 2^w (Granlund and Montgomery 1994, theorem 4.2); each is tried at its worst x in the tests.
+//! Registers, of 32: while a group is read or written, the blocks of the other one (eight) are in AES. The four
+//! tables of digits take eight registers, gather or scatter one to four, and temporaries six; the group's own
+//! halves take two or four.
+//!
+//! A half is taken as *eights*, groups of 8 digits, the most significant of which is filled up with zeros on its
+//! left. Two eights lie side by side as a *slot* of 16 bytes: the two halves of a row where halves have up to 9
+//! digits, else the lower 16 digits of one half. What digits there are above these are *tops*: at most one of them
+//! where halves are packed in 32 bits, else at most three.
+//!
+//! Reading joins digits to pairs, fours and eights by multiplying and adding neighbours. Writing splits an eight in
+//! two fours, each of these in two pairs, and looks up both digits of each pair. The quotients are ⌊x·µ/2^w⌋ with µ
+//! = ⌈2^w/D⌉ = (2^w + e)/D, which is ⌊x/D⌋ for all x with x·e < 2^w (Granlund and Montgomery 1994, theorem 4.2);
+//! each is tried at its worst x in the tests.
 
 #![expect(
     clippy::needless_range_loop,
@@ -17,40 +33,41 @@ use std::arch::x86_64::*;
 
 use crate::arith::reduce_ifma::ReductionIfma;
 use crate::batch::sizes::LANES;
-use crate::kernels::avx512::rounds::{HalvesIo512, Layout512, Params512, PrefixBlocks512, Z};
-use crate::kernels::prefix_source::{PrefixSource, Prefixes};
+use crate::kernels::avx512::params::{Layout512, Params512, available};
+use crate::kernels::avx512::prefixes::PrefixBlocks512;
+use crate::kernels::avx512::registers::{Z, table};
+use crate::kernels::avx512::rounds::{HalvesIo512, rounds};
+use crate::kernels::prefix_source::{PackedTweaks, PrefixSource, Prefixes};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
 use cipherform_ascii::Symbols;
 use cipherform_simd::table::Table;
 
-use crate::kernels::avx512::rounds::{available, band, table}; // keep
-
-/// How many bytes ahead text is asked for.
+/// Bytes between a chunk of text and the one that is prefetched with it.
 const AHEAD: usize = 16 << 10;
 
 /// 10^4 and 10^8.
 const FOUR: u32 = 10_000;
 const EIGHT: u32 = 100_000_000;
 
-/// How to read and write rows of one params.
+/// Reads and writes rows of one shape.
 pub(crate) struct DecimalCodec512 {
     n: usize,
-    /// What stands for 0; those for 1 to 9 follow.
+    /// The character for 0; those for 1 to 9 follow.
     zero: u8,
-    /// Bytes from the start of a band that are read and written, some of which belong to what comes after it.
+    /// Bytes from the start of 64 rows that are read and written, some of which belong to what comes after it.
     reach: usize,
     /// DecimalText512 of the longer half.
     longest: usize,
-    /// Where the digits of four slots come from, and which bytes have one.
+    /// The source of each digit of four slots, and the bytes that have one.
     gather: Table,
     filled: u64,
-    /// The same for tops, which share a register.
+    /// The sources of tops, which share a register, and the bytes that have one.
     gather_tops: [Table; 4],
     filled_tops: [u64; 4],
-    /// Where the bytes of rows come from.
+    /// The source of each byte of rows.
     scatter: [Table; 8],
-    /// The same for tops where they come from a register of their own, and where they go.
+    /// The sources of tops that come from a register of their own, and the bytes they go to.
     scatter_tops: [Table; 4],
     tops: u64,
     /// The first and the second digit of each number below 100.
@@ -59,8 +76,8 @@ pub(crate) struct DecimalCodec512 {
 }
 
 impl DecimalCodec512 {
-    /// For rows whose halves have `lengths` digits, read from their least significant one on if `least_first`; `None` if other code
-    /// must do it.
+    /// For rows whose halves have `lengths` digits, read from their least significant one on if `least_first`;
+    /// `None` if other code must do it.
     pub(crate) fn new(symbols: &Symbols, lengths: [usize; 2], least_first: bool) -> Option<Self> {
         let zero = symbols.bytes()[0];
         let consecutive = symbols.bytes()[..10]
@@ -168,32 +185,31 @@ impl DecimalCodec512 {
     }
 }
 
-/// Takes rows from `input` through all rounds to `output`, which is as long; `false` if a byte is no digit, or there is no code for
-/// the params.
+/// Takes rows from `input` through all rounds to `output`, which is as long; `false` if a byte is no digit, or
+/// there is no code for the shape.
 pub(crate) fn run(
     schedule: &Schedule,
     params: &Params512,
     codec: &DecimalCodec512,
     direction: Direction,
     prefixes: PrefixSource<'_>,
-    input: &[u8],
-    output: &mut [u8],
+    (input, output): (&[u8], &mut [u8]),
 ) -> bool {
     use Layout512::{Packed, PackedReversed, Twelve};
     use ReductionIfma::{Once, Short, Tiny, Twice, Wide};
     assert!(available(), "this kernel was chosen on another processor");
     assert!(input.len() == output.len() && input.len().is_multiple_of(codec.n));
-    macro_rules! bands {
+    macro_rules! rows_by {
         ($layout:ident, $reduction:ident, $registers:literal, $tops:literal) => {{
             const LAYOUT: u8 = $layout as u8;
             const REDUCTION: u8 = $reduction as u8;
-            // SAFETY: the processor has the features.
+            // SAFETY: `available` has found the features.
             unsafe {
                 match direction {
-                    Direction::Encrypt => bands::<true, LAYOUT, REDUCTION, $registers, $tops>(
+                    Direction::Encrypt => all_rows::<true, LAYOUT, REDUCTION, $registers, $tops>(
                         schedule, params, codec, prefixes, input, output,
                     ),
-                    Direction::Decrypt => bands::<false, LAYOUT, REDUCTION, $registers, $tops>(
+                    Direction::Decrypt => all_rows::<false, LAYOUT, REDUCTION, $registers, $tops>(
                         schedule, params, codec, prefixes, input, output,
                     ),
                 }
@@ -201,21 +217,21 @@ pub(crate) fn run(
         }};
     }
     match (params.layout, params.reduction, codec.longest) {
-        (Packed, Tiny, ..=8) => bands!(Packed, Tiny, 2, 0),
-        (Packed, Short, ..=8) => bands!(Packed, Short, 2, 0),
-        (Packed, Short, 9) => bands!(Packed, Short, 2, 1),
-        (PackedReversed, Tiny, ..=8) => bands!(PackedReversed, Tiny, 2, 0),
-        (PackedReversed, Short, ..=8) => bands!(PackedReversed, Short, 2, 0),
-        (PackedReversed, Short, 9) => bands!(PackedReversed, Short, 2, 1),
-        (Twelve, Twice, 10..=16) => bands!(Twelve, Twice, 4, 0),
-        (Twelve, Once, 10..=16) => bands!(Twelve, Once, 4, 0),
-        (Twelve, Once, 17..=18) => bands!(Twelve, Once, 4, 2),
-        (Twelve, Wide, 17..=19) => bands!(Twelve, Wide, 4, 3),
+        (Packed, Tiny, ..=8) => rows_by!(Packed, Tiny, 2, 0),
+        (Packed, Short, ..=8) => rows_by!(Packed, Short, 2, 0),
+        (Packed, Short, 9) => rows_by!(Packed, Short, 2, 1),
+        (PackedReversed, Tiny, ..=8) => rows_by!(PackedReversed, Tiny, 2, 0),
+        (PackedReversed, Short, ..=8) => rows_by!(PackedReversed, Short, 2, 0),
+        (PackedReversed, Short, 9) => rows_by!(PackedReversed, Short, 2, 1),
+        (Twelve, Twice, 10..=16) => rows_by!(Twelve, Twice, 4, 0),
+        (Twelve, Once, 10..=16) => rows_by!(Twelve, Once, 4, 0),
+        (Twelve, Once, 17..=18) => rows_by!(Twelve, Once, 4, 2),
+        (Twelve, Wide, 17..=19) => rows_by!(Twelve, Wide, 4, 3),
         _ => false,
     }
 }
 
-/// Whether [`run`] has code for a params.
+/// True if [`run`] has code for a shape.
 pub(crate) fn covers(params: &Params512, codec: &DecimalCodec512) -> bool {
     use Layout512::{Packed, PackedReversed, Twelve};
     use ReductionIfma::{Once, Short, Tiny, Twice, Wide};
@@ -230,7 +246,7 @@ pub(crate) fn covers(params: &Params512, codec: &DecimalCodec512) -> bool {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,vaes")]
-fn bands<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize, const TOPS: usize>(
+fn all_rows<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize, const TOPS: usize>(
     schedule: &Schedule,
     params: &Params512,
     codec: &DecimalCodec512,
@@ -247,7 +263,8 @@ where
         PrefixSource::Shared(prefixes) => prefixes,
         _ => &Prefixes::Shared([0; 2]),
     };
-    // SAFETY: these are the features that all of this needs; a band's ends reach no further than the slices they are given.
+    // SAFETY: this function is compiled for the features of `available`; what is loaded and stored reaches no
+    // further than the slices they are given.
     unsafe {
         let mut prepared = PrefixBlocks512::new::<LAYOUT>(schedule, shared);
         let mut most = _mm512_setzero_si512();
@@ -255,19 +272,14 @@ where
             let count = LANES.min(rows - start);
             match &mut prefixes {
                 PrefixSource::Shared(_) => {}
-                PrefixSource::Packed {
-                    chain,
-                    whole_blocks,
-                    tweaks,
-                    length,
-                } => {
-                    let mut tweaks = &tweaks[start * *length..];
+                PrefixSource::Packed(all) => {
+                    let mut bytes = &all.bytes[start * all.length..];
                     if count < LANES {
-                        last_tweaks.extend_from_slice(tweaks);
-                        last_tweaks.resize(LANES * *length, 0);
-                        tweaks = &last_tweaks;
+                        last_tweaks.extend_from_slice(bytes);
+                        last_tweaks.resize(LANES * all.length, 0);
+                        bytes = &last_tweaks;
                     }
-                    prepared.set_packed(schedule, *chain, *whole_blocks, tweaks, *length);
+                    prepared.set_packed(schedule, PackedTweaks { bytes, ..*all });
                     if H == 2 {
                         prepared.transpose::<LAYOUT>();
                     }
@@ -280,8 +292,8 @@ where
                 }
             }
             let (begin, end) = (start * codec.n, (start + count) * codec.n);
-            // What is in no cache yet would hold up its band: the processor by itself does not read on beyond a page. What is asked for
-            // need not be there.
+            // What is in no cache yet would hold up its rows: the processor by itself does not read on beyond a
+            // page. What is asked for need not be there.
             let ahead = input.as_ptr().wrapping_add(begin + AHEAD);
             for line in (0..LANES * codec.n).step_by(64) {
                 _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(line).cast());
@@ -294,7 +306,7 @@ where
                     output,
                     most,
                 };
-                band::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, params, &prepared, &mut ends);
+                rounds::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, params, &prepared, &mut ends);
                 most = ends.most;
             } else {
                 last_in.clear();
@@ -307,7 +319,7 @@ where
                     output: &mut last_out,
                     most,
                 };
-                band::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, params, &prepared, &mut ends);
+                rounds::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, params, &prepared, &mut ends);
                 most = ends.most;
                 output[begin..end].copy_from_slice(&last_out[..end - begin]);
             }
@@ -316,7 +328,7 @@ where
     }
 }
 
-/// The text of a band: both slices are at least as long as the codec reaches.
+/// The text of 64 rows: both slices are at least as long as the codec reaches.
 struct DecimalText512<'a, const TOPS: usize> {
     codec: &'a DecimalCodec512,
     input: &'a [u8],
@@ -325,12 +337,13 @@ struct DecimalText512<'a, const TOPS: usize> {
     most: Z,
 }
 
-/// MemoryHalves512 of up to 8 digits, or 9 with `TOPS` = 1. The 16 rows of a register stand in the order 0, 4, 8, 12, 1, 5, …
+/// MemoryHalves512 of up to 8 digits, or 9 with `TOPS` = 1. The 16 rows of a register stand in the order 0, 4, 8,
+/// 12, 1, 5, …
 impl<const TOPS: usize> HalvesIo512<2> for DecimalText512<'_, TOPS> {
     #[inline(always)]
     unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2] {
         let codec = self.codec;
-        // SAFETY: the caller has the features; the codec reaches all that is read.
+        // SAFETY: the caller promises the features of `available`; the codec reaches all that is read.
         unsafe {
             let zero = _mm512_set1_epi8(codec.zero as i8);
             let mut fours = [_mm512_setzero_si512(); 4];
@@ -372,8 +385,8 @@ impl<const TOPS: usize> HalvesIo512<2> for DecimalText512<'_, TOPS> {
     #[inline(always)]
     unsafe fn store(&mut self, group: usize, k: usize, [left, right]: [Z; 2]) {
         let codec = self.codec;
-        // SAFETY: the caller has the features; the codec reaches all that is written. What is written beyond the rows is written again
-        // with what belongs there.
+        // SAFETY: the caller promises the features of `available`; the codec reaches all that is written. What is
+        // written beyond the rows is written again with what belongs there.
         unsafe {
             let (left, left_tops) = split::<TOPS>(codec, left);
             let (right, right_tops) = split::<TOPS>(codec, right);
@@ -407,7 +420,7 @@ impl<const TOPS: usize> HalvesIo512<4> for DecimalText512<'_, TOPS> {
     #[inline(always)]
     unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2] {
         let codec = self.codec;
-        // SAFETY: the caller has the features; the codec reaches all that is read.
+        // SAFETY: the caller promises the features of `available`; the codec reaches all that is read.
         unsafe {
             let zero = _mm512_set1_epi8(codec.zero as i8);
             let mut quads = [_mm512_setzero_si512(); 2];
@@ -487,9 +500,13 @@ impl<const TOPS: usize> HalvesIo512<4> for DecimalText512<'_, TOPS> {
 }
 
 /// DecimalText512 to fours, in 32 bits.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn join(digits: Z) -> Z {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         let pairs = _mm512_maddubs_epi16(digits, _mm512_set1_epi16(0x01_0a));
         _mm512_madd_epi16(pairs, _mm512_set1_epi32(0x0001_0064))
@@ -497,17 +514,25 @@ unsafe fn join(digits: Z) -> Z {
 }
 
 /// Fours to eights, in 32 bits: of each 16 bytes those of `a`, then those of `b`.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn join_fours(a: Z, b: Z) -> Z {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe { _mm512_madd_epi16(_mm512_packus_epi32(a, b), _mm512_set1_epi32(1 << 16 | FOUR as i32)) }
 }
 
-/// The digits of numbers below 10^8: of each 16 bytes those of the first two, and those of the last two. With `TOPS` numbers are
-/// below 10^9, and their first digit comes apart.
+/// The digits of numbers below 10^8: of each 16 bytes those of the first two, and those of the last two. With
+/// `TOPS` numbers are below 10^9, and their first digit comes apart.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn split<const TOPS: usize>(codec: &DecimalCodec512, x: Z) -> ([Z; 2], Z) {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         // e = 1,168, and 10^9·1,168 < 2^45.
         let mu = _mm512_set1_epi64((1i64 << 45) / i64::from(FOUR) + 1);
@@ -537,9 +562,13 @@ unsafe fn split<const TOPS: usize>(codec: &DecimalCodec512, x: Z) -> ([Z; 2], Z)
 }
 
 /// The upper and the lower eight of each half, as 32 bits each, and what is above them, up to `TOPS` digits.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn split_wide<const TOPS: usize>(x: Z) -> (Z, Z) {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         let product = |t, mu: u64| _mm512_madd52hi_epu64(_mm512_setzero_si512(), t, _mm512_set1_epi64(mu as i64));
         let (mut x, mut tops) = (x, _mm512_setzero_si512());
@@ -564,7 +593,8 @@ unsafe fn split_wide<const TOPS: usize>(x: Z) -> (Z, Z) {
 
 #[cfg(test)]
 mod tests {
-    /// ⌊⌊x/2^a⌋·µ/2^w⌋ = ⌊⌊x/2^a⌋/d⌋ for all x < `below`, with µ = ⌊2^w/d⌋ + 1: at the worst x, the last ones before a multiple of d.
+    /// ⌊⌊x/2^a⌋·µ/2^w⌋ = ⌊⌊x/2^a⌋/d⌋ for all x < `below`, with µ = ⌊2^w/d⌋ + 1: at the worst x, the last ones
+    /// before a multiple of d.
     fn tried(below: u128, a: u32, d: u128, w: u32) {
         let mu = (1u128 << w) / d + 1;
         let last = (below - 1) >> a;

@@ -1,22 +1,33 @@
-//! Integers of up to 64 bits, straight from memory through the walk and back, in AVX-512: one shift and one permutation bring their
-//! halves to where the rounds have them.
+//! Integers of up to 64 bits, straight from memory through the rounds and back, in AVX-512.
+//!
+//! ```text
+//! load, for 16 integers:   left ← lower halves of (x >> width)       two shifts, one permutation of two registers
+//!                          right ← lower halves of x, masked         one permutation, one mask
+//! store:                   x ← left << width | right                 for each eight: two widenings, a shift, an or
+//! ```
+//!
+//! Two registers of integers, two of halves, the index of the permutation and the mask are live: a group is read
+//! while the other one's blocks take eight of the 32 registers.
 
 use std::arch::x86_64::*;
 use std::borrow::Cow;
 
 use crate::arith::reduce_ifma::ReductionIfma;
 use crate::batch::sizes::LANES;
-use crate::kernels::avx512::rounds::{HalvesIo512, Layout512, Params512, PrefixBlocks512, Z};
-use crate::kernels::prefix_source::{PrefixSource, Prefixes};
+use crate::kernels::avx512::params::{Layout512, Params512, available};
+use crate::kernels::avx512::prefixes::PrefixBlocks512;
+use crate::kernels::avx512::registers::{Z, lower_halves};
+use crate::kernels::avx512::rounds::{HalvesIo512, rounds};
+use crate::kernels::prefix_source::{PackedTweaks, PrefixSource, Prefixes};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
 
-use crate::kernels::avx512::rounds::{available, band, load, lower_halves, store}; // keep
+use crate::kernels::avx512::registers::{load, store}; // keep
 
 const LAYOUT: u8 = Layout512::Packed as u8;
 const REDUCTION: u8 = ReductionIfma::Mask as u8;
 
-/// Whether [`run`] has code for a params: that of halves of up to 32 bits.
+/// True if [`run`] has code for a shape: that of halves of up to 32 bits.
 pub(crate) fn covers(params: &Params512) -> bool {
     (params.layout, params.reduction) == (Layout512::Packed, ReductionIfma::Mask)
 }
@@ -32,17 +43,17 @@ pub(crate) fn run(
 ) {
     assert!(available(), "this kernel was chosen on another processor");
     assert!(covers(params), "a params of other code");
-    // SAFETY: the processor has the features.
+    // SAFETY: `available` has found the features.
     unsafe {
         match direction {
-            Direction::Encrypt => bands::<true>(schedule, params, prefixes, values, width),
-            Direction::Decrypt => bands::<false>(schedule, params, prefixes, values, width),
+            Direction::Encrypt => all_rows::<true>(schedule, params, prefixes, values, width),
+            Direction::Decrypt => all_rows::<false>(schedule, params, prefixes, values, width),
         }
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,vaes")]
-fn bands<const ENCRYPT: bool>(
+fn all_rows<const ENCRYPT: bool>(
     schedule: &Schedule,
     params: &Params512,
     mut prefixes: PrefixSource<'_>,
@@ -53,34 +64,29 @@ fn bands<const ENCRYPT: bool>(
         PrefixSource::Shared(prefixes) => prefixes,
         _ => &Prefixes::Shared([0; 2]),
     };
-    // SAFETY: these are the features that all of this needs.
+    // SAFETY: this function is compiled for the features of `available`.
     let mut prepared = unsafe { PrefixBlocks512::new::<LAYOUT>(schedule, shared) };
-    for (k, band_of) in values.chunks_mut(LANES).enumerate() {
-        let (start, count) = (k * LANES, band_of.len());
+    for (k, chunk) in values.chunks_mut(LANES).enumerate() {
+        let (start, count) = (k * LANES, chunk.len());
         // SAFETY: as above.
         unsafe {
             match &mut prefixes {
                 PrefixSource::Shared(_) => {}
-                PrefixSource::Packed {
-                    chain,
-                    whole_blocks,
-                    tweaks,
-                    length,
-                } => {
-                    let mut tweaks = Cow::Borrowed(&tweaks[start * *length..]);
+                PrefixSource::Packed(all) => {
+                    let mut bytes = Cow::Borrowed(&all.bytes[start * all.length..]);
                     if count < LANES {
-                        tweaks.to_mut().resize(LANES * *length, 0);
+                        bytes.to_mut().resize(LANES * all.length, 0);
                     }
-                    prepared.set_packed(schedule, *chain, *whole_blocks, &tweaks, *length);
+                    prepared.set_packed(schedule, PackedTweaks { bytes: &bytes, ..*all });
                 }
                 PrefixSource::Each(prefixes) => {
                     prepared = PrefixBlocks512::new::<LAYOUT>(schedule, &prefixes(start..start + count))
                 }
             }
         }
-        match band_of.as_mut_array::<LANES>() {
+        match chunk.as_mut_array::<LANES>() {
             Some(values) => {
-                band::<ENCRYPT, LAYOUT, REDUCTION, 2>(
+                rounds::<ENCRYPT, LAYOUT, REDUCTION, 2>(
                     schedule,
                     params,
                     &prepared,
@@ -89,19 +95,19 @@ fn bands<const ENCRYPT: bool>(
             }
             None => {
                 let mut values = [0; LANES];
-                values[..count].copy_from_slice(band_of);
+                values[..count].copy_from_slice(chunk);
                 let mut ends = IntegerValues {
                     values: &mut values,
                     width,
                 };
-                band::<ENCRYPT, LAYOUT, REDUCTION, 2>(schedule, params, &prepared, &mut ends);
-                band_of.copy_from_slice(&values[..count]);
+                rounds::<ENCRYPT, LAYOUT, REDUCTION, 2>(schedule, params, &prepared, &mut ends);
+                chunk.copy_from_slice(&values[..count]);
             }
         }
     }
 }
 
-/// The integers of a band.
+/// The integers of 64 rows.
 struct IntegerValues<'a> {
     values: &'a mut [u64; LANES],
     width: u32,
@@ -110,7 +116,7 @@ struct IntegerValues<'a> {
 impl HalvesIo512<2> for IntegerValues<'_> {
     #[inline(always)]
     unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2] {
-        // SAFETY: the caller has the features.
+        // SAFETY: the caller promises the features of `available`.
         unsafe {
             let width = _mm_cvtsi32_si128(self.width as i32);
             let lowest = _mm512_set1_epi32((u32::MAX >> (32 - self.width)) as i32);
@@ -125,7 +131,7 @@ impl HalvesIo512<2> for IntegerValues<'_> {
 
     #[inline(always)]
     unsafe fn store(&mut self, group: usize, k: usize, [left, right]: [Z; 2]) {
-        // SAFETY: the caller has the features.
+        // SAFETY: the caller promises the features of `available`.
         unsafe {
             let width = _mm_cvtsi32_si128(self.width as i32);
             let at = 32 * group + 16 * k;
@@ -141,9 +147,13 @@ impl HalvesIo512<2> for IntegerValues<'_> {
 }
 
 /// The integers of eight left and right halves, these of `width` bits.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
 #[inline(always)]
 unsafe fn joined([left, right]: [__m256i; 2], width: __m128i) -> Z {
-    // SAFETY: the caller has the features.
+    // SAFETY: the caller promises the features of `available`.
     unsafe {
         let left = _mm512_sll_epi64(_mm512_cvtepu32_epi64(left), width);
         _mm512_or_si512(left, _mm512_cvtepu32_epi64(right))

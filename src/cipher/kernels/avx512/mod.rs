@@ -4,5 +4,9 @@
 
 pub(crate) mod decimal;
 pub(crate) mod integers;
+pub(crate) mod params;
+pub(crate) mod prefixes;
+pub(crate) mod registers;
+pub(crate) mod remainders;
 pub(crate) mod rounds;
 pub(crate) mod symbols;

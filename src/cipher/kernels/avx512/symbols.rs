@@ -1,26 +1,38 @@
-//! Text to halves and back in AVX-512: symbols are looked up in registers, and pairs, fours and eights of numerals are joined, or
-//! split, all at once.
+//! Text of any alphabet to halves and back in AVX-512.
 //!
-//! A half is read in *eights*, groups of 8 symbols that fill a register's 64-bit lane each; the first is filled up with zeros on
-//! its left. One load brings as many whole rows as fit 64 bytes, one permutation brings their symbols to their eights, and
-//! for those of 4, 2 or 1 rows the left and right halves of one place stand side by side.
+//! ```text
+//! read, for 4, 2 or 1 rows:
+//!     numerals ← permutex2var(table of 128, text)       0x80 for a byte that is no symbol
+//!     eights ← permute(numerals, gather)
+//!     pairs ← r·a + b;  fours ← r²·a + b;  x ← r⁴·a + b     maddubs, madd, one product of 32 bits
+//!     half ← r⁸·x₁ + x₀, and so on
+//! write: the inverse; then symbols by look-up, and permute(…, scatter)
+//! ```
 //!
-//! Joining: x·r + y for pairs, then with r² and r⁴. Splitting is the inverse, with exact reciprocals: for x < r^(2k) the quotient by
-//! r^k is ⌊x·µ/2^w⌋ with µ = ⌈2^w/r^k⌉, since the error x·(µ − 2^w/r^k)/2^w < r^(2k)/2^w is below 1/r^k for 2^w > r^(3k). QuotientFma q and
-//! remainder are left side by side by x + q·(2^b − r^k), where b is the width of each.
+//! Registers, of 32: two tables of numerals or one of symbols, gather or scatter, three to six factors, and four
+//! temporaries: all constants stay in registers for a whole chunk. It is fast since no step handles less than eight
+//! symbols at once.
+//!
+//! A half is read in *eights*, groups of 8 symbols that fill a register's 64-bit lane each; the first is filled up
+//! with zeros on its left. One load brings as many whole rows as fit 64 bytes, one permutation brings their symbols
+//! to their eights, and for those of 4, 2 or 1 rows the left and right halves of one place stand side by side.
+//!
+//! Joining: x·r + y for pairs, then with r² and r⁴. Splitting is the inverse, with exact reciprocals: for x <
+//! r^(2k) the quotient by r^k is ⌊x·µ/2^w⌋ with µ = ⌈2^w/r^k⌉, since the error x·(µ − 2^w/r^k)/2^w < r^(2k)/2^w is
+//! below 1/r^k for 2^w > r^(3k). QuotientFma q and remainder are left side by side by x + q·(2^b − r^k), where b is
+//! the width of each.
 
 use std::arch::x86_64::*;
 
 use crate::batch::sizes::CHUNK;
+use crate::kernels::avx512::params::available;
 use cipherform_ascii::Symbols;
 use cipherform_simd::table::Table;
-
-use crate::kernels::avx512::rounds::available; // keep
 
 /// Symbols of a group.
 const EIGHT: usize = 8;
 
-/// How to read and write rows of one params.
+/// Reads and writes rows of one shape.
 pub(crate) struct SymbolCodec {
     n: usize,
     /// Rows a register.
@@ -30,10 +42,10 @@ pub(crate) struct SymbolCodec {
     /// The numeral of each ASCII character; 0x80 for one that is no symbol.
     numerals: [Table; 2],
     symbols: Table,
-    /// Where the symbols of the eights come from, and which have one.
+    /// The source of each symbol of the eights, and the bytes that have one.
     gather: Table,
     filled: u64,
-    /// Where the symbols of the rows come from.
+    /// The source of each symbol of the rows.
     scatter: Table,
     radix: PowerDivisor,
     square: PowerDivisor,
@@ -260,7 +272,8 @@ impl SymbolCodec {
         }
     }
 
-    /// x/r^8 and the remainder. As for [`ReductionIfma::Short`](crate::arith::reduce_ifma::ReductionIfma): the quotient is at most 2 too small.
+    /// x/r^8 and the remainder. As for [`ReductionIfma::Short`](crate::arith::reduce_ifma::ReductionIfma): the
+    /// quotient is at most 2 too small.
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
     fn divide(&self, x: __m256i) -> (__m256i, __m256i) {
         let by = _mm256_set1_epi64x(self.eighth as i64);

@@ -1,0 +1,70 @@
+//! Registers of 512 bits: loads, stores and tables.
+
+use std::arch::x86_64::*;
+
+use cipherform_simd::table::Table;
+
+pub(crate) type Z = __m512i;
+
+/// The lower 32 bits of 16 numbers.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
+#[inline(always)]
+pub(crate) unsafe fn lower_halves([a, b]: [Z; 2]) -> Z {
+    // SAFETY: the caller promises the features of `available`.
+    unsafe {
+        let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        _mm512_permutex2var_epi32(a, even, b)
+    }
+}
+
+/// 64 bytes from item `at` on.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
+#[inline(always)]
+pub(crate) unsafe fn load<T: Copy>(items: &[T], at: usize) -> Z {
+    let items = &items[at..][..64 / size_of::<T>()];
+    // SAFETY: the caller promises the features of `available`; these are 64 bytes of integers.
+    unsafe { _mm512_loadu_si512(items.as_ptr().cast()) }
+}
+
+/// 64 bytes to item `at` on.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
+#[inline(always)]
+pub(crate) unsafe fn store(z: Z, items: &mut [u64], at: usize) {
+    let items = &mut items[at..][..8];
+    // SAFETY: the caller promises the features of `available`; these are 64 bytes of integers.
+    unsafe { _mm512_storeu_si512(items.as_mut_ptr().cast(), z) }
+}
+
+/// # Safety
+///
+/// The processor has the features of [`available`].
+#[inline(always)]
+pub(crate) unsafe fn table(bytes: &Table) -> Z {
+    // SAFETY: the caller promises the features of `available`.
+    unsafe { load(&bytes.0, 0) }
+}
+
+/// Fills a table with an expression of the block and the byte in it.
+macro_rules! byte_table {
+    (|$block:ident, $p:ident| $index:expr) => {{
+        let mut bytes = [0; 64];
+        let mut at = 0;
+        while at < 64 {
+            let ($block, $p) = (at / 16, at % 16);
+            bytes[at] = $index as u8;
+            at += 1;
+        }
+        Table(bytes)
+    }};
+}
+
+pub(crate) use byte_table;

@@ -1,0 +1,194 @@
+//! y modulo M with IFMA, for all rows of a register: the ends of rounds.
+//!
+//! ```text
+//! q ← ⌊t·µ/2^52⌋                     madd52hi; t is y without its lowest bits, so that it fits 52
+//! lazy ← y − q·M                     below 3M
+//! sum ← half + lazy                  below 4M, or half + 3M − lazy to subtract
+//! sum ← min(sum, sum − 2M)           unsigned: a difference below 0 wraps to a large number
+//! sum ← min(sum, sum − M)
+//! ```
+//!
+//! The proofs stand at [`ReductionIfma`](crate::arith::reduce_ifma::ReductionIfma). *Packed* halves share a
+//! register of 16 lanes of 32 bits; their q is found in two registers of 8 lanes of 64 bits each and brought
+//! together. *Wide* halves take 64 bits. Two constants (M and µ) and four temporaries are live for a register of
+//! halves.
+
+use std::arch::x86_64::*;
+
+use crate::arith::reduce_ifma::Modulus52;
+use crate::kernels::aes::{Vaes512, round_key};
+use crate::kernels::avx512::params::{MASK, ONCE, SHORT, TINY, TWICE};
+use crate::kernels::avx512::registers::{Z, lower_halves};
+use crate::kernels::schedule::Schedule;
+
+/// changed ± y modulo M for 16 rows.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
+#[inline(always)]
+pub(crate) unsafe fn packed_end<const ENCRYPT: bool, const REDUCTION: u8>(
+    changed: Z,
+    y: [Z; 2],
+    modulus: &Modulus52,
+) -> Z {
+    // SAFETY: the caller promises the features of `available`.
+    unsafe {
+        let y = if REDUCTION == TINY {
+            [brought_down(y[0], modulus), brought_down(y[1], modulus)]
+        } else {
+            y
+        };
+        // Modulo 2^32, as 4M ≤ 2^32.
+        let set = |x: u64| _mm512_set1_epi32(x as i32);
+        let low = lower_halves(y);
+        if REDUCTION == MASK {
+            let sum = if ENCRYPT {
+                _mm512_add_epi32(changed, low)
+            } else {
+                _mm512_sub_epi32(changed, low)
+            };
+            return _mm512_and_si512(sum, set(modulus.m));
+        }
+        let q = lower_halves([
+            packed_quotient::<REDUCTION>(y[0], modulus),
+            packed_quotient::<REDUCTION>(y[1], modulus),
+        ]);
+        let product = _mm512_mullo_epi32(q, set(modulus.m));
+        let lazy = _mm512_sub_epi32(low, product);
+        let sum = if ENCRYPT {
+            _mm512_add_epi32(changed, lazy)
+        } else {
+            _mm512_sub_epi32(_mm512_add_epi32(changed, set(modulus.m3)), lazy)
+        };
+        let sum = _mm512_min_epu32(sum, _mm512_sub_epi32(sum, set(modulus.m2)));
+        _mm512_min_epu32(sum, _mm512_sub_epi32(sum, set(modulus.m)))
+    }
+}
+
+/// q̂ for y, or for what it was brought down to.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
+#[inline(always)]
+unsafe fn packed_quotient<const REDUCTION: u8>(y: Z, modulus: &Modulus52) -> Z {
+    // SAFETY: the caller promises the features of `available`.
+    unsafe {
+        let set = |x: u64| _mm512_set1_epi64(x as i64);
+        if REDUCTION == TINY {
+            let t = _mm512_srl_epi64(y, _mm_cvtsi32_si128(modulus.shift as i32));
+            return upper_product(t, set(modulus.nu));
+        }
+        debug_assert!(REDUCTION == SHORT);
+        upper_product(_mm512_srli_epi64::<12>(y), set(modulus.mu))
+    }
+}
+
+/// z for y, for [`ReductionIfma::Tiny`].
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
+#[inline(always)]
+unsafe fn brought_down(y: Z, modulus: &Modulus52) -> Z {
+    // SAFETY: the caller promises the features of `available`.
+    unsafe {
+        let upper = _mm512_mul_epu32(_mm512_srli_epi64::<32>(y), _mm512_set1_epi64(modulus.mu as i64));
+        _mm512_add_epi64(upper, _mm512_maskz_mov_epi32(0x5555, y))
+    }
+}
+
+/// The end of a round for 8 rows with halves of 64 bits: y is `low`, and `high` = ⌊y/2^32⌋ if it has 96 bits.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
+#[inline(always)]
+pub(crate) unsafe fn wide_end<const ENCRYPT: bool, const REDUCTION: u8>(
+    changed: Z,
+    high: Z,
+    low: Z,
+    modulus: &Modulus52,
+) -> Z {
+    // SAFETY: the caller promises the features of `available`.
+    unsafe {
+        let set = |x: u64| _mm512_set1_epi64(x as i64);
+        let m = set(modulus.m);
+        let rest = |z: Z, q: Z| _mm512_sub_epi64(z, _mm512_mullo_epi64(q, m));
+        let lazy = match REDUCTION {
+            MASK => {
+                let sum = if ENCRYPT {
+                    _mm512_add_epi64(changed, low)
+                } else {
+                    _mm512_sub_epi64(changed, low)
+                };
+                return _mm512_and_si512(sum, m);
+            }
+            SHORT => rest(low, upper_product(_mm512_srli_epi64::<12>(low), set(modulus.mu))),
+            TWICE => {
+                let g = rest(high, upper_product(_mm512_srli_epi64::<12>(high), set(modulus.mu)));
+                let low = _mm512_maskz_mov_epi32(0x5555, low);
+                let (up, down) = (
+                    _mm_cvtsi32_si128(32 - modulus.shift as i32),
+                    _mm_cvtsi32_si128(modulus.shift as i32),
+                );
+                let t = _mm512_add_epi64(_mm512_sll_epi64(g, up), _mm512_srl_epi64(low, down));
+                let z = _mm512_or_si512(_mm512_slli_epi64::<32>(g), low);
+                rest(z, upper_product(t, set(modulus.nu)))
+            }
+            ONCE => rest(low, upper_product(_mm512_srli_epi64::<12>(high), set(modulus.mu))),
+            _ => {
+                let q = upper_product(_mm512_srli_epi64::<12>(high), set(modulus.mu));
+                let lazy = rest(low, _mm512_srl_epi64(q, _mm_cvtsi32_si128(modulus.shift as i32)));
+                let y = _mm512_min_epu64(lazy, _mm512_sub_epi64(lazy, m));
+                // Sums may pass 2^64, so differences, and M where they are negative.
+                let less = if ENCRYPT { _mm512_sub_epi64(m, y) } else { y };
+                let negative = _mm512_cmplt_epu64_mask(changed, less);
+                let rest = _mm512_sub_epi64(changed, less);
+                return _mm512_mask_add_epi64(rest, negative, rest, m);
+            }
+        };
+        let sum = if ENCRYPT {
+            _mm512_add_epi64(changed, lazy)
+        } else {
+            _mm512_sub_epi64(_mm512_add_epi64(changed, set(modulus.m3)), lazy)
+        };
+        let sum = _mm512_min_epu64(sum, _mm512_sub_epi64(sum, set(modulus.m2)));
+        _mm512_min_epu64(sum, _mm512_sub_epi64(sum, m))
+    }
+}
+
+/// ⌊t·µ/2^52⌋ for t, µ < 2^52.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
+#[inline(always)]
+unsafe fn upper_product(t: Z, mu: Z) -> Z {
+    // SAFETY: the caller promises the features of `available`.
+    unsafe { _mm512_madd52hi_epu64(_mm512_setzero_si512(), t, mu) }
+}
+
+/// The last round of eight blocks, and a 64-bit number that is y modulo M for each y of 128 bits: with 2^32, 2^64
+/// and 2^96 modulo M ≤ 2^30 it is at most 3·(2^32 − 1)·(2^30 − 1) + 2^32 − 1 < 2^64. (For powers of two only its
+/// lower 32 bits matter.)
+///
+/// # Safety
+///
+/// The processor has the features of [`available`].
+#[inline(always)]
+pub(crate) unsafe fn fold(schedule: &Schedule, a: Z, b: Z, powers: &[u64; 3]) -> Z {
+    // SAFETY: the caller promises the features of `available`.
+    unsafe {
+        let key = round_key::<Vaes512>(schedule, schedule.rounds());
+        let (a, b) = (_mm512_aesenclast_epi128(a, key), _mm512_aesenclast_epi128(b, key));
+        let low = _mm512_permutex2var_epi64(a, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b);
+        let high = _mm512_permutex2var_epi64(a, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), b);
+        let part = |x: Z, power: u64| _mm512_mul_epu32(x, _mm512_set1_epi64(power as i64));
+        let sum = _mm512_maskz_mov_epi32(0x5555, low);
+        let sum = _mm512_add_epi64(sum, part(_mm512_srli_epi64::<32>(low), powers[0]));
+        let sum = _mm512_add_epi64(sum, part(high, powers[1]));
+        _mm512_add_epi64(sum, part(_mm512_srli_epi64::<32>(high), powers[2]))
+    }
+}

@@ -1,0 +1,156 @@
+//! The verbs for data keys.
+
+use clap::{Args, Subcommand};
+
+use super::audit::{self, AuditCommand};
+use super::backup::{self, BackupArgs, RestoreArgs};
+use super::create::{self, CreateArgs};
+use super::exchange::{self, ExportArgs, ImportArgs};
+use super::lifecycle::{self, LifecycleArgs, LimitArgs, PeriodsArgs};
+use super::rewrap::{self, RewrapArgs};
+use super::rotate::{self, RotateArgs};
+use super::{doctor, show};
+use crate::Result;
+use crate::cli::args::{KeyArgs, ListFormat, ours};
+use crate::cli::audited::{self, Scheduled};
+use crate::cli::printer::Printer;
+use crate::cli::report::Report;
+use crate::cli::session::{self, Clients};
+use crate::keys::{KeyName, KeyState, Keyring, KmsKeyRef};
+use crate::policy::Policy;
+
+/// Look after data keys: the keys of the keyring, which protect data.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct KeysArgs {
+    #[command(subcommand)]
+    command: KeysCommand,
+    /// How results are written
+    #[arg(long, global = true, value_enum, default_value_t)]
+    format: ListFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    Create(CreateArgs),
+    /// List the data keys
+    List,
+    /// Show a data key, its versions, and the answer of its KMS about the KMS key
+    Describe {
+        /// The key
+        #[arg(value_parser = ours::<KeyName>)]
+        name: KeyName,
+    },
+    Rewrap(RewrapArgs),
+    /// Reach each KMS, unwrap each wrapped key, tell what is due
+    Doctor,
+    Rotate(RotateArgs),
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
+    /// Bring a prepared version into use, in place of the active one: the newest, unless the key names one
+    Activate(LifecycleArgs),
+    /// Pause the active version: it still reveals, but protects nothing
+    Suspend(LifecycleArgs),
+    /// Bring a suspended version back into use
+    Resume(LifecycleArgs),
+    /// Retire a version: it still reveals, but will never protect again
+    Deactivate(LifecycleArgs),
+    /// Record that others know a version, or may: it never protects again, and revealing warns
+    Compromise(LifecycleArgs),
+    /// Take a version's key out of the keyring: what it protected cannot be revealed any more
+    #[command(after_help = "\
+The version is `removed` then: a backup of the keyring and its KMS key together still have it. Run it again when that KMS
+key is deleted, and the version is `destroyed`.")]
+    #[command(mut_arg("key", |key| key.value_name("KEY@VERSION").help("The key and its version: NAME@VERSION")))]
+    Remove(LifecycleArgs),
+    Periods(PeriodsArgs),
+    Limit(LimitArgs),
+    Export(ExportArgs),
+    Import(ImportArgs),
+    /// Show the public key that keys for partners are signed with (Ed25519)
+    PublicKey {
+        /// Show it in PEM: what a certificate authority takes
+        #[arg(long)]
+        pem: bool,
+    },
+    /// Show and verify who used which key: needs a line like audit = "audit.jsonl" in the policy
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
+}
+
+impl KeysCommand {
+    /// KMS keys that the command needs beside those of the keyring.
+    fn kms_keys(&self) -> Vec<KmsKeyRef> {
+        let named = match self {
+            Self::Create(args) => vec![args.kms.as_ref()],
+            Self::Rewrap(args) => vec![Some(&args.to)],
+            Self::Export(args) => vec![args.sign_with.as_ref()],
+            Self::Import(args) => vec![args.recipient.as_ref(), args.kms.as_ref()],
+            _ => Vec::new(),
+        };
+        named.into_iter().flatten().cloned().collect()
+    }
+
+    /// Scheduled maintenance is only announced by a command that changes nothing.
+    fn scheduled(&self) -> Scheduled {
+        let only_shows = match self {
+            Self::List | Self::Describe { .. } | Self::Audit { .. } | Self::PublicKey { .. } => true,
+            Self::Limit(args) => args.reason.is_none(),
+            Self::Periods(args) => args.reason.is_none(),
+            _ => false,
+        };
+        if only_shows {
+            Scheduled::Announce
+        } else {
+            Scheduled::Run
+        }
+    }
+}
+
+pub(in crate::cli) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
+    let report = Report {
+        printer,
+        format: args.format,
+    };
+    if let KeysCommand::Restore(args) = &args.command {
+        // The policy may be what is lost.
+        return backup::restore(&args.file, args.check, keys, &report).await;
+    }
+    let policy = Policy::load(&keys.policy)?;
+    let mut needed = Keyring::kms_keys(&policy.keyring)?;
+    needed.extend(args.command.kms_keys());
+    let with_local = session::any_local(&needed);
+    let clients = session::clients(keys, policy.approved_only, with_local).await?;
+    let Clients { registry, local } = &clients;
+    let local = local.as_deref();
+    if let KeysCommand::Doctor = args.command {
+        return doctor::run(&policy, registry, local, &report).await;
+    }
+    let mut keyring = session::keyring(&policy, registry).await?;
+    if let Some(local) = local {
+        audited::run_scheduled(local, Some(&keyring), args.command.scheduled(), printer);
+    }
+    match args.command {
+        // Both were run above.
+        KeysCommand::Doctor | KeysCommand::Restore(_) => Ok(()),
+        KeysCommand::Create(args) => create::run(args, &policy, &mut keyring, &report).await,
+        KeysCommand::List => show::list(&keyring, &report),
+        KeysCommand::Describe { name } => show::describe(&keyring, &name, &report).await,
+        KeysCommand::Rewrap(args) => rewrap::run(args, &mut keyring, &report).await,
+        KeysCommand::Rotate(args) => rotate::run(args, &mut keyring, &report).await,
+        KeysCommand::Backup(args) => backup::run(&mut keyring, local, &keys.policy, &args.to, &report),
+        KeysCommand::Activate(args) => lifecycle::activate(&mut keyring, &args, &report),
+        KeysCommand::Resume(args) => lifecycle::resume(&mut keyring, &args, &report),
+        KeysCommand::Suspend(args) => lifecycle::transition(&mut keyring, &args, KeyState::Suspended, &report),
+        KeysCommand::Deactivate(args) => lifecycle::transition(&mut keyring, &args, KeyState::Deactivated, &report),
+        KeysCommand::Compromise(args) => lifecycle::transition(&mut keyring, &args, KeyState::Compromised, &report),
+        KeysCommand::Remove(args) => lifecycle::remove(&mut keyring, &policy, &args, &report).await,
+        KeysCommand::Periods(args) => lifecycle::periods(&mut keyring, &args, &report),
+        KeysCommand::Limit(args) => lifecycle::limit(&mut keyring, &args, &report),
+        KeysCommand::Export(args) => exchange::export(policy, keyring, local, &args, &report).await,
+        KeysCommand::Import(args) => exchange::import(&mut keyring, local, &args, &report).await,
+        KeysCommand::PublicKey { pem } => exchange::public_key(&keyring, pem, &report),
+        KeysCommand::Audit { command } => audit::run(&command, &keyring, &report),
+    }
+}

@@ -1,0 +1,14 @@
+//! `cipherform keys …`: data keys, in the keyring.
+
+mod audit;
+mod backup;
+mod command;
+mod create;
+mod doctor;
+mod exchange;
+mod lifecycle;
+mod rewrap;
+mod rotate;
+mod show;
+
+pub(in crate::cli) use command::{KeysArgs, run};

@@ -1,0 +1,217 @@
+//! `cipherform kms policy get | put | simulate`
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::cli::args::{ListFormat, local_key, ours};
+use crate::cli::audited::{AuditedKms, Scheduled, entry};
+use crate::cli::report::Report;
+use crate::cli::session::{Clients, in_local};
+use crate::keys::{AuditEntry, AuditEvent, DataKeyId, KeyVersionId, KeyringId, KmsKeyRef, Reason, WrapContext};
+use crate::kms::{self, KmsAction, LocalKms, PolicyDocument};
+use crate::policy::Policy;
+use crate::{Error, Result, fs};
+
+/// The verbs for policies of KMS keys and identities.
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// Show the policy of a KMS key, or that of an identity
+    Get {
+        #[command(flatten)]
+        target: PolicyTarget,
+    },
+    /// Put another policy in its place
+    #[command(after_help = "\
+Examples:
+  cipherform kms policy put local:main --file main.json --reason 'only the jobs reveal'
+  cipherform kms policy put --identity ann@laptop --file ann.json --reason 'on leave'
+
+main.json:
+  { \"Version\": \"2012-10-17\", \"Statement\": [
+    { \"Sid\": \"admin\", \"Effect\": \"Allow\", \"Principal\": { \"User\": \"ann@laptop\" }, \"Action\": \"kms:*\", \"Resource\": \"*\" },
+    { \"Sid\": \"jobs\", \"Effect\": \"Allow\", \"Principal\": { \"User\": \"etl@*\" }, \"Action\": \"kms:Decrypt\", \"Resource\": \"*\" } ] }
+
+Principals are \"*\", { \"User\": … }, and \"identity-policies\", which leaves the decision to the policy of the identity. The policy of an identity
+names no principal; one without statements takes it away.")]
+    Put {
+        #[command(flatten)]
+        target: PolicyTarget,
+        /// The policy, JSON
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+        /// Put it even if it does not allow you to put another one
+        #[arg(long, conflicts_with = "identity")]
+        bypass_lockout_check: bool,
+        /// Why: it is recorded
+        #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]
+        reason: Reason,
+    },
+    /// Show whether the policies would allow a request; nothing is done
+    #[command(after_help = "\
+Example:
+  cipherform kms policy simulate local:main --principal etl@batch-7 --action kms:Decrypt --context use=derive")]
+    Simulate {
+        /// The KMS key: NAME, alias/NAME, or its URI
+        #[arg(value_name = "KMS KEY", value_parser = local_key())]
+        key: KmsKeyRef,
+        /// Who, user@host [default: you]
+        #[arg(long, value_name = "WHO")]
+        principal: Option<String>,
+        /// What, as kms:Decrypt
+        #[arg(long, value_parser = ours::<KmsAction>)]
+        action: KmsAction,
+        /// What the wrapped bytes are bound to: keyring, data-key, version (ids), or use
+        #[arg(long, value_name = "FIELD=VALUE", value_parser = context_field)]
+        context: Vec<(String, String)>,
+    },
+}
+
+/// The key or identity that a policy is of.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(super) struct PolicyTarget {
+    /// The KMS key: NAME, alias/NAME, or its URI
+    #[arg(value_name = "KMS KEY", value_parser = local_key())]
+    pub(super) key: Option<KmsKeyRef>,
+    /// The identity, user@host
+    #[arg(long, value_name = "WHO")]
+    pub(super) identity: Option<String>,
+}
+
+fn context_field(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((field, value)) if ["keyring", "data-key", "version", "use"].contains(&field) => {
+            Ok((field.to_owned(), value.to_owned()))
+        }
+        _ => Err("write FIELD=VALUE, where FIELD is keyring, data-key, version or use".to_owned()),
+    }
+}
+
+pub(super) async fn run(
+    command: PolicyCommand,
+    policy: &Policy,
+    clients: &Clients,
+    local: &LocalKms,
+    report: &Report<'_>,
+) -> Result<()> {
+    match command {
+        PolicyCommand::Get { target } => {
+            let found = match target {
+                PolicyTarget { key: Some(key), .. } => in_local(Some(local), &key)?.key_policy(&key)?,
+                PolicyTarget { identity, .. } => {
+                    let identity = identity.unwrap_or_default();
+                    local.identity_policy(&identity)?.ok_or_else(|| {
+                        Error::bad_input(format!("no policy is attached to `{identity}`")).with_hint(
+                            "attach one: `cipherform kms policy put --identity`; without one, the policies of the keys decide",
+                        )
+                    })?
+                }
+            };
+            match report.format {
+                ListFormat::Json => report.json(&found),
+                ListFormat::Table => {
+                    let text = serde_json::to_string_pretty(&found);
+                    report
+                        .printer
+                        .line(text.map_err(|error| Error::bug("a policy that JSON cannot hold").with_source(error))?)
+                }
+            }
+        }
+        PolicyCommand::Put {
+            target,
+            file,
+            bypass_lockout_check,
+            reason,
+        } => {
+            let json = fs::read(&file)?;
+            let in_file = |error: Error| error.context(format_args!("`{}`", file.display()));
+            let audited_kms = AuditedKms::open(policy, clients, Scheduled::Run, report.printer).await?;
+            let audited = |entry: AuditEntry| AuditEntry {
+                reason: Some(reason.clone()),
+                ..entry
+            };
+            let (what, document) = match target {
+                PolicyTarget { key: Some(key), .. } => {
+                    let document = PolicyDocument::parse_for_key(&json).map_err(in_file)?;
+                    let local = in_local(Some(local), &key)?;
+                    let put = async || local.put_key_policy(&key, document.clone(), bypass_lockout_check, &reason);
+                    audited_kms
+                        .around(audited(entry(AuditEvent::Policy, &key, None)), put)
+                        .await?;
+                    (
+                        format!("`{}` is the policy of KMS key `{key}` from now on.", file.display()),
+                        document,
+                    )
+                }
+                PolicyTarget { identity, .. } => {
+                    let identity = identity.unwrap_or_default();
+                    let document = PolicyDocument::parse_for_identity(&json).map_err(in_file)?;
+                    let entry = AuditEntry {
+                        context: Some(format!("identity {identity}")),
+                        ..AuditEntry::new(AuditEvent::Policy)
+                    };
+                    let put = async || local.put_identity_policy(&identity, document.clone(), &reason);
+                    audited_kms.around(audited(entry), put).await?;
+                    let what = if document.is_empty() {
+                        format!("No policy is attached to `{identity}` any more.")
+                    } else {
+                        format!("`{}` is attached to `{identity}` from now on.", file.display())
+                    };
+                    (what, document)
+                }
+            };
+            report.printer.say(what);
+            report
+                .printer
+                .say(format_args!("Back up `{}`: it has changed.", local.path().display()));
+            match report.format {
+                ListFormat::Json => report.json(&document),
+                ListFormat::Table => Ok(()),
+            }
+        }
+        PolicyCommand::Simulate {
+            key,
+            principal,
+            action,
+            context,
+        } => {
+            let principal = principal.unwrap_or_else(kms::actor);
+            let context = wrap_context(&context)?;
+            let local = in_local(Some(local), &key)?;
+            let decision = local.simulate(&key, &principal, action, context.as_ref())?;
+            match report.format {
+                ListFormat::Json => report.json(&json!({
+                    "kms_key": key, "principal": principal, "action": action.as_str(),
+                    "allowed": decision.is_allowed(), "decision": decision.to_string(),
+                })),
+                ListFormat::Table => told
+                    .printer
+                    .line(format_args!("{principal}, {action} with {key}: {decision}")),
+            }
+        }
+    }
+}
+
+/// The context that the command line says; what it leaves out is zero, and the use `derive`.
+fn wrap_context(fields: &[(String, String)]) -> Result<Option<WrapContext>> {
+    if fields.is_empty() {
+        return Ok(None);
+    }
+    let mut context = WrapContext {
+        keyring: KeyringId::from_bytes([0; 16]),
+        data_key: DataKeyId::from_bytes([0; 16]),
+        version: KeyVersionId::from_bytes([0; 16]),
+        key_use: "derive".to_owned(),
+    };
+    for (field, value) in fields {
+        match field.as_str() {
+            "keyring" => context.keyring = value.parse()?,
+            "data-key" => context.data_key = value.parse()?,
+            "version" => context.version = value.parse()?,
+            _ => context.key_use = value.clone(),
+        }
+    }
+    Ok(Some(context))
+}

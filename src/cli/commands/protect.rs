@@ -1,0 +1,28 @@
+//! `cipherform protect`
+
+use clap::Args;
+
+use crate::Result;
+use crate::cli::args::{JobArgs, KeyArgs, TableArgs};
+use crate::cli::printer::Printer;
+use crate::cli::{job, session};
+use crate::files::Job;
+
+/// Protect a Parquet file as the policy says.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  cipherform protect customer.parquet out/customer.parquet
+  cipherform protect part-0001.parquet safe.parquet --table customer")]
+pub(in crate::cli) struct ProtectArgs {
+    #[command(flatten)]
+    pub(in crate::cli) job: JobArgs,
+    #[command(flatten)]
+    pub(in crate::cli) table: TableArgs,
+}
+
+pub(in crate::cli) async fn run(args: ProtectArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
+    let engine = session::engine(keys).await?;
+    let planned = Job::protect(&engine, &args.job.source, args.table.table.as_deref()).await?;
+    job::run(&planned, &args.job, "protected", printer).await
+}

@@ -1,0 +1,299 @@
+//! `cipherform query`
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use datafusion::dataframe::DataFrame;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
+use futures::StreamExt;
+
+use crate::cli::args::KeyArgs;
+use crate::cli::printer::Printer;
+use crate::cli::results::{ResultFormat, Results};
+use crate::cli::{job, session};
+use crate::files::{Aside, Source};
+use crate::{Engine, Error, ErrorKind, Hint, Result, files, sql};
+
+const HELP: &str = "\
+Statements end with a semicolon. SHOW TABLES; and DESCRIBE table; tell what there is.
+\\? shows this, \\q ends.";
+
+/// Ask SQL of Parquet files, protected or not.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Each file is a table named by its stem; SQL wants a name with capitals in double quotes. A protected file opens revealed, with
+the key version its footer names.
+
+Examples:
+  cipherform query -c 'SELECT count(*) FROM people' people.parquet
+  cipherform query people.parquet                                  a prompt
+  cipherform query --stored -c 'SELECT * FROM safe LIMIT 5' safe.parquet
+  cipherform query -c 'SELECT * FROM safe' --format csv safe.parquet > plain.csv
+  cipherform query -c 'SELECT * FROM safe' -o plain.parquet safe.parquet        written as its name says")]
+pub(in crate::cli) struct QueryArgs {
+    /// The Parquet files, each a table named by its stem; NAME=FILE gives it another name
+    #[arg(required = true, value_name = "FILE")]
+    pub(in crate::cli) files: Vec<TableFile>,
+    /// The query; without it, statements are read from a prompt or from stdin
+    #[arg(short = 'c', long, value_name = "SQL")]
+    pub(in crate::cli) command: Option<String>,
+    /// How results are written: as the ending of --output says, or else as a table
+    #[arg(long, value_enum)]
+    format: Option<ResultFormat>,
+    /// Write the results to this file instead of stdout
+    #[arg(short, long, value_name = "FILE", requires = "command")]
+    pub(in crate::cli) output: Option<PathBuf>,
+    /// Replace that file if it is there
+    #[arg(long, requires = "output")]
+    pub(in crate::cli) force: bool,
+    /// Look at protected columns as they are stored; needs no policy and no key
+    #[arg(long)]
+    pub(in crate::cli) stored: bool,
+    /// See what this role of the policy may see
+    #[arg(long, value_name = "NAME", conflicts_with = "stored")]
+    pub(in crate::cli) role: Option<String>,
+}
+
+impl QueryArgs {
+    pub(in crate::cli) fn format(&self) -> ResultFormat {
+        let ending = || self.output.as_ref()?.extension()?.to_str();
+        self.format
+            .or_else(|| ResultFormat::from_str(ending()?, true).ok())
+            .unwrap_or(ResultFormat::Table)
+    }
+}
+
+/// A file and the table it is.
+#[derive(Clone, Debug)]
+pub(in crate::cli) struct TableFile {
+    pub(in crate::cli) name: String,
+    pub(in crate::cli) path: PathBuf,
+}
+
+impl FromStr for TableFile {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.split_once('=') {
+            Some((name, path)) if !name.is_empty() && !Path::new(text).exists() => Self {
+                name: name.to_owned(),
+                path: path.into(),
+            },
+            _ => Self {
+                name: files::table_name(Path::new(text)),
+                path: text.into(),
+            },
+        })
+    }
+}
+
+pub(in crate::cli) async fn run(args: QueryArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
+    let ctx = sql::context()?;
+    let engine = match args.stored {
+        true => None,
+        false => Some(engine(&args, keys).await?),
+    };
+    let engine = engine.flatten();
+    if let Some(engine) = &engine {
+        sql::register(&ctx, engine).await?;
+    }
+    for file in &args.files {
+        sql::register_file(&ctx, engine.as_ref(), &file.name, &file.path).await?;
+    }
+    let tables = args.files.iter().map(|file| file.name.clone()).collect();
+    let session = QuerySession {
+        ctx,
+        engine,
+        tables,
+        warned: Mutex::default(),
+    };
+    let format = args.format();
+    if let Some(statement) = &args.command {
+        return answer(
+            &session,
+            statement,
+            format,
+            args.output.as_deref().map(|path| (path, args.force)),
+            printer,
+        )
+        .await;
+    }
+    if std::io::stdin().is_terminal() {
+        prompt(&session, format, printer).await
+    } else {
+        script(&session, format, printer).await
+    }
+}
+
+/// What statements are asked of.
+struct QuerySession {
+    ctx: SessionContext,
+    engine: Option<Engine>,
+    tables: Vec<String>,
+    /// The warnings that were given: once is enough.
+    warned: Mutex<BTreeSet<String>>,
+}
+
+/// The engine, unless nothing here needs one: no file is protected, and there is no policy.
+async fn engine(args: &QueryArgs, keys: &KeyArgs) -> Result<Option<Engine>> {
+    let mut protected = false;
+    for file in &args.files {
+        let columns = Source::open(&file.path)?.columns()?;
+        protected |= columns.iter().any(|column| column.protected.is_some());
+    }
+    if !protected && args.role.is_none() && !keys.policy.exists() {
+        return Ok(None);
+    }
+    let engine = session::engine(keys).await.map_err(|error| match error.hint() {
+        Some(hint) if !keys.policy.exists() => {
+            let hint = Hint::from(hint).then("; or pass --stored to see the file as it is stored");
+            error.with_hint(hint)
+        }
+        _ => error,
+    })?;
+    Ok(Some(match &args.role {
+        Some(role) => engine.with_role(role)?,
+        None => engine,
+    }))
+}
+
+/// Runs statements and writes their results: to stdout, or whole or not at all to a file that only its owner can read.
+async fn answer(
+    session: &QuerySession,
+    text: &str,
+    format: ResultFormat,
+    output: Option<(&Path, bool)>,
+    printer: &Printer,
+) -> Result<()> {
+    let statements = sql::statements(text)?;
+    if (output.is_some() || format == ResultFormat::Parquet) && statements.len() != 1 {
+        return Err(Error::bad_input(format!(
+            "one file holds the result of one statement, and there are {}",
+            statements.len()
+        )));
+    }
+    for statement in statements {
+        let done = one(session, statement, format, output, printer).await;
+        // Not the statement itself, which may hold values.
+        let tables = session.tables.join(", ");
+        let ended = if done.is_ok() { "" } else { ", which failed" };
+        if let Some(engine) = &session.engine {
+            engine.audit_usage(&format!("query {tables}{ended}"))?;
+            warn(engine, session, printer);
+        }
+        done?;
+    }
+    Ok(())
+}
+
+/// Warns of what is due with the keys that were used, and with tokens: once.
+fn warn(engine: &Engine, session: &QuerySession, printer: &Printer) {
+    let mut warned = session.warned.lock().unwrap_or_else(PoisonError::into_inner);
+    for warning in engine.due().into_iter().chain(engine.filling_up()) {
+        if !warned.contains(&warning) {
+            printer.say(format_args!("warning: {warning}"));
+            warned.insert(warning);
+        }
+    }
+}
+
+async fn one(
+    session: &QuerySession,
+    statement: Statement,
+    format: ResultFormat,
+    output: Option<(&Path, bool)>,
+    printer: &Printer,
+) -> Result<()> {
+    let answer = sql::query_statement(&session.ctx, session.engine.as_ref(), statement).await?;
+    let Some((path, force)) = output else {
+        return stream(answer, format, printer.stdout()).await;
+    };
+    let aside = Aside::create(path, force)?;
+    tokio::select! {
+        done = stream(answer, format, aside.file()) => done?,
+        interrupted = interrupted() => return Err(interrupted),
+    }
+    aside.commit(None)
+}
+
+/// Ends when the process is asked to: the file written aside goes with what this is raced against.
+async fn interrupted() -> Error {
+    let cancel = Arc::new(AtomicBool::new(false));
+    if let Err(error) = job::cancel_on_signal(&cancel) {
+        return error;
+    }
+    while !cancel.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Error::new(ErrorKind::Interrupted, "interrupted; nothing was written")
+}
+
+async fn stream(answer: DataFrame, format: ResultFormat, out: impl Write + Send) -> Result<()> {
+    let mut results = Results::begin(Arc::new(answer.schema().as_arrow().clone()), format, out)?;
+    let mut batches = answer.execute_stream().await.map_err(sql::from_execution)?;
+    while let Some(batch) = batches.next().await {
+        results.write(batch.map_err(sql::from_execution)?)?;
+    }
+    results.finish()
+}
+
+/// Statements from a terminal, until the person leaves.
+async fn prompt(session: &QuerySession, format: ResultFormat, printer: &Printer) -> Result<()> {
+    let broken = |error: rustyline::error::ReadlineError| Error::bug("the prompt failed").with_source(error);
+    let mut editor = rustyline::DefaultEditor::new().map_err(broken)?;
+    printer.say(HELP);
+    let mut statement = String::new();
+    loop {
+        let line = match editor.readline(if statement.is_empty() {
+            "cipherform> "
+        } else {
+            "       ...> "
+        }) {
+            Ok(line) => line,
+            Err(rustyline::error::ReadlineError::Interrupted) => {
+                statement.clear();
+                continue;
+            }
+            Err(rustyline::error::ReadlineError::Eof) => return Ok(()),
+            Err(error) => return Err(broken(error)),
+        };
+        match line.trim() {
+            "\\q" | "quit" | "exit" => return Ok(()),
+            "\\?" | "help" => {
+                printer.say(HELP);
+                continue;
+            }
+            _ => {}
+        }
+        statement.push_str(&line);
+        statement.push('\n');
+        if !line.trim_end().ends_with(';') {
+            if statement.trim().is_empty() {
+                statement.clear();
+            }
+            continue;
+        }
+        // The history stays in memory: statements may hold values.
+        let _ = editor.add_history_entry(statement.trim());
+        if let Err(error) = answer(session, &statement, format, None, printer).await {
+            printer.error(&error);
+        }
+        statement.clear();
+    }
+}
+
+/// Statements from a pipe, up to the first that fails.
+async fn script(session: &QuerySession, format: ResultFormat, printer: &Printer) -> Result<()> {
+    let mut text = String::new();
+    let read = std::io::stdin().read_to_string(&mut text);
+    read.map_err(|error| Error::io("cannot read statements from stdin", error))?;
+    answer(session, &text, format, None, printer).await
+}

@@ -1,0 +1,54 @@
+//! `cipherform selftest`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cipher::selftest;
+use crate::cli::printer::Printer;
+use crate::{Error, Result, vectors};
+
+/// Check the ciphers on this machine against known answers.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct SelftestArgs {
+    /// A folder of vector files of schema fpe-vectors/1, to be checked too
+    pub(in crate::cli) folder: Option<PathBuf>,
+}
+
+pub(in crate::cli) fn run(args: &SelftestArgs, printer: &Printer) -> Result<()> {
+    let files = args
+        .folder
+        .as_deref()
+        .map_or_else(|| Ok(Vec::new()), vectors::read_directory)?;
+    let mut printed = Ok(());
+    let summary = selftest::run(&files, &mut |line| {
+        if printed.is_ok() {
+            printed = printer.line(line);
+        }
+    })?;
+    printed?;
+    let built_in = summary.built_in;
+    printer.line(format_args!(
+        "built in: {} passed, {} failed",
+        built_in.passed + built_in.refused,
+        built_in.failed
+    ))?;
+    if args.folder.is_some() {
+        let vectors = summary.vectors;
+        printer.line(format_args!(
+            "vectors: {} failed of {} ({} valid passed, {} invalid refused) in {} files",
+            vectors.failed,
+            vectors.passed + vectors.refused + vectors.failed,
+            vectors.passed,
+            vectors.refused,
+            summary.files
+        ))?;
+    }
+    match summary.ok() {
+        true => Ok(()),
+        false => Err(
+            Error::bug("the ciphers of this build give wrong answers on this machine")
+                .with_hint("do not use it; the failed cases stand above"),
+        ),
+    }
+}

@@ -1,0 +1,64 @@
+//! Locks on files.
+
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+
+use super::atomic_file::PRIVATE;
+use super::location::{folder_of, resolve};
+use crate::{Error, Result};
+
+/// Held by whoever may change a file; given back when dropped, or when the process ends.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// Waits until nobody else, in this process or another, may change the file at `path`.
+///
+/// The lock is on a sibling, `.NAME.lock`, since the file itself is replaced by every change. The sibling stays: to remove it would let two in.
+pub(crate) fn lock(path: &Path) -> Result<Lock> {
+    let target = resolve(path);
+    let sibling = folder_of(&target).join(format!(".{}.lock", name(&target)?));
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, PRIVATE);
+    let file = options
+        .open(&sibling)
+        .and_then(|file| file.lock().map(|()| file))
+        .map_err(|error| Error::io(format!("cannot lock `{}`", sibling.display()), error))?;
+    Ok(Lock { _file: file })
+}
+
+fn name(path: &Path) -> Result<String> {
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .ok_or_else(|| Error::bad_input(format!("`{}` names no file", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::fs::write_atomic;
+
+    #[test]
+    fn the_lock_keeps_others_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("count");
+        fs::write(&path, "0").unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..25 {
+                        let _lock = lock(&path).unwrap();
+                        let count: u32 = fs::read_to_string(&path).unwrap().parse().unwrap();
+                        write_atomic(&path, (count + 1).to_string().as_bytes(), PRIVATE).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_to_string(&path).unwrap(), "100");
+    }
+}

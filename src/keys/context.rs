@@ -1,0 +1,39 @@
+//! Clock and actor.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::timestamp::Timestamp;
+
+/// What time it is, and who is at work.
+#[derive(Clone, Default)]
+pub(crate) struct Surroundings {
+    clock: Option<Arc<dyn Fn() -> Timestamp + Send + Sync>>,
+    actor: Option<Arc<str>>,
+}
+
+impl Surroundings {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.as_ref().map_or_else(Timestamp::now, |clock| clock())
+    }
+
+    pub(crate) fn actor(&self) -> &str {
+        self.actor.as_deref().unwrap_or("unknown")
+    }
+
+    pub(crate) fn set_actor(&mut self, who: impl Into<Arc<str>>) {
+        self.actor = Some(who.into());
+    }
+
+    pub(crate) fn set_clock(&mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) {
+        self.clock = Some(Arc::new(clock));
+    }
+}
+
+impl fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings")
+            .field("actor", &self.actor)
+            .finish_non_exhaustive()
+    }
+}

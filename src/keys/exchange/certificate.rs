@@ -1,0 +1,314 @@
+//! Whose a partner's public key is, by a certificate (X.509): its path to an authority that is trusted is validated (RFC 5280, section 6) by `webpki`.
+
+use std::time::SystemTime;
+
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+use webpki::{
+    ALL_VERIFICATION_ALGS, BorrowedCertRevocationList, CertRevocationList, EndEntityCert, ExpirationPolicy,
+    ExtendedKeyUsageValidator, KeyPurposeIdIter, RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy,
+    anchor_from_trusted_cert,
+};
+use x509_cert::der::{Decode as _, Encode as _};
+use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
+use x509_cert::{Certificate, TbsCertificate};
+
+use crate::keys::timestamp::Timestamp;
+use crate::{Error, ErrorKind, Hint, Remedy, Result};
+
+/// Certificates of the authorities that are trusted, and their lists of what they have revoked.
+#[derive(Clone, Debug)]
+pub struct Authorities {
+    certificates: Vec<CertificateDer<'static>>,
+    revocation_lists: Vec<CertificateRevocationListDer<'static>>,
+}
+
+impl Authorities {
+    /// From PEM: any number of `-----BEGIN CERTIFICATE-----` and `-----BEGIN X509 CRL-----`.
+    ///
+    /// With a revocation list, each certificate between a partner's and an authority needs one of its issuer that is still valid; with none, revocation is not
+    /// checked. What is in it is trusted: neither the dates of these certificates nor their path lengths are looked at (RFC 5280, section 6.1.1 (d)).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`], also if it holds anything else.
+    pub fn from_pem(pem: &str) -> Result<Self> {
+        let certificates = certificates(pem)?;
+        if certificates.is_empty() {
+            return Err(Error::bad_input("this holds no certificate in PEM"));
+        }
+        let revocation_lists: Vec<_> = CertificateRevocationListDer::pem_slice_iter(pem.as_bytes())
+            .collect::<Result<_, _>>()
+            .map_err(|_| no_pem())?;
+        // One that is not recognised would not be missed.
+        expect(pem, certificates.len() + revocation_lists.len())?;
+        for certificate in &certificates {
+            anchor_from_trusted_cert(certificate).map_err(unreadable_certificate)?;
+            let constraints = parsed(certificate)?.get::<BasicConstraints>();
+            if !constraints
+                .map_err(unreadable_certificate)?
+                .is_some_and(|(_, of)| of.ca)
+            {
+                return Err(Error::bad_input("this holds a certificate that is not an authority's"));
+            }
+        }
+        for list in &revocation_lists {
+            BorrowedCertRevocationList::from_der(list).map_err(|error| {
+                Error::bad_input("this holds a revocation list that cannot be read").with_source(error)
+            })?;
+        }
+        Ok(Self {
+            certificates,
+            revocation_lists,
+        })
+    }
+
+    /// Whether there is a revocation list: without any, revocation is not checked.
+    pub fn tell_what_is_revoked(&self) -> bool {
+        !self.revocation_lists.is_empty()
+    }
+}
+
+/// What a partner's key is for, and so what its certificate must not exclude (RFC 5280, section 4.2.1.3).
+#[derive(Clone, Copy, Debug)]
+pub(super) enum CertifiedFor {
+    /// Keys are wrapped to it.
+    KeyEncipherment,
+    /// It signs.
+    DigitalSignature,
+}
+
+/// A public key that an authority vouches for.
+#[derive(Clone, Debug)]
+pub(super) struct CertifiedKey {
+    /// The distinguished name of who has it (RFC 4514), as a terminal can show it.
+    pub(super) subject: String,
+    /// SubjectPublicKeyInfo, in DER.
+    pub(super) public_key: Vec<u8>,
+}
+
+impl CertifiedKey {
+    /// The key of the first certificate in `chain`, if a path leads from it, through those that follow, to one of the `authorities`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`] for what is no certificate; [`ErrorKind::WrongKey`] for one that is not to be trusted `at` that time or `for_use`.
+    pub(super) fn of(chain: &str, authorities: &Authorities, at: Timestamp, for_use: CertifiedFor) -> Result<Self> {
+        let pem = chain;
+        let chain = certificates(pem)?;
+        let [leaf, between @ ..] = chain.as_slice() else {
+            return Err(Error::bad_input("this holds no certificate in PEM"));
+        };
+        expect(pem, chain.len())?;
+        verify(leaf, between, authorities, at)?;
+        let leaf = parsed(leaf)?;
+        let usage = leaf.get::<KeyUsage>().map_err(unreadable_certificate)?;
+        let (allowed, asked) = match (usage, for_use) {
+            (None, _) => (true, ""),
+            (Some((_, usage)), CertifiedFor::KeyEncipherment) => (usage.key_encipherment(), "keyEncipherment"),
+            (Some((_, usage)), CertifiedFor::DigitalSignature) => (usage.digital_signature(), "digitalSignature"),
+        };
+        if !allowed {
+            return Err(not_trusted(format!("its key usage does not allow {asked}")));
+        }
+        let public_key = leaf.subject_public_key_info.to_der();
+        Ok(Self {
+            subject: shown(&leaf.subject.to_string()),
+            public_key: public_key.map_err(unreadable_certificate)?,
+        })
+    }
+}
+
+/// Whether PEM holds certificates, rather than a bare key.
+pub(super) fn holds_certificates(pem: &str) -> bool {
+    CertificateDer::pem_slice_iter(pem.as_bytes()).next().is_some()
+}
+
+fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<_, _>>()
+        .map_err(|_| no_pem())
+}
+
+/// Passes if all that begins in `pem` was read.
+fn expect(pem: &str, read: usize) -> Result<()> {
+    match pem.matches("-----BEGIN ").count() == read {
+        true => Ok(()),
+        false => Err(Error::bad_input(
+            "this holds more than the certificates and revocation lists that can be read in it",
+        )
+        .with_hint(
+            "each begins on a line of its own, with nothing before the dashes; private keys do not belong here",
+        )),
+    }
+}
+
+fn no_pem() -> Error {
+    Error::bad_input("this is damaged PEM").with_hint("each certificate ends with a line -----END CERTIFICATE-----")
+}
+
+fn parsed(certificate: &CertificateDer<'_>) -> Result<TbsCertificate> {
+    let parsed = Certificate::from_der(certificate).map_err(unreadable_certificate)?;
+    Ok(parsed.tbs_certificate)
+}
+
+/// A name without what would change how the rest of a line is shown: the library escapes control characters, but not what turns the direction of writing.
+fn shown(name: &str) -> String {
+    let turns = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    match name {
+        "" => "nobody by name".to_owned(),
+        name => name
+            .chars()
+            .map(|c| match turns(c) {
+                true => c.escape_unicode().to_string(),
+                false => c.to_string(),
+            })
+            .collect(),
+    }
+}
+
+fn verify(
+    leaf: &CertificateDer<'_>,
+    between: &[CertificateDer<'_>],
+    authorities: &Authorities,
+    at: Timestamp,
+) -> Result<()> {
+    let anchors: Vec<_> = (authorities.certificates.iter())
+        .map(anchor_from_trusted_cert)
+        .collect::<Result<_, _>>()
+        .map_err(unreadable_certificate)?;
+    let lists: Vec<CertRevocationList<'_>> = (authorities.revocation_lists.iter())
+        .map(|list| BorrowedCertRevocationList::from_der(list).map(Into::into))
+        .collect::<Result<_, _>>()
+        .map_err(unreadable_certificate)?;
+    let lists: Vec<&CertRevocationList<'_>> = lists.iter().collect();
+    let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|options| {
+        options
+            .with_depth(RevocationCheckDepth::Chain)
+            .with_status_policy(UnknownStatusPolicy::Deny)
+            .with_expiration_policy(ExpirationPolicy::Enforce)
+            .build()
+    });
+    let since_epoch = at.as_system_time().duration_since(SystemTime::UNIX_EPOCH);
+    let at = UnixTime::since_unix_epoch(since_epoch.map_err(|_| Error::bug("a time before 1970"))?);
+    let leaf = EndEntityCert::try_from(leaf).map_err(unreadable_certificate)?;
+    let path = leaf.verify_for_usage(
+        ALL_VERIFICATION_ALGS,
+        &anchors,
+        between,
+        at,
+        AnyPurpose,
+        revocation,
+        None,
+    );
+    let path = path.map_err(|error| {
+        let (what, hint) = explain(&error);
+        not_trusted(what).with_hint(hint)
+    })?;
+    // RFC 5280, section 6.1.4 (n), which `webpki` leaves out.
+    for certificate in path.intermediate_certificates() {
+        let usage = parsed(&certificate.der())?.get::<KeyUsage>();
+        if usage
+            .map_err(unreadable_certificate)?
+            .is_some_and(|(_, usage)| !usage.key_cert_sign())
+        {
+            return Err(not_trusted(
+                "one between it and the authority may not sign certificates",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Extended key usages name purposes such as TLS; none is registered for wrapping keys to partners. What a key may do is told by its key usage.
+struct AnyPurpose;
+
+impl ExtendedKeyUsageValidator for AnyPurpose {
+    fn validate(&self, _: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        Ok(())
+    }
+}
+
+fn explain(error: &webpki::Error) -> (String, Hint) {
+    use webpki::Error as Path;
+    let ask = || Hint::from("ask the partner for a certificate that is valid now");
+    let (what, hint) = match error {
+        Path::UnknownIssuer => (
+            "no path leads from it to an authority that is trusted",
+            Hint::from("the file has the partner's certificate first, then the intermediate ones; also, ")
+                .then(Remedy::NameAuthority),
+        ),
+        Path::CertExpired { .. } => ("it, or one between it and the authority, has expired", ask()),
+        Path::CertNotValidYet { .. } => ("it, or one between it and the authority, is not valid yet", ask()),
+        Path::CertRevoked => ("it, or one between it and the authority, was revoked", ask()),
+        Path::UnknownRevocationStatus => (
+            "the authorities' revocation lists do not say whether it was revoked",
+            "give the list of each issuer in the path, or none".into(),
+        ),
+        Path::CrlExpired { .. } => (
+            "the authorities' revocation list has expired",
+            "get the authority's current list".into(),
+        ),
+        Path::CaUsedAsEndEntity => (
+            "it is the certificate of an authority, not of a partner",
+            "a partner without an authority sends its bare public key: compare it by another way, such as a call"
+                .into(),
+        ),
+        Path::NameConstraintViolation => (
+            "an authority may not vouch for its name, or for names of kinds that are not supported here",
+            "ask the partner for a certificate without such constraints, or for its bare public key".into(),
+        ),
+        other => return (format!("{other:?}"), "ask the partner for another certificate".into()),
+    };
+    (what.to_owned(), hint)
+}
+
+fn not_trusted(why: impl std::fmt::Display) -> Error {
+    Error::new(
+        ErrorKind::WrongKey,
+        format!("the partner's certificate is not to be trusted: {why}"),
+    )
+}
+
+fn unreadable_certificate(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::bad_input("this holds a certificate that cannot be read").with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rest is driven through the command: only there it is easy to have authorities.
+    #[test]
+    fn a_certificate_is_good_for_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let openssl = |line: &str| {
+            let made = std::process::Command::new("openssl")
+                .current_dir(folder.path())
+                .args(line.split(' '))
+                .output()
+                .expect("openssl, which Debian has");
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        };
+        openssl("req -x509 -newkey ed25519 -nodes -keyout ca.key -out ca.pem -days 900 -subj /CN=ca");
+        std::fs::write(folder.path().join("extensions"), "basicConstraints=CA:FALSE").unwrap();
+        openssl("req -newkey ed25519 -nodes -keyout it.key -out it.csr -subj /CN=it");
+        openssl(
+            "x509 -req -in it.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out it.pem -days 30 -extfile extensions",
+        );
+        let pem = |file: &str| std::fs::read_to_string(folder.path().join(file)).unwrap();
+        let authorities = Authorities::from_pem(&pem("ca.pem")).unwrap();
+        let at = |time: Timestamp| {
+            CertifiedKey::of(&pem("it.pem"), &authorities, time, CertifiedFor::DigitalSignature)
+                .map(|key| key.subject)
+                .map_err(|error| error.to_string())
+        };
+        let now = Timestamp::now();
+        assert_eq!(at(now.plus_days(1)).unwrap(), "CN=it");
+        assert!(at(now.plus_days(31)).unwrap_err().contains("has expired"));
+        assert!(at(Timestamp::EPOCH).unwrap_err().contains("is not valid yet"));
+    }
+}

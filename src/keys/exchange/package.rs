@@ -1,0 +1,150 @@
+//! One domain's key for a partner: wrapped to the partner's public key, signed by the sender.
+//!
+//! ```text
+//! { "format": "cipherform-exchange/1", "content": { …, "wrapped": base64 }, "signature": base64 }
+//! label     = LP("cipherform exchange v1", content without `wrapped`, as JSON without spaces)
+//! wrapped   = RSA-OAEP (RFC 8017, section 7.1) with SHA-256 and MGF1 over SHA-256: key (32) ‖ check key (32), under that label
+//! signature = Ed25519 (FIPS 186-5) over LP("cipherform-exchange/1", content as JSON without spaces)
+//! ```
+//!
+//! The partner gets the key of one map: one rule's domain, format and tweak. With it values can be protected and revealed under that map, and under no other:
+//! it is derived from the sender's data key by a one-way function.
+
+use getrandom::SysRng;
+use rsa::Oaep;
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use super::recipient::{Identity, Recipient};
+use super::sender::{ExchangeSigner, Sender};
+use crate::keys::encoding::{Base64, length_prefixed};
+use crate::keys::exchanged_map::ExchangedMap;
+use crate::keys::ids::{KeyVersionId, KeyringId};
+use crate::keys::reason::Reason;
+use crate::keys::timestamp::Timestamp;
+use crate::keys::wrap::Signed;
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
+
+/// The format of the file; its versions are frozen.
+const FORMAT: &str = "cipherform-exchange/1";
+
+/// A key on its way to a partner.
+#[derive(Clone, Debug)]
+pub struct ExchangePackage(Signed<Content>);
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    keyring: KeyringId,
+    /// The key's name at the sender's.
+    key: String,
+    version: KeyVersionId,
+    map: ExchangedMap,
+    time: Timestamp,
+    reason: Reason,
+    public_key: Base64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wrapped: Option<Base64>,
+}
+
+impl Content {
+    /// What the wrapped bytes are bound to.
+    fn label(&self) -> Vec<u8> {
+        let bare = Self {
+            wrapped: None,
+            ..self.clone()
+        };
+        let bare = serde_json::to_vec(&bare).expect("strings and numbers, which JSON always holds");
+        length_prefixed(&[b"cipherform exchange v1", &bare])
+    }
+}
+
+/// Whose key goes where.
+pub(crate) struct Parcel<'a> {
+    pub(crate) keyring: KeyringId,
+    pub(crate) key: String,
+    pub(crate) version: KeyVersionId,
+    pub(crate) map: ExchangedMap,
+    pub(crate) time: Timestamp,
+    pub(crate) reason: Reason,
+    pub(crate) material: &'a Secret<Vec<u8>>,
+}
+
+impl ExchangePackage {
+    pub(crate) fn seal(parcel: Parcel<'_>, recipient: &Recipient, signer: &ExchangeSigner) -> Result<Self> {
+        let mut content = Content {
+            keyring: parcel.keyring,
+            key: parcel.key,
+            version: parcel.version,
+            map: parcel.map,
+            time: parcel.time,
+            reason: parcel.reason,
+            public_key: Base64(signer.public_key()?.to_vec()),
+            wrapped: None,
+        };
+        let padding = Oaep::<Sha256>::new_with_label(content.label());
+        let wrapped = recipient.key.encrypt(&mut SysRng, padding, parcel.material.expose());
+        let wrapped = wrapped.map_err(|error| Error::bug("RSA-OAEP refuses 64 bytes").with_source(error))?;
+        content.wrapped = Some(Base64(wrapped));
+        Signed::new(FORMAT, content, &signer.0).map(Self)
+    }
+
+    /// Reads a package; who sent it is told by [`verify`](Self::verify).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`].
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        Signed::parse(FORMAT, "exchanged key", bytes).map(Self)
+    }
+
+    /// Passes if `sender` has signed it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongKey`].
+    pub fn verify(&self, sender: &Sender) -> Result<()> {
+        let wrong = |what: &str| {
+            Error::new(ErrorKind::WrongKey, what).with_hint(
+                Hint::from("by another way than the package came, have the sender ").then(Remedy::ShowPublicKey),
+            )
+        };
+        if self.0.content().public_key.0 != sender.public_key {
+            return Err(wrong("the exchanged key was signed by somebody else"));
+        }
+        match self.0.is_by(&sender.public_key) {
+            true => Ok(()),
+            false => Err(wrong("the exchanged key was changed since it was signed")),
+        }
+    }
+
+    pub(crate) fn open(&self, identity: &Identity) -> Result<Secret<Vec<u8>>> {
+        let wrapped = self.0.content().wrapped.as_ref().map_or(&[][..], |wrapped| &wrapped.0);
+        let padding = Oaep::<Sha256>::new_with_label(self.0.content().label());
+        let opened = identity.0.decrypt_blinded(&mut SysRng, padding, wrapped);
+        opened.map(Secret::new).map_err(|_| {
+            Error::new(ErrorKind::WrongKey, "the exchanged key is not for this private key")
+                .with_hint("name the private key whose public half the sender was given")
+        })
+    }
+
+    /// The bytes of the file: JSON, with a line feed at its end.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.to_bytes()
+    }
+
+    /// The map that its key is for.
+    pub fn map(&self) -> &ExchangedMap {
+        &self.0.content().map
+    }
+
+    /// The version that columns protected with it name.
+    pub fn version(&self) -> KeyVersionId {
+        self.0.content().version
+    }
+
+    /// When it was made.
+    pub fn time(&self) -> Timestamp {
+        self.0.content().time
+    }
+}

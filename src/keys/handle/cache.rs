@@ -1,0 +1,225 @@
+//! Unwrapped keys: each is fetched once while it is fresh, however many columns, rules and tasks ask for it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use futures_util::lock::Mutex as AsyncMutex;
+
+use super::cache_limits::CachePolicy;
+use super::lease::{Clock, Hold};
+use super::material::Material;
+use crate::keys::ids::KeyVersionId;
+use crate::{ErrorKind, Result};
+
+type Slot = Arc<AsyncMutex<Option<Entry>>>;
+
+struct Entry {
+    material: Arc<Material>,
+    hold: Hold,
+    fetched: Instant,
+    uses: u64,
+    /// When the next early renewal may be tried.
+    renewal: Instant,
+}
+
+/// Unwrapped keys by version.
+pub(crate) struct Cache {
+    policy: CachePolicy,
+    clock: Clock,
+    slots: Mutex<HashMap<KeyVersionId, Slot>>,
+}
+
+impl Cache {
+    pub(crate) fn new(policy: CachePolicy, clock: Clock) -> Self {
+        Self {
+            policy,
+            clock,
+            slots: Mutex::default(),
+        }
+    }
+
+    /// The key, by `fetch` if it is not here, or not fresh. Whoever else asks for the same version meanwhile waits; a failure is not kept.
+    pub(crate) async fn fetch_once(
+        &self,
+        version: KeyVersionId,
+        fetch: impl Future<Output = Result<Material>>,
+    ) -> Result<(Arc<Material>, Hold)> {
+        let slot = self.slot(version);
+        let mut slot = slot.lock().await;
+        let now = (self.clock)();
+        if let Some(entry) = slot.take_if(|entry| !self.serves(entry, now)) {
+            drop(entry);
+        }
+        let due = slot.as_ref().is_none_or(|entry| now >= entry.renewal);
+        if due {
+            match fetch.await {
+                Ok(material) => *slot = Some(self.entry(material, (self.clock)())),
+                Err(error) => match &mut *slot {
+                    // An outage: the key serves on. Renewal is tried again after a while, not at every use.
+                    Some(entry) if error.kind() == ErrorKind::ProviderDown => {
+                        entry.renewal = now + self.policy.ttl.saturating_sub(self.policy.refresh) / 4;
+                    }
+                    _ => {
+                        *slot = None;
+                        return Err(error);
+                    }
+                },
+            }
+        }
+        let entry = slot.as_mut().expect("fetched just now, or fresh");
+        entry.uses = entry.uses.saturating_add(1);
+        Ok((Arc::clone(&entry.material), entry.hold.clone()))
+    }
+
+    fn serves(&self, entry: &Entry, now: Instant) -> bool {
+        now.duration_since(entry.fetched) < self.policy.ttl && entry.uses < self.policy.max_uses
+    }
+
+    fn entry(&self, material: Material, now: Instant) -> Entry {
+        Entry {
+            material: Arc::new(material),
+            hold: Hold {
+                clock: Arc::clone(&self.clock),
+                fetched: now,
+                ttl: self.policy.ttl,
+                longest: self.policy.max_hold,
+            },
+            fetched: now,
+            uses: 0,
+            renewal: now + self.policy.refresh,
+        }
+    }
+
+    fn slot(&self, version: KeyVersionId) -> Slot {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(version).or_default())
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::keys::KeyUse;
+    use crate::{Error, Secret};
+
+    /// A cache whose time is told by hand, and whose KMS fails on command.
+    struct Bench {
+        cache: Cache,
+        seconds: Arc<AtomicU64>,
+        fetches: AtomicU64,
+    }
+
+    impl Bench {
+        fn new(policy: CachePolicy) -> Self {
+            let seconds = Arc::new(AtomicU64::new(0));
+            let (start, told) = (Instant::now(), Arc::clone(&seconds));
+            let clock: Clock = Arc::new(move || start + Duration::from_secs(told.load(Ordering::SeqCst)));
+            Self {
+                cache: Cache::new(policy, clock),
+                seconds,
+                fetches: AtomicU64::new(0),
+            }
+        }
+
+        fn at(&self, seconds: u64) -> &Self {
+            self.seconds.store(seconds, Ordering::SeqCst);
+            self
+        }
+
+        fn fetches(&self) -> u64 {
+            self.fetches.load(Ordering::SeqCst)
+        }
+
+        async fn get(&self, failure: Option<ErrorKind>) -> Result<Hold> {
+            let fetch = async {
+                self.fetches.fetch_add(1, Ordering::SeqCst);
+                match failure {
+                    Some(kind) => Err(Error::new(kind, "told to fail")),
+                    None => Material::try_new(KeyUse::Derive, Secret::new(vec![7; 32])),
+                }
+            };
+            self.cache
+                .fetch_once(KeyVersionId::from_bytes([1; 16]), fetch)
+                .await
+                .map(|(_, hold)| hold)
+        }
+    }
+
+    const DOWN: Option<ErrorKind> = Some(ErrorKind::ProviderDown);
+
+    #[tokio::test]
+    async fn an_outage_is_carried_until_the_ttl_and_no_longer() {
+        let bench = Bench::new(CachePolicy::default().with_ttl(Duration::from_secs(1_000)));
+        bench.get(None).await.unwrap();
+        bench.at(899).get(DOWN).await.unwrap();
+        assert_eq!(bench.fetches(), 1, "fresh: nobody is asked");
+        bench.at(900).get(DOWN).await.unwrap();
+        assert_eq!(bench.fetches(), 2, "renewed early, in vain");
+        bench.at(901).get(DOWN).await.unwrap();
+        assert_eq!(bench.fetches(), 2, "not at every use");
+        bench.at(999).get(DOWN).await.unwrap();
+        for _ in 0..2 {
+            let error = bench.at(1_000).get(DOWN).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ProviderDown);
+        }
+        bench.get(None).await.unwrap();
+        bench.at(1_899).get(DOWN).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn early_renewal_starts_a_new_ttl() {
+        let bench = Bench::new(CachePolicy::default().with_ttl(Duration::from_secs(1_000)));
+        bench.get(None).await.unwrap();
+        bench.at(950).get(None).await.unwrap();
+        bench.at(1_800).get(DOWN).await.unwrap();
+        assert_eq!(bench.fetches(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_not_an_outage() {
+        let bench = Bench::new(CachePolicy::default().with_ttl(Duration::from_secs(1_000)));
+        bench.get(None).await.unwrap();
+        let refused = Some(ErrorKind::KeyNotUsable);
+        assert_eq!(
+            bench.at(900).get(refused).await.unwrap_err().kind(),
+            ErrorKind::KeyNotUsable
+        );
+        assert!(
+            bench.at(901).get(DOWN).await.is_err(),
+            "and the key is gone from memory"
+        );
+    }
+
+    #[tokio::test]
+    async fn uses_are_counted() {
+        let bench = Bench::new(CachePolicy::default().with_max_uses(3));
+        for _ in 0..7 {
+            bench.get(None).await.unwrap();
+        }
+        assert_eq!(bench.fetches(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_job_keeps_its_key_for_as_long_as_said() {
+        let bench = Bench::new(CachePolicy::default().with_max_hold(Duration::from_secs(5_000)));
+        let hold = bench.get(None).await.unwrap();
+        assert!(hold.is_fresh() && hold.lasts());
+        bench.at(3_600);
+        assert!(!hold.is_fresh() && hold.lasts());
+        bench.at(5_000);
+        assert!(!hold.lasts());
+    }
+}

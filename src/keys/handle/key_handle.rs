@@ -1,0 +1,265 @@
+//! One version of one key, ready to use.
+
+use std::sync::Arc;
+
+use super::lease::Hold;
+use super::material::Material;
+use super::usage::Usage;
+use crate::keys::exchanged_map::ExchangedMap;
+use crate::keys::ids::KeyVersionId;
+use crate::keys::key_ref::KeyName;
+use crate::keys::key_use::{DirectMode, KeyUse};
+use crate::keys::state::Operation;
+use crate::keys::wrap::{Purpose, derive};
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
+
+/// One version of one key. Clones share the key bytes, which are wiped with the last of them (and of the keyring's cache).
+#[derive(Clone, Debug)]
+pub struct KeyHandle {
+    pub(crate) name: KeyName,
+    pub(crate) version: u32,
+    pub(crate) version_id: KeyVersionId,
+    pub(crate) material: Arc<Material>,
+    pub(crate) hold: Hold,
+    pub(crate) usage: Arc<Usage>,
+    pub(crate) due: Option<String>,
+    pub(crate) only_for: Option<Arc<ExchangedMap>>,
+}
+
+impl KeyHandle {
+    /// Counts `values` that are about to be protected or revealed with it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotUsable`] if more would be protected than the key's limit allows; what the audit log says, in which a key with a limit sets values aside.
+    pub fn count(&self, operation: Operation, values: u64) -> Result<()> {
+        self.usage.count(operation, values)
+    }
+
+    /// Whether anything was protected or revealed with this version.
+    pub(crate) fn was_used(&self) -> bool {
+        self.usage.any()
+    }
+
+    /// Whether it is recent enough to be given out again; else the keyring is to be asked anew.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.hold.is_fresh()
+    }
+
+    /// Passes while the key may be kept.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotUsable`] once it is older than [`CachePolicy::max_hold`](super::CachePolicy::max_hold).
+    pub fn check_hold(&self) -> Result<()> {
+        if self.hold.lasts() {
+            return Ok(());
+        }
+        let longest = humantime::format_duration(self.hold.longest);
+        let message = format!(
+            "key `{}@{}` was fetched more than {longest} ago, the max_hold",
+            self.name, self.version
+        );
+        Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(
+            "start again; for longer jobs raise `max_hold` under [keys] in the policy, or cut the job in parts",
+        ))
+    }
+
+    /// What is due soon: a period that ends.
+    pub fn due(&self) -> Option<&str> {
+        self.due.as_deref()
+    }
+
+    /// The key's name.
+    pub fn name(&self) -> &KeyName {
+        &self.name
+    }
+
+    /// The version's number: for display.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The version's id: what the data remembers.
+    pub fn version_id(&self) -> KeyVersionId {
+        self.version_id
+    }
+
+    /// What the key may do.
+    pub fn key_use(&self) -> KeyUse {
+        self.material.key_use
+    }
+
+    /// The subkey of `length` bytes for `purpose`, bound to this version, `domain` and the fingerprint of the parameters that define the map.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotUsable`] if the key's use is not `derive`.
+    pub fn subkey(&self, purpose: Purpose, domain: &str, fingerprint: &[u8], length: usize) -> Result<Secret<Vec<u8>>> {
+        if !purpose.is_subkey() {
+            return Err(Error::bug(format!(
+                "`{}` is no purpose of a data key's subkey",
+                purpose.label()
+            )));
+        }
+        let KeyUse::Derive = self.key_use() else {
+            return Err(self.not_usable("subkeys cannot be derived from it").with_hint(
+                Hint::from("use it with the mode it was made for, or for deriving ").then(Remedy::CreateKey(None)),
+            ));
+        };
+        let context = [self.version_id.as_bytes(), domain.as_bytes(), fingerprint];
+        derive(self.material.key(), purpose, &context, length)
+    }
+
+    /// The AES key itself, for `mode`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotUsable`] unless the key was made for direct use with this mode.
+    pub fn direct_key(&self, mode: DirectMode) -> Result<Secret<Vec<u8>>> {
+        match self.key_use() {
+            KeyUse::Direct { mode: made_for, .. } if made_for == mode => Ok(Secret::new(self.material.key().to_vec())),
+            _ => Err(self
+                .not_usable(&format!("it cannot be used directly with {mode}"))
+                .with_hint("a key's use is fixed when it is created; create another key for this one")),
+        }
+    }
+
+    /// Passes unless the key came from a partner for another map than this.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotUsable`].
+    pub fn check_map(&self, domain: &str, fingerprint: &[u8], tweak_definition: &str) -> Result<()> {
+        let Some(map) = &self.only_for else { return Ok(()) };
+        let differs = if map.domain != domain {
+            "domain"
+        } else if map.fingerprint != hex::encode(fingerprint) {
+            "format"
+        } else if map.tweak != tweak_definition {
+            "tweak"
+        } else {
+            return Ok(());
+        };
+        let error = self.not_usable(&format!(
+            "it came from a partner for one rule, whose {differs} is another"
+        ));
+        Err(error.with_hint(format!(
+            "the rule needs domain = \"{}\", the format `{}` and the tweak `{}`",
+            map.domain, map.format, map.tweak
+        )))
+    }
+
+    /// Proves, where it is kept beside protected data, that this version, domain, format and tweak are those that protected it.
+    ///
+    /// # Errors
+    ///
+    /// None that a caller can cause.
+    pub fn check_value(&self, domain: &str, fingerprint: &[u8], tweak_definition: &str) -> Result<[u8; 16]> {
+        let context = [
+            self.version_id.as_bytes(),
+            domain.as_bytes(),
+            fingerprint,
+            tweak_definition.as_bytes(),
+        ];
+        let mut value = [0; 16];
+        if let Some(map) = &self.only_for
+            && self.check_map(domain, fingerprint, tweak_definition).is_ok()
+        {
+            // The sender's, so that columns of both sides say the same.
+            hex::decode_to_slice(&map.check, &mut value)
+                .map_err(|_| Error::bad_input("the check value of an exchanged key is not 16 bytes"))?;
+            return Ok(value);
+        }
+        let derived = derive(self.material.check_key(), Purpose::CheckValue, &context, 16)?;
+        value.copy_from_slice(derived.expose());
+        Ok(value)
+    }
+
+    /// The check key that goes to a partner with the key of a map.
+    #[cfg(feature = "exchange")]
+    pub(crate) fn exchange_check_key(&self, domain: &str, fingerprint: &[u8]) -> Result<Secret<Vec<u8>>> {
+        let context = [self.version_id.as_bytes(), domain.as_bytes(), fingerprint];
+        derive(self.material.check_key(), Purpose::ExchangeCheck, &context, 32)
+    }
+
+    fn not_usable(&self, why: &str) -> Error {
+        let message = format!("key `{}` is for the use `{}`: {why}", self.name, self.key_use());
+        Error::new(ErrorKind::KeyNotUsable, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::keys::KeyBits;
+
+    fn handle(key_use: KeyUse) -> KeyHandle {
+        let bytes = (0..Material::length(key_use)).map(|byte| byte as u8).collect();
+        KeyHandle {
+            name: "pii".parse().unwrap(),
+            version: 1,
+            version_id: KeyVersionId::from_bytes(std::array::from_fn(|i| 0xa0 + i as u8)),
+            material: Arc::new(Material::try_new(key_use, Secret::new(bytes)).unwrap()),
+            hold: Hold {
+                clock: Arc::new(Instant::now),
+                fetched: Instant::now(),
+                ttl: Duration::from_secs(60),
+                longest: Duration::from_secs(60),
+            },
+            usage: Arc::default(),
+            due: None,
+            only_for: None,
+        }
+    }
+
+    /// The same answers as in `derive`: the layout of the context is part of the format.
+    #[test]
+    fn contexts_are_fixed() {
+        let key = handle(KeyUse::Derive);
+        let fingerprint = [0x00, 0xff, 0x10];
+        let subkey = key.subkey(Purpose::Ff1, "customer-key", &fingerprint, 16).unwrap();
+        assert_eq!(hex::encode(subkey.expose()), "13a22e285e208b5612bd77b627a18d5b");
+        let check = key.check_value("customer-key", &fingerprint, "none").unwrap();
+        assert_eq!(hex::encode(check), "adc788444636f33b76090a3dd94ae77b");
+    }
+
+    #[test]
+    fn check_values_differ_with_each_part() {
+        let key = handle(KeyUse::Derive);
+        let reference = key.check_value("a", b"b", "c").unwrap();
+        assert_ne!(key.check_value("x", b"b", "c").unwrap(), reference);
+        assert_ne!(key.check_value("a", b"x", "c").unwrap(), reference);
+        assert_ne!(key.check_value("a", b"b", "x").unwrap(), reference);
+        let mut other = key.clone();
+        other.version_id = KeyVersionId::from_bytes([0; 16]);
+        assert_ne!(other.check_value("a", b"b", "c").unwrap(), reference);
+    }
+
+    #[test]
+    fn a_key_keeps_to_its_use() {
+        let derive = handle(KeyUse::Derive);
+        let ff1 = handle(KeyUse::Direct {
+            mode: DirectMode::Ff1,
+            bits: KeyBits::B128,
+        });
+        assert_eq!(ff1.direct_key(DirectMode::Ff1).unwrap().expose().len(), 16);
+        assert!(ff1.check_value("a", b"b", "c").is_ok());
+        for refused in [
+            derive.direct_key(DirectMode::Ff1),
+            ff1.direct_key(DirectMode::Ff31Legacy),
+            ff1.subkey(Purpose::Ff1, "a", b"b", 32),
+        ] {
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::KeyNotUsable);
+        }
+        assert!(derive.subkey(Purpose::CheckValue, "a", b"b", 16).is_err());
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let text = format!("{:?}", handle(KeyUse::Derive));
+        assert!(text.contains("****") && !text.contains("31,"), "{text}");
+    }
+}

@@ -1,0 +1,50 @@
+//! Key material.
+
+use crate::keys::key_use::KeyUse;
+use crate::{Error, Result, Secret};
+
+/// What is wrapped for one version.
+///
+/// | use | bytes |
+/// | --- | --- |
+/// | `derive` | the key, 32 bytes: check values are derived from it, too, under their own label |
+/// | `direct-…` | the AES key, then a check key of 32 bytes: an AES key that other software holds serves its one mode and nothing else |
+#[derive(Debug)]
+pub(crate) struct Material {
+    pub(super) key_use: KeyUse,
+    bytes: Secret<Vec<u8>>,
+}
+
+impl Material {
+    const CHECK_KEY: usize = 32;
+
+    /// How many bytes are wrapped for a version of a key with `key_use`.
+    pub(crate) const fn length(key_use: KeyUse) -> usize {
+        match key_use {
+            KeyUse::Derive => 32,
+            KeyUse::Direct { bits, .. } => bits.bytes() + Self::CHECK_KEY,
+        }
+    }
+
+    /// What was unwrapped, [`length`](Self::length) bytes.
+    pub(crate) fn try_new(key_use: KeyUse, bytes: Secret<Vec<u8>>) -> Result<Self> {
+        if bytes.expose().len() != Self::length(key_use) {
+            return Err(Error::bug("key material of the wrong length"));
+        }
+        Ok(Self { key_use, bytes })
+    }
+
+    pub(super) fn key(&self) -> &[u8] {
+        match self.key_use {
+            KeyUse::Derive => self.bytes.expose(),
+            KeyUse::Direct { bits, .. } => &self.bytes.expose()[..bits.bytes()],
+        }
+    }
+
+    pub(super) fn check_key(&self) -> &[u8] {
+        match self.key_use {
+            KeyUse::Derive => self.bytes.expose(),
+            KeyUse::Direct { bits, .. } => &self.bytes.expose()[bits.bytes()..],
+        }
+    }
+}

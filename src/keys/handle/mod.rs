@@ -1,0 +1,14 @@
+//! Keys that are ready to be used: unwrapped, kept for a time, counted.
+
+mod cache;
+mod cache_limits;
+mod key_handle;
+mod lease;
+mod material;
+mod usage;
+
+pub(crate) use cache::Cache;
+pub use cache_limits::CachePolicy;
+pub use key_handle::KeyHandle;
+pub(crate) use material::Material;
+pub(crate) use usage::{Limit, Since, Usage};

@@ -1,0 +1,210 @@
+//! What stands in a keyring file.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+
+use serde::{Deserialize, Serialize};
+
+use super::backup_record::BackupRecord;
+use super::info::{Change, KeyInfo, Periods, VersionInfo};
+use crate::keys::encoding::Base64;
+use crate::keys::exchanged_map::ExchangedMap;
+use crate::keys::ids::{DataKeyId, KeyVersionId, KeyringId};
+use crate::keys::key_ref::{KeyName, KmsKeyRef};
+use crate::keys::key_use::KeyUse;
+use crate::keys::state::KeyState;
+use crate::keys::timestamp::Timestamp;
+use crate::keys::wrap::{Purpose, WrapContext, derive};
+use crate::{Error, Result, Secret};
+
+/// The format of the file; its versions are frozen.
+pub(crate) const FORMAT: &str = "cipherform-keyring/3";
+
+/// The formats that are read: what the older ones lack is optional. The next change writes [`FORMAT`].
+pub(crate) const READABLE: [&str; 3] = [FORMAT, "cipherform-keyring/2", "cipherform-keyring/1"];
+
+/// The content of the file, under the MAC.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Document {
+    pub(crate) id: KeyringId,
+    /// Counts the changes, so that an older copy can be noticed.
+    pub(crate) generation: u64,
+    pub(crate) root: RootEntry,
+    pub(crate) keys: Vec<KeyEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_backup: Option<BackupRecord>,
+}
+
+/// The root key, wrapped: the MAC's key is derived from it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RootEntry {
+    pub(crate) kms_key: KmsKeyRef,
+    pub(crate) id: KeyVersionId,
+    pub(crate) wrapped: Base64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyEntry {
+    pub(crate) name: KeyName,
+    pub(crate) id: DataKeyId,
+    #[serde(rename = "use")]
+    pub(crate) key_use: KeyUse,
+    pub(crate) created: Timestamp,
+    pub(crate) kms_key: KmsKeyRef,
+    /// Oldest first; never empty.
+    pub(crate) versions: Vec<VersionEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) periods: Option<Periods>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) values_limit: Option<u64>,
+    /// The generation that its limit was set with, as the entry in the audit log says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) limited_since: Option<u64>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VersionEntry {
+    pub(crate) number: u32,
+    pub(crate) id: KeyVersionId,
+    pub(crate) state: KeyState,
+    pub(crate) created: Timestamp,
+    /// Absent once it is removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) wrapped: Option<Base64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) activated: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) history: Vec<Change>,
+    /// Of a key that came from a partner: the one map it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) only_for: Option<ExchangedMap>,
+    /// And who sent it: the public key that signed it, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sender: Option<String>,
+}
+
+impl VersionEntry {
+    /// When it came into use. A keyring of format 1 does not say: there a version was active from its creation on.
+    pub(crate) fn activated(&self) -> Option<Timestamp> {
+        let never = self.state == KeyState::PreActivation
+            || self.history.iter().any(|change| change.from == KeyState::PreActivation);
+        self.activated.or((!never).then_some(self.created))
+    }
+
+    pub(crate) fn protects_until(&self, periods: Periods) -> Option<Timestamp> {
+        Some(self.activated()?.plus_days(periods.originator_days))
+    }
+
+    pub(crate) fn reveals_until(&self, periods: Periods) -> Option<Timestamp> {
+        Some(self.activated()?.plus_days(periods.recipient_days))
+    }
+}
+
+impl Document {
+    /// What the root key is wrapped for. It belongs to no data key, so that field is zero.
+    pub(crate) fn root_context(id: KeyringId, root: KeyVersionId) -> WrapContext {
+        WrapContext {
+            keyring: id,
+            data_key: DataKeyId::from_bytes([0; 16]),
+            version: root,
+            key_use: "keyring-root".to_string(),
+        }
+    }
+
+    /// What a version of a data key is wrapped for.
+    pub(crate) fn context(&self, key: DataKeyId, version: KeyVersionId, key_use: KeyUse) -> WrapContext {
+        WrapContext {
+            keyring: self.id,
+            data_key: key,
+            version,
+            key_use: key_use.to_string(),
+        }
+    }
+
+    /// The key that authenticates the file.
+    pub(crate) fn mac_key(&self, root: &Secret<Vec<u8>>) -> Result<Secret<Vec<u8>>> {
+        derive(root.expose(), Purpose::KeyringMac, &[self.id.as_bytes()], 32)
+    }
+
+    pub(crate) fn key(&self, name: &KeyName) -> Option<&KeyEntry> {
+        self.keys.iter().find(|key| key.name == *name)
+    }
+
+    pub(crate) fn key_mut(&mut self, id: DataKeyId) -> Option<&mut KeyEntry> {
+        self.keys.iter_mut().find(|key| key.id == id)
+    }
+
+    /// What the types do not say: names and ids stand once; versions are there, in order, at most one active.
+    pub(crate) fn validate(&self) -> Result<()> {
+        let versions = || self.keys.iter().flat_map(|key| &key.versions);
+        let sound = unique(self.keys.iter().map(|key| &key.name))
+            && unique(self.keys.iter().map(|key| key.id))
+            && unique(versions().map(|version| version.id))
+            && self.keys.iter().all(KeyEntry::is_sound);
+        if sound {
+            Ok(())
+        } else {
+            Err(Error::bad_input("its keys contradict each other"))
+        }
+    }
+}
+
+impl KeyEntry {
+    /// The active version, or else the newest that was in use: what a reference without a number means.
+    pub(crate) fn current(&self) -> Option<&VersionEntry> {
+        let newest = |wanted: fn(KeyState) -> bool| self.versions.iter().rev().find(|version| wanted(version.state));
+        newest(|state| state == KeyState::Active).or_else(|| newest(|state| state != KeyState::PreActivation))
+    }
+
+    pub(crate) fn info(&self) -> KeyInfo {
+        let periods = self.periods();
+        let version = |version: &VersionEntry| VersionInfo {
+            number: version.number,
+            id: version.id,
+            state: version.state,
+            created: version.created,
+            activated: version.activated(),
+            protects_until: version.protects_until(periods),
+            reveals_until: version.reveals_until(periods),
+            history: version.history.clone(),
+            only_for: version.only_for.clone(),
+            sender: version.sender.clone(),
+        };
+        KeyInfo {
+            name: self.name.clone(),
+            id: self.id,
+            key_use: self.key_use,
+            created: self.created,
+            kms_key: self.kms_key.clone(),
+            periods,
+            values_limit: self.values_limit,
+            versions: self.versions.iter().map(version).collect(),
+        }
+    }
+
+    pub(crate) fn periods(&self) -> Periods {
+        self.periods.unwrap_or_default()
+    }
+
+    fn is_sound(&self) -> bool {
+        let active = self
+            .versions
+            .iter()
+            .filter(|version| version.state == KeyState::Active)
+            .count();
+        let kept = |version: &VersionEntry| version.wrapped.is_none() == version.state.is_gone();
+        !self.versions.is_empty()
+            && active <= 1
+            && self.versions.iter().all(kept)
+            && self.versions.is_sorted_by(|a, b| a.number < b.number)
+    }
+}
+
+fn unique<T: Eq + Hash>(mut items: impl Iterator<Item = T>) -> bool {
+    let mut seen = HashSet::new();
+    items.all(|item| seen.insert(item))
+}

@@ -1,0 +1,390 @@
+//! The keyring: a file of wrapped data keys.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::document::{Document, KeyEntry, RootEntry, VersionEntry};
+use super::file::{in_file, parse, sealed, verified};
+use super::info::KeyInfo;
+use super::lifecycle;
+use crate::keys::audit::{AuditEntry, AuditEvent, AuditLog};
+use crate::keys::encoding::Base64;
+use crate::keys::handle::{Cache, KeyHandle, Limit, Material, Since, Usage};
+use crate::keys::ids::{KeyVersionId, KeyringId};
+use crate::keys::key_ref::{KeyName, KeyRef, KmsKeyRef};
+use crate::keys::state::Operation;
+use crate::keys::wrap::{KmsRegistry, envelope};
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
+
+/// The length of the root key, from which the MAC's key is derived.
+pub(super) const ROOT: usize = 32;
+
+/// An open keyring: authenticated as a whole, its keys unwrapped as they are asked for, each once.
+///
+/// Every change is written before it returns. It starts from what the file says at that moment, so changes of other processes are kept.
+#[derive(Debug)]
+pub struct Keyring {
+    pub(super) path: PathBuf,
+    pub(super) document: Document,
+    pub(super) root: Secret<Vec<u8>>,
+    pub(super) registry: KmsRegistry,
+    pub(super) cache: Cache,
+    /// What each version that was given out has worked on.
+    pub(super) usages: Mutex<HashMap<KeyVersionId, Arc<Usage>>>,
+    pub(super) log: Option<Arc<AuditLog>>,
+}
+
+impl Keyring {
+    /// Writes a new keyring without keys, guarded by `kms_key`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`] if there is a file at `path` already; what the KMS says otherwise.
+    pub async fn create(path: impl Into<PathBuf>, kms_key: &KmsKeyRef, registry: &KmsRegistry) -> Result<Self> {
+        let path = path.into();
+        if path.exists() {
+            return Err(
+                in_file(&path, Error::bad_input("exists already")).with_hint("name another file, or use this one")
+            );
+        }
+        let (id, root_id) = (KeyringId::random()?, KeyVersionId::random()?);
+        let (root, wrapped) = envelope::generate(registry, kms_key, ROOT, &Document::root_context(id, root_id)).await?;
+        let root_entry = RootEntry {
+            kms_key: kms_key.clone(),
+            id: root_id,
+            wrapped: Base64(wrapped),
+        };
+        let document = Document {
+            id,
+            generation: 1,
+            root: root_entry,
+            keys: Vec::new(),
+            last_backup: None,
+        };
+        fs::create_atomic(&path, &sealed(&document, &root)?, fs::PRIVATE)?;
+        Ok(Self::new(path, document, root, registry))
+    }
+
+    fn new(path: PathBuf, document: Document, root: Secret<Vec<u8>>, registry: &KmsRegistry) -> Self {
+        Self {
+            path,
+            document,
+            root,
+            registry: registry.clone(),
+            cache: Cache::new(registry.cache().unwrap_or_default(), Arc::new(Instant::now)),
+            usages: Mutex::default(),
+            log: None,
+        }
+    }
+
+    /// Opens the keyring at `path`, and authenticates all of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::FileNotFound`] if there is no file; [`ErrorKind::BadInput`] or [`ErrorKind::WrongKey`] if a byte of it was changed, or if the KMS did
+    /// not wrap it; what the KMS says otherwise.
+    pub async fn open(path: impl Into<PathBuf>, registry: &KmsRegistry) -> Result<Self> {
+        let path = path.into();
+        let file = parse(&path)?;
+        let document = file.unverified();
+        let context = Document::root_context(document.id, document.root.id);
+        let root = envelope::unwrap(
+            registry,
+            &document.root.kms_key,
+            &document.root.wrapped.0,
+            ROOT,
+            &context,
+        )
+        .await
+        .map_err(|error| in_file(&path, error))?;
+        let document = verified(&path, file, &root)?;
+        Ok(Self::new(path, document, root, registry))
+    }
+
+    /// Writes into the audit log at `path`, from here on, what its keys are used for and how they change; without that entry no key is given out.
+    ///
+    /// The unwrapping of the root itself, which came before, is written down first.
+    ///
+    /// # Errors
+    ///
+    /// What the log's file says.
+    pub fn with_audit_log(mut self, path: impl Into<PathBuf>) -> Result<Self> {
+        let surroundings = self.registry.surroundings().clone();
+        let log = Arc::new(AuditLog::new(path.into(), self.id(), &self.root, surroundings)?);
+        log.append(vec![AuditEntry {
+            version: Some(self.document.root.id),
+            kms_key: Some(self.document.root.kms_key.clone()),
+            context: Some("keyring-root".to_owned()),
+            generation: Some(self.document.generation),
+            ..AuditEntry::new(AuditEvent::Unwrap)
+        }])?;
+        self.registry = self.registry.with_audit(Arc::clone(&log) as _);
+        self.log = Some(log);
+        Ok(self)
+    }
+
+    /// Refuses a copy of the keyring that is older than the generation `least`: for whoever has noted how far it was.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongKey`].
+    pub fn not_older_than(self, least: u64) -> Result<Self> {
+        match refuse_older(self.generation(), least) {
+            Ok(()) => Ok(self),
+            Err(error) => Err(in_file(&self.path, error)),
+        }
+    }
+
+    /// What asks the KMSs for its keys, and writes that down if there is a log.
+    #[cfg(feature = "cli")]
+    pub(crate) fn registry(&self) -> &KmsRegistry {
+        &self.registry
+    }
+
+    /// Its audit log, if it writes one.
+    pub fn audit_log(&self) -> Option<&AuditLog> {
+        self.log.as_deref()
+    }
+
+    /// Writes entries, if there is a log.
+    pub(crate) fn audit(&self, entries: impl IntoIterator<Item = AuditEntry>) -> Result<()> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let entries: Vec<_> = entries.into_iter().collect();
+        match entries.is_empty() {
+            true => Ok(()),
+            false => log.append(entries),
+        }
+    }
+
+    /// Writes down how many values were protected and revealed with each version since the last time, in the job that `context` names.
+    ///
+    /// # Errors
+    ///
+    /// What the log's file says.
+    pub fn audit_usage(&self, role: Option<&str>, context: &str) -> Result<()> {
+        let mut entries = Vec::new();
+        let usages = self.usages();
+        for key in &self.document.keys {
+            for version in &key.versions {
+                let Some(usage) = usages.get(&version.id) else { continue };
+                let Since { uses, released } = usage.take();
+                let used = uses.map(|(purpose, values)| (AuditEvent::Use, purpose, values));
+                // Behind them: if the process ends in between, too many are counted rather than too few.
+                let released = (AuditEvent::Released, Operation::Protect, released);
+                for (event, purpose, values) in used.into_iter().chain([released]) {
+                    if values > 0 {
+                        entries.push(AuditEntry {
+                            role: role.map(str::to_owned),
+                            key: Some(format!("{}@{}", key.name, version.number)),
+                            version: Some(version.id),
+                            purpose: Some(purpose),
+                            context: Some(context.to_owned()),
+                            values: Some(values),
+                            ..AuditEntry::new(event)
+                        });
+                    }
+                }
+            }
+        }
+        drop(usages);
+        self.audit(entries)
+    }
+
+    pub(super) fn usages(&self) -> std::sync::MutexGuard<'_, HashMap<KeyVersionId, Arc<Usage>>> {
+        self.usages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts what a version works on. If its key has a limit, the log tells how much is left of it.
+    pub(super) fn usage(&self, key: &KeyEntry, version: &VersionEntry) -> Result<Arc<Usage>> {
+        if let Some(usage) = self.usages().get(&version.id) {
+            return Ok(Arc::clone(usage));
+        }
+        let limit = key.values_limit.map(|values| Limit {
+            values,
+            since: key.limited_since.unwrap_or_default(),
+        });
+        let usage = match (limit, &self.log) {
+            (None, _) => Usage::default(),
+            (Some(limit), Some(log)) => {
+                Usage::limited(limit, Arc::clone(log), key.name.clone(), version.number, version.id)
+            }
+            (Some(_), None) => {
+                let message = format!("key `{}` has a limit of values, and nobody counts them", key.name);
+                return Err(Error::new(ErrorKind::KeyNotUsable, message)
+                    .with_hint("add a line like audit = \"audit.jsonl\" to the policy: the audit log counts"));
+            }
+        };
+        Ok(Arc::clone(self.usages().entry(version.id).or_insert(Arc::new(usage))))
+    }
+
+    /// The KMS keys that the keyring at `path` says it needs: to be asked before it can be authenticated, so believe it no further than that.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open), but nothing is asked of a KMS.
+    pub fn kms_keys(path: &Path) -> Result<Vec<KmsKeyRef>> {
+        let file = parse(path)?;
+        let document = file.unverified();
+        let keys = document.keys.iter().map(|key| &key.kms_key);
+        let mut keys: Vec<_> = keys.chain([&document.root.kms_key]).cloned().collect();
+        keys.sort();
+        keys.dedup();
+        Ok(keys)
+    }
+
+    /// The identity of the keyring.
+    pub fn id(&self) -> KeyringId {
+        self.document.id
+    }
+
+    /// How often it was saved: a smaller number than one seen before shows an older copy.
+    pub fn generation(&self) -> u64 {
+        self.document.generation
+    }
+
+    /// The KMS key that guards the keyring, and new keys unless they name another.
+    pub fn kms_key(&self) -> &KmsKeyRef {
+        &self.document.root.kms_key
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All keys, in the order of their creation.
+    pub fn list(&self) -> Vec<KeyInfo> {
+        self.document.keys.iter().map(KeyEntry::info).collect()
+    }
+
+    /// One key.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotFound`].
+    pub fn describe(&self, name: &KeyName) -> Result<KeyInfo> {
+        self.entry(name).map(KeyEntry::info)
+    }
+
+    /// The version that `key` names, for `operation`. Without a number it is the current one: the newest that is or was in use.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if its state forbids the operation; what the KMS says otherwise.
+    pub async fn handle(&self, key: &KeyRef, operation: Operation) -> Result<KeyHandle> {
+        let (entry, version) = self.version(key)?;
+        self.resolve(entry, version, operation).await
+    }
+
+    pub(super) fn version(&self, key: &KeyRef) -> Result<(&KeyEntry, &VersionEntry)> {
+        let entry = self.entry(&key.name)?;
+        let version = match key.version {
+            None => entry.current(),
+            Some(number) => entry.versions.iter().find(|version| version.number == number),
+        };
+        let version = version.ok_or_else(|| {
+            let numbers: Vec<_> = entry
+                .versions
+                .iter()
+                .map(|version| version.number.to_string())
+                .collect();
+            in_file(
+                &self.path,
+                Error::new(ErrorKind::KeyNotFound, format!("there is no key version `{key}`")),
+            )
+            .with_hint(format!("the versions of `{}` are {}", key.name, numbers.join(", ")))
+        })?;
+        Ok((entry, version))
+    }
+
+    /// The version that protected data remembers, for `operation`. `key` is the name of the data key, or its id.
+    ///
+    /// # Errors
+    ///
+    /// As for [`handle`](Self::handle).
+    pub async fn handle_by_version_id(
+        &self,
+        key: &str,
+        version: KeyVersionId,
+        operation: Operation,
+    ) -> Result<KeyHandle> {
+        let found = self.document.keys.iter().find_map(|entry| {
+            let known_as = entry.name.as_str() == key || entry.id.to_string() == key;
+            entry
+                .versions
+                .iter()
+                .find(|candidate| known_as && candidate.id == version)
+                .map(|version| (entry, version))
+        });
+        let (entry, version) = found.ok_or_else(|| {
+            let message = format!("no key `{key}` has a version with id {version}");
+            in_file(&self.path, Error::new(ErrorKind::KeyNotFound, message)).with_hint(
+                Hint::from("use the keyring that the data was protected with; to see what this one has, ")
+                    .then(Remedy::ListKeys),
+            )
+        })?;
+        self.resolve(entry, version, operation).await
+    }
+
+    async fn resolve(&self, key: &KeyEntry, version: &VersionEntry, operation: Operation) -> Result<KeyHandle> {
+        let now = self.registry.surroundings().now();
+        lifecycle::check(key, version, operation, now)?;
+        let wrapped = version
+            .wrapped
+            .as_ref()
+            .ok_or_else(|| Error::bug("a version that may be used has no key"))?;
+        let usage = self.usage(key, version)?;
+        let fetch = async {
+            let context = self.document.context(key.id, version.id, key.key_use);
+            let length = Material::length(key.key_use);
+            let bytes = envelope::unwrap(&self.registry, &key.kms_key, &wrapped.0, length, &context).await?;
+            Material::try_new(key.key_use, bytes)
+        };
+        let fetched = self.cache.fetch_once(version.id, fetch).await;
+        let (material, hold) = fetched.map_err(|error| {
+            in_file(
+                &self.path,
+                error.context(format!("key `{}@{}`", key.name, version.number)),
+            )
+        })?;
+        Ok(KeyHandle {
+            name: key.name.clone(),
+            version: version.number,
+            version_id: version.id,
+            material,
+            hold,
+            usage,
+            only_for: version.only_for.clone().map(Arc::new),
+            due: lifecycle::due(key, version, operation, now),
+        })
+    }
+
+    pub(super) fn entry(&self, name: &KeyName) -> Result<&KeyEntry> {
+        self.document.key(name).ok_or_else(|| {
+            let names: Vec<_> = self.document.keys.iter().map(|key| key.name.as_str()).collect();
+            let known = if names.is_empty() {
+                "it is empty".to_string()
+            } else {
+                format!("it has {}", names.join(", "))
+            };
+            in_file(
+                &self.path,
+                Error::new(ErrorKind::KeyNotFound, format!("there is no key `{name}`; {known}")),
+            )
+            .with_hint(Remedy::CreateKey(Some(name.to_string())))
+        })
+    }
+}
+
+pub(super) fn refuse_older(generation: u64, least: u64) -> Result<()> {
+    match generation >= least {
+        true => Ok(()),
+        false => Err(Error::new(
+            ErrorKind::WrongKey,
+            format!("is an older copy: generation {generation}, and {least} was seen before"),
+        )
+        .with_hint("put the newer copy back; data protected since then needs it")),
+    }
+}

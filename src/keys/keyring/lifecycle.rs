@@ -1,0 +1,147 @@
+//! The life of a key version: what its state and its periods allow, and how it goes from one state to another.
+
+use super::document::{KeyEntry, VersionEntry};
+use super::info::Change;
+use crate::keys::key_ref::KeyName;
+use crate::keys::reason::Reason;
+use crate::keys::state::{KeyState, Operation};
+use crate::keys::timestamp::Timestamp;
+use crate::{Error, ErrorKind, Hint, Remedy, Result};
+
+/// Whether a version may be used so, now.
+pub(super) fn check(key: &KeyEntry, version: &VersionEntry, operation: Operation, now: Timestamp) -> Result<()> {
+    let (name, number, state) = (&key.name, version.number, version.state);
+    if !state.may(operation) {
+        return Err(refused_by_state(key, version, operation));
+    }
+    let periods = key.periods();
+    let (until, what, remedy) = match operation {
+        Operation::Protect => (version.protects_until(periods), "originator-usage period", renewal(key)),
+        Operation::Reveal => (
+            version.reveals_until(periods),
+            "recipient-usage period",
+            Hint::from("protect the data anew with a newer version; to reveal it once more, ")
+                .then(Remedy::ChangePeriods(name.to_string())),
+        ),
+    };
+    if let Some(until) = until.filter(|until| now >= *until) {
+        let message =
+            format!("key `{name}@{number}` may not {operation}: its {what} ended at {until}, and the clock says {now}");
+        return Err(Error::new(ErrorKind::KeyNotUsable, message)
+            .with_hint(Hint::from("if the clock is wrong, set it right; else ").and(remedy)));
+    }
+    // A day for clocks that differ.
+    let begun = version.activated().filter(|begun| now.plus_days(1) < *begun);
+    if let (Some(begun), Operation::Protect) = (begun, operation) {
+        let message =
+            format!("key `{name}@{number}` may not protect yet: it came into use at {begun}, and the clock says {now}");
+        return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint("set the clock right"));
+    }
+    Ok(())
+}
+
+/// What is to be said about a version that is used now: a period that ends soon, a state that is not as it should be.
+pub(super) fn due(key: &KeyEntry, version: &VersionEntry, operation: Operation, now: Timestamp) -> Option<String> {
+    let (name, number, periods) = (&key.name, version.number, key.periods());
+    let soon = |until: Option<Timestamp>| until.filter(|until| until.is_near(now));
+    let state = match (operation, version.state) {
+        (Operation::Reveal, KeyState::Compromised) => Some(format!(
+            "key `{name}@{number}` is compromised: others may have what it protects, and may have changed it"
+        )),
+        (Operation::Reveal, KeyState::Suspended) => Some(format!("key `{name}@{number}` is suspended")),
+        _ => None,
+    };
+    let period = match operation {
+        Operation::Protect => soon(version.protects_until(periods)).map(|until| {
+            format!(
+                "key `{name}@{number}` protects until {until}; before that, {}",
+                renewal(key)
+            )
+        }),
+        Operation::Reveal => soon(version.reveals_until(periods)).map(|until| {
+            format!("key `{name}@{number}` reveals until {until}: protect anew before that, with a newer version")
+        }),
+    };
+    let said: Vec<String> = state.into_iter().chain(period).collect();
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+/// Returns how a key gets a version that protects again.
+pub(super) fn renewal(key: &KeyEntry) -> Hint {
+    let name = key.name.to_string();
+    if key.versions.iter().any(|version| version.only_for.is_some()) {
+        Hint::from("ask the partner for a new version, and ").then(Remedy::ImportVersion(name))
+    } else {
+        Remedy::RotateKey(name).into()
+    }
+}
+
+pub(super) fn refused_by_state(key: &KeyEntry, version: &VersionEntry, operation: Operation) -> Error {
+    let (name, number, state) = (&key.name, version.number, version.state);
+    let (key_name, version) = (name.to_string(), format!("{name}@{number}"));
+    let hint = match (operation, state) {
+        (Operation::Protect, _) if key.current().is_some_and(|current| current.state.may(operation)) => {
+            format!("name the key without a version: `{name}`").into()
+        }
+        (Operation::Protect, KeyState::PreActivation) => Remedy::ActivateVersion(version).into(),
+        (Operation::Protect, KeyState::Suspended) => Hint::from(Remedy::ResumeVersion(version))
+            .then(", or ")
+            .then(Remedy::RotateKey(key_name)),
+        (Operation::Protect, _) => renewal(key),
+        (Operation::Reveal, KeyState::PreActivation) => "it has protected nothing yet; name another version".into(),
+        (Operation::Reveal, KeyState::Removed) => "a backup of the keyring from before the removal still has it".into(),
+        (Operation::Reveal, _) => "what this version protected can no longer be revealed".into(),
+    };
+    let message = format!("key `{name}@{number}` is {state} and may not {operation}");
+    Error::new(ErrorKind::KeyNotUsable, message).with_hint(hint)
+}
+
+/// Takes a version over to another state, if that is a transition there is.
+pub(super) fn go(
+    name: &KeyName,
+    version: &mut VersionEntry,
+    to: KeyState,
+    who: &str,
+    now: Timestamp,
+    reason: &Reason,
+) -> Result<()> {
+    let from = version.state;
+    if !from.may_become(to) {
+        let message = format!("key `{name}@{}` is {from}, and cannot become {to}", version.number);
+        return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(next_states(from)));
+    }
+    version.history.push(Change {
+        time: now,
+        from,
+        to,
+        who: who.to_owned(),
+        reason: reason.clone(),
+    });
+    if to == KeyState::Active && version.activated.is_none() && from == KeyState::PreActivation {
+        version.activated = Some(now);
+    }
+    version.state = to;
+    Ok(())
+}
+
+/// The versions that are active make room for `number`.
+pub(super) fn replace_active(key: &mut KeyEntry, number: u32, who: &str, now: Timestamp) -> Result<()> {
+    let replaced: Reason = format!("replaced by version {number}").parse()?;
+    let active = (key.versions.iter_mut()).filter(|version| version.state == KeyState::Active);
+    for version in active {
+        go(&key.name, version, KeyState::Deactivated, who, now, &replaced)?;
+    }
+    Ok(())
+}
+
+pub(super) fn next_states(from: KeyState) -> String {
+    let next: Vec<_> = KeyState::ALL
+        .into_iter()
+        .filter(|to| from.may_become(*to))
+        .map(|to| to.to_string())
+        .collect();
+    match next.as_slice() {
+        [] => format!("{from} is where a key's life ends"),
+        next => format!("from {from} it may become {}", next.join(", ")),
+    }
+}

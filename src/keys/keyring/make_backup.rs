@@ -1,0 +1,151 @@
+//! Backups of the keyring.
+
+use super::backup::{Backup, Parts};
+use super::backup_record::BackupRecord;
+use super::file::parse;
+use super::keyring::Keyring;
+use crate::keys::audit::{AuditEntry, AuditEvent};
+use crate::{Error, Result, Secret};
+
+impl Keyring {
+    /// A backup of the keyring as its file is now, with the bytes of the local KMS that guards it, if one does, and the text of the policy. `name` is what the audit log calls it.
+    ///
+    /// Read the local KMS after this keyring was opened, so that it has every key that the keyring needs.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) if the file was replaced meanwhile; what the audit log says.
+    pub fn backup(&self, local_kms: Option<Vec<u8>>, policy: &str, name: &str) -> Result<Backup> {
+        let file = parse(&self.path)?;
+        if file.unverified().id != self.document.id || file.unverified().generation != self.document.generation {
+            return Err(
+                super::file::in_file(&self.path, Error::bad_input("was changed by somebody else meanwhile"))
+                    .with_hint("try again"),
+            );
+        }
+        let keyring = file.to_bytes();
+        let (who, time) = self.by();
+        self.audit([AuditEntry {
+            context: Some(format!("to {name}")),
+            generation: Some(self.generation()),
+            ..AuditEntry::new(AuditEvent::Backup)
+        }])?;
+        Backup::new(
+            Parts {
+                time,
+                who,
+                keyring_id: self.id(),
+                keyring_generation: self.generation(),
+                keyring,
+                local_kms,
+                policy: policy.to_owned(),
+            },
+            &self.root,
+        )
+    }
+
+    /// Puts down that a backup is written, so that `keys doctor` can tell what was changed since.
+    ///
+    /// # Errors
+    ///
+    /// What the file says.
+    pub fn record_backup(&mut self, backup: &Backup) -> Result<()> {
+        let record = BackupRecord {
+            time: backup.time(),
+            generation: backup.keyring_generation(),
+        };
+        let entry = AuditEntry {
+            context: Some("is written".to_owned()),
+            ..AuditEntry::new(AuditEvent::Backup)
+        };
+        self.commit(Some(entry), |document| {
+            document.last_backup = Some(record);
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Writes down, if there is a log, that the keyring came out of a backup.
+    ///
+    /// # Errors
+    ///
+    /// What the log's file says.
+    pub fn audit_restore(&self, name: &str) -> Result<()> {
+        self.audit([AuditEntry {
+            context: Some(format!("from {name}")),
+            generation: Some(self.generation()),
+            ..AuditEntry::new(AuditEvent::Restore)
+        }])
+    }
+
+    pub(crate) fn root(&self) -> &Secret<Vec<u8>> {
+        &self.root
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+    use crate::keys::Staged;
+    use crate::keys::{KeyUse, KmsRegistry};
+    use crate::kms::MemoryKms;
+
+    #[tokio::test]
+    async fn a_backup_is_verified_and_never_put_over_something_newer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keyring.json");
+        let registry = KmsRegistry::new().with("memory", MemoryKms::new().with_key("main"));
+        let mut keyring = Keyring::create(&path, &"memory:main".parse().unwrap(), &registry)
+            .await
+            .unwrap();
+        let create = async |keyring: &mut Keyring, name: &str| {
+            keyring
+                .create_key(&name.parse().unwrap(), KeyUse::Derive, None)
+                .await
+                .unwrap();
+        };
+        create(&mut keyring, "one").await;
+        let advice = || async { Keyring::examine(&path, &registry, 0).await.unwrap()[1].advice.clone() };
+        assert!(advice().await.unwrap().to_string().contains("no backup yet"));
+        let backup = keyring.backup(None, "version = 1", "b.json").unwrap();
+        let then = std::fs::read(&path).unwrap();
+        keyring.record_backup(&backup).unwrap();
+        assert_eq!(advice().await, None);
+        let bytes = backup.to_bytes();
+        let staged = || Staged::try_new(Backup::parse(&bytes).unwrap()).unwrap();
+        staged().verify(&registry).await.unwrap();
+        assert_eq!(staged().backup().policy(), "version = 1");
+
+        let put = |staged: &Staged| staged.put(&path, &folder.path().join("kms.json"));
+        let error = put(&staged()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadInput);
+        assert!(
+            error.message().contains("is newer: generation 3, and 2 in the backup"),
+            "{error}"
+        );
+        create(&mut keyring, "two").await;
+        assert!(
+            advice()
+                .await
+                .unwrap()
+                .to_string()
+                .contains("changed since its last backup")
+        );
+        std::fs::remove_file(&path).unwrap();
+        put(&staged()).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), then);
+        put(&staged()).unwrap();
+        std::fs::write(&path, &then[..then.len() / 2]).unwrap();
+        assert!(put(&staged()).unwrap_err().message().contains("is damaged"));
+
+        // Every byte counts, whoever changed it.
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        let changed = text.replace("version = 1", "version = 2");
+        let staged = Staged::try_new(Backup::parse(changed.as_bytes()).unwrap()).unwrap();
+        assert_eq!(staged.verify(&registry).await.unwrap_err().kind(), ErrorKind::WrongKey);
+        assert!(Backup::parse(&bytes[..bytes.len() - 9]).is_err());
+        let stranger = KmsRegistry::new().with("memory", MemoryKms::new().with_key("main"));
+        assert!(Staged::try_new(backup).unwrap().verify(&stranger).await.is_err());
+    }
+}

@@ -1,0 +1,26 @@
+//! The keyring: a file of wrapped data keys.
+
+mod backup;
+mod backup_record;
+mod change;
+mod document;
+mod examine;
+#[cfg(feature = "exchange")]
+mod exchange;
+mod file;
+mod info;
+#[allow(clippy::module_inception, reason = "the folder is named for its central type")]
+mod keyring;
+mod lifecycle;
+mod make_backup;
+mod restore;
+#[cfg(test)]
+mod tests;
+mod transitions;
+
+pub use backup::Backup;
+pub(crate) use backup_record::BackupRecord;
+pub use examine::Finding;
+pub use info::{Change, KeyInfo, Periods, VersionInfo};
+pub use keyring::Keyring;
+pub use restore::Staged;

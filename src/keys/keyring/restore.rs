@@ -1,0 +1,165 @@
+//! Restore.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use super::backup::{Backup, Content, mac_key};
+use super::document::FORMAT;
+use super::keyring::Keyring;
+use crate::keys::wrap::{Authenticated, KmsRegistry};
+use crate::{Error, ErrorKind, Result, fs};
+
+/// A backup laid out in a folder of its own, which goes when this is dropped: there it is opened before anything is replaced.
+pub struct Staged {
+    backup: Backup,
+    folder: TempDir,
+}
+
+impl Staged {
+    /// Lays out `backup`, sealed as it is, in a folder that only its owner can read.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`].
+    pub fn try_new(backup: Backup) -> Result<Self> {
+        let folder =
+            tempfile::tempdir().map_err(|error| Error::io("cannot make a folder to look at the backup", error))?;
+        let staged = Self { backup, folder };
+        let content = staged.backup.content();
+        fs::create_atomic(&staged.keyring(), &content.keyring.0, fs::PRIVATE)?;
+        if let Some(local_kms) = &content.local_kms {
+            fs::create_atomic(&staged.local_kms(), &local_kms.0, fs::PRIVATE)?;
+        }
+        Ok(staged)
+    }
+
+    /// Where the keyring is.
+    pub fn keyring(&self) -> PathBuf {
+        self.folder.path().join("keyring.json")
+    }
+
+    /// Where the local KMS is, if there is one.
+    pub fn local_kms(&self) -> PathBuf {
+        self.folder.path().join("kms.json")
+    }
+
+    /// Names the backup's `file` in an error from the files of the folder, rather than the folder.
+    #[cfg(feature = "cli")]
+    pub(crate) fn in_file(&self, error: Error, file: &Path) -> Error {
+        error
+            .without_folder(self.folder.path())
+            .context(format_args!("`{}`", file.display()))
+    }
+
+    /// The backup.
+    pub fn backup(&self) -> &Backup {
+        &self.backup
+    }
+
+    /// Opens what is in the backup, through a registry whose local KMS is [`local_kms`](Self::local_kms): passes if every byte is as it was when it was made.
+    ///
+    /// # Errors
+    ///
+    /// As [`Keyring::open`]; [`ErrorKind::WrongKey`] if the backup was changed.
+    pub async fn verify(&self, registry: &KmsRegistry) -> Result<()> {
+        let keyring = Keyring::open(self.keyring(), registry).await?;
+        let content = self.backup.content();
+        let key = mac_key(keyring.id(), keyring.root())?;
+        let verified = Authenticated::<Content>::parse(&[FORMAT], &self.backup.to_bytes())?.verify(key.expose());
+        verified.map_err(|error| {
+            error
+                .context("the backup")
+                .with_hint("take another backup: this one was changed")
+        })?;
+        match keyring.id() == content.keyring_id && keyring.generation() == content.keyring_generation {
+            true => Ok(()),
+            false => Err(Error::bug("a backup of another keyring than it says")),
+        }
+    }
+
+    /// Puts keyring and local KMS where they belong, as far as they are missing or older there. Gives the paths of those that are newer, and stay:
+    /// recording a backup makes both newer than it. All is looked at before anything is written.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`] if all that is there is newer, or some of it is of another keyring or KMS, or damaged.
+    pub fn put(&self, keyring: &Path, local_kms: &Path) -> Result<Vec<PathBuf>> {
+        let content = self.backup.content();
+        let mut files = Vec::new();
+        // The KMS first: the keyring is useless without it.
+        if let Some(bytes) = &content.local_kms {
+            files.push((local_kms, &bytes.0));
+        }
+        files.push((keyring, &content.keyring.0));
+        for (path, _) in &files {
+            fs::create_directory(path)?;
+        }
+        let _locks = files
+            .iter()
+            .map(|(path, _)| fs::lock(path))
+            .collect::<Result<Vec<_>>>()?;
+        let (mut wanted, mut newer) = (Vec::new(), Vec::new());
+        for (path, bytes) in files {
+            match compare(path, bytes)? {
+                Present::Newer(than) => newer.push((path, than)),
+                Present::NotNewer => wanted.push((path, bytes)),
+            }
+        }
+        if let ([], [(path, than), ..]) = (wanted.as_slice(), newer.as_slice()) {
+            return Err(refused(path, than));
+        }
+        for (path, bytes) in wanted {
+            fs::write_atomic(path, bytes, fs::PRIVATE)?;
+        }
+        Ok(newer.into_iter().map(|(path, _)| path.to_owned()).collect())
+    }
+}
+
+/// What both files have.
+#[derive(Deserialize)]
+struct Header {
+    content: HeaderContent,
+}
+
+#[derive(Deserialize)]
+struct HeaderContent {
+    id: String,
+    generation: u64,
+}
+
+/// How what is there compares with what is in a backup.
+enum Present {
+    /// It is newer, as these words say.
+    Newer(String),
+    /// It is missing, older or the same.
+    NotNewer,
+}
+
+fn compare(path: &Path, bytes: &[u8]) -> Result<Present> {
+    let present = match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::FileNotFound => return Ok(Present::NotNewer),
+        read => read?,
+    };
+    let header = |bytes: &[u8]| serde_json::from_slice::<Header>(bytes).map(|header| header.content);
+    let backup = header(bytes).map_err(|error| Error::bug("a backup of something else").with_source(error))?;
+    match header(&present) {
+        Err(_) => Err(refused(path, "is damaged")),
+        Ok(there) if there.id != backup.id => Err(refused(path, "is another one than that of the backup")),
+        Ok(there) if there.generation > backup.generation => Ok(Present::Newer(format!(
+            "is newer: generation {}, and {} in the backup",
+            there.generation, backup.generation
+        ))),
+        Ok(there) if there.generation == backup.generation && present != bytes => Err(refused(
+            path,
+            "differs from that of the backup, with the same generation",
+        )),
+        Ok(_) => Ok(Present::NotNewer),
+    }
+}
+
+fn refused(path: &Path, why: &str) -> Error {
+    Error::bad_input(format!("`{}` is there, and {why}; nothing was changed", path.display()))
+        .with_hint("if it is to go all the same, move it away first, and keep it")
+}

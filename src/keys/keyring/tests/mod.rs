@@ -1,0 +1,7 @@
+//! Tests of the keyring, by topic.
+
+mod audit;
+mod bench;
+mod file;
+mod kms;
+mod versions;

@@ -1,0 +1,180 @@
+//! Transitions.
+
+use super::document::{Document, KeyEntry};
+use super::info::{KeyInfo, Periods};
+use super::keyring::Keyring;
+use super::lifecycle::{go, replace_active};
+use crate::keys::audit::{AuditEntry, AuditEvent};
+use crate::keys::key_ref::{KeyName, KeyRef};
+use crate::keys::reason::Reason;
+use crate::keys::state::KeyState;
+use crate::keys::timestamp::Timestamp;
+use crate::keys::wrap::KmsKeyState;
+use crate::{Error, ErrorKind, Result};
+
+impl Keyring {
+    /// Takes a version from its state to another, for a reason that is recorded. Without a number `key` means its current version.
+    ///
+    /// A version that becomes active takes the place of the one that is, which is deactivated.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if SP 800-57 knows no such transition; what the file says. [`Keyring::remove`] is for
+    /// *removed* and *destroyed*.
+    pub fn transition(&mut self, key: &KeyRef, to: KeyState, reason: &Reason) -> Result<KeyInfo> {
+        if to.is_gone() {
+            return Err(Error::bug("a version is removed by `remove`"));
+        }
+        let (name, number) = self.numbered(key)?;
+        let (who, now) = self.by();
+        self.commit(None, |document| {
+            let key = found(document, &name)?;
+            let place = place(key, number)?;
+            if to == KeyState::Active {
+                let active = key
+                    .versions
+                    .iter()
+                    .position(|version| version.state == KeyState::Active);
+                let from = key.versions[place].state;
+                if let Some(active) = active.filter(|_| from == KeyState::Suspended) {
+                    let other = key.versions[active].number;
+                    let message = format!("version {other} of key `{name}` is active meanwhile, and takes its place");
+                    return Err(Error::new(ErrorKind::KeyNotUsable, message)
+                        .with_hint("what this version protected is revealed all the same; deactivate it"));
+                }
+                if active.is_some_and(|active| active != place) {
+                    replace_active(key, number, &who, now)?;
+                }
+            }
+            go(&name, &mut key.versions[place], to, &who, now, reason)?;
+            Ok(key.info())
+        })
+    }
+
+    /// Takes the key bytes of a version out of the keyring. What it protected cannot be revealed any more, unless from a backup of the keyring.
+    ///
+    /// The version is *removed* then; it is *destroyed* once the KMS says that there is no such KMS key any more, when this is called again.
+    ///
+    /// # Errors
+    ///
+    /// As for [`transition`](Self::transition); what the KMS says.
+    pub async fn remove(&mut self, key: &KeyRef, reason: &Reason) -> Result<KeyInfo> {
+        let (name, number) = self.numbered(key)?;
+        let entry = self.entry(&name)?;
+        let kms_gone = match self.describe_kms_key(&entry.kms_key.clone()).await {
+            Ok(info) => info.state == KmsKeyState::Destroyed,
+            Err(error) if error.kind() == ErrorKind::KeyNotFound => true,
+            // It can be removed all the same; nothing is said of the KMS key.
+            Err(_) => false,
+        };
+        let (who, now) = self.by();
+        self.commit(None, |document| {
+            let key = found(document, &name)?;
+            let place = place(key, number)?;
+            let version = &mut key.versions[place];
+            if version.state == KeyState::Removed && !kms_gone {
+                let message = format!("key `{name}@{number}` is removed already; its KMS key is still there");
+                return Err(Error::new(ErrorKind::KeyNotUsable, message)
+                    .with_hint("it is destroyed once that KMS key is deleted, which takes with it all that it wraps"));
+            }
+            if version.state != KeyState::Removed {
+                go(&name, version, KeyState::Removed, &who, now, reason)?;
+                version.wrapped = None;
+            }
+            if kms_gone {
+                go(&name, version, KeyState::Destroyed, &who, now, reason)?;
+            }
+            Ok(key.info())
+        })
+    }
+
+    /// Sets how long the versions of a key may be used.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotFound`]; what the file says.
+    pub fn set_periods(&mut self, name: &KeyName, periods: Periods, reason: &Reason) -> Result<KeyInfo> {
+        let entry = AuditEntry {
+            context: Some(format!(
+                "originator {} days, recipient {} days",
+                periods.originator_days, periods.recipient_days
+            )),
+            ..self.about(AuditEvent::Periods, name, None, Some(reason))
+        };
+        self.commit(Some(entry), |document| {
+            let key = found(document, name)?;
+            key.periods = (periods != Periods::default()).then_some(periods);
+            Ok(key.info())
+        })
+    }
+
+    /// Sets how many values may be protected with one version of a key; `None` takes the limit away.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotFound`]; what the file says.
+    pub fn set_values_limit(&mut self, name: &KeyName, limit: Option<u64>, reason: &Reason) -> Result<KeyInfo> {
+        // What was counted under the old limit counts under the new one.
+        self.audit_usage(None, "until the limit was changed")?;
+        let entry = AuditEntry {
+            values: limit,
+            ..self.about(AuditEvent::Limit, name, None, Some(reason))
+        };
+        let info = self.commit(Some(entry), |document| {
+            // The one that this change makes.
+            let generation = document.generation + 1;
+            let key = found(document, name)?;
+            key.values_limit = limit;
+            key.limited_since = limit.and(Some(generation));
+            Ok(key.info())
+        })?;
+        self.usages().clear();
+        Ok(info)
+    }
+
+    /// Who changes something, and when.
+    pub(super) fn by(&self) -> (String, Timestamp) {
+        let surroundings = self.registry.surroundings();
+        (surroundings.actor().to_owned(), surroundings.now())
+    }
+
+    /// What the log says of a change.
+    pub(super) fn about(
+        &self,
+        event: AuditEvent,
+        name: &KeyName,
+        number: Option<u32>,
+        reason: Option<&Reason>,
+    ) -> AuditEntry {
+        let version = self.document.key(name).and_then(|key| {
+            let found = key.versions.iter().find(|version| Some(version.number) == number);
+            found.map(|version| version.id)
+        });
+        AuditEntry {
+            key: Some(match number {
+                Some(number) => format!("{name}@{number}"),
+                None => name.to_string(),
+            }),
+            version,
+            reason: reason.cloned(),
+            ..AuditEntry::new(event)
+        }
+    }
+
+    fn numbered(&self, key: &KeyRef) -> Result<(KeyName, u32)> {
+        let (entry, version) = self.version(key)?;
+        Ok((entry.name.clone(), version.number))
+    }
+}
+
+fn found<'a>(document: &'a mut Document, name: &KeyName) -> Result<&'a mut KeyEntry> {
+    let key = document.keys.iter_mut().find(|key| key.name == *name);
+    key.ok_or_else(|| Error::bad_input(format!("key `{name}` was removed meanwhile")).with_hint("try again"))
+}
+
+fn place(key: &KeyEntry, number: u32) -> Result<usize> {
+    let place = key.versions.iter().position(|version| version.number == number);
+    place.ok_or_else(|| {
+        Error::bad_input(format!("key `{}` has no version {number} any more", key.name)).with_hint("try again")
+    })
+}

@@ -1,0 +1,187 @@
+//! What a key management service must do for us.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::wrap_context::WrapContext;
+use crate::keys::key_ref::KmsKeyRef;
+use crate::keys::random;
+use crate::keys::timestamp::Timestamp;
+use crate::{Result, Secret};
+
+/// A key management service (KMS), or the part of one that a scheme of [`KmsKeyRef`] names.
+///
+/// # For whoever implements it
+///
+/// - A KMS key never leaves its KMS; it wraps and unwraps data keys, which are 16 to 64 bytes.
+/// - Every method may be called several times with the same arguments, from several tasks at once, and again after it failed. None may change
+///   anything in the KMS.
+/// - Wrapping binds the [`WrapContext`]. With an AEAD its bytes are the associated data; a service with named pairs takes the fields; a service with
+///   neither wraps `key ‖ SHA-256(context bytes)` and compares in constant time after unwrapping.
+/// - Retry what may be retried inside; what comes out as an error is final for the caller.
+/// - `Debug` prints no credential. Messages name the key and what to do, and hold no key bytes.
+/// - `kms::conformance::check`, with the feature `kms-conformance`, must pass.
+///
+/// # Errors
+///
+/// | [`ErrorKind`](crate::ErrorKind) | when |
+/// | --- | --- |
+/// | `BadInput` | the reference, or the wrapped bytes, do not have the form this KMS writes |
+/// | `KeyNotFound` | the KMS has no such key |
+/// | `KeyNotUsable` | the key is disabled, waits for deletion, or is of the wrong kind |
+/// | `NotAllowed` | the KMS refuses us: credentials, policy |
+/// | `WrongKey` | what should authenticate does not: other key, other context, changed bytes, wrong passphrase |
+/// | `ProviderDown` | the KMS does not answer, or is sealed or throttled beyond patience |
+#[async_trait]
+pub trait KmsClient: fmt::Debug + Send + Sync {
+    /// What the KMS says about `key`. Succeeding says that the key exists and that we reach it, not that it may be used.
+    async fn describe(&self, key: &KmsKeyRef) -> Result<KmsKeyInfo>;
+
+    /// A new data key of `length` random bytes, in the clear and wrapped as by [`wrap`](Self::wrap). Each call makes another one.
+    ///
+    /// As it stands: [`random`](Self::random), then [`wrap`](Self::wrap), for services without such a call.
+    async fn generate_data_key(&self, key: &KmsKeyRef, length: usize, context: &WrapContext) -> Result<DataKey> {
+        let plaintext = self.random(length).await?;
+        let wrapped = self.wrap(key, &plaintext, context).await?;
+        Ok(DataKey { plaintext, wrapped })
+    }
+
+    /// Whether [`generate_data_key`](Self::generate_data_key) would be allowed, found out without making a data key: `false` is
+    /// that the service cannot say, a refusal is the error.
+    ///
+    /// As it stands: `false`.
+    async fn try_generate(&self, key: &KmsKeyRef, context: &WrapContext) -> Result<bool> {
+        let _ = (key, context);
+        Ok(false)
+    }
+
+    /// `plaintext` under `key`, bound to `context`. Two calls need not give the same bytes.
+    async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>>;
+
+    /// What was wrapped under `key` for `context`; anything else is refused with `WrongKey` (or `BadInput` if it cannot be wrapped bytes at all).
+    async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>>;
+
+    /// `length` random bytes fit for keys.
+    ///
+    /// As it stands: the operating system's.
+    async fn random(&self, length: usize) -> Result<Secret<Vec<u8>>> {
+        random::secret(length)
+    }
+}
+
+/// A data key as a KMS makes it.
+#[derive(Debug)]
+pub struct DataKey {
+    /// The key itself.
+    pub plaintext: Secret<Vec<u8>>,
+    /// The key wrapped, as it may be stored.
+    pub wrapped: Vec<u8>,
+}
+
+/// What a KMS says about one of its keys.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct KmsKeyInfo {
+    /// Who manages it: `local`, `aws-kms`, …
+    pub manager: String,
+    /// The id that the KMS itself gives it.
+    pub id: String,
+    /// Whether it may be used.
+    pub state: KmsKeyState,
+    /// When it was made, if the KMS says.
+    pub created: Option<Timestamp>,
+    /// What it may be used for, in the KMS's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<String>,
+    /// Where its material comes from, in the KMS's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// When the KMS gives it new material, in the KMS's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<String>,
+    /// What is to be done about it soon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due: Option<String>,
+}
+
+impl KmsKeyInfo {
+    /// The key `id` of `manager`, in `state`.
+    pub fn new(manager: impl Into<String>, id: impl Into<String>, state: KmsKeyState) -> Self {
+        Self {
+            manager: manager.into(),
+            id: id.into(),
+            state,
+            created: None,
+            usage: None,
+            origin: None,
+            rotation: None,
+            due: None,
+        }
+    }
+
+    /// Adds what is to be done about it soon.
+    #[must_use]
+    pub fn with_due(mut self, due: impl Into<String>) -> Self {
+        self.due = Some(due.into());
+        self
+    }
+
+    /// Adds when it was made.
+    #[must_use]
+    pub fn with_created(mut self, created: Timestamp) -> Self {
+        self.created = Some(created);
+        self
+    }
+
+    /// Adds what it may be used for.
+    #[must_use]
+    pub fn with_usage(mut self, usage: impl Into<String>) -> Self {
+        self.usage = Some(usage.into());
+        self
+    }
+
+    /// Adds where its material comes from.
+    #[must_use]
+    pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
+    /// Adds when it gets new material.
+    #[must_use]
+    pub fn with_rotation(mut self, rotation: impl Into<String>) -> Self {
+        self.rotation = Some(rotation.into());
+        self
+    }
+}
+
+/// Whether a KMS key may be used.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum KmsKeyState {
+    /// It wraps and unwraps.
+    Enabled,
+    /// Switched off; may be switched on again.
+    Disabled,
+    /// Will be deleted, unless that is cancelled.
+    PendingDeletion,
+    /// Its material is not there (not yet imported, expired, or in a module that is away).
+    Unavailable,
+    /// Its material is erased, for ever.
+    Destroyed,
+}
+
+impl fmt::Display for KmsKeyState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Enabled => "enabled",
+            Self::Disabled => "disabled",
+            Self::PendingDeletion => "pending-deletion",
+            Self::Unavailable => "unavailable",
+            Self::Destroyed => "destroyed",
+        })
+    }
+}

@@ -1,0 +1,141 @@
+//! Which client serves which scheme of KMS key references.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::key_event::KeyAudit;
+use super::kms_client::KmsClient;
+use crate::keys::context::Surroundings;
+use crate::keys::handle::CachePolicy;
+use crate::keys::key_ref::KmsKeyRef;
+use crate::keys::timestamp::Timestamp;
+use crate::{Error, ErrorKind, Result};
+
+/// The KMS clients of this process by scheme. Passed to whatever opens a keyring; there is no global one. Clones share the clients.
+#[derive(Clone, Debug, Default)]
+pub struct KmsRegistry {
+    clients: BTreeMap<String, Arc<dyn KmsClient>>,
+    /// Schemes that a build with this feature would serve.
+    absent: BTreeMap<String, &'static str>,
+    cache: Option<CachePolicy>,
+    audits: Vec<Arc<dyn KeyAudit>>,
+    surroundings: Surroundings,
+}
+
+impl KmsRegistry {
+    /// One without clients.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds `client` for `scheme`, in place of an earlier one.
+    #[must_use]
+    pub fn with(self, scheme: impl Into<String>, client: impl KmsClient + 'static) -> Self {
+        self.with_shared(scheme, Arc::new(client))
+    }
+
+    /// Adds a client that the caller keeps using, too.
+    #[must_use]
+    pub fn with_shared(mut self, scheme: impl Into<String>, client: Arc<dyn KmsClient>) -> Self {
+        self.clients.insert(scheme.into(), client);
+        self
+    }
+
+    /// Sets how long the keyrings that are opened through this keep unwrapped keys; it goes before what a policy says.
+    #[must_use]
+    pub fn with_cache(mut self, policy: CachePolicy) -> Self {
+        self.cache = Some(policy);
+        self
+    }
+
+    /// Tells `audit`, too, of everything that is asked of a KMS from here on.
+    #[must_use]
+    pub fn with_audit(mut self, audit: Arc<dyn KeyAudit>) -> Self {
+        self.audits.push(audit);
+        self
+    }
+
+    /// Sets who is at work: it stands in the history of keys and in audit logs. `unknown`, unless said otherwise.
+    #[must_use]
+    pub fn with_actor(mut self, who: impl Into<Arc<str>>) -> Self {
+        self.surroundings.set_actor(who);
+        self
+    }
+
+    /// Sets what tells the time, by which the periods of keys begin and end. The system's clock, unless said otherwise.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.surroundings.set_clock(clock);
+        self
+    }
+
+    pub(crate) fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
+    }
+
+    pub(crate) fn cache(&self) -> Option<CachePolicy> {
+        self.cache
+    }
+
+    pub(super) fn audits(&self) -> impl Iterator<Item = &dyn KeyAudit> {
+        self.audits.iter().map(|audit| &**audit)
+    }
+
+    /// Remembers that a build with `feature` would serve `scheme`, to say so.
+    #[must_use]
+    #[allow(dead_code, reason = "a build with every client lacks none")]
+    pub(crate) fn without(mut self, scheme: impl Into<String>, feature: &'static str) -> Self {
+        self.absent.insert(scheme.into(), feature);
+        self
+    }
+
+    /// The client for `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ProviderDown`] if nobody registered its scheme.
+    pub fn client(&self, key: &KmsKeyRef) -> Result<&dyn KmsClient> {
+        let scheme = key.scheme();
+        self.clients
+            .get(scheme)
+            .map(|client| &**client)
+            .ok_or_else(|| self.missing(scheme))
+    }
+
+    fn missing(&self, scheme: &str) -> Error {
+        if let Some(feature) = self.absent.get(scheme) {
+            let message =
+                format!("this build has no KMS client for scheme `{scheme}`: its feature `{feature}` is not enabled");
+            return Error::new(ErrorKind::ProviderDown, message).with_hint(format!(
+                "build with the feature `{feature}`, or with `full` for everything"
+            ));
+        }
+        let error = Error::new(ErrorKind::ProviderDown, format!("no KMS client for scheme `{scheme}`"));
+        let registered: Vec<_> = self.clients.keys().map(String::as_str).collect();
+        error.with_hint(match registered.as_slice() {
+            [] => "no client is registered at all".to_string(),
+            schemes => format!("the schemes here are {}", schemes.join(", ")),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::MemoryKms;
+
+    #[test]
+    fn a_missing_client_says_what_to_do() {
+        let registry = KmsRegistry::new().with("memory", MemoryKms::new());
+        assert!(registry.client(&"memory:main".parse().unwrap()).is_ok());
+
+        let error = registry
+            .client(&"vault:https://host/transit/main".parse().unwrap())
+            .unwrap_err();
+        assert_eq!(error.message(), "no KMS client for scheme `vault`");
+        assert!(error.hint().unwrap().to_string().contains("memory"));
+
+        let error = registry.client(&"locl:main".parse().unwrap()).unwrap_err();
+        assert!(error.hint().unwrap().to_string().contains("memory"));
+    }
+}

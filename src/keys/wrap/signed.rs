@@ -1,0 +1,126 @@
+//! Small JSON files that whoever writes them signs.
+//!
+//! ```json
+//! { "format": "cipherform-…/1", "content": { … }, "signature": "base64" }
+//! ```
+//!
+//! The signature is Ed25519 (FIPS 186-5) over `format` and the compact JSON of `content`, each behind its length. Its key is derived from the root of
+//! a keyring.
+
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::keys::encoding::{Base64, length_prefixed};
+use crate::{Error, Result, Secret};
+
+/// A file's content with its signature, not necessarily checked.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Signed<T> {
+    format: String,
+    content: T,
+    signature: Base64,
+}
+
+impl<T: Serialize> Signed<T> {
+    /// `content`, signed with the key of `seed`.
+    pub(crate) fn new(format: &str, content: T, seed: &Secret<Vec<u8>>) -> Result<Self> {
+        let signature = signing_key(seed)?.sign(&message(format, &content));
+        Ok(Self {
+            format: format.to_owned(),
+            content,
+            signature: Base64(signature.to_bytes().to_vec()),
+        })
+    }
+
+    /// The bytes of the file.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).expect("strings and numbers, which JSON always holds");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// What the file says, if anybody can be trusted.
+    pub(crate) fn content(&self) -> &T {
+        &self.content
+    }
+
+    /// Whether the owner of `public_key` has signed it.
+    pub(crate) fn is_by(&self, public_key: &[u8]) -> bool {
+        let check = || {
+            let key = VerifyingKey::from_bytes(public_key.try_into().ok()?).ok()?;
+            let signature = Signature::from_slice(&self.signature.0).ok()?;
+            key.verify_strict(&message(&self.format, &self.content), &signature)
+                .ok()
+        };
+        check().is_some()
+    }
+}
+
+impl<T: DeserializeOwned> Signed<T> {
+    /// Reads the bytes of a file, which is called `what`.
+    pub(crate) fn parse(format: &str, what: &str, bytes: &[u8]) -> Result<Self> {
+        let file: Self = serde_json::from_slice(bytes).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            Error::bad_input(format!("this is no {what}: line {line}, column {column}"))
+        })?;
+        match file.format == format {
+            true => Ok(file),
+            false => Err(
+                Error::bad_input(format!("the {what} is of a version this program does not know"))
+                    .with_hint(format!("this program reads `{format}`")),
+            ),
+        }
+    }
+}
+
+/// The public key that belongs to `seed`.
+pub(crate) fn public_key(seed: &Secret<Vec<u8>>) -> Result<[u8; 32]> {
+    Ok(signing_key(seed)?.verifying_key().to_bytes())
+}
+
+/// RFC 8032, section 5.1.5.
+fn signing_key(seed: &Secret<Vec<u8>>) -> Result<SigningKey> {
+    let mut bytes = Secret::new([0; 32]);
+    match seed.expose().len() {
+        32 => bytes.expose_mut().copy_from_slice(seed.expose()),
+        _ => return Err(Error::bug("a signing key that is not 32 bytes")),
+    }
+    Ok(SigningKey::from_bytes(bytes.expose()))
+}
+
+/// What is signed.
+fn message<T: Serialize>(format: &str, content: &T) -> Vec<u8> {
+    let content = serde_json::to_vec(content).expect("strings and numbers, which JSON always holds");
+    length_prefixed(&[format.as_bytes(), &content])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_signed_passes() {
+        let seed = Secret::new(vec![7; 32]);
+        let key = public_key(&seed).unwrap();
+        let file = Signed::new("test/1", "content".to_owned(), &seed).unwrap();
+        let read = |bytes: &[u8]| Signed::<String>::parse("test/1", "test", bytes);
+        let back = read(&file.to_bytes()).unwrap();
+        assert!(back.is_by(&key) && back.content() == "content");
+        assert!(!back.is_by(&[0; 32]) && !back.is_by(&key[..31]));
+        assert!(!back.is_by(&public_key(&Secret::new(vec![8; 32])).unwrap()));
+        let text = String::from_utf8(file.to_bytes()).unwrap();
+        assert!(
+            !read(
+                text.replace("\"content\"\n", "\"contents\"\n")
+                    .replace(": \"content\"", ": \"contents\"")
+                    .as_bytes()
+            )
+            .unwrap()
+            .is_by(&key)
+        );
+        assert!(read(text.replace("test/1", "test/2").as_bytes()).is_err());
+        assert!(read(b"{}").is_err());
+    }
+}

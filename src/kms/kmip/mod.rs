@@ -1,0 +1,6 @@
+//! Servers that speak KMIP.
+
+mod provider;
+mod ttlv;
+
+pub use provider::KmipKms;

@@ -1,0 +1,165 @@
+//! Who may do what with the keys of the local KMS: guardrails, since whoever unlocks the file could change it with other tools.
+
+use super::history::record;
+use super::info::LocalKeyInfo;
+use super::local_kms::{LocalKms, in_file};
+use super::lookup::find;
+use super::model::{Content, IdentityEntry, KeyEntry};
+use crate::keys::{KmsKeyRef, Reason, WrapContext};
+use crate::kms::local::key_policy::{AccessRequest, Decision, KmsAction, PolicyDocument, evaluate};
+use crate::{Error, ErrorKind, Hint, Remedy, Result};
+
+impl LocalKms {
+    /// The policy of a key: [`PolicyDocument::everybody`] until another one is put.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotAllowed`] if that policy does not allow to read it; [`ErrorKind::KeyNotFound`].
+    pub fn key_policy(&self, key: &KmsKeyRef) -> Result<PolicyDocument> {
+        let (path, name) = self.locate(key)?;
+        let (content, _) = self.content(&path)?;
+        let policy = || {
+            let entry = find(&content, &name)?;
+            self.authorize(&content, entry, KmsAction::GetKeyPolicy, None)?;
+            Ok(entry.policy.clone().unwrap_or_else(PolicyDocument::everybody))
+        };
+        policy().map_err(|error| in_file(&path, error))
+    }
+
+    /// Puts the policy of a key in the place of the one it has. Unless `bypass_lockout_check` it must allow whoever puts it to put another one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotAllowed`] if the present policy does not allow it, or the new one would lock out whoever puts it; [`ErrorKind::KeyNotFound`].
+    pub fn put_key_policy(
+        &self,
+        key: &KmsKeyRef,
+        policy: PolicyDocument,
+        bypass_lockout_check: bool,
+        reason: &Reason,
+    ) -> Result<LocalKeyInfo> {
+        self.with_key(key, KmsAction::PutKeyPolicy, |content, id, _| {
+            let entry = content.key_mut(id)?;
+            entry.policy = (policy != PolicyDocument::everybody()).then_some(policy);
+            record(entry, "put key policy", &self.surroundings, Some(reason));
+            let entry = entry.clone();
+            match self.authorize(content, &entry, KmsAction::PutKeyPolicy, None) {
+                Err(error) if !bypass_lockout_check => Err(Error::new(
+                    ErrorKind::NotAllowed,
+                    "under this policy you could never put another one",
+                )
+                .with_source(error)
+                .with_hint(Hint::from("allow yourself kms:PutKeyPolicy, or ").then(Remedy::BypassLockoutCheck))),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// The policy that is attached to an identity, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongKey`] if the file does not unlock.
+    pub fn identity_policy(&self, identity: &str) -> Result<Option<PolicyDocument>> {
+        let (content, _) = self.content(self.path())?;
+        let found = content.identities.into_iter().find(|entry| entry.name == identity);
+        Ok(found.map(|entry| entry.policy))
+    }
+
+    /// Attaches a policy to an identity, `user@host`, in the place of the one it has; one without statements takes it away. It counts where the policy of a key hands the
+    /// decision on to identity policies, and its denials count everywhere.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongKey`] if the file does not unlock.
+    pub fn put_identity_policy(&self, identity: &str, policy: PolicyDocument, reason: &Reason) -> Result<()> {
+        self.change(self.path(), |content, _| {
+            // It has no history of its own, and concerns them all.
+            for key in &mut content.keys {
+                let what = format!("put policy of identity `{identity}`");
+                record(key, &what, &self.surroundings, Some(reason));
+            }
+            content.identities.retain(|entry| entry.name != identity);
+            if !policy.is_empty() {
+                content.identities.push(IdentityEntry {
+                    name: identity.to_owned(),
+                    policy,
+                });
+            }
+            Ok(())
+        })
+    }
+
+    /// What the policies say of a request, which is not made.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::WrongKey`] if the file does not unlock.
+    pub fn simulate(
+        &self,
+        key: &KmsKeyRef,
+        principal: &str,
+        action: KmsAction,
+        context: Option<&WrapContext>,
+    ) -> Result<Decision> {
+        let (path, name) = self.locate(key)?;
+        let (content, _) = self.content(&path)?;
+        let entry = find(&content, &name).map_err(|error| in_file(&path, error))?;
+        Ok(decide(&content, entry, principal, action, context))
+    }
+
+    /// Passes if whoever is at work may do that.
+    pub(super) fn authorize(
+        &self,
+        content: &Content,
+        key: &KeyEntry,
+        action: KmsAction,
+        context: Option<&WrapContext>,
+    ) -> Result<()> {
+        let who = self.surroundings.actor();
+        match decide(content, key, who, action, context) {
+            decision if decision.is_allowed() => Ok(()),
+            decision => {
+                let name = &key.name;
+                let message = format!("KMS key `{name}`: `{who}` may not {action}: {decision}");
+                let hint = Hint::from("whoever may kms:PutKeyPolicy can change the policy of the key: ")
+                    .then(Remedy::ReadKeyPolicy(format!("local:{name}")));
+                let attached = content.identities.iter().any(|entry| entry.name == who);
+                let hint = if attached {
+                    hint.then("; whoever unlocks the file can change that of the identity: ")
+                        .then(Remedy::ReadIdentityPolicy(who.to_owned()))
+                } else {
+                    hint
+                };
+                Err(Error::new(ErrorKind::NotAllowed, message).with_hint(hint))
+            }
+        }
+    }
+}
+
+fn decide(
+    content: &Content,
+    key: &KeyEntry,
+    principal: &str,
+    action: KmsAction,
+    context: Option<&WrapContext>,
+) -> Decision {
+    let everybody;
+    let policy = match &key.policy {
+        Some(policy) => policy,
+        None => {
+            everybody = PolicyDocument::everybody();
+            &everybody
+        }
+    };
+    let attached = content.identities.iter().filter(|entry| entry.name == principal);
+    let attached: Vec<_> = attached.map(|entry| &entry.policy).collect();
+    let resource = KmsKeyRef::local(&key.name);
+    let request = AccessRequest {
+        principal,
+        action,
+        resource: resource.as_str(),
+        context,
+    };
+    evaluate(policy, &attached, &request)
+}

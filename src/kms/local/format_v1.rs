@@ -1,0 +1,79 @@
+//! The file of a local KMS as format 1 had it: one version of material a key, no aliases.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{FileId, LocalKeyId, MaterialId};
+use super::info::{KmsKeyOrigin, KmsKeySpec};
+use super::model::{Content, KeyEntry, MaterialEntry, UnlockMethod};
+use crate::keys::{Base64, KeyName, KmsKeyState, Timestamp, length_prefixed};
+use crate::kms::seal;
+use crate::{Result, Secret};
+
+pub(super) const FORMAT: &str = "cipherform-local-kms/1";
+
+/// The content, under the MAC.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ContentOne {
+    pub(super) id: FileId,
+    generation: u64,
+    pub(super) unlock: UnlockMethod,
+    keys: Vec<KeyEntryOne>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct KeyEntryOne {
+    name: KeyName,
+    id: LocalKeyId,
+    state: KmsKeyState,
+    created: Timestamp,
+    sealed: Base64,
+}
+
+impl ContentOne {
+    /// The same in today's format: each key is opened as it was sealed then, and sealed as today.
+    pub(super) fn converted(self, unlock_key: &Secret<Vec<u8>>) -> Result<Content> {
+        let mut content = Content {
+            id: self.id,
+            generation: self.generation,
+            unlock: self.unlock,
+            keys: Vec::new(),
+            aliases: Vec::new(),
+            last_backup: None,
+            identities: Vec::new(),
+        };
+        let seal_key = content.seal_key(unlock_key)?;
+        for key in self.keys {
+            let associated =
+                length_prefixed(&[b"cipherform local kms key v1", content.id.as_bytes(), key.id.as_bytes()]);
+            let bytes = seal::open(seal_key.expose(), &associated, &key.sealed.0)?;
+            // Bytes that it wrapped name no version of material. The id of the first is the key's, so that reading the file twice says the same.
+            let id = MaterialId::from_bytes(*key.id.as_bytes());
+            let sealed = content.seal_material(key.id, id, &bytes, unlock_key)?;
+            content.keys.push(KeyEntry {
+                name: key.name,
+                id: key.id,
+                spec: KmsKeySpec::SymmetricDefault,
+                origin: KmsKeyOrigin::Local,
+                created: key.created,
+                state: key.state,
+                deletion: None,
+                rotation_days: None,
+                material: vec![MaterialEntry {
+                    number: 1,
+                    id,
+                    created: key.created,
+                    sealed: Some(Base64(sealed)),
+                    public_key: None,
+                    check: None,
+                    valid_to: None,
+                }],
+                import: None,
+                policy: None,
+                history: Vec::new(),
+            });
+        }
+        Ok(content)
+    }
+}

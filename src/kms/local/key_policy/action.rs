@@ -1,0 +1,56 @@
+//! Actions.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{Error, Result};
+
+/// What can be asked of a KMS key.
+macro_rules! actions {
+    ($($name:ident)*) => {
+        /// What can be asked of a KMS key, named as by AWS KMS: `kms:Decrypt`, …
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        #[non_exhaustive]
+        #[allow(missing_docs, reason = "AWS KMS documents them")]
+        pub enum KmsAction {
+            $($name,)*
+        }
+
+        impl KmsAction {
+            /// Every action.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// As it stands in policies.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!("kms:", stringify!($name)),)*
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    Encrypt Decrypt GenerateDataKey DescribeKey Sign GetPublicKey
+    EnableKey DisableKey RotateKeyOnDemand EnableKeyRotation ScheduleKeyDeletion CancelKeyDeletion
+    GetParametersForImport ImportKeyMaterial DeleteImportedKeyMaterial
+    CreateAlias UpdateAlias DeleteAlias GetKeyPolicy PutKeyPolicy
+}
+
+impl fmt::Display for KmsAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for KmsAction {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = Self::ALL.iter().find(|action| action.as_str() == text);
+        found.copied().ok_or_else(|| {
+            let all: Vec<_> = Self::ALL.iter().map(|action| action.as_str()).collect();
+            Error::bad_input("no such action").with_hint(format!("the actions are {}", all.join(", ")))
+        })
+    }
+}

@@ -1,0 +1,415 @@
+//! The client.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use super::file::File;
+use super::info::{LocalKeyInfo, NewKmsKey};
+use super::lookup::{LocalName, find};
+use super::material::Material;
+use super::model::{Content, KeyEntry, MaterialEntry, UnlockMethod};
+use super::unlock::{PassphraseKdf, Unlock};
+use super::{lifecycle, maintenance, unlock};
+use crate::keys::{
+    DataKey, KeyName, KmsClient, KmsKeyInfo, KmsKeyRef, Surroundings, Timestamp, WrapContext, length_prefixed, random,
+};
+use crate::kms::local::key_policy::KmsAction;
+use crate::kms::seal;
+use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
+
+/// The layout of bytes that a file of format 1 wrapped: they name no version of material.
+const WRAPPED_ONE: u8 = 1;
+
+/// The layout of wrapped bytes: they name the version of material that wrapped them.
+const WRAPPED: u8 = 2;
+
+/// The embedded KMS. Serves `local:NAME` from its file, and `local:/path/file#NAME` from any file that the same passphrase or key file unlocks.
+///
+/// The file is unlocked at the first use, once; after that every call reads what it says by then.
+#[derive(Debug)]
+pub struct LocalKms {
+    pub(super) path: PathBuf,
+    pub(super) unlock: Unlock,
+    approved_only: bool,
+    pub(super) surroundings: Surroundings,
+    pub(super) unlocked: Mutex<HashMap<PathBuf, (UnlockMethod, UnlockKey)>>,
+}
+
+pub(super) type UnlockKey = Arc<Secret<Vec<u8>>>;
+
+impl LocalKms {
+    /// Where the file is unless somebody says otherwise: `cipherform/kms.json` in the user's configuration directory.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] if the user has no such directory.
+    pub fn default_path() -> Result<PathBuf> {
+        let directory = dirs::config_dir().ok_or_else(|| {
+            Error::new(ErrorKind::Io, "this user has no configuration directory")
+                .with_hint("name the file of the local KMS")
+        })?;
+        Ok(directory.join("cipherform").join("kms.json"))
+    }
+
+    /// Writes a new file with one key, and the directory it stands in if that is missing; only the owner can read either.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`] if there is a file at `path` already, or the passphrase is empty.
+    pub fn create(path: &Path, unlock: &Unlock, first_key: &KeyName) -> Result<()> {
+        Self::create_with(path, unlock, PassphraseKdf::default(), first_key)
+    }
+
+    /// The same, and says how a passphrase is stretched.
+    ///
+    /// # Errors
+    ///
+    /// As for [`create`](Self::create).
+    pub fn create_with(path: &Path, unlock: &Unlock, kdf: PassphraseKdf, first_key: &KeyName) -> Result<()> {
+        if path.exists() {
+            return Err(
+                in_file(path, Error::bad_input("exists already")).with_hint("name another file, or use this one")
+            );
+        }
+        let method = UnlockMethod::for_new_file(unlock, kdf)?;
+        let unlock_key = unlock.key(&method)?;
+        let mut content = Content::new(method)?;
+        let (new, now) = (NewKmsKey::default(), Timestamp::now());
+        let material = Material::generate(new.spec)?;
+        lifecycle::add_key(&mut content, first_key, new, Some(&material), now, &unlock_key)?;
+        fs::create_directory(path)?;
+        fs::create_atomic(path, &content.seal(&unlock_key)?, fs::PRIVATE)
+    }
+
+    /// Writes a new key file of 256 random bits as hexadecimal digits, which only the owner can read.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`] if there is a file at `path` already.
+    pub fn create_key_file(path: &Path) -> Result<()> {
+        fs::create_directory(path)?;
+        unlock::create_key_file(path)
+    }
+
+    /// The KMS in the file at `path`. Nothing is read yet.
+    pub fn open(path: impl Into<PathBuf>, unlock: Unlock) -> Self {
+        Self {
+            path: path.into(),
+            unlock,
+            approved_only: false,
+            surroundings: Surroundings::default(),
+            unlocked: Mutex::default(),
+        }
+    }
+
+    /// The same, but a file that is unlocked in a way that NIST has not approved, by Argon2id, is refused.
+    #[must_use]
+    pub fn approved_only(self) -> Self {
+        Self {
+            approved_only: true,
+            ..self
+        }
+    }
+
+    /// Sets who is at work: it stands in the history of keys. `unknown`, unless said otherwise.
+    #[must_use]
+    pub fn with_actor(mut self, who: impl Into<Arc<str>>) -> Self {
+        self.surroundings.set_actor(who);
+        self
+    }
+
+    /// Sets what tells the time, by which keys are rotated and deleted. The system's clock, unless said otherwise.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.surroundings.set_clock(clock);
+        self
+    }
+
+    /// The file behind `local:NAME`.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The keys of the file, in the order of their creation.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongKey`] if the file does not unlock.
+    pub fn list(&self) -> Result<Vec<LocalKeyInfo>> {
+        let (content, _) = self.content(&self.path)?;
+        Ok(content
+            .keys
+            .iter()
+            .map(|key| content.info(key, self.surroundings.now()))
+            .collect())
+    }
+
+    /// One key, by name or alias.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::WrongKey`] if the file does not unlock.
+    pub fn key(&self, key: &KmsKeyRef) -> Result<LocalKeyInfo> {
+        let (path, name) = self.locate(key)?;
+        let (content, _) = self.content(&path)?;
+        let described = || {
+            let entry = find(&content, &name)?;
+            self.authorize(&content, entry, KmsAction::DescribeKey, None)?;
+            Ok(content.info(entry, self.surroundings.now()))
+        };
+        described().map_err(|error| in_file(&path, error))
+    }
+
+    /// The authenticated content of the file at `path`, with the key that unlocks it.
+    pub(super) fn content(&self, path: &Path) -> Result<(Content, UnlockKey)> {
+        let file = File::parse(&fs::read(path).map_err(hint_at_init)?).map_err(|error| in_file(path, error))?;
+        let method = file.unlock();
+        if self.approved_only && !method.is_approved() {
+            let error = Error::new(
+                ErrorKind::KeyNotUsable,
+                "its passphrase is stretched by Argon2id, which NIST has not approved, and the policy says approved_only = true",
+            );
+            return Err(in_file(path, error)
+                .with_hint(Hint::from(Remedy::UsePbkdf2).then("; or use a key file, or another KMS")));
+        }
+        let unlock_key = self.unlock_key(path, method).map_err(|error| in_file(path, error))?;
+        let content = file.verified(&unlock_key).map_err(|error| match error.kind() {
+            ErrorKind::WrongKey => in_file(path, self.unlock.wrong()),
+            _ => in_file(path, error),
+        })?;
+        Ok((content, unlock_key))
+    }
+
+    /// Applies `change` to what the file at `path` says now, and saves: under a lock, and whole or not at all. What is due comes first.
+    pub(super) fn change<T>(
+        &self,
+        path: &Path,
+        change: impl FnOnce(&mut Content, &UnlockKey) -> Result<T>,
+    ) -> Result<T> {
+        self.change_alone(path, |content, unlock_key| {
+            maintenance::settle(content, &self.surroundings, unlock_key)?;
+            change(content, unlock_key)
+        })
+    }
+
+    /// The same, and what is due waits.
+    pub(super) fn change_alone<T>(
+        &self,
+        path: &Path,
+        change: impl FnOnce(&mut Content, &UnlockKey) -> Result<T>,
+    ) -> Result<T> {
+        let _lock = fs::lock(path)?;
+        let (mut content, unlock_key) = self.content(path)?;
+        let result = change(&mut content, &unlock_key).map_err(|error| in_file(path, error))?;
+        content.generation += 1;
+        fs::write_atomic(path, &content.seal(&unlock_key)?, fs::PRIVATE)?;
+        Ok(result)
+    }
+
+    /// Derives the unlock key at the first call, and again only if the file asks for it in another way. Others wait: Argon2id takes its time.
+    pub(super) fn unlock_key(&self, path: &Path, method: &UnlockMethod) -> Result<UnlockKey> {
+        let mut unlocked = self.unlocked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, key)) = unlocked.get(path)
+            && known == method
+        {
+            return Ok(Arc::clone(key));
+        }
+        let key = Arc::new(self.unlock.key(method)?);
+        unlocked.insert(path.to_path_buf(), (method.clone(), Arc::clone(&key)));
+        Ok(key)
+    }
+
+    /// The key that `key` names, if it may wrap and unwrap and who asks may do that, with what opens it.
+    fn usable(
+        &self,
+        key: &KmsKeyRef,
+        action: KmsAction,
+        context: &WrapContext,
+    ) -> Result<(PathBuf, Content, KeyEntry, UnlockKey)> {
+        let (path, name) = self.locate(key)?;
+        let (content, unlock_key) = self.content(&path)?;
+        let usable = || {
+            let entry = find(&content, &name)?.clone();
+            self.authorize(&content, &entry, action, Some(context))?;
+            lifecycle::check(&entry, self.surroundings.now())?;
+            lifecycle::expect_symmetric(entry.spec)?;
+            Ok(entry)
+        };
+        let entry = usable().map_err(|error| in_file(&path, error))?;
+        Ok((path, content, entry, unlock_key))
+    }
+
+    /// What wraps, for whoever may do `action`.
+    fn wrap_as(
+        &self,
+        action: KmsAction,
+        key: &KmsKeyRef,
+        plaintext: &Secret<Vec<u8>>,
+        context: &WrapContext,
+    ) -> Result<Vec<u8>> {
+        let (path, content, entry, unlock_key) = self.usable(key, action, context)?;
+        let wrap = || {
+            let material = entry.material.last().ok_or_else(|| missing(&entry))?;
+            let bytes = open(&content, &entry, material, &unlock_key)?;
+            let associated = associated(&entry, material, context);
+            let sealed = seal::seal(bytes.expose(), &associated, plaintext.expose())?;
+            Ok([
+                &[WRAPPED],
+                &entry.id.as_bytes()[..],
+                &material.id.as_bytes()[..],
+                &sealed,
+            ]
+            .concat())
+        };
+        wrap().map_err(|error| in_file(&path, error))
+    }
+
+    pub(super) fn locate(&self, key: &KmsKeyRef) -> Result<(PathBuf, LocalName)> {
+        let Some((path, name)) = key.rest().rsplit_once('#') else {
+            return Ok((self.path.clone(), LocalName::parse(key.rest())?));
+        };
+        let path = PathBuf::from(path);
+        if !path.is_absolute() {
+            return Err(Error::bad_input(format!(
+                "KMS key reference `{key}`: the path does not start at the root"
+            ))
+            .with_hint("write `local:/path/file#NAME`, or `local:NAME` for the file in use"));
+        }
+        Ok((path, LocalName::parse(name)?))
+    }
+}
+
+#[async_trait]
+impl KmsClient for LocalKms {
+    async fn describe(&self, key: &KmsKeyRef) -> Result<KmsKeyInfo> {
+        let info = self.key(key)?;
+        let mut described = KmsKeyInfo::new("local", info.id.clone(), info.state)
+            .with_created(info.created)
+            .with_usage(info.usage.to_string())
+            .with_origin(info.origin.to_string());
+        if let Some(rotation) = info.rotation() {
+            described = described.with_rotation(rotation);
+        }
+        Ok(match info.due(self.surroundings.now()) {
+            Some(due) => described.with_due(due.to_string()),
+            None => described,
+        })
+    }
+
+    async fn generate_data_key(&self, key: &KmsKeyRef, length: usize, context: &WrapContext) -> Result<DataKey> {
+        let plaintext = random::secret(length)?;
+        let wrapped = self.wrap_as(KmsAction::GenerateDataKey, key, &plaintext, context)?;
+        Ok(DataKey { plaintext, wrapped })
+    }
+
+    async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
+        self.wrap_as(KmsAction::Encrypt, key, plaintext, context)
+    }
+
+    async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
+        let (path, name) = self.locate(key)?;
+        let Some((layout, rest)) = wrapped.split_first() else {
+            return Err(not_ours());
+        };
+        let (id, rest) = rest.split_first_chunk::<16>().ok_or_else(not_ours)?;
+        let (content, unlock_key) = self.content(&path)?;
+        let unwrap = || {
+            let entry = match &name {
+                // An alias may have moved on to another key meanwhile: the bytes say which one it was.
+                LocalName::Alias(_) => {
+                    let then = content.keys.iter().find(|key| key.id.as_bytes() == id);
+                    then.map_or_else(|| find(&content, &name), Ok)?
+                }
+                LocalName::Key(_) => find(&content, &name)?,
+            };
+            self.authorize(&content, entry, KmsAction::Decrypt, Some(context))?;
+            lifecycle::check(entry, self.surroundings.now())?;
+            lifecycle::expect_symmetric(entry.spec)?;
+            if id != entry.id.as_bytes() {
+                return Err(Error::new(
+                    ErrorKind::WrongKey,
+                    "the bytes were wrapped under another KMS key, or changed",
+                )
+                .with_hint("use the file of the local KMS that was in use then"));
+            }
+            match *layout {
+                WRAPPED_ONE => {
+                    let material = entry.material.first().ok_or_else(|| missing(entry))?;
+                    let bytes = open(&content, entry, material, &unlock_key)?;
+                    seal::open(bytes.expose(), &associated_one(entry, context), rest)
+                }
+                WRAPPED => {
+                    let (id, sealed) = rest.split_first_chunk::<16>().ok_or_else(not_ours)?;
+                    let material = entry.material.iter().find(|material| material.id.as_bytes() == id);
+                    let material = material.ok_or_else(|| {
+                        Error::new(
+                            ErrorKind::WrongKey,
+                            format!("KMS key `{}` has no such version of material", entry.name),
+                        )
+                        .with_hint("this file is older than what it should unwrap: put the newer one back")
+                    })?;
+                    let bytes = open(&content, entry, material, &unlock_key)?;
+                    seal::open(bytes.expose(), &associated(entry, material, context), sealed)
+                }
+                _ => Err(not_ours()),
+            }
+        };
+        unwrap().map_err(|error| in_file(&path, error))
+    }
+}
+
+fn not_ours() -> Error {
+    Error::bad_input("the wrapped bytes are not of the local KMS")
+}
+
+pub(super) fn missing(entry: &KeyEntry) -> Error {
+    Error::new(
+        ErrorKind::KeyNotUsable,
+        format!("the material of KMS key `{}` is not there", entry.name),
+    )
+    .with_hint(Remedy::ImportMaterial(Some(format!("local:{}", entry.name))))
+}
+
+pub(super) fn open(
+    content: &Content,
+    entry: &KeyEntry,
+    material: &MaterialEntry,
+    unlock_key: &UnlockKey,
+) -> Result<Secret<Vec<u8>>> {
+    content
+        .open_material(entry.id, material, unlock_key)?
+        .ok_or_else(|| missing(entry))
+}
+
+fn associated_one(entry: &KeyEntry, context: &WrapContext) -> Vec<u8> {
+    length_prefixed(&[b"cipherform local wrap v1", entry.id.as_bytes(), &context.to_bytes()])
+}
+
+fn associated(entry: &KeyEntry, material: &MaterialEntry, context: &WrapContext) -> Vec<u8> {
+    length_prefixed(&[
+        b"cipherform local wrap v2",
+        entry.id.as_bytes(),
+        material.id.as_bytes(),
+        &context.to_bytes(),
+    ])
+}
+
+pub(super) fn in_file(path: &Path, error: Error) -> Error {
+    error.in_file("local KMS", path)
+}
+
+fn hint_at_init(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::FileNotFound => error.context("local KMS").with_hint(
+            Hint::from("if the file is elsewhere, ")
+                .then(Remedy::NameLocalKms)
+                .then("; if it is lost, ")
+                .then(Remedy::RestoreBackup)
+                .then("; a new one opens nothing that an old one wrapped"),
+        ),
+        _ => error,
+    }
+}

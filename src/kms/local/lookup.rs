@@ -1,0 +1,51 @@
+//! Lookup.
+
+use super::model::{AliasEntry, Content, KeyEntry};
+use crate::keys::KeyName;
+use crate::{Error, ErrorKind, Result};
+
+/// What a reference names in a file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum LocalName {
+    /// `NAME`
+    Key(KeyName),
+    /// `alias/NAME`
+    Alias(KeyName),
+}
+
+impl LocalName {
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        match text.strip_prefix("alias/") {
+            Some(alias) => alias.parse().map(Self::Alias),
+            None => text.parse().map(Self::Key),
+        }
+    }
+}
+
+pub(super) fn find<'a>(content: &'a Content, name: &LocalName) -> Result<&'a KeyEntry> {
+    let found = match name {
+        LocalName::Key(name) => content.keys.iter().find(|key| key.name == *name),
+        LocalName::Alias(alias) => {
+            let alias = content.aliases.iter().find(|entry| entry.name == *alias);
+            alias.and_then(|alias| content.keys.iter().find(|key| key.id == alias.key))
+        }
+    };
+    found.ok_or_else(|| {
+        let (what, names): (String, Vec<&KeyName>) = match name {
+            LocalName::Key(name) => (
+                format!("there is no KMS key `{name}`"),
+                content.keys.iter().map(|key| &key.name).collect(),
+            ),
+            LocalName::Alias(name) => (
+                format!("there is no alias `{name}`"),
+                content.aliases.iter().map(|alias: &AliasEntry| &alias.name).collect(),
+            ),
+        };
+        let names: Vec<_> = names.into_iter().map(KeyName::as_str).collect();
+        let known = match names.is_empty() {
+            true => "it has none".to_owned(),
+            false => format!("it has {}", names.join(", ")),
+        };
+        Error::new(ErrorKind::KeyNotFound, what).with_hint(known)
+    })
+}

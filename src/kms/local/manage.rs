@@ -1,0 +1,250 @@
+//! Manage.
+
+use std::path::Path;
+
+use super::history::record;
+use super::ids::LocalKeyId;
+use super::info::{KmsKeyOrigin, LocalKeyInfo, NewKmsKey};
+use super::lifecycle::{
+    DELETION_WINDOW_DAYS, add_key, check, check_rotation, expect_state, expect_symmetric, not_rotated, refuse_rotation,
+};
+use super::local_kms::{LocalKms, UnlockKey};
+use super::lookup::{LocalName, find};
+use super::maintenance::{due, rotate, settle};
+use super::material::Material;
+use super::model::{Content, KeyEntry};
+use crate::keys::{KeyName, KmsKeyRef, KmsKeyState, Reason, Timestamp};
+use crate::kms::local::key_policy::KmsAction;
+use crate::{Error, Hint, Remedy, Result};
+
+impl LocalKms {
+    /// Adds a symmetric key to the file.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`] if the name is taken; [`ErrorKind::WrongKey`] if the file does not unlock.
+    pub fn create_key(&self, name: &KeyName) -> Result<LocalKeyInfo> {
+        let path = self.path().to_path_buf();
+        self.add(&path, name, NewKmsKey::default())
+    }
+
+    /// Adds a key as `new` says under the name in `key`, to the file it names.
+    ///
+    /// # Errors
+    ///
+    /// As for [`create_key`](Self::create_key); [`ErrorKind::BadInput`] for an alias, or a period of rotation out of bounds.
+    pub fn create_kms_key(&self, key: &KmsKeyRef, new: NewKmsKey) -> Result<LocalKeyInfo> {
+        match self.locate(key)? {
+            (path, LocalName::Key(name)) => self.add(&path, &name, new),
+            (_, LocalName::Alias(_)) => Err(Error::bad_input("an alias is no name for a new KMS key")
+                .with_hint(Hint::from("create the key first, then ").then(Remedy::CreateAlias(None)))),
+        }
+    }
+
+    fn add(&self, path: &Path, name: &KeyName, new: NewKmsKey) -> Result<LocalKeyInfo> {
+        if let Some(days) = new.rotation_days {
+            check_rotation(days)?;
+        }
+        if new.rotation_days.is_some() || new.origin == KmsKeyOrigin::External {
+            expect_symmetric(new.spec)?;
+        }
+        if new.rotation_days.is_some() && new.origin == KmsKeyOrigin::External {
+            return Err(not_rotated(name));
+        }
+        // Before the lock: an RSA key takes its time.
+        let material = match new.origin {
+            KmsKeyOrigin::Local => Some(Material::generate(new.spec)?),
+            KmsKeyOrigin::External => None,
+        };
+        let surroundings = &self.surroundings;
+        self.change(path, |content, unlock_key| {
+            let id = add_key(content, name, new, material.as_ref(), surroundings.now(), unlock_key)?;
+            let key = content.key_mut(id)?;
+            record(key, "create", surroundings, None);
+            let key = key.clone();
+            Ok(content.info(&key, surroundings.now()))
+        })
+    }
+
+    /// Switches a key on that is switched off.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if it is in another state; what the file says.
+    pub fn enable(&self, key: &KmsKeyRef, reason: &Reason) -> Result<LocalKeyInfo> {
+        self.go(key, KmsAction::EnableKey, "enable", reason, |key, _| {
+            expect_state(key, &[KmsKeyState::Disabled], "enable")?;
+            key.state = KmsKeyState::Enabled;
+            Ok(None)
+        })
+    }
+
+    /// Switches a key off: it wraps and unwraps nothing until it is switched on again.
+    ///
+    /// # Errors
+    ///
+    /// As for [`enable`](Self::enable).
+    pub fn disable(&self, key: &KmsKeyRef, reason: &Reason) -> Result<LocalKeyInfo> {
+        self.go(key, KmsAction::DisableKey, "disable", reason, |key, _| {
+            expect_state(key, &[KmsKeyState::Enabled], "disable")?;
+            key.state = KmsKeyState::Disabled;
+            Ok(None)
+        })
+    }
+
+    /// Deletes a key after a waiting period of so many days, in which it wraps and unwraps nothing and [`cancel_deletion`](Self::cancel_deletion) brings it
+    /// back. Then its material is erased at the next change of the file, or by [`tend`](Self::tend).
+    ///
+    /// # Errors
+    ///
+    /// As for [`enable`](Self::enable); [`ErrorKind::BadInput`] for a period that is not within [`DELETION_WINDOW_DAYS`].
+    pub fn schedule_deletion(&self, key: &KmsKeyRef, days: u32, reason: &Reason) -> Result<LocalKeyInfo> {
+        if !DELETION_WINDOW_DAYS.contains(&days) {
+            return Err(Error::bad_input(format!(
+                "a waiting period is {} to {} days",
+                DELETION_WINDOW_DAYS.start(),
+                DELETION_WINDOW_DAYS.end()
+            )));
+        }
+        self.go(
+            key,
+            KmsAction::ScheduleKeyDeletion,
+            "schedule deletion",
+            reason,
+            |key, now| {
+                expect_state(key, &[KmsKeyState::Enabled, KmsKeyState::Disabled], "schedule-deletion")?;
+                let date = now.plus_days(days);
+                (key.state, key.deletion) = (KmsKeyState::PendingDeletion, Some(date));
+                Ok(Some(format!("for {date}")))
+            },
+        )
+    }
+
+    /// Takes a scheduled deletion back. The key is disabled then, as in AWS KMS, so that whoever brings it back into use says so.
+    ///
+    /// # Errors
+    ///
+    /// As for [`enable`](Self::enable).
+    pub fn cancel_deletion(&self, key: &KmsKeyRef, reason: &Reason) -> Result<LocalKeyInfo> {
+        self.go(
+            key,
+            KmsAction::CancelKeyDeletion,
+            "cancel deletion",
+            reason,
+            |key, _| {
+                expect_state(key, &[KmsKeyState::PendingDeletion], "cancel-deletion")?;
+                (key.state, key.deletion) = (KmsKeyState::Disabled, None);
+                Ok(None)
+            },
+        )
+    }
+
+    /// Gives a key new material, which wraps from now on. What older material wrapped still unwraps.
+    ///
+    /// # Errors
+    ///
+    /// As for [`enable`](Self::enable).
+    pub fn rotate(&self, key: &KmsKeyRef, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
+        self.with_key(key, KmsAction::RotateKeyOnDemand, |content, id, unlock_key| {
+            let key = content.key_mut(id)?;
+            check(key, self.surroundings.now())?;
+            refuse_rotation(key)?;
+            rotate(content, id, "rotate", reason, &self.surroundings, unlock_key)
+        })
+    }
+
+    /// Sets after how many days a key gets new material by itself; `None` is never. It gets it at the next change of the file after that, or by
+    /// [`tend`](Self::tend).
+    ///
+    /// # Errors
+    ///
+    /// As for [`enable`](Self::enable); [`ErrorKind::BadInput`] if it is less than 90 days or more than 2,560.
+    pub fn set_rotation(&self, key: &KmsKeyRef, days: Option<u32>, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
+        if let Some(days) = days {
+            check_rotation(days)?;
+        }
+        self.with_key(key, KmsAction::EnableKeyRotation, |content, id, unlock_key| {
+            let key = content.key_mut(id)?;
+            check(key, self.surroundings.now())?;
+            refuse_rotation(key)?;
+            key.rotation_days = days;
+            let what = match days {
+                Some(days) => format!("rotate every {days} days"),
+                None => "rotate on demand only".to_owned(),
+            };
+            record(key, &what, &self.surroundings, reason);
+            // It may be due at once.
+            settle(content, &self.surroundings, unlock_key)
+        })
+    }
+
+    /// What [`tend`](Self::tend) would do.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongKey`] if the file does not unlock.
+    pub fn due(&self) -> Result<Vec<(KeyName, &'static str)>> {
+        let (content, _) = self.content(self.path())?;
+        let now = self.surroundings.now();
+        Ok(due(&content, now)
+            .into_iter()
+            .map(|(key, what)| (key.name.clone(), what.as_str()))
+            .collect())
+    }
+
+    /// Does what time has made due: erases the material of keys whose waiting period is over, gives new material to those that are to be rotated. Every change of
+    /// the file does so, too, but those that enable a key or keep it from deletion; wrapping and unwrapping never change it.
+    ///
+    /// # Errors
+    ///
+    /// What the file says.
+    pub fn tend(&self) -> Result<()> {
+        match self.due()?.is_empty() {
+            true => Ok(()),
+            false => self.change(self.path(), |_, _| Ok(())),
+        }
+    }
+
+    /// A change of one key that needs its entry alone. `apply` may add to what is recorded.
+    fn go(
+        &self,
+        key: &KmsKeyRef,
+        action: KmsAction,
+        what: &str,
+        reason: &Reason,
+        apply: impl FnOnce(&mut KeyEntry, Timestamp) -> Result<Option<String>>,
+    ) -> Result<LocalKeyInfo> {
+        self.with_key(key, action, |content, id, _| {
+            let key = content.key_mut(id)?;
+            let what = match apply(key, self.surroundings.now())? {
+                Some(more) => format!("{what} {more}"),
+                None => what.to_owned(),
+            };
+            record(key, &what, &self.surroundings, Some(reason));
+            Ok(())
+        })
+    }
+
+    /// A change of one key, by whoever may do `action`.
+    pub(super) fn with_key(
+        &self,
+        key: &KmsKeyRef,
+        action: KmsAction,
+        apply: impl FnOnce(&mut Content, LocalKeyId, &UnlockKey) -> Result<()>,
+    ) -> Result<LocalKeyInfo> {
+        let (path, name) = self.locate(key)?;
+        let change = |content: &mut Content, unlock_key: &UnlockKey| {
+            let entry = find(content, &name)?;
+            self.authorize(content, entry, action, None)?;
+            let id = entry.id;
+            apply(content, id, unlock_key)?;
+            let key = content.key_mut(id)?.clone();
+            Ok(content.info(&key, self.surroundings.now()))
+        };
+        match action {
+            // Whoever wants to keep a key is not answered by its end, whatever the clock says.
+            KmsAction::CancelKeyDeletion | KmsAction::EnableKey => self.change_alone(&path, change),
+            _ => self.change(&path, change),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Changing what unlocks the file: everything in it is sealed anew, and written whole or not at all.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use super::file::File;
+use super::local_kms::{LocalKms, UnlockKey, in_file};
+use super::model::{Content, UnlockMethod};
+use super::unlock::{PassphraseKdf, Unlock};
+use super::{os_keyring, unlock};
+use crate::keys::{Base64, KeyVersionId, KmsKeyRef, KmsRegistry, random};
+use crate::{Error, ErrorKind, Result, Secret, fs};
+
+impl LocalKms {
+    /// Lets `new` unlock the file from now on, and what has unlocked it until now no more. Copies of the file are still opened by that.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`] if a new passphrase is too short; [`ErrorKind::WrongKey`] if the file does not unlock.
+    pub fn change_unlock(&self, new: &Unlock, kdf: PassphraseKdf) -> Result<()> {
+        let method = UnlockMethod::for_new_file(new, kdf)?;
+        let key = new.key(&method)?;
+        self.relock(method, key)
+    }
+
+    /// Lets a key of another KMS guard the file: a random unlock key, wrapped by that key for this file.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadInput`] for a key of a local KMS; what the other KMS says.
+    pub async fn guard_by_kms(&self, key: &KmsKeyRef, registry: &KmsRegistry) -> Result<()> {
+        refuse_local(key)?;
+        let file = self.content(self.path())?.0.id;
+        let (unlock_key, id) = (random::secret(unlock::KEY)?, KeyVersionId::random()?);
+        let context = unlock::context(file, id);
+        let wrap = async {
+            let client = registry.client(key)?;
+            let wrapped = client.wrap(key, &unlock_key, &context).await?;
+            // Before what opens the file now is given up.
+            match client.unwrap(key, &wrapped, &context).await?.expose() == unlock_key.expose() {
+                true => Ok(wrapped),
+                false => Err(Error::new(
+                    ErrorKind::WrongKey,
+                    "it unwraps to another key than it wrapped",
+                )),
+            }
+        };
+        let wrapped = wrap
+            .await
+            .map_err(|error: Error| error.context(format!("KMS key `{key}`")))?;
+        let method = UnlockMethod::Kms {
+            key: key.clone(),
+            id,
+            wrapped: Base64(wrapped),
+        };
+        self.relock(method, unlock_key)
+    }
+
+    /// Lets the keyring of the operating system keep a random unlock key for the file. The file is moved to other machines by changing that first.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ProviderDown`] if there is no such keyring, or this build does not ask it.
+    pub fn guard_by_os_keyring(&self) -> Result<()> {
+        let file = self.content(self.path())?.0.id;
+        let (unlock_key, entry) = (random::secret(unlock::KEY)?, KeyVersionId::random()?);
+        os_keyring::put(file, entry, &unlock_key)?;
+        self.relock(UnlockMethod::OsKeyring { entry }, unlock_key)
+    }
+
+    /// What unlocks the file at `path`, if a key of another KMS guards it, or the keyring of the operating system keeps its unlock key: they are asked. `None` if it is
+    /// unlocked otherwise, or is not there.
+    ///
+    /// # Errors
+    ///
+    /// What the other KMS, or the keyring, says; [`ErrorKind::BadInput`] if the file is damaged.
+    pub async fn unlock_elsewhere(path: &Path, registry: &KmsRegistry) -> Result<Option<Unlock>> {
+        let bytes = match fs::read(path) {
+            Err(error) if error.kind() == ErrorKind::FileNotFound => return Ok(None),
+            read => read?,
+        };
+        let file = File::parse(&bytes).map_err(|error| in_file(path, error))?;
+        let (key, id, wrapped) = match file.unlock() {
+            UnlockMethod::Kms { key, id, wrapped } => (key, id, wrapped),
+            UnlockMethod::OsKeyring { entry } => {
+                let unlock_key = os_keyring::get(file.id(), *entry).map_err(|error| in_file(path, error))?;
+                return Ok(Some(Unlock::Unwrapped(unlock_key)));
+            }
+            _ => return Ok(None),
+        };
+        refuse_local(key).map_err(|error| in_file(path, error))?;
+        let unwrap = async {
+            let context = unlock::context(file.id(), *id);
+            let unlock_key = registry.client(key)?.unwrap(key, &wrapped.0, &context).await?;
+            match unlock_key.expose().len() {
+                unlock::KEY => Ok(unlock_key),
+                other => Err(Error::new(
+                    ErrorKind::WrongKey,
+                    format!("gave an unlock key of {other} bytes"),
+                )),
+            }
+        };
+        let unwrapped = unwrap
+            .await
+            .map_err(|error: Error| error.context(format!("KMS key `{key}`")));
+        unwrapped
+            .map(|unlock_key| Some(Unlock::Unwrapped(unlock_key)))
+            .map_err(|error| in_file(path, error))
+    }
+
+    fn relock(&self, method: UnlockMethod, new: Secret<Vec<u8>>) -> Result<()> {
+        let path = self.path();
+        let _lock = fs::lock(path)?;
+        let (mut content, old) = self.content(path)?;
+        let new: UnlockKey = Arc::new(new);
+        reseal(&mut content, &old, &new).map_err(|error| in_file(path, error))?;
+        let before = std::mem::replace(&mut content.unlock, method.clone());
+        content.generation += 1;
+        fs::write_atomic(path, &content.seal(&new)?, fs::PRIVATE)?;
+        if let UnlockMethod::OsKeyring { entry } = before {
+            os_keyring::forget(content.id, entry);
+        }
+        let mut unlocked = self.unlocked.lock().unwrap_or_else(PoisonError::into_inner);
+        unlocked.insert(path.to_path_buf(), (method, new));
+        Ok(())
+    }
+}
+
+/// Opens with the old unlock key and seals with the new one whatever is sealed.
+fn reseal(content: &mut Content, old: &UnlockKey, new: &UnlockKey) -> Result<()> {
+    let mut keys = content.keys.clone();
+    for key in &mut keys {
+        for material in &mut key.material {
+            if let Some(bytes) = content.open_material(key.id, material, old)? {
+                material.sealed = Some(Base64(content.seal_material(key.id, material.id, &bytes, new)?));
+            }
+        }
+        if let Some(import) = &mut key.import {
+            let id = import.token.pair_id();
+            let pair = content.open_sealed(key.id, id, &import.sealed.0, old)?;
+            import.sealed = Base64(content.seal_material(key.id, id, &pair, new)?);
+        }
+    }
+    content.keys = keys;
+    Ok(())
+}
+
+/// A file that opens itself, or another like it, guards nothing.
+fn refuse_local(key: &KmsKeyRef) -> Result<()> {
+    match key.scheme() {
+        "local" => Err(
+            Error::bad_input(format!("`{key}` is a key of a local KMS: it guards no local KMS"))
+                .with_hint("name a key of another KMS, such as `pkcs11:token=…;object=…`"),
+        ),
+        _ => Ok(()),
+    }
+}
