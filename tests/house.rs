@@ -14,7 +14,17 @@ use crate::source::{SourceFile, census, source_files};
 
 /// First words of a doc comment that presuppose what it should explain: rustdoc prints the first sentence by itself.
 const PRESUPPOSING: &[&str] = &[
-    "What ", "Where ", "Whether ", "How many ", "How much ", "The same", "Its ", "Which ", "As many", "So many", "Such ",
+    "What ",
+    "Where ",
+    "Whether ",
+    "How many ",
+    "How much ",
+    "The same",
+    "Its ",
+    "Which ",
+    "As many",
+    "So many",
+    "Such ",
 ];
 
 /// One count, with the greatest it may be and the places that make it up.
@@ -152,7 +162,10 @@ fn long_files(files: &[SourceFile]) -> Count {
 
 fn repeated_type_names(files: &[SourceFile]) -> Count {
     let mut homes: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for file in files.iter().filter(|file| !file.is_test() && file.path.starts_with("src/")) {
+    for file in files
+        .iter()
+        .filter(|file| !file.is_test() && file.path.starts_with("src/"))
+    {
         for name in census(file).types {
             homes.entry(name).or_default().push(&file.path);
         }
@@ -161,7 +174,9 @@ fn repeated_type_names(files: &[SourceFile]) -> Count {
     Count {
         what: "names are those of more than one type",
         most: 24,
-        places: repeated.map(|(name, homes)| format!("{name}: {}", homes.join(" "))).collect(),
+        places: repeated
+            .map(|(name, homes)| format!("{name}: {}", homes.join(" ")))
+            .collect(),
     }
 }
 

@@ -207,7 +207,9 @@ impl<'a> Modules<'a> {
     }
 
     fn defined_in(&self, path: &[String], depth: usize) -> Option<&'a SourceFile> {
-        let at = (0..=path.len()).rev().find(|at| self.by_module.contains_key(&path[..*at]))?;
+        let at = (0..=path.len())
+            .rev()
+            .find(|at| self.by_module.contains_key(&path[..*at]))?;
         let file = self.by_module[&path[..at]];
         let Some(name) = path.get(at).filter(|_| depth < 8) else {
             return Some(file);
@@ -255,9 +257,7 @@ pub(crate) fn census(file: &SourceFile) -> Census {
 
 impl Census {
     fn function(&mut self, signature: &syn::Signature, attributes: &[syn::Attribute], body: Option<&syn::Block>) {
-        let (first, last) = body.map_or((0, 0), |body| {
-            (signature.span().start().line, body.span().end().line)
-        });
+        let (first, last) = body.map_or((0, 0), |body| (signature.span().start().line, body.span().end().line));
         let docs = attributes.iter().filter(|attribute| attribute.path().is_ident("doc"));
         let mut docs = docs.filter_map(|attribute| attribute.meta.require_name_value().ok());
         let is_safety = |doc: &syn::MetaNameValue| match &doc.value {
@@ -322,7 +322,13 @@ impl<'a> Visit<'a> for Census {
 
     fn visit_expr_match(&mut self, item: &'a syn::ExprMatch) {
         let is_flag = |arm: &syn::Arm| {
-            matches!(&arm.pat, syn::Pat::Lit(syn::ExprLit { lit: syn::Lit::Bool(_), .. })) && arm.guard.is_none()
+            matches!(
+                &arm.pat,
+                syn::Pat::Lit(syn::ExprLit {
+                    lit: syn::Lit::Bool(_),
+                    ..
+                })
+            ) && arm.guard.is_none()
         };
         if item.arms.first().is_some_and(is_flag) {
             self.boolean_matches.push(item.span().start().line);

@@ -206,7 +206,7 @@ pub(super) fn limit(keyring: &mut Keyring, args: &LimitArgs, report: &Report<'_>
         let limit = key.values_limit;
         return match report.format {
             ListFormat::Json => report.json(&serde_json::json!({ "values_limit": limit })),
-            ListFormat::Table => told
+            ListFormat::Table => report
                 .printer
                 .line(limit.map_or("none".to_owned(), |limit| limit.to_string())),
         };

@@ -186,7 +186,7 @@ pub(super) async fn run(
                     "kms_key": key, "principal": principal, "action": action.as_str(),
                     "allowed": decision.is_allowed(), "decision": decision.to_string(),
                 })),
-                ListFormat::Table => told
+                ListFormat::Table => report
                     .printer
                     .line(format_args!("{principal}, {action} with {key}: {decision}")),
             }

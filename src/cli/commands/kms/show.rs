@@ -126,13 +126,8 @@ pub(super) fn public_key(key: &KmsKeyRef, as_pem: bool, local: &LocalKms, report
     let text = text.filter(|_| !as_pem || report.format == ListFormat::Json);
     let text = text.as_deref().unwrap_or(&pem);
     match report.format {
-        ListFormat::Json => told
+        ListFormat::Json => report
             .json(&json!({ "kms_key": key, "spec": info.spec, "usage": info.usage, "public_key": text, "pem": pem })),
         ListFormat::Table => report.printer.line(text.trim_end()),
     }
-}
-
-fn pem(der: &[u8]) -> Result<String> {
-    pem::encode_string("PUBLIC KEY", LineEnding::LF, der)
-        .map_err(|error| Error::bug("a public key that PEM cannot hold").with_source(error))
 }
