@@ -215,7 +215,7 @@ fn import_and_exchange_leave_nothing() {
         // The material is made and wrapped by other processes, and read masked.
         let ours: KmsKeyRef = "local:ours".parse().unwrap();
         local
-            .create_kms_key(&ours, NewKmsKey::of(KmsKeySpec::SymmetricDefault).external())
+            .create_kms_key(&ours, NewKmsKey::new(KmsKeySpec::SymmetricDefault).external())
             .unwrap();
         let parameters = local.parameters_for_import(&ours).unwrap();
         fs::write(sandbox.path("wrapping.der"), parameters.public_key).unwrap();

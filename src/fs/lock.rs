@@ -9,14 +9,14 @@ use crate::{Error, Result};
 
 /// Held by whoever may change a file; given back when dropped, or when the process ends.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub(crate) struct FileLock {
     _file: File,
 }
 
 /// Waits until nobody else, in this process or another, may change the file at `path`.
 ///
 /// The lock is on a sibling, `.NAME.lock`, since the file itself is replaced by every change. The sibling stays: to remove it would let two in.
-pub(crate) fn lock(path: &Path) -> Result<Lock> {
+pub(crate) fn lock(path: &Path) -> Result<FileLock> {
     let target = resolve(path);
     let sibling = folder_of(&target).join(format!(".{}.lock", name(&target)?));
     let mut options = OpenOptions::new();
@@ -27,7 +27,7 @@ pub(crate) fn lock(path: &Path) -> Result<Lock> {
         .open(&sibling)
         .and_then(|file| file.lock().map(|()| file))
         .map_err(|error| Error::io(format!("cannot lock `{}`", sibling.display()), error))?;
-    Ok(Lock { _file: file })
+    Ok(FileLock { _file: file })
 }
 
 fn name(path: &Path) -> Result<String> {

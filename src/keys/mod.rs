@@ -42,19 +42,19 @@ mod state;
 mod timestamp;
 pub(crate) mod wrap;
 
-pub use audit::{AuditEntry, AuditEvent, AuditLog, Checkpoint, Verified};
-pub(crate) use context::Surroundings;
+pub use audit::{AuditEntry, AuditEvent, AuditLog, Checkpoint, VerifiedLog};
+pub(crate) use context::Context;
 pub(crate) use encoding::{Base64, length_prefixed};
 #[cfg(feature = "exchange")]
 pub use exchange::{Authorities, ExchangePackage, ExchangeSigner, Identity, Recipient, Sender};
 pub use exchanged_map::ExchangedMap;
-pub use handle::{CachePolicy, KeyHandle};
+pub use handle::{CacheLimits, KeyHandle};
 pub(crate) use ids::random_id;
 pub use ids::{DataKeyId, KeyVersionId, KeyringId, StoreId};
 pub use key_ref::{KeyName, KeyRef, KmsKeyRef};
 pub use key_use::{DirectMode, KeyBits, KeyUse};
 pub(crate) use keyring::BackupRecord;
-pub use keyring::{Backup, Change, Finding, KeyInfo, Keyring, Periods, Staged, VersionInfo};
+pub use keyring::{Backup, Finding, KeyInfo, Keyring, Periods, StagedBackup, StateChange, VersionInfo};
 pub use reason::Reason;
 pub use state::{KeyState, Operation};
 pub use timestamp::Timestamp;

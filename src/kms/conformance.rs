@@ -202,10 +202,10 @@ mod tests {
 
     /// Wraps in name only.
     #[derive(Debug)]
-    struct Careless;
+    struct CarelessKms;
 
     #[async_trait]
-    impl KmsClient for Careless {
+    impl KmsClient for CarelessKms {
         async fn describe(&self, key: &KmsKeyRef) -> Result<KmsKeyInfo> {
             Ok(KmsKeyInfo::new("careless", key.rest(), KmsKeyState::Enabled))
         }
@@ -221,7 +221,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_careless_client_fails() {
-        let error = check(&Careless, &"careless:main".parse().unwrap()).await.unwrap_err();
+        let error = check(&CarelessKms, &"careless:main".parse().unwrap())
+            .await
+            .unwrap_err();
         assert!(error.message().contains("another context"), "{error}");
     }
 }

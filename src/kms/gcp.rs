@@ -66,7 +66,7 @@ impl Provider for GcpProvider {
     fn describe(&self, location: &GcpKeyLocation) -> Result<KmsKeyInfo> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
-        struct CryptoKey {
+        struct GcpCryptoKey {
             name: String,
             purpose: Option<String>,
             create_time: Option<String>,
@@ -82,7 +82,7 @@ impl Provider for GcpProvider {
             protection_level: Option<String>,
             algorithm: Option<String>,
         }
-        let key: CryptoKey = self.request(location, "GET", "", None)?.json()?;
+        let key: GcpCryptoKey = self.request(location, "GET", "", None)?.json()?;
         let state = match key.primary.as_ref().map(|version| version.state.as_str()) {
             Some("ENABLED") => KmsKeyState::Enabled,
             Some("DISABLED") => KmsKeyState::Disabled,

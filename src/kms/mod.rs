@@ -32,8 +32,8 @@ pub use actor::actor;
 pub use local::ImportParameters;
 #[cfg(feature = "kms-local")]
 pub use local::{
-    AccessRequest, DELETION_WINDOW_DAYS, Decision, KmsAction, KmsKeyChange, KmsKeyOrigin, KmsKeySpec, KmsKeyUsage,
-    LocalKeyInfo, LocalKms, MaterialInfo, NewKmsKey, PassphraseKdf, PolicyDocument, Unlock, evaluate,
+    AccessDecision, AccessRequest, DELETION_WINDOW_DAYS, KeyPolicy, KmsAction, KmsKeyChange, KmsKeyOrigin, KmsKeySpec,
+    KmsKeyUsage, LocalKeyInfo, LocalKms, MaterialInfo, NewKmsKey, PassphraseKdf, Unlock, evaluate,
 };
 pub use memory::{Calls, MemoryKms};
 pub use settings::{Settings, Timeouts};

@@ -47,15 +47,15 @@ struct VaultKeyLocation {
 /// A secret text in a response, wiped when dropped.
 #[derive(Deserialize)]
 #[serde(transparent)]
-struct Hidden(String);
+struct SecretText(String);
 
-impl Drop for Hidden {
+impl Drop for SecretText {
     fn drop(&mut self) {
         self.0.zeroize();
     }
 }
 
-impl Hidden {
+impl SecretText {
     fn bytes(&self) -> Result<Secret<Vec<u8>>> {
         STANDARD
             .decode(&self.0)
@@ -65,12 +65,12 @@ impl Hidden {
 }
 
 #[derive(Deserialize)]
-struct Data<T> {
+struct VaultData<T> {
     data: T,
 }
 
 #[derive(Deserialize)]
-struct Description {
+struct VaultKeyDescription {
     #[serde(rename = "type")]
     kind: String,
     latest_version: u64,
@@ -109,7 +109,7 @@ impl Provider for VaultProvider {
 
     fn describe(&self, location: &VaultKeyLocation) -> Result<KmsKeyInfo> {
         let response = self.request(location, "GET", &format!("keys/{}", location.name), None)?;
-        let Data::<Description> { data } = response.json()?;
+        let VaultData::<VaultKeyDescription> { data } = response.json()?;
         let state = match (data.soft_deleted, data.supports_encryption && data.supports_decryption) {
             (true, _) => KmsKeyState::PendingDeletion,
             (false, true) => KmsKeyState::Enabled,
@@ -141,22 +141,22 @@ impl Provider for VaultProvider {
     fn generate(&self, location: &VaultKeyLocation, length: usize, context: &WrapContext) -> Result<DataKey> {
         if !matches!(length, 16 | 32 | 64) {
             #[derive(Deserialize)]
-            struct Random {
-                random_bytes: Hidden,
+            struct RandomBytes {
+                random_bytes: SecretText,
             }
             let response = self.request(location, "POST", &format!("random/{length}"), Some(json!({})))?;
-            let plaintext = response.json::<Data<Random>>()?.data.random_bytes.bytes()?;
+            let plaintext = response.json::<VaultData<RandomBytes>>()?.data.random_bytes.bytes()?;
             let wrapped = self.wrap(location, &plaintext, context)?;
             return Ok(DataKey { plaintext, wrapped });
         }
         #[derive(Deserialize)]
-        struct Made {
-            plaintext: Hidden,
+        struct GeneratedKey {
+            plaintext: SecretText,
             ciphertext: String,
         }
         let body = json!({ "bits": 8 * length, "associated_data": STANDARD.encode(context.to_bytes()) });
         let response = self.request(location, "POST", &format!("datakey/plaintext/{}", location.name), Some(body))?;
-        let made = response.json::<Data<Made>>()?.data;
+        let made = response.json::<VaultData<GeneratedKey>>()?.data;
         let plaintext = made.plaintext.bytes()?;
         // Old servers do not bind the context: unwrapping shows it before the key is in use.
         self.unwrap(location, made.ciphertext.as_bytes(), context)?;
@@ -176,7 +176,7 @@ impl Provider for VaultProvider {
         let body =
             json!({ "plaintext": STANDARD.encode(plaintext.expose()), "associated_data": STANDARD.encode(context.to_bytes()) });
         let response = self.request(location, "POST", &format!("encrypt/{}", location.name), Some(body))?;
-        Ok(response.json::<Data<EncryptedData>>()?.data.ciphertext.into_bytes())
+        Ok(response.json::<VaultData<EncryptedData>>()?.data.ciphertext.into_bytes())
     }
 
     fn unwrap(&self, location: &VaultKeyLocation, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
@@ -196,11 +196,11 @@ impl Provider for VaultProvider {
         }
         #[derive(Deserialize)]
         struct DecryptedData {
-            plaintext: Hidden,
+            plaintext: SecretText,
         }
         let body = json!({ "ciphertext": wrapped, "associated_data": STANDARD.encode(context.to_bytes()) });
         let response = self.request(location, "POST", &format!("decrypt/{}", location.name), Some(body))?;
-        response.json::<Data<DecryptedData>>()?.data.plaintext.bytes()
+        response.json::<VaultData<DecryptedData>>()?.data.plaintext.bytes()
     }
 }
 
@@ -307,12 +307,12 @@ impl VaultProvider {
             }
         };
         #[derive(Deserialize)]
-        struct LoggedIn {
-            auth: Auth,
+        struct LoginResponse {
+            auth: LoginAuth,
         }
         #[derive(Deserialize)]
-        struct Auth {
-            client_token: Hidden,
+        struct LoginAuth {
+            client_token: SecretText,
             lease_duration: u64,
         }
         let headers: Vec<_> = location.namespace_header()?.into_iter().collect();
@@ -323,7 +323,7 @@ impl VaultProvider {
             return Err(Error::new(ErrorKind::NotAllowed, message)
                 .with_hint("check role, secret id (each may end, or serve a number of times) or certificate, and where the login is mounted"));
         }
-        let LoggedIn { auth } = response.json()?;
+        let LoginResponse { auth } = response.json()?;
         // A lease of 0 does not end.
         let lifetime = match auth.lease_duration {
             0 => Duration::from_secs(4_000),
@@ -397,11 +397,11 @@ fn missing_variable(variable: &str, login: &str) -> Error {
 /// Returns Vault's error messages. They name paths and keys, never a plaintext or a token.
 fn complaint(response: &HttpResponse) -> String {
     #[derive(Deserialize)]
-    struct Errors {
+    struct VaultErrors {
         errors: Vec<String>,
     }
-    match serde_json::from_slice::<Errors>(response.body.expose()) {
-        Ok(Errors { errors }) if !errors.is_empty() => {
+    match serde_json::from_slice::<VaultErrors>(response.body.expose()) {
+        Ok(VaultErrors { errors }) if !errors.is_empty() => {
             shortened(&errors.join("; "))
         }
         _ => format!("HTTP {}", response.status),

@@ -12,7 +12,7 @@ use toml::Spanned;
 use super::bind::{Line, Target};
 use super::rule::{Bucket, Mask, OnEmpty, OnForgotten, OnInvalid, OnShort, Period, Rule, Tokens, Treatment, Tweak};
 use crate::formats::Format;
-use crate::keys::{CachePolicy, DirectMode, KeyUse};
+use crate::keys::{CacheLimits, DirectMode, KeyUse};
 use crate::policy::access::{self, Grant, Rights};
 use crate::tokens::StoreUrl;
 use crate::{Error, Result};
@@ -44,7 +44,7 @@ pub struct Policy {
     /// What becomes of a column that no line names.
     pub unlisted: Unlisted,
     /// How long unwrapped keys stay in memory.
-    pub cache: CachePolicy,
+    pub cache: CacheLimits,
     /// Where the audit log is, if one is written.
     pub audit: Option<PathBuf>,
     /// The generation that the keyring has at least: an older copy is refused.
@@ -325,14 +325,14 @@ struct KeysFile {
 }
 
 impl KeysFile {
-    fn check(self, source: &Source) -> Result<CachePolicy> {
+    fn check(self, source: &Source) -> Result<CacheLimits> {
         let duration = |text: Spanned<String>| match humantime::parse_duration(text.get_ref()) {
             Ok(duration) if !duration.is_zero() => Ok(duration),
             _ => Err(source
                 .error(text.span(), "this is no length of time")
                 .with_hint("write it like \"30m\", \"1h\", \"7d\"")),
         };
-        let mut cache = CachePolicy::default();
+        let mut cache = CacheLimits::default();
         if let Some(ttl) = self.ttl {
             cache = cache.with_ttl(duration(ttl)?);
         }

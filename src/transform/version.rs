@@ -90,7 +90,7 @@ impl Transform {
             if rows.is_empty() {
                 continue;
             }
-            version.key().check_hold()?;
+            version.key().check_lease()?;
             let mut done = Texts::default();
             left += version.unmarked_texts(Direction::Decrypt, &rows, tweaks, &mut done)?;
             for (result, text) in results.iter_mut().zip(done.iter()) {

@@ -6,7 +6,7 @@ use std::io::Write;
 use super::Told;
 use crate::cli::args::{AuditCommand, ListFormat};
 use crate::cli::printer;
-use crate::keys::{AuditEntry, AuditEvent, AuditLog, Checkpoint, Keyring, Verified};
+use crate::keys::{AuditEntry, AuditEvent, AuditLog, Checkpoint, Keyring, VerifiedLog};
 use crate::{Error, Result, fs};
 
 pub(super) fn run(command: &AuditCommand, keyring: &Keyring, told: &Told<'_>) -> Result<()> {
@@ -31,7 +31,7 @@ pub(super) fn run(command: &AuditCommand, keyring: &Keyring, told: &Told<'_>) ->
     }
 }
 
-fn verified(verified: Verified, log: &AuditLog, since: Option<&Checkpoint>, told: &Told<'_>) -> Result<()> {
+fn verified(verified: VerifiedLog, log: &AuditLog, since: Option<&Checkpoint>, told: &Told<'_>) -> Result<()> {
     let entries = verified.entries.len() as u64;
     if told.format == ListFormat::Json {
         return told.json(&serde_json::json!({

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Told;
 use crate::cli::args::{KeyArgs, ListFormat};
 use crate::cli::session::{self, Ask};
-use crate::keys::{Backup, Keyring, Staged};
+use crate::keys::{Backup, Keyring, StagedBackup};
 use crate::kms::{self, LocalKms};
 use crate::policy::Policy;
 use crate::{Error, Result, fs};
@@ -48,11 +48,11 @@ pub(super) async fn restore(file: &Path, check: bool, keys: &KeyArgs, told: &Tol
         true => Policy::parse(backup.policy(), &keys.policy)?,
         false => Policy::load(&keys.policy)?,
     };
-    let staged = Staged::try_new(backup)?;
+    let staged = StagedBackup::try_new(backup)?;
     let mut registry = session::remote()?;
     if staged.backup().has_local_kms() {
         let path = staged.local_kms();
-        let elsewhere = LocalKms::unlock_elsewhere(&path, &registry).await;
+        let elsewhere = LocalKms::guarded_unlock(&path, &registry).await;
         let unlock = match elsewhere.map_err(|error| staged.in_file(error, file))? {
             Some(unlock) => unlock,
             None => session::unlock(keys, Ask::Once)?,

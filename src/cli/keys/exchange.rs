@@ -186,7 +186,7 @@ fn certified<T>(
     let path = authorities;
     let authorities = parsed(path, |pem| Authorities::from_pem(pem.expose()))?;
     let certified = parsed(certificates, |pem| read(pem.expose(), &authorities, Timestamp::now()))?;
-    if !authorities.tell_what_is_revoked() {
+    if !authorities.has_revocation_lists() {
         printer.say(format_args!(
             "`{}` holds no revocation list: whether a certificate was revoked, was not checked.",
             path.display()

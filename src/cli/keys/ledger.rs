@@ -108,7 +108,7 @@ pub(super) fn entry(event: AuditEvent, key: &KmsKeyRef, context: Option<String>)
 /// Does what time has made due in the local KMS, with an entry for each. What else was asked for goes on if that fails.
 pub(super) fn tend(local: &LocalKms, keyring: Option<&Keyring>, what_is_due: Due, printer: &Printer) {
     let attempt = || -> Result<()> {
-        let due = local.due()?;
+        let due = local.due_tasks()?;
         if what_is_due != Due::IsDone {
             for (name, what) in due.iter().filter(|_| what_is_due == Due::IsTold) {
                 printer.say(format_args!(
@@ -123,7 +123,7 @@ pub(super) fn tend(local: &LocalKms, keyring: Option<&Keyring>, what_is_due: Due
                 keyring.audit([entry(AuditEvent::State, &key, Some((*what).to_owned()))])?;
             }
         }
-        local.tend()?;
+        local.run_due()?;
         for (name, what) in due {
             printer.say(format_args!("KMS key `local:{name}`: {what}."));
         }

@@ -7,7 +7,7 @@ use super::{Told, in_local};
 use crate::cli::args::{KeyArgs, ListFormat, PolicyCommand, PolicyTarget};
 use crate::cli::session;
 use crate::keys::{AuditEntry, AuditEvent, DataKeyId, KeyVersionId, KeyringId, WrapContext};
-use crate::kms::{self, PolicyDocument};
+use crate::kms::{self, KeyPolicy};
 use crate::policy::Policy;
 use crate::{Error, Result, fs};
 
@@ -53,7 +53,7 @@ pub(super) async fn run(command: PolicyCommand, keys: &KeyArgs, policy: &Policy,
             };
             let (what, document) = match target {
                 PolicyTarget { key: Some(key), .. } => {
-                    let document = PolicyDocument::parse_for_key(&json).map_err(in_file)?;
+                    let document = KeyPolicy::parse_for_key(&json).map_err(in_file)?;
                     let local = in_local(Some(local), &key)?;
                     let put = async || local.put_key_policy(&key, document.clone(), bypass_lockout_check, &reason);
                     ledger
@@ -66,7 +66,7 @@ pub(super) async fn run(command: PolicyCommand, keys: &KeyArgs, policy: &Policy,
                 }
                 PolicyTarget { identity, .. } => {
                     let identity = identity.unwrap_or_default();
-                    let document = PolicyDocument::parse_for_identity(&json).map_err(in_file)?;
+                    let document = KeyPolicy::parse_for_identity(&json).map_err(in_file)?;
                     let entry = AuditEntry {
                         context: Some(format!("identity {identity}")),
                         ..AuditEntry::new(AuditEvent::Policy)

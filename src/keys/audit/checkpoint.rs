@@ -15,11 +15,11 @@ const FORMAT: &str = "cipherform-audit-checkpoint/1";
 ///
 /// Who has it can notice later that the log was cut or written anew, or that an older copy of the keyring was put back.
 #[derive(Clone, Debug)]
-pub struct Checkpoint(Signed<Content>);
+pub struct Checkpoint(Signed<CheckpointContent>);
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Content {
+struct CheckpointContent {
     keyring: KeyringId,
     /// Of the keyring.
     generation: u64,
@@ -40,7 +40,7 @@ impl Checkpoint {
         time: Timestamp,
         seed: &Secret<Vec<u8>>,
     ) -> Result<Self> {
-        let content = Content {
+        let content = CheckpointContent {
             keyring,
             generation,
             entries,
@@ -57,8 +57,8 @@ impl Checkpoint {
     ///
     /// [`ErrorKind::BadInput`] if it is no checkpoint, [`ErrorKind::WrongKey`] if its signature is wrong.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let signed = Signed::<Content>::parse(FORMAT, "checkpoint of an audit log", bytes)?;
-        match signed.is_by(&signed.content().public_key.0) {
+        let signed = Signed::<CheckpointContent>::parse(FORMAT, "checkpoint of an audit log", bytes)?;
+        match signed.is_signed_by(&signed.content().public_key.0) {
             true => Ok(Self(signed)),
             false => Err(Error::new(
                 ErrorKind::WrongKey,

@@ -139,7 +139,7 @@ pub enum AuditEvent {
     Export,
     /// A partner's key came in.
     Import,
-    /// Material of a KMS key came in, or was to.
+    /// KeyMaterial of a KMS key came in, or was to.
     ImportMaterial,
     /// Imported material of a KMS key was erased.
     DeleteMaterial,

@@ -12,8 +12,8 @@ use sha2::Sha256;
 
 use super::checkpoint::Checkpoint;
 use super::entry::{AuditEntry, AuditEvent};
-use super::tally::Counted;
-use crate::keys::context::Surroundings;
+use super::tally::UsageTally;
+use crate::keys::context::Context;
 use crate::keys::encoding::{Base64, length_prefixed};
 use crate::keys::ids::KeyringId;
 use crate::keys::state::Operation;
@@ -29,15 +29,15 @@ pub struct AuditLog {
     keyring: KeyringId,
     key: Secret<Vec<u8>>,
     seed: Secret<Vec<u8>>,
-    surroundings: Surroundings,
+    context: Context,
     /// What went wrong where nobody could be told.
-    trouble: Mutex<Option<Error>>,
+    failure: Mutex<Option<Error>>,
 }
 
 /// A log that holds together, from its first entry to its last.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Verified {
+pub struct VerifiedLog {
     /// Its entries, oldest first.
     pub entries: Vec<AuditEntry>,
     /// Whether there is an unfinished entry behind the last one: whoever wrote it was interrupted. It tells nothing, and goes with the next entry.
@@ -47,27 +47,22 @@ pub struct Verified {
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct LogLine {
     entry: AuditEntry,
     mac: Base64,
 }
 
 impl AuditLog {
     /// The log at `path` of the keyring with that root.
-    pub(crate) fn new(
-        path: PathBuf,
-        keyring: KeyringId,
-        root: &Secret<Vec<u8>>,
-        surroundings: Surroundings,
-    ) -> Result<Self> {
+    pub(crate) fn new(path: PathBuf, keyring: KeyringId, root: &Secret<Vec<u8>>, context: Context) -> Result<Self> {
         let subkey = |purpose| derive(root.expose(), purpose, &[keyring.as_bytes()], 32);
         Ok(Self {
             path,
             keyring,
             key: subkey(Purpose::AuditMac)?,
             seed: subkey(Purpose::AuditSigning)?,
-            surroundings,
-            trouble: Mutex::default(),
+            context,
+            failure: Mutex::default(),
         })
     }
 
@@ -91,23 +86,23 @@ impl AuditLog {
     ///
     /// [`ErrorKind::Io`] if the file cannot be written, [`ErrorKind::BadInput`] if its last entry is damaged. Whoever wants to use a key must stop then.
     pub(crate) fn append(&self, entries: Vec<AuditEntry>) -> Result<()> {
-        self.alone(|| self.write(entries))
+        self.exclusively(|| self.write(entries))
     }
 
-    /// Counts on to the end of the log, and adds the entry that `decide` makes of it. Nobody else writes in between. What was counted before is not read again.
+    /// Counts on to the end of the log, and adds the entry that `decide` makes of it. Nobody else writes in between. What was tally before is not read again.
     ///
     /// # Errors
     ///
     /// As for [`append`](Self::append) and [`verify`](Self::verify); what `decide` says.
     pub(crate) fn append_after<T>(
         &self,
-        counted: &mut Counted,
-        decide: impl FnOnce(&Counted) -> Result<(AuditEntry, T)>,
+        tally: &mut UsageTally,
+        decide: impl FnOnce(&UsageTally) -> Result<(AuditEntry, T)>,
     ) -> Result<T> {
         // Whether to write is not about the file.
-        let decided = self.alone(|| {
-            self.count(counted)?;
-            match decide(counted) {
+        let decided = self.exclusively(|| {
+            self.count(tally)?;
+            match decide(tally) {
                 Ok((entry, decided)) => self.write(vec![entry]).map(|()| Ok(decided)),
                 Err(refused) => Ok(Err(refused)),
             }
@@ -115,9 +110,9 @@ impl AuditLog {
         decided?
     }
 
-    /// Does `work` while nobody else writes; not after trouble.
-    fn alone<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        if let Some(error) = &*self.trouble() {
+    /// Does `work` while nobody else writes; not after failure.
+    fn exclusively<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        if let Some(error) = &*self.failure() {
             return Err(error.again());
         }
         let work = || {
@@ -128,33 +123,33 @@ impl AuditLog {
     }
 
     /// Counts on to the end of the log.
-    fn count(&self, counted: &mut Counted) -> Result<()> {
+    fn count(&self, tally: &mut UsageTally) -> Result<()> {
         let mut file = File::open(&self.path).map_err(cannot_read)?;
-        file.seek(SeekFrom::Start(counted.offset)).map_err(cannot_read)?;
+        file.seek(SeekFrom::Start(tally.offset)).map_err(cannot_read)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(cannot_read)?;
-        let mac = counted.mac.clone().unwrap_or_else(|| self.start());
-        let read = self.entries(&bytes, counted.entries, mac)?;
+        let mac = tally.mac.clone().unwrap_or_else(|| self.start());
+        let read = self.entries(&bytes, tally.entries, mac)?;
         for entry in &read.entries {
-            if entry.event == AuditEvent::Limit && entry.key.as_deref() == Some(counted.key.as_str()) {
-                let set_here = counted.limit.is_some() || entry.generation == Some(counted.since);
+            if entry.event == AuditEvent::Limit && entry.key.as_deref() == Some(tally.key.as_str()) {
+                let set_here = tally.limit.is_some() || entry.generation == Some(tally.since);
                 // Whoever counts goes on with the limit that was taken away.
-                counted.limit = entry.values.filter(|_| set_here).or(counted.limit);
+                tally.limit = entry.values.filter(|_| set_here).or(tally.limit);
             }
-            if entry.version != Some(counted.version) || entry.purpose != Some(Operation::Protect) {
+            if entry.version != Some(tally.version) || entry.purpose != Some(Operation::Protect) {
                 continue;
             }
             let values = entry.values.unwrap_or(0);
-            counted.values = match entry.event {
-                AuditEvent::Use | AuditEvent::SetAside => counted.values.saturating_add(values),
-                AuditEvent::Released => counted.values.saturating_sub(values),
-                _ => counted.values,
+            tally.values = match entry.event {
+                AuditEvent::Use | AuditEvent::SetAside => tally.values.saturating_add(values),
+                AuditEvent::Released => tally.values.saturating_sub(values),
+                _ => tally.values,
             };
         }
         let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        counted.offset += complete as u64;
-        counted.entries += read.entries.len() as u64;
-        counted.mac = Some(read.mac);
+        tally.offset += complete as u64;
+        tally.entries += read.entries.len() as u64;
+        tally.mac = Some(read.mac);
         Ok(())
     }
 
@@ -165,7 +160,7 @@ impl AuditLog {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, fs::PRIVATE);
         let mut file = options.open(&self.path).map_err(cannot_write)?;
-        let End {
+        let LogEnd {
             mut number,
             mut mac,
             length,
@@ -176,10 +171,10 @@ impl AuditLog {
         for mut entry in mended.into_iter().chain(entries) {
             number += 1;
             entry.number = number;
-            entry.time = self.surroundings.now();
-            entry.who = self.surroundings.actor().to_owned();
+            entry.time = self.context.now();
+            entry.who = self.context.actor().to_owned();
             mac = self.mac(&mac, &entry);
-            let line = Line {
+            let line = LogLine {
                 entry,
                 mac: Base64(mac.clone()),
             };
@@ -201,7 +196,7 @@ impl AuditLog {
     }
 
     /// Where the next entry goes.
-    fn end(&self, file: &mut File) -> Result<End> {
+    fn end(&self, file: &mut File) -> Result<LogEnd> {
         let total = file.metadata().map_err(cannot_read)?.len();
         let from = total.saturating_sub(TAIL);
         let mut tail = Vec::new();
@@ -213,15 +208,15 @@ impl AuditLog {
             if from > 0 {
                 return Err(damaged("its end"));
             }
-            return Ok(End {
+            return Ok(LogEnd {
                 number: 0,
                 mac: self.start(),
                 length: 0,
                 unfinished,
             });
         };
-        let line: Line = serde_json::from_slice(last).map_err(|_| damaged("its last entry"))?;
-        Ok(End {
+        let line: LogLine = serde_json::from_slice(last).map_err(|_| damaged("its last entry"))?;
+        Ok(LogEnd {
             number: line.entry.number,
             mac: line.mac.0,
             length: from + complete as u64,
@@ -234,17 +229,17 @@ impl AuditLog {
     /// # Errors
     ///
     /// [`ErrorKind::FileNotFound`] if there is no log; [`ErrorKind::WrongKey`] with the number of the first entry that does not fit.
-    pub fn verify(&self) -> Result<Verified> {
+    pub fn verify(&self) -> Result<VerifiedLog> {
         self.read().map_err(|error| self.in_file(error))
     }
 
-    fn read(&self) -> Result<Verified> {
+    fn read(&self) -> Result<VerifiedLog> {
         self.entries(&fs::read(&self.path)?, 0, self.start())
     }
 
     /// The entries in `bytes`, which follow so many `before`, the last of them with that MAC.
-    fn entries(&self, bytes: &[u8], before: u64, mac: Vec<u8>) -> Result<Verified> {
-        let mut verified = Verified {
+    fn entries(&self, bytes: &[u8], before: u64, mac: Vec<u8>) -> Result<VerifiedLog> {
+        let mut verified = VerifiedLog {
             entries: Vec::new(),
             unfinished: false,
             mac,
@@ -262,7 +257,7 @@ impl AuditLog {
                 )
                 .with_hint("the entries before it are as they were written; compare with a copy of the log to see what happened")
             };
-            let line: Line = serde_json::from_slice(text).map_err(|_| broken())?;
+            let line: LogLine = serde_json::from_slice(text).map_err(|_| broken())?;
             let mac = self.mac(&verified.mac, &line.entry);
             let same = subtle::ConstantTimeEq::ct_eq(&mac[..], &line.mac.0[..]);
             let as_written = serde_json::to_vec(&line).is_ok_and(|bytes| bytes == text);
@@ -281,11 +276,11 @@ impl AuditLog {
     ///
     /// As there; [`ErrorKind::BadInput`] if the checkpoint is of another keyring or was signed by another key; [`ErrorKind::WrongKey`] if log or keyring
     /// are not what they were then.
-    pub fn verify_since(&self, checkpoint: &Checkpoint, generation: u64) -> Result<Verified> {
+    pub fn verify_since(&self, checkpoint: &Checkpoint, generation: u64) -> Result<VerifiedLog> {
         self.since(checkpoint, generation).map_err(|error| self.in_file(error))
     }
 
-    fn since(&self, checkpoint: &Checkpoint, generation: u64) -> Result<Verified> {
+    fn since(&self, checkpoint: &Checkpoint, generation: u64) -> Result<VerifiedLog> {
         let verified = self.read()?;
         if checkpoint.keyring() != self.keyring {
             return Err(Error::bad_input("the checkpoint is of another keyring"));
@@ -325,7 +320,7 @@ impl AuditLog {
     pub fn checkpoint(&self, generation: u64) -> Result<Checkpoint> {
         let verified = self.verify()?;
         let entries = verified.entries.len() as u64;
-        let now = self.surroundings.now();
+        let now = self.context.now();
         Checkpoint::sign(self.keyring, generation, entries, &verified.mac, now, &self.seed)
     }
 
@@ -354,8 +349,8 @@ impl AuditLog {
         error.context(format!("audit log `{}`", self.path.display()))
     }
 
-    fn trouble(&self) -> std::sync::MutexGuard<'_, Option<Error>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    fn failure(&self) -> std::sync::MutexGuard<'_, Option<Error>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -374,7 +369,7 @@ impl KeyAudit for AuditLog {
             })
         };
         if let Err(error) = self.append(vec![entry]) {
-            self.trouble().get_or_insert(error);
+            self.failure().get_or_insert(error);
         }
     }
 }
@@ -388,7 +383,7 @@ impl fmt::Debug for AuditLog {
 }
 
 /// What is known of the end of a log.
-struct End {
+struct LogEnd {
     number: u64,
     mac: Vec<u8>,
     length: u64,
@@ -427,7 +422,7 @@ mod tests {
     fn log_of(folder: &tempfile::TempDir, root: [u8; 32]) -> AuditLog {
         let path = folder.path().join("audit.jsonl");
         let root = Secret::new(root.to_vec());
-        AuditLog::new(path, KeyringId::from_bytes([1; 16]), &root, Surroundings::default()).unwrap()
+        AuditLog::new(path, KeyringId::from_bytes([1; 16]), &root, Context::default()).unwrap()
     }
 
     fn used(values: u64) -> AuditEntry {
@@ -439,15 +434,15 @@ mod tests {
         }
     }
 
-    fn nothing_counted() -> Counted {
-        Counted::new("pii".parse().unwrap(), KeyVersionId::from_bytes([2; 16]), 4)
+    fn nothing_counted() -> UsageTally {
+        UsageTally::new("pii".parse().unwrap(), KeyVersionId::from_bytes([2; 16]), 4)
     }
 
-    /// What is counted, and nothing written.
-    fn taken(log: &AuditLog, counted: &mut Counted) -> u64 {
-        let refused = log.append_after::<()>(counted, |_| Err(Error::bad_input("no")));
+    /// What is tally, and nothing written.
+    fn taken(log: &AuditLog, tally: &mut UsageTally) -> u64 {
+        let refused = log.append_after::<()>(tally, |_| Err(Error::bad_input("no")));
         assert_eq!(refused.unwrap_err().message(), "no");
-        counted.values()
+        tally.values()
     }
 
     fn lines(log: &AuditLog) -> Vec<String> {
@@ -478,13 +473,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = log(&folder);
         log.append(vec![used(3)]).unwrap();
-        let mut counted = nothing_counted();
-        assert_eq!(taken(&log, &mut counted), 3);
+        let mut tally = nothing_counted();
+        assert_eq!(taken(&log, &mut tally), 3);
         let event = |event, values| AuditEntry { event, ..used(values) };
         log.append(vec![event(AuditEvent::SetAside, 50)]).unwrap();
-        assert_eq!(taken(&log, &mut counted), 53);
+        assert_eq!(taken(&log, &mut tally), 53);
         log.append(vec![used(20), event(AuditEvent::Released, 50)]).unwrap();
-        assert_eq!(taken(&log, &mut counted), 23, "from where it was");
+        assert_eq!(taken(&log, &mut tally), 23, "from where it was");
         let limit = |key: &str, values, generation| AuditEntry {
             key: Some(key.to_owned()),
             values,
@@ -499,11 +494,11 @@ mod tests {
             ("pii", None, 7, Some(40)),
         ] {
             log.append(vec![limit(key, values, generation)]).unwrap();
-            assert_eq!((taken(&log, &mut counted), counted.limit()), (23, found), "{key}");
+            assert_eq!((taken(&log, &mut tally), tally.limit()), (23, found), "{key}");
         }
         assert_eq!(taken(&log, &mut nothing_counted()), 23, "from the start");
 
-        // What was counted before is not what the log goes on from.
+        // What was tally before is not what the log goes on from.
         let mut whole = lines(&log);
         whole.swap(1, 2);
         fs::write(log.path(), whole.join("\n") + "\n").unwrap();

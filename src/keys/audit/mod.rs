@@ -18,5 +18,5 @@ mod tally;
 
 pub use checkpoint::Checkpoint;
 pub use entry::{AuditEntry, AuditEvent};
-pub use log::{AuditLog, Verified};
-pub(crate) use tally::Counted;
+pub use log::{AuditLog, VerifiedLog};
+pub(crate) use tally::UsageTally;

@@ -5,7 +5,7 @@ use crate::keys::key_ref::KeyName;
 
 /// What the log tells of the values of one version: how many are protected, or set aside.
 #[derive(Debug)]
-pub(crate) struct Counted {
+pub(crate) struct UsageTally {
     pub(super) key: KeyName,
     pub(super) version: KeyVersionId,
     pub(super) offset: u64,
@@ -17,7 +17,7 @@ pub(crate) struct Counted {
     pub(super) limit: Option<u64>,
 }
 
-impl Counted {
+impl UsageTally {
     /// Nothing is read yet. The key got its limit with the keyring's generation `since`.
     pub(crate) fn new(key: KeyName, version: KeyVersionId, since: u64) -> Self {
         Self {

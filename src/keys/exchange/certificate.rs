@@ -64,7 +64,7 @@ impl Authorities {
     }
 
     /// Whether there is a revocation list: without any, revocation is not checked.
-    pub fn tell_what_is_revoked(&self) -> bool {
+    pub fn has_revocation_lists(&self) -> bool {
         !self.revocation_lists.is_empty()
     }
 }
@@ -93,7 +93,12 @@ impl CertifiedKey {
     /// # Errors
     ///
     /// [`ErrorKind::BadInput`] for what is no certificate; [`ErrorKind::WrongKey`] for one that is not to be trusted `at` that time or `for_use`.
-    pub(super) fn of(chain: &str, authorities: &Authorities, at: Timestamp, for_use: CertifiedFor) -> Result<Self> {
+    pub(super) fn from_chain(
+        chain: &str,
+        authorities: &Authorities,
+        at: Timestamp,
+        for_use: CertifiedFor,
+    ) -> Result<Self> {
         let pem = chain;
         let chain = certificates(pem)?;
         let [leaf, between @ ..] = chain.as_slice() else {
@@ -302,7 +307,7 @@ mod tests {
         let pem = |file: &str| std::fs::read_to_string(folder.path().join(file)).unwrap();
         let authorities = Authorities::from_pem(&pem("ca.pem")).unwrap();
         let at = |time: Timestamp| {
-            CertifiedKey::of(&pem("it.pem"), &authorities, time, CertifiedFor::DigitalSignature)
+            CertifiedKey::from_chain(&pem("it.pem"), &authorities, time, CertifiedFor::DigitalSignature)
                 .map(|key| key.subject)
                 .map_err(|error| error.to_string())
         };

@@ -30,11 +30,11 @@ const FORMAT: &str = "cipherform-exchange/1";
 
 /// A key on its way to a partner.
 #[derive(Clone, Debug)]
-pub struct ExchangePackage(Signed<Content>);
+pub struct ExchangePackage(Signed<PackageContent>);
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Content {
+struct PackageContent {
     keyring: KeyringId,
     /// The key's name at the sender's.
     key: String,
@@ -47,7 +47,7 @@ struct Content {
     wrapped: Option<Base64>,
 }
 
-impl Content {
+impl PackageContent {
     /// What the wrapped bytes are bound to.
     fn label(&self) -> Vec<u8> {
         let bare = Self {
@@ -60,7 +60,7 @@ impl Content {
 }
 
 /// Whose key goes where.
-pub(crate) struct Parcel<'a> {
+pub(crate) struct ExportRequest<'a> {
     pub(crate) keyring: KeyringId,
     pub(crate) key: String,
     pub(crate) version: KeyVersionId,
@@ -71,19 +71,19 @@ pub(crate) struct Parcel<'a> {
 }
 
 impl ExchangePackage {
-    pub(crate) fn seal(parcel: Parcel<'_>, recipient: &Recipient, signer: &ExchangeSigner) -> Result<Self> {
-        let mut content = Content {
-            keyring: parcel.keyring,
-            key: parcel.key,
-            version: parcel.version,
-            map: parcel.map,
-            time: parcel.time,
-            reason: parcel.reason,
+    pub(crate) fn seal(request: ExportRequest<'_>, recipient: &Recipient, signer: &ExchangeSigner) -> Result<Self> {
+        let mut content = PackageContent {
+            keyring: request.keyring,
+            key: request.key,
+            version: request.version,
+            map: request.map,
+            time: request.time,
+            reason: request.reason,
             public_key: Base64(signer.public_key()?.to_vec()),
             wrapped: None,
         };
         let padding = Oaep::<Sha256>::new_with_label(content.label());
-        let wrapped = recipient.key.encrypt(&mut SysRng, padding, parcel.material.expose());
+        let wrapped = recipient.key.encrypt(&mut SysRng, padding, request.material.expose());
         let wrapped = wrapped.map_err(|error| Error::bug("RSA-OAEP refuses 64 bytes").with_source(error))?;
         content.wrapped = Some(Base64(wrapped));
         Signed::new(FORMAT, content, &signer.0).map(Self)
@@ -112,7 +112,7 @@ impl ExchangePackage {
         if self.0.content().public_key.0 != sender.public_key {
             return Err(wrong("the exchanged key was signed by somebody else"));
         }
-        match self.0.is_by(&sender.public_key) {
+        match self.0.is_signed_by(&sender.public_key) {
             true => Ok(()),
             false => Err(wrong("the exchanged key was changed since it was signed")),
         }

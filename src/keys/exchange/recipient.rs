@@ -49,7 +49,7 @@ impl Recipient {
     ///
     /// [`ErrorKind::BadInput`]; [`ErrorKind::WrongKey`] if the certificate is not to be trusted `at` that time for wrapping keys.
     pub fn from_certificates(pem: &str, authorities: &Authorities, at: Timestamp) -> Result<Self> {
-        let certified = CertifiedKey::of(pem, authorities, at, CertifiedFor::KeyEncipherment)?;
+        let certified = CertifiedKey::from_chain(pem, authorities, at, CertifiedFor::KeyEncipherment)?;
         Ok(Self {
             key: encryption_key(&certified.public_key)?,
             subject: Some(certified.subject),

@@ -36,7 +36,7 @@ impl Sender {
     ///
     /// [`ErrorKind::BadInput`]; [`ErrorKind::WrongKey`] if the certificate is not to be trusted `at` that time for signatures.
     pub fn from_certificates(pem: &str, authorities: &Authorities, at: Timestamp) -> Result<Self> {
-        let certified = CertifiedKey::of(pem, authorities, at, CertifiedFor::DigitalSignature)?;
+        let certified = CertifiedKey::from_chain(pem, authorities, at, CertifiedFor::DigitalSignature)?;
         let key = VerifyingKey::from_public_key_der(&certified.public_key)
             .map_err(|_| Error::bad_input("the certificate's key is not Ed25519"))?;
         Ok(Self {

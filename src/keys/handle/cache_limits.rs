@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Whoever has been given a key, such as a running job, keeps it until it is `max_hold` old.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct CachePolicy {
+pub struct CacheLimits {
     /// The age at which a key is given out no more. One hour, unless said otherwise.
     pub ttl: Duration,
     /// The age from which a key is renewed early: nine tenths of `ttl`, unless said otherwise.
@@ -21,7 +21,7 @@ pub struct CachePolicy {
     pub max_hold: Duration,
 }
 
-impl Default for CachePolicy {
+impl Default for CacheLimits {
     fn default() -> Self {
         Self {
             ttl: Duration::from_secs(3_600),
@@ -32,7 +32,7 @@ impl Default for CachePolicy {
     }
 }
 
-impl CachePolicy {
+impl CacheLimits {
     /// Sets the age at which a key is given out no more, and renews it from nine tenths of that on.
     #[must_use]
     pub fn with_ttl(mut self, ttl: Duration) -> Self {

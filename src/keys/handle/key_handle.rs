@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::lease::Hold;
-use super::material::Material;
+use super::lease::Lease;
+use super::material::KeyMaterial;
 use super::usage::Usage;
 use crate::keys::exchanged_map::ExchangedMap;
 use crate::keys::ids::KeyVersionId;
@@ -19,8 +19,8 @@ pub struct KeyHandle {
     pub(crate) name: KeyName,
     pub(crate) version: u32,
     pub(crate) version_id: KeyVersionId,
-    pub(crate) material: Arc<Material>,
-    pub(crate) hold: Hold,
+    pub(crate) material: Arc<KeyMaterial>,
+    pub(crate) lease: Lease,
     pub(crate) usage: Arc<Usage>,
     pub(crate) due: Option<String>,
     pub(crate) only_for: Option<Arc<ExchangedMap>>,
@@ -43,21 +43,21 @@ impl KeyHandle {
 
     /// Whether it is recent enough to be given out again; else the keyring is to be asked anew.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.hold.is_fresh()
+        self.lease.is_fresh()
     }
 
     /// Passes while the key may be kept.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotUsable`] once it is older than [`CachePolicy::max_hold`](super::CachePolicy::max_hold).
-    pub fn check_hold(&self) -> Result<()> {
-        if self.hold.lasts() {
+    /// [`ErrorKind::KeyNotUsable`] once it is older than [`CacheLimits::max_hold`](super::CacheLimits::max_hold).
+    pub fn check_lease(&self) -> Result<()> {
+        if self.lease.is_valid() {
             return Ok(());
         }
-        let longest = humantime::format_duration(self.hold.longest);
+        let max_age = humantime::format_duration(self.lease.max_age);
         let message = format!(
-            "key `{}@{}` was fetched more than {longest} ago, the max_hold",
+            "key `{}@{}` was fetched more than {max_age} ago, the max_hold",
             self.name, self.version
         );
         Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(
@@ -197,17 +197,17 @@ mod tests {
     use crate::keys::KeyBits;
 
     fn handle(key_use: KeyUse) -> KeyHandle {
-        let bytes = (0..Material::length(key_use)).map(|byte| byte as u8).collect();
+        let bytes = (0..KeyMaterial::length(key_use)).map(|byte| byte as u8).collect();
         KeyHandle {
             name: "pii".parse().unwrap(),
             version: 1,
             version_id: KeyVersionId::from_bytes(std::array::from_fn(|i| 0xa0 + i as u8)),
-            material: Arc::new(Material::try_new(key_use, Secret::new(bytes)).unwrap()),
-            hold: Hold {
+            material: Arc::new(KeyMaterial::try_new(key_use, Secret::new(bytes)).unwrap()),
+            lease: Lease {
                 clock: Arc::new(Instant::now),
                 fetched: Instant::now(),
                 ttl: Duration::from_secs(60),
-                longest: Duration::from_secs(60),
+                max_age: Duration::from_secs(60),
             },
             usage: Arc::default(),
             due: None,

@@ -10,12 +10,12 @@ use crate::{Error, Result, Secret};
 /// | `derive` | the key, 32 bytes: check values are derived from it, too, under their own label |
 /// | `direct-…` | the AES key, then a check key of 32 bytes: an AES key that other software holds serves its one mode and nothing else |
 #[derive(Debug)]
-pub(crate) struct Material {
+pub(crate) struct KeyMaterial {
     pub(super) key_use: KeyUse,
     bytes: Secret<Vec<u8>>,
 }
 
-impl Material {
+impl KeyMaterial {
     const CHECK_KEY: usize = 32;
 
     /// How many bytes are wrapped for a version of a key with `key_use`.

@@ -8,7 +8,7 @@ mod material;
 mod usage;
 
 pub(crate) use cache::Cache;
-pub use cache_limits::CachePolicy;
+pub use cache_limits::CacheLimits;
 pub use key_handle::KeyHandle;
-pub(crate) use material::Material;
-pub(crate) use usage::{Limit, Since, Usage};
+pub(crate) use material::KeyMaterial;
+pub(crate) use usage::{Usage, UsageLimit, UsageReport};

@@ -16,12 +16,12 @@ use crate::{Result, Secret};
 /// The format of the file; its versions are frozen.
 pub(super) const FORMAT: &str = "cipherform-backup/1";
 
-/// A backup, not necessarily authentic: [`Staged::verify`] says.
-pub struct Backup(Authenticated<Content>);
+/// A backup, not necessarily authentic: [`StagedBackup::verify`] says.
+pub struct Backup(Authenticated<BackupContent>);
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Content {
+pub(super) struct BackupContent {
     pub(super) time: Timestamp,
     who: String,
     pub(super) keyring_id: KeyringId,
@@ -35,7 +35,7 @@ pub(super) struct Content {
 }
 
 /// What goes into a backup.
-pub(crate) struct Parts {
+pub(crate) struct BackupParts {
     pub(crate) time: Timestamp,
     pub(crate) who: String,
     pub(crate) keyring_id: KeyringId,
@@ -46,8 +46,8 @@ pub(crate) struct Parts {
 }
 
 impl Backup {
-    pub(crate) fn new(parts: Parts, root: &Secret<Vec<u8>>) -> Result<Self> {
-        let content = Content {
+    pub(crate) fn new(parts: BackupParts, root: &Secret<Vec<u8>>) -> Result<Self> {
+        let content = BackupContent {
             time: parts.time,
             who: parts.who,
             keyring_id: parts.keyring_id,
@@ -95,7 +95,7 @@ impl Backup {
         self.content().local_kms.is_some()
     }
 
-    pub(super) fn content(&self) -> &Content {
+    pub(super) fn content(&self) -> &BackupContent {
         self.0.unverified()
     }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::document::{Document, KeyEntry, VersionEntry};
+use super::document::{DataKeyEntry, KeyringDocument, VersionEntry};
 use super::file::{in_file, parse, sealed, verified};
 use super::info::KeyInfo;
 use super::keyring::Keyring;
 use super::lifecycle;
 use crate::keys::audit::{AuditEntry, AuditEvent};
 use crate::keys::encoding::Base64;
-use crate::keys::handle::Material;
+use crate::keys::handle::KeyMaterial;
 use crate::keys::ids::{DataKeyId, KeyVersionId};
 use crate::keys::key_ref::{KeyName, KmsKeyRef};
 use crate::keys::key_use::KeyUse;
@@ -34,10 +34,10 @@ impl Keyring {
         let id = DataKeyId::random()?;
         refuse_taken(&self.document, name)?;
         let mut version = self.new_version(id, key_use, &kms_key).await?;
-        let (who, _) = self.by();
+        let (who, _) = self.actor_and_time();
         let created = version.created;
-        lifecycle::go(name, &mut version, KeyState::Active, &who, created, &"created".parse()?)?;
-        let key = KeyEntry {
+        lifecycle::apply_transition(name, &mut version, KeyState::Active, &who, created, &"created".parse()?)?;
+        let key = DataKeyEntry {
             name: name.clone(),
             id,
             key_use,
@@ -52,7 +52,7 @@ impl Keyring {
         let entry = AuditEntry {
             kms_key: Some(key.kms_key.clone()),
             version: Some(key.versions[0].id),
-            ..self.about(AuditEvent::Create, name, Some(1), None)
+            ..self.audit_entry(AuditEvent::Create, name, Some(1), None)
         };
         self.commit(Some(entry), |document| {
             refuse_taken(document, name)?;
@@ -94,10 +94,10 @@ impl Keyring {
         }
         let (id, kms_key) = (key.id, key.kms_key.clone());
         let version = self.new_version(id, key.key_use, &kms_key).await?;
-        let (who, now) = self.by();
+        let (who, now) = self.actor_and_time();
         let entry = AuditEntry {
             version: Some(version.id),
-            ..self.about(AuditEvent::Rotate, name, None, reason)
+            ..self.audit_entry(AuditEvent::Rotate, name, None, reason)
         };
         self.commit(Some(entry), |document| {
             let changed = |why: &str| Error::bad_input(format!("key `{name}` {why} meanwhile")).with_hint("try again");
@@ -109,7 +109,7 @@ impl Keyring {
             let mut version = VersionEntry { number, ..version };
             if let Some(reason) = reason {
                 lifecycle::replace_active(key, number, &who, now)?;
-                lifecycle::go(name, &mut version, KeyState::Active, &who, now, reason)?;
+                lifecycle::apply_transition(name, &mut version, KeyState::Active, &who, now, reason)?;
             }
             key.versions.push(version);
             Ok(key.info())
@@ -132,7 +132,7 @@ impl Keyring {
         let mut after = before.clone();
         let mut count = 0;
         if names.is_empty() {
-            let context = Document::root_context(before.id, before.root.id);
+            let context = KeyringDocument::root_context(before.id, before.root.id);
             after.root.wrapped = Base64(self.rewrapped(to, &self.root, &context, "the root").await?);
             after.root.kms_key = to.clone();
         }
@@ -146,7 +146,7 @@ impl Keyring {
                 let what = format!("key `{}@{}`", key.name, version.number);
                 let (context, length) = (
                     before.context(key.id, version.id, key.key_use),
-                    Material::length(key.key_use),
+                    KeyMaterial::length(key.key_use),
                 );
                 let unwrapped = envelope::unwrap(&self.registry, &key.kms_key, &wrapped.0, length, &context).await;
                 let plaintext = unwrapped.map_err(|error| in_file(&self.path, error.context(&what)))?;
@@ -194,13 +194,13 @@ impl Keyring {
 
     async fn new_version(&self, key: DataKeyId, key_use: KeyUse, kms_key: &KmsKeyRef) -> Result<VersionEntry> {
         let context = self.document.context(key, KeyVersionId::random()?, key_use);
-        let length = Material::length(key_use);
+        let length = KeyMaterial::length(key_use);
         let (_, wrapped) = envelope::generate(&self.registry, kms_key, length, &context).await?;
         Ok(VersionEntry {
             number: 1,
             id: context.version,
             state: KeyState::PreActivation,
-            created: self.registry.surroundings().now(),
+            created: self.registry.context().now(),
             wrapped: Some(Base64(wrapped)),
             activated: None,
             history: Vec::new(),
@@ -216,7 +216,7 @@ impl Keyring {
     pub(super) fn commit<T>(
         &mut self,
         entry: Option<AuditEntry>,
-        change: impl FnOnce(&mut Document) -> Result<T>,
+        change: impl FnOnce(&mut KeyringDocument) -> Result<T>,
     ) -> Result<T> {
         let _lock = fs::lock(&self.path)?;
         let file = parse(&self.path)?;
@@ -256,7 +256,7 @@ impl Keyring {
 }
 
 /// What the log says of the versions that are in another state in `after` than in `before`.
-fn transitions(before: &Document, after: &Document) -> Vec<AuditEntry> {
+fn transitions(before: &KeyringDocument, after: &KeyringDocument) -> Vec<AuditEntry> {
     let known: HashMap<_, _> = (before.keys.iter())
         .flat_map(|key| &key.versions)
         .map(|version| (version.id, version.history.len()))
@@ -277,7 +277,7 @@ fn transitions(before: &Document, after: &Document) -> Vec<AuditEntry> {
     entries
 }
 
-pub(super) fn refuse_taken(document: &Document, name: &KeyName) -> Result<()> {
+pub(super) fn refuse_taken(document: &KeyringDocument, name: &KeyName) -> Result<()> {
     match document.key(name) {
         None => Ok(()),
         Some(_) => Err(Error::bad_input(format!("there is a key `{name}` already"))

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use serde::{Deserialize, Serialize};
 
 use super::backup_record::BackupRecord;
-use super::info::{Change, KeyInfo, Periods, VersionInfo};
+use super::info::{KeyInfo, Periods, StateChange, VersionInfo};
 use crate::keys::encoding::Base64;
 use crate::keys::exchanged_map::ExchangedMap;
 use crate::keys::ids::{DataKeyId, KeyVersionId, KeyringId};
@@ -26,12 +26,12 @@ pub(crate) const READABLE: [&str; 3] = [FORMAT, "cipherform-keyring/2", "cipherf
 /// The content of the file, under the MAC.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Document {
+pub(crate) struct KeyringDocument {
     pub(crate) id: KeyringId,
     /// Counts the changes, so that an older copy can be noticed.
     pub(crate) generation: u64,
     pub(crate) root: RootEntry,
-    pub(crate) keys: Vec<KeyEntry>,
+    pub(crate) keys: Vec<DataKeyEntry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_backup: Option<BackupRecord>,
 }
@@ -47,7 +47,7 @@ pub(crate) struct RootEntry {
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct KeyEntry {
+pub(crate) struct DataKeyEntry {
     pub(crate) name: KeyName,
     pub(crate) id: DataKeyId,
     #[serde(rename = "use")]
@@ -78,7 +78,7 @@ pub(crate) struct VersionEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) activated: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) history: Vec<Change>,
+    pub(crate) history: Vec<StateChange>,
     /// Of a key that came from a partner: the one map it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) only_for: Option<ExchangedMap>,
@@ -104,7 +104,7 @@ impl VersionEntry {
     }
 }
 
-impl Document {
+impl KeyringDocument {
     /// What the root key is wrapped for. It belongs to no data key, so that field is zero.
     pub(crate) fn root_context(id: KeyringId, root: KeyVersionId) -> WrapContext {
         WrapContext {
@@ -130,11 +130,11 @@ impl Document {
         derive(root.expose(), Purpose::KeyringMac, &[self.id.as_bytes()], 32)
     }
 
-    pub(crate) fn key(&self, name: &KeyName) -> Option<&KeyEntry> {
+    pub(crate) fn key(&self, name: &KeyName) -> Option<&DataKeyEntry> {
         self.keys.iter().find(|key| key.name == *name)
     }
 
-    pub(crate) fn key_mut(&mut self, id: DataKeyId) -> Option<&mut KeyEntry> {
+    pub(crate) fn key_mut(&mut self, id: DataKeyId) -> Option<&mut DataKeyEntry> {
         self.keys.iter_mut().find(|key| key.id == id)
     }
 
@@ -144,7 +144,7 @@ impl Document {
         let sound = unique(self.keys.iter().map(|key| &key.name))
             && unique(self.keys.iter().map(|key| key.id))
             && unique(versions().map(|version| version.id))
-            && self.keys.iter().all(KeyEntry::is_sound);
+            && self.keys.iter().all(DataKeyEntry::is_sound);
         if sound {
             Ok(())
         } else {
@@ -153,7 +153,7 @@ impl Document {
     }
 }
 
-impl KeyEntry {
+impl DataKeyEntry {
     /// The active version, or else the newest that was in use: what a reference without a number means.
     pub(crate) fn current(&self) -> Option<&VersionEntry> {
         let newest = |wanted: fn(KeyState) -> bool| self.versions.iter().rev().find(|version| wanted(version.state));

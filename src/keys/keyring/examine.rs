@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::backup_record::BackupRecord;
-use super::document::{Document, KeyEntry, VersionEntry};
+use super::document::{DataKeyEntry, KeyringDocument, VersionEntry};
 use super::file::{parse, verified};
 use super::keyring::{Keyring, ROOT, refuse_older};
 use super::lifecycle;
-use crate::keys::handle::Material;
+use crate::keys::handle::KeyMaterial;
 use crate::keys::key_ref::KmsKeyRef;
 use crate::keys::state::{KeyState, Operation};
 use crate::keys::timestamp::Timestamp;
@@ -51,7 +51,7 @@ impl Keyring {
         let kms_keys = document.keys.iter().map(|key| &key.kms_key);
         let kms_keys: BTreeSet<&KmsKeyRef> = kms_keys.chain([&document.root.kms_key]).collect();
         let root = &document.root;
-        let context = Document::root_context(document.id, root.id);
+        let context = KeyringDocument::root_context(document.id, root.id);
         for kms_key in kms_keys {
             let mut finding = kms_key_finding(registry, kms_key).await;
             if finding.outcome.is_ok()
@@ -89,11 +89,11 @@ impl Keyring {
                     continue;
                 };
                 let context = document.context(key.id, version.id, key.key_use);
-                let length = Material::length(key.key_use);
+                let length = KeyMaterial::length(key.key_use);
                 let unwrapped = envelope::unwrap(registry, &key.kms_key, &wrapped.0, length, &context).await;
                 let outcome = unwrapped.map(|_| format!("{}, unwraps", version.state));
                 let mut finding = Finding::new(subject, outcome);
-                finding.advice = advice(key, version, newest, registry.surroundings().now()).map(Hint::from);
+                finding.advice = advice(key, version, newest, registry.context().now()).map(Hint::from);
                 findings.push(finding);
             }
         }
@@ -111,7 +111,7 @@ impl Keyring {
 }
 
 /// What is due with a version, though it unwraps; `newest` is the version that the key's name means.
-fn advice(key: &KeyEntry, version: &VersionEntry, newest: Option<u32>, now: Timestamp) -> Option<String> {
+fn advice(key: &DataKeyEntry, version: &VersionEntry, newest: Option<u32>, now: Timestamp) -> Option<String> {
     let over = |operation| {
         lifecycle::check(key, version, operation, now)
             .err()

@@ -1,14 +1,14 @@
 //! Keys of single maps, to partners and from them.
 
-use super::document::{KeyEntry, VersionEntry};
+use super::document::{DataKeyEntry, VersionEntry};
 use super::info::KeyInfo;
 use super::keyring::Keyring;
 use super::lifecycle;
 use crate::keys::audit::{AuditEntry, AuditEvent};
 use crate::keys::encoding::Base64;
-use crate::keys::exchange::{ExchangePackage, ExchangeSigner, Identity, Parcel, Recipient, Sender};
+use crate::keys::exchange::{ExchangePackage, ExchangeSigner, ExportRequest, Identity, Recipient, Sender};
 use crate::keys::exchanged_map::ExchangedMap;
-use crate::keys::handle::{KeyHandle, Material};
+use crate::keys::handle::{KeyHandle, KeyMaterial};
 use crate::keys::ids::DataKeyId;
 use crate::keys::key_ref::{KeyName, KmsKeyRef};
 use crate::keys::key_use::{DirectMode, KeyBits, KeyUse};
@@ -68,10 +68,10 @@ impl Keyring {
         };
         let check = key.exchange_check_key(&map.domain, &fingerprint)?;
         // Room for both at once: a list that grows leaves copies behind.
-        let mut material = Secret::new(Vec::with_capacity(Material::length(IMPORTED)));
+        let mut material = Secret::new(Vec::with_capacity(KeyMaterial::length(IMPORTED)));
         material.expose_mut().extend_from_slice(aes.expose());
         material.expose_mut().extend_from_slice(check.expose());
-        let (_, time) = self.by();
+        let (_, time) = self.actor_and_time();
         self.audit([AuditEntry {
             version: Some(key.version_id()),
             context: Some(context(
@@ -79,9 +79,9 @@ impl Keyring {
                 format_args!("recipient sha256:{}", recipient.fingerprint()),
                 recipient.subject(),
             )),
-            ..self.about(AuditEvent::Export, key.name(), Some(key.version()), Some(reason))
+            ..self.audit_entry(AuditEvent::Export, key.name(), Some(key.version()), Some(reason))
         }])?;
-        let parcel = Parcel {
+        let request = ExportRequest {
             keyring: self.id(),
             key: key.name().to_string(),
             version: key.version_id(),
@@ -91,8 +91,8 @@ impl Keyring {
             material: &material,
         };
         match signer {
-            Some(signer) => ExchangePackage::seal(parcel, recipient, signer),
-            None => ExchangePackage::seal(parcel, recipient, &self.exchange_signer()?),
+            Some(signer) => ExchangePackage::seal(request, recipient, signer),
+            None => ExchangePackage::seal(request, recipient, &self.exchange_signer()?),
         }
     }
 
@@ -114,7 +114,7 @@ impl Keyring {
     ) -> Result<KeyInfo> {
         package.verify(sender)?;
         let material = package.open(identity)?;
-        if material.expose().len() != Material::length(IMPORTED) {
+        if material.expose().len() != KeyMaterial::length(IMPORTED) {
             return Err(Error::bad_input("the exchanged key is not 64 bytes"));
         }
         let sender_key = hex::encode(sender.public_key());
@@ -136,7 +136,7 @@ impl Keyring {
         };
         let context = self.document.context(id, package.version(), IMPORTED);
         let wrapped = envelope::wrap(&self.registry, &kms_key, &material, &context).await?;
-        let (who, now) = self.by();
+        let (who, now) = self.actor_and_time();
         // No later than now: the sender's clock may be ahead.
         let made = package.time().min(now);
         let version = VersionEntry {
@@ -158,7 +158,7 @@ impl Keyring {
                 format_args!("sender {sender_key}"),
                 sender.subject(),
             )),
-            ..self.about(AuditEvent::Import, name, None, Some(reason))
+            ..self.audit_entry(AuditEvent::Import, name, None, Some(reason))
         };
         self.commit(Some(entry), |document| {
             let here = document
@@ -175,7 +175,7 @@ impl Keyring {
                 }));
             }
             if document.key(name).is_none() {
-                document.keys.push(KeyEntry {
+                document.keys.push(DataKeyEntry {
                     name: name.clone(),
                     id,
                     key_use: IMPORTED,
@@ -197,10 +197,10 @@ impl Keyring {
             if newer.is_none() {
                 lifecycle::replace_active(key, number, &who, now)?;
             }
-            lifecycle::go(name, &mut version, KeyState::Active, &who, now, reason)?;
+            lifecycle::apply_transition(name, &mut version, KeyState::Active, &who, now, reason)?;
             if let Some(newer) = newer {
                 let replaced = format!("older than version {newer}").parse()?;
-                lifecycle::go(name, &mut version, KeyState::Deactivated, &who, now, &replaced)?;
+                lifecycle::apply_transition(name, &mut version, KeyState::Deactivated, &who, now, &replaced)?;
             }
             key.versions.push(version);
             Ok(key.info())
@@ -215,7 +215,7 @@ impl Keyring {
 }
 
 /// Passes if the package can be a version of `key`: of the same sender, for the same map.
-fn expect_same_map(key: &KeyEntry, package: &ExchangePackage, sender: &str) -> Result<()> {
+fn expect_same_map(key: &DataKeyEntry, package: &ExchangePackage, sender: &str) -> Result<()> {
     if (key.versions.iter()).any(|version| version.only_for.is_some() && version.sender.as_deref() != Some(sender)) {
         return Err(
             Error::bad_input(format!("key `{}` came from another sender than this package", key.name))

@@ -57,7 +57,7 @@ pub struct VersionInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reveals_until: Option<Timestamp>,
     /// The states it went through, oldest first.
-    pub history: Vec<Change>,
+    pub history: Vec<StateChange>,
     /// Of a key that came from a partner: the one map it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only_for: Option<ExchangedMap>,
@@ -118,7 +118,7 @@ impl Periods {
 /// A version went over to another state.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Change {
+pub struct StateChange {
     /// When.
     pub time: Timestamp,
     /// From which state.

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::document::{Document, KeyEntry, RootEntry, VersionEntry};
+use super::document::{DataKeyEntry, KeyringDocument, RootEntry, VersionEntry};
 use super::file::{in_file, parse, sealed, verified};
 use super::info::KeyInfo;
 use super::lifecycle;
 use crate::keys::audit::{AuditEntry, AuditEvent, AuditLog};
 use crate::keys::encoding::Base64;
-use crate::keys::handle::{Cache, KeyHandle, Limit, Material, Since, Usage};
+use crate::keys::handle::{Cache, KeyHandle, KeyMaterial, Usage, UsageLimit, UsageReport};
 use crate::keys::ids::{KeyVersionId, KeyringId};
 use crate::keys::key_ref::{KeyName, KeyRef, KmsKeyRef};
 use crate::keys::state::Operation;
@@ -27,7 +27,7 @@ pub(super) const ROOT: usize = 32;
 #[derive(Debug)]
 pub struct Keyring {
     pub(super) path: PathBuf,
-    pub(super) document: Document,
+    pub(super) document: KeyringDocument,
     pub(super) root: Secret<Vec<u8>>,
     pub(super) registry: KmsRegistry,
     pub(super) cache: Cache,
@@ -50,13 +50,14 @@ impl Keyring {
             );
         }
         let (id, root_id) = (KeyringId::random()?, KeyVersionId::random()?);
-        let (root, wrapped) = envelope::generate(registry, kms_key, ROOT, &Document::root_context(id, root_id)).await?;
+        let (root, wrapped) =
+            envelope::generate(registry, kms_key, ROOT, &KeyringDocument::root_context(id, root_id)).await?;
         let root_entry = RootEntry {
             kms_key: kms_key.clone(),
             id: root_id,
             wrapped: Base64(wrapped),
         };
-        let document = Document {
+        let document = KeyringDocument {
             id,
             generation: 1,
             root: root_entry,
@@ -67,7 +68,7 @@ impl Keyring {
         Ok(Self::new(path, document, root, registry))
     }
 
-    fn new(path: PathBuf, document: Document, root: Secret<Vec<u8>>, registry: &KmsRegistry) -> Self {
+    fn new(path: PathBuf, document: KeyringDocument, root: Secret<Vec<u8>>, registry: &KmsRegistry) -> Self {
         Self {
             path,
             document,
@@ -89,7 +90,7 @@ impl Keyring {
         let path = path.into();
         let file = parse(&path)?;
         let document = file.unverified();
-        let context = Document::root_context(document.id, document.root.id);
+        let context = KeyringDocument::root_context(document.id, document.root.id);
         let root = envelope::unwrap(
             registry,
             &document.root.kms_key,
@@ -111,8 +112,8 @@ impl Keyring {
     ///
     /// What the log's file says.
     pub fn with_audit_log(mut self, path: impl Into<PathBuf>) -> Result<Self> {
-        let surroundings = self.registry.surroundings().clone();
-        let log = Arc::new(AuditLog::new(path.into(), self.id(), &self.root, surroundings)?);
+        let context = self.registry.context().clone();
+        let log = Arc::new(AuditLog::new(path.into(), self.id(), &self.root, context)?);
         log.append(vec![AuditEntry {
             version: Some(self.document.root.id),
             kms_key: Some(self.document.root.kms_key.clone()),
@@ -169,7 +170,7 @@ impl Keyring {
         for key in &self.document.keys {
             for version in &key.versions {
                 let Some(usage) = usages.get(&version.id) else { continue };
-                let Since { uses, released } = usage.take();
+                let UsageReport { uses, released } = usage.take();
                 let used = uses.map(|(purpose, values)| (AuditEvent::Use, purpose, values));
                 // Behind them: if the process ends in between, too many are counted rather than too few.
                 let released = (AuditEvent::Released, Operation::Protect, released);
@@ -197,11 +198,11 @@ impl Keyring {
     }
 
     /// Counts what a version works on. If its key has a limit, the log tells how much is left of it.
-    pub(super) fn usage(&self, key: &KeyEntry, version: &VersionEntry) -> Result<Arc<Usage>> {
+    pub(super) fn usage(&self, key: &DataKeyEntry, version: &VersionEntry) -> Result<Arc<Usage>> {
         if let Some(usage) = self.usages().get(&version.id) {
             return Ok(Arc::clone(usage));
         }
-        let limit = key.values_limit.map(|values| Limit {
+        let limit = key.values_limit.map(|values| UsageLimit {
             values,
             since: key.limited_since.unwrap_or_default(),
         });
@@ -256,7 +257,7 @@ impl Keyring {
 
     /// All keys, in the order of their creation.
     pub fn list(&self) -> Vec<KeyInfo> {
-        self.document.keys.iter().map(KeyEntry::info).collect()
+        self.document.keys.iter().map(DataKeyEntry::info).collect()
     }
 
     /// One key.
@@ -265,7 +266,7 @@ impl Keyring {
     ///
     /// [`ErrorKind::KeyNotFound`].
     pub fn describe(&self, name: &KeyName) -> Result<KeyInfo> {
-        self.entry(name).map(KeyEntry::info)
+        self.entry(name).map(DataKeyEntry::info)
     }
 
     /// The version that `key` names, for `operation`. Without a number it is the current one: the newest that is or was in use.
@@ -278,7 +279,7 @@ impl Keyring {
         self.resolve(entry, version, operation).await
     }
 
-    pub(super) fn version(&self, key: &KeyRef) -> Result<(&KeyEntry, &VersionEntry)> {
+    pub(super) fn version(&self, key: &KeyRef) -> Result<(&DataKeyEntry, &VersionEntry)> {
         let entry = self.entry(&key.name)?;
         let version = match key.version {
             None => entry.current(),
@@ -328,8 +329,8 @@ impl Keyring {
         self.resolve(entry, version, operation).await
     }
 
-    async fn resolve(&self, key: &KeyEntry, version: &VersionEntry, operation: Operation) -> Result<KeyHandle> {
-        let now = self.registry.surroundings().now();
+    async fn resolve(&self, key: &DataKeyEntry, version: &VersionEntry, operation: Operation) -> Result<KeyHandle> {
+        let now = self.registry.context().now();
         lifecycle::check(key, version, operation, now)?;
         let wrapped = version
             .wrapped
@@ -338,12 +339,12 @@ impl Keyring {
         let usage = self.usage(key, version)?;
         let fetch = async {
             let context = self.document.context(key.id, version.id, key.key_use);
-            let length = Material::length(key.key_use);
+            let length = KeyMaterial::length(key.key_use);
             let bytes = envelope::unwrap(&self.registry, &key.kms_key, &wrapped.0, length, &context).await?;
-            Material::try_new(key.key_use, bytes)
+            KeyMaterial::try_new(key.key_use, bytes)
         };
         let fetched = self.cache.fetch_once(version.id, fetch).await;
-        let (material, hold) = fetched.map_err(|error| {
+        let (material, lease) = fetched.map_err(|error| {
             in_file(
                 &self.path,
                 error.context(format!("key `{}@{}`", key.name, version.number)),
@@ -354,14 +355,14 @@ impl Keyring {
             version: version.number,
             version_id: version.id,
             material,
-            hold,
+            lease,
             usage,
             only_for: version.only_for.clone().map(Arc::new),
             due: lifecycle::due(key, version, operation, now),
         })
     }
 
-    pub(super) fn entry(&self, name: &KeyName) -> Result<&KeyEntry> {
+    pub(super) fn entry(&self, name: &KeyName) -> Result<&DataKeyEntry> {
         self.document.key(name).ok_or_else(|| {
             let names: Vec<_> = self.document.keys.iter().map(|key| key.name.as_str()).collect();
             let known = if names.is_empty() {

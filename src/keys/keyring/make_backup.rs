@@ -1,6 +1,6 @@
 //! Backups of the keyring.
 
-use super::backup::{Backup, Parts};
+use super::backup::{Backup, BackupParts};
 use super::backup_record::BackupRecord;
 use super::file::parse;
 use super::keyring::Keyring;
@@ -24,14 +24,14 @@ impl Keyring {
             );
         }
         let keyring = file.to_bytes();
-        let (who, time) = self.by();
+        let (who, time) = self.actor_and_time();
         self.audit([AuditEntry {
             context: Some(format!("to {name}")),
             generation: Some(self.generation()),
             ..AuditEntry::new(AuditEvent::Backup)
         }])?;
         Backup::new(
-            Parts {
+            BackupParts {
                 time,
                 who,
                 keyring_id: self.id(),
@@ -87,7 +87,7 @@ impl Keyring {
 mod tests {
     use super::*;
     use crate::ErrorKind;
-    use crate::keys::Staged;
+    use crate::keys::StagedBackup;
     use crate::keys::{KeyUse, KmsRegistry};
     use crate::kms::MemoryKms;
 
@@ -113,11 +113,11 @@ mod tests {
         keyring.record_backup(&backup).unwrap();
         assert_eq!(advice().await, None);
         let bytes = backup.to_bytes();
-        let staged = || Staged::try_new(Backup::parse(&bytes).unwrap()).unwrap();
+        let staged = || StagedBackup::try_new(Backup::parse(&bytes).unwrap()).unwrap();
         staged().verify(&registry).await.unwrap();
         assert_eq!(staged().backup().policy(), "version = 1");
 
-        let put = |staged: &Staged| staged.put(&path, &folder.path().join("kms.json"));
+        let put = |staged: &StagedBackup| staged.put(&path, &folder.path().join("kms.json"));
         let error = put(&staged()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BadInput);
         assert!(
@@ -142,10 +142,10 @@ mod tests {
         // Every byte counts, whoever changed it.
         let text = String::from_utf8(bytes.clone()).unwrap();
         let changed = text.replace("version = 1", "version = 2");
-        let staged = Staged::try_new(Backup::parse(changed.as_bytes()).unwrap()).unwrap();
+        let staged = StagedBackup::try_new(Backup::parse(changed.as_bytes()).unwrap()).unwrap();
         assert_eq!(staged.verify(&registry).await.unwrap_err().kind(), ErrorKind::WrongKey);
         assert!(Backup::parse(&bytes[..bytes.len() - 9]).is_err());
         let stranger = KmsRegistry::new().with("memory", MemoryKms::new().with_key("main"));
-        assert!(Staged::try_new(backup).unwrap().verify(&stranger).await.is_err());
+        assert!(StagedBackup::try_new(backup).unwrap().verify(&stranger).await.is_err());
     }
 }

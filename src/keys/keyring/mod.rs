@@ -21,6 +21,6 @@ mod transitions;
 pub use backup::Backup;
 pub(crate) use backup_record::BackupRecord;
 pub use examine::Finding;
-pub use info::{Change, KeyInfo, Periods, VersionInfo};
+pub use info::{KeyInfo, Periods, StateChange, VersionInfo};
 pub use keyring::Keyring;
-pub use restore::Staged;
+pub use restore::StagedBackup;

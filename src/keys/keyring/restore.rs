@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use super::backup::{Backup, Content, mac_key};
+use super::backup::{Backup, BackupContent, mac_key};
 use super::document::FORMAT;
 use super::keyring::Keyring;
 use crate::keys::wrap::{Authenticated, KmsRegistry};
 use crate::{Error, ErrorKind, Result, fs};
 
 /// A backup laid out in a folder of its own, which goes when this is dropped: there it is opened before anything is replaced.
-pub struct Staged {
+pub struct StagedBackup {
     backup: Backup,
     folder: TempDir,
 }
 
-impl Staged {
+impl StagedBackup {
     /// Lays out `backup`, sealed as it is, in a folder that only its owner can read.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ impl Staged {
         let keyring = Keyring::open(self.keyring(), registry).await?;
         let content = self.backup.content();
         let key = mac_key(keyring.id(), keyring.root())?;
-        let verified = Authenticated::<Content>::parse(&[FORMAT], &self.backup.to_bytes())?.verify(key.expose());
+        let verified = Authenticated::<BackupContent>::parse(&[FORMAT], &self.backup.to_bytes())?.verify(key.expose());
         verified.map_err(|error| {
             error
                 .context("the backup")
@@ -103,8 +103,8 @@ impl Staged {
         let (mut wanted, mut newer) = (Vec::new(), Vec::new());
         for (path, bytes) in files {
             match compare(path, bytes)? {
-                Present::Newer(than) => newer.push((path, than)),
-                Present::NotNewer => wanted.push((path, bytes)),
+                ExistingFile::Newer(than) => newer.push((path, than)),
+                ExistingFile::NotNewer => wanted.push((path, bytes)),
             }
         }
         if let ([], [(path, than), ..]) = (wanted.as_slice(), newer.as_slice()) {
@@ -119,35 +119,35 @@ impl Staged {
 
 /// What both files have.
 #[derive(Deserialize)]
-struct Header {
-    content: HeaderContent,
+struct FileHeader {
+    content: FileHeaderContent,
 }
 
 #[derive(Deserialize)]
-struct HeaderContent {
+struct FileHeaderContent {
     id: String,
     generation: u64,
 }
 
 /// How what is there compares with what is in a backup.
-enum Present {
+enum ExistingFile {
     /// It is newer, as these words say.
     Newer(String),
     /// It is missing, older or the same.
     NotNewer,
 }
 
-fn compare(path: &Path, bytes: &[u8]) -> Result<Present> {
+fn compare(path: &Path, bytes: &[u8]) -> Result<ExistingFile> {
     let present = match fs::read(path) {
-        Err(error) if error.kind() == ErrorKind::FileNotFound => return Ok(Present::NotNewer),
+        Err(error) if error.kind() == ErrorKind::FileNotFound => return Ok(ExistingFile::NotNewer),
         read => read?,
     };
-    let header = |bytes: &[u8]| serde_json::from_slice::<Header>(bytes).map(|header| header.content);
+    let header = |bytes: &[u8]| serde_json::from_slice::<FileHeader>(bytes).map(|header| header.content);
     let backup = header(bytes).map_err(|error| Error::bug("a backup of something else").with_source(error))?;
     match header(&present) {
         Err(_) => Err(refused(path, "is damaged")),
         Ok(there) if there.id != backup.id => Err(refused(path, "is another one than that of the backup")),
-        Ok(there) if there.generation > backup.generation => Ok(Present::Newer(format!(
+        Ok(there) if there.generation > backup.generation => Ok(ExistingFile::Newer(format!(
             "is newer: generation {}, and {} in the backup",
             there.generation, backup.generation
         ))),
@@ -155,7 +155,7 @@ fn compare(path: &Path, bytes: &[u8]) -> Result<Present> {
             path,
             "differs from that of the backup, with the same generation",
         )),
-        Ok(_) => Ok(Present::NotNewer),
+        Ok(_) => Ok(ExistingFile::NotNewer),
     }
 }
 

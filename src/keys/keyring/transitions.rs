@@ -1,9 +1,9 @@
 //! Transitions.
 
-use super::document::{Document, KeyEntry};
+use super::document::{DataKeyEntry, KeyringDocument};
 use super::info::{KeyInfo, Periods};
 use super::keyring::Keyring;
-use super::lifecycle::{go, replace_active};
+use super::lifecycle::{apply_transition, replace_active};
 use crate::keys::audit::{AuditEntry, AuditEvent};
 use crate::keys::key_ref::{KeyName, KeyRef};
 use crate::keys::reason::Reason;
@@ -26,10 +26,10 @@ impl Keyring {
             return Err(Error::bug("a version is removed by `remove`"));
         }
         let (name, number) = self.numbered(key)?;
-        let (who, now) = self.by();
+        let (who, now) = self.actor_and_time();
         self.commit(None, |document| {
-            let key = found(document, &name)?;
-            let place = place(key, number)?;
+            let key = find_key(document, &name)?;
+            let place = version_index(key, number)?;
             if to == KeyState::Active {
                 let active = key
                     .versions
@@ -46,7 +46,7 @@ impl Keyring {
                     replace_active(key, number, &who, now)?;
                 }
             }
-            go(&name, &mut key.versions[place], to, &who, now, reason)?;
+            apply_transition(&name, &mut key.versions[place], to, &who, now, reason)?;
             Ok(key.info())
         })
     }
@@ -67,10 +67,10 @@ impl Keyring {
             // It can be removed all the same; nothing is said of the KMS key.
             Err(_) => false,
         };
-        let (who, now) = self.by();
+        let (who, now) = self.actor_and_time();
         self.commit(None, |document| {
-            let key = found(document, &name)?;
-            let place = place(key, number)?;
+            let key = find_key(document, &name)?;
+            let place = version_index(key, number)?;
             let version = &mut key.versions[place];
             if version.state == KeyState::Removed && !kms_gone {
                 let message = format!("key `{name}@{number}` is removed already; its KMS key is still there");
@@ -78,11 +78,11 @@ impl Keyring {
                     .with_hint("it is destroyed once that KMS key is deleted, which takes with it all that it wraps"));
             }
             if version.state != KeyState::Removed {
-                go(&name, version, KeyState::Removed, &who, now, reason)?;
+                apply_transition(&name, version, KeyState::Removed, &who, now, reason)?;
                 version.wrapped = None;
             }
             if kms_gone {
-                go(&name, version, KeyState::Destroyed, &who, now, reason)?;
+                apply_transition(&name, version, KeyState::Destroyed, &who, now, reason)?;
             }
             Ok(key.info())
         })
@@ -99,10 +99,10 @@ impl Keyring {
                 "originator {} days, recipient {} days",
                 periods.originator_days, periods.recipient_days
             )),
-            ..self.about(AuditEvent::Periods, name, None, Some(reason))
+            ..self.audit_entry(AuditEvent::Periods, name, None, Some(reason))
         };
         self.commit(Some(entry), |document| {
-            let key = found(document, name)?;
+            let key = find_key(document, name)?;
             key.periods = (periods != Periods::default()).then_some(periods);
             Ok(key.info())
         })
@@ -118,12 +118,12 @@ impl Keyring {
         self.audit_usage(None, "until the limit was changed")?;
         let entry = AuditEntry {
             values: limit,
-            ..self.about(AuditEvent::Limit, name, None, Some(reason))
+            ..self.audit_entry(AuditEvent::Limit, name, None, Some(reason))
         };
         let info = self.commit(Some(entry), |document| {
             // The one that this change makes.
             let generation = document.generation + 1;
-            let key = found(document, name)?;
+            let key = find_key(document, name)?;
             key.values_limit = limit;
             key.limited_since = limit.and(Some(generation));
             Ok(key.info())
@@ -133,13 +133,13 @@ impl Keyring {
     }
 
     /// Who changes something, and when.
-    pub(super) fn by(&self) -> (String, Timestamp) {
-        let surroundings = self.registry.surroundings();
-        (surroundings.actor().to_owned(), surroundings.now())
+    pub(super) fn actor_and_time(&self) -> (String, Timestamp) {
+        let context = self.registry.context();
+        (context.actor().to_owned(), context.now())
     }
 
     /// What the log says of a change.
-    pub(super) fn about(
+    pub(super) fn audit_entry(
         &self,
         event: AuditEvent,
         name: &KeyName,
@@ -167,12 +167,12 @@ impl Keyring {
     }
 }
 
-fn found<'a>(document: &'a mut Document, name: &KeyName) -> Result<&'a mut KeyEntry> {
+fn find_key<'a>(document: &'a mut KeyringDocument, name: &KeyName) -> Result<&'a mut DataKeyEntry> {
     let key = document.keys.iter_mut().find(|key| key.name == *name);
     key.ok_or_else(|| Error::bad_input(format!("key `{name}` was removed meanwhile")).with_hint("try again"))
 }
 
-fn place(key: &KeyEntry, number: u32) -> Result<usize> {
+fn version_index(key: &DataKeyEntry, number: u32) -> Result<usize> {
     let place = key.versions.iter().position(|version| version.number == number);
     place.ok_or_else(|| {
         Error::bad_input(format!("key `{}` has no version {number} any more", key.name)).with_hint("try again")

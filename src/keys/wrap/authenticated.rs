@@ -77,10 +77,10 @@ impl<T: Serialize + DeserializeOwned> Authenticated<T> {
 /// The format that a file says it has.
 pub(crate) fn format(bytes: &[u8]) -> Result<String> {
     #[derive(Deserialize)]
-    struct Header {
+    struct FormatHeader {
         format: String,
     }
-    let header: Header = serde_json::from_slice(bytes).map_err(not_ours)?;
+    let header: FormatHeader = serde_json::from_slice(bytes).map_err(not_ours)?;
     Ok(header.format)
 }
 

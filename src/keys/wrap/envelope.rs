@@ -16,7 +16,7 @@ pub(crate) async fn generate(
     length: usize,
     context: &WrapContext,
 ) -> Result<(Secret<Vec<u8>>, Vec<u8>)> {
-    let made = asked(registry, KeyAction::Generate, kms_key, context, |client| async move {
+    let made = request(registry, KeyAction::Generate, kms_key, context, |client| async move {
         client.generate_data_key(kms_key, length, context).await
     });
     let made = made.await?;
@@ -30,7 +30,7 @@ pub(crate) async fn wrap(
     plaintext: &Secret<Vec<u8>>,
     context: &WrapContext,
 ) -> Result<Vec<u8>> {
-    asked(registry, KeyAction::Wrap, kms_key, context, |client| async move {
+    request(registry, KeyAction::Wrap, kms_key, context, |client| async move {
         client.wrap(kms_key, plaintext, context).await
     })
     .await
@@ -44,25 +44,25 @@ pub(crate) async fn unwrap(
     length: usize,
     context: &WrapContext,
 ) -> Result<Secret<Vec<u8>>> {
-    let unwrapped = asked(registry, KeyAction::Unwrap, kms_key, context, |client| async move {
+    let unwrapped = request(registry, KeyAction::Unwrap, kms_key, context, |client| async move {
         client.unwrap(kms_key, wrapped, context).await
     });
     check_length(unwrapped.await?, length, kms_key)
 }
 
-async fn asked<'a, T, F>(
+async fn request<'a, T, F>(
     registry: &'a KmsRegistry,
     action: KeyAction,
     kms_key: &KmsKeyRef,
     context: &WrapContext,
-    ask: impl FnOnce(&'a dyn KmsClient) -> F,
+    call: impl FnOnce(&'a dyn KmsClient) -> F,
 ) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
-    let (time, started) = (registry.surroundings().now(), Instant::now());
-    let answer = match registry.client(kms_key) {
-        Ok(client) => ask(client).await,
+    let (time, started) = (registry.context().now(), Instant::now());
+    let response = match registry.client(kms_key) {
+        Ok(client) => call(client).await,
         Err(error) => Err(error),
     };
     let event = KeyEvent {
@@ -70,13 +70,13 @@ where
         action,
         kms_key: kms_key.clone(),
         context: context.clone(),
-        outcome: answer.as_ref().map(|_| ()).map_err(Error::kind),
+        outcome: response.as_ref().map(|_| ()).map_err(Error::kind),
         took: started.elapsed(),
     };
     for audit in registry.audits() {
         audit.record(&event);
     }
-    answer.map_err(|error| error.context(format!("KMS key `{kms_key}`")))
+    response.map_err(|error| error.context(format!("KMS key `{kms_key}`")))
 }
 
 fn check_length(key: Secret<Vec<u8>>, length: usize, kms_key: &KmsKeyRef) -> Result<Secret<Vec<u8>>> {

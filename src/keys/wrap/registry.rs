@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::key_event::KeyAudit;
 use super::kms_client::KmsClient;
-use crate::keys::context::Surroundings;
-use crate::keys::handle::CachePolicy;
+use crate::keys::context::Context;
+use crate::keys::handle::CacheLimits;
 use crate::keys::key_ref::KmsKeyRef;
 use crate::keys::timestamp::Timestamp;
 use crate::{Error, ErrorKind, Result};
@@ -17,9 +17,9 @@ pub struct KmsRegistry {
     clients: BTreeMap<String, Arc<dyn KmsClient>>,
     /// Schemes that a build with this feature would serve.
     absent: BTreeMap<String, &'static str>,
-    cache: Option<CachePolicy>,
+    cache: Option<CacheLimits>,
     audits: Vec<Arc<dyn KeyAudit>>,
-    surroundings: Surroundings,
+    context: Context,
 }
 
 impl KmsRegistry {
@@ -43,7 +43,7 @@ impl KmsRegistry {
 
     /// Sets how long the keyrings that are opened through this keep unwrapped keys; it goes before what a policy says.
     #[must_use]
-    pub fn with_cache(mut self, policy: CachePolicy) -> Self {
+    pub fn with_cache(mut self, policy: CacheLimits) -> Self {
         self.cache = Some(policy);
         self
     }
@@ -58,22 +58,22 @@ impl KmsRegistry {
     /// Sets who is at work: it stands in the history of keys and in audit logs. `unknown`, unless said otherwise.
     #[must_use]
     pub fn with_actor(mut self, who: impl Into<Arc<str>>) -> Self {
-        self.surroundings.set_actor(who);
+        self.context.set_actor(who);
         self
     }
 
     /// Sets what tells the time, by which the periods of keys begin and end. The system's clock, unless said otherwise.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        self.surroundings.set_clock(clock);
+        self.context.set_clock(clock);
         self
     }
 
-    pub(crate) fn surroundings(&self) -> &Surroundings {
-        &self.surroundings
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
     }
 
-    pub(crate) fn cache(&self) -> Option<CachePolicy> {
+    pub(crate) fn cache(&self) -> Option<CacheLimits> {
         self.cache
     }
 

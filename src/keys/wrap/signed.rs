@@ -47,7 +47,7 @@ impl<T: Serialize> Signed<T> {
     }
 
     /// Whether the owner of `public_key` has signed it.
-    pub(crate) fn is_by(&self, public_key: &[u8]) -> bool {
+    pub(crate) fn is_signed_by(&self, public_key: &[u8]) -> bool {
         let check = || {
             let key = VerifyingKey::from_bytes(public_key.try_into().ok()?).ok()?;
             let signature = Signature::from_slice(&self.signature.0).ok()?;
@@ -107,9 +107,9 @@ mod tests {
         let file = Signed::new("test/1", "content".to_owned(), &seed).unwrap();
         let read = |bytes: &[u8]| Signed::<String>::parse("test/1", "test", bytes);
         let back = read(&file.to_bytes()).unwrap();
-        assert!(back.is_by(&key) && back.content() == "content");
-        assert!(!back.is_by(&[0; 32]) && !back.is_by(&key[..31]));
-        assert!(!back.is_by(&public_key(&Secret::new(vec![8; 32])).unwrap()));
+        assert!(back.is_signed_by(&key) && back.content() == "content");
+        assert!(!back.is_signed_by(&[0; 32]) && !back.is_signed_by(&key[..31]));
+        assert!(!back.is_signed_by(&public_key(&Secret::new(vec![8; 32])).unwrap()));
         let text = String::from_utf8(file.to_bytes()).unwrap();
         assert!(
             !read(
@@ -118,7 +118,7 @@ mod tests {
                     .as_bytes()
             )
             .unwrap()
-            .is_by(&key)
+            .is_signed_by(&key)
         );
         assert!(read(text.replace("test/1", "test/2").as_bytes()).is_err());
         assert!(read(b"{}").is_err());

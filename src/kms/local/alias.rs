@@ -28,12 +28,7 @@ impl LocalKms {
                 name: alias.clone(),
                 key: id,
             });
-            record(
-                content.key_mut(id)?,
-                &format!("alias {alias}"),
-                &self.surroundings,
-                reason,
-            );
+            record(content.key_mut(id)?, &format!("alias {alias}"), &self.context, reason);
             Ok(())
         })
     }
@@ -49,7 +44,7 @@ impl LocalKms {
             let before = std::mem::replace(&mut entry.ok_or_else(|| no_alias(alias))?.key, id);
             let moved = [(before, format!("alias {alias} gone")), (id, format!("alias {alias}"))];
             for (key, what) in moved {
-                record(content.key_mut(key)?, &what, &self.surroundings, reason);
+                record(content.key_mut(key)?, &what, &self.context, reason);
             }
             Ok(())
         })
@@ -69,7 +64,7 @@ impl LocalKms {
                 record(
                     content.key_mut(id)?,
                     &format!("alias {alias} gone"),
-                    &self.surroundings,
+                    &self.context,
                     reason,
                 );
                 Ok(())

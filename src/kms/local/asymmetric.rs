@@ -62,7 +62,7 @@ impl LocalKms {
                 KmsKeyUsage::SignVerify => KmsAction::Sign,
             };
             self.authorize(&content, entry, action, None)?;
-            lifecycle::check(entry, self.surroundings.now())?;
+            lifecycle::check(entry, self.context.now())?;
             if entry.spec == KmsKeySpec::SymmetricDefault || entry.spec.usage() != usage {
                 let message = format!("KMS key `{}` is {}, for {}", entry.name, entry.spec, entry.spec.usage());
                 return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(

@@ -4,24 +4,24 @@ use super::history::record;
 use super::info::LocalKeyInfo;
 use super::local_kms::{LocalKms, in_file};
 use super::lookup::find;
-use super::model::{Content, IdentityEntry, KeyEntry};
+use super::model::{IdentityEntry, LocalKeyEntry, LocalKmsContent};
 use crate::keys::{KmsKeyRef, Reason, WrapContext};
-use crate::kms::local::key_policy::{AccessRequest, Decision, KmsAction, PolicyDocument, evaluate};
+use crate::kms::local::key_policy::{AccessDecision, AccessRequest, KeyPolicy, KmsAction, evaluate};
 use crate::{Error, ErrorKind, Hint, Remedy, Result};
 
 impl LocalKms {
-    /// The policy of a key: [`PolicyDocument::everybody`] until another one is put.
+    /// The policy of a key: [`KeyPolicy::everybody`] until another one is put.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::NotAllowed`] if that policy does not allow to read it; [`ErrorKind::KeyNotFound`].
-    pub fn key_policy(&self, key: &KmsKeyRef) -> Result<PolicyDocument> {
+    pub fn key_policy(&self, key: &KmsKeyRef) -> Result<KeyPolicy> {
         let (path, name) = self.locate(key)?;
         let (content, _) = self.content(&path)?;
         let policy = || {
             let entry = find(&content, &name)?;
             self.authorize(&content, entry, KmsAction::GetKeyPolicy, None)?;
-            Ok(entry.policy.clone().unwrap_or_else(PolicyDocument::everybody))
+            Ok(entry.policy.clone().unwrap_or_else(KeyPolicy::everybody))
         };
         policy().map_err(|error| in_file(&path, error))
     }
@@ -34,14 +34,14 @@ impl LocalKms {
     pub fn put_key_policy(
         &self,
         key: &KmsKeyRef,
-        policy: PolicyDocument,
+        policy: KeyPolicy,
         bypass_lockout_check: bool,
         reason: &Reason,
     ) -> Result<LocalKeyInfo> {
         self.with_key(key, KmsAction::PutKeyPolicy, |content, id, _| {
             let entry = content.key_mut(id)?;
-            entry.policy = (policy != PolicyDocument::everybody()).then_some(policy);
-            record(entry, "put key policy", &self.surroundings, Some(reason));
+            entry.policy = (policy != KeyPolicy::everybody()).then_some(policy);
+            record(entry, "put key policy", &self.context, Some(reason));
             let entry = entry.clone();
             match self.authorize(content, &entry, KmsAction::PutKeyPolicy, None) {
                 Err(error) if !bypass_lockout_check => Err(Error::new(
@@ -60,7 +60,7 @@ impl LocalKms {
     /// # Errors
     ///
     /// [`ErrorKind::WrongKey`] if the file does not unlock.
-    pub fn identity_policy(&self, identity: &str) -> Result<Option<PolicyDocument>> {
+    pub fn identity_policy(&self, identity: &str) -> Result<Option<KeyPolicy>> {
         let (content, _) = self.content(self.path())?;
         let found = content.identities.into_iter().find(|entry| entry.name == identity);
         Ok(found.map(|entry| entry.policy))
@@ -72,12 +72,12 @@ impl LocalKms {
     /// # Errors
     ///
     /// [`ErrorKind::WrongKey`] if the file does not unlock.
-    pub fn put_identity_policy(&self, identity: &str, policy: PolicyDocument, reason: &Reason) -> Result<()> {
+    pub fn put_identity_policy(&self, identity: &str, policy: KeyPolicy, reason: &Reason) -> Result<()> {
         self.change(self.path(), |content, _| {
             // It has no history of its own, and concerns them all.
             for key in &mut content.keys {
                 let what = format!("put policy of identity `{identity}`");
-                record(key, &what, &self.surroundings, Some(reason));
+                record(key, &what, &self.context, Some(reason));
             }
             content.identities.retain(|entry| entry.name != identity);
             if !policy.is_empty() {
@@ -101,7 +101,7 @@ impl LocalKms {
         principal: &str,
         action: KmsAction,
         context: Option<&WrapContext>,
-    ) -> Result<Decision> {
+    ) -> Result<AccessDecision> {
         let (path, name) = self.locate(key)?;
         let (content, _) = self.content(&path)?;
         let entry = find(&content, &name).map_err(|error| in_file(&path, error))?;
@@ -111,12 +111,12 @@ impl LocalKms {
     /// Passes if whoever is at work may do that.
     pub(super) fn authorize(
         &self,
-        content: &Content,
-        key: &KeyEntry,
+        content: &LocalKmsContent,
+        key: &LocalKeyEntry,
         action: KmsAction,
         context: Option<&WrapContext>,
     ) -> Result<()> {
-        let who = self.surroundings.actor();
+        let who = self.context.actor();
         match decide(content, key, who, action, context) {
             decision if decision.is_allowed() => Ok(()),
             decision => {
@@ -138,17 +138,17 @@ impl LocalKms {
 }
 
 fn decide(
-    content: &Content,
-    key: &KeyEntry,
+    content: &LocalKmsContent,
+    key: &LocalKeyEntry,
     principal: &str,
     action: KmsAction,
     context: Option<&WrapContext>,
-) -> Decision {
+) -> AccessDecision {
     let everybody;
     let policy = match &key.policy {
         Some(policy) => policy,
         None => {
-            everybody = PolicyDocument::everybody();
+            everybody = KeyPolicy::everybody();
             &everybody
         }
     };

@@ -23,7 +23,7 @@ impl LocalKms {
     ///
     /// What the file says.
     pub fn record_backup(&self, generation: u64) -> Result<()> {
-        let time = self.surroundings.now();
+        let time = self.context.now();
         self.change(self.path(), |content, _| {
             content.last_backup = Some(BackupRecord { time, generation });
             Ok(())

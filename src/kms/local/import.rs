@@ -1,4 +1,4 @@
-//! Material that was made elsewhere (BYOK): wrapped for a key pair that is good once, and for a day.
+//! NewMaterial that was made elsewhere (BYOK): wrapped for a key pair that is good once, and for a day.
 //!
 //! ```text
 //! wrapped = RSAES-OAEP (RFC 8017, section 7.1) with SHA-256 and MGF1 over SHA-256, no label: the 32 bytes of the material
@@ -15,8 +15,8 @@ use super::history::record;
 use super::ids::{ImportToken, LocalKeyId};
 use super::info::{KmsKeyOrigin, LocalKeyInfo};
 use super::local_kms::LocalKms;
-use super::material::{Material, rsa};
-use super::model::{Content, ImportEntry, KeyEntry, MaterialEntry};
+use super::material::{NewMaterial, rsa};
+use super::model::{ImportEntry, LocalKeyEntry, LocalKmsContent, MaterialEntry};
 use crate::keys::{Base64, KmsKeyRef, KmsKeyState, Purpose, Reason, Timestamp, derive};
 use crate::kms::local::key_policy::KmsAction;
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
@@ -53,7 +53,7 @@ impl LocalKms {
         // Before anything is made.
         expect_external(&self.key(key)?.origin, key)?;
         let pair = rsa(WRAPPING_BITS)?;
-        let (token, valid_to) = (ImportToken::random()?, self.surroundings.now().plus_days(TOKEN_DAYS));
+        let (token, valid_to) = (ImportToken::random()?, self.context.now().plus_days(TOKEN_DAYS));
         self.with_key(key, KmsAction::GetParametersForImport, |content, id, unlock_key| {
             importable(content.key_mut(id)?)?;
             let sealed = content.seal_material(id, token.pair_id(), &pair.secret, unlock_key)?;
@@ -63,7 +63,7 @@ impl LocalKms {
                 expires: valid_to,
                 sealed: Base64(sealed),
             });
-            record(entry, "get parameters for import", &self.surroundings, None);
+            record(entry, "get parameters for import", &self.context, None);
             Ok(())
         })?;
         Ok(ImportParameters {
@@ -88,7 +88,7 @@ impl LocalKms {
         valid_to: Option<Timestamp>,
         reason: &Reason,
     ) -> Result<LocalKeyInfo> {
-        let now = self.surroundings.now();
+        let now = self.context.now();
         let token: ImportToken = token.trim().parse().map_err(|error: Error| {
             error.context("this is no import token").with_hint(
                 Hint::from("the token comes with the public key for import, and the material is the other file: ")
@@ -130,7 +130,7 @@ impl LocalKms {
                     }
                 }
                 None => {
-                    let material = Material {
+                    let material = NewMaterial {
                         secret,
                         public_key: None,
                     };
@@ -148,7 +148,7 @@ impl LocalKms {
                 Some(end) => format!("import material, until {end}"),
                 None => "import material".to_owned(),
             };
-            record(entry, &what, &self.surroundings, Some(reason));
+            record(entry, &what, &self.context, Some(reason));
             Ok(())
         })
     }
@@ -163,7 +163,7 @@ impl LocalKms {
             let entry = content.key_mut(id)?;
             expect_external(&entry.origin, key)?;
             entry.erase();
-            record(entry, "delete imported material", &self.surroundings, Some(reason));
+            record(entry, "delete imported material", &self.context, Some(reason));
             Ok(())
         })
     }
@@ -171,7 +171,7 @@ impl LocalKms {
 
 /// What was wrapped for the key pair of `token`.
 fn unwrapped(
-    content: &Content,
+    content: &LocalKmsContent,
     id: LocalKeyId,
     token: ImportToken,
     wrapped: &[u8],
@@ -212,7 +212,7 @@ fn unwrapped(
     }
 }
 
-fn importable(key: &KeyEntry) -> Result<()> {
+fn importable(key: &LocalKeyEntry) -> Result<()> {
     match key.state {
         KmsKeyState::Enabled | KmsKeyState::Disabled => Ok(()),
         state => Err(Error::new(

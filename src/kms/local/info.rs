@@ -215,7 +215,7 @@ impl Default for NewKmsKey {
 
 impl NewKmsKey {
     /// A key of that kind, made here.
-    pub fn of(spec: KmsKeySpec) -> Self {
+    pub fn new(spec: KmsKeySpec) -> Self {
         Self {
             spec,
             ..Self::default()

@@ -2,8 +2,8 @@
 
 use super::ids::LocalKeyId;
 use super::info::{KmsKeyOrigin, KmsKeySpec, NewKmsKey};
-use super::material::Material;
-use super::model::{Content, KeyEntry};
+use super::material::NewMaterial;
+use super::model::{LocalKeyEntry, LocalKmsContent};
 use crate::keys::{KeyName, KmsKeyState, Timestamp};
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
 
@@ -15,10 +15,10 @@ const ROTATION_DAYS: std::ops::RangeInclusive<u32> = 90..=2560;
 
 /// Adds a new, enabled key with its first material, or without any if that is to be imported.
 pub(super) fn add_key(
-    content: &mut Content,
+    content: &mut LocalKmsContent,
     name: &KeyName,
     new: NewKmsKey,
-    material: Option<&Material>,
+    material: Option<&NewMaterial>,
     now: Timestamp,
     unlock_key: &Secret<Vec<u8>>,
 ) -> Result<LocalKeyId> {
@@ -30,7 +30,7 @@ pub(super) fn add_key(
     let id = LocalKeyId::random()?;
     let material = material.map(|material| content.new_material(id, 1, now, material, unlock_key));
     let material = material.transpose()?.into_iter().collect();
-    content.keys.push(KeyEntry {
+    content.keys.push(LocalKeyEntry {
         name: name.clone(),
         id,
         spec: new.spec,
@@ -48,7 +48,7 @@ pub(super) fn add_key(
 }
 
 /// Whether a key may wrap and unwrap, now.
-pub(super) fn check(key: &KeyEntry, now: Timestamp) -> Result<()> {
+pub(super) fn check(key: &LocalKeyEntry, now: Timestamp) -> Result<()> {
     let (name, reference) = (&key.name, format!("local:{}", key.name));
     let unusable = |what: String, hint: Hint| {
         Err(Error::new(ErrorKind::KeyNotUsable, format!("KMS key `{name}` {what}")).with_hint(hint))
@@ -81,7 +81,7 @@ pub(super) fn check(key: &KeyEntry, now: Timestamp) -> Result<()> {
     }
 }
 
-pub(super) fn expect_state(key: &KeyEntry, states: &[KmsKeyState], verb: &str) -> Result<()> {
+pub(super) fn expect_state(key: &LocalKeyEntry, states: &[KmsKeyState], verb: &str) -> Result<()> {
     if states.contains(&key.state) {
         return Ok(());
     }
@@ -99,7 +99,7 @@ pub(super) fn expect_state(key: &KeyEntry, states: &[KmsKeyState], verb: &str) -
 }
 
 /// Only symmetric keys whose material is made here get new material: a partner knows the public half of the others.
-pub(super) fn refuse_rotation(key: &KeyEntry) -> Result<()> {
+pub(super) fn refuse_rotation(key: &LocalKeyEntry) -> Result<()> {
     expect_symmetric(key.spec)?;
     match key.origin {
         KmsKeyOrigin::Local => Ok(()),

@@ -6,22 +6,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::file::File;
+use super::file::LocalKmsFile;
 use super::info::{LocalKeyInfo, NewKmsKey};
 use super::lookup::{LocalName, find};
-use super::material::Material;
-use super::model::{Content, KeyEntry, MaterialEntry, UnlockMethod};
+use super::material::NewMaterial;
+use super::model::{LocalKeyEntry, LocalKmsContent, MaterialEntry, UnlockMethod};
 use super::unlock::{PassphraseKdf, Unlock};
 use super::{lifecycle, maintenance, unlock};
 use crate::keys::{
-    DataKey, KeyName, KmsClient, KmsKeyInfo, KmsKeyRef, Surroundings, Timestamp, WrapContext, length_prefixed, random,
+    Context, DataKey, KeyName, KmsClient, KmsKeyInfo, KmsKeyRef, Timestamp, WrapContext, length_prefixed, random,
 };
 use crate::kms::local::key_policy::KmsAction;
 use crate::kms::seal;
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
 /// The layout of bytes that a file of format 1 wrapped: they name no version of material.
-const WRAPPED_ONE: u8 = 1;
+const WRAPPED_V1: u8 = 1;
 
 /// The layout of wrapped bytes: they name the version of material that wrapped them.
 const WRAPPED: u8 = 2;
@@ -34,7 +34,7 @@ pub struct LocalKms {
     pub(super) path: PathBuf,
     pub(super) unlock: Unlock,
     approved_only: bool,
-    pub(super) surroundings: Surroundings,
+    pub(super) context: Context,
     pub(super) unlocked: Mutex<HashMap<PathBuf, (UnlockMethod, UnlockKey)>>,
 }
 
@@ -76,9 +76,9 @@ impl LocalKms {
         }
         let method = UnlockMethod::for_new_file(unlock, kdf)?;
         let unlock_key = unlock.key(&method)?;
-        let mut content = Content::new(method)?;
+        let mut content = LocalKmsContent::new(method)?;
         let (new, now) = (NewKmsKey::default(), Timestamp::now());
-        let material = Material::generate(new.spec)?;
+        let material = NewMaterial::generate(new.spec)?;
         lifecycle::add_key(&mut content, first_key, new, Some(&material), now, &unlock_key)?;
         fs::create_directory(path)?;
         fs::create_atomic(path, &content.seal(&unlock_key)?, fs::PRIVATE)
@@ -100,7 +100,7 @@ impl LocalKms {
             path: path.into(),
             unlock,
             approved_only: false,
-            surroundings: Surroundings::default(),
+            context: Context::default(),
             unlocked: Mutex::default(),
         }
     }
@@ -117,14 +117,14 @@ impl LocalKms {
     /// Sets who is at work: it stands in the history of keys. `unknown`, unless said otherwise.
     #[must_use]
     pub fn with_actor(mut self, who: impl Into<Arc<str>>) -> Self {
-        self.surroundings.set_actor(who);
+        self.context.set_actor(who);
         self
     }
 
     /// Sets what tells the time, by which keys are rotated and deleted. The system's clock, unless said otherwise.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        self.surroundings.set_clock(clock);
+        self.context.set_clock(clock);
         self
     }
 
@@ -143,7 +143,7 @@ impl LocalKms {
         Ok(content
             .keys
             .iter()
-            .map(|key| content.info(key, self.surroundings.now()))
+            .map(|key| content.info(key, self.context.now()))
             .collect())
     }
 
@@ -158,14 +158,14 @@ impl LocalKms {
         let described = || {
             let entry = find(&content, &name)?;
             self.authorize(&content, entry, KmsAction::DescribeKey, None)?;
-            Ok(content.info(entry, self.surroundings.now()))
+            Ok(content.info(entry, self.context.now()))
         };
         described().map_err(|error| in_file(&path, error))
     }
 
     /// The authenticated content of the file at `path`, with the key that unlocks it.
-    pub(super) fn content(&self, path: &Path) -> Result<(Content, UnlockKey)> {
-        let file = File::parse(&fs::read(path).map_err(hint_at_init)?).map_err(|error| in_file(path, error))?;
+    pub(super) fn content(&self, path: &Path) -> Result<(LocalKmsContent, UnlockKey)> {
+        let file = LocalKmsFile::parse(&fs::read(path).map_err(hint_at_init)?).map_err(|error| in_file(path, error))?;
         let method = file.unlock();
         if self.approved_only && !method.is_approved() {
             let error = Error::new(
@@ -177,7 +177,7 @@ impl LocalKms {
         }
         let unlock_key = self.unlock_key(path, method).map_err(|error| in_file(path, error))?;
         let content = file.verified(&unlock_key).map_err(|error| match error.kind() {
-            ErrorKind::WrongKey => in_file(path, self.unlock.wrong()),
+            ErrorKind::WrongKey => in_file(path, self.unlock.wrong_key_error()),
             _ => in_file(path, error),
         })?;
         Ok((content, unlock_key))
@@ -187,10 +187,10 @@ impl LocalKms {
     pub(super) fn change<T>(
         &self,
         path: &Path,
-        change: impl FnOnce(&mut Content, &UnlockKey) -> Result<T>,
+        change: impl FnOnce(&mut LocalKmsContent, &UnlockKey) -> Result<T>,
     ) -> Result<T> {
         self.change_alone(path, |content, unlock_key| {
-            maintenance::settle(content, &self.surroundings, unlock_key)?;
+            maintenance::run_due(content, &self.context, unlock_key)?;
             change(content, unlock_key)
         })
     }
@@ -199,7 +199,7 @@ impl LocalKms {
     pub(super) fn change_alone<T>(
         &self,
         path: &Path,
-        change: impl FnOnce(&mut Content, &UnlockKey) -> Result<T>,
+        change: impl FnOnce(&mut LocalKmsContent, &UnlockKey) -> Result<T>,
     ) -> Result<T> {
         let _lock = fs::lock(path)?;
         let (mut content, unlock_key) = self.content(path)?;
@@ -228,13 +228,13 @@ impl LocalKms {
         key: &KmsKeyRef,
         action: KmsAction,
         context: &WrapContext,
-    ) -> Result<(PathBuf, Content, KeyEntry, UnlockKey)> {
+    ) -> Result<(PathBuf, LocalKmsContent, LocalKeyEntry, UnlockKey)> {
         let (path, name) = self.locate(key)?;
         let (content, unlock_key) = self.content(&path)?;
         let usable = || {
             let entry = find(&content, &name)?.clone();
             self.authorize(&content, &entry, action, Some(context))?;
-            lifecycle::check(&entry, self.surroundings.now())?;
+            lifecycle::check(&entry, self.context.now())?;
             lifecycle::expect_symmetric(entry.spec)?;
             Ok(entry)
         };
@@ -293,7 +293,7 @@ impl KmsClient for LocalKms {
         if let Some(rotation) = info.rotation() {
             described = described.with_rotation(rotation);
         }
-        Ok(match info.due(self.surroundings.now()) {
+        Ok(match info.due(self.context.now()) {
             Some(due) => described.with_due(due.to_string()),
             None => described,
         })
@@ -326,7 +326,7 @@ impl KmsClient for LocalKms {
                 LocalName::Key(_) => find(&content, &name)?,
             };
             self.authorize(&content, entry, KmsAction::Decrypt, Some(context))?;
-            lifecycle::check(entry, self.surroundings.now())?;
+            lifecycle::check(entry, self.context.now())?;
             lifecycle::expect_symmetric(entry.spec)?;
             if id != entry.id.as_bytes() {
                 return Err(Error::new(
@@ -336,10 +336,10 @@ impl KmsClient for LocalKms {
                 .with_hint("use the file of the local KMS that was in use then"));
             }
             match *layout {
-                WRAPPED_ONE => {
+                WRAPPED_V1 => {
                     let material = entry.material.first().ok_or_else(|| missing(entry))?;
                     let bytes = open(&content, entry, material, &unlock_key)?;
-                    seal::open(bytes.expose(), &associated_one(entry, context), rest)
+                    seal::open(bytes.expose(), &associated_v1(entry, context), rest)
                 }
                 WRAPPED => {
                     let (id, sealed) = rest.split_first_chunk::<16>().ok_or_else(not_ours)?;
@@ -365,7 +365,7 @@ fn not_ours() -> Error {
     Error::bad_input("the wrapped bytes are not of the local KMS")
 }
 
-pub(super) fn missing(entry: &KeyEntry) -> Error {
+pub(super) fn missing(entry: &LocalKeyEntry) -> Error {
     Error::new(
         ErrorKind::KeyNotUsable,
         format!("the material of KMS key `{}` is not there", entry.name),
@@ -374,8 +374,8 @@ pub(super) fn missing(entry: &KeyEntry) -> Error {
 }
 
 pub(super) fn open(
-    content: &Content,
-    entry: &KeyEntry,
+    content: &LocalKmsContent,
+    entry: &LocalKeyEntry,
     material: &MaterialEntry,
     unlock_key: &UnlockKey,
 ) -> Result<Secret<Vec<u8>>> {
@@ -384,11 +384,11 @@ pub(super) fn open(
         .ok_or_else(|| missing(entry))
 }
 
-fn associated_one(entry: &KeyEntry, context: &WrapContext) -> Vec<u8> {
+fn associated_v1(entry: &LocalKeyEntry, context: &WrapContext) -> Vec<u8> {
     length_prefixed(&[b"cipherform local wrap v1", entry.id.as_bytes(), &context.to_bytes()])
 }
 
-fn associated(entry: &KeyEntry, material: &MaterialEntry, context: &WrapContext) -> Vec<u8> {
+fn associated(entry: &LocalKeyEntry, material: &MaterialEntry, context: &WrapContext) -> Vec<u8> {
     length_prefixed(&[
         b"cipherform local wrap v2",
         entry.id.as_bytes(),

@@ -1,6 +1,6 @@
 //! Lookup.
 
-use super::model::{AliasEntry, Content, KeyEntry};
+use super::model::{AliasEntry, LocalKeyEntry, LocalKmsContent};
 use crate::keys::KeyName;
 use crate::{Error, ErrorKind, Result};
 
@@ -22,7 +22,7 @@ impl LocalName {
     }
 }
 
-pub(super) fn find<'a>(content: &'a Content, name: &LocalName) -> Result<&'a KeyEntry> {
+pub(super) fn find<'a>(content: &'a LocalKmsContent, name: &LocalName) -> Result<&'a LocalKeyEntry> {
     let found = match name {
         LocalName::Key(name) => content.keys.iter().find(|key| key.name == *name),
         LocalName::Alias(alias) => {

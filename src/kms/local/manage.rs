@@ -10,9 +10,9 @@ use super::lifecycle::{
 };
 use super::local_kms::{LocalKms, UnlockKey};
 use super::lookup::{LocalName, find};
-use super::maintenance::{due, rotate, settle};
-use super::material::Material;
-use super::model::{Content, KeyEntry};
+use super::maintenance::{due_tasks, rotate, run_due};
+use super::material::NewMaterial;
+use super::model::{LocalKeyEntry, LocalKmsContent};
 use crate::keys::{KeyName, KmsKeyRef, KmsKeyState, Reason, Timestamp};
 use crate::kms::local::key_policy::KmsAction;
 use crate::{Error, Hint, Remedy, Result};
@@ -53,16 +53,16 @@ impl LocalKms {
         }
         // Before the lock: an RSA key takes its time.
         let material = match new.origin {
-            KmsKeyOrigin::Local => Some(Material::generate(new.spec)?),
+            KmsKeyOrigin::Local => Some(NewMaterial::generate(new.spec)?),
             KmsKeyOrigin::External => None,
         };
-        let surroundings = &self.surroundings;
+        let context = &self.context;
         self.change(path, |content, unlock_key| {
-            let id = add_key(content, name, new, material.as_ref(), surroundings.now(), unlock_key)?;
+            let id = add_key(content, name, new, material.as_ref(), context.now(), unlock_key)?;
             let key = content.key_mut(id)?;
-            record(key, "create", surroundings, None);
+            record(key, "create", context, None);
             let key = key.clone();
-            Ok(content.info(&key, surroundings.now()))
+            Ok(content.info(&key, context.now()))
         })
     }
 
@@ -72,7 +72,7 @@ impl LocalKms {
     ///
     /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if it is in another state; what the file says.
     pub fn enable(&self, key: &KmsKeyRef, reason: &Reason) -> Result<LocalKeyInfo> {
-        self.go(key, KmsAction::EnableKey, "enable", reason, |key, _| {
+        self.change_key(key, KmsAction::EnableKey, "enable", reason, |key, _| {
             expect_state(key, &[KmsKeyState::Disabled], "enable")?;
             key.state = KmsKeyState::Enabled;
             Ok(None)
@@ -85,7 +85,7 @@ impl LocalKms {
     ///
     /// As for [`enable`](Self::enable).
     pub fn disable(&self, key: &KmsKeyRef, reason: &Reason) -> Result<LocalKeyInfo> {
-        self.go(key, KmsAction::DisableKey, "disable", reason, |key, _| {
+        self.change_key(key, KmsAction::DisableKey, "disable", reason, |key, _| {
             expect_state(key, &[KmsKeyState::Enabled], "disable")?;
             key.state = KmsKeyState::Disabled;
             Ok(None)
@@ -93,7 +93,7 @@ impl LocalKms {
     }
 
     /// Deletes a key after a waiting period of so many days, in which it wraps and unwraps nothing and [`cancel_deletion`](Self::cancel_deletion) brings it
-    /// back. Then its material is erased at the next change of the file, or by [`tend`](Self::tend).
+    /// back. Then its material is erased at the next change of the file, or by [`run_due`](Self::run_due).
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl LocalKms {
                 DELETION_WINDOW_DAYS.end()
             )));
         }
-        self.go(
+        self.change_key(
             key,
             KmsAction::ScheduleKeyDeletion,
             "schedule deletion",
@@ -126,7 +126,7 @@ impl LocalKms {
     ///
     /// As for [`enable`](Self::enable).
     pub fn cancel_deletion(&self, key: &KmsKeyRef, reason: &Reason) -> Result<LocalKeyInfo> {
-        self.go(
+        self.change_key(
             key,
             KmsAction::CancelKeyDeletion,
             "cancel deletion",
@@ -147,14 +147,14 @@ impl LocalKms {
     pub fn rotate(&self, key: &KmsKeyRef, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
         self.with_key(key, KmsAction::RotateKeyOnDemand, |content, id, unlock_key| {
             let key = content.key_mut(id)?;
-            check(key, self.surroundings.now())?;
+            check(key, self.context.now())?;
             refuse_rotation(key)?;
-            rotate(content, id, "rotate", reason, &self.surroundings, unlock_key)
+            rotate(content, id, "rotate", reason, &self.context, unlock_key)
         })
     }
 
     /// Sets after how many days a key gets new material by itself; `None` is never. It gets it at the next change of the file after that, or by
-    /// [`tend`](Self::tend).
+    /// [`run_due`](Self::run_due).
     ///
     /// # Errors
     ///
@@ -165,28 +165,28 @@ impl LocalKms {
         }
         self.with_key(key, KmsAction::EnableKeyRotation, |content, id, unlock_key| {
             let key = content.key_mut(id)?;
-            check(key, self.surroundings.now())?;
+            check(key, self.context.now())?;
             refuse_rotation(key)?;
             key.rotation_days = days;
             let what = match days {
                 Some(days) => format!("rotate every {days} days"),
                 None => "rotate on demand only".to_owned(),
             };
-            record(key, &what, &self.surroundings, reason);
+            record(key, &what, &self.context, reason);
             // It may be due at once.
-            settle(content, &self.surroundings, unlock_key)
+            run_due(content, &self.context, unlock_key)
         })
     }
 
-    /// What [`tend`](Self::tend) would do.
+    /// What [`run_due`](Self::run_due) would do.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::WrongKey`] if the file does not unlock.
-    pub fn due(&self) -> Result<Vec<(KeyName, &'static str)>> {
+    pub fn due_tasks(&self) -> Result<Vec<(KeyName, &'static str)>> {
         let (content, _) = self.content(self.path())?;
-        let now = self.surroundings.now();
-        Ok(due(&content, now)
+        let now = self.context.now();
+        Ok(due_tasks(&content, now)
             .into_iter()
             .map(|(key, what)| (key.name.clone(), what.as_str()))
             .collect())
@@ -198,29 +198,29 @@ impl LocalKms {
     /// # Errors
     ///
     /// What the file says.
-    pub fn tend(&self) -> Result<()> {
-        match self.due()?.is_empty() {
+    pub fn run_due(&self) -> Result<()> {
+        match self.due_tasks()?.is_empty() {
             true => Ok(()),
             false => self.change(self.path(), |_, _| Ok(())),
         }
     }
 
     /// A change of one key that needs its entry alone. `apply` may add to what is recorded.
-    fn go(
+    fn change_key(
         &self,
         key: &KmsKeyRef,
         action: KmsAction,
         what: &str,
         reason: &Reason,
-        apply: impl FnOnce(&mut KeyEntry, Timestamp) -> Result<Option<String>>,
+        apply: impl FnOnce(&mut LocalKeyEntry, Timestamp) -> Result<Option<String>>,
     ) -> Result<LocalKeyInfo> {
         self.with_key(key, action, |content, id, _| {
             let key = content.key_mut(id)?;
-            let what = match apply(key, self.surroundings.now())? {
+            let what = match apply(key, self.context.now())? {
                 Some(more) => format!("{what} {more}"),
                 None => what.to_owned(),
             };
-            record(key, &what, &self.surroundings, Some(reason));
+            record(key, &what, &self.context, Some(reason));
             Ok(())
         })
     }
@@ -230,16 +230,16 @@ impl LocalKms {
         &self,
         key: &KmsKeyRef,
         action: KmsAction,
-        apply: impl FnOnce(&mut Content, LocalKeyId, &UnlockKey) -> Result<()>,
+        apply: impl FnOnce(&mut LocalKmsContent, LocalKeyId, &UnlockKey) -> Result<()>,
     ) -> Result<LocalKeyInfo> {
         let (path, name) = self.locate(key)?;
-        let change = |content: &mut Content, unlock_key: &UnlockKey| {
+        let change = |content: &mut LocalKmsContent, unlock_key: &UnlockKey| {
             let entry = find(content, &name)?;
             self.authorize(content, entry, action, None)?;
             let id = entry.id;
             apply(content, id, unlock_key)?;
             let key = content.key_mut(id)?.clone();
-            Ok(content.info(&key, self.surroundings.now()))
+            Ok(content.info(&key, self.context.now()))
         };
         match action {
             // Whoever wants to keep a key is not answered by its end, whatever the clock says.

@@ -5,13 +5,13 @@ use crate::keys::{ExchangeSigner, random};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// What a key is made of, before it is sealed.
-pub(super) struct Material {
+pub(super) struct NewMaterial {
     /// 32 bytes for symmetric keys and Ed25519; PKCS #8 (DER) for RSA.
     pub(super) secret: Secret<Vec<u8>>,
     pub(super) public_key: Option<Vec<u8>>,
 }
 
-impl Material {
+impl NewMaterial {
     /// New material, from the operating system's random bytes.
     pub(super) fn generate(spec: KmsKeySpec) -> Result<Self> {
         match spec {
@@ -37,14 +37,14 @@ impl Material {
 
 #[cfg(feature = "exchange")]
 /// A new RSA key.
-pub(super) fn rsa(bits: usize) -> Result<Material> {
+pub(super) fn rsa(bits: usize) -> Result<NewMaterial> {
     let failed = |error| Error::new(ErrorKind::Io, "no RSA key can be made").with_source(error);
     let key = rsa::PrivateKey::new(&mut getrandom::SysRng, bits).map_err(failed)?;
     let unencodable = |error| Error::bug("an RSA key that PKCS #8 cannot hold").with_source(error);
     let secret = rsa::pkcs8::EncodePrivateKey::to_pkcs8_der(&key).map_err(unencodable)?;
     let public_key = rsa::pkcs8::EncodePublicKey::to_public_key_der(key.as_public_key())
         .map_err(|error| Error::bug("a public key that SubjectPublicKeyInfo cannot hold").with_source(error))?;
-    Ok(Material {
+    Ok(NewMaterial {
         secret: Secret::new(secret.as_bytes().to_vec()),
         public_key: Some(public_key.into_vec()),
     })
@@ -52,10 +52,10 @@ pub(super) fn rsa(bits: usize) -> Result<Material> {
 
 #[cfg(feature = "exchange")]
 /// A new Ed25519 key.
-pub(super) fn ed25519() -> Result<Material> {
+pub(super) fn ed25519() -> Result<NewMaterial> {
     let secret = random::secret(32)?;
     let public_key = ExchangeSigner::from_seed(secret.clone()).public_key()?.to_vec();
-    Ok(Material {
+    Ok(NewMaterial {
         secret,
         public_key: Some(public_key),
     })

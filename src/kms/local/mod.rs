@@ -42,7 +42,7 @@ mod unlock_env;
 #[cfg(feature = "exchange")]
 pub use import::ImportParameters;
 pub use info::{KmsKeyChange, KmsKeyOrigin, KmsKeySpec, KmsKeyUsage, LocalKeyInfo, MaterialInfo, NewKmsKey};
-pub use key_policy::{AccessRequest, Decision, KmsAction, PolicyDocument, evaluate};
+pub use key_policy::{AccessDecision, AccessRequest, KeyPolicy, KmsAction, evaluate};
 pub use lifecycle::DELETION_WINDOW_DAYS;
 pub use local_kms::LocalKms;
 pub use unlock::{PassphraseKdf, Unlock};

@@ -6,24 +6,24 @@ use super::file::mac_key;
 use super::format_v1::FORMAT;
 use super::ids::{FileId, ImportToken, LocalKeyId, MaterialId, Salt};
 use super::info::{KmsKeyChange, KmsKeyOrigin, KmsKeySpec, LocalKeyInfo, MaterialInfo};
-use super::material::Material;
+use super::material::NewMaterial;
 use crate::keys::{
     Authenticated, BackupRecord, Base64, KeyName, KeyVersionId, KmsKeyRef, KmsKeyState, Purpose, Timestamp, derive,
     length_prefixed,
 };
-use crate::kms::local::key_policy::PolicyDocument;
+use crate::kms::local::key_policy::KeyPolicy;
 use crate::kms::seal;
 use crate::{Error, Result, Secret};
 
 /// The content, under the MAC.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Content {
+pub(super) struct LocalKmsContent {
     pub(super) id: FileId,
     /// Counts the changes.
     pub(super) generation: u64,
     pub(super) unlock: UnlockMethod,
-    pub(super) keys: Vec<KeyEntry>,
+    pub(super) keys: Vec<LocalKeyEntry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) aliases: Vec<AliasEntry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,7 +35,7 @@ pub(super) struct Content {
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct KeyEntry {
+pub(super) struct LocalKeyEntry {
     pub(super) name: KeyName,
     pub(super) id: LocalKeyId,
     pub(super) spec: KmsKeySpec,
@@ -54,7 +54,7 @@ pub(super) struct KeyEntry {
     pub(super) import: Option<ImportEntry>,
     /// Absent while everybody who unlocks the file may do anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) policy: Option<PolicyDocument>,
+    pub(super) policy: Option<KeyPolicy>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) history: Vec<KmsKeyChange>,
 }
@@ -94,7 +94,7 @@ pub(super) struct ImportEntry {
 pub(super) struct IdentityEntry {
     /// `user@host`
     pub(super) name: String,
-    pub(super) policy: PolicyDocument,
+    pub(super) policy: KeyPolicy,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -104,7 +104,7 @@ pub(super) struct AliasEntry {
     pub(super) key: LocalKeyId,
 }
 
-impl Content {
+impl LocalKmsContent {
     pub(super) fn new(unlock: UnlockMethod) -> Result<Self> {
         Ok(Self {
             id: FileId::random()?,
@@ -129,7 +129,7 @@ impl Content {
         key: LocalKeyId,
         number: u32,
         now: Timestamp,
-        material: &Material,
+        material: &NewMaterial,
         unlock_key: &Secret<Vec<u8>>,
     ) -> Result<MaterialEntry> {
         let id = MaterialId::random()?;
@@ -194,7 +194,7 @@ impl Content {
     }
 
     /// What is told about a key.
-    pub(super) fn info(&self, key: &KeyEntry, now: Timestamp) -> LocalKeyInfo {
+    pub(super) fn info(&self, key: &LocalKeyEntry, now: Timestamp) -> LocalKeyInfo {
         let aliases = self.aliases.iter().filter(|alias| alias.key == key.id);
         LocalKeyInfo {
             name: key.name.clone(),
@@ -213,13 +213,13 @@ impl Content {
         }
     }
 
-    pub(super) fn key_mut(&mut self, id: LocalKeyId) -> Result<&mut KeyEntry> {
+    pub(super) fn key_mut(&mut self, id: LocalKeyId) -> Result<&mut LocalKeyEntry> {
         let key = self.keys.iter_mut().find(|key| key.id == id);
         key.ok_or_else(|| Error::bug("a KMS key that was found is not there"))
     }
 }
 
-impl KeyEntry {
+impl LocalKeyEntry {
     /// When new material is due.
     pub(super) fn next_rotation(&self) -> Option<Timestamp> {
         let newest = self.material.last()?;

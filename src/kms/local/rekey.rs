@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
-use super::file::File;
+use super::file::LocalKmsFile;
 use super::local_kms::{LocalKms, UnlockKey, in_file};
-use super::model::{Content, UnlockMethod};
+use super::model::{LocalKmsContent, UnlockMethod};
 use super::unlock::{PassphraseKdf, Unlock};
 use super::{os_keyring, unlock};
 use crate::keys::{Base64, KeyVersionId, KmsKeyRef, KmsRegistry, random};
@@ -20,7 +20,7 @@ impl LocalKms {
     pub fn change_unlock(&self, new: &Unlock, kdf: PassphraseKdf) -> Result<()> {
         let method = UnlockMethod::for_new_file(new, kdf)?;
         let key = new.key(&method)?;
-        self.relock(method, key)
+        self.rekey(method, key)
     }
 
     /// Lets a key of another KMS guard the file: a random unlock key, wrapped by that key for this file.
@@ -53,7 +53,7 @@ impl LocalKms {
             id,
             wrapped: Base64(wrapped),
         };
-        self.relock(method, unlock_key)
+        self.rekey(method, unlock_key)
     }
 
     /// Lets the keyring of the operating system keep a random unlock key for the file. The file is moved to other machines by changing that first.
@@ -65,7 +65,7 @@ impl LocalKms {
         let file = self.content(self.path())?.0.id;
         let (unlock_key, entry) = (random::secret(unlock::KEY)?, KeyVersionId::random()?);
         os_keyring::put(file, entry, &unlock_key)?;
-        self.relock(UnlockMethod::OsKeyring { entry }, unlock_key)
+        self.rekey(UnlockMethod::OsKeyring { entry }, unlock_key)
     }
 
     /// What unlocks the file at `path`, if a key of another KMS guards it, or the keyring of the operating system keeps its unlock key: they are asked. `None` if it is
@@ -74,12 +74,12 @@ impl LocalKms {
     /// # Errors
     ///
     /// What the other KMS, or the keyring, says; [`ErrorKind::BadInput`] if the file is damaged.
-    pub async fn unlock_elsewhere(path: &Path, registry: &KmsRegistry) -> Result<Option<Unlock>> {
+    pub async fn guarded_unlock(path: &Path, registry: &KmsRegistry) -> Result<Option<Unlock>> {
         let bytes = match fs::read(path) {
             Err(error) if error.kind() == ErrorKind::FileNotFound => return Ok(None),
             read => read?,
         };
-        let file = File::parse(&bytes).map_err(|error| in_file(path, error))?;
+        let file = LocalKmsFile::parse(&bytes).map_err(|error| in_file(path, error))?;
         let (key, id, wrapped) = match file.unlock() {
             UnlockMethod::Kms { key, id, wrapped } => (key, id, wrapped),
             UnlockMethod::OsKeyring { entry } => {
@@ -108,7 +108,7 @@ impl LocalKms {
             .map_err(|error| in_file(path, error))
     }
 
-    fn relock(&self, method: UnlockMethod, new: Secret<Vec<u8>>) -> Result<()> {
+    fn rekey(&self, method: UnlockMethod, new: Secret<Vec<u8>>) -> Result<()> {
         let path = self.path();
         let _lock = fs::lock(path)?;
         let (mut content, old) = self.content(path)?;
@@ -127,7 +127,7 @@ impl LocalKms {
 }
 
 /// Opens with the old unlock key and seals with the new one whatever is sealed.
-fn reseal(content: &mut Content, old: &UnlockKey, new: &UnlockKey) -> Result<()> {
+fn reseal(content: &mut LocalKmsContent, old: &UnlockKey, new: &UnlockKey) -> Result<()> {
     let mut keys = content.keys.clone();
     for key in &mut keys {
         for material in &mut key.material {

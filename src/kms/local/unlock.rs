@@ -30,7 +30,7 @@ pub enum Unlock {
     /// A file with 256 random bits: 32 bytes, or 64 hexadecimal digits.
     KeyFile(PathBuf),
     /// The unlock key itself, from another KMS or the operating system's keyring:
-    /// [`LocalKms::unlock_elsewhere`](super::LocalKms::unlock_elsewhere).
+    /// [`LocalKms::guarded_unlock`](super::LocalKms::guarded_unlock).
     Unwrapped(Secret<Vec<u8>>),
 }
 
@@ -141,7 +141,7 @@ impl Unlock {
     }
 
     /// The error when the key does not authenticate the file.
-    pub(super) fn wrong(&self) -> Error {
+    pub(super) fn wrong_key_error(&self) -> Error {
         let (message, hint) = match self {
             Self::Passphrase(_) => (
                 "wrong passphrase or damaged file",

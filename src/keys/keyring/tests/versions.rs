@@ -173,7 +173,14 @@ async fn go(bench: &Bench, keyring: &mut Keyring, key: &KeyRef, to: KeyState) ->
             if keyring.version(key)?.1.state != KeyState::Removed {
                 // `remove` takes both steps at once where there are two, so the step alone is tried.
                 let mut version = keyring.version(key)?.1.clone();
-                return super::super::lifecycle::go(&key.name, &mut version, to, "tester", Timestamp::now(), &reason());
+                return super::super::lifecycle::apply_transition(
+                    &key.name,
+                    &mut version,
+                    to,
+                    "tester",
+                    Timestamp::now(),
+                    &reason(),
+                );
             }
             bench.kms.fail_next(ErrorKind::KeyNotFound);
             keyring.remove(key, &reason()).await.map(drop)

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::action::KmsAction;
-use super::document::{Effect, PolicyDocument, Statement};
+use super::policy::{Effect, KeyPolicy, Statement};
 use crate::keys::WrapContext;
 
 /// What somebody wants to do.
@@ -24,7 +24,7 @@ pub struct AccessRequest<'a> {
 /// What follows from the policies.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Decision {
+pub enum AccessDecision {
     /// A statement allows it: its `Sid`, or its number.
     Allowed(String),
     /// A statement denies it, whatever others say.
@@ -33,14 +33,14 @@ pub enum Decision {
     ImplicitDeny,
 }
 
-impl Decision {
+impl AccessDecision {
     /// Whether it may be done.
     pub fn is_allowed(&self) -> bool {
         matches!(self, Self::Allowed(_))
     }
 }
 
-impl fmt::Display for Decision {
+impl fmt::Display for AccessDecision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Allowed(by) => write!(f, "allowed by {by}"),
@@ -51,7 +51,7 @@ impl fmt::Display for Decision {
 }
 
 /// Whether `request` is allowed by the policy of its key, and the policies that are attached to whoever asks.
-pub fn evaluate(key: &PolicyDocument, identity: &[&PolicyDocument], request: &AccessRequest<'_>) -> Decision {
+pub fn evaluate(key: &KeyPolicy, identity: &[&KeyPolicy], request: &AccessRequest<'_>) -> AccessDecision {
     let of_identity = || identity.iter().flat_map(|policy| policy.numbered("the identity's"));
     let denies = |(_, statement): &(String, &Statement)| statement.effect == Effect::Deny;
     let denied = key
@@ -61,7 +61,7 @@ pub fn evaluate(key: &PolicyDocument, identity: &[&PolicyDocument], request: &Ac
         .filter(denies)
         .find(|(_, statement)| statement.covers(request));
     if let Some((by, _)) = denied {
-        return Decision::ExplicitDeny(by);
+        return AccessDecision::ExplicitDeny(by);
     }
     let allows = |(_, statement): &(String, &Statement)| statement.effect == Effect::Allow && statement.covers(request);
     let directly = key
@@ -69,14 +69,14 @@ pub fn evaluate(key: &PolicyDocument, identity: &[&PolicyDocument], request: &Ac
         .filter(allows)
         .find(|(_, statement)| statement.names(request.principal));
     if let Some((by, _)) = directly {
-        return Decision::Allowed(by);
+        return AccessDecision::Allowed(by);
     }
     let handed_on = key
         .numbered("the key's")
         .filter(allows)
         .any(|(_, statement)| statement.hands_on());
     match of_identity().find(allows) {
-        Some((by, _)) if handed_on => Decision::Allowed(by),
-        _ => Decision::ImplicitDeny,
+        Some((by, _)) if handed_on => AccessDecision::Allowed(by),
+        _ => AccessDecision::ImplicitDeny,
     }
 }

@@ -1,12 +1,12 @@
 //! Key policies.
 
 mod action;
-mod document;
 mod evaluate;
 mod pattern;
+mod policy;
 #[cfg(test)]
 mod tests;
 
 pub use action::KmsAction;
-pub use document::PolicyDocument;
-pub use evaluate::{AccessRequest, Decision, evaluate};
+pub use evaluate::{AccessDecision, AccessRequest, evaluate};
+pub use policy::KeyPolicy;

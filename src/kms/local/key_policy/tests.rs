@@ -1,16 +1,16 @@
 //! Tests of key policies.
 
 use super::action::KmsAction;
-use super::document::PolicyDocument;
-use super::evaluate::{AccessRequest, Decision, evaluate};
+use super::evaluate::{AccessDecision, AccessRequest, evaluate};
 use super::pattern::wildcard_match;
+use super::policy::KeyPolicy;
 use crate::keys::{DataKeyId, KeyVersionId, KeyringId, WrapContext};
 
-fn policy(statements: &str) -> PolicyDocument {
+fn policy(statements: &str) -> KeyPolicy {
     let json = format!("{{ \"Version\": \"2012-10-17\", \"Statement\": [{statements}] }}");
-    let for_key = PolicyDocument::parse_for_key(json.as_bytes());
+    let for_key = KeyPolicy::parse_for_key(json.as_bytes());
     for_key
-        .or_else(|_| PolicyDocument::parse_for_identity(json.as_bytes()))
+        .or_else(|_| KeyPolicy::parse_for_identity(json.as_bytes()))
         .unwrap()
 }
 
@@ -37,32 +37,32 @@ const ANN: &str = r#"{ "Effect": "Allow", "Principal": { "User": "ann@laptop" },
 #[test]
 fn deny_goes_before_allow_and_allow_before_nothing() {
     let deny = r#"{ "Sid": "no", "Effect": "Deny", "Principal": "*", "Action": "kms:GetKeyPolicy", "Resource": "*" }"#;
-    let ann = |policy: &PolicyDocument, action| evaluate(policy, &[], &asks("ann@laptop", action, None));
+    let ann = |policy: &KeyPolicy, action| evaluate(policy, &[], &asks("ann@laptop", action, None));
     let only = policy(ANN);
     assert_eq!(
         ann(&only, KmsAction::Decrypt),
-        Decision::Allowed("the key's statement 1".to_owned())
+        AccessDecision::Allowed("the key's statement 1".to_owned())
     );
     assert!(ann(&only, KmsAction::GetKeyPolicy).is_allowed());
-    assert_eq!(ann(&only, KmsAction::Encrypt), Decision::ImplicitDeny);
+    assert_eq!(ann(&only, KmsAction::Encrypt), AccessDecision::ImplicitDeny);
     assert_eq!(
         evaluate(&only, &[], &asks("bob@laptop", KmsAction::Decrypt, None)),
-        Decision::ImplicitDeny
+        AccessDecision::ImplicitDeny
     );
     for both in [format!("{ANN}, {deny}"), format!("{deny}, {ANN}")] {
         let both = policy(&both);
         assert_eq!(
             ann(&both, KmsAction::GetKeyPolicy),
-            Decision::ExplicitDeny("the key's statement `no`".to_owned())
+            AccessDecision::ExplicitDeny("the key's statement `no`".to_owned())
         );
         assert!(ann(&both, KmsAction::Decrypt).is_allowed());
     }
-    let everybody = PolicyDocument::everybody();
+    let everybody = KeyPolicy::everybody();
     for action in KmsAction::ALL {
         assert!(evaluate(&everybody, &[], &asks("anybody", *action, None)).is_allowed());
         assert_eq!(
             evaluate(&policy(""), &[], &asks("anybody", *action, None)),
-            Decision::ImplicitDeny
+            AccessDecision::ImplicitDeny
         );
     }
 }
@@ -76,7 +76,7 @@ fn an_identity_gets_what_the_key_hands_on_and_no_more() {
         r#"{ "Effect": "Allow", "Principal": "identity-policies", "Action": ["kms:Decrypt", "kms:Encrypt"], "Resource": "*" }"#,
     );
     let decrypt = asks("bob@laptop", KmsAction::Decrypt, None);
-    let allowed = |key: &PolicyDocument, identity: &[&PolicyDocument]| evaluate(key, identity, &decrypt).is_allowed();
+    let allowed = |key: &KeyPolicy, identity: &[&KeyPolicy]| evaluate(key, identity, &decrypt).is_allowed();
     assert!(allowed(&hands_on, &[&allow]));
     assert!(!allowed(&hands_on, &[]));
     assert!(!allowed(&hands_on, &[&elsewhere]));
@@ -85,7 +85,7 @@ fn an_identity_gets_what_the_key_hands_on_and_no_more() {
         !allowed(&policy(ANN), &[&allow]),
         "a key whose policy does not name you is closed to you"
     );
-    assert!(!evaluate(&PolicyDocument::everybody(), &[&deny], &decrypt).is_allowed());
+    assert!(!evaluate(&KeyPolicy::everybody(), &[&deny], &decrypt).is_allowed());
     let disable = asks("bob@laptop", KmsAction::DisableKey, None);
     assert!(!evaluate(&hands_on, &[&allow], &disable).is_allowed());
 }
@@ -121,7 +121,7 @@ fn conditions_are_on_the_context() {
 fn what_would_mean_nothing_is_refused() {
     let parse = |statement: &str| {
         let json = format!("{{ \"Version\": \"2012-10-17\", \"Statement\": [{statement}] }}");
-        PolicyDocument::parse_for_key(json.as_bytes())
+        KeyPolicy::parse_for_key(json.as_bytes())
     };
     parse(ANN).unwrap();
     for (from, to) in [
@@ -146,12 +146,10 @@ fn what_would_mean_nothing_is_refused() {
         let error = parse(&changed).unwrap_err();
         assert!(error.hint().is_some(), "{error:?}");
     }
-    assert!(PolicyDocument::parse_for_key(br#"{ "Version": "2008-10-17", "Statement": [] }"#).is_err());
+    assert!(KeyPolicy::parse_for_key(br#"{ "Version": "2008-10-17", "Statement": [] }"#).is_err());
     assert!(
-        PolicyDocument::parse_for_identity(
-            format!(r#"{{ "Version": "2012-10-17", "Statement": [{ANN}] }}"#).as_bytes()
-        )
-        .is_err()
+        KeyPolicy::parse_for_identity(format!(r#"{{ "Version": "2012-10-17", "Statement": [{ANN}] }}"#).as_bytes())
+            .is_err()
     );
 }
 

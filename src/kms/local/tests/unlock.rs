@@ -96,9 +96,9 @@ async fn another_kms_guards_it() {
     let guard = MemoryKms::new().with_key("guard");
     let registry = KmsRegistry::new().with("memory", guard.clone());
     let (path, key): (_, KmsKeyRef) = (bench.path("kms.json"), "memory:guard".parse().unwrap());
-    assert!(LocalKms::unlock_elsewhere(&path, &registry).await.unwrap().is_none());
+    assert!(LocalKms::guarded_unlock(&path, &registry).await.unwrap().is_none());
     assert!(
-        LocalKms::unlock_elsewhere(&bench.path("none.json"), &registry)
+        LocalKms::guarded_unlock(&bench.path("none.json"), &registry)
             .await
             .unwrap()
             .is_none()
@@ -119,14 +119,14 @@ async fn another_kms_guards_it() {
     kms.guard_by_kms(&key, &registry).await.unwrap();
     let error = bench.open().list().unwrap_err();
     assert!(error.message().contains("KMS key `memory:guard` unlocks it"), "{error}");
-    let unlock = LocalKms::unlock_elsewhere(&path, &registry).await.unwrap().unwrap();
+    let unlock = LocalKms::guarded_unlock(&path, &registry).await.unwrap().unwrap();
     let opened = LocalKms::open(&path, unlock.clone()).approved_only();
     opened.unwrap(&main_key(), &bytes, &context()).await.unwrap();
     opened.create_key(&name("second")).unwrap();
     assert!(LocalKms::create(&bench.path("new.json"), &unlock, &name("main")).is_err());
 
     let stranger = KmsRegistry::new().with("memory", MemoryKms::new().with_key("guard"));
-    let error = LocalKms::unlock_elsewhere(&path, &stranger).await.unwrap_err();
+    let error = LocalKms::guarded_unlock(&path, &stranger).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongKey);
     opened.change_unlock(&bench.unlock(), PassphraseKdf::default()).unwrap();
     bench.open().unwrap(&main_key(), &bytes, &context()).await.unwrap();
@@ -142,7 +142,7 @@ fn without_a_keyring_of_the_operating_system_nothing_changes() {
         assert!(error.hint().is_some());
         assert_eq!(std::fs::read(bench.path("kms.json")).unwrap(), before);
     } else {
-        let unlock = futures_util::FutureExt::now_or_never(LocalKms::unlock_elsewhere(
+        let unlock = futures_util::FutureExt::now_or_never(LocalKms::guarded_unlock(
             &bench.path("kms.json"),
             &KmsRegistry::new(),
         ));

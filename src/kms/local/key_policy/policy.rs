@@ -32,7 +32,7 @@ const CONTEXT: &str = "kms:EncryptionContext:cipherform:";
 /// Statements about who may do what: the policy of a KMS key, or of an identity.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub struct PolicyDocument {
+pub struct KeyPolicy {
     version: String,
     statement: Vec<Statement>,
 }
@@ -109,7 +109,7 @@ impl Patterns {
     }
 }
 
-impl PolicyDocument {
+impl KeyPolicy {
     /// What a key has until somebody puts another one: whoever unlocks the KMS may do anything with it.
     pub fn everybody() -> Self {
         Self {
