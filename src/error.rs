@@ -393,7 +393,7 @@ pub enum Remedy {
     CreateKmsKey {
         /// The kind of key, as the local KMS calls it; none for a symmetric one.
         spec: Option<String>,
-        /// Whether its material is imported.
+        /// True if the material is imported.
         external: bool,
     },
     /// Enable a key of the local KMS.

@@ -9,8 +9,8 @@ use cipherform::Engine;
 use cipherform::columns::RevealOptions;
 use cipherform::files::Job;
 use cipherform::keys::{
-    DirectMode, Identity, KeyUse, Keyring, KmsClient, KmsKeyRef, KmsRegistry, Operation, Purpose, Recipient, Sender,
-    WrapContext,
+    DirectMode, Identity, KeyImport, KeyUse, Keyring, KmsClient, KmsKeyRef, KmsRegistry, Operation, Purpose, Recipient,
+    Sender, WrapContext,
 };
 use cipherform::kms::{KmsKeySpec, LocalKms, MemoryKms, NewKmsKey, PassphraseKdf, Unlock};
 use cipherform::{Result, Secret};
@@ -274,7 +274,14 @@ fn import_and_exchange_leave_nothing() {
             .unwrap();
         let name = "partner".parse().unwrap();
         theirs
-            .import(&package, &name, &identity, &sender, None, &reason)
+            .import(KeyImport {
+                package: &package,
+                name: &name,
+                identity: &identity,
+                sender: &sender,
+                kms_key: None,
+                reason: &reason,
+            })
             .await
             .unwrap();
         theirs.handle(&name.into(), Operation::Protect).await.unwrap();

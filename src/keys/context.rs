@@ -1,11 +1,11 @@
-//! Clock and actor.
+//! The context of changes: clock and actor.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::timestamp::Timestamp;
 
-/// What time it is, and who is at work.
+/// The clock and the actor of changes; by default the system's clock and `unknown`.
 #[derive(Clone, Default)]
 pub(crate) struct Context {
     clock: Option<Arc<dyn Fn() -> Timestamp + Send + Sync>>,

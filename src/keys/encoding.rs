@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::Result;
 
-/// The parts one after the other, each behind its length as 32 bits big-endian, so that no two lists of parts give the same bytes.
+/// The parts one after the other, each behind its length as 32 bits big-endian, so that no two lists of parts give
+/// the same bytes.
 ///
 /// # Panics
 ///

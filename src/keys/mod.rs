@@ -6,9 +6,10 @@
 //!  its KMS)           only wrapped)
 //! ```
 //!
-//! The [`Keyring`] is the file of wrapped data keys. It is authenticated as a whole under a root key that its KMS wraps, so it is opened with a
-//! [`KmsRegistry`]: the [`KmsClient`]s of this process by the scheme of their key references. What comes out is a [`KeyHandle`]: one version of one
-//! key, checked for its state, ready to derive subkeys.
+//! The [`Keyring`] is the file of wrapped data keys. It is authenticated as a whole under a root key that its KMS
+//! wraps, so it is opened with a [`KmsRegistry`]: the [`KmsClient`]s of this process by the scheme of their key
+//! references. What comes out is a [`KeyHandle`]: one version of one key, checked for its state, ready to derive
+//! subkeys.
 //!
 //! ```
 //! use cipherform::keys::{KeyUse, Keyring, KmsRegistry, Operation, Purpose};
@@ -54,6 +55,8 @@ pub use ids::{DataKeyId, KeyVersionId, KeyringId, StoreId};
 pub use key_ref::{KeyName, KeyRef, KmsKeyRef};
 pub use key_use::{DirectMode, KeyBits, KeyUse};
 pub(crate) use keyring::BackupRecord;
+#[cfg(feature = "exchange")]
+pub use keyring::KeyImport;
 pub use keyring::{Backup, Finding, KeyInfo, Keyring, Periods, StagedBackup, StateChange, VersionInfo};
 pub use reason::Reason;
 pub use state::{KeyState, Operation};

@@ -1,8 +1,8 @@
 //! Google Cloud KMS.
 //!
-//! `gcp-kms:projects/P/locations/L/keyRings/R/cryptoKeys/K`; `endpoint` stands behind `?`. The wrap context is the additional authenticated data; every
-//! message carries CRC32C sums, as Google asks for. Who we are is found by Application Default Credentials: a service account's file, a person's, or the
-//! machine's.
+//! `gcp-kms:projects/P/locations/L/keyRings/R/cryptoKeys/K`; `endpoint` stands behind `?`. The wrap context is the
+//! additional authenticated data; every message carries CRC32C sums, as Google asks for. Who we are is found by
+//! Application Default Credentials: a service account's file, a person's, or the machine's.
 
 use std::time::SystemTime;
 
@@ -216,7 +216,8 @@ impl GcpProvider {
                 .get("GCE_METADATA_HOST")
                 .unwrap_or("metadata.google.internal");
             let uri = format!("http://{host}/computeMetadata/v1/instance/service-accounts/default/token");
-            let hint = "set GOOGLE_APPLICATION_CREDENTIALS, run `gcloud auth application-default login`, or give this machine a service account";
+            let hint = "set GOOGLE_APPLICATION_CREDENTIALS, run `gcloud auth application-default login`, or \
+             give this machine a service account";
             return machine_token(
                 http,
                 self.settings.timeouts(),
@@ -285,7 +286,8 @@ impl GcpKeyLocation {
             .remove("endpoint")
             .unwrap_or_else(|| "https://cloudkms.googleapis.com".to_owned());
         if let Some(name) = parameters.keys().next() {
-            return Err(malformed(key, &format!("unknown parameter `{name}`")).with_hint("the only parameter is `endpoint`"));
+            return Err(malformed(key, &format!("unknown parameter `{name}`")).with_hint("the only parameter is \
+             `endpoint`"));
         }
         let plain = |part: &str| {
             !part.is_empty()
@@ -363,7 +365,8 @@ const REFUSALS: [RefusalRule; 8] = [
         0,
         "PERMISSION_DENIED",
         ErrorKind::NotAllowed,
-        "grant roles/cloudkms.cryptoKeyEncrypterDecrypter and roles/cloudkms.viewer on this key; or the key does not exist",
+        "grant roles/cloudkms.cryptoKeyEncrypterDecrypter and roles/cloudkms.viewer on this key; or the key \
+         does not exist",
     ),
     rule(
         0,

@@ -1,4 +1,4 @@
-//! A KMS in memory, for tests: it counts its calls, and fails when told to.
+//! A KMS in memory, for tests: it counts calls, and fails on command.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -10,7 +10,8 @@ use super::seal;
 use crate::keys::{DataKey, KmsClient, KmsKeyInfo, KmsKeyRef, KmsKeyState, WrapContext, random};
 use crate::{Error, ErrorKind, Result, Secret};
 
-/// A KMS whose keys end with the process. Clones are the same KMS; two made separately share no key, whatever their names.
+/// A KMS whose keys end with the process. Clones are the same KMS; two made separately share no key, whatever their
+/// names.
 #[derive(Clone, Default)]
 pub struct MemoryKms {
     state: Arc<Mutex<MemoryKmsState>>,
@@ -23,7 +24,7 @@ struct MemoryKmsState {
     calls: Calls,
 }
 
-/// How often each method was called, failures included.
+/// The number of calls of each method, failures included.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Calls {
     /// Calls of `describe`.
@@ -39,7 +40,7 @@ pub struct Calls {
 }
 
 impl MemoryKms {
-    /// One without keys.
+    /// Makes a KMS without keys.
     pub fn new() -> Self {
         Self::default()
     }
@@ -56,12 +57,12 @@ impl MemoryKms {
         self
     }
 
-    /// The next call fails so. Several are kept in order.
+    /// Makes the next call fail; several calls of this queue up.
     pub fn fail_next(&self, kind: ErrorKind) {
         self.state().failures.push_back(kind);
     }
 
-    /// How often it was called so far.
+    /// Returns the number of calls so far.
     pub fn calls(&self) -> Calls {
         self.state().calls
     }
@@ -70,7 +71,7 @@ impl MemoryKms {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call, and fails if it was told to.
+    /// Counts a call, and fails if a failure is queued.
     fn called(&self, count: impl FnOnce(&mut Calls) -> &mut u64) -> Result<MutexGuard<'_, MemoryKmsState>> {
         let mut state = self.state();
         *count(&mut state.calls) += 1;

@@ -40,7 +40,7 @@ pub use settings::{Settings, Timeouts};
 
 use crate::keys::KmsRegistry;
 
-/// Declares the providers of remote KMSs: a line each.
+/// Declares the providers of remote KMSs, a line each.
 macro_rules! remote_providers {
     ($($scheme:literal $feature:literal $module:ident::$client:ident)*) => {
         $(
@@ -50,7 +50,7 @@ macro_rules! remote_providers {
             pub use $module::$client;
         )*
 
-        /// Adds to `registry` the clients of all remote KMSs that this build has. None is asked anything yet.
+        /// Registers the clients of all remote KMSs that this build has. No request is made yet.
         #[must_use]
         #[cfg_attr(not(feature = "kms-remote"), allow(unused_variables, reason = "no client reads them"))]
         pub fn with_remote(registry: KmsRegistry, settings: &Settings) -> KmsRegistry {

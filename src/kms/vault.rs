@@ -1,8 +1,10 @@
 //! HashiCorp Vault and OpenBao: the transit engine.
 //!
-//! `vault:https://HOST:PORT/MOUNT/KEY`, with `?namespace=NAME` if need be. The wrap context is the associated data of transit's AEAD keys.
+//! `vault:https://HOST:PORT/MOUNT/KEY`, with `?namespace=NAME` if need be. The wrap context is the associated data of
+//! transit's AEAD keys.
 //!
-//! Who we are, by the variables that `vault` and `bao` read themselves (each also as `BAO_…`): a token, an AppRole, or a TLS certificate.
+//! Who we are, by the variables that `vault` and `bao` read themselves (each also as `BAO_…`): a token, an AppRole,
+//! or a TLS certificate.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -321,7 +323,8 @@ impl VaultProvider {
         if !(200..=299).contains(&response.status) {
             let message = format!("`{}` refused the {method} login: {}", location.server, complaint(&response));
             return Err(Error::new(ErrorKind::NotAllowed, message)
-                .with_hint("check role, secret id (each may end, or serve a number of times) or certificate, and where the login is mounted"));
+                .with_hint("check role, secret id (each may end, or serve a number of times) or certificate, \
+                 and where the login is mounted"));
         }
         let LoginResponse { auth } = response.json()?;
         // A lease of 0 does not end.
@@ -344,7 +347,8 @@ impl VaultProvider {
         match path.filter(|path| path.exists()) {
             Some(path) => read_secret(&path),
             None => Err(Error::new(ErrorKind::NotAllowed, "no credentials found for Vault").with_hint(
-                "set VAULT_TOKEN or VAULT_TOKEN_FILE, or VAULT_ROLE_ID and VAULT_SECRET_ID, or VAULT_AUTH_METHOD=cert with VAULT_CLIENT_CERT \
+                "set VAULT_TOKEN or VAULT_TOKEN_FILE, or VAULT_ROLE_ID and VAULT_SECRET_ID, or \
+                 VAULT_AUTH_METHOD=cert with VAULT_CLIENT_CERT \
                  and VAULT_CLIENT_KEY; or run `vault login`",
             )),
         }
@@ -356,7 +360,8 @@ impl VaultKeyLocation {
         let (url, mut parameters) = parameters(key)?;
         let namespace = parameters.remove("namespace");
         if let Some(name) = parameters.keys().next() {
-            return Err(malformed(key, &format!("unknown parameter `{name}`")).with_hint("the only parameter is `namespace`"));
+            return Err(malformed(key, &format!("unknown parameter `{name}`")).with_hint("the only parameter is \
+             `namespace`"));
         }
         let form = || malformed(key, "the form is wrong").with_hint("write `vault:https://host:8200/transit/NAME`");
         let (scheme, rest) = url.split_once("://").ok_or_else(form)?;
@@ -414,7 +419,8 @@ const REFUSALS: [RefusalRule; 10] = [
         403,
         "",
         ErrorKind::NotAllowed,
-        "the token may have expired (log in again), or its policy does not allow this path: see the manual for the policy",
+        "the token may have expired (log in again), or its policy does not allow this path: see the manual for \
+         the policy",
     ),
     rule(
         404,
@@ -434,7 +440,8 @@ const REFUSALS: [RefusalRule; 10] = [
         400,
         "too old",
         ErrorKind::KeyNotUsable,
-        "the key's min_decryption_version excludes the version that wrapped this: lower it, rewrap the data keys, raise it",
+        "the key's min_decryption_version excludes the version that wrapped this: lower it, rewrap the data \
+         keys, raise it",
     ),
     means(400, "does not unwrap", Meaning::DoesNotUnwrap, ""),
     rule(

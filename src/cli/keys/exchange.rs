@@ -7,8 +7,8 @@ use super::Told;
 use crate::cli::args::ListFormat;
 use crate::cli::printer::Printer;
 use crate::keys::{
-    Authorities, ExchangePackage, ExchangeSigner, Identity, KeyInfo, KeyName, KeyUse, Keyring, KmsKeyRef, Operation,
-    Reason, Recipient, Sender, Timestamp,
+    Authorities, ExchangePackage, ExchangeSigner, Identity, KeyImport, KeyInfo, KeyName, KeyUse, Keyring, KmsKeyRef,
+    Operation, Reason, Recipient, Sender, Timestamp,
 };
 use crate::policy::{Policy, Rule, RuleRef, Treatment};
 use crate::transform::Engine;
@@ -145,7 +145,15 @@ pub(super) async fn import(
 ) -> Result<KeyInfo> {
     let package = ExchangePackage::parse(&fs::read(file)?)
         .map_err(|error| error.context(format_args!("`{}`", file.display())))?;
-    keyring.import(&package, name, identity, sender, kms_key, reason).await
+    let import = KeyImport {
+        package: &package,
+        name,
+        identity,
+        sender,
+        kms_key,
+        reason,
+    };
+    keyring.import(import).await
 }
 
 /// A key that signs packages, as JSON.

@@ -1,4 +1,4 @@
-//! The file of entries: appended to, read, verified.
+//! The file of the audit log: appending, reading, verifying.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -20,7 +20,7 @@ use crate::keys::state::Operation;
 use crate::keys::wrap::{KeyAction, KeyAudit, KeyEvent, Purpose, derive, public_key};
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
-/// As much of the end of a file as is looked at to find its last entry: an entry is far shorter.
+/// Bytes at the end of the file that are searched for the last entry; entries are far shorter.
 const TAIL: u64 = 64 * 1024;
 
 /// An audit log, open to be appended to and verified.
@@ -30,17 +30,17 @@ pub struct AuditLog {
     key: Secret<Vec<u8>>,
     seed: Secret<Vec<u8>>,
     context: Context,
-    /// What went wrong where nobody could be told.
+    /// First error of [`KeyAudit::record`], which cannot return it: from then on nothing is appended.
     failure: Mutex<Option<Error>>,
 }
 
-/// A log that holds together, from its first entry to its last.
+/// A log whose entries were verified from the first to the last.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct VerifiedLog {
-    /// Its entries, oldest first.
+    /// Entries, oldest first.
     pub entries: Vec<AuditEntry>,
-    /// Whether there is an unfinished entry behind the last one: whoever wrote it was interrupted. It tells nothing, and goes with the next entry.
+    /// True if an unfinished entry follows the last one: its writer was interrupted. The next append cuts it off.
     pub unfinished: bool,
     mac: Vec<u8>,
 }
@@ -53,7 +53,7 @@ struct LogLine {
 }
 
 impl AuditLog {
-    /// The log at `path` of the keyring with that root.
+    /// Opens the log at `path` of the keyring with that root key. The file is not read yet.
     pub(crate) fn new(path: PathBuf, keyring: KeyringId, root: &Secret<Vec<u8>>, context: Context) -> Result<Self> {
         let subkey = |purpose| derive(root.expose(), purpose, &[keyring.as_bytes()], 32);
         Ok(Self {
@@ -66,12 +66,12 @@ impl AuditLog {
         })
     }
 
-    /// The file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The public key of its checkpoints (Ed25519, 32 bytes).
+    /// Returns the public key of the checkpoints (Ed25519, 32 bytes).
     ///
     /// # Errors
     ///
@@ -80,16 +80,18 @@ impl AuditLog {
         public_key(&self.seed)
     }
 
-    /// Adds entries; they are on the disk when it returns.
+    /// Appends entries. They are on the disk when it returns.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`] if the file cannot be written, [`ErrorKind::BadInput`] if its last entry is damaged. Whoever wants to use a key must stop then.
+    /// [`ErrorKind::Io`] if the file cannot be written, [`ErrorKind::BadInput`] if its last entry is damaged. No key
+    /// may be used then.
     pub(crate) fn append(&self, entries: Vec<AuditEntry>) -> Result<()> {
         self.exclusively(|| self.write(entries))
     }
 
-    /// Counts on to the end of the log, and adds the entry that `decide` makes of it. Nobody else writes in between. What was tally before is not read again.
+    /// Continues the tally to the end of the log, and appends the entry that `decide` makes of it, all under the lock.
+    /// Entries that were tallied before are not read again.
     ///
     /// # Errors
     ///
@@ -99,7 +101,7 @@ impl AuditLog {
         tally: &mut UsageTally,
         decide: impl FnOnce(&UsageTally) -> Result<(AuditEntry, T)>,
     ) -> Result<T> {
-        // Whether to write is not about the file.
+        // A refusal of `decide` is not an error of the file.
         let decided = self.exclusively(|| {
             self.count(tally)?;
             match decide(tally) {
@@ -110,7 +112,7 @@ impl AuditLog {
         decided?
     }
 
-    /// Does `work` while nobody else writes; not after failure.
+    /// Runs `work` under the lock of the file, unless an entry could not be written before.
     fn exclusively<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         if let Some(error) = &*self.failure() {
             return Err(error.again());
@@ -122,7 +124,7 @@ impl AuditLog {
         work().map_err(|error| self.in_file(error))
     }
 
-    /// Counts on to the end of the log.
+    /// Continues the tally to the end of the log.
     fn count(&self, tally: &mut UsageTally) -> Result<()> {
         let mut file = File::open(&self.path).map_err(cannot_read)?;
         file.seek(SeekFrom::Start(tally.offset)).map_err(cannot_read)?;
@@ -133,7 +135,7 @@ impl AuditLog {
         for entry in &read.entries {
             if entry.event == AuditEvent::Limit && entry.key.as_deref() == Some(tally.key.as_str()) {
                 let set_here = tally.limit.is_some() || entry.generation == Some(tally.since);
-                // Whoever counts goes on with the limit that was taken away.
+                // A running tally keeps a limit that was removed meanwhile.
                 tally.limit = entry.values.filter(|_| set_here).or(tally.limit);
             }
             if entry.version != Some(tally.version) || entry.purpose != Some(Operation::Protect) {
@@ -153,7 +155,7 @@ impl AuditLog {
         Ok(())
     }
 
-    /// The lock is held.
+    /// Appends entries; the caller holds the lock.
     fn write(&self, entries: Vec<AuditEntry>) -> Result<()> {
         let mut options = OpenOptions::new();
         options.create(true).read(true).write(true).truncate(false);
@@ -189,13 +191,13 @@ impl AuditLog {
             file.sync_data()
         };
         put().map_err(|error| {
-            // What was half written is cut off by the next entry; better now.
+            // The next append would cut off half an entry; better now.
             let _ = file.set_len(length);
             cannot_write(error)
         })
     }
 
-    /// Where the next entry goes.
+    /// Finds the end of the last complete entry.
     fn end(&self, file: &mut File) -> Result<LogEnd> {
         let total = file.metadata().map_err(cannot_read)?.len();
         let from = total.saturating_sub(TAIL);
@@ -224,11 +226,12 @@ impl AuditLog {
         })
     }
 
-    /// Reads all of it, and checks that each entry follows the one before.
+    /// Reads the whole log, and checks that each entry follows the one before.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::FileNotFound`] if there is no log; [`ErrorKind::WrongKey`] with the number of the first entry that does not fit.
+    /// [`ErrorKind::FileNotFound`] if there is no log; [`ErrorKind::WrongKey`] with the number of the first entry
+    /// that does not follow.
     pub fn verify(&self) -> Result<VerifiedLog> {
         self.read().map_err(|error| self.in_file(error))
     }
@@ -237,7 +240,7 @@ impl AuditLog {
         self.entries(&fs::read(&self.path)?, 0, self.start())
     }
 
-    /// The entries in `bytes`, which follow so many `before`, the last of them with that MAC.
+    /// Verifies the entries in `bytes`, which follow `before` entries, the last of them with `mac`.
     fn entries(&self, bytes: &[u8], before: u64, mac: Vec<u8>) -> Result<VerifiedLog> {
         let mut verified = VerifiedLog {
             entries: Vec::new(),
@@ -253,9 +256,15 @@ impl AuditLog {
             let broken = || {
                 Error::new(
                     ErrorKind::WrongKey,
-                    format!("entry {number} does not follow the one before it: one of them was changed, taken out or put in"),
+                    format!(
+                        "entry {number} does not follow the one before it: one of them was changed, taken \
+                     out or put in"
+                    ),
                 )
-                .with_hint("the entries before it are as they were written; compare with a copy of the log to see what happened")
+                .with_hint(
+                    "the entries before it are as they were written; compare with a copy of the log to \
+                 see what happened",
+                )
             };
             let line: LogLine = serde_json::from_slice(text).map_err(|_| broken())?;
             let mac = self.mac(&verified.mac, &line.entry);
@@ -270,12 +279,12 @@ impl AuditLog {
         Ok(verified)
     }
 
-    /// Whether the log goes on from `checkpoint`, and the keyring, now at `generation`, too. Returns what [`verify`](Self::verify) does.
+    /// Verifies the log, and that log and keyring, now at `generation`, continue from `checkpoint`.
     ///
     /// # Errors
     ///
-    /// As there; [`ErrorKind::BadInput`] if the checkpoint is of another keyring or was signed by another key; [`ErrorKind::WrongKey`] if log or keyring
-    /// are not what they were then.
+    /// As for [`verify`](Self::verify); [`ErrorKind::BadInput`] if the checkpoint is of another keyring or was signed
+    /// by another key; [`ErrorKind::WrongKey`] if log or keyring do not continue from it.
     pub fn verify_since(&self, checkpoint: &Checkpoint, generation: u64) -> Result<VerifiedLog> {
         self.since(checkpoint, generation).map_err(|error| self.in_file(error))
     }
@@ -289,8 +298,8 @@ impl AuditLog {
             return Err(Error::bad_input("the checkpoint was signed with another key"));
         }
         let (then, now) = (checkpoint.entries(), verified.entries.len() as u64);
-        let changed = |what: String| {
-            Err(Error::new(ErrorKind::WrongKey, what).with_hint(format!(
+        let changed = |message: String| {
+            Err(Error::new(ErrorKind::WrongKey, message).with_hint(format!(
                 "the checkpoint is of {}; look for a copy of the log from then, and for who could write it",
                 checkpoint.time()
             )))
@@ -312,11 +321,11 @@ impl AuditLog {
         Ok(verified)
     }
 
-    /// How far the log is, signed; `generation` is the keyring's.
+    /// Verifies the log and signs a checkpoint of its end; `generation` is that of the keyring.
     ///
     /// # Errors
     ///
-    /// As for [`verify`](Self::verify): nothing is signed that does not hold together.
+    /// As for [`verify`](Self::verify).
     pub fn checkpoint(&self, generation: u64) -> Result<Checkpoint> {
         let verified = self.verify()?;
         let entries = verified.entries.len() as u64;
@@ -355,7 +364,7 @@ impl AuditLog {
 }
 
 impl KeyAudit for AuditLog {
-    /// An event that cannot be written down is the last: from then on nothing is appended, so no key is given out.
+    /// Appends an entry for the event. If that fails, nothing is appended from then on, so no key is handed out.
     fn record(&self, event: &KeyEvent) {
         let entry = AuditEntry {
             kms_key: Some(event.kms_key.clone()),
@@ -382,7 +391,7 @@ impl fmt::Debug for AuditLog {
     }
 }
 
-/// What is known of the end of a log.
+/// The end of a log: its last complete entry.
 struct LogEnd {
     number: u64,
     mac: Vec<u8>,
@@ -438,7 +447,7 @@ mod tests {
         UsageTally::new("pii".parse().unwrap(), KeyVersionId::from_bytes([2; 16]), 4)
     }
 
-    /// What is tally, and nothing written.
+    /// Tallies without writing.
     fn taken(log: &AuditLog, tally: &mut UsageTally) -> u64 {
         let refused = log.append_after::<()>(tally, |_| Err(Error::bad_input("no")));
         assert_eq!(refused.unwrap_err().message(), "no");
@@ -498,7 +507,7 @@ mod tests {
         }
         assert_eq!(taken(&log, &mut nothing_counted()), 23, "from the start");
 
-        // What was tally before is not what the log goes on from.
+        // The tallied part was changed.
         let mut whole = lines(&log);
         whole.swap(1, 2);
         fs::write(log.path(), whole.join("\n") + "\n").unwrap();

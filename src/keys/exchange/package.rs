@@ -1,4 +1,4 @@
-//! One domain's key for a partner: wrapped to the partner's public key, signed by the sender.
+//! Packages: the key of one map for a partner, wrapped to the partner's public key and signed by the sender.
 //!
 //! ```text
 //! { "format": "cipherform-exchange/1", "content": { …, "wrapped": base64 }, "signature": base64 }
@@ -7,8 +7,8 @@
 //! signature = Ed25519 (FIPS 186-5) over LP("cipherform-exchange/1", content as JSON without spaces)
 //! ```
 //!
-//! The partner gets the key of one map: one rule's domain, format and tweak. With it values can be protected and revealed under that map, and under no other:
-//! it is derived from the sender's data key by a one-way function.
+//! The partner gets the key of one map: one rule's domain, format and tweak. With it values can be protected and
+//! revealed under that map, and under no other: it is derived from the sender's data key by a one-way function.
 
 use getrandom::SysRng;
 use rsa::Oaep;
@@ -28,7 +28,7 @@ use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
 /// The format of the file; its versions are frozen.
 const FORMAT: &str = "cipherform-exchange/1";
 
-/// A key on its way to a partner.
+/// A package: the key of one map, wrapped for a partner and signed.
 #[derive(Clone, Debug)]
 pub struct ExchangePackage(Signed<PackageContent>);
 
@@ -36,7 +36,7 @@ pub struct ExchangePackage(Signed<PackageContent>);
 #[serde(deny_unknown_fields)]
 struct PackageContent {
     keyring: KeyringId,
-    /// The key's name at the sender's.
+    /// Name of the key at the sender.
     key: String,
     version: KeyVersionId,
     map: ExchangedMap,
@@ -48,7 +48,7 @@ struct PackageContent {
 }
 
 impl PackageContent {
-    /// What the wrapped bytes are bound to.
+    /// Returns the label of RSA-OAEP, which binds the wrapped bytes to the rest of the content.
     fn label(&self) -> Vec<u8> {
         let bare = Self {
             wrapped: None,
@@ -59,7 +59,7 @@ impl PackageContent {
     }
 }
 
-/// Whose key goes where.
+/// A request to export the key of one map.
 pub(crate) struct ExportRequest<'a> {
     pub(crate) keyring: KeyringId,
     pub(crate) key: String,
@@ -89,7 +89,7 @@ impl ExchangePackage {
         Signed::new(FORMAT, content, &signer.0).map(Self)
     }
 
-    /// Reads a package; who sent it is told by [`verify`](Self::verify).
+    /// Reads a package. Its sender is not verified yet: see [`verify`](Self::verify).
     ///
     /// # Errors
     ///
@@ -98,23 +98,24 @@ impl ExchangePackage {
         Signed::parse(FORMAT, "exchanged key", bytes).map(Self)
     }
 
-    /// Passes if `sender` has signed it.
+    /// Checks that `sender` signed the package.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::WrongKey`].
     pub fn verify(&self, sender: &Sender) -> Result<()> {
-        let wrong = |what: &str| {
-            Error::new(ErrorKind::WrongKey, what).with_hint(
+        let wrong = |message: &str| {
+            Error::new(ErrorKind::WrongKey, message).with_hint(
                 Hint::from("by another way than the package came, have the sender ").then(Remedy::ShowPublicKey),
             )
         };
         if self.0.content().public_key.0 != sender.public_key {
             return Err(wrong("the exchanged key was signed by somebody else"));
         }
-        match self.0.is_signed_by(&sender.public_key) {
-            true => Ok(()),
-            false => Err(wrong("the exchanged key was changed since it was signed")),
+        if self.0.is_signed_by(&sender.public_key) {
+            Ok(())
+        } else {
+            Err(wrong("the exchanged key was changed after it was signed"))
         }
     }
 
@@ -128,22 +129,22 @@ impl ExchangePackage {
         })
     }
 
-    /// The bytes of the file: JSON, with a line feed at its end.
+    /// Returns the bytes of the file: JSON, with a line feed at its end.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.to_bytes()
     }
 
-    /// The map that its key is for.
+    /// Returns the map that the key is for.
     pub fn map(&self) -> &ExchangedMap {
         &self.0.content().map
     }
 
-    /// The version that columns protected with it name.
+    /// Returns the id of the version, which columns protected with it name.
     pub fn version(&self) -> KeyVersionId {
         self.0.content().version
     }
 
-    /// When it was made.
+    /// Returns the time of the export.
     pub fn time(&self) -> Timestamp {
         self.0.content().time
     }

@@ -1,4 +1,4 @@
-//! Unwrapped keys: each is fetched once while it is fresh, however many columns, rules and tasks ask for it.
+//! The cache of unwrapped keys: each is fetched once while it is fresh, however many tasks need it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,11 +20,11 @@ struct CacheEntry {
     lease: Lease,
     fetched: Instant,
     uses: u64,
-    /// When the next early renewal may be tried.
+    /// Time from which an early renewal may be tried.
     renewal: Instant,
 }
 
-/// Unwrapped keys by version.
+/// Unwrapped keys, by version.
 pub(crate) struct Cache {
     policy: CacheLimits,
     clock: Clock,
@@ -40,7 +40,8 @@ impl Cache {
         }
     }
 
-    /// The key, by `fetch` if it is not here, or not fresh. Whoever else asks for the same version meanwhile waits; a failure is not kept.
+    /// Returns the key of a version, by `fetch` if it is not cached, or not fresh. Other callers for the version wait
+    /// meanwhile. Failures are not cached.
     pub(crate) async fn fetch_once(
         &self,
         version: KeyVersionId,
@@ -57,7 +58,7 @@ impl Cache {
             match fetch.await {
                 Ok(material) => *slot = Some(self.entry(material, (self.clock)())),
                 Err(error) => match &mut *slot {
-                    // An outage: the key serves on. Renewal is tried again after a while, not at every use.
+                    // During an outage the key stays in use. Renewal is tried again after a while, not at every use.
                     Some(entry) if error.kind() == ErrorKind::ProviderDown => {
                         entry.renewal = now + self.policy.ttl.saturating_sub(self.policy.refresh) / 4;
                     }
@@ -115,7 +116,7 @@ mod tests {
     use crate::keys::KeyUse;
     use crate::{Error, Secret};
 
-    /// A cache whose time is told by hand, and whose KMS fails on command.
+    /// A cache with a clock set by hand and a KMS that fails on command.
     struct Bench {
         cache: Cache,
         seconds: Arc<AtomicU64>,

@@ -1,23 +1,24 @@
-//! Limits of the cache.
+//! Limits on how long unwrapped keys stay in memory.
 
 use std::time::Duration;
 
-/// How long unwrapped keys stay in memory.
+/// Limits on how long, and how often, unwrapped keys are used from memory.
 ///
-/// A key is fetched when it is first asked for, and again once it is older than `ttl` or was given out `max_uses` times. From `refresh` on it is renewed
-/// early: if the KMS is down just then, the key serves on until `ttl`, and is then refused. What the KMS refuses outright is refused at once.
+/// A key is fetched when it is first needed, and again once it is older than `ttl` or was handed out `max_uses`
+/// times. From `refresh` on it is renewed early: if the KMS is down just then, the key stays in use until `ttl`, and
+/// is then refused. A refusal by the KMS takes effect at once.
 ///
-/// Whoever has been given a key, such as a running job, keeps it until it is `max_hold` old.
+/// A running job keeps its key until that is `max_hold` old.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct CacheLimits {
-    /// The age at which a key is given out no more. One hour, unless said otherwise.
+    /// Age from which a key is no longer handed out; one hour by default.
     pub ttl: Duration,
-    /// The age from which a key is renewed early: nine tenths of `ttl`, unless said otherwise.
+    /// Age from which a key is renewed early; nine tenths of `ttl` by default.
     pub refresh: Duration,
-    /// How often a fetched key is given out. Without limit, unless said otherwise.
+    /// Times that a fetched key is handed out; unlimited by default.
     pub max_uses: u64,
-    /// The age to which a job may keep a key. One day, unless said otherwise.
+    /// Age to which a job may keep a key; one day by default.
     pub max_hold: Duration,
 }
 
@@ -33,14 +34,14 @@ impl Default for CacheLimits {
 }
 
 impl CacheLimits {
-    /// Sets the age at which a key is given out no more, and renews it from nine tenths of that on.
+    /// Sets the age from which a key is no longer handed out, and renews it from nine tenths of that on.
     #[must_use]
     pub fn with_ttl(mut self, ttl: Duration) -> Self {
         (self.ttl, self.refresh) = (ttl, ttl * 9 / 10);
         self
     }
 
-    /// Sets how often a fetched key is given out.
+    /// Sets how often a fetched key is handed out.
     #[must_use]
     pub fn with_max_uses(mut self, max_uses: u64) -> Self {
         self.max_uses = max_uses;

@@ -1,13 +1,13 @@
-//! Lease.
+//! Leases of cached keys.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Tells the time that passes.
+/// A monotonic clock.
 pub(crate) type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
 
-/// How old a fetched key is, and may become.
+/// The age of a fetched key, with its limits.
 #[derive(Clone)]
 pub(crate) struct Lease {
     pub(crate) clock: Clock,

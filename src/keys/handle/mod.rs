@@ -1,4 +1,4 @@
-//! Keys that are ready to be used: unwrapped, kept for a time, counted.
+//! Key handles: unwrapped keys with their cache, their lease and their usage.
 
 mod cache;
 mod cache_limits;

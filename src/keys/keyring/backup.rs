@@ -1,4 +1,5 @@
-//! A keyring, the local KMS that guards it and the policy in one authenticated file: what was sealed stays sealed as it was.
+//! A keyring, the local KMS that guards it and the policy in one authenticated file: what was sealed stays sealed as
+//! it was.
 //!
 //! ```text
 //! { "format": "cipherform-backup/1", "content": { …, "keyring": base64, "local_kms": base64, "policy": text }, "mac": base64 }
@@ -16,7 +17,7 @@ use crate::{Result, Secret};
 /// The format of the file; its versions are frozen.
 pub(super) const FORMAT: &str = "cipherform-backup/1";
 
-/// A backup, not necessarily authentic: [`StagedBackup::verify`] says.
+/// A backup, not necessarily authentic: see [`StagedBackup::verify`](super::restore::StagedBackup::verify).
 pub struct Backup(Authenticated<BackupContent>);
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -26,15 +27,15 @@ pub(super) struct BackupContent {
     who: String,
     pub(super) keyring_id: KeyringId,
     pub(super) keyring_generation: u64,
-    /// The file, byte for byte.
+    /// Bytes of the keyring's file.
     pub(super) keyring: Base64,
-    /// The file, byte for byte; absent where another KMS guards the keyring.
+    /// Bytes of the local KMS's file; absent where another KMS guards the keyring.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) local_kms: Option<Base64>,
     policy: String,
 }
 
-/// What goes into a backup.
+/// The parts of a backup.
 pub(crate) struct BackupParts {
     pub(crate) time: Timestamp,
     pub(crate) who: String,
@@ -70,27 +71,27 @@ impl Backup {
         backup.map_err(|error| error.or_hint("take another backup: this one was changed or cut off"))
     }
 
-    /// The bytes of the file: JSON, with a line feed at its end.
+    /// Returns the bytes of the file: JSON, with a line feed at its end.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.to_bytes()
     }
 
-    /// When it was made.
+    /// Returns the time of the backup.
     pub fn time(&self) -> Timestamp {
         self.content().time
     }
 
-    /// The generation of the keyring in it.
+    /// Returns the generation of the keyring in the backup.
     pub fn keyring_generation(&self) -> u64 {
         self.content().keyring_generation
     }
 
-    /// The text of the policy in it.
+    /// Returns the text of the policy in the backup.
     pub fn policy(&self) -> &str {
         &self.content().policy
     }
 
-    /// Whether there is a local KMS in it.
+    /// Checks whether the backup has a local KMS.
     pub fn has_local_kms(&self) -> bool {
         self.content().local_kms.is_some()
     }

@@ -23,7 +23,8 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) if the name is taken; what the KMS or the file says otherwise.
+    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) if the name is taken; what the KMS or the file says
+    /// otherwise.
     pub async fn create_key(
         &mut self,
         name: &KeyName,
@@ -65,8 +66,8 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`](crate::ErrorKind::KeyNotFound); [`ErrorKind::KeyNotUsable`] for a key that came from a partner; what the KMS or the file says
-    /// otherwise.
+    /// [`ErrorKind::KeyNotFound`](crate::ErrorKind::KeyNotFound); [`ErrorKind::KeyNotUsable`] for a key that came
+    /// from a partner; what the KMS or the file says otherwise.
     pub async fn rotate(&mut self, name: &KeyName, reason: Option<&Reason>) -> Result<KeyInfo> {
         let reason = match reason {
             Some(reason) => reason.clone(),
@@ -75,7 +76,8 @@ impl Keyring {
         self.add_version(name, Some(&reason)).await
     }
 
-    /// Gives the key a new version that is not in use yet: [`transition`](Self::transition) to *active* brings it into use.
+    /// Gives the key a new version that is not in use yet: [`transition`](Self::transition) to *active* brings it
+    /// into use.
     ///
     /// # Errors
     ///
@@ -84,7 +86,7 @@ impl Keyring {
         self.add_version(name, None).await
     }
 
-    /// It comes into use at once if there is a reason.
+    /// Adds a version. With a reason it is activated at once.
     async fn add_version(&mut self, name: &KeyName, reason: Option<&Reason>) -> Result<KeyInfo> {
         let key = self.entry(name)?;
         if key.versions.iter().any(|version| version.only_for.is_some()) {
@@ -116,14 +118,16 @@ impl Keyring {
         })
     }
 
-    /// Wraps data keys under `to` instead: the same keys under another KMS key, so no data is touched. Without `names` it is all of them, and the keyring's
-    /// root. Each is unwrapped again by the new KMS key before anything is written.
+    /// Wraps data keys under `to` instead: the same keys under another KMS key, so no data is touched. Without
+    /// `names` it is all of them, and the keyring's root. Each is unwrapped again by the new KMS key before anything
+    /// is written.
     ///
-    /// It is no remedy for a KMS key that somebody else has had: what it wrapped before may be known.
+    /// This does not help against a KMS key that was known to others: what it wrapped before may be known, too.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`](crate::ErrorKind::KeyNotFound); what either KMS or the file says otherwise. The file is then as it was.
+    /// [`ErrorKind::KeyNotFound`](crate::ErrorKind::KeyNotFound); what either KMS or the file says otherwise. The
+    /// file is then as it was.
     pub async fn rewrap(&mut self, to: &KmsKeyRef, names: &[KeyName]) -> Result<usize> {
         for name in names {
             self.entry(name)?;
@@ -141,7 +145,7 @@ impl Keyring {
                 continue;
             }
             for (version, place) in key.versions.iter().zip(&mut place.versions) {
-                // What was removed stays so.
+                // Removed versions have no key to rewrap.
                 let Some(wrapped) = &version.wrapped else { continue };
                 let what = format!("key `{}@{}`", key.name, version.number);
                 let (context, length) = (
@@ -180,13 +184,11 @@ impl Keyring {
         let wrap = async {
             let wrapped = envelope::wrap(&self.registry, to, plaintext, context).await?;
             let back = envelope::unwrap(&self.registry, to, &wrapped, plaintext.expose().len(), context).await?;
-            match back.expose() == plaintext.expose() {
-                true => Ok(wrapped),
-                false => Err(Error::new(
-                    ErrorKind::WrongKey,
-                    format!("KMS key `{to}`: unwraps to another key than it wrapped"),
-                )),
+            if back.expose() != plaintext.expose() {
+                let message = format!("KMS key `{to}` unwraps to another key than it wrapped");
+                return Err(Error::new(ErrorKind::WrongKey, message));
             }
+            Ok(wrapped)
         };
         wrap.await
             .map_err(|error: Error| in_file(&self.path, error.context(what)))
@@ -209,10 +211,11 @@ impl Keyring {
         })
     }
 
-    /// Applies `change` to what the file says now, and saves. The KMS has been asked before, so that nobody waits for it under the lock.
+    /// Applies `change` to what the file says now, and saves. The KMS has been asked before, so that nobody waits for
+    /// it under the lock.
     ///
-    /// `entry`, and one for each version that goes over to another state, go into the audit log before the change is made, so that there is no change without
-    /// them; if it is not made then, the log says that, too.
+    /// `entry`, and one for each version that goes over to another state, go into the audit log before the change is
+    /// made, so that there is no change without them; if it is not made then, the log says that, too.
     pub(super) fn commit<T>(
         &mut self,
         entry: Option<AuditEntry>,
@@ -246,7 +249,7 @@ impl Keyring {
         self.audit(entries.clone())?;
         let bytes = sealed(&document, &self.root)?;
         if let Err(error) = fs::write_atomic(&self.path, &bytes, fs::PRIVATE) {
-            // The first failure is the one to be told.
+            // The first error is the one to report.
             let _ = self.audit(entries.iter().map(|entry| entry.failed(&error)));
             return Err(error);
         }
@@ -255,7 +258,7 @@ impl Keyring {
     }
 }
 
-/// What the log says of the versions that are in another state in `after` than in `before`.
+/// Returns the entries for versions whose state differs between `before` and `after`.
 fn transitions(before: &KeyringDocument, after: &KeyringDocument) -> Vec<AuditEntry> {
     let known: HashMap<_, _> = (before.keys.iter())
         .flat_map(|key| &key.versions)
@@ -280,7 +283,7 @@ fn transitions(before: &KeyringDocument, after: &KeyringDocument) -> Vec<AuditEn
 pub(super) fn refuse_taken(document: &KeyringDocument, name: &KeyName) -> Result<()> {
     match document.key(name) {
         None => Ok(()),
-        Some(_) => Err(Error::bad_input(format!("there is a key `{name}` already"))
+        Some(_) => Err(Error::bad_input(format!("key `{name}` already exists"))
             .with_hint(Hint::from("choose another name, or ").then(Remedy::RotateKey(name.to_string())))),
     }
 }

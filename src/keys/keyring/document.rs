@@ -1,4 +1,4 @@
-//! What stands in a keyring file.
+//! The content of a keyring's file.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -20,7 +20,7 @@ use crate::{Error, Result, Secret};
 /// The format of the file; its versions are frozen.
 pub(crate) const FORMAT: &str = "cipherform-keyring/3";
 
-/// The formats that are read: what the older ones lack is optional. The next change writes [`FORMAT`].
+/// Formats that are read: fields that the older ones lack are optional. The next change writes [`FORMAT`].
 pub(crate) const READABLE: [&str; 3] = [FORMAT, "cipherform-keyring/2", "cipherform-keyring/1"];
 
 /// The content of the file, under the MAC.
@@ -28,7 +28,7 @@ pub(crate) const READABLE: [&str; 3] = [FORMAT, "cipherform-keyring/2", "cipherf
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeyringDocument {
     pub(crate) id: KeyringId,
-    /// Counts the changes, so that an older copy can be noticed.
+    /// Number of changes, by which an older copy can be noticed.
     pub(crate) generation: u64,
     pub(crate) root: RootEntry,
     pub(crate) keys: Vec<DataKeyEntry>,
@@ -60,7 +60,7 @@ pub(crate) struct DataKeyEntry {
     pub(crate) periods: Option<Periods>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) values_limit: Option<u64>,
-    /// The generation that its limit was set with, as the entry in the audit log says.
+    /// Generation that the limit was set with, as its entry in the audit log says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) limited_since: Option<u64>,
 }
@@ -79,16 +79,16 @@ pub(crate) struct VersionEntry {
     pub(crate) activated: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) history: Vec<StateChange>,
-    /// Of a key that came from a partner: the one map it is for.
+    /// For a key from a partner: the one map it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) only_for: Option<ExchangedMap>,
-    /// And who sent it: the public key that signed it, in hexadecimal.
+    /// For a key from a partner: the public key of the sender, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sender: Option<String>,
 }
 
 impl VersionEntry {
-    /// When it came into use. A keyring of format 1 does not say: there a version was active from its creation on.
+    /// Returns the time of activation. In a keyring of format 1 a version was active from its creation on.
     pub(crate) fn activated(&self) -> Option<Timestamp> {
         let never = self.state == KeyState::PreActivation
             || self.history.iter().any(|change| change.from == KeyState::PreActivation);
@@ -105,7 +105,7 @@ impl VersionEntry {
 }
 
 impl KeyringDocument {
-    /// What the root key is wrapped for. It belongs to no data key, so that field is zero.
+    /// Returns the context of the wrapped root key. It belongs to no data key, so that field is zero.
     pub(crate) fn root_context(id: KeyringId, root: KeyVersionId) -> WrapContext {
         WrapContext {
             keyring: id,
@@ -115,7 +115,7 @@ impl KeyringDocument {
         }
     }
 
-    /// What a version of a data key is wrapped for.
+    /// Returns the context of a wrapped version of a data key.
     pub(crate) fn context(&self, key: DataKeyId, version: KeyVersionId, key_use: KeyUse) -> WrapContext {
         WrapContext {
             keyring: self.id,
@@ -125,7 +125,7 @@ impl KeyringDocument {
         }
     }
 
-    /// The key that authenticates the file.
+    /// Derives the key that authenticates the file.
     pub(crate) fn mac_key(&self, root: &Secret<Vec<u8>>) -> Result<Secret<Vec<u8>>> {
         derive(root.expose(), Purpose::KeyringMac, &[self.id.as_bytes()], 32)
     }
@@ -138,7 +138,7 @@ impl KeyringDocument {
         self.keys.iter_mut().find(|key| key.id == id)
     }
 
-    /// What the types do not say: names and ids stand once; versions are there, in order, at most one active.
+    /// Checks what the types cannot express: names and ids are unique; versions exist, in order, at most one active.
     pub(crate) fn validate(&self) -> Result<()> {
         let versions = || self.keys.iter().flat_map(|key| &key.versions);
         let sound = unique(self.keys.iter().map(|key| &key.name))
@@ -154,7 +154,7 @@ impl KeyringDocument {
 }
 
 impl DataKeyEntry {
-    /// The active version, or else the newest that was in use: what a reference without a number means.
+    /// Returns the active version, or else the newest that was in use: a reference without a number means it.
     pub(crate) fn current(&self) -> Option<&VersionEntry> {
         let newest = |wanted: fn(KeyState) -> bool| self.versions.iter().rev().find(|version| wanted(version.state));
         newest(|state| state == KeyState::Active).or_else(|| newest(|state| state != KeyState::PreActivation))

@@ -1,4 +1,4 @@
-//! Whether a keyring is in good health: each KMS reached, each wrapped key unwrapped, what is due.
+//! Health checks of a keyring: each KMS is reached, each wrapped key unwrapped, due tasks are listed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,15 +15,15 @@ use crate::keys::timestamp::Timestamp;
 use crate::keys::wrap::{KmsKeyInfo, KmsKeyState, KmsRegistry, envelope};
 use crate::{Error, ErrorKind, Hint, Remedy, Result};
 
-/// One thing that was looked at.
+/// One finding of a health check.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What: a KMS key, the root, a version of a data key.
+    /// Subject: a KMS key, the keyring, a version of a data key.
     pub subject: String,
-    /// What was found, or why it is not well.
+    /// Outcome: a description, or the error.
     pub outcome: Result<String>,
-    /// What is due, though all is well.
+    /// Advice on what is due, though nothing failed.
     pub advice: Option<Hint>,
 }
 
@@ -38,12 +38,12 @@ impl Finding {
 }
 
 impl Keyring {
-    /// Looks at everything that the keyring at `path` rests on, and goes on where something fails. Nothing is changed, and no key is kept. A copy that is older than
-    /// generation `least` is not well.
+    /// Checks everything that the keyring at `path` depends on, and goes on after failures. Nothing is changed, and
+    /// no key is kept. A copy older than generation `least` is a failure.
     ///
     /// # Errors
     ///
-    /// Only if there is no such file, or none that can be read as a keyring: what fails otherwise is a [`Finding`].
+    /// Only if the file is missing, or cannot be read as a keyring. Every other failure is a [`Finding`].
     pub async fn examine(path: &Path, registry: &KmsRegistry, least: u64) -> Result<Vec<Finding>> {
         let file = parse(path)?;
         let document = file.unverified().clone();
@@ -100,7 +100,7 @@ impl Keyring {
         Ok(findings)
     }
 
-    /// What the KMS says about one of its keys.
+    /// Describes a key of a KMS.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl Keyring {
     }
 }
 
-/// What is due with a version, though it unwraps; `newest` is the version that the key's name means.
+/// Returns what is due with a version that unwraps; `newest` is the version that the name alone means.
 fn advice(key: &DataKeyEntry, version: &VersionEntry, newest: Option<u32>, now: Timestamp) -> Option<String> {
     let over = |operation| {
         lifecycle::check(key, version, operation, now)

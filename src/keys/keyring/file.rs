@@ -1,4 +1,4 @@
-//! The keyring's file: read, authenticated, written.
+//! The file of a keyring: reading, authenticating, sealing.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ pub(super) fn sealed(document: &KeyringDocument, root: &Secret<Vec<u8>>) -> Resu
     Ok(Authenticated::new(FORMAT, document, key.expose()).to_bytes())
 }
 
-/// Names the file, and adds what to do where nobody has said it yet.
+/// Puts the file before the error, and adds a hint if there is none.
 pub(super) fn in_file(path: &Path, error: Error) -> Error {
     let error = error.in_file("keyring", path);
     match error.kind() {

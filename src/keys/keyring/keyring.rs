@@ -1,4 +1,4 @@
-//! The keyring: a file of wrapped data keys.
+//! The open keyring.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,9 +21,10 @@ use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 /// The length of the root key, from which the MAC's key is derived.
 pub(super) const ROOT: usize = 32;
 
-/// An open keyring: authenticated as a whole, its keys unwrapped as they are asked for, each once.
+/// An open keyring: authenticated as a whole. Keys are unwrapped when they are needed, each once.
 ///
-/// Every change is written before it returns. It starts from what the file says at that moment, so changes of other processes are kept.
+/// Every change is written before it returns. It starts from the file as it is at that moment, so changes of other
+/// processes are kept.
 #[derive(Debug)]
 pub struct Keyring {
     pub(super) path: PathBuf,
@@ -31,13 +32,13 @@ pub struct Keyring {
     pub(super) root: Secret<Vec<u8>>,
     pub(super) registry: KmsRegistry,
     pub(super) cache: Cache,
-    /// What each version that was given out has worked on.
+    /// Usage of each version that was handed out.
     pub(super) usages: Mutex<HashMap<KeyVersionId, Arc<Usage>>>,
     pub(super) log: Option<Arc<AuditLog>>,
 }
 
 impl Keyring {
-    /// Writes a new keyring without keys, guarded by `kms_key`.
+    /// Creates a keyring without keys, guarded by `kms_key`.
     ///
     /// # Errors
     ///
@@ -46,7 +47,7 @@ impl Keyring {
         let path = path.into();
         if path.exists() {
             return Err(
-                in_file(&path, Error::bad_input("exists already")).with_hint("name another file, or use this one")
+                in_file(&path, Error::bad_input("already exists")).with_hint("name another file, or use this one")
             );
         }
         let (id, root_id) = (KeyringId::random()?, KeyVersionId::random()?);
@@ -80,12 +81,12 @@ impl Keyring {
         }
     }
 
-    /// Opens the keyring at `path`, and authenticates all of it.
+    /// Opens the keyring at `path`, and authenticates it as a whole.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::FileNotFound`] if there is no file; [`ErrorKind::BadInput`] or [`ErrorKind::WrongKey`] if a byte of it was changed, or if the KMS did
-    /// not wrap it; what the KMS says otherwise.
+    /// [`ErrorKind::FileNotFound`] if there is no file; [`ErrorKind::BadInput`] or [`ErrorKind::WrongKey`] if a byte
+    /// of it was changed, or if the KMS did not wrap it; what the KMS says otherwise.
     pub async fn open(path: impl Into<PathBuf>, registry: &KmsRegistry) -> Result<Self> {
         let path = path.into();
         let file = parse(&path)?;
@@ -104,9 +105,9 @@ impl Keyring {
         Ok(Self::new(path, document, root, registry))
     }
 
-    /// Writes into the audit log at `path`, from here on, what its keys are used for and how they change; without that entry no key is given out.
+    /// Logs uses and changes of keys in the audit log at `path` from now on. Without its entry no key is handed out.
     ///
-    /// The unwrapping of the root itself, which came before, is written down first.
+    /// The first entry is that of the unwrapping of the root key, which came before.
     ///
     /// # Errors
     ///
@@ -126,7 +127,7 @@ impl Keyring {
         Ok(self)
     }
 
-    /// Refuses a copy of the keyring that is older than the generation `least`: for whoever has noted how far it was.
+    /// Refuses a copy of the keyring that is older than generation `least`, which the caller has seen before.
     ///
     /// # Errors
     ///
@@ -138,28 +139,30 @@ impl Keyring {
         }
     }
 
-    /// What asks the KMSs for its keys, and writes that down if there is a log.
+    /// Returns the registry that requests go through; it logs them if there is an audit log.
     #[cfg(feature = "cli")]
     pub(crate) fn registry(&self) -> &KmsRegistry {
         &self.registry
     }
 
-    /// Its audit log, if it writes one.
+    /// Returns the audit log, if there is one.
     pub fn audit_log(&self) -> Option<&AuditLog> {
         self.log.as_deref()
     }
 
-    /// Writes entries, if there is a log.
+    /// Appends entries, if there is a log.
     pub(crate) fn audit(&self, entries: impl IntoIterator<Item = AuditEntry>) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         let entries: Vec<_> = entries.into_iter().collect();
-        match entries.is_empty() {
-            true => Ok(()),
-            false => log.append(entries),
+        if entries.is_empty() {
+            Ok(())
+        } else {
+            log.append(entries)
         }
     }
 
-    /// Writes down how many values were protected and revealed with each version since the last time, in the job that `context` names.
+    /// Logs how many values were protected and revealed with each version since the last call, in the job that
+    /// `context` names.
     ///
     /// # Errors
     ///
@@ -172,7 +175,7 @@ impl Keyring {
                 let Some(usage) = usages.get(&version.id) else { continue };
                 let UsageReport { uses, released } = usage.take();
                 let used = uses.map(|(purpose, values)| (AuditEvent::Use, purpose, values));
-                // Behind them: if the process ends in between, too many are counted rather than too few.
+                // Last, so that a process that ends in between counts too many values rather than too few.
                 let released = (AuditEvent::Released, Operation::Protect, released);
                 for (event, purpose, values) in used.into_iter().chain([released]) {
                     if values > 0 {
@@ -197,7 +200,7 @@ impl Keyring {
         self.usages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts what a version works on. If its key has a limit, the log tells how much is left of it.
+    /// Returns the usage of a version. If the key has a limit, the audit log says how much of it is left.
     pub(super) fn usage(&self, key: &DataKeyEntry, version: &VersionEntry) -> Result<Arc<Usage>> {
         if let Some(usage) = self.usages().get(&version.id) {
             return Ok(Arc::clone(usage));
@@ -212,7 +215,11 @@ impl Keyring {
                 Usage::limited(limit, Arc::clone(log), key.name.clone(), version.number, version.id)
             }
             (Some(_), None) => {
-                let message = format!("key `{}` has a limit of values, and nobody counts them", key.name);
+                let message = format!(
+                    "key `{}` has a limit of values, which needs an audit log to count \
+                 them",
+                    key.name
+                );
                 return Err(Error::new(ErrorKind::KeyNotUsable, message)
                     .with_hint("add a line like audit = \"audit.jsonl\" to the policy: the audit log counts"));
             }
@@ -220,7 +227,8 @@ impl Keyring {
         Ok(Arc::clone(self.usages().entry(version.id).or_insert(Arc::new(usage))))
     }
 
-    /// The KMS keys that the keyring at `path` says it needs: to be asked before it can be authenticated, so believe it no further than that.
+    /// Returns the KMS keys that the keyring at `path` says it needs. They are read before the file is authenticated,
+    /// so do not trust them further than to ask their KMS.
     ///
     /// # Errors
     ///
@@ -235,32 +243,32 @@ impl Keyring {
         Ok(keys)
     }
 
-    /// The identity of the keyring.
+    /// Returns the id of the keyring.
     pub fn id(&self) -> KeyringId {
         self.document.id
     }
 
-    /// How often it was saved: a smaller number than one seen before shows an older copy.
+    /// Returns the generation: the number of changes. A smaller one than seen before shows an older copy.
     pub fn generation(&self) -> u64 {
         self.document.generation
     }
 
-    /// The KMS key that guards the keyring, and new keys unless they name another.
+    /// Returns the KMS key that guards the keyring, and new keys unless they name another.
     pub fn kms_key(&self) -> &KmsKeyRef {
         &self.document.root.kms_key
     }
 
-    /// The file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// All keys, in the order of their creation.
+    /// Lists all keys, in the order of their creation.
     pub fn list(&self) -> Vec<KeyInfo> {
         self.document.keys.iter().map(DataKeyEntry::info).collect()
     }
 
-    /// One key.
+    /// Describes one key.
     ///
     /// # Errors
     ///
@@ -269,11 +277,13 @@ impl Keyring {
         self.entry(name).map(DataKeyEntry::info)
     }
 
-    /// The version that `key` names, for `operation`. Without a number it is the current one: the newest that is or was in use.
+    /// Resolves the version that `key` names, for `operation`. Without a number it is the current one: the newest
+    /// that is or was in use.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if its state forbids the operation; what the KMS says otherwise.
+    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if its state forbids the operation; what the KMS says
+    /// otherwise.
     pub async fn handle(&self, key: &KeyRef, operation: Operation) -> Result<KeyHandle> {
         let (entry, version) = self.version(key)?;
         self.resolve(entry, version, operation).await
@@ -300,7 +310,7 @@ impl Keyring {
         Ok((entry, version))
     }
 
-    /// The version that protected data remembers, for `operation`. `key` is the name of the data key, or its id.
+    /// Resolves the version that protected data names, for `operation`. `key` is the name of the data key, or its id.
     ///
     /// # Errors
     ///
@@ -380,12 +390,12 @@ impl Keyring {
 }
 
 pub(super) fn refuse_older(generation: u64, least: u64) -> Result<()> {
-    match generation >= least {
-        true => Ok(()),
-        false => Err(Error::new(
-            ErrorKind::WrongKey,
-            format!("is an older copy: generation {generation}, and {least} was seen before"),
-        )
-        .with_hint("put the newer copy back; data protected since then needs it")),
+    if generation >= least {
+        return Ok(());
     }
+    let message = format!("is an older copy: generation {generation}, and {least} was seen before");
+    Err(Error::new(ErrorKind::WrongKey, message).with_hint(
+        "put the newer copy back; data protected since then \
+     needs it",
+    ))
 }

@@ -1,4 +1,4 @@
-//! The life of a key version: what its state and its periods allow, and how it goes from one state to another.
+//! The lifecycle of a key version: what state and periods allow, and transitions of state.
 
 use super::document::{DataKeyEntry, VersionEntry};
 use super::info::StateChange;
@@ -8,7 +8,7 @@ use crate::keys::state::{KeyState, Operation};
 use crate::keys::timestamp::Timestamp;
 use crate::{Error, ErrorKind, Hint, Remedy, Result};
 
-/// Whether a version may be used so, now.
+/// Checks that a version may be used for an operation now.
 pub(super) fn check(key: &DataKeyEntry, version: &VersionEntry, operation: Operation, now: Timestamp) -> Result<()> {
     let (name, number, state) = (&key.name, version.number, version.state);
     if !state.may(operation) {
@@ -30,7 +30,7 @@ pub(super) fn check(key: &DataKeyEntry, version: &VersionEntry, operation: Opera
         return Err(Error::new(ErrorKind::KeyNotUsable, message)
             .with_hint(Hint::from("if the clock is wrong, set it right; else ").and(remedy)));
     }
-    // A day for clocks that differ.
+    // Clocks may differ by a day.
     let begun = version.activated().filter(|begun| now.plus_days(1) < *begun);
     if let (Some(begun), Operation::Protect) = (begun, operation) {
         let message =
@@ -40,7 +40,7 @@ pub(super) fn check(key: &DataKeyEntry, version: &VersionEntry, operation: Opera
     Ok(())
 }
 
-/// What is to be said about a version that is used now: a period that ends soon, a state that is not as it should be.
+/// Returns a notice about a version in use: a period that ends soon, a state that calls for action.
 pub(super) fn due(key: &DataKeyEntry, version: &VersionEntry, operation: Operation, now: Timestamp) -> Option<String> {
     let (name, number, periods) = (&key.name, version.number, key.periods());
     let soon = |until: Option<Timestamp>| until.filter(|until| until.is_near(now));
@@ -96,7 +96,7 @@ pub(super) fn refused_by_state(key: &DataKeyEntry, version: &VersionEntry, opera
     Error::new(ErrorKind::KeyNotUsable, message).with_hint(hint)
 }
 
-/// Takes a version over to another state, if that is a transition there is.
+/// Changes the state of a version, if SP 800-57 has that transition.
 pub(super) fn apply_transition(
     name: &KeyName,
     version: &mut VersionEntry,
@@ -124,7 +124,7 @@ pub(super) fn apply_transition(
     Ok(())
 }
 
-/// The versions that are active make room for `number`.
+/// Deactivates the active versions in favour of version `number`.
 pub(super) fn replace_active(key: &mut DataKeyEntry, number: u32, who: &str, now: Timestamp) -> Result<()> {
     let replaced: Reason = format!("replaced by version {number}").parse()?;
     let active = (key.versions.iter_mut()).filter(|version| version.state == KeyState::Active);

@@ -1,4 +1,4 @@
-//! Backups of the keyring.
+//! Making and recording backups of a keyring.
 
 use super::backup::{Backup, BackupParts};
 use super::backup_record::BackupRecord;
@@ -8,7 +8,8 @@ use crate::keys::audit::{AuditEntry, AuditEvent};
 use crate::{Error, Result, Secret};
 
 impl Keyring {
-    /// A backup of the keyring as its file is now, with the bytes of the local KMS that guards it, if one does, and the text of the policy. `name` is what the audit log calls it.
+    /// Makes a backup of the keyring as its file is now, with the bytes of the local KMS that guards it, if one does,
+    /// and the text of the policy. `name` is what the audit log calls it.
     ///
     /// Read the local KMS after this keyring was opened, so that it has every key that the keyring needs.
     ///
@@ -44,7 +45,7 @@ impl Keyring {
         )
     }
 
-    /// Puts down that a backup is written, so that `keys doctor` can tell what was changed since.
+    /// Records that a backup was written, so that a health check can say what changed since.
     ///
     /// # Errors
     ///
@@ -65,7 +66,7 @@ impl Keyring {
         Ok(())
     }
 
-    /// Writes down, if there is a log, that the keyring came out of a backup.
+    /// Logs, if there is an audit log, that the keyring was restored from a backup.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Transitions.
+//! Changes of states, periods and limits.
 
 use super::document::{DataKeyEntry, KeyringDocument};
 use super::info::{KeyInfo, Periods};
@@ -13,14 +13,14 @@ use crate::keys::wrap::KmsKeyState;
 use crate::{Error, ErrorKind, Result};
 
 impl Keyring {
-    /// Takes a version from its state to another, for a reason that is recorded. Without a number `key` means its current version.
+    /// Changes the state of a version, for a reason that is recorded. Without a number `key` means its current version.
     ///
-    /// A version that becomes active takes the place of the one that is, which is deactivated.
+    /// A version that becomes active replaces the active one, which is deactivated.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if SP 800-57 knows no such transition; what the file says. [`Keyring::remove`] is for
-    /// *removed* and *destroyed*.
+    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if SP 800-57 has no such transition; what the file
+    /// says. [`Keyring::remove`] is for *removed* and *destroyed*.
     pub fn transition(&mut self, key: &KeyRef, to: KeyState, reason: &Reason) -> Result<KeyInfo> {
         if to.is_gone() {
             return Err(Error::bug("a version is removed by `remove`"));
@@ -51,9 +51,11 @@ impl Keyring {
         })
     }
 
-    /// Takes the key bytes of a version out of the keyring. What it protected cannot be revealed any more, unless from a backup of the keyring.
+    /// Removes the key bytes of a version from the keyring. What it protected can then be revealed only with a backup
+    /// of the keyring.
     ///
-    /// The version is *removed* then; it is *destroyed* once the KMS says that there is no such KMS key any more, when this is called again.
+    /// The version is *removed* then; it is *destroyed* once the KMS says that there is no such KMS key any more,
+    /// when this is called again.
     ///
     /// # Errors
     ///
@@ -64,7 +66,7 @@ impl Keyring {
         let kms_gone = match self.describe_kms_key(&entry.kms_key.clone()).await {
             Ok(info) => info.state == KmsKeyState::Destroyed,
             Err(error) if error.kind() == ErrorKind::KeyNotFound => true,
-            // It can be removed all the same; nothing is said of the KMS key.
+            // The version can be removed all the same; it is not called destroyed then.
             Err(_) => false,
         };
         let (who, now) = self.actor_and_time();
@@ -108,20 +110,20 @@ impl Keyring {
         })
     }
 
-    /// Sets how many values may be protected with one version of a key; `None` takes the limit away.
+    /// Sets the limit on the values that one version of a key may protect; `None` removes it.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::KeyNotFound`]; what the file says.
     pub fn set_values_limit(&mut self, name: &KeyName, limit: Option<u64>, reason: &Reason) -> Result<KeyInfo> {
-        // What was counted under the old limit counts under the new one.
+        // Values counted under the old limit count under the new one.
         self.audit_usage(None, "until the limit was changed")?;
         let entry = AuditEntry {
             values: limit,
             ..self.audit_entry(AuditEvent::Limit, name, None, Some(reason))
         };
         let info = self.commit(Some(entry), |document| {
-            // The one that this change makes.
+            // The generation that this change makes.
             let generation = document.generation + 1;
             let key = find_key(document, name)?;
             key.values_limit = limit;
@@ -132,13 +134,13 @@ impl Keyring {
         Ok(info)
     }
 
-    /// Who changes something, and when.
+    /// Returns the actor and the time of a change.
     pub(super) fn actor_and_time(&self) -> (String, Timestamp) {
         let context = self.registry.context();
         (context.actor().to_owned(), context.now())
     }
 
-    /// What the log says of a change.
+    /// Makes the audit entry of a change.
     pub(super) fn audit_entry(
         &self,
         event: AuditEvent,

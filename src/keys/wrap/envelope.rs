@@ -1,4 +1,4 @@
-//! Data keys, made, wrapped and unwrapped through the KMS that guards them: every such question goes through here, and is audited.
+//! Data keys generated, wrapped and unwrapped by their KMS. Every such request goes through here, and is audited.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use super::wrap_context::WrapContext;
 use crate::keys::key_ref::KmsKeyRef;
 use crate::{Error, ErrorKind, Result, Secret};
 
-/// A new key of `length` bytes for `context`: in the clear, and wrapped.
+/// Generates a key of `length` bytes for `context`: in the clear, and wrapped.
 pub(crate) async fn generate(
     registry: &KmsRegistry,
     kms_key: &KmsKeyRef,
@@ -23,7 +23,7 @@ pub(crate) async fn generate(
     check_length(made.plaintext, length, kms_key).map(|plaintext| (plaintext, made.wrapped))
 }
 
-/// `plaintext`, wrapped for `context`.
+/// Wraps `plaintext` for `context`.
 pub(crate) async fn wrap(
     registry: &KmsRegistry,
     kms_key: &KmsKeyRef,
@@ -36,7 +36,7 @@ pub(crate) async fn wrap(
     .await
 }
 
-/// The key of `length` bytes that was wrapped for `context`.
+/// Unwraps a key of `length` bytes that was wrapped for `context`.
 pub(crate) async fn unwrap(
     registry: &KmsRegistry,
     kms_key: &KmsKeyRef,

@@ -1,12 +1,14 @@
 //! Servers that speak KMIP (OASIS), over mutual TLS.
 //!
-//! `kmip://HOST:PORT/UID`. The server wraps: its Encrypt and Decrypt operations with AES-GCM and the wrap context as additional data (KMIP 1.4). A server
-//! that has no such operations, but gives its key out, is taken at its word: the key is fetched, and wraps here.
+//! `kmip://HOST:PORT/UID`. The server wraps: its Encrypt and Decrypt operations with AES-GCM and the wrap context as
+//! additional data (KMIP 1.4). A server that has no such operations, but gives its key out, is taken at its word: the
+//! key is fetched, and wraps here.
 //!
-//! The wrapped bytes: a byte 1, the nonce (12), the tag (16), the ciphertext, if the server wrapped; a byte 2 and AES-256-GCM's nonce, ciphertext and tag
-//! if it was done here.
+//! The wrapped bytes: a byte 1, the nonce (12), the tag (16), the ciphertext, if the server wrapped; a byte 2 and
+//! AES-256-GCM's nonce, ciphertext and tag if it was done here.
 //!
-//! Who we are: a client certificate, `CIPHERFORM_KMIP_CERT` and `CIPHERFORM_KMIP_KEY`; whom we trust: `CIPHERFORM_KMIP_CA`, or what the system trusts.
+//! Who we are: a client certificate, `CIPHERFORM_KMIP_CERT` and `CIPHERFORM_KMIP_KEY`; whom we trust:
+//! `CIPHERFORM_KMIP_CA`, or what the system trusts.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -221,7 +223,8 @@ impl KmipProvider {
             return Ok(Arc::clone(tls));
         }
         let broken =
-            |error: rustls::Error| Error::bad_input("the TLS settings for KMIP do not match each other").with_source(error);
+            |error: rustls::Error| Error::bad_input("the TLS settings for KMIP do not match each \
+             other").with_source(error);
         let builder = ClientConfig::builder_with_provider(tls::provider())
             .with_safe_default_protocol_versions()
             .map_err(broken)?;

@@ -1,4 +1,4 @@
-//! Other names for KMS keys, which can move from one key to another.
+//! Aliases: names for KMS keys that can move from one key to another.
 
 use super::history::record;
 use super::info::LocalKeyInfo;
@@ -9,16 +9,17 @@ use crate::kms::local::key_policy::KmsAction;
 use crate::{Error, ErrorKind, Remedy, Result};
 
 impl LocalKms {
-    /// Makes `local:alias/NAME` mean `key`.
+    /// Creates an alias for `key`: `local:alias/NAME`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`] if there is such an alias; [`ErrorKind::KeyNotFound`] if there is no such key; what the file says.
+    /// [`ErrorKind::BadInput`] if the alias exists; [`ErrorKind::KeyNotFound`] if there is no such key; what the file
+    /// says.
     pub fn create_alias(&self, alias: &KeyName, key: &KmsKeyRef, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
         self.with_key(key, KmsAction::CreateAlias, |content, id, _| {
             if content.aliases.iter().any(|entry| entry.name == *alias) {
                 return Err(
-                    Error::bad_input(format!("there is an alias `{alias}` already")).with_hint(Remedy::MoveAlias {
+                    Error::bad_input(format!("alias `{alias}` already exists")).with_hint(Remedy::MoveAlias {
                         alias: Some(alias.to_string()),
                         to: Some(key.to_string()),
                     }),
@@ -33,7 +34,7 @@ impl LocalKms {
         })
     }
 
-    /// Makes an alias mean another key from now on. What it wrapped before still unwraps under it: the bytes say by which key.
+    /// Moves an alias to another key. What was wrapped under it before still unwraps: the bytes name the key.
     ///
     /// # Errors
     ///
@@ -50,7 +51,7 @@ impl LocalKms {
         })
     }
 
-    /// Takes an alias away. What it wrapped unwraps under the key's own name, and under it no more.
+    /// Deletes an alias. What was wrapped under it unwraps under the name of the key.
     ///
     /// # Errors
     ///

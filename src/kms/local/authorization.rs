@@ -1,4 +1,4 @@
-//! Who may do what with the keys of the local KMS: guardrails, since whoever unlocks the file could change it with other tools.
+//! Authorization by key policies: guardrails, since whoever unlocks the file could change it with other tools.
 
 use super::history::record;
 use super::info::LocalKeyInfo;
@@ -10,11 +10,11 @@ use crate::kms::local::key_policy::{AccessDecision, AccessRequest, KeyPolicy, Km
 use crate::{Error, ErrorKind, Hint, Remedy, Result};
 
 impl LocalKms {
-    /// The policy of a key: [`KeyPolicy::everybody`] until another one is put.
+    /// Returns the policy of a key: [`KeyPolicy::everybody`] until another one is set.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotAllowed`] if that policy does not allow to read it; [`ErrorKind::KeyNotFound`].
+    /// [`ErrorKind::NotAllowed`] if the policy does not allow reading it; [`ErrorKind::KeyNotFound`].
     pub fn key_policy(&self, key: &KmsKeyRef) -> Result<KeyPolicy> {
         let (path, name) = self.locate(key)?;
         let (content, _) = self.content(&path)?;
@@ -26,11 +26,13 @@ impl LocalKms {
         policy().map_err(|error| in_file(&path, error))
     }
 
-    /// Puts the policy of a key in the place of the one it has. Unless `bypass_lockout_check` it must allow whoever puts it to put another one.
+    /// Replaces the policy of a key. Unless `bypass_lockout_check`, the new one must allow the caller to replace it
+    /// again.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotAllowed`] if the present policy does not allow it, or the new one would lock out whoever puts it; [`ErrorKind::KeyNotFound`].
+    /// [`ErrorKind::NotAllowed`] if the present policy does not allow it, or the new one would lock out the caller;
+    /// [`ErrorKind::KeyNotFound`].
     pub fn put_key_policy(
         &self,
         key: &KmsKeyRef,
@@ -46,7 +48,7 @@ impl LocalKms {
             match self.authorize(content, &entry, KmsAction::PutKeyPolicy, None) {
                 Err(error) if !bypass_lockout_check => Err(Error::new(
                     ErrorKind::NotAllowed,
-                    "under this policy you could never put another one",
+                    "under this policy you could not replace it again",
                 )
                 .with_source(error)
                 .with_hint(Hint::from("allow yourself kms:PutKeyPolicy, or ").then(Remedy::BypassLockoutCheck))),
@@ -55,7 +57,7 @@ impl LocalKms {
         })
     }
 
-    /// The policy that is attached to an identity, if there is one.
+    /// Returns the policy of an identity, if there is one.
     ///
     /// # Errors
     ///
@@ -66,15 +68,15 @@ impl LocalKms {
         Ok(found.map(|entry| entry.policy))
     }
 
-    /// Attaches a policy to an identity, `user@host`, in the place of the one it has; one without statements takes it away. It counts where the policy of a key hands the
-    /// decision on to identity policies, and its denials count everywhere.
+    /// Replaces the policy of an identity, `user@host`; one without statements removes it. It counts where the policy
+    /// of a key refers to identity policies, and its denials count everywhere.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::WrongKey`] if the file does not unlock.
     pub fn put_identity_policy(&self, identity: &str, policy: KeyPolicy, reason: &Reason) -> Result<()> {
         self.change(self.path(), |content, _| {
-            // It has no history of its own, and concerns them all.
+            // Identities have no history, and the change concerns every key.
             for key in &mut content.keys {
                 let what = format!("put policy of identity `{identity}`");
                 record(key, &what, &self.context, Some(reason));
@@ -90,7 +92,7 @@ impl LocalKms {
         })
     }
 
-    /// What the policies say of a request, which is not made.
+    /// Evaluates the policies for a request without making it.
     ///
     /// # Errors
     ///
@@ -108,7 +110,7 @@ impl LocalKms {
         Ok(decide(&content, entry, principal, action, context))
     }
 
-    /// Passes if whoever is at work may do that.
+    /// Checks that the policies allow the actor an action.
     pub(super) fn authorize(
         &self,
         content: &LocalKmsContent,

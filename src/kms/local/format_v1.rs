@@ -1,4 +1,4 @@
-//! The file of a local KMS as format 1 had it: one version of material a key, no aliases.
+//! Format 1 of the file: one version of material for each key, no aliases.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,8 @@ use crate::keys::{Base64, KeyName, KmsKeyState, Timestamp, length_prefixed};
 use crate::kms::seal;
 use crate::{Result, Secret};
 
-pub(super) const FORMAT: &str = "cipherform-local-kms/1";
+/// The format of the file; frozen.
+pub(super) const FORMAT_V1: &str = "cipherform-local-kms/1";
 
 /// The content, under the MAC.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -32,7 +33,7 @@ struct KeyEntryV1 {
 }
 
 impl ContentV1 {
-    /// The same in today's format: each key is opened as it was sealed then, and sealed as today.
+    /// Converts the content to the current format: each key is opened as format 1 sealed it, and sealed again.
     pub(super) fn converted(self, unlock_key: &Secret<Vec<u8>>) -> Result<LocalKmsContent> {
         let mut content = LocalKmsContent {
             id: self.id,
@@ -48,7 +49,8 @@ impl ContentV1 {
             let associated =
                 length_prefixed(&[b"cipherform local kms key v1", content.id.as_bytes(), key.id.as_bytes()]);
             let bytes = seal::open(seal_key.expose(), &associated, &key.sealed.0)?;
-            // Bytes that it wrapped name no version of material. The id of the first is the key's, so that reading the file twice says the same.
+            // Bytes wrapped then name no version of material. The first version gets the id of the key, so that every
+            // read of the file gives the same.
             let id = MaterialId::from_bytes(*key.id.as_bytes());
             let sealed = content.seal_material(key.id, id, &bytes, unlock_key)?;
             content.keys.push(LocalKeyEntry {

@@ -1,10 +1,10 @@
-//! History.
+//! The history of KMS keys.
 
 use super::info::KmsKeyChange;
 use super::model::LocalKeyEntry;
 use crate::keys::{Context, Reason};
 
-/// Puts down what was done with a key.
+/// Adds a change to the history of a key.
 pub(super) fn record(key: &mut LocalKeyEntry, what: &str, context: &Context, reason: Option<&Reason>) {
     key.history.push(KmsKeyChange {
         time: context.now(),

@@ -1,4 +1,4 @@
-//! The client.
+//! The client of the local KMS.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,15 +20,16 @@ use crate::kms::local::key_policy::KmsAction;
 use crate::kms::seal;
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
-/// The layout of bytes that a file of format 1 wrapped: they name no version of material.
+/// Layout of bytes that a file of format 1 wrapped: they name no version of material.
 const WRAPPED_V1: u8 = 1;
 
-/// The layout of wrapped bytes: they name the version of material that wrapped them.
+/// Layout of wrapped bytes: they name the version of material that wrapped them.
 const WRAPPED: u8 = 2;
 
-/// The embedded KMS. Serves `local:NAME` from its file, and `local:/path/file#NAME` from any file that the same passphrase or key file unlocks.
+/// The client of the local KMS. Serves `local:NAME` from its file, and `local:/path/file#NAME` from any file that the
+/// same passphrase or key file unlocks.
 ///
-/// The file is unlocked at the first use, once; after that every call reads what it says by then.
+/// The file is unlocked once, at the first use. Every call reads it as it is then.
 #[derive(Debug)]
 pub struct LocalKms {
     pub(super) path: PathBuf,
@@ -41,7 +42,7 @@ pub struct LocalKms {
 pub(super) type UnlockKey = Arc<Secret<Vec<u8>>>;
 
 impl LocalKms {
-    /// Where the file is unless somebody says otherwise: `cipherform/kms.json` in the user's configuration directory.
+    /// Returns the default path of the file: `cipherform/kms.json` in the user's configuration directory.
     ///
     /// # Errors
     ///
@@ -54,7 +55,7 @@ impl LocalKms {
         Ok(directory.join("cipherform").join("kms.json"))
     }
 
-    /// Writes a new file with one key, and the directory it stands in if that is missing; only the owner can read either.
+    /// Creates a file with one key, and its directory if that is missing. Only the owner can read either.
     ///
     /// # Errors
     ///
@@ -63,7 +64,7 @@ impl LocalKms {
         Self::create_with(path, unlock, PassphraseKdf::default(), first_key)
     }
 
-    /// The same, and says how a passphrase is stretched.
+    /// Creates a file as [`create`](Self::create) does, with a choice of how a passphrase is stretched.
     ///
     /// # Errors
     ///
@@ -71,7 +72,7 @@ impl LocalKms {
     pub fn create_with(path: &Path, unlock: &Unlock, kdf: PassphraseKdf, first_key: &KeyName) -> Result<()> {
         if path.exists() {
             return Err(
-                in_file(path, Error::bad_input("exists already")).with_hint("name another file, or use this one")
+                in_file(path, Error::bad_input("already exists")).with_hint("name another file, or use this one")
             );
         }
         let method = UnlockMethod::for_new_file(unlock, kdf)?;
@@ -84,7 +85,7 @@ impl LocalKms {
         fs::create_atomic(path, &content.seal(&unlock_key)?, fs::PRIVATE)
     }
 
-    /// Writes a new key file of 256 random bits as hexadecimal digits, which only the owner can read.
+    /// Creates a key file of 256 random bits as hexadecimal digits, which only the owner can read.
     ///
     /// # Errors
     ///
@@ -94,7 +95,7 @@ impl LocalKms {
         unlock::create_key_file(path)
     }
 
-    /// The KMS in the file at `path`. Nothing is read yet.
+    /// Opens the KMS in the file at `path`. Nothing is read yet.
     pub fn open(path: impl Into<PathBuf>, unlock: Unlock) -> Self {
         Self {
             path: path.into(),
@@ -105,7 +106,7 @@ impl LocalKms {
         }
     }
 
-    /// The same, but a file that is unlocked in a way that NIST has not approved, by Argon2id, is refused.
+    /// Refuses files that are unlocked in a way that NIST has not approved: by Argon2id.
     #[must_use]
     pub fn approved_only(self) -> Self {
         Self {
@@ -114,26 +115,26 @@ impl LocalKms {
         }
     }
 
-    /// Sets who is at work: it stands in the history of keys. `unknown`, unless said otherwise.
+    /// Sets the actor, as in the history of keys; `unknown` by default.
     #[must_use]
     pub fn with_actor(mut self, who: impl Into<Arc<str>>) -> Self {
         self.context.set_actor(who);
         self
     }
 
-    /// Sets what tells the time, by which keys are rotated and deleted. The system's clock, unless said otherwise.
+    /// Sets the clock, by which keys are rotated and deleted; the system's by default.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.context.set_clock(clock);
         self
     }
 
-    /// The file behind `local:NAME`.
+    /// Returns the path of the file behind `local:NAME`.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The keys of the file, in the order of their creation.
+    /// Lists the keys of the file, in the order of their creation.
     ///
     /// # Errors
     ///
@@ -147,7 +148,7 @@ impl LocalKms {
             .collect())
     }
 
-    /// One key, by name or alias.
+    /// Describes one key, by name or alias.
     ///
     /// # Errors
     ///
@@ -163,14 +164,15 @@ impl LocalKms {
         described().map_err(|error| in_file(&path, error))
     }
 
-    /// The authenticated content of the file at `path`, with the key that unlocks it.
+    /// Reads the authenticated content of the file at `path`, with the key that unlocks it.
     pub(super) fn content(&self, path: &Path) -> Result<(LocalKmsContent, UnlockKey)> {
         let file = LocalKmsFile::parse(&fs::read(path).map_err(hint_at_init)?).map_err(|error| in_file(path, error))?;
         let method = file.unlock();
         if self.approved_only && !method.is_approved() {
             let error = Error::new(
                 ErrorKind::KeyNotUsable,
-                "its passphrase is stretched by Argon2id, which NIST has not approved, and the policy says approved_only = true",
+                "its passphrase is stretched by Argon2id, which NIST has not approved, and the policy says \
+                 approved_only = true",
             );
             return Err(in_file(path, error)
                 .with_hint(Hint::from(Remedy::UsePbkdf2).then("; or use a key file, or another KMS")));
@@ -183,7 +185,7 @@ impl LocalKms {
         Ok((content, unlock_key))
     }
 
-    /// Applies `change` to what the file at `path` says now, and saves: under a lock, and whole or not at all. What is due comes first.
+    /// Applies `change` to the file at `path` as it is now, under its lock, and saves it. Due tasks run first.
     pub(super) fn change<T>(
         &self,
         path: &Path,
@@ -195,7 +197,7 @@ impl LocalKms {
         })
     }
 
-    /// The same, and what is due waits.
+    /// Applies `change` as [`change`](Self::change) does, without running due tasks.
     pub(super) fn change_alone<T>(
         &self,
         path: &Path,
@@ -209,7 +211,8 @@ impl LocalKms {
         Ok(result)
     }
 
-    /// Derives the unlock key at the first call, and again only if the file asks for it in another way. Others wait: Argon2id takes its time.
+    /// Derives the unlock key at the first call, and again only if the unlock method of the file changes. Other callers
+    /// wait: Argon2id takes time.
     pub(super) fn unlock_key(&self, path: &Path, method: &UnlockMethod) -> Result<UnlockKey> {
         let mut unlocked = self.unlocked.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, key)) = unlocked.get(path)
@@ -222,7 +225,7 @@ impl LocalKms {
         Ok(key)
     }
 
-    /// The key that `key` names, if it may wrap and unwrap and who asks may do that, with what opens it.
+    /// Finds the key that `key` names, if it may wrap and unwrap and the actor may do `action`.
     fn usable(
         &self,
         key: &KmsKeyRef,
@@ -242,7 +245,7 @@ impl LocalKms {
         Ok((path, content, entry, unlock_key))
     }
 
-    /// What wraps, for whoever may do `action`.
+    /// Wraps, if the actor may do `action`.
     fn wrap_as(
         &self,
         action: KmsAction,
@@ -318,7 +321,7 @@ impl KmsClient for LocalKms {
         let (content, unlock_key) = self.content(&path)?;
         let unwrap = || {
             let entry = match &name {
-                // An alias may have moved on to another key meanwhile: the bytes say which one it was.
+                // The alias may have moved to another key since: the bytes name the key of then.
                 LocalName::Alias(_) => {
                     let then = content.keys.iter().find(|key| key.id.as_bytes() == id);
                     then.map_or_else(|| find(&content, &name), Ok)?
@@ -362,13 +365,13 @@ impl KmsClient for LocalKms {
 }
 
 fn not_ours() -> Error {
-    Error::bad_input("the wrapped bytes are not of the local KMS")
+    Error::bad_input("the wrapped bytes are not from the local KMS")
 }
 
 pub(super) fn missing(entry: &LocalKeyEntry) -> Error {
     Error::new(
         ErrorKind::KeyNotUsable,
-        format!("the material of KMS key `{}` is not there", entry.name),
+        format!("the material of KMS key `{}` is missing", entry.name),
     )
     .with_hint(Remedy::ImportMaterial(Some(format!("local:{}", entry.name))))
 }

@@ -1,4 +1,4 @@
-//! Maintenance.
+//! Scheduled maintenance: erasure, expiry and rotation of material once they are due.
 
 use super::history::record;
 use super::ids::LocalKeyId;
@@ -8,7 +8,7 @@ use super::model::{LocalKeyEntry, LocalKmsContent, MaterialEntry};
 use crate::Result;
 use crate::keys::{Context, KmsKeyState, Reason, Timestamp};
 
-/// Does what time has made due.
+/// Runs the tasks that are due.
 pub(super) fn run_due(content: &mut LocalKmsContent, context: &Context, unlock_key: &UnlockKey) -> Result<()> {
     let due: Vec<_> = due_tasks(content, context.now())
         .into_iter()
@@ -33,7 +33,7 @@ pub(super) fn run_due(content: &mut LocalKmsContent, context: &Context, unlock_k
     Ok(())
 }
 
-/// What time has made due with a key.
+/// A task that is due for a key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum DueTask {
     Erasure,
@@ -42,7 +42,7 @@ pub(super) enum DueTask {
 }
 
 impl DueTask {
-    /// As it is recorded.
+    /// Returns the words of the history.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Erasure => "destroy: the waiting period is over",

@@ -1,4 +1,4 @@
-//! Manage.
+//! Management of keys: creation, states, rotation, deletion.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use crate::kms::local::key_policy::KmsAction;
 use crate::{Error, Hint, Remedy, Result};
 
 impl LocalKms {
-    /// Adds a symmetric key to the file.
+    /// Creates a symmetric key in the file.
     ///
     /// # Errors
     ///
@@ -28,11 +28,12 @@ impl LocalKms {
         self.add(&path, name, NewKmsKey::default())
     }
 
-    /// Adds a key as `new` says under the name in `key`, to the file it names.
+    /// Creates a key with the properties `new`, in the file and under the name of `key`.
     ///
     /// # Errors
     ///
-    /// As for [`create_key`](Self::create_key); [`ErrorKind::BadInput`] for an alias, or a period of rotation out of bounds.
+    /// As for [`create_key`](Self::create_key); [`ErrorKind::BadInput`] for an alias, or a period of rotation out of
+    /// bounds.
     pub fn create_kms_key(&self, key: &KmsKeyRef, new: NewKmsKey) -> Result<LocalKeyInfo> {
         match self.locate(key)? {
             (path, LocalName::Key(name)) => self.add(&path, &name, new),
@@ -51,7 +52,7 @@ impl LocalKms {
         if new.rotation_days.is_some() && new.origin == KmsKeyOrigin::External {
             return Err(not_rotated(name));
         }
-        // Before the lock: an RSA key takes its time.
+        // Before the lock, since an RSA key takes time.
         let material = match new.origin {
             KmsKeyOrigin::Local => Some(NewMaterial::generate(new.spec)?),
             KmsKeyOrigin::External => None,
@@ -66,7 +67,7 @@ impl LocalKms {
         })
     }
 
-    /// Switches a key on that is switched off.
+    /// Enables a disabled key.
     ///
     /// # Errors
     ///
@@ -79,7 +80,7 @@ impl LocalKms {
         })
     }
 
-    /// Switches a key off: it wraps and unwraps nothing until it is switched on again.
+    /// Disables a key: it neither wraps nor unwraps until it is enabled again.
     ///
     /// # Errors
     ///
@@ -92,12 +93,14 @@ impl LocalKms {
         })
     }
 
-    /// Deletes a key after a waiting period of so many days, in which it wraps and unwraps nothing and [`cancel_deletion`](Self::cancel_deletion) brings it
-    /// back. Then its material is erased at the next change of the file, or by [`run_due`](Self::run_due).
+    /// Schedules the deletion of a key. During the waiting period it neither wraps nor unwraps, and
+    /// [`cancel_deletion`](Self::cancel_deletion) restores it. Then its material is erased at the next change of the
+    /// file, or by [`run_due`](Self::run_due).
     ///
     /// # Errors
     ///
-    /// As for [`enable`](Self::enable); [`ErrorKind::BadInput`] for a period that is not within [`DELETION_WINDOW_DAYS`].
+    /// As for [`enable`](Self::enable); [`ErrorKind::BadInput`] for a period that is not within
+    /// [`DELETION_WINDOW_DAYS`].
     pub fn schedule_deletion(&self, key: &KmsKeyRef, days: u32, reason: &Reason) -> Result<LocalKeyInfo> {
         if !DELETION_WINDOW_DAYS.contains(&days) {
             return Err(Error::bad_input(format!(
@@ -120,7 +123,7 @@ impl LocalKms {
         )
     }
 
-    /// Takes a scheduled deletion back. The key is disabled then, as in AWS KMS, so that whoever brings it back into use says so.
+    /// Cancels a scheduled deletion. The key is then disabled, as in AWS KMS: enabling it is a decision of its own.
     ///
     /// # Errors
     ///
@@ -139,7 +142,7 @@ impl LocalKms {
         )
     }
 
-    /// Gives a key new material, which wraps from now on. What older material wrapped still unwraps.
+    /// Rotates a key: new material wraps from now on. What older material wrapped still unwraps.
     ///
     /// # Errors
     ///
@@ -153,8 +156,8 @@ impl LocalKms {
         })
     }
 
-    /// Sets after how many days a key gets new material by itself; `None` is never. It gets it at the next change of the file after that, or by
-    /// [`run_due`](Self::run_due).
+    /// Sets the days between automatic rotations; `None` for none. A rotation runs at the next change of the file
+    /// after it is due, or by [`run_due`](Self::run_due).
     ///
     /// # Errors
     ///
@@ -173,12 +176,12 @@ impl LocalKms {
                 None => "rotate on demand only".to_owned(),
             };
             record(key, &what, &self.context, reason);
-            // It may be due at once.
+            // The rotation may be due at once.
             run_due(content, &self.context, unlock_key)
         })
     }
 
-    /// What [`run_due`](Self::run_due) would do.
+    /// Returns the tasks that [`run_due`](Self::run_due) would run.
     ///
     /// # Errors
     ///
@@ -192,20 +195,21 @@ impl LocalKms {
             .collect())
     }
 
-    /// Does what time has made due: erases the material of keys whose waiting period is over, gives new material to those that are to be rotated. Every change of
-    /// the file does so, too, but those that enable a key or keep it from deletion; wrapping and unwrapping never change it.
+    /// Runs the tasks that are due: erases the material of keys whose waiting period is over, rotates keys. Every
+    /// change of the file does so, too, except those that enable a key or cancel its deletion. Wrapping and
+    /// unwrapping never do.
     ///
     /// # Errors
     ///
     /// What the file says.
     pub fn run_due(&self) -> Result<()> {
-        match self.due_tasks()?.is_empty() {
-            true => Ok(()),
-            false => self.change(self.path(), |_, _| Ok(())),
+        if self.due_tasks()?.is_empty() {
+            return Ok(());
         }
+        self.change(self.path(), |_, _| Ok(()))
     }
 
-    /// A change of one key that needs its entry alone. `apply` may add to what is recorded.
+    /// Changes the entry of one key. `apply` may add to the words of the history.
     fn change_key(
         &self,
         key: &KmsKeyRef,
@@ -225,7 +229,7 @@ impl LocalKms {
         })
     }
 
-    /// A change of one key, by whoever may do `action`.
+    /// Changes one key, if the actor may do `action`.
     pub(super) fn with_key(
         &self,
         key: &KmsKeyRef,
@@ -242,7 +246,7 @@ impl LocalKms {
             Ok(content.info(&key, self.context.now()))
         };
         match action {
-            // Whoever wants to keep a key is not answered by its end, whatever the clock says.
+            // A request to keep a key must not first erase it, whatever the clock says.
             KmsAction::CancelKeyDeletion | KmsAction::EnableKey => self.change_alone(&path, change),
             _ => self.change(&path, change),
         }

@@ -1,10 +1,10 @@
-//! New material for KMS keys.
+//! Generation of material for KMS keys.
 
 use super::info::KmsKeySpec;
 use crate::keys::{ExchangeSigner, random};
 use crate::{Error, ErrorKind, Result, Secret};
 
-/// What a key is made of, before it is sealed.
+/// New material, before it is sealed.
 pub(super) struct NewMaterial {
     /// 32 bytes for symmetric keys and Ed25519; PKCS #8 (DER) for RSA.
     pub(super) secret: Secret<Vec<u8>>,
@@ -12,7 +12,7 @@ pub(super) struct NewMaterial {
 }
 
 impl NewMaterial {
-    /// New material, from the operating system's random bytes.
+    /// Generates material from the operating system's random bytes.
     pub(super) fn generate(spec: KmsKeySpec) -> Result<Self> {
         match spec {
             KmsKeySpec::SymmetricDefault => Ok(Self {
@@ -28,7 +28,7 @@ impl NewMaterial {
             #[cfg(not(feature = "exchange"))]
             _ => Err(crate::Error::new(
                 crate::ErrorKind::KeyNotUsable,
-                "this build makes no asymmetric keys: its feature `exchange` is not enabled",
+                "this build does not generate asymmetric keys: its feature `exchange` is not enabled",
             )
             .with_hint("build with the feature `exchange`")),
         }
@@ -36,9 +36,9 @@ impl NewMaterial {
 }
 
 #[cfg(feature = "exchange")]
-/// A new RSA key.
+/// Generates an RSA key.
 pub(super) fn rsa(bits: usize) -> Result<NewMaterial> {
-    let failed = |error| Error::new(ErrorKind::Io, "no RSA key can be made").with_source(error);
+    let failed = |error| Error::new(ErrorKind::Io, "cannot generate an RSA key").with_source(error);
     let key = rsa::PrivateKey::new(&mut getrandom::SysRng, bits).map_err(failed)?;
     let unencodable = |error| Error::bug("an RSA key that PKCS #8 cannot hold").with_source(error);
     let secret = rsa::pkcs8::EncodePrivateKey::to_pkcs8_der(&key).map_err(unencodable)?;
@@ -51,7 +51,7 @@ pub(super) fn rsa(bits: usize) -> Result<NewMaterial> {
 }
 
 #[cfg(feature = "exchange")]
-/// A new Ed25519 key.
+/// Generates an Ed25519 key.
 pub(super) fn ed25519() -> Result<NewMaterial> {
     let secret = random::secret(32)?;
     let public_key = ExchangeSigner::from_seed(secret.clone()).public_key()?.to_vec();

@@ -1,4 +1,4 @@
-//! Changing what unlocks the file: everything in it is sealed anew, and written whole or not at all.
+//! Change of the unlock method: everything in the file is sealed again under another unlock key.
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -12,7 +12,7 @@ use crate::keys::{Base64, KeyVersionId, KmsKeyRef, KmsRegistry, random};
 use crate::{Error, ErrorKind, Result, Secret, fs};
 
 impl LocalKms {
-    /// Lets `new` unlock the file from now on, and what has unlocked it until now no more. Copies of the file are still opened by that.
+    /// Makes `new` unlock the file in place of the present method, which still opens copies made before.
     ///
     /// # Errors
     ///
@@ -23,7 +23,7 @@ impl LocalKms {
         self.rekey(method, key)
     }
 
-    /// Lets a key of another KMS guard the file: a random unlock key, wrapped by that key for this file.
+    /// Makes a key of another KMS guard the file, by a random unlock key that it wraps.
     ///
     /// # Errors
     ///
@@ -36,13 +36,14 @@ impl LocalKms {
         let wrap = async {
             let client = registry.client(key)?;
             let wrapped = client.wrap(key, &unlock_key, &context).await?;
-            // Before what opens the file now is given up.
-            match client.unwrap(key, &wrapped, &context).await?.expose() == unlock_key.expose() {
-                true => Ok(wrapped),
-                false => Err(Error::new(
+            // Checked before the present unlock key is given up.
+            if client.unwrap(key, &wrapped, &context).await?.expose() == unlock_key.expose() {
+                Ok(wrapped)
+            } else {
+                Err(Error::new(
                     ErrorKind::WrongKey,
                     "it unwraps to another key than it wrapped",
-                )),
+                ))
             }
         };
         let wrapped = wrap
@@ -56,11 +57,12 @@ impl LocalKms {
         self.rekey(method, unlock_key)
     }
 
-    /// Lets the keyring of the operating system keep a random unlock key for the file. The file is moved to other machines by changing that first.
+    /// Makes the keyring of the operating system keep a random unlock key for the file. Before the file moves to
+    /// another machine, change its unlock method.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ProviderDown`] if there is no such keyring, or this build does not ask it.
+    /// [`ErrorKind::ProviderDown`] if there is no such keyring, or this build does not use it.
     pub fn guard_by_os_keyring(&self) -> Result<()> {
         let file = self.content(self.path())?.0.id;
         let (unlock_key, entry) = (random::secret(unlock::KEY)?, KeyVersionId::random()?);
@@ -68,8 +70,8 @@ impl LocalKms {
         self.rekey(UnlockMethod::OsKeyring { entry }, unlock_key)
     }
 
-    /// What unlocks the file at `path`, if a key of another KMS guards it, or the keyring of the operating system keeps its unlock key: they are asked. `None` if it is
-    /// unlocked otherwise, or is not there.
+    /// Fetches the unlock key of the file at `path`, if a key of another KMS guards it, or the keyring of the operating
+    /// system keeps it. `None` if the file is unlocked otherwise, or is missing.
     ///
     /// # Errors
     ///
@@ -126,7 +128,7 @@ impl LocalKms {
     }
 }
 
-/// Opens with the old unlock key and seals with the new one whatever is sealed.
+/// Opens everything that is sealed with the old unlock key, and seals it with the new one.
 fn reseal(content: &mut LocalKmsContent, old: &UnlockKey, new: &UnlockKey) -> Result<()> {
     let mut keys = content.keys.clone();
     for key in &mut keys {
@@ -145,13 +147,13 @@ fn reseal(content: &mut LocalKmsContent, old: &UnlockKey, new: &UnlockKey) -> Re
     Ok(())
 }
 
-/// A file that opens itself, or another like it, guards nothing.
+/// Refuses keys of local KMSs: a file that opens itself, or another like it, guards nothing.
 fn refuse_local(key: &KmsKeyRef) -> Result<()> {
     match key.scheme() {
-        "local" => Err(
-            Error::bad_input(format!("`{key}` is a key of a local KMS: it guards no local KMS"))
-                .with_hint("name a key of another KMS, such as `pkcs11:token=…;object=…`"),
-        ),
+        "local" => Err(Error::bad_input(format!(
+            "`{key}` is a key of a local KMS, which cannot guard a local KMS"
+        ))
+        .with_hint("name a key of another KMS, such as `pkcs11:token=…;object=…`")),
         _ => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests of the keyring share.
+//! A keyring in a temporary folder, and helpers.
 
 use crate::Result;
 use crate::keys::*;

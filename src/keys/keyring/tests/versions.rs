@@ -110,7 +110,8 @@ async fn the_state_of_a_version_decides() {
     );
 }
 
-/// Every state × every wish: what SP 800-57 has comes to pass and is recorded with its reason; the rest is refused, and the file stays as it is.
+/// Every state × every wish: what SP 800-57 has comes to pass and is recorded with its reason; the rest is refused,
+/// and the file stays as it is.
 #[tokio::test]
 async fn every_transition_is_recorded_or_refused() {
     use KeyState::*;
@@ -278,7 +279,13 @@ async fn periods_end_and_a_clock_that_jumps_does_no_harm() {
     at(730);
     let error = ask(Operation::Protect).await.unwrap_err();
     assert!(error.message().contains("originator-usage period ended"), "{error}");
-    assert!(error.hint().unwrap().to_string().contains("keys rotate pii"));
+    assert!(
+        error
+            .hint()
+            .unwrap()
+            .to_string()
+            .contains("give key `pii` a new version")
+    );
     assert_eq!(due(Operation::Reveal).await, None);
     at(1_800);
     assert!(due(Operation::Reveal).await.unwrap().contains("reveals until"));

@@ -1,4 +1,4 @@
-//! Evaluate.
+//! Evaluation of policies.
 
 use std::fmt;
 
@@ -8,33 +8,33 @@ use super::action::KmsAction;
 use super::policy::{Effect, KeyPolicy, Statement};
 use crate::keys::WrapContext;
 
-/// What somebody wants to do.
+/// A request that policies decide on.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessRequest<'a> {
-    /// Who: `user@host`.
+    /// Principal: `user@host`.
     pub principal: &'a str,
-    /// What.
+    /// Action.
     pub action: KmsAction,
-    /// With which key: `local:NAME`.
+    /// Key: `local:NAME`.
     pub resource: &'a str,
-    /// What the wrapped bytes are bound to, where there are any.
+    /// Context of the wrapped bytes, if there are any.
     pub context: Option<&'a WrapContext>,
 }
 
-/// What follows from the policies.
+/// The decision of the policies.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AccessDecision {
-    /// A statement allows it: its `Sid`, or its number.
+    /// Allowed by this statement, named by its `Sid` or its number.
     Allowed(String),
-    /// A statement denies it, whatever others say.
+    /// Denied by this statement, whatever others say.
     ExplicitDeny(String),
-    /// No statement allows it.
+    /// Denied, since no statement allows it.
     ImplicitDeny,
 }
 
 impl AccessDecision {
-    /// Whether it may be done.
+    /// Checks whether the request is allowed.
     pub fn is_allowed(&self) -> bool {
         matches!(self, Self::Allowed(_))
     }
@@ -50,7 +50,7 @@ impl fmt::Display for AccessDecision {
     }
 }
 
-/// Whether `request` is allowed by the policy of its key, and the policies that are attached to whoever asks.
+/// Decides on a request by the policy of its key and the policies of the principal.
 pub fn evaluate(key: &KeyPolicy, identity: &[&KeyPolicy], request: &AccessRequest<'_>) -> AccessDecision {
     let of_identity = || identity.iter().flat_map(|policy| policy.numbered("the identity's"));
     let denies = |(_, statement): &(String, &Statement)| statement.effect == Effect::Deny;
@@ -71,12 +71,12 @@ pub fn evaluate(key: &KeyPolicy, identity: &[&KeyPolicy], request: &AccessReques
     if let Some((by, _)) = directly {
         return AccessDecision::Allowed(by);
     }
-    let handed_on = key
+    let refers = key
         .numbered("the key's")
         .filter(allows)
-        .any(|(_, statement)| statement.hands_on());
+        .any(|(_, statement)| statement.refers_to_identities());
     match of_identity().find(allows) {
-        Some((by, _)) if handed_on => AccessDecision::Allowed(by),
+        Some((by, _)) if refers => AccessDecision::Allowed(by),
         _ => AccessDecision::ImplicitDeny,
     }
 }

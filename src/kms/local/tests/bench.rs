@@ -1,4 +1,4 @@
-//! What the tests of the local KMS share.
+//! A local KMS in a temporary folder, and helpers.
 
 use crate::keys::*;
 use crate::kms::*;
@@ -70,7 +70,7 @@ pub(super) fn clock(kms: LocalKms) -> (LocalKms, Arc<AtomicU32>) {
     )
 }
 
-/// What a key wraps and unwraps, if it does.
+/// Wraps and unwraps with a key.
 pub(super) async fn works(kms: &LocalKms, key: &KmsKeyRef) -> Result<Vec<u8>> {
     let wrapped = kms.wrap(key, &Secret::new(vec![7; 32]), &context()).await?;
     assert_eq!(*kms.unwrap(key, &wrapped, &context()).await?.expose(), [7; 32]);

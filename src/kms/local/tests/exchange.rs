@@ -11,7 +11,7 @@ fn external() -> KmsKeyRef {
     "local:ours".parse().unwrap()
 }
 
-/// What somebody else wraps with the public key.
+/// Wraps material with the public key, as its owner does.
 fn wrapped(parameters: &ImportParameters, material: &[u8]) -> Vec<u8> {
     let key = rsa::PublicKey::from_public_key_der(&parameters.public_key).unwrap();
     let padding = rsa::Oaep::<sha2::Sha256>::new();

@@ -97,7 +97,8 @@ async fn sealed_material_cannot_change_places() {
     assert_eq!(moved.unwrap_err().kind(), ErrorKind::WrongKey);
 }
 
-/// A file of format 1, written by the program as it was then, opens; the first change writes it in today's format, and what it wrapped still unwraps.
+/// A file of format 1, written by the program as it was then, opens; the first change writes it in today's format,
+/// and what it wrapped still unwraps.
 #[tokio::test]
 async fn format_1_is_read_and_converted() {
     let bench = Bench::new();

@@ -1,4 +1,4 @@
-//! What unlocks the file, and how that changes.
+//! Unlock methods, and changes of them.
 
 use super::bench::*;
 use crate::ErrorKind;
@@ -132,7 +132,7 @@ async fn another_kms_guards_it() {
     bench.open().unwrap(&main_key(), &bytes, &context()).await.unwrap();
 }
 
-/// Where the operating system has no keyring, or the build does not ask it, that is said, and the file stays as it is.
+/// Without a keyring of the operating system the file stays as it is.
 #[test]
 fn without_a_keyring_of_the_operating_system_nothing_changes() {
     let bench = Bench::new();
