@@ -381,6 +381,8 @@ pub enum Remedy {
     OmitKmsKey,
     /// Give a reason.
     GiveReason,
+    /// Write to another file, or allow replacing the existing one.
+    ReplaceOutput,
     /// Verify the audit log.
     VerifyAuditLog,
     /// Make a backup.
@@ -442,6 +444,7 @@ impl fmt::Display for Remedy {
             Self::NameAuthority => f.write_str("name the certificate of the authority"),
             Self::OmitKmsKey => f.write_str("do not name a KMS key"),
             Self::GiveReason => f.write_str("give the reason in a sentence, such as `staff change`"),
+            Self::ReplaceOutput => f.write_str("choose another name, or allow replacing the file"),
             Self::VerifyAuditLog => f.write_str("verify the audit log"),
             Self::MakeBackup => f.write_str("make a backup"),
             Self::RestoreBackup => f.write_str("restore a backup"),

@@ -39,6 +39,7 @@ fn command(remedy: &Remedy) -> String {
         Remedy::NameAuthority => "--ca ca.pem".to_owned(),
         Remedy::OmitKmsKey => "--kms".to_owned(),
         Remedy::GiveReason => "--reason 'staff change'".to_owned(),
+        Remedy::ReplaceOutput => "--force".to_owned(),
         Remedy::VerifyAuditLog => "cipherform keys audit verify".to_owned(),
         Remedy::MakeBackup => "cipherform keys backup --to FILE".to_owned(),
         Remedy::RestoreBackup => "cipherform keys restore".to_owned(),

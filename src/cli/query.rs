@@ -16,7 +16,7 @@ use super::args::{Format, KeyArgs, QueryArgs};
 use super::printer::Printer;
 use super::results::Results;
 use super::{job, session};
-use crate::files::{Aside, Source};
+use crate::files::{OutputFile, Source};
 use crate::{Engine, Error, ErrorKind, Hint, Result, sql};
 
 const HELP: &str = "\
@@ -144,7 +144,7 @@ async fn one(
     let Some((path, force)) = output else {
         return stream(answer, format, printer.stdout()).await;
     };
-    let aside = Aside::create(path, force)?;
+    let aside = OutputFile::create(path, force)?;
     tokio::select! {
         done = stream(answer, format, aside.file()) => done?,
         interrupted = interrupted() => return Err(interrupted),

@@ -27,7 +27,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use zeroize::Zeroize as _;
 
-use super::Settings;
+use super::settings::Settings;
 use super::remote::http::{Http, LazyHttp, TlsIdentity, secured};
 use super::remote::refusal::{Complaint, Meaning, RefusalRule, means, rule, shortened};
 use super::remote::{Failure, Limiter, malformed, parameters};
@@ -106,6 +106,9 @@ impl AwsKms {
         Some(text.split(',').map(|token| token.trim().to_owned()).collect())
     }
 }
+
+/// Code of a dry run that would have succeeded.
+const DRY_RUN: &str = "DryRunOperationException";
 
 #[async_trait]
 impl KmsClient for AwsKms {
@@ -188,7 +191,7 @@ impl KmsClient for AwsKms {
             // A dry run that would succeed fails with a code of its own; a service without dry runs makes a data key,
             // which is dropped.
             Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(response)) if response.err().code() == Some("DryRunOperationException") => Ok(true),
+            Err(SdkError::ServiceError(refusal)) if refusal.err().code() == Some(DRY_RUN) => Ok(true),
             Err(error) => Err(refusal(error, &location)),
         }
     }

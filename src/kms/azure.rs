@@ -179,7 +179,13 @@ impl AzureProvider {
             .map_err(|_| incomplete())
     }
 
-    fn request(&self, location: &AzureKeyLocation, method: &str, path: &str, body: Option<Value>) -> Result<HttpResponse> {
+    fn request(
+        &self,
+        location: &AzureKeyLocation,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<HttpResponse> {
         let http = self.http.get(self.settings.timeouts(), || Ok(TlsIdentity::default()))?;
         let resource = if location.server.contains(".managedhsm.") {
             "https://managedhsm.azure.net"

@@ -13,11 +13,11 @@ use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Settings;
 use super::remote::http::{self, Http, HttpResponse, LazyHttp, TlsIdentity};
 use super::remote::oauth::{access_token, form, machine_token};
 use super::remote::refusal::{Complaint, Meaning, RefusalRule, means, rule, shortened};
 use super::remote::token_cache::TokenCache;
+use super::settings::Settings;
 use super::remote::{Provider, malformed, parameters, remote_client};
 use crate::keys::{KmsKeyInfo, KmsKeyRef, KmsKeyState, Timestamp, WrapContext};
 use crate::{Error, ErrorKind, Result, Secret};
@@ -170,7 +170,13 @@ impl Provider for GcpProvider {
 }
 
 impl GcpProvider {
-    fn request(&self, location: &GcpKeyLocation, method: &str, action: &str, body: Option<Value>) -> Result<HttpResponse> {
+    fn request(
+        &self,
+        location: &GcpKeyLocation,
+        method: &str,
+        action: &str,
+        body: Option<Value>,
+    ) -> Result<HttpResponse> {
         let http = self.http.get(self.settings.timeouts(), || Ok(TlsIdentity::default()))?;
         let token = self.token.get((), None, || access_token(&self.fetch_token(&http)?))?.header;
         let uri = format!("{}/v1/{}{action}", location.endpoint, location.name);

@@ -123,7 +123,12 @@ impl Provider for Pkcs11Provider {
         })
     }
 
-    fn wrap(&self, location: &Pkcs11KeyLocation, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
+    fn wrap(
+        &self,
+        location: &Pkcs11KeyLocation,
+        plaintext: &Secret<Vec<u8>>,
+        context: &WrapContext,
+    ) -> Result<Vec<u8>> {
         let context = context.to_bytes();
         self.with_key(location, |session, handle| {
             encrypt(session, handle, plaintext.expose(), &context)
@@ -162,7 +167,11 @@ impl Provider for Pkcs11Provider {
 
 impl Pkcs11Provider {
     /// Runs `work` with the key; once more in a new session if the old one has ended.
-    fn with_key<T>(&self, location: &Pkcs11KeyLocation, work: impl Fn(&Session, ObjectHandle) -> Result<T, Cryptoki>) -> Result<T> {
+    fn with_key<T>(
+        &self,
+        location: &Pkcs11KeyLocation,
+        work: impl Fn(&Session, ObjectHandle) -> Result<T, Cryptoki>,
+    ) -> Result<T> {
         let module = self.module_path(location)?;
         let address = (module.clone(), location.token.clone());
         let attempt = |session: &Session| work(session, find(session, location)?).map_err(failed);

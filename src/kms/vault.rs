@@ -175,8 +175,10 @@ impl Provider for VaultProvider {
         struct EncryptedData {
             ciphertext: String,
         }
-        let body =
-            json!({ "plaintext": STANDARD.encode(plaintext.expose()), "associated_data": STANDARD.encode(context.to_bytes()) });
+        let body = json!({
+            "plaintext": STANDARD.encode(plaintext.expose()),
+            "associated_data": STANDARD.encode(context.to_bytes()),
+        });
         let response = self.request(location, "POST", &format!("encrypt/{}", location.name), Some(body))?;
         Ok(response.json::<VaultData<EncryptedData>>()?.data.ciphertext.into_bytes())
     }
@@ -208,7 +210,13 @@ impl Provider for VaultProvider {
 
 impl VaultProvider {
     /// Sends a request to the transit engine. If it is refused, and we can log in, sends it once more with a new token.
-    fn request(&self, location: &VaultKeyLocation, method: &str, path: &str, body: Option<Value>) -> Result<HttpResponse> {
+    fn request(
+        &self,
+        location: &VaultKeyLocation,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<HttpResponse> {
         let http = self.http()?;
         let uri = format!("{}/v1/{}/{path}", location.server, location.mount);
         let what = path.split('/').next().unwrap_or_default().to_owned();

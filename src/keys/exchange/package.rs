@@ -3,7 +3,8 @@
 //! ```text
 //! { "format": "cipherform-exchange/1", "content": { …, "wrapped": base64 }, "signature": base64 }
 //! label     = LP("cipherform exchange v1", content without `wrapped`, as JSON without spaces)
-//! wrapped   = RSA-OAEP (RFC 8017, section 7.1) with SHA-256 and MGF1 over SHA-256: key (32) ‖ check key (32), under that label
+//! wrapped   = RSA-OAEP (RFC 8017, section 7.1) with SHA-256 and MGF1 over SHA-256,
+//!             of key (32) ‖ check key (32), under that label
 //! signature = Ed25519 (FIPS 186-5) over LP("cipherform-exchange/1", content as JSON without spaces)
 //! ```
 //!

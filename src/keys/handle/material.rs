@@ -8,7 +8,7 @@ use crate::{Error, Result, Secret};
 /// | use | bytes |
 /// | --- | --- |
 /// | `derive` | the key, 32 bytes: check values are derived from it, too, under their own label |
-/// | `direct-…` | the AES key, then a check key of 32 bytes: an AES key that other software holds serves its one mode and nothing else |
+/// | `direct-…` | the AES key, then a check key of 32 bytes: an AES key that other software has serves one mode |
 #[derive(Debug)]
 pub(crate) struct KeyMaterial {
     pub(super) key_use: KeyUse,

@@ -2,7 +2,8 @@
 //! it was.
 //!
 //! ```text
-//! { "format": "cipherform-backup/1", "content": { …, "keyring": base64, "local_kms": base64, "policy": text }, "mac": base64 }
+//! { "format": "cipherform-backup/1",
+//!   "content": { …, "keyring": base64, "local_kms": base64, "policy": text }, "mac": base64 }
 //! MAC key = KBKDF(root key of the keyring, "cipherform backup mac v1", LP(keyring id), 32)
 //! ```
 

@@ -201,7 +201,8 @@ mod tests {
                 Purpose::Hash,
                 &[],
                 "c748496ede34de9440bc91c02752354a8b4f4fba988dd1411b61df8c564393112ef9b0359b4ceeb0ea7\
-                 72fdbd160330e1663dd5c0ec1aa76c7de45ec1d1ac7ec546fd92d5046a13b0fe878586acef967479d20885f8fbc07c463a90e520b5bca9be5f294",
+                 72fdbd160330e1663dd5c0ec1aa76c7de45ec1d1ac7ec546fd92d5046a13b0fe878586acef967479d20\
+                 885f8fbc07c463a90e520b5bca9be5f294",
             ),
         ];
         for (purpose, context, answer) in cases {

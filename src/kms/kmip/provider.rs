@@ -25,7 +25,8 @@ use crate::keys::{KmsKeyInfo, KmsKeyRef, KmsKeyState, WrapContext, random};
 use crate::kms::remote::{
     Failure, Provider, attempt, does_not_unwrap, malformed, no_such_key, remote_client, tls,
 };
-use crate::kms::{Settings, Timeouts, seal};
+use crate::kms::seal;
+use crate::kms::settings::{Settings, Timeouts};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// First byte of what the server wrapped.

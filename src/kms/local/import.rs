@@ -1,7 +1,8 @@
 //! Import of material that was made elsewhere (BYOK), wrapped for a key pair that serves once, within a day.
 //!
 //! ```text
-//! wrapped = RSAES-OAEP (RFC 8017, section 7.1) with SHA-256 and MGF1 over SHA-256, no label: the 32 bytes of the material
+//! wrapped = RSAES-OAEP (RFC 8017, section 7.1) with SHA-256 and MGF1 over SHA-256, no label,
+//!           of the 32 bytes of the material
 //! check   = KBKDF(material, "cipherform local kms check value v1", LP(file id, KMS key id), 16)
 //! ```
 

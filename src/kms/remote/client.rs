@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::limiter::Limiter;
 use crate::keys::{DataKey, KmsClient, KmsKeyInfo, KmsKeyRef, WrapContext, random};
-use crate::kms::Settings;
+use crate::kms::settings::Settings;
 use crate::{Result, Secret};
 
 /// A KMS provider whose calls block: [`Remote`] makes a [`KmsClient`] of it.

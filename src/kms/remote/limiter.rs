@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::refusal::timed_out;
-use crate::kms::Timeouts;
+use crate::kms::settings::Timeouts;
 use crate::{Error, Result};
 
 /// Runs blocking work off the async threads, a few at a time. Clones share the limit.

@@ -9,7 +9,7 @@ use zeroize::Zeroize;
 use super::http::{Http, HttpResponse, request, secret_header};
 use super::retry::attempt;
 use super::token_cache::CachedToken;
-use crate::kms::Timeouts;
+use crate::kms::settings::Timeouts;
 use crate::{Error, ErrorKind, Result, Secret};
 
 #[derive(Deserialize)]

@@ -3,7 +3,8 @@
 //!
 //! ```json
 //! { "Version": "2012-10-17", "Statement": [
-//!     { "Sid": "jobs", "Effect": "Allow", "Principal": { "User": "etl@batch-7" }, "Action": "kms:Decrypt", "Resource": "*",
+//!     { "Sid": "jobs", "Effect": "Allow", "Principal": { "User": "etl@batch-7" },
+//!       "Action": "kms:Decrypt", "Resource": "*",
 //!       "Condition": { "StringEquals": { "kms:EncryptionContext:cipherform:use": "derive" } } } ] }
 //! ```
 //!

@@ -32,7 +32,8 @@ fn asks<'a>(principal: &'a str, action: KmsAction, context: Option<&'a WrapConte
     }
 }
 
-const ANN: &str = r#"{ "Effect": "Allow", "Principal": { "User": "ann@laptop" }, "Action": ["kms:Decrypt", "kms:Get*"], "Resource": "*" }"#;
+const ANN: &str = r#"{ "Effect": "Allow",
+    "Principal": { "User": "ann@laptop" }, "Action": ["kms:Decrypt", "kms:Get*"], "Resource": "*" }"#;
 
 #[test]
 fn deny_goes_before_allow_and_allow_before_nothing() {
@@ -73,7 +74,8 @@ fn an_identity_gets_what_the_key_hands_on_and_no_more() {
     let deny = policy(r#"{ "Effect": "Deny", "Action": "kms:Decrypt", "Resource": "*" }"#);
     let elsewhere = policy(r#"{ "Effect": "Allow", "Action": "kms:*", "Resource": "local:other" }"#);
     let hands_on = policy(
-        r#"{ "Effect": "Allow", "Principal": "identity-policies", "Action": ["kms:Decrypt", "kms:Encrypt"], "Resource": "*" }"#,
+        r#"{ "Effect": "Allow", "Principal": "identity-policies", "Action": ["kms:Decrypt", "kms:Encrypt"],
+        "Resource": "*" }"#,
     );
     let decrypt = asks("bob@laptop", KmsAction::Decrypt, None);
     let allowed = |key: &KeyPolicy, identity: &[&KeyPolicy]| evaluate(key, identity, &decrypt).is_allowed();
@@ -94,19 +96,46 @@ fn an_identity_gets_what_the_key_hands_on_and_no_more() {
 fn conditions_are_on_the_context() {
     let when = |condition: &str| {
         policy(&format!(
-            r#"{{ "Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*", "Condition": {{ {condition} }} }}"#
+            r#"{{ "Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*",
+        "Condition": {{ {condition} }} }}"#
         ))
     };
     let (context, keyring) = (context(), KeyringId::from_bytes([1; 16]));
     for (condition, with, without) in [
-        (format!(r#""StringEquals": {{ "kms:EncryptionContext:cipherform:keyring": "{keyring}" }}"#), true, false),
-        (r#""StringEquals": { "kms:EncryptionContext:cipherform:use": ["x", "derive"] }"#.to_owned(), true, false),
-        (r#""StringEquals": { "kms:EncryptionContext:cipherform:use": "der*" }"#.to_owned(), false, false),
-        (r#""StringLike": { "kms:EncryptionContext:cipherform:use": "der*" }"#.to_owned(), true, false),
-        (r#""StringNotEquals": { "kms:EncryptionContext:cipherform:use": "derive" }"#.to_owned(), false, true),
-        (r#""StringNotLike": { "kms:EncryptionContext:cipherform:use": "direct-*" }"#.to_owned(), true, true),
         (
-            r#""StringLike": { "kms:EncryptionContext:cipherform:use": "*", "kms:EncryptionContext:cipherform:version": "ff*" }"#.to_owned(),
+            format!(r#""StringEquals": {{ "kms:EncryptionContext:cipherform:keyring": "{keyring}" }}"#),
+            true,
+            false,
+        ),
+        (
+            r#""StringEquals": { "kms:EncryptionContext:cipherform:use": ["x", "derive"] }"#.to_owned(),
+            true,
+            false,
+        ),
+        (
+            r#""StringEquals": { "kms:EncryptionContext:cipherform:use": "der*" }"#.to_owned(),
+            false,
+            false,
+        ),
+        (
+            r#""StringLike": { "kms:EncryptionContext:cipherform:use": "der*" }"#.to_owned(),
+            true,
+            false,
+        ),
+        (
+            r#""StringNotEquals": { "kms:EncryptionContext:cipherform:use": "derive" }"#.to_owned(),
+            false,
+            true,
+        ),
+        (
+            r#""StringNotLike": { "kms:EncryptionContext:cipherform:use": "direct-*" }"#.to_owned(),
+            true,
+            true,
+        ),
+        (
+            r#""StringLike": { "kms:EncryptionContext:cipherform:use": "*",
+        "kms:EncryptionContext:cipherform:version": "ff*" }"#
+                .to_owned(),
             false,
             false,
         ),

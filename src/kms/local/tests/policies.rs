@@ -12,8 +12,10 @@ fn key_policy(statements: &str) -> KeyPolicy {
 
 #[tokio::test]
 async fn policies_are_enforced() {
-    const ADMIN: &str = r#"{ "Sid": "admin", "Effect": "Allow", "Principal": { "User": "ann@*" }, "Action": "kms:*", "Resource": "*" }"#;
-    const JOBS: &str = r#"{ "Sid": "jobs", "Effect": "Allow", "Principal": { "User": "etl@batch" }, "Action": "kms:Decrypt", "Resource": "*",
+    const ADMIN: &str = r#"{ "Sid": "admin", "Effect": "Allow", "Principal": { "User": "ann@*" },
+        "Action": "kms:*", "Resource": "*" }"#;
+    const JOBS: &str = r#"{ "Sid": "jobs", "Effect": "Allow", "Principal": { "User": "etl@batch" },
+        "Action": "kms:Decrypt", "Resource": "*",
         "Condition": { "StringEquals": { "kms:EncryptionContext:cipherform:use": "derive" } } }"#;
     const HANDED_ON: &str =
         r#"{ "Effect": "Allow", "Principal": "identity-policies", "Action": "kms:Decrypt", "Resource": "*" }"#;
@@ -66,13 +68,15 @@ async fn policies_are_enforced() {
     // What the key hands on is for the identity's policy to allow.
     let identity = |json: &str| KeyPolicy::parse_for_identity(json.as_bytes()).unwrap();
     let allow = identity(
-        r#"{ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "kms:*", "Resource": "local:main" }] }"#,
+        r#"{ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "kms:*",
+        "Resource": "local:main" }] }"#,
     );
     ann.put_identity_policy("eve@laptop", allow.clone(), &reason()).unwrap();
     assert_eq!(ann.identity_policy("eve@laptop").unwrap(), Some(allow));
     eve.unwrap(&main_key(), &bytes, &context()).await.unwrap();
     assert!(eve.disable(&main_key(), &reason()).is_err());
-    let deny = r#"{ "Version": "2012-10-17", "Statement": [{ "Sid": "leave", "Effect": "Deny", "Action": "kms:*", "Resource": "*" }] }"#;
+    let deny = r#"{ "Version": "2012-10-17", "Statement": [{ "Sid": "leave", "Effect": "Deny",
+        "Action": "kms:*", "Resource": "*" }] }"#;
     ann.put_identity_policy("etl@batch", identity(deny), &reason()).unwrap();
     let error = etl.unwrap(&main_key(), &bytes, &context()).await.unwrap_err();
     assert!(
