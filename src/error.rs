@@ -377,8 +377,6 @@ pub enum Remedy {
     ShowPublicKey,
     /// Name the authority that signed a partner's certificate.
     NameAuthority,
-    /// Leave the KMS key unsaid, so that the one in use serves.
-    OmitKmsKey,
     /// Give a reason.
     GiveReason,
     /// Write to another file, or allow replacing the existing one.
@@ -442,7 +440,6 @@ impl fmt::Display for Remedy {
             Self::ImportVersion(name) => write!(f, "import the partner's new version of key `{name}`"),
             Self::ShowPublicKey => f.write_str("show the public key"),
             Self::NameAuthority => f.write_str("name the certificate of the authority"),
-            Self::OmitKmsKey => f.write_str("do not name a KMS key"),
             Self::GiveReason => f.write_str("give the reason in a sentence, such as `staff change`"),
             Self::ReplaceOutput => f.write_str("choose another name, or allow replacing the file"),
             Self::VerifyAuditLog => f.write_str("verify the audit log"),

@@ -37,7 +37,6 @@ fn command(remedy: &Remedy) -> String {
         Remedy::ImportVersion(name) => format!("cipherform keys import FILE --name {name}"),
         Remedy::ShowPublicKey => "cipherform keys public-key".to_owned(),
         Remedy::NameAuthority => "--ca ca.pem".to_owned(),
-        Remedy::OmitKmsKey => "--kms".to_owned(),
         Remedy::GiveReason => "--reason 'staff change'".to_owned(),
         Remedy::ReplaceOutput => "--force".to_owned(),
         Remedy::VerifyAuditLog => "cipherform keys audit verify".to_owned(),
