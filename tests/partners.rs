@@ -363,11 +363,7 @@ fn a_partner_is_known_by_its_certificate() {
     join(&["below-idle.pem", "idle.pem"], "idle-chain.pem");
 
     for (arguments, code, said) in [
-        (
-            "--for partner-chain.pem",
-            1,
-            "no authority is named that signed it",
-        ),
+        ("--for partner-chain.pem", 1, "no authority is named that signed it"),
         ("--for theirs-key.pem --ca ca.pem", 1, "holds no certificate"),
         ("--for partner-chain.pem --ca theirs-key.pem", 1, "holds no certificate"),
         (

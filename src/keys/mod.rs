@@ -27,6 +27,7 @@
 //! ```
 
 mod audit;
+mod cache_limits;
 mod context;
 pub(crate) mod encoding;
 #[cfg(feature = "exchange")]
@@ -44,12 +45,13 @@ mod timestamp;
 pub(crate) mod wrap;
 
 pub use audit::{AuditEntry, AuditEvent, AuditLog, Checkpoint, VerifiedLog};
+pub use cache_limits::CacheLimits;
 pub(crate) use context::Context;
 pub(crate) use encoding::{Base64, length_prefixed};
 #[cfg(feature = "exchange")]
 pub use exchange::{Authorities, ExchangePackage, ExchangeSigner, Identity, Recipient, Sender};
 pub use exchanged_map::ExchangedMap;
-pub use handle::{CacheLimits, KeyHandle};
+pub use handle::KeyHandle;
 pub(crate) use ids::random_id;
 pub use ids::{DataKeyId, KeyVersionId, KeyringId, StoreId};
 pub use key_ref::{KeyName, KeyRef, KmsKeyRef};

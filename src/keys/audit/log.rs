@@ -95,7 +95,7 @@ impl AuditLog {
     ///
     /// # Errors
     ///
-    /// As for [`append`](Self::append) and [`verify`](Self::verify); what `decide` says.
+    /// As for [`append`](Self::append) and [`verify`](Self::verify); errors of `decide`.
     pub(crate) fn append_after<T>(
         &self,
         tally: &mut UsageTally,

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use futures_util::lock::Mutex as AsyncMutex;
 
-use super::cache_limits::CacheLimits;
 use super::lease::{Clock, Lease};
 use super::material::KeyMaterial;
+use crate::keys::cache_limits::CacheLimits;
 use crate::keys::ids::KeyVersionId;
 use crate::{ErrorKind, Result};
 
@@ -117,13 +117,13 @@ mod tests {
     use crate::{Error, Secret};
 
     /// A cache with a clock set by hand and a KMS that fails on command.
-    struct Bench {
+    struct CacheBench {
         cache: Cache,
         seconds: Arc<AtomicU64>,
         fetches: AtomicU64,
     }
 
-    impl Bench {
+    impl CacheBench {
         fn new(policy: CacheLimits) -> Self {
             let seconds = Arc::new(AtomicU64::new(0));
             let (start, told) = (Instant::now(), Arc::clone(&seconds));
@@ -163,7 +163,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_outage_is_carried_until_the_ttl_and_no_longer() {
-        let bench = Bench::new(CacheLimits::default().with_ttl(Duration::from_secs(1_000)));
+        let bench = CacheBench::new(CacheLimits::default().with_ttl(Duration::from_secs(1_000)));
         bench.get(None).await.unwrap();
         bench.at(899).get(DOWN).await.unwrap();
         assert_eq!(bench.fetches(), 1, "fresh: nobody is asked");
@@ -182,7 +182,7 @@ mod tests {
 
     #[tokio::test]
     async fn early_renewal_starts_a_new_ttl() {
-        let bench = Bench::new(CacheLimits::default().with_ttl(Duration::from_secs(1_000)));
+        let bench = CacheBench::new(CacheLimits::default().with_ttl(Duration::from_secs(1_000)));
         bench.get(None).await.unwrap();
         bench.at(950).get(None).await.unwrap();
         bench.at(1_800).get(DOWN).await.unwrap();
@@ -191,7 +191,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_is_not_an_outage() {
-        let bench = Bench::new(CacheLimits::default().with_ttl(Duration::from_secs(1_000)));
+        let bench = CacheBench::new(CacheLimits::default().with_ttl(Duration::from_secs(1_000)));
         bench.get(None).await.unwrap();
         let refused = Some(ErrorKind::KeyNotUsable);
         assert_eq!(
@@ -206,7 +206,7 @@ mod tests {
 
     #[tokio::test]
     async fn uses_are_counted() {
-        let bench = Bench::new(CacheLimits::default().with_max_uses(3));
+        let bench = CacheBench::new(CacheLimits::default().with_max_uses(3));
         for _ in 0..7 {
             bench.get(None).await.unwrap();
         }
@@ -215,7 +215,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_keeps_its_key_for_as_long_as_said() {
-        let bench = Bench::new(CacheLimits::default().with_max_hold(Duration::from_secs(5_000)));
+        let bench = CacheBench::new(CacheLimits::default().with_max_hold(Duration::from_secs(5_000)));
         let lease = bench.get(None).await.unwrap();
         assert!(lease.is_fresh() && lease.is_valid());
         bench.at(3_600);

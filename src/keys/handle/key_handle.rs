@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::lease::Lease;
 use super::material::KeyMaterial;
-use super::usage::Usage;
+use super::usage::VersionUsage;
 use crate::keys::exchanged_map::ExchangedMap;
 use crate::keys::ids::KeyVersionId;
 use crate::keys::key_ref::KeyName;
@@ -22,7 +22,7 @@ pub struct KeyHandle {
     pub(crate) version_id: KeyVersionId,
     pub(crate) material: Arc<KeyMaterial>,
     pub(crate) lease: Lease,
-    pub(crate) usage: Arc<Usage>,
+    pub(crate) usage: Arc<VersionUsage>,
     pub(crate) due: Option<String>,
     pub(crate) only_for: Option<Arc<ExchangedMap>>,
 }
@@ -32,7 +32,7 @@ impl KeyHandle {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotUsable`] if more would be protected than the key's limit allows; what the audit log says,
+    /// [`ErrorKind::KeyNotUsable`] if more would be protected than the key's limit allows; errors of the audit log,
     /// in which a key with a limit sets values aside.
     pub fn count(&self, operation: Operation, values: u64) -> Result<()> {
         self.usage.count(operation, values)

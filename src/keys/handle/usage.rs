@@ -15,7 +15,7 @@ const PARTS: u64 = 256;
 
 /// The values that a version has protected and revealed in this process.
 #[derive(Debug, Default)]
-pub(crate) struct Usage {
+pub(crate) struct VersionUsage {
     protected: AtomicU64,
     revealed: AtomicU64,
     /// Counts that the audit log has already.
@@ -57,7 +57,7 @@ pub(crate) struct UsageReport {
     pub(crate) released: u64,
 }
 
-impl Usage {
+impl VersionUsage {
     /// Counts for a version of `key` that has a limit.
     pub(crate) fn limited(
         limit: UsageLimit,
@@ -88,7 +88,7 @@ impl Usage {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotUsable`] if they are more than may be protected; what the audit log says.
+    /// [`ErrorKind::KeyNotUsable`] if they are more than may be protected; errors of the audit log.
     pub(crate) fn count(&self, operation: Operation, values: u64) -> Result<()> {
         match (operation, &self.shared_limit) {
             (Operation::Reveal, _) => {

@@ -23,7 +23,7 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) if the name is taken; what the KMS or the file says
+    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) if the name is taken; errors of the KMS or the file
     /// otherwise.
     pub async fn create_key(
         &mut self,
@@ -67,7 +67,7 @@ impl Keyring {
     /// # Errors
     ///
     /// [`ErrorKind::KeyNotFound`](crate::ErrorKind::KeyNotFound); [`ErrorKind::KeyNotUsable`] for a key that came
-    /// from a partner; what the KMS or the file says otherwise.
+    /// from a partner; otherwise errors of the KMS or the file.
     pub async fn rotate(&mut self, name: &KeyName, reason: Option<&Reason>) -> Result<KeyInfo> {
         let reason = match reason {
             Some(reason) => reason.clone(),
@@ -126,7 +126,7 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`](crate::ErrorKind::KeyNotFound); what either KMS or the file says otherwise. The
+    /// [`ErrorKind::KeyNotFound`](crate::ErrorKind::KeyNotFound); otherwise errors of either KMS or the file. The
     /// file is then as it was.
     pub async fn rewrap(&mut self, to: &KmsKeyRef, names: &[KeyName]) -> Result<usize> {
         for name in names {

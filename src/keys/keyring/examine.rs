@@ -104,7 +104,7 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// What the KMS says.
+    /// Errors of the KMS.
     pub async fn describe_kms_key(&self, kms_key: &KmsKeyRef) -> Result<KmsKeyInfo> {
         described(&self.registry, kms_key).await
     }

@@ -11,7 +11,7 @@ use super::info::KeyInfo;
 use super::lifecycle;
 use crate::keys::audit::{AuditEntry, AuditEvent, AuditLog};
 use crate::keys::encoding::Base64;
-use crate::keys::handle::{Cache, KeyHandle, KeyMaterial, Usage, UsageLimit, UsageReport};
+use crate::keys::handle::{Cache, KeyHandle, KeyMaterial, UsageLimit, UsageReport, VersionUsage};
 use crate::keys::ids::{KeyVersionId, KeyringId};
 use crate::keys::key_ref::{KeyName, KeyRef, KmsKeyRef};
 use crate::keys::state::Operation;
@@ -32,8 +32,8 @@ pub struct Keyring {
     pub(super) root: Secret<Vec<u8>>,
     pub(super) registry: KmsRegistry,
     pub(super) cache: Cache,
-    /// Usage of each version that was handed out.
-    pub(super) usages: Mutex<HashMap<KeyVersionId, Arc<Usage>>>,
+    /// VersionUsage of each version that was handed out.
+    pub(super) usages: Mutex<HashMap<KeyVersionId, Arc<VersionUsage>>>,
     pub(super) log: Option<Arc<AuditLog>>,
 }
 
@@ -42,7 +42,7 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`] if there is a file at `path` already; what the KMS says otherwise.
+    /// [`ErrorKind::BadInput`] if there is a file at `path` already; otherwise errors of the KMS.
     pub async fn create(path: impl Into<PathBuf>, kms_key: &KmsKeyRef, registry: &KmsRegistry) -> Result<Self> {
         let path = path.into();
         if path.exists() {
@@ -86,7 +86,7 @@ impl Keyring {
     /// # Errors
     ///
     /// [`ErrorKind::FileNotFound`] if there is no file; [`ErrorKind::BadInput`] or [`ErrorKind::WrongKey`] if a byte
-    /// of it was changed, or if the KMS did not wrap it; what the KMS says otherwise.
+    /// of it was changed, or if the KMS did not wrap it; otherwise errors of the KMS.
     pub async fn open(path: impl Into<PathBuf>, registry: &KmsRegistry) -> Result<Self> {
         let path = path.into();
         let file = parse(&path)?;
@@ -111,7 +111,7 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// What the log's file says.
+    /// Errors of the log's file.
     pub fn with_audit_log(mut self, path: impl Into<PathBuf>) -> Result<Self> {
         let context = self.registry.context().clone();
         let log = Arc::new(AuditLog::new(path.into(), self.id(), &self.root, context)?);
@@ -166,7 +166,7 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// What the log's file says.
+    /// Errors of the log's file.
     pub fn audit_usage(&self, role: Option<&str>, context: &str) -> Result<()> {
         let mut entries = Vec::new();
         let usages = self.usages();
@@ -196,12 +196,12 @@ impl Keyring {
         self.audit(entries)
     }
 
-    pub(super) fn usages(&self) -> std::sync::MutexGuard<'_, HashMap<KeyVersionId, Arc<Usage>>> {
+    pub(super) fn usages(&self) -> std::sync::MutexGuard<'_, HashMap<KeyVersionId, Arc<VersionUsage>>> {
         self.usages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the usage of a version. If the key has a limit, the audit log says how much of it is left.
-    pub(super) fn usage(&self, key: &DataKeyEntry, version: &VersionEntry) -> Result<Arc<Usage>> {
+    pub(super) fn usage(&self, key: &DataKeyEntry, version: &VersionEntry) -> Result<Arc<VersionUsage>> {
         if let Some(usage) = self.usages().get(&version.id) {
             return Ok(Arc::clone(usage));
         }
@@ -210,9 +210,9 @@ impl Keyring {
             since: key.limited_since.unwrap_or_default(),
         });
         let usage = match (limit, &self.log) {
-            (None, _) => Usage::default(),
+            (None, _) => VersionUsage::default(),
             (Some(limit), Some(log)) => {
-                Usage::limited(limit, Arc::clone(log), key.name.clone(), version.number, version.id)
+                VersionUsage::limited(limit, Arc::clone(log), key.name.clone(), version.number, version.id)
             }
             (Some(_), None) => {
                 let message = format!(
@@ -282,7 +282,7 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if its state forbids the operation; what the KMS says
+    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if its state forbids the operation; errors of the KMS
     /// otherwise.
     pub async fn handle(&self, key: &KeyRef, operation: Operation) -> Result<KeyHandle> {
         let (entry, version) = self.version(key)?;

@@ -15,7 +15,7 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) if the file was replaced meanwhile; what the audit log says.
+    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) if the file was replaced meanwhile; errors of the audit log.
     pub fn backup(&self, local_kms: Option<Vec<u8>>, policy: &str, name: &str) -> Result<Backup> {
         let file = parse(&self.path)?;
         if file.unverified().id != self.document.id || file.unverified().generation != self.document.generation {
@@ -49,7 +49,7 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// What the file says.
+    /// Errors of the file.
     pub fn record_backup(&mut self, backup: &Backup) -> Result<()> {
         let record = BackupRecord {
             time: backup.time(),
@@ -70,7 +70,7 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// What the log's file says.
+    /// Errors of the log's file.
     pub fn audit_restore(&self, name: &str) -> Result<()> {
         self.audit([AuditEntry {
             context: Some(format!("from {name}")),

@@ -59,7 +59,7 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// As for [`transition`](Self::transition); what the KMS says.
+    /// As for [`transition`](Self::transition); errors of the KMS.
     pub async fn remove(&mut self, key: &KeyRef, reason: &Reason) -> Result<KeyInfo> {
         let (name, number) = self.numbered(key)?;
         let entry = self.entry(&name)?;
@@ -94,7 +94,7 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`]; what the file says.
+    /// [`ErrorKind::KeyNotFound`]; errors of the file.
     pub fn set_periods(&mut self, name: &KeyName, periods: Periods, reason: &Reason) -> Result<KeyInfo> {
         let entry = AuditEntry {
             context: Some(format!(
@@ -114,7 +114,7 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`]; what the file says.
+    /// [`ErrorKind::KeyNotFound`]; errors of the file.
     pub fn set_values_limit(&mut self, name: &KeyName, limit: Option<u64>, reason: &Reason) -> Result<KeyInfo> {
         // Values counted under the old limit count under the new one.
         self.audit_usage(None, "until the limit was changed")?;

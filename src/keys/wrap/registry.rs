@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::key_event::KeyAudit;
 use super::kms_client::KmsClient;
+use crate::keys::cache_limits::CacheLimits;
 use crate::keys::context::Context;
-use crate::keys::handle::CacheLimits;
 use crate::keys::key_ref::KmsKeyRef;
 use crate::keys::timestamp::Timestamp;
 use crate::{Error, ErrorKind, Result};

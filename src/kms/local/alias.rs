@@ -38,7 +38,7 @@ impl LocalKms {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`] if there is no such alias, or no such key; what the file says.
+    /// [`ErrorKind::KeyNotFound`] if there is no such alias, or no such key; errors of the file.
     pub fn update_alias(&self, alias: &KeyName, key: &KmsKeyRef, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
         self.with_key(key, KmsAction::UpdateAlias, |content, id, _| {
             let entry = content.aliases.iter_mut().find(|entry| entry.name == *alias);
@@ -55,7 +55,7 @@ impl LocalKms {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`] if there is no such alias; what the file says.
+    /// [`ErrorKind::KeyNotFound`] if there is no such alias; errors of the file.
     pub fn delete_alias(&self, alias: &KeyName, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
         self.with_key(
             &KmsKeyRef::local_alias(alias),

@@ -21,7 +21,7 @@ impl LocalKms {
     ///
     /// # Errors
     ///
-    /// What the file says.
+    /// Errors of the file.
     pub fn record_backup(&self, generation: u64) -> Result<()> {
         let time = self.context.now();
         self.change(self.path(), |content, _| {

@@ -71,7 +71,7 @@ impl LocalKms {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if it is in another state; what the file says.
+    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if it is in another state; errors of the file.
     pub fn enable(&self, key: &KmsKeyRef, reason: &Reason) -> Result<LocalKeyInfo> {
         self.change_key(key, KmsAction::EnableKey, "enable", reason, |key, _| {
             expect_state(key, &[KmsKeyState::Disabled], "enable")?;
@@ -201,7 +201,7 @@ impl LocalKms {
     ///
     /// # Errors
     ///
-    /// What the file says.
+    /// Errors of the file.
     pub fn run_due(&self) -> Result<()> {
         if self.due_tasks()?.is_empty() {
             return Ok(());

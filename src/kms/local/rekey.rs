@@ -27,7 +27,7 @@ impl LocalKms {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`] for a key of a local KMS; what the other KMS says.
+    /// [`ErrorKind::BadInput`] for a key of a local KMS; errors of the other KMS.
     pub async fn guard_by_kms(&self, key: &KmsKeyRef, registry: &KmsRegistry) -> Result<()> {
         refuse_local(key)?;
         let file = self.content(self.path())?.0.id;
@@ -75,7 +75,7 @@ impl LocalKms {
     ///
     /// # Errors
     ///
-    /// What the other KMS, or the keyring, says; [`ErrorKind::BadInput`] if the file is damaged.
+    /// Errors of the other KMS, or of the keyring; [`ErrorKind::BadInput`] if the file is damaged.
     pub async fn guarded_unlock(path: &Path, registry: &KmsRegistry) -> Result<Option<Unlock>> {
         let bytes = match fs::read(path) {
             Err(error) if error.kind() == ErrorKind::FileNotFound => return Ok(None),

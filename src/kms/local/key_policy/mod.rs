@@ -13,6 +13,7 @@
 //! is `identity-policies` refers to the policies of identities: then the identity's policy must allow the request.
 //! Denials in either policy count.
 
+mod access;
 mod action;
 mod evaluate;
 mod pattern;
@@ -20,6 +21,7 @@ mod policy;
 #[cfg(test)]
 mod tests;
 
+pub use access::{AccessDecision, AccessRequest};
 pub use action::KmsAction;
-pub use evaluate::{AccessDecision, AccessRequest, evaluate};
+pub use evaluate::evaluate;
 pub use policy::KeyPolicy;

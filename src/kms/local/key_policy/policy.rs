@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::access::AccessRequest;
 use super::action::KmsAction;
-use super::evaluate::AccessRequest;
 use super::pattern::wildcard_match;
 use crate::keys::WrapContext;
 use crate::{Error, Result};

@@ -1,7 +1,8 @@
 //! Tests of key policies.
 
+use super::access::{AccessDecision, AccessRequest};
 use super::action::KmsAction;
-use super::evaluate::{AccessDecision, AccessRequest, evaluate};
+use super::evaluate::evaluate;
 use super::pattern::wildcard_match;
 use super::policy::KeyPolicy;
 use crate::keys::{DataKeyId, KeyVersionId, KeyringId, WrapContext};

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub(super) struct Bench {
+pub(super) struct LocalKmsBench {
     pub(super) directory: tempfile::TempDir,
 }
 
-impl Bench {
+impl LocalKmsBench {
     /// A file `kms.json` with the key `main`, unlocked by the key file `unlock.key`.
     pub(super) fn new() -> Self {
         let bench = Self {

@@ -20,7 +20,7 @@ fn wrapped(parameters: &ImportParameters, material: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn material_is_imported_once_for_each_token_and_only_the_same() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let (kms, days) = clock(bench.open());
     let key = external();
     kms.create_kms_key(&key, NewKmsKey::default().external()).unwrap();
@@ -80,7 +80,7 @@ async fn material_is_imported_once_for_each_token_and_only_the_same() {
 
 #[tokio::test]
 async fn an_asymmetric_key_has_its_one_use() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let kms = bench.open();
     let [opens, signs]: [KmsKeyRef; 2] = ["local:opens", "local:signs"].map(|key| key.parse().unwrap());
     kms.create_kms_key(&opens, NewKmsKey::new(KmsKeySpec::Rsa3072)).unwrap();

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 #[tokio::test]
 async fn conforms() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     conformance::check(&bench.open(), &"local:main".parse().unwrap())
         .await
         .unwrap();
@@ -36,7 +36,7 @@ async fn every_state_allows_what_it_should() {
     ];
     for state in [Enabled, Disabled, PendingDeletion, Destroyed] {
         for (act, from, to) in acts {
-            let bench = Bench::new();
+            let bench = LocalKmsBench::new();
             let (kms, days) = clock(bench.open());
             let wrapped = works(&kms, &main_key()).await.unwrap();
             if state == Disabled {
@@ -87,7 +87,7 @@ async fn every_state_allows_what_it_should() {
 
 #[tokio::test]
 async fn deleted_material_is_out_of_the_file() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let (kms, days) = clock(bench.open());
     let wrapped = works(&kms, &main_key()).await.unwrap();
     let sealed = kms.content(&kms.path).unwrap().0.keys[0].material[0]
@@ -139,7 +139,7 @@ async fn deleted_material_is_out_of_the_file() {
 
 #[tokio::test]
 async fn rotated_material_still_unwraps() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let (kms, days) = clock(bench.open());
     let mut wrapped = vec![works(&kms, &main_key()).await.unwrap()];
     for _ in 0..3 {
@@ -190,7 +190,7 @@ async fn rotated_material_still_unwraps() {
 
 #[tokio::test]
 async fn an_alias_moves_and_what_it_wrapped_unwraps() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let kms = bench.open();
     kms.create_key(&name("second")).unwrap();
     let (alias, second) = (
@@ -231,7 +231,7 @@ async fn an_alias_moves_and_what_it_wrapped_unwraps() {
 
 #[tokio::test]
 async fn it_guards_a_keyring() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let path = bench.path("keyring.json");
     let registry = KmsRegistry::new().with("local", bench.open());
     let mut keyring = Keyring::create(&path, &"local:main".parse().unwrap(), &registry)

@@ -19,7 +19,7 @@ async fn policies_are_enforced() {
         "Condition": { "StringEquals": { "kms:EncryptionContext:cipherform:use": "derive" } } }"#;
     const HANDED_ON: &str =
         r#"{ "Effect": "Allow", "Principal": "identity-policies", "Action": "kms:Decrypt", "Resource": "*" }"#;
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let [ann, etl, eve] = ["ann@laptop", "etl@batch", "eve@laptop"].map(|who| bench.open().with_actor(who));
     let bytes = works(&eve, &main_key()).await.unwrap();
     assert_eq!(ann.key_policy(&main_key()).unwrap(), KeyPolicy::everybody());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 #[tokio::test]
 async fn a_passphrase_unlocks_it_once() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let path = bench.path("deep/er/kms.json");
     LocalKms::create(&path, &passphrase("correct horse"), &name("main")).unwrap();
 
@@ -32,7 +32,7 @@ async fn a_passphrase_unlocks_it_once() {
 
 #[test]
 fn another_key_file_does_not_unlock_it() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     LocalKms::create_key_file(&bench.path("other.key")).unwrap();
     let kms = LocalKms::open(bench.path("kms.json"), Unlock::KeyFile(bench.path("other.key")));
     let error = kms.list().unwrap_err();
@@ -42,7 +42,7 @@ fn another_key_file_does_not_unlock_it() {
 
 #[test]
 fn a_hostile_file_cannot_stall_us() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let path = bench.path("passphrase.json");
     LocalKms::create(&path, &passphrase("correct horse"), &name("main")).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
@@ -58,7 +58,7 @@ fn a_hostile_file_cannot_stall_us() {
 
 #[tokio::test]
 async fn what_unlocks_it_is_changed_and_nothing_is_lost() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let kms = bench.open();
     let bytes = works(&kms, &main_key()).await.unwrap();
     kms.rotate(&main_key(), None).unwrap();
@@ -92,7 +92,7 @@ async fn what_unlocks_it_is_changed_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn another_kms_guards_it() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let guard = MemoryKms::new().with_key("guard");
     let registry = KmsRegistry::new().with("memory", guard.clone());
     let (path, key): (_, KmsKeyRef) = (bench.path("kms.json"), "memory:guard".parse().unwrap());
@@ -135,7 +135,7 @@ async fn another_kms_guards_it() {
 /// Without a keyring of the operating system the file stays as it is.
 #[test]
 fn without_a_keyring_of_the_operating_system_nothing_changes() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let before = std::fs::read(bench.path("kms.json")).unwrap();
     if let Err(error) = bench.open().guard_by_os_keyring() {
         assert_eq!(error.kind(), ErrorKind::ProviderDown, "{error:?}");
