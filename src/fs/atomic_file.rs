@@ -23,7 +23,7 @@ pub(crate) struct AtomicFile {
     if_exists: IfExists,
 }
 
-/// What becomes of an existing target.
+/// The treatment of an existing target.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum IfExists {
     /// The new file replaces it.

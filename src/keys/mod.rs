@@ -1,4 +1,4 @@
-//! Keys: what a name in a policy resolves to.
+//! Data keys: the keyring, handles of its keys, the audit log, and the exchange with partners.
 //!
 //! ```text
 //! KMS key ──wraps──► data key version ──KBKDF──► one subkey for each purpose, domain and format

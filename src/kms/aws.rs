@@ -1,8 +1,9 @@
 //! AWS KMS, by the AWS SDK.
 //!
 //! `aws-kms:ARN`, `aws-kms:alias/NAME?region=…`, `aws-kms:KEY-ID?region=…`; `profile`, `endpoint` and `context.NAME`
-//! (pairs of one's own in the encryption context, for key policies that ask for them) stand behind `?`, too. Who we
-//! are is found as the SDK finds it: environment, profile, web identity, container, instance.
+//! (further pairs of the encryption context, for key policies that require them) stand behind `?`, too.
+//!
+//! Credentials are found as the SDK finds them: environment, profile, web identity, container, instance.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,12 +1,12 @@
 //! Azure Key Vault and Managed HSM.
 //!
 //! `azure-kv:https://VAULT.vault.azure.net/keys/NAME`. RSA keys wrap with RSA-OAEP-256, symmetric keys of a Managed
-//! HSM with A256KW. Neither binds a context, so what is wrapped is the data key and the SHA-256 of its context.
+//! HSM with A256KW. Neither binds a context, so the SHA-256 of the context is wrapped with the data key.
 //!
-//! The wrapped bytes: a byte 1, the length of the key's version (one byte) and the version, then what Azure gave.
+//! Wrapped bytes: a byte 1, the length of the key's version (one byte), the version, and the bytes from Azure.
 //!
-//! Who we are, by the variables of Azure's own SDKs: a client secret, a federated token (workload identity), or the
-//! machine's managed identity.
+//! Credentials, by the variables of Azure's own SDKs: a client secret, a federated token (workload identity), or the
+//! managed identity of the machine.
 
 use std::time::{Duration, SystemTime};
 

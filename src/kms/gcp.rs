@@ -1,8 +1,9 @@
 //! Google Cloud KMS.
 //!
 //! `gcp-kms:projects/P/locations/L/keyRings/R/cryptoKeys/K`; `endpoint` stands behind `?`. The wrap context is the
-//! additional authenticated data; every message carries CRC32C sums, as Google asks for. Who we are is found by
-//! Application Default Credentials: a service account's file, a person's, or the machine's.
+//! additional authenticated data; every message carries CRC32C checksums, as Google recommends.
+//!
+//! Application Default Credentials: the file of a service account or a person, or those of the machine.
 
 use std::time::SystemTime;
 

@@ -3,8 +3,8 @@
 //! `vault:https://HOST:PORT/MOUNT/KEY`, with `?namespace=NAME` if need be. The wrap context is the associated data of
 //! transit's AEAD keys.
 //!
-//! Who we are, by the variables that `vault` and `bao` read themselves (each also as `BAO_…`): a token, an AppRole,
-//! or a TLS certificate.
+//! Credentials, by the variables that `vault` and `bao` read themselves (each also as `BAO_…`): a token, an AppRole, or
+//! a TLS certificate.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -335,7 +335,7 @@ impl VaultProvider {
                  and where the login is mounted"));
         }
         let LoginResponse { auth } = response.json()?;
-        // A lease of 0 does not end.
+        // A lease of 0 does not expire; log in again every hour.
         let lifetime = match auth.lease_duration {
             0 => Duration::from_secs(4_000),
             seconds => Duration::from_secs(seconds),

@@ -140,7 +140,7 @@ pub enum AuditEvent {
     Export,
     /// A partner's key came in.
     Import,
-    /// Material of a KMS key came in, or was to.
+    /// Material of a KMS key was imported, or import parameters were handed out.
     ImportMaterial,
     /// Imported material of a KMS key was erased.
     DeleteMaterial,

@@ -1,5 +1,4 @@
-//! A keyring, the local KMS that guards it and the policy in one authenticated file: what was sealed stays sealed as
-//! it was.
+//! Backups: a keyring, the local KMS that guards it and the policy in one authenticated file. Sealed parts stay sealed.
 //!
 //! ```text
 //! { "format": "cipherform-backup/1",

@@ -1,4 +1,4 @@
-//! Changes of a keyring: made to what the file says at that moment, under a lock, and written before they return.
+//! Changes of a keyring: made to the file as it is at that moment, under a lock, and written before they return.
 
 use std::collections::HashMap;
 
@@ -211,11 +211,11 @@ impl Keyring {
         })
     }
 
-    /// Applies `change` to what the file says now, and saves. The KMS has been asked before, so that nobody waits for
+    /// Applies `change` to the file as it is now, and saves it. Requests to the KMS come before, so that nobody waits for
     /// it under the lock.
     ///
     /// `entry`, and one for each version that goes over to another state, go into the audit log before the change is
-    /// made, so that there is no change without them; if it is not made then, the log says that, too.
+    /// made, so that there is no change without them; if it fails, the log says that, too.
     pub(super) fn commit<T>(
         &mut self,
         entry: Option<AuditEntry>,

@@ -54,14 +54,14 @@ impl Keyring {
     /// Exports the key of one map for a partner. `key` is the key that its rule resolves to for protecting, `map` the
     /// rule.
     ///
-    /// Of a key of use `derive` it is the subkey of that map: whoever opens the package can protect and reveal under
-    /// it, and under no other. A key of use `direct-ff1-256` has no subkeys: it leaves as a whole, so it is to be a
-    /// key of that one map. The package is signed with `signer`, or else with the keyring's own key.
+    /// From a key of use `derive` this is the subkey of that map: whoever opens the package can protect and reveal under
+    /// it, and under no other. A key of use `direct-ff1-256` has no subkeys: it leaves as a whole, so it should
+    /// serve that one map only. The package is signed with `signer`, or else with the keyring's own key.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotUsable`] for a key that came from a partner itself, or is for another mode; what the audit
-    /// log says.
+    /// [`ErrorKind::KeyNotUsable`] for a key that came from a partner itself, or is for another mode; errors of the
+    /// audit log.
     pub fn export(
         &self,
         key: &KeyHandle,

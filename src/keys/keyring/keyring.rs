@@ -18,7 +18,7 @@ use crate::keys::state::Operation;
 use crate::keys::wrap::{KmsRegistry, envelope};
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
-/// The length of the root key, from which the MAC's key is derived.
+/// Bytes of the root key, from which the key of the MAC is derived.
 pub(super) const ROOT: usize = 32;
 
 /// An open keyring: authenticated as a whole. Keys are unwrapped when they are needed, each once.
@@ -32,7 +32,7 @@ pub struct Keyring {
     pub(super) root: Secret<Vec<u8>>,
     pub(super) registry: KmsRegistry,
     pub(super) cache: Cache,
-    /// VersionUsage of each version that was handed out.
+    /// Usage of each version that was handed out.
     pub(super) usages: Mutex<HashMap<KeyVersionId, Arc<VersionUsage>>>,
     pub(super) log: Option<Arc<AuditLog>>,
 }
@@ -232,7 +232,7 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// As for [`open`](Self::open), but nothing is asked of a KMS.
+    /// As for [`open`](Self::open), but no request is made to a KMS.
     pub fn kms_keys(path: &Path) -> Result<Vec<KmsKeyRef>> {
         let file = parse(path)?;
         let document = file.unverified();

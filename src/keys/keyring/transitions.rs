@@ -19,8 +19,8 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if SP 800-57 has no such transition; what the file
-    /// says. [`Keyring::remove`] is for *removed* and *destroyed*.
+    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if SP 800-57 has no such transition; errors of the file.
+    /// [`Keyring::remove`] is for *removed* and *destroyed*.
     pub fn transition(&mut self, key: &KeyRef, to: KeyState, reason: &Reason) -> Result<KeyInfo> {
         if to.is_gone() {
             return Err(Error::bug("a version is removed by `remove`"));
@@ -54,7 +54,7 @@ impl Keyring {
     /// Removes the key bytes of a version from the keyring. What it protected can then be revealed only with a backup
     /// of the keyring.
     ///
-    /// The version is *removed* then; it is *destroyed* once the KMS says that there is no such KMS key any more,
+    /// The version is *removed* then; it is *destroyed* once the KMS says that the KMS key no longer exists,
     /// when this is called again.
     ///
     /// # Errors

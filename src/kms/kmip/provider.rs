@@ -1,14 +1,14 @@
 //! Servers that speak KMIP (OASIS), over mutual TLS.
 //!
 //! `kmip://HOST:PORT/UID`. The server wraps: its Encrypt and Decrypt operations with AES-GCM and the wrap context as
-//! additional data (KMIP 1.4). A server that has no such operations, but gives its key out, is taken at its word: the
-//! key is fetched, and wraps here.
+//! additional data (KMIP 1.4). From a server that lacks these operations, but gives its key out, the key
+//! is fetched, and wraps here.
 //!
-//! The wrapped bytes: a byte 1, the nonce (12), the tag (16), the ciphertext, if the server wrapped; a byte 2 and
+//! Wrapped bytes: a byte 1, the nonce (12), the tag (16), the ciphertext, if the server wrapped; a byte 2 and
 //! AES-256-GCM's nonce, ciphertext and tag if it was done here.
 //!
-//! Who we are: a client certificate, `CIPHERFORM_KMIP_CERT` and `CIPHERFORM_KMIP_KEY`; whom we trust:
-//! `CIPHERFORM_KMIP_CA`, or what the system trusts.
+//! Credentials: a client certificate, `CIPHERFORM_KMIP_CERT` and `CIPHERFORM_KMIP_KEY`. Trusted authorities:
+//! `CIPHERFORM_KMIP_CA`, or those of the system.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};

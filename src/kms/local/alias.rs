@@ -13,8 +13,8 @@ impl LocalKms {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`] if the alias exists; [`ErrorKind::KeyNotFound`] if there is no such key; what the file
-    /// says.
+    /// [`ErrorKind::BadInput`] if the alias exists; [`ErrorKind::KeyNotFound`] if there is no such key; errors of the
+    /// file.
     pub fn create_alias(&self, alias: &KeyName, key: &KmsKeyRef, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
         self.with_key(key, KmsAction::CreateAlias, |content, id, _| {
             if content.aliases.iter().any(|entry| entry.name == *alias) {

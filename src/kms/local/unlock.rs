@@ -10,7 +10,7 @@ use super::model::UnlockMethod;
 use crate::keys::{DataKeyId, KeyVersionId, KeyringId, WrapContext, random};
 use crate::{Error, ErrorKind, Result, Secret, fs};
 
-/// The length of the unlock key, and of what a key file holds.
+/// Bytes of the unlock key, and of a key file.
 pub(super) const KEY: usize = 32;
 
 /// Shortest passphrase, in characters: SP 800-63B, section 5.1.1.2.
@@ -25,7 +25,7 @@ const MOST_PBKDF2_ITERATIONS: u32 = 50_000_000;
 /// The secret that unlocks the file of a local KMS.
 #[derive(Clone, Debug)]
 pub enum Unlock {
-    /// A passphrase, stretched as the file says.
+    /// A passphrase, stretched by the method of the file.
     Passphrase(Secret<String>),
     /// A file with 256 random bits: 32 bytes, or 64 hexadecimal digits.
     KeyFile(PathBuf),
