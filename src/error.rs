@@ -393,10 +393,10 @@ pub enum Remedy {
     ShowPublicKey,
     /// Name the authority that signed a partner's certificate.
     NameAuthority,
-    /// Leave the KMS key unsaid, so that the one in use serves.
-    OmitKmsKey,
     /// Give a reason.
     GiveReason,
+    /// Write to another file, or allow replacing the existing one.
+    ReplaceOutput,
     /// Verify the audit log.
     VerifyAuditLog,
     /// Make a backup.
@@ -409,7 +409,7 @@ pub enum Remedy {
     CreateKmsKey {
         /// The kind of key, as the local KMS calls it; none for a symmetric one.
         spec: Option<String>,
-        /// Whether its material is imported.
+        /// True if the material is imported.
         external: bool,
     },
     /// Enable a key of the local KMS.
@@ -456,8 +456,8 @@ impl fmt::Display for Remedy {
             Self::ImportVersion(name) => write!(f, "import the partner's new version of key `{name}`"),
             Self::ShowPublicKey => f.write_str("show the public key"),
             Self::NameAuthority => f.write_str("name the certificate of the authority"),
-            Self::OmitKmsKey => f.write_str("do not name a KMS key"),
             Self::GiveReason => f.write_str("give the reason in a sentence, such as `staff change`"),
+            Self::ReplaceOutput => f.write_str("choose another name, or allow replacing the file"),
             Self::VerifyAuditLog => f.write_str("verify the audit log"),
             Self::MakeBackup => f.write_str("make a backup"),
             Self::RestoreBackup => f.write_str("restore a backup"),

@@ -196,12 +196,12 @@ fn a_target_that_is_there_full_or_read_only() {
     let sandbox = Sandbox::new();
     sandbox.write("people.parquet", &people());
     fs::write(sandbox.path("out.parquet"), "precious").unwrap();
-    refused(&sandbox, 1, "`out.parquet` is there already", PROTECT);
+    refused(&sandbox, 1, "`out.parquet` already exists", PROTECT);
     assert_eq!(fs::read(sandbox.path("out.parquet")).unwrap(), b"precious");
     sandbox.ok(&["protect", "people.parquet", "out.parquet", "--force"]);
     fs::remove_file(sandbox.path("out.parquet")).unwrap();
     let stderr = sandbox.fails(1, &["protect", "people.parquet", "no/out.parquet"]);
-    assert!(stderr.contains("its folder is not there"), "{stderr}");
+    assert!(stderr.contains("its folder does not exist"), "{stderr}");
     // Nobody, not even root, makes files there.
     refused(
         &sandbox,

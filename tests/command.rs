@@ -129,7 +129,7 @@ fn results_in_every_format() {
     // Devices and pipes stay what they are.
     std::os::unix::fs::symlink("/dev/null", sandbox.path("null.csv")).unwrap();
     let told = sandbox.fails(1, &["query", "--force", "-o", "null.csv", "-c", one, "people.parquet"]);
-    assert!(told.contains("no regular file"), "{told}");
+    assert!(told.contains("not a regular file"), "{told}");
     assert!(sandbox.path("null.csv").symlink_metadata().unwrap().is_symlink());
     // What is there is not replaced.
     sandbox.fails(1, &["query", "-o", "copy.parquet", "-c", sql, "people.parquet"]);

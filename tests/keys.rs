@@ -56,7 +56,7 @@ fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
         "{refused}"
     );
     assert!(
-        refused.contains("hint: resume it, `cipherform keys resume pii@2`"),
+        refused.contains("hint: resume `pii@2`: `cipherform keys resume pii@2`"),
         "{refused}"
     );
     let doctor = sandbox.ok(&["keys", "doctor"]);
@@ -611,7 +611,7 @@ fn kms_keys_go_through_their_life() {
     let refused = sandbox.fails(3, &["reveal", "one.parquet", "x.parquet"]);
     assert!(
         refused.contains("KMS key `main` is disabled")
-            && refused.contains("hint: enable it: `cipherform kms enable local:main`"),
+            && refused.contains("hint: enable `local:main`: `cipherform kms enable local:main`"),
         "{refused}"
     );
     // The keyring is closed meanwhile, and so is the log: the key is enabled all the same.
@@ -660,7 +660,7 @@ fn kms_keys_go_through_their_life() {
     );
     let refused = sandbox.fails(3, &["keys", "list"]);
     assert!(
-        refused.contains("hint: take that back: `cipherform kms cancel-deletion local:main`"),
+        refused.contains("hint: cancel the deletion of `local:main`: `cipherform kms cancel-deletion local:main`"),
         "{refused}"
     );
     sandbox.ok(&["kms", "cancel-deletion", "local:main", "--reason", "it was"]);
@@ -735,7 +735,7 @@ fn kms_keys_go_through_their_life() {
             &["kms", "rotate", "vault:https://vault.example/transit/main"],
             "transit/keys/NAME/rotate",
         ),
-        (&["kms", "create", "local:main"], "name the new key otherwise"),
+        (&["kms", "create", "local:main"], "choose another name"),
         (
             &["kms", "create", "local:alias/other"],
             "an alias is no name for a new KMS key",
@@ -832,7 +832,7 @@ fn material_comes_from_elsewhere() {
     parameters();
     wrap("other.bin");
     let other = text(&import(&[]).stderr);
-    assert!(other.contains("this is other material than the key had"), "{other}");
+    assert!(other.contains("this is not the material that the key had"), "{other}");
     wrap("material.bin");
     let soon =
         humantime::format_rfc3339_seconds(std::time::SystemTime::now() + std::time::Duration::from_secs(30 * 86_400));
@@ -1022,7 +1022,7 @@ fn what_unlocks_the_local_kms_is_changed() {
     let (code, refused) = with(&["keys", "list"]);
     assert_eq!(code, Some(3));
     assert!(
-        refused.contains("hint: have it stretched by PBKDF2: `cipherform kms passphrase --kdf pbkdf2`"),
+        refused.contains("hint: stretch the passphrase by PBKDF2: `cipherform kms passphrase --kdf pbkdf2`"),
         "{refused}"
     );
     assert_eq!(
@@ -1046,7 +1046,7 @@ fn what_unlocks_the_local_kms_is_changed() {
         1,
         &["kms", "passphrase", "--kms", "local:main", "--key-file", "second.key"],
     );
-    assert!(stderr.contains("it guards no local KMS"), "{stderr}");
+    assert!(stderr.contains("cannot guard a local KMS"), "{stderr}");
     // A copy from before is opened by what opened it then: the manual says so.
     fs::write(sandbox.path("kms.json"), older).unwrap();
     sandbox.ok(&["reveal", "one.parquet", "fourth.parquet"]);
@@ -1088,7 +1088,7 @@ fn key_policies_are_put_shown_simulated_and_enforced() {
     };
     let refused = text(&put("bad.json", &[]).stderr);
     assert!(
-        refused.contains("an action matches nothing there is") && refused.contains("hint: the actions are kms:Encrypt"),
+        refused.contains("an action matches no known action") && refused.contains("hint: the actions are kms:Encrypt"),
         "{refused}"
     );
     let refused = put("ann.json", &[]);

@@ -9,8 +9,8 @@ use cipherform::Engine;
 use cipherform::columns::RevealOptions;
 use cipherform::files::Job;
 use cipherform::keys::{
-    DirectMode, Identity, KeyUse, Keyring, KmsClient, KmsKeyRef, KmsRegistry, Operation, Purpose, Recipient, Sender,
-    WrapContext,
+    DirectMode, Identity, KeyImport, KeyUse, Keyring, KmsClient, KmsKeyRef, KmsRegistry, Operation, Purpose, Recipient,
+    Sender, WrapContext,
 };
 use cipherform::kms::{KmsKeySpec, LocalKms, MemoryKms, NewKmsKey, PassphraseKdf, Unlock};
 use cipherform::{Result, Secret};
@@ -215,7 +215,7 @@ fn import_and_exchange_leave_nothing() {
         // The material is made and wrapped by other processes, and read masked.
         let ours: KmsKeyRef = "local:ours".parse().unwrap();
         local
-            .create_kms_key(&ours, NewKmsKey::of(KmsKeySpec::SymmetricDefault).external())
+            .create_kms_key(&ours, NewKmsKey::new(KmsKeySpec::SymmetricDefault).external())
             .unwrap();
         let parameters = local.parameters_for_import(&ours).unwrap();
         fs::write(sandbox.path("wrapping.der"), parameters.public_key).unwrap();
@@ -274,7 +274,14 @@ fn import_and_exchange_leave_nothing() {
             .unwrap();
         let name = "partner".parse().unwrap();
         theirs
-            .import(&package, &name, &identity, &sender, None, &reason)
+            .import(KeyImport {
+                package: &package,
+                name: &name,
+                identity: &identity,
+                sender: &sender,
+                kms_key: None,
+                reason: &reason,
+            })
             .await
             .unwrap();
         theirs.handle(&name.into(), Operation::Protect).await.unwrap();

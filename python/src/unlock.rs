@@ -28,7 +28,7 @@ impl KeyArguments {
             Some(path) => path,
             None => LocalKms::default_path()?,
         };
-        let unlock = match LocalKms::unlock_elsewhere(&path, &registry).await? {
+        let unlock = match LocalKms::guarded_unlock(&path, &registry).await? {
             Some(unlock) => unlock,
             None => self.unlock()?,
         };

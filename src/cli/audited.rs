@@ -110,7 +110,7 @@ pub(super) fn entry(event: AuditEvent, key: &KmsKeyRef, context: Option<String>)
 /// Runs maintenance that is due in the local KMS, with an entry for each. The command goes on if that fails.
 pub(super) fn run_scheduled(local: &LocalKms, keyring: Option<&Keyring>, scheduled: Scheduled, printer: &Printer) {
     let attempt = || -> Result<()> {
-        let due = local.due()?;
+        let due = local.due_tasks()?;
         if scheduled != Scheduled::Run {
             for (name, what) in due.iter().filter(|_| scheduled == Scheduled::Announce) {
                 printer.say(format_args!(
@@ -125,7 +125,7 @@ pub(super) fn run_scheduled(local: &LocalKms, keyring: Option<&Keyring>, schedul
                 keyring.audit([entry(AuditEvent::State, &key, Some((*what).to_owned()))])?;
             }
         }
-        local.tend()?;
+        local.run_due()?;
         for (name, what) in due {
             printer.say(format_args!("KMS key `local:{name}`: {what}."));
         }

@@ -39,7 +39,7 @@ pub(super) async fn clients(args: &KeyArgs, approved_only: bool, with_local: boo
         return Ok(Clients { registry, local: None });
     }
     let path = local_kms_path(args)?;
-    let unlock = match LocalKms::unlock_elsewhere(&path, &registry).await? {
+    let unlock = match LocalKms::guarded_unlock(&path, &registry).await? {
         Some(unlock) => unlock,
         None => unlock(args, Ask::Once)?,
     };

@@ -176,7 +176,7 @@ impl BatchPlan {
         let mut results: Vec<Option<ArrayRef>> = vec![None; self.works.len()];
         for at in &self.order {
             let work = &self.works[*at];
-            work.transform.key().check_hold()?;
+            work.transform.key().check_lease()?;
             let Values { array, rows } = nested::values(batch.column(work.leaf.column), &work.leaf.steps)?;
             let tweaks = self.tweaks(work, batch, &results, rows.as_deref())?;
             let task = Task::new(&work.transform, self.direction, work.leaf.path()).after(base);

@@ -13,7 +13,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 #[cfg(feature = "cli")]
-pub(crate) use commit::Aside;
+pub(crate) use commit::OutputFile;
 pub use rewrite::{Job, Progress, Report};
 pub use source::Source;
 

@@ -13,7 +13,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
-use super::commit::{Aside, cannot_write};
+use super::commit::{OutputFile, cannot_write};
 use super::source::{Source, unreadable};
 use super::{table_name, types};
 use crate::cipher::Direction;
@@ -134,8 +134,8 @@ impl Job {
         replace: bool,
         cancel: &AtomicBool,
         progress: &mut (dyn FnMut(Progress) + Send),
-    ) -> Result<(Aside, Report)> {
-        let aside = Aside::create(target, replace)?;
+    ) -> Result<(OutputFile, Report)> {
+        let aside = OutputFile::create(target, replace)?;
         let failed = |error: ParquetError| write_error(target, error);
         let buffered = BufWriter::with_capacity(1 << 20, aside.file());
         let output = self.last()?.output();

@@ -1,20 +1,78 @@
-//! Small files that must never be seen half written, or lose a change.
+//! Files that are written beside their target and renamed into place: a reader, or a crash, never meets half of one.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use super::location::{folder_of, resolve};
 use crate::{Error, ErrorKind, Result};
 
-/// Owner only: what files with wrapped keys are written with.
+/// Mode of files with wrapped keys: their owner alone.
 pub(crate) const PRIVATE: u32 = 0o600;
 
-/// Owner writes, all read: what files without keys are written with.
+/// Mode of files without keys: their owner writes, all read.
 #[cfg(feature = "cli")]
 pub(crate) const PUBLIC: u32 = 0o644;
 
-/// The file's bytes; [`ErrorKind::FileNotFound`] if there is none.
+/// A file that is being written beside its target. Dropped before [`commit`](Self::commit), it leaves nothing.
+pub(crate) struct AtomicFile {
+    file: NamedTempFile,
+    target: PathBuf,
+    if_exists: IfExists,
+}
+
+/// The treatment of an existing target.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum IfExists {
+    /// The new file replaces it.
+    Replace,
+    /// It stays, and the commit fails with [`io::ErrorKind::AlreadyExists`].
+    Refuse,
+}
+
+impl AtomicFile {
+    /// Creates an empty file in the folder of `target`, which only its owner can read.
+    pub(crate) fn create(target: &Path, if_exists: IfExists) -> io::Result<Self> {
+        let file = tempfile::Builder::new()
+            .prefix(".cipherform-")
+            .suffix(".tmp")
+            .tempfile_in(folder_of(target))?;
+        Ok(Self {
+            file,
+            target: target.to_owned(),
+            if_exists,
+        })
+    }
+
+    /// Returns the file, to be written to.
+    pub(crate) fn file(&self) -> &File {
+        self.file.as_file()
+    }
+
+    /// Syncs the file and renames it into place, with `permissions`, or readable by its owner alone.
+    pub(crate) fn commit(self, permissions: Option<Permissions>) -> io::Result<()> {
+        let Self {
+            file,
+            target,
+            if_exists,
+        } = self;
+        if let Some(permissions) = permissions {
+            file.as_file().set_permissions(permissions)?;
+        }
+        file.as_file().sync_all()?;
+        let persisted = match if_exists {
+            IfExists::Replace => file.persist(&target),
+            IfExists::Refuse => file.persist_noclobber(&target),
+        };
+        persisted.map_err(|error| error.error)?;
+        // The name is durable once the folder is synced.
+        sync_folder(folder_of(&target))
+    }
+}
+
+/// Reads a file; [`ErrorKind::FileNotFound`] if it is missing.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::new(
@@ -25,22 +83,17 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     })
 }
 
-/// Puts `bytes` in the place of the file at `path`: after a crash there is the old content or the new.
+/// Replaces the file at `path`, or the target of a link: after a crash it has the old content or the new.
 pub(crate) fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let target = resolve(path);
-    write(&target, bytes, mode, |aside| {
-        aside.persist(&target).map(drop).map_err(|error| error.error)
-    })
+    write(&resolve(path), bytes, mode, IfExists::Replace)
 }
 
-/// Like [`write_atomic`], for a file that must not exist yet: else [`ErrorKind::BadInput`].
+/// Creates a file as [`write_atomic`] does; [`ErrorKind::BadInput`] if it exists.
 pub(crate) fn create_atomic(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    write(path, bytes, mode, |aside| {
-        aside.persist_noclobber(path).map(drop).map_err(|error| error.error)
-    })
+    write(path, bytes, mode, IfExists::Refuse)
 }
 
-/// Makes the directory that `path` stands in, for its owner alone, if it is missing.
+/// Creates the folder of `path`, for its owner alone, if it is missing.
 pub(crate) fn create_directory(path: &Path) -> Result<()> {
     let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) else {
         return Ok(());
@@ -51,52 +104,39 @@ pub(crate) fn create_directory(path: &Path) -> Result<()> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder
         .create(directory)
-        .map_err(|error| Error::io(format!("cannot make the directory `{}`", directory.display()), error))
+        .map_err(|error| Error::io(format!("cannot create the folder `{}`", directory.display()), error))
 }
 
-/// Writes aside, syncs, moves, syncs the directory.
-fn write(
-    path: &Path,
-    bytes: &[u8],
-    mode: u32,
-    persist: impl FnOnce(tempfile::NamedTempFile) -> io::Result<()>,
-) -> Result<()> {
-    let attempt = || -> io::Result<()> {
-        let directory = folder_of(path);
-        let mut aside = tempfile::Builder::new()
-            .prefix(".cipherform-")
-            .suffix(".tmp")
-            .tempfile_in(directory)?;
-        aside.write_all(bytes)?;
-        set_mode(aside.as_file(), mode)?;
-        aside.as_file().sync_all()?;
-        persist(aside)?;
-        sync_directory(directory)
+fn write(path: &Path, bytes: &[u8], mode: u32, if_exists: IfExists) -> Result<()> {
+    let attempt = || {
+        let aside = AtomicFile::create(path, if_exists)?;
+        aside.file().write_all(bytes)?;
+        aside.commit(permissions(mode))
     };
     attempt().map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => Error::bad_input(format!("`{}` exists already", path.display())),
+        io::ErrorKind::AlreadyExists => Error::bad_input(format!("`{}` already exists", path.display())),
         _ => Error::io(format!("cannot write `{}`", path.display()), error),
     })
 }
 
 #[cfg(unix)]
-fn set_mode(file: &File, mode: u32) -> io::Result<()> {
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
+fn permissions(mode: u32) -> Option<Permissions> {
+    Some(std::os::unix::fs::PermissionsExt::from_mode(mode))
 }
 
 #[cfg(not(unix))]
-fn set_mode(_file: &File, _mode: u32) -> io::Result<()> {
-    Ok(()) // the user's profile directory keeps others out
+fn permissions(_mode: u32) -> Option<Permissions> {
+    None // the user's profile folder keeps others out
 }
 
 #[cfg(unix)]
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(not(unix))]
-fn sync_directory(_directory: &Path) -> io::Result<()> {
-    Ok(()) // directories cannot be opened as files
+fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(()) // folders cannot be opened as files
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Locks on files.
+//! Locks on files, held across processes.
 
 use std::fs::{File, OpenOptions};
 use std::path::Path;
@@ -7,16 +7,17 @@ use super::atomic_file::PRIVATE;
 use super::location::{folder_of, resolve};
 use crate::{Error, Result};
 
-/// Held by whoever may change a file; given back when dropped, or when the process ends.
+/// The right to change a file; given up when dropped, or when the process ends.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub(crate) struct FileLock {
     _file: File,
 }
 
-/// Waits until nobody else, in this process or another, may change the file at `path`.
+/// Locks the file at `path` against changes by this process and others, and waits for that if it must.
 ///
-/// The lock is on a sibling, `.NAME.lock`, since the file itself is replaced by every change. The sibling stays: to remove it would let two in.
-pub(crate) fn lock(path: &Path) -> Result<Lock> {
+/// The lock is on a sibling, `.NAME.lock`, since every change replaces the file itself. The sibling is never removed:
+/// another process may be about to lock it.
+pub(crate) fn lock(path: &Path) -> Result<FileLock> {
     let target = resolve(path);
     let sibling = folder_of(&target).join(format!(".{}.lock", name(&target)?));
     let mut options = OpenOptions::new();
@@ -27,7 +28,7 @@ pub(crate) fn lock(path: &Path) -> Result<Lock> {
         .open(&sibling)
         .and_then(|file| file.lock().map(|()| file))
         .map_err(|error| Error::io(format!("cannot lock `{}`", sibling.display()), error))?;
-    Ok(Lock { _file: file })
+    Ok(FileLock { _file: file })
 }
 
 fn name(path: &Path) -> Result<String> {

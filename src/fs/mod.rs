@@ -1,4 +1,4 @@
-//! Small files that are written whole or not at all, and locks on them.
+//! Files that are written whole or not at all, and locks on them.
 
 mod atomic_file;
 mod location;
@@ -6,5 +6,7 @@ mod lock;
 
 #[cfg(feature = "cli")]
 pub(crate) use atomic_file::PUBLIC;
+#[cfg(feature = "files")]
+pub(crate) use atomic_file::{AtomicFile, IfExists};
 pub(crate) use atomic_file::{PRIVATE, create_atomic, create_directory, read, write_atomic};
 pub(crate) use lock::lock;

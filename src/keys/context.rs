@@ -1,18 +1,18 @@
-//! Clock and actor.
+//! The context of changes: clock and actor.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::timestamp::Timestamp;
 
-/// What time it is, and who is at work.
+/// The clock and the actor of changes; by default the system's clock and `unknown`.
 #[derive(Clone, Default)]
-pub(crate) struct Surroundings {
+pub(crate) struct Context {
     clock: Option<Arc<dyn Fn() -> Timestamp + Send + Sync>>,
     actor: Option<Arc<str>>,
 }
 
-impl Surroundings {
+impl Context {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.as_ref().map_or_else(Timestamp::now, |clock| clock())
     }
@@ -30,9 +30,9 @@ impl Surroundings {
     }
 }
 
-impl fmt::Debug for Surroundings {
+impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Surroundings")
+        f.debug_struct("Context")
             .field("actor", &self.actor)
             .finish_non_exhaustive()
     }

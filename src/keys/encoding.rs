@@ -1,4 +1,4 @@
-//! Bytes as they stand in our JSON files, and as they stand in what is authenticated.
+//! Encodings of bytes: base64 in JSON files, length prefixes in authenticated data.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::Result;
 
-/// The parts one after the other, each behind its length as 32 bits big-endian, so that no two lists of parts give the same bytes.
+/// Joins the parts, each behind its length as 32 bits big-endian, so that no two lists of parts give
+/// the same bytes.
 ///
 /// # Panics
 ///

@@ -1,19 +1,19 @@
-//! Map.
+//! The map that an exchanged key is for.
 
 use serde::{Deserialize, Serialize};
 
-/// The one map that a key is for: what a rule is, beside its key.
+/// The one map that an exchanged key is for: a rule without its key.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExchangedMap {
-    /// What the subkey is bound to.
+    /// Domain that the subkey is bound to.
     pub domain: String,
     /// SHA-256 over treatment and format, in hexadecimal.
     pub fingerprint: String,
-    /// The format, for people: the fingerprint counts.
+    /// Format, for people; the fingerprint decides.
     pub format: String,
-    /// The tweak's definition.
+    /// Definition of the tweak.
     pub tweak: String,
-    /// The check value of the sender's columns, in hexadecimal.
+    /// Check value of the sender's columns, in hexadecimal.
     pub check: String,
 }

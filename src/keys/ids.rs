@@ -1,4 +1,4 @@
-//! Random 128-bit identities: what wrapping and derivation bind to, where names may change.
+//! Random 128-bit ids. Wrapping and derivation bind to them, since names may change.
 
 use crate::Result;
 
@@ -11,17 +11,17 @@ macro_rules! random_id {
 
         #[allow(dead_code, reason = "each identity has the same methods, wanted or not")]
         impl $name {
-            /// A new one, from the operating system's random bytes.
+            /// Makes a new id from the operating system's random bytes.
             $visibility fn random() -> $crate::Result<Self> {
                 Ok(Self($crate::keys::random::array()?))
             }
 
-            /// The identity with these bytes.
+            /// Makes the id with these bytes.
             $visibility const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(bytes)
             }
 
-            /// Its bytes.
+            /// Returns the bytes.
             $visibility const fn as_bytes(&self) -> &[u8; 16] {
                 &self.0
             }
@@ -68,22 +68,22 @@ macro_rules! random_id {
 pub(crate) use random_id;
 
 random_id! {
-    /// Which store of tokens: fixed when the store is made.
+    /// The id of a token store, fixed when the store is made.
     pub struct StoreId
 }
 
 random_id! {
-    /// Which keyring: fixed when the file is created.
+    /// The id of a keyring, fixed when the file is created.
     pub struct KeyringId
 }
 
 random_id! {
-    /// Which data key of a keyring, whatever it is called.
+    /// The id of a data key, whatever its name.
     pub struct DataKeyId
 }
 
 random_id! {
-    /// Which version of which data key; its number is only for display.
+    /// The id of a version of a data key. The number of the version is only for display.
     pub struct KeyVersionId
 }
 

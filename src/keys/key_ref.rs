@@ -15,7 +15,7 @@ pub struct KeyName(String);
 impl KeyName {
     const LONGEST: usize = 64;
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -53,9 +53,9 @@ impl FromStr for KeyName {
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct KeyRef {
-    /// The key's name.
+    /// Name of the key.
     pub name: KeyName,
-    /// The number of its version; none means the current one.
+    /// Number of the version; none means the current one.
     pub version: Option<u32>,
 }
 
@@ -108,12 +108,12 @@ pub struct KmsKeyRef {
 impl KmsKeyRef {
     const LONGEST: usize = 2048;
 
-    /// The key of that name in the local KMS: `local:NAME`.
+    /// Makes the reference `local:NAME`: a key of the local KMS.
     pub fn local(name: &KeyName) -> Self {
         Self::in_local_kms(name.as_str())
     }
 
-    /// The key that an alias means in the local KMS: `local:alias/NAME`.
+    /// Makes the reference `local:alias/NAME`: an alias of the local KMS.
     pub fn local_alias(alias: &KeyName) -> Self {
         Self::in_local_kms(&format!("alias/{alias}"))
     }
@@ -126,17 +126,17 @@ impl KmsKeyRef {
         }
     }
 
-    /// The kind of KMS: what stands before the first colon.
+    /// Returns the scheme, which stands before the first colon: the kind of KMS.
     pub fn scheme(&self) -> &str {
         &self.text[..self.scheme_length]
     }
 
-    /// What stands after the first colon; its meaning is the provider's.
+    /// Returns the rest after the first colon, which the provider parses.
     pub fn rest(&self) -> &str {
         &self.text[self.scheme_length + 1..]
     }
 
-    /// The whole reference.
+    /// Returns the whole reference.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -151,10 +151,11 @@ impl FromStr for KmsKeyRef {
         } else if text.chars().any(char::is_control) || text.trim() != text {
             "has control characters, or space around it".to_string()
         } else if has_credentials(text) {
-            // It stands in keyrings and messages.
+            // References stand in keyrings and messages.
             return Err(
                 Error::bad_input("the KMS key reference has no place for names, passwords and PINs").with_hint(
-                    "a KMS's credentials come from the environment, as its own tools have them; an HSM's PIN from CIPHERFORM_PKCS11_PIN or \
+                    "a KMS's credentials come from the environment, as its own tools have them; an HSM's PIN \
+                     from CIPHERFORM_PKCS11_PIN or \
                      `pin-source=/path`",
                 ),
             );
@@ -174,16 +175,17 @@ impl FromStr for KmsKeyRef {
             }
         };
         Err(Error::bad_input(format!("the KMS key reference {problem}")).with_hint(
-            "write `local:NAME`, or the scheme of another KMS, a colon and the key: `vault:https://host/transit/NAME`; a data key has no scheme, \
+            "write `local:NAME`, or the scheme of another KMS, a colon and the key: \
+             `vault:https://host/transit/NAME`; a data key has no scheme, \
              and is suspended and resumed rather than disabled and enabled",
         ))
     }
 }
 
-/// Is there user information (RFC 3986, section 3.2.1) or a PIN (RFC 7512) in it, percent-encoded or not?
+/// Checks for user information (RFC 3986, section 3.2.1) or a PIN (RFC 7512), percent-encoded or not.
 fn has_credentials(text: &str) -> bool {
     let mut text = text.to_ascii_lowercase();
-    // Twice, since a part of it may be encoded in itself.
+    // Twice, since a part may be encoded in itself.
     for _ in 0..2 {
         for (encoded, plain) in [
             ("%25", "%"),

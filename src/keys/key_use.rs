@@ -1,4 +1,4 @@
-//! What a data key may do, fixed when it is created.
+//! Uses of data keys, fixed when a key is created.
 
 use std::fmt;
 use std::str::FromStr;
@@ -58,7 +58,7 @@ impl FromStr for KeyUse {
             .find(|candidate| candidate.to_string() == text)
             .ok_or_else(|| {
                 let all = Self::ALL.map(|candidate| candidate.to_string()).join(", ");
-                Error::bad_input("no such use of a key").with_hint(format!("the uses are {all}"))
+                Error::bad_input("unknown use of a key").with_hint(format!("the uses are {all}"))
             })
     }
 }
@@ -107,7 +107,7 @@ pub enum KeyBits {
 }
 
 impl KeyBits {
-    /// The same length, in bytes.
+    /// Returns the length in bytes.
     pub const fn bytes(self) -> usize {
         match self {
             Self::B128 => 16,

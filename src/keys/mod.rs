@@ -1,4 +1,4 @@
-//! Keys: what a name in a policy resolves to.
+//! Data keys: the keyring, handles of its keys, the audit log, and the exchange with partners.
 //!
 //! ```text
 //! KMS key ──wraps──► data key version ──KBKDF──► one subkey for each purpose, domain and format
@@ -6,9 +6,10 @@
 //!  its KMS)           only wrapped)
 //! ```
 //!
-//! The [`Keyring`] is the file of wrapped data keys. It is authenticated as a whole under a root key that its KMS wraps, so it is opened with a
-//! [`KmsRegistry`]: the [`KmsClient`]s of this process by the scheme of their key references. What comes out is a [`KeyHandle`]: one version of one
-//! key, checked for its state, ready to derive subkeys.
+//! The [`Keyring`] is the file of wrapped data keys. It is authenticated as a whole under a root key that its KMS
+//! wraps, so it is opened with a [`KmsRegistry`]: the [`KmsClient`]s of this process by the scheme of their key
+//! references. What comes out is a [`KeyHandle`]: one version of one key, checked for its state, ready to derive
+//! subkeys.
 //!
 //! ```
 //! use cipherform::keys::{KeyUse, Keyring, KmsRegistry, Operation, Purpose};
@@ -26,6 +27,7 @@
 //! ```
 
 mod audit;
+mod cache_limits;
 mod context;
 pub(crate) mod encoding;
 #[cfg(feature = "exchange")]
@@ -42,19 +44,22 @@ mod state;
 mod timestamp;
 pub(crate) mod wrap;
 
-pub use audit::{AuditEntry, AuditEvent, AuditLog, Checkpoint, Verified};
-pub(crate) use context::Surroundings;
+pub use audit::{AuditEntry, AuditEvent, AuditLog, Checkpoint, VerifiedLog};
+pub use cache_limits::CacheLimits;
+pub(crate) use context::Context;
 pub(crate) use encoding::{Base64, length_prefixed};
 #[cfg(feature = "exchange")]
 pub use exchange::{Authorities, ExchangePackage, ExchangeSigner, Identity, Recipient, Sender};
 pub use exchanged_map::ExchangedMap;
-pub use handle::{CachePolicy, KeyHandle};
+pub use handle::KeyHandle;
 pub(crate) use ids::random_id;
 pub use ids::{DataKeyId, KeyVersionId, KeyringId, StoreId};
 pub use key_ref::{KeyName, KeyRef, KmsKeyRef};
 pub use key_use::{DirectMode, KeyBits, KeyUse};
 pub(crate) use keyring::BackupRecord;
-pub use keyring::{Backup, Change, Finding, KeyInfo, Keyring, Periods, Staged, VersionInfo};
+#[cfg(feature = "exchange")]
+pub use keyring::KeyImport;
+pub use keyring::{Backup, Finding, KeyInfo, Keyring, Periods, StagedBackup, StateChange, VersionInfo};
 pub use reason::Reason;
 pub use state::{KeyState, Operation};
 pub use timestamp::Timestamp;

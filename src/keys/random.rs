@@ -1,15 +1,15 @@
-//! Random bytes of the operating system.
+//! Random bytes from the operating system.
 
 use crate::{Error, ErrorKind, Result, Secret};
 
-/// `length` bytes that nobody else knows.
+/// Returns `length` secret random bytes.
 pub(crate) fn secret(length: usize) -> Result<Secret<Vec<u8>>> {
     let mut bytes = Secret::new(vec![0; length]);
     fill(bytes.expose_mut())?;
     Ok(bytes)
 }
 
-/// Bytes that are unique rather than secret: ids, nonces, salts.
+/// Returns random bytes that need not be secret: ids, nonces, salts.
 pub(crate) fn array<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     fill(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! Reasons.
+//! Reasons of changes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Remedy, Result};
 
-/// Why a state was changed: what whoever did it wrote. It stands in the keyring and in the audit log, so it must hold no secret.
+/// The reason of a change, as its actor wrote it. It is stored in the keyring and the audit log, so it must hold no
+/// secret.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Reason(String);
@@ -15,7 +16,7 @@ pub struct Reason(String);
 impl Reason {
     const LONGEST: usize = 500;
 
-    /// The reason as text.
+    /// Returns the reason as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

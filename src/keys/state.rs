@@ -1,10 +1,10 @@
-//! States of a key version, as SP 800-57 Part 1 has them.
+//! States of a key version (SP 800-57 Part 1).
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a key version stands in its life: SP 800-57 Part 1 Revision 5, section 7.
+/// The state of a key version: SP 800-57 Part 1 Revision 5, section 7.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -19,9 +19,9 @@ pub enum KeyState {
     Deactivated,
     /// Known, or suspected to be known, to others: reveal to protect anew.
     Compromised,
-    /// Taken out of this keyring; a copy of the keyring and its KMS key together still have it.
+    /// Removed from this keyring; a copy of the keyring together with its KMS key still has it.
     Removed,
-    /// Gone: taken out, and the KMS key that wrapped it is gone, too.
+    /// Removed, and the KMS key that wrapped it no longer exists.
     Destroyed,
 }
 
@@ -37,10 +37,10 @@ impl KeyState {
         Self::Destroyed,
     ];
 
-    /// Whether a version in this state may be used so: SP 800-57 Part 1, section 7.3.
+    /// Checks whether a version in this state may be used for an operation: SP 800-57 Part 1, section 7.3.
     ///
-    /// Only an active key applies protection. Suspended and compromised keys still process what they protected: to reveal with them is at the
-    /// reader's own risk, and without it no data could be moved to a new key.
+    /// Only an active key applies protection. Suspended and compromised keys still process what they protected: to
+    /// reveal with them is at the reader's own risk, and without it no data could be moved to a new key.
     pub const fn may(self, operation: Operation) -> bool {
         match operation {
             Operation::Protect => matches!(self, Self::Active),
@@ -51,8 +51,8 @@ impl KeyState {
         }
     }
 
-    /// Whether a version in this state may go over to `next`: the transitions of SP 800-57 Part 1, section 7, figure 3. *Removed* is ours; it stands
-    /// before *destroyed*, since whoever takes bytes out of a file cannot know of its copies.
+    /// Checks whether a version in this state may change to `next`: SP 800-57 Part 1, section 7, figure 3. *Removed*
+    /// is an addition: it comes before *destroyed*, since copies of a file from which bytes are removed may exist.
     pub const fn may_become(self, next: Self) -> bool {
         match self {
             Self::PreActivation => matches!(next, Self::Active | Self::Compromised | Self::Removed),
@@ -65,7 +65,7 @@ impl KeyState {
         }
     }
 
-    /// Whether the keyring has no key bytes for it any more.
+    /// Checks whether the keyring no longer has the key bytes.
     pub const fn is_gone(self) -> bool {
         matches!(self, Self::Removed | Self::Destroyed)
     }
@@ -85,7 +85,7 @@ impl fmt::Display for KeyState {
     }
 }
 
-/// What a key is asked for.
+/// An operation on values.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Operation {
@@ -125,7 +125,8 @@ mod tests {
         }
     }
 
-    /// SP 800-57 Part 1 Revision 5, section 7, figure 3 and its transitions 1 to 11, written out; with *removed* on the way to *destroyed*.
+    /// SP 800-57 Part 1 Revision 5, section 7, figure 3 and its transitions 1 to 11, written out; with *removed* on
+    /// the way to *destroyed*.
     #[test]
     fn every_transition() {
         use KeyState::*;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// In seconds.
+/// A day, in seconds.
 const DAY: u64 = 24 * 3_600;
 
 /// A moment, to the second: `2026-03-01T12:00:00Z`.
@@ -20,28 +20,28 @@ impl Timestamp {
     /// The beginning of 1970.
     pub const EPOCH: Self = Self(SystemTime::UNIX_EPOCH);
 
-    /// This moment, by the system's clock.
+    /// Returns the current time of the system's clock.
     pub fn now() -> Self {
         SystemTime::now().into()
     }
 
-    /// Whether it is over, or in so few days that it is to be told: 60.
+    /// Checks whether the time is past, or less than 60 days ahead.
     pub(crate) fn is_near(self, now: Self) -> bool {
         now.plus_days(60) >= self
     }
 
-    /// The moment so many days later.
+    /// Returns the time `days` later.
     #[must_use]
     pub fn plus_days(self, days: u32) -> Self {
         Self(self.0 + Duration::from_secs(u64::from(days) * DAY))
     }
 
-    /// The whole days from then until this moment; 0 if it is not later.
+    /// Returns the whole days since `then`; 0 if that is later.
     pub fn days_since(self, then: Self) -> u64 {
         self.0.duration_since(then.0).map_or(0, |since| since.as_secs() / DAY)
     }
 
-    /// The moment as the standard library has it.
+    /// Returns the time as the standard library's type.
     pub fn as_system_time(self) -> SystemTime {
         self.0
     }

@@ -1,8 +1,9 @@
 //! AWS KMS, by the AWS SDK.
 //!
-//! `aws-kms:ARN`, `aws-kms:alias/NAME?region=…`, `aws-kms:KEY-ID?region=…`; `profile`, `endpoint` and `context.NAME` (pairs of one's own in the encryption
-//! context, for key policies that ask for them) stand behind `?`, too. Who we are is found as the SDK finds it: environment, profile, web identity,
-//! container, instance.
+//! `aws-kms:ARN`, `aws-kms:alias/NAME?region=…`, `aws-kms:KEY-ID?region=…`; `profile`, `endpoint` and `context.NAME`
+//! (further pairs of the encryption context, for key policies that require them) stand behind `?`, too.
+//!
+//! Credentials are found as the SDK finds them: environment, profile, web identity, container, instance.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -27,7 +28,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use zeroize::Zeroize as _;
 
-use super::Settings;
+use super::settings::Settings;
 use super::remote::http::{Http, LazyHttp, TlsIdentity, secured};
 use super::remote::refusal::{Complaint, Meaning, RefusalRule, means, rule, shortened};
 use super::remote::{Failure, Limiter, malformed, parameters};
@@ -107,6 +108,9 @@ impl AwsKms {
     }
 }
 
+/// Code of a dry run that would have succeeded.
+const DRY_RUN: &str = "DryRunOperationException";
+
 #[async_trait]
 impl KmsClient for AwsKms {
     async fn describe(&self, key: &KmsKeyRef) -> Result<KmsKeyInfo> {
@@ -185,9 +189,10 @@ impl KmsClient for AwsKms {
             .send()
             .await;
         match response {
-            // A dry run that would succeed fails with a code of its own; a service without dry runs makes a data key, which is dropped.
+            // A dry run that would succeed fails with a code of its own; a service without dry runs makes a data key,
+            // which is dropped.
             Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(response)) if response.err().code() == Some("DryRunOperationException") => Ok(true),
+            Err(SdkError::ServiceError(refusal)) if refusal.err().code() == Some(DRY_RUN) => Ok(true),
             Err(error) => Err(refusal(error, &location)),
         }
     }
@@ -433,7 +438,8 @@ const REFUSALS: [RefusalRule; 22] = [
         0,
         "NotFoundException",
         Meaning::NoSuchKey,
-        "check account, region and key id; a key is in one region, and is gone once its waiting time for deletion is over",
+        "check account, region and key id; a key is in one region, and is gone once its waiting time for \
+         deletion is over",
     ),
     means(0, "InvalidCiphertextException", Meaning::DoesNotUnwrap, OTHER_KEY),
     means(0, "IncorrectKeyException", Meaning::DoesNotUnwrap, OTHER_KEY),
@@ -447,7 +453,8 @@ const REFUSALS: [RefusalRule; 22] = [
         0,
         "KMSInvalidStateException",
         ErrorKind::KeyNotUsable,
-        "if it waits for deletion, `aws kms cancel-key-deletion` and `enable-key` restore it; if it waits for its material, import it",
+        "if it waits for deletion, `aws kms cancel-key-deletion` and `enable-key` restore it; if it waits for \
+         its material, import it",
     ),
     rule(
         0,
@@ -461,7 +468,8 @@ const REFUSALS: [RefusalRule; 22] = [
         0,
         "AccessDenied*",
         ErrorKind::NotAllowed,
-        "key policy or IAM policy must allow kms:DescribeKey, kms:GenerateDataKey, kms:Encrypt and kms:Decrypt on this key: see the manual",
+        "key policy or IAM policy must allow kms:DescribeKey, kms:GenerateDataKey, kms:Encrypt and kms:Decrypt \
+         on this key: see the manual",
     ),
     rule(0, "UnrecognizedClientException", ErrorKind::NotAllowed, CREDENTIALS),
     rule(0, "InvalidClientTokenId", ErrorKind::NotAllowed, CREDENTIALS),
@@ -488,7 +496,8 @@ const REFUSALS: [RefusalRule; 22] = [
     ),
 ];
 
-const OTHER_KEY: &str = "the reference must name the KMS key that wrapped them, with the same pairs of `context.…`; if it does, restore the keyring from a backup";
+const OTHER_KEY: &str = "the reference must name the KMS key that wrapped them, with the same pairs of \
+ `context.…`; if it does, restore the keyring from a backup";
 const SESSION_ENDED: &str = "the session has ended: log in again (`aws sso login`), or renew the session token";
 const CREDENTIALS: &str = "check the access key, its secret, and this machine's clock";
 const RATE_LIMIT: &str = "run this again later, or ask for a higher request quota";

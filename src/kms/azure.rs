@@ -1,11 +1,12 @@
 //! Azure Key Vault and Managed HSM.
 //!
-//! `azure-kv:https://VAULT.vault.azure.net/keys/NAME`. RSA keys wrap with RSA-OAEP-256, symmetric keys of a Managed HSM with A256KW. Neither binds a
-//! context, so what is wrapped is the data key and the SHA-256 of its context.
+//! `azure-kv:https://VAULT.vault.azure.net/keys/NAME`. RSA keys wrap with RSA-OAEP-256, symmetric keys of a Managed
+//! HSM with A256KW. Neither binds a context, so the SHA-256 of the context is wrapped with the data key.
 //!
-//! The wrapped bytes: a byte 1, the length of the key's version (one byte) and the version, then what Azure gave.
+//! Wrapped bytes: a byte 1, the length of the key's version (one byte), the version, and the bytes from Azure.
 //!
-//! Who we are, by the variables of Azure's own SDKs: a client secret, a federated token (workload identity), or the machine's managed identity.
+//! Credentials, by the variables of Azure's own SDKs: a client secret, a federated token (workload identity), or the
+//! managed identity of the machine.
 
 use std::time::{Duration, SystemTime};
 
@@ -147,7 +148,8 @@ impl AzureProvider {
             "oct" | "oct-HSM" => Ok("A256KW"),
             _ => Err(
                 Error::new(ErrorKind::KeyNotUsable, format!("a key of type {kty} cannot wrap"))
-                    .with_hint("create an RSA key of 3072 or 4096 bits, or in a Managed HSM an oct-HSM key of 256 bits"),
+                    .with_hint("create an RSA key of 3072 or 4096 bits, or in a Managed HSM an oct-HSM key of \
+                     256 bits"),
             ),
         }
     }
@@ -177,7 +179,13 @@ impl AzureProvider {
             .map_err(|_| incomplete())
     }
 
-    fn request(&self, location: &AzureKeyLocation, method: &str, path: &str, body: Option<Value>) -> Result<HttpResponse> {
+    fn request(
+        &self,
+        location: &AzureKeyLocation,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<HttpResponse> {
         let http = self.http.get(self.settings.timeouts(), || Ok(TlsIdentity::default()))?;
         let resource = if location.server.contains(".managedhsm.") {
             "https://managedhsm.azure.net"
@@ -218,7 +226,8 @@ impl AzureProvider {
                 .unwrap_or("http://169.254.169.254");
             let uri =
                 format!("{host}/metadata/identity/oauth2/token?api-version=2018-02-01&resource={resource}{of_client}");
-            let hint = "set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET (or AZURE_FEDERATED_TOKEN_FILE), or give this machine a managed identity";
+            let hint = "set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET (or \
+             AZURE_FEDERATED_TOKEN_FILE), or give this machine a managed identity";
             return machine_token(http, self.settings.timeouts(), &uri, ("metadata", "true"), hint);
         };
         let host = self

@@ -1,16 +1,17 @@
-//! What every KMS client must pass, ours and others'.
+//! The conformance suite of KMS clients, ours and others'.
 
 use crate::keys::{DataKeyId, KeyVersionId, KeyringId, KmsClient, KmsKeyRef, WrapContext};
 use crate::{Error, ErrorKind, Result, Secret};
 
-/// The lengths of what we wrap: AES keys, and an AES key with a check key of 32 bytes behind it.
+/// Lengths of wrapped keys: AES keys, and an AES key followed by a check key of 32 bytes.
 const LENGTHS: [usize; 6] = [16, 24, 32, 48, 56, 64];
 
-/// Tries `client` with `key`, which must exist and be usable.
+/// Tests `client` with `key`, which must exist and be usable.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Bug`] that says which promise of [`KmsClient`] is broken, or the client's own error where it should have succeeded.
+/// [`ErrorKind::Bug`] that says which promise of [`KmsClient`] is broken, or the client's own error where it should
+/// have succeeded.
 pub async fn check(client: &dyn KmsClient, key: &KmsKeyRef) -> Result<()> {
     describes(client, key).await?;
     wraps_and_unwraps(client, key).await?;
@@ -105,12 +106,12 @@ async fn binds_the_context(client: &dyn KmsClient, key: &KmsKeyRef) -> Result<()
 async fn refuses_changed_bytes(client: &dyn KmsClient, key: &KmsKeyRef) -> Result<()> {
     let context = context()?;
     let wrapped = client.generate_data_key(key, 32, &context).await?.wrapped;
-    // A service counts its calls: eight places, the first and the last byte among them.
+    // Services charge for calls: eight positions, the first and the last byte among them.
     let last = wrapped.len().saturating_sub(1);
     for place in (0..8).map(|eighth| eighth * last / 7) {
         let mut changed = wrapped.clone();
         changed[place] ^= 1;
-        // Where the bytes name the key, a changed name is of no key, or of one that is not ours.
+        // Where the bytes name the key, a changed name may be of no key, or of one that is not allowed.
         let kind = client
             .unwrap(key, &changed, &context)
             .await
@@ -141,7 +142,7 @@ async fn gives_random_bytes(client: &dyn KmsClient) -> Result<()> {
 }
 
 async fn refuses_a_missing_key(client: &dyn KmsClient, key: &KmsKeyRef) -> Result<()> {
-    // Parameters, where a reference has them, stay as they are.
+    // The parameters of the reference stay as they are.
     let (path, parameters) = key
         .as_str()
         .split_at(key.as_str().find('?').unwrap_or(key.as_str().len()));
@@ -200,12 +201,12 @@ mod tests {
     use super::*;
     use crate::keys::{KmsKeyInfo, KmsKeyState};
 
-    /// Wraps in name only.
+    /// Does not bind the context.
     #[derive(Debug)]
-    struct Careless;
+    struct CarelessKms;
 
     #[async_trait]
-    impl KmsClient for Careless {
+    impl KmsClient for CarelessKms {
         async fn describe(&self, key: &KmsKeyRef) -> Result<KmsKeyInfo> {
             Ok(KmsKeyInfo::new("careless", key.rest(), KmsKeyState::Enabled))
         }
@@ -221,7 +222,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_careless_client_fails() {
-        let error = check(&Careless, &"careless:main".parse().unwrap()).await.unwrap_err();
+        let error = check(&CarelessKms, &"careless:main".parse().unwrap())
+            .await
+            .unwrap_err();
         assert!(error.message().contains("another context"), "{error}");
     }
 }

@@ -1,8 +1,9 @@
 //! Google Cloud KMS.
 //!
-//! `gcp-kms:projects/P/locations/L/keyRings/R/cryptoKeys/K`; `endpoint` stands behind `?`. The wrap context is the additional authenticated data; every
-//! message carries CRC32C sums, as Google asks for. Who we are is found by Application Default Credentials: a service account's file, a person's, or the
-//! machine's.
+//! `gcp-kms:projects/P/locations/L/keyRings/R/cryptoKeys/K`; `endpoint` stands behind `?`. The wrap context is the
+//! additional authenticated data; every message carries CRC32C checksums, as Google recommends.
+//!
+//! Application Default Credentials: the file of a service account or a person, or those of the machine.
 
 use std::time::SystemTime;
 
@@ -13,11 +14,11 @@ use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Settings;
 use super::remote::http::{self, Http, HttpResponse, LazyHttp, TlsIdentity};
 use super::remote::oauth::{access_token, form, machine_token};
 use super::remote::refusal::{Complaint, Meaning, RefusalRule, means, rule, shortened};
 use super::remote::token_cache::TokenCache;
+use super::settings::Settings;
 use super::remote::{Provider, malformed, parameters, remote_client};
 use crate::keys::{KmsKeyInfo, KmsKeyRef, KmsKeyState, Timestamp, WrapContext};
 use crate::{Error, ErrorKind, Result, Secret};
@@ -66,7 +67,7 @@ impl Provider for GcpProvider {
     fn describe(&self, location: &GcpKeyLocation) -> Result<KmsKeyInfo> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
-        struct CryptoKey {
+        struct GcpCryptoKey {
             name: String,
             purpose: Option<String>,
             create_time: Option<String>,
@@ -82,7 +83,7 @@ impl Provider for GcpProvider {
             protection_level: Option<String>,
             algorithm: Option<String>,
         }
-        let key: CryptoKey = self.request(location, "GET", "", None)?.json()?;
+        let key: GcpCryptoKey = self.request(location, "GET", "", None)?.json()?;
         let state = match key.primary.as_ref().map(|version| version.state.as_str()) {
             Some("ENABLED") => KmsKeyState::Enabled,
             Some("DISABLED") => KmsKeyState::Disabled,
@@ -170,7 +171,13 @@ impl Provider for GcpProvider {
 }
 
 impl GcpProvider {
-    fn request(&self, location: &GcpKeyLocation, method: &str, action: &str, body: Option<Value>) -> Result<HttpResponse> {
+    fn request(
+        &self,
+        location: &GcpKeyLocation,
+        method: &str,
+        action: &str,
+        body: Option<Value>,
+    ) -> Result<HttpResponse> {
         let http = self.http.get(self.settings.timeouts(), || Ok(TlsIdentity::default()))?;
         let token = self.token.get((), None, || access_token(&self.fetch_token(&http)?))?.header;
         let uri = format!("{}/v1/{}{action}", location.endpoint, location.name);
@@ -216,7 +223,8 @@ impl GcpProvider {
                 .get("GCE_METADATA_HOST")
                 .unwrap_or("metadata.google.internal");
             let uri = format!("http://{host}/computeMetadata/v1/instance/service-accounts/default/token");
-            let hint = "set GOOGLE_APPLICATION_CREDENTIALS, run `gcloud auth application-default login`, or give this machine a service account";
+            let hint = "set GOOGLE_APPLICATION_CREDENTIALS, run `gcloud auth application-default login`, or \
+             give this machine a service account";
             return machine_token(
                 http,
                 self.settings.timeouts(),
@@ -285,7 +293,8 @@ impl GcpKeyLocation {
             .remove("endpoint")
             .unwrap_or_else(|| "https://cloudkms.googleapis.com".to_owned());
         if let Some(name) = parameters.keys().next() {
-            return Err(malformed(key, &format!("unknown parameter `{name}`")).with_hint("the only parameter is `endpoint`"));
+            return Err(malformed(key, &format!("unknown parameter `{name}`")).with_hint("the only parameter is \
+             `endpoint`"));
         }
         let plain = |part: &str| {
             !part.is_empty()
@@ -363,7 +372,8 @@ const REFUSALS: [RefusalRule; 8] = [
         0,
         "PERMISSION_DENIED",
         ErrorKind::NotAllowed,
-        "grant roles/cloudkms.cryptoKeyEncrypterDecrypter and roles/cloudkms.viewer on this key; or the key does not exist",
+        "grant roles/cloudkms.cryptoKeyEncrypterDecrypter and roles/cloudkms.viewer on this key; or the key \
+         does not exist",
     ),
     rule(
         0,

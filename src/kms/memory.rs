@@ -1,4 +1,4 @@
-//! A KMS in memory, for tests: it counts its calls, and fails when told to.
+//! A KMS in memory, for tests: it counts calls, and fails on command.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -10,20 +10,21 @@ use super::seal;
 use crate::keys::{DataKey, KmsClient, KmsKeyInfo, KmsKeyRef, KmsKeyState, WrapContext, random};
 use crate::{Error, ErrorKind, Result, Secret};
 
-/// A KMS whose keys end with the process. Clones are the same KMS; two made separately share no key, whatever their names.
+/// A KMS whose keys end with the process. Clones are the same KMS; two made separately share no key, whatever their
+/// names.
 #[derive(Clone, Default)]
 pub struct MemoryKms {
-    inner: Arc<Mutex<Inner>>,
+    state: Arc<Mutex<MemoryKmsState>>,
 }
 
 #[derive(Default)]
-struct Inner {
+struct MemoryKmsState {
     keys: BTreeMap<String, Secret<Vec<u8>>>,
     failures: VecDeque<ErrorKind>,
     calls: Calls,
 }
 
-/// How often each method was called, failures included.
+/// The number of calls of each method, failures included.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Calls {
     /// Calls of `describe`.
@@ -39,7 +40,7 @@ pub struct Calls {
 }
 
 impl MemoryKms {
-    /// One without keys.
+    /// Makes a KMS without keys.
     pub fn new() -> Self {
         Self::default()
     }
@@ -52,36 +53,36 @@ impl MemoryKms {
     #[must_use]
     pub fn with_key(self, name: &str) -> Self {
         let key = random::secret(32).expect("a system that runs tests has random bytes");
-        self.inner().keys.insert(name.to_string(), key);
+        self.state().keys.insert(name.to_string(), key);
         self
     }
 
-    /// The next call fails so. Several are kept in order.
+    /// Makes the next call fail; several calls of this queue up.
     pub fn fail_next(&self, kind: ErrorKind) {
-        self.inner().failures.push_back(kind);
+        self.state().failures.push_back(kind);
     }
 
-    /// How often it was called so far.
+    /// Returns the number of calls so far.
     pub fn calls(&self) -> Calls {
-        self.inner().calls
+        self.state().calls
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, MemoryKmsState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call, and fails if it was told to.
-    fn called(&self, count: impl FnOnce(&mut Calls) -> &mut u64) -> Result<MutexGuard<'_, Inner>> {
-        let mut inner = self.inner();
-        *count(&mut inner.calls) += 1;
-        match inner.failures.pop_front() {
+    /// Counts a call, and fails if a failure is queued.
+    fn called(&self, count: impl FnOnce(&mut Calls) -> &mut u64) -> Result<MutexGuard<'_, MemoryKmsState>> {
+        let mut state = self.state();
+        *count(&mut state.calls) += 1;
+        match state.failures.pop_front() {
             Some(kind) => Err(Error::new(kind, "the memory KMS was told to fail")),
-            None => Ok(inner),
+            None => Ok(state),
         }
     }
 }
 
-impl Inner {
+impl MemoryKmsState {
     fn key(&self, key: &KmsKeyRef) -> Result<&[u8]> {
         match self.keys.get(key.rest()) {
             Some(bytes) => Ok(bytes.expose()),
@@ -101,20 +102,20 @@ impl KmsClient for MemoryKms {
     }
 
     async fn generate_data_key(&self, key: &KmsKeyRef, length: usize, context: &WrapContext) -> Result<DataKey> {
-        let inner = self.called(|calls| &mut calls.generate_data_key)?;
+        let state = self.called(|calls| &mut calls.generate_data_key)?;
         let plaintext = random::secret(length)?;
-        let wrapped = seal::seal(inner.key(key)?, &context.to_bytes(), plaintext.expose())?;
+        let wrapped = seal::seal(state.key(key)?, &context.to_bytes(), plaintext.expose())?;
         Ok(DataKey { plaintext, wrapped })
     }
 
     async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
-        let inner = self.called(|calls| &mut calls.wrap)?;
-        seal::seal(inner.key(key)?, &context.to_bytes(), plaintext.expose())
+        let state = self.called(|calls| &mut calls.wrap)?;
+        seal::seal(state.key(key)?, &context.to_bytes(), plaintext.expose())
     }
 
     async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
-        let inner = self.called(|calls| &mut calls.unwrap)?;
-        seal::open(inner.key(key)?, &context.to_bytes(), wrapped)
+        let state = self.called(|calls| &mut calls.unwrap)?;
+        seal::open(state.key(key)?, &context.to_bytes(), wrapped)
     }
 
     async fn random(&self, length: usize) -> Result<Secret<Vec<u8>>> {
@@ -125,10 +126,10 @@ impl KmsClient for MemoryKms {
 
 impl fmt::Debug for MemoryKms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = self.inner();
+        let state = self.state();
         f.debug_struct("MemoryKms")
-            .field("keys", &inner.keys)
-            .field("calls", &inner.calls)
+            .field("keys", &state.keys)
+            .field("calls", &state.calls)
             .finish_non_exhaustive()
     }
 }

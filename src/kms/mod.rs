@@ -32,15 +32,15 @@ pub use actor::actor;
 pub use local::ImportParameters;
 #[cfg(feature = "kms-local")]
 pub use local::{
-    AccessRequest, DELETION_WINDOW_DAYS, Decision, KmsAction, KmsKeyChange, KmsKeyOrigin, KmsKeySpec, KmsKeyUsage,
-    LocalKeyInfo, LocalKms, MaterialInfo, NewKmsKey, PassphraseKdf, PolicyDocument, Unlock, evaluate,
+    AccessDecision, AccessRequest, DELETION_WINDOW_DAYS, KeyPolicy, KmsAction, KmsKeyChange, KmsKeyOrigin, KmsKeySpec,
+    KmsKeyUsage, LocalKeyInfo, LocalKms, MaterialInfo, NewKmsKey, PassphraseKdf, Unlock, evaluate,
 };
 pub use memory::{Calls, MemoryKms};
 pub use settings::{Settings, Timeouts};
 
 use crate::keys::KmsRegistry;
 
-/// Declares the providers of remote KMSs: a line each.
+/// Declares the providers of remote KMSs, a line each.
 macro_rules! remote_providers {
     ($($scheme:literal $feature:literal $module:ident::$client:ident)*) => {
         $(
@@ -50,7 +50,7 @@ macro_rules! remote_providers {
             pub use $module::$client;
         )*
 
-        /// Adds to `registry` the clients of all remote KMSs that this build has. None is asked anything yet.
+        /// Registers the clients of all remote KMSs that this build has. No request is made yet.
         #[must_use]
         #[cfg_attr(not(feature = "kms-remote"), allow(unused_variables, reason = "no client reads them"))]
         pub fn with_remote(registry: KmsRegistry, settings: &Settings) -> KmsRegistry {

@@ -123,7 +123,12 @@ impl Provider for Pkcs11Provider {
         })
     }
 
-    fn wrap(&self, location: &Pkcs11KeyLocation, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
+    fn wrap(
+        &self,
+        location: &Pkcs11KeyLocation,
+        plaintext: &Secret<Vec<u8>>,
+        context: &WrapContext,
+    ) -> Result<Vec<u8>> {
         let context = context.to_bytes();
         self.with_key(location, |session, handle| {
             encrypt(session, handle, plaintext.expose(), &context)
@@ -162,7 +167,11 @@ impl Provider for Pkcs11Provider {
 
 impl Pkcs11Provider {
     /// Runs `work` with the key; once more in a new session if the old one has ended.
-    fn with_key<T>(&self, location: &Pkcs11KeyLocation, work: impl Fn(&Session, ObjectHandle) -> Result<T, Cryptoki>) -> Result<T> {
+    fn with_key<T>(
+        &self,
+        location: &Pkcs11KeyLocation,
+        work: impl Fn(&Session, ObjectHandle) -> Result<T, Cryptoki>,
+    ) -> Result<T> {
         let module = self.module_path(location)?;
         let address = (module.clone(), location.token.clone());
         let attempt = |session: &Session| work(session, find(session, location)?).map_err(failed);
@@ -221,7 +230,8 @@ impl Pkcs11Provider {
             Some(path) => read_secret(path)?,
             None => self.settings.secret("CIPHERFORM_PKCS11_PIN")?.ok_or_else(|| {
                 Error::new(ErrorKind::NotAllowed, "the HSM's token needs a PIN, and none was found")
-                    .with_hint("set CIPHERFORM_PKCS11_PIN or CIPHERFORM_PKCS11_PIN_FILE, or write `pin-source=/path` into the reference")
+                    .with_hint("set CIPHERFORM_PKCS11_PIN or CIPHERFORM_PKCS11_PIN_FILE, or write \
+                     `pin-source=/path` into the reference")
             })?,
         };
         let pin = AuthPin::new(pin.expose().as_str().into());
@@ -270,7 +280,8 @@ impl Pkcs11KeyLocation {
                 "model" => location.token.model = Some(text()?),
                 "object" => location.object = Some(text()?),
                 "id" => {
-                    location.id = Some(decode_bytes(value).ok_or_else(|| malformed(key, "`id` is not percent-encoded"))?)
+                    location.id = Some(decode_bytes(value).ok_or_else(|| malformed(key, "`id` is not \
+                     percent-encoded"))?)
                 }
                 "type" if value == "secret-key" => {}
                 _ => {
@@ -354,7 +365,8 @@ fn find(session: &Session, location: &Pkcs11KeyLocation) -> Result<ObjectHandle,
     if !stays || !attributes.contains(&Attribute::ValueLen(32.into())) {
         let error = Error::new(
             ErrorKind::KeyNotUsable,
-            "the HSM's key is not an AES-256 key that stays inside: CKA_SENSITIVE true, CKA_EXTRACTABLE false, CKA_VALUE_LEN 32",
+            "the HSM's key is not an AES-256 key that stays inside: CKA_SENSITIVE true, CKA_EXTRACTABLE false, \
+             CKA_VALUE_LEN 32",
         );
         return Err(error.with_hint("create one in the HSM: see the manual").into());
     }

@@ -1,4 +1,4 @@
-//! AES-256-GCM as our own providers use it: a random nonce, the ciphertext, the tag.
+//! AES-256-GCM as the local KMS and the memory KMS use it: a random nonce, the ciphertext, the tag.
 
 use aes_gcm::aead::{Aead as _, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit as _, Nonce};
@@ -8,7 +8,7 @@ use crate::{Error, ErrorKind, Result, Secret};
 
 const NONCE: usize = 12;
 
-/// `plaintext` under the 32-byte `key`, bound to `associated`: nonce ‖ ciphertext ‖ tag.
+/// Seals `plaintext` under the 32-byte `key`, bound to `associated`: nonce ‖ ciphertext ‖ tag.
 pub(super) fn seal(key: &[u8], associated: &[u8], plaintext: &[u8]) -> Result<Vec<u8>> {
     let nonce: [u8; NONCE] = random::array()?;
     let payload = Payload {
@@ -20,7 +20,7 @@ pub(super) fn seal(key: &[u8], associated: &[u8], plaintext: &[u8]) -> Result<Ve
     Ok([&nonce[..], &sealed].concat())
 }
 
-/// What was sealed under `key` for `associated`; else [`ErrorKind::WrongKey`].
+/// Opens what was sealed under `key` for `associated`; else [`ErrorKind::WrongKey`].
 pub(super) fn open(key: &[u8], associated: &[u8], sealed: &[u8]) -> Result<Secret<Vec<u8>>> {
     let Some((nonce, sealed)) = sealed.split_first_chunk::<NONCE>() else {
         return Err(Error::bad_input("the wrapped bytes are too short"));
@@ -50,12 +50,14 @@ mod tests {
         let key = hex("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308");
         let sealed = hex(concat!(
             "cafebabefacedbaddecaf888",
-            "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662",
+            "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1\
+             056828838c5f61e6393ba7a0abcc9f662",
             "76fc6ece0f4e1768cddf8853bb2d551b",
         ));
         let associated = hex("feedfacedeadbeeffeedfacedeadbeefabaddad2");
         let plaintext = hex(
-            "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
+            "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2\
+             449a6b525b16aedf5aa0de657ba637b39",
         );
         assert_eq!(*open(&key, &associated, &sealed).unwrap().expose(), plaintext);
         assert_eq!(open(&key, b"", &sealed).unwrap_err().kind(), ErrorKind::WrongKey);

@@ -22,7 +22,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// Time-out for one response, connection included.
     pub response: Duration,
-    /// Attempts for one request. Only what may succeed later is retried: no response, rate limits, failures of the server.
+    /// Attempts for one request. Only what may succeed later is retried: no response, rate limits, failures of the
+    /// server.
     pub attempts: u32,
     /// Pause before the second attempt. Each further one is about twice as long, and all are shortened at random.
     pub pause: Duration,

@@ -1,8 +1,10 @@
 //! HashiCorp Vault and OpenBao: the transit engine.
 //!
-//! `vault:https://HOST:PORT/MOUNT/KEY`, with `?namespace=NAME` if need be. The wrap context is the associated data of transit's AEAD keys.
+//! `vault:https://HOST:PORT/MOUNT/KEY`, with `?namespace=NAME` if need be. The wrap context is the associated data of
+//! transit's AEAD keys.
 //!
-//! Who we are, by the variables that `vault` and `bao` read themselves (each also as `BAO_…`): a token, an AppRole, or a TLS certificate.
+//! Credentials, by the variables that `vault` and `bao` read themselves (each also as `BAO_…`): a token, an AppRole, or
+//! a TLS certificate.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -47,15 +49,15 @@ struct VaultKeyLocation {
 /// A secret text in a response, wiped when dropped.
 #[derive(Deserialize)]
 #[serde(transparent)]
-struct Hidden(String);
+struct SecretText(String);
 
-impl Drop for Hidden {
+impl Drop for SecretText {
     fn drop(&mut self) {
         self.0.zeroize();
     }
 }
 
-impl Hidden {
+impl SecretText {
     fn bytes(&self) -> Result<Secret<Vec<u8>>> {
         STANDARD
             .decode(&self.0)
@@ -65,12 +67,12 @@ impl Hidden {
 }
 
 #[derive(Deserialize)]
-struct Data<T> {
+struct VaultData<T> {
     data: T,
 }
 
 #[derive(Deserialize)]
-struct Description {
+struct VaultKeyDescription {
     #[serde(rename = "type")]
     kind: String,
     latest_version: u64,
@@ -109,7 +111,7 @@ impl Provider for VaultProvider {
 
     fn describe(&self, location: &VaultKeyLocation) -> Result<KmsKeyInfo> {
         let response = self.request(location, "GET", &format!("keys/{}", location.name), None)?;
-        let Data::<Description> { data } = response.json()?;
+        let VaultData::<VaultKeyDescription> { data } = response.json()?;
         let state = match (data.soft_deleted, data.supports_encryption && data.supports_decryption) {
             (true, _) => KmsKeyState::PendingDeletion,
             (false, true) => KmsKeyState::Enabled,
@@ -141,22 +143,22 @@ impl Provider for VaultProvider {
     fn generate(&self, location: &VaultKeyLocation, length: usize, context: &WrapContext) -> Result<DataKey> {
         if !matches!(length, 16 | 32 | 64) {
             #[derive(Deserialize)]
-            struct Random {
-                random_bytes: Hidden,
+            struct RandomBytes {
+                random_bytes: SecretText,
             }
             let response = self.request(location, "POST", &format!("random/{length}"), Some(json!({})))?;
-            let plaintext = response.json::<Data<Random>>()?.data.random_bytes.bytes()?;
+            let plaintext = response.json::<VaultData<RandomBytes>>()?.data.random_bytes.bytes()?;
             let wrapped = self.wrap(location, &plaintext, context)?;
             return Ok(DataKey { plaintext, wrapped });
         }
         #[derive(Deserialize)]
-        struct Made {
-            plaintext: Hidden,
+        struct GeneratedKey {
+            plaintext: SecretText,
             ciphertext: String,
         }
         let body = json!({ "bits": 8 * length, "associated_data": STANDARD.encode(context.to_bytes()) });
         let response = self.request(location, "POST", &format!("datakey/plaintext/{}", location.name), Some(body))?;
-        let made = response.json::<Data<Made>>()?.data;
+        let made = response.json::<VaultData<GeneratedKey>>()?.data;
         let plaintext = made.plaintext.bytes()?;
         // Old servers do not bind the context: unwrapping shows it before the key is in use.
         self.unwrap(location, made.ciphertext.as_bytes(), context)?;
@@ -173,10 +175,12 @@ impl Provider for VaultProvider {
         struct EncryptedData {
             ciphertext: String,
         }
-        let body =
-            json!({ "plaintext": STANDARD.encode(plaintext.expose()), "associated_data": STANDARD.encode(context.to_bytes()) });
+        let body = json!({
+            "plaintext": STANDARD.encode(plaintext.expose()),
+            "associated_data": STANDARD.encode(context.to_bytes()),
+        });
         let response = self.request(location, "POST", &format!("encrypt/{}", location.name), Some(body))?;
-        Ok(response.json::<Data<EncryptedData>>()?.data.ciphertext.into_bytes())
+        Ok(response.json::<VaultData<EncryptedData>>()?.data.ciphertext.into_bytes())
     }
 
     fn unwrap(&self, location: &VaultKeyLocation, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
@@ -196,17 +200,23 @@ impl Provider for VaultProvider {
         }
         #[derive(Deserialize)]
         struct DecryptedData {
-            plaintext: Hidden,
+            plaintext: SecretText,
         }
         let body = json!({ "ciphertext": wrapped, "associated_data": STANDARD.encode(context.to_bytes()) });
         let response = self.request(location, "POST", &format!("decrypt/{}", location.name), Some(body))?;
-        response.json::<Data<DecryptedData>>()?.data.plaintext.bytes()
+        response.json::<VaultData<DecryptedData>>()?.data.plaintext.bytes()
     }
 }
 
 impl VaultProvider {
     /// Sends a request to the transit engine. If it is refused, and we can log in, sends it once more with a new token.
-    fn request(&self, location: &VaultKeyLocation, method: &str, path: &str, body: Option<Value>) -> Result<HttpResponse> {
+    fn request(
+        &self,
+        location: &VaultKeyLocation,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<HttpResponse> {
         let http = self.http()?;
         let uri = format!("{}/v1/{}/{path}", location.server, location.mount);
         let what = path.split('/').next().unwrap_or_default().to_owned();
@@ -307,12 +317,12 @@ impl VaultProvider {
             }
         };
         #[derive(Deserialize)]
-        struct LoggedIn {
-            auth: Auth,
+        struct LoginResponse {
+            auth: LoginAuth,
         }
         #[derive(Deserialize)]
-        struct Auth {
-            client_token: Hidden,
+        struct LoginAuth {
+            client_token: SecretText,
             lease_duration: u64,
         }
         let headers: Vec<_> = location.namespace_header()?.into_iter().collect();
@@ -321,10 +331,11 @@ impl VaultProvider {
         if !(200..=299).contains(&response.status) {
             let message = format!("`{}` refused the {method} login: {}", location.server, complaint(&response));
             return Err(Error::new(ErrorKind::NotAllowed, message)
-                .with_hint("check role, secret id (each may end, or serve a number of times) or certificate, and where the login is mounted"));
+                .with_hint("check role, secret id (each may end, or serve a number of times) or certificate, \
+                 and where the login is mounted"));
         }
-        let LoggedIn { auth } = response.json()?;
-        // A lease of 0 does not end.
+        let LoginResponse { auth } = response.json()?;
+        // A lease of 0 does not expire; log in again every hour.
         let lifetime = match auth.lease_duration {
             0 => Duration::from_secs(4_000),
             seconds => Duration::from_secs(seconds),
@@ -344,7 +355,8 @@ impl VaultProvider {
         match path.filter(|path| path.exists()) {
             Some(path) => read_secret(&path),
             None => Err(Error::new(ErrorKind::NotAllowed, "no credentials found for Vault").with_hint(
-                "set VAULT_TOKEN or VAULT_TOKEN_FILE, or VAULT_ROLE_ID and VAULT_SECRET_ID, or VAULT_AUTH_METHOD=cert with VAULT_CLIENT_CERT \
+                "set VAULT_TOKEN or VAULT_TOKEN_FILE, or VAULT_ROLE_ID and VAULT_SECRET_ID, or \
+                 VAULT_AUTH_METHOD=cert with VAULT_CLIENT_CERT \
                  and VAULT_CLIENT_KEY; or run `vault login`",
             )),
         }
@@ -356,7 +368,8 @@ impl VaultKeyLocation {
         let (url, mut parameters) = parameters(key)?;
         let namespace = parameters.remove("namespace");
         if let Some(name) = parameters.keys().next() {
-            return Err(malformed(key, &format!("unknown parameter `{name}`")).with_hint("the only parameter is `namespace`"));
+            return Err(malformed(key, &format!("unknown parameter `{name}`")).with_hint("the only parameter is \
+             `namespace`"));
         }
         let form = || malformed(key, "the form is wrong").with_hint("write `vault:https://host:8200/transit/NAME`");
         let (scheme, rest) = url.split_once("://").ok_or_else(form)?;
@@ -397,11 +410,11 @@ fn missing_variable(variable: &str, login: &str) -> Error {
 /// Returns Vault's error messages. They name paths and keys, never a plaintext or a token.
 fn complaint(response: &HttpResponse) -> String {
     #[derive(Deserialize)]
-    struct Errors {
+    struct VaultErrors {
         errors: Vec<String>,
     }
-    match serde_json::from_slice::<Errors>(response.body.expose()) {
-        Ok(Errors { errors }) if !errors.is_empty() => {
+    match serde_json::from_slice::<VaultErrors>(response.body.expose()) {
+        Ok(VaultErrors { errors }) if !errors.is_empty() => {
             shortened(&errors.join("; "))
         }
         _ => format!("HTTP {}", response.status),
@@ -414,7 +427,8 @@ const REFUSALS: [RefusalRule; 10] = [
         403,
         "",
         ErrorKind::NotAllowed,
-        "the token may have expired (log in again), or its policy does not allow this path: see the manual for the policy",
+        "the token may have expired (log in again), or its policy does not allow this path: see the manual for \
+         the policy",
     ),
     rule(
         404,
@@ -434,7 +448,8 @@ const REFUSALS: [RefusalRule; 10] = [
         400,
         "too old",
         ErrorKind::KeyNotUsable,
-        "the key's min_decryption_version excludes the version that wrapped this: lower it, rewrap the data keys, raise it",
+        "the key's min_decryption_version excludes the version that wrapped this: lower it, rewrap the data \
+         keys, raise it",
     ),
     means(400, "does not unwrap", Meaning::DoesNotUnwrap, ""),
     rule(

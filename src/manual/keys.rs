@@ -215,7 +215,7 @@
 //!
 //! ## Key policies
 //!
-//! Who may do what with a KMS key of the local KMS say statements, as in AWS KMS and IAM ([`PolicyDocument`](crate::kms::PolicyDocument)):
+//! Who may do what with a KMS key of the local KMS say statements, as in AWS KMS and IAM ([`KeyPolicy`](crate::kms::KeyPolicy)):
 //!
 //! ```json
 //! { "Version": "2012-10-17", "Statement": [

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::column_line::ColumnLine;
 use super::grant::Rights;
 use super::rule::Rule;
-use crate::keys::{CachePolicy, DirectMode, KeyUse};
+use crate::keys::{CacheLimits, DirectMode, KeyUse};
 use crate::{Error, Result};
 
 /// Treatment of a column that no line names.
@@ -34,7 +34,7 @@ pub struct Policy {
     /// Treatment of a column that no line names.
     pub unlisted: Unlisted,
     /// Limits of unwrapped keys in memory.
-    pub cache: CachePolicy,
+    pub cache: CacheLimits,
     /// The file of the audit log, if one is written.
     pub audit: Option<PathBuf>,
     /// The generation that the keyring has at least: an older copy is refused.

@@ -162,7 +162,7 @@ fn doctor_asks_aws_for_a_dry_run() {
     let key = super::aws_uri(port, "alias/main");
     fs::write(&path, keyring.replace("\"local:main\"", &format!("\"{key}\""))).unwrap();
     let told = || String::from_utf8(place.run(&["keys", "doctor"]).stdout).unwrap();
-    let advice = "it makes no data keys for us";
+    let advice = "it refuses to generate data keys";
     assert!(
         told().contains(&format!("ok    KMS key `{key}`")) && !told().contains(advice),
         "{}",

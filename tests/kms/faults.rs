@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cipherform::Engine;
 use cipherform::files::Job;
-use cipherform::keys::{CachePolicy, KmsClient, KmsKeyRef, KmsRegistry, WrapContext};
+use cipherform::keys::{CacheLimits, KmsClient, KmsKeyRef, KmsRegistry, WrapContext};
 use cipherform::keys::{DataKeyId, KeyVersionId, KeyringId};
 use cipherform::kms::{AwsKms, Settings, VaultKms};
 use cipherform::{ErrorKind, Secret};
@@ -42,7 +42,7 @@ async fn down_in_the_middle_of_a_job() {
     let client = VaultKms::new(Settings::empty().with(ROOT.0, ROOT.1));
     let registry = KmsRegistry::new()
         .with("vault", client)
-        .with_cache(CachePolicy::default());
+        .with_cache(CacheLimits::default());
     let engine = Engine::open(&place.sandbox.path("policy.toml"), &registry)
         .await
         .unwrap();

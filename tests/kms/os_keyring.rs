@@ -161,10 +161,7 @@ fn the_keyring_of_the_operating_system_unlocks_it() {
     drop(stranger);
     let nowhere = ["DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus"].map(str::to_owned);
     let said = refused(&[nowhere.into()]);
-    assert!(
-        said.contains("has no keyring of the operating system, or none that answers"),
-        "{said}"
-    );
+    assert!(said.contains("no keyring of the operating system was found"), "{said}");
 
     // Back to a key file: the keyring forgets.
     fs::write(place.sandbox.path("new.key"), [7; 32]).unwrap();

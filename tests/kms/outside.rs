@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use cipherform::keys::{
-    CachePolicy, KeyAction, KeyAudit, KeyEvent, KeyUse, Keyring, KmsClient, KmsKeyInfo, KmsKeyRef, KmsKeyState,
+    CacheLimits, KeyAction, KeyAudit, KeyEvent, KeyUse, Keyring, KmsClient, KmsKeyInfo, KmsKeyRef, KmsKeyState,
     KmsRegistry, Operation, WrapContext,
 };
 use cipherform::kms::{MemoryKms, conformance};
@@ -88,7 +88,7 @@ async fn few_fetches_each_on_record() {
     let registry = KmsRegistry::new()
         .with("memory", kms.clone())
         .with_audit(record.clone())
-        .with_cache(CachePolicy::default());
+        .with_cache(CacheLimits::default());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keyring.json");
     let mut keyring = Keyring::create(&path, &"memory:main".parse().unwrap(), &registry)

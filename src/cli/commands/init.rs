@@ -142,7 +142,7 @@ async fn local_kms(keys: &KeyArgs, kdf: PassphraseKdf, printer: &Printer) -> Res
     let path = session::local_kms_path(keys)?;
     let first_key: KeyName = KMS_KEY.parse()?;
     if path.symlink_metadata().is_ok() {
-        let unlock = match LocalKms::unlock_elsewhere(&path, &session::remote()?).await? {
+        let unlock = match LocalKms::guarded_unlock(&path, &session::remote()?).await? {
             Some(unlock) => unlock,
             None => session::unlock(keys, Ask::Once)?,
         };

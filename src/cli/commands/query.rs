@@ -19,7 +19,7 @@ use crate::cli::args::KeyArgs;
 use crate::cli::printer::Printer;
 use crate::cli::results::{ResultFormat, Results};
 use crate::cli::{job, session};
-use crate::files::{Aside, Source};
+use crate::files::{OutputFile, Source};
 use crate::{Engine, Error, ErrorKind, Hint, Result, files, sql};
 
 const HELP: &str = "\
@@ -216,7 +216,7 @@ async fn one(
     let Some((path, force)) = output else {
         return stream(answer, format, printer.stdout()).await;
     };
-    let aside = Aside::create(path, force)?;
+    let aside = OutputFile::create(path, force)?;
     tokio::select! {
         done = stream(answer, format, aside.file()) => done?,
         interrupted = interrupted() => return Err(interrupted),

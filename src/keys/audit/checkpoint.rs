@@ -1,4 +1,4 @@
-//! How far a log was, signed: to be kept where the log's writers cannot reach it.
+//! Signed checkpoints of an audit log, to be kept where the log's writers cannot reach them.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,21 +11,21 @@ use crate::{Error, ErrorKind, Result, Secret};
 /// The format of the file; its versions are frozen.
 const FORMAT: &str = "cipherform-audit-checkpoint/1";
 
-/// How far an audit log and its keyring were at a time, signed with Ed25519 (FIPS 186-5).
+/// The end of an audit log and the generation of its keyring at a time, signed with Ed25519 (FIPS 186-5).
 ///
-/// Who has it can notice later that the log was cut or written anew, or that an older copy of the keyring was put back.
+/// It shows later that the log was cut or written anew, or that an older copy of the keyring was put back.
 #[derive(Clone, Debug)]
-pub struct Checkpoint(Signed<Content>);
+pub struct Checkpoint(Signed<CheckpointContent>);
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Content {
+struct CheckpointContent {
     keyring: KeyringId,
-    /// Of the keyring.
+    /// Generation of the keyring.
     generation: u64,
-    /// Of the log.
+    /// Number of entries of the log.
     entries: u64,
-    /// Of the last entry.
+    /// MAC of the last entry.
     mac: Base64,
     time: Timestamp,
     public_key: Base64,
@@ -40,7 +40,7 @@ impl Checkpoint {
         time: Timestamp,
         seed: &Secret<Vec<u8>>,
     ) -> Result<Self> {
-        let content = Content {
+        let content = CheckpointContent {
             keyring,
             generation,
             entries,
@@ -51,53 +51,54 @@ impl Checkpoint {
         Signed::new(FORMAT, content, seed).map(Self)
     }
 
-    /// Reads a checkpoint; its signature must be good, by the public key that it names.
+    /// Reads a checkpoint and verifies its signature with the public key that it names.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`] if it is no checkpoint, [`ErrorKind::WrongKey`] if its signature is wrong.
+    /// [`ErrorKind::BadInput`] if it is not a checkpoint, [`ErrorKind::WrongKey`] if its signature is wrong.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let signed = Signed::<Content>::parse(FORMAT, "checkpoint of an audit log", bytes)?;
-        match signed.is_by(&signed.content().public_key.0) {
-            true => Ok(Self(signed)),
-            false => Err(Error::new(
+        let signed = Signed::<CheckpointContent>::parse(FORMAT, "checkpoint of an audit log", bytes)?;
+        if signed.is_signed_by(&signed.content().public_key.0) {
+            Ok(Self(signed))
+        } else {
+            Err(Error::new(
                 ErrorKind::WrongKey,
                 "the signature of the checkpoint is wrong",
-            )),
+            ))
         }
     }
 
-    /// The bytes of the file: JSON, with a line feed at its end.
+    /// Returns the bytes of the file: JSON, with a line feed at its end.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.to_bytes()
     }
 
-    /// Which keyring.
+    /// Returns the id of the keyring.
     pub fn keyring(&self) -> KeyringId {
         self.0.content().keyring
     }
 
-    /// The keyring's generation.
+    /// Returns the generation of the keyring.
     pub fn generation(&self) -> u64 {
         self.0.content().generation
     }
 
-    /// How many entries the log had.
+    /// Returns the number of entries of the log.
     pub fn entries(&self) -> u64 {
         self.0.content().entries
     }
 
-    /// When it was made.
+    /// Returns the time of the checkpoint.
     pub fn time(&self) -> Timestamp {
         self.0.content().time
     }
 
-    /// The public key that its signature is good for, 32 bytes: to be compared with the one that `keys audit show` tells.
+    /// Returns the public key that verifies the signature, 32 bytes: compare it with that of the log.
     pub fn public_key(&self) -> &[u8] {
         &self.0.content().public_key.0
     }
 
-    /// The MAC of the last entry.
+    /// Returns the MAC of the last entry.
     pub(super) fn mac(&self) -> &[u8] {
         &self.0.content().mac.0
     }

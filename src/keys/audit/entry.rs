@@ -1,4 +1,4 @@
-//! What stands in the log.
+//! Entries of the audit log.
 
 use std::fmt;
 
@@ -11,56 +11,57 @@ use crate::keys::reason::Reason;
 use crate::keys::state::Operation;
 use crate::keys::timestamp::Timestamp;
 
-/// One entry: who did what with which key. It holds no value and no key, wrapped or not.
+/// One entry of the audit log: who did what with which key. It holds no value and no key, wrapped or not.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AuditEntry {
-    /// From 1 on, without gaps.
+    /// Number of the entry, from 1 on, without gaps.
     pub number: u64,
-    /// When, by the clock of whoever wrote it.
+    /// Time of the entry, by the clock of the process that wrote it.
     pub time: Timestamp,
-    /// Who, as the process that wrote it says: the log authenticates the keyring's users, not one of them against the other.
+    /// Actor, as the process that wrote the entry says. The log authenticates the users of the keyring, but not one of
+    /// them against another.
     pub who: String,
-    /// What.
+    /// Event.
     pub event: AuditEvent,
-    /// The role it was done in, if it was one.
+    /// Role of the policy, if the actor had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// The data key, and its version if it is about one: `pii@2`.
+    /// Data key, with the version if there is one: `pii@2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The version's id.
+    /// Id of the version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<KeyVersionId>,
-    /// The KMS key that was asked.
+    /// KMS key of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kms_key: Option<KmsKeyRef>,
-    /// What the key was used for.
+    /// Operation that the key was used for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<Operation>,
-    /// The rule of the policy.
+    /// Rule of the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// Of which job, such as `protect people.parquet`.
+    /// Job, such as `protect people.parquet`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,
-    /// How many values.
+    /// Number of values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<u64>,
-    /// The generation of the keyring that a change makes.
+    /// Generation of the keyring that the change makes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-    /// Why it was refused; absent if it was granted.
+    /// Reason of a refusal; absent if access was granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
-    /// Why, as whoever did it said.
+    /// Reason that the actor gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
 }
 
 impl AuditEntry {
-    /// What the log itself fills in is empty.
+    /// Makes an entry; the log fills in number, time and actor.
     pub(crate) fn new(event: AuditEvent) -> Self {
         Self {
             number: 0,
@@ -83,7 +84,7 @@ impl AuditEntry {
 }
 
 impl AuditEntry {
-    /// What this entry announces did not come about.
+    /// Makes the entry that says that the change which this one announced failed.
     pub(crate) fn failed(&self, error: &Error) -> Self {
         Self {
             key: self.key.clone(),
@@ -96,7 +97,7 @@ impl AuditEntry {
         }
     }
 
-    /// Whether this says that `announced` did not come about; the last such entry before this is meant.
+    /// Checks whether this entry says that the change which `announced` announced failed: the last such one before it.
     #[cfg(feature = "cli")]
     pub(crate) fn is_of(&self, announced: &Self) -> bool {
         let subject = |entry: &Self| (entry.key.clone(), entry.kms_key.clone(), entry.generation);
@@ -104,7 +105,7 @@ impl AuditEntry {
     }
 }
 
-/// What happened.
+/// The event of an entry.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -115,13 +116,13 @@ pub enum AuditEvent {
     Wrap,
     /// A KMS unwrapped a data key.
     Unwrap,
-    /// A version was given out to protect or reveal under a rule, or that was refused.
+    /// A version was handed out to protect or reveal under a rule, or refused.
     Access,
-    /// A job is going to protect so many values with a version that has a limit.
+    /// A job has set aside values to protect with a version that has a limit.
     SetAside,
     /// A job has protected or revealed values.
     Use,
-    /// What a job had set aside is not any more: entries of its use tell what it protected.
+    /// A job has released values it had set aside: its use entries say how many it protected.
     Released,
     /// A key was created.
     Create,
@@ -139,7 +140,7 @@ pub enum AuditEvent {
     Export,
     /// A partner's key came in.
     Import,
-    /// Material of a KMS key came in, or was to.
+    /// Material of a KMS key was imported, or import parameters were handed out.
     ImportMaterial,
     /// Imported material of a KMS key was erased.
     DeleteMaterial,
@@ -147,15 +148,15 @@ pub enum AuditEvent {
     Backup,
     /// The keyring came out of a backup.
     Restore,
-    /// The policy of a KMS key, or of an identity, was put.
+    /// The policy of a KMS key, or of an identity, was set.
     Policy,
-    /// What unlocks the local KMS was changed.
+    /// The unlock method of the local KMS was changed.
     Unlock,
     /// Another name for a KMS key was made, moved or taken away.
     Alias,
-    /// A change that an entry before announces did not come about.
+    /// A change that an earlier entry announced failed.
     Failed,
-    /// An unfinished entry at the end was cut off: whoever wrote it was interrupted.
+    /// An unfinished entry at the end was cut off: its writer had been interrupted.
     Mended,
 }
 

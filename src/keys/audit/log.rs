@@ -1,4 +1,4 @@
-//! The file of entries: appended to, read, verified.
+//! The file of the audit log: appending, reading, verifying.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -12,15 +12,15 @@ use sha2::Sha256;
 
 use super::checkpoint::Checkpoint;
 use super::entry::{AuditEntry, AuditEvent};
-use super::tally::Counted;
-use crate::keys::context::Surroundings;
+use super::tally::UsageTally;
+use crate::keys::context::Context;
 use crate::keys::encoding::{Base64, length_prefixed};
 use crate::keys::ids::KeyringId;
 use crate::keys::state::Operation;
 use crate::keys::wrap::{KeyAction, KeyAudit, KeyEvent, Purpose, derive, public_key};
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
-/// As much of the end of a file as is looked at to find its last entry: an entry is far shorter.
+/// Bytes at the end of the file that are searched for the last entry; entries are far shorter.
 const TAIL: u64 = 64 * 1024;
 
 /// An audit log, open to be appended to and verified.
@@ -29,54 +29,49 @@ pub struct AuditLog {
     keyring: KeyringId,
     key: Secret<Vec<u8>>,
     seed: Secret<Vec<u8>>,
-    surroundings: Surroundings,
-    /// What went wrong where nobody could be told.
-    trouble: Mutex<Option<Error>>,
+    context: Context,
+    /// First error of [`KeyAudit::record`], which cannot return it: from then on nothing is appended.
+    failure: Mutex<Option<Error>>,
 }
 
-/// A log that holds together, from its first entry to its last.
+/// A log whose entries were verified from the first to the last.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Verified {
-    /// Its entries, oldest first.
+pub struct VerifiedLog {
+    /// Entries, oldest first.
     pub entries: Vec<AuditEntry>,
-    /// Whether there is an unfinished entry behind the last one: whoever wrote it was interrupted. It tells nothing, and goes with the next entry.
+    /// True if an unfinished entry follows the last one: its writer was interrupted. The next append cuts it off.
     pub unfinished: bool,
     mac: Vec<u8>,
 }
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct LogLine {
     entry: AuditEntry,
     mac: Base64,
 }
 
 impl AuditLog {
-    /// The log at `path` of the keyring with that root.
-    pub(crate) fn new(
-        path: PathBuf,
-        keyring: KeyringId,
-        root: &Secret<Vec<u8>>,
-        surroundings: Surroundings,
-    ) -> Result<Self> {
+    /// Opens the log at `path` of the keyring with that root key. The file is not read yet.
+    pub(crate) fn new(path: PathBuf, keyring: KeyringId, root: &Secret<Vec<u8>>, context: Context) -> Result<Self> {
         let subkey = |purpose| derive(root.expose(), purpose, &[keyring.as_bytes()], 32);
         Ok(Self {
             path,
             keyring,
             key: subkey(Purpose::AuditMac)?,
             seed: subkey(Purpose::AuditSigning)?,
-            surroundings,
-            trouble: Mutex::default(),
+            context,
+            failure: Mutex::default(),
         })
     }
 
-    /// The file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The public key of its checkpoints (Ed25519, 32 bytes).
+    /// Returns the public key of the checkpoints (Ed25519, 32 bytes).
     ///
     /// # Errors
     ///
@@ -85,29 +80,31 @@ impl AuditLog {
         public_key(&self.seed)
     }
 
-    /// Adds entries; they are on the disk when it returns.
+    /// Appends entries. They are on the disk when it returns.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`] if the file cannot be written, [`ErrorKind::BadInput`] if its last entry is damaged. Whoever wants to use a key must stop then.
+    /// [`ErrorKind::Io`] if the file cannot be written, [`ErrorKind::BadInput`] if its last entry is damaged. No key
+    /// may be used then.
     pub(crate) fn append(&self, entries: Vec<AuditEntry>) -> Result<()> {
-        self.alone(|| self.write(entries))
+        self.exclusively(|| self.write(entries))
     }
 
-    /// Counts on to the end of the log, and adds the entry that `decide` makes of it. Nobody else writes in between. What was counted before is not read again.
+    /// Continues the tally to the end of the log, and appends the entry that `decide` makes of it, all under the lock.
+    /// Entries that were tallied before are not read again.
     ///
     /// # Errors
     ///
-    /// As for [`append`](Self::append) and [`verify`](Self::verify); what `decide` says.
+    /// As for [`append`](Self::append) and [`verify`](Self::verify); errors of `decide`.
     pub(crate) fn append_after<T>(
         &self,
-        counted: &mut Counted,
-        decide: impl FnOnce(&Counted) -> Result<(AuditEntry, T)>,
+        tally: &mut UsageTally,
+        decide: impl FnOnce(&UsageTally) -> Result<(AuditEntry, T)>,
     ) -> Result<T> {
-        // Whether to write is not about the file.
-        let decided = self.alone(|| {
-            self.count(counted)?;
-            match decide(counted) {
+        // A refusal of `decide` is not an error of the file.
+        let decided = self.exclusively(|| {
+            self.count(tally)?;
+            match decide(tally) {
                 Ok((entry, decided)) => self.write(vec![entry]).map(|()| Ok(decided)),
                 Err(refused) => Ok(Err(refused)),
             }
@@ -115,9 +112,9 @@ impl AuditLog {
         decided?
     }
 
-    /// Does `work` while nobody else writes; not after trouble.
-    fn alone<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        if let Some(error) = &*self.trouble() {
+    /// Runs `work` under the lock of the file, unless an entry could not be written before.
+    fn exclusively<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        if let Some(error) = &*self.failure() {
             return Err(error.again());
         }
         let work = || {
@@ -127,45 +124,45 @@ impl AuditLog {
         work().map_err(|error| self.in_file(error))
     }
 
-    /// Counts on to the end of the log.
-    fn count(&self, counted: &mut Counted) -> Result<()> {
+    /// Continues the tally to the end of the log.
+    fn count(&self, tally: &mut UsageTally) -> Result<()> {
         let mut file = File::open(&self.path).map_err(cannot_read)?;
-        file.seek(SeekFrom::Start(counted.offset)).map_err(cannot_read)?;
+        file.seek(SeekFrom::Start(tally.offset)).map_err(cannot_read)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(cannot_read)?;
-        let mac = counted.mac.clone().unwrap_or_else(|| self.start());
-        let read = self.entries(&bytes, counted.entries, mac)?;
+        let mac = tally.mac.clone().unwrap_or_else(|| self.start());
+        let read = self.entries(&bytes, tally.entries, mac)?;
         for entry in &read.entries {
-            if entry.event == AuditEvent::Limit && entry.key.as_deref() == Some(counted.key.as_str()) {
-                let set_here = counted.limit.is_some() || entry.generation == Some(counted.since);
-                // Whoever counts goes on with the limit that was taken away.
-                counted.limit = entry.values.filter(|_| set_here).or(counted.limit);
+            if entry.event == AuditEvent::Limit && entry.key.as_deref() == Some(tally.key.as_str()) {
+                let set_here = tally.limit.is_some() || entry.generation == Some(tally.since);
+                // A running tally keeps a limit that was removed meanwhile.
+                tally.limit = entry.values.filter(|_| set_here).or(tally.limit);
             }
-            if entry.version != Some(counted.version) || entry.purpose != Some(Operation::Protect) {
+            if entry.version != Some(tally.version) || entry.purpose != Some(Operation::Protect) {
                 continue;
             }
             let values = entry.values.unwrap_or(0);
-            counted.values = match entry.event {
-                AuditEvent::Use | AuditEvent::SetAside => counted.values.saturating_add(values),
-                AuditEvent::Released => counted.values.saturating_sub(values),
-                _ => counted.values,
+            tally.values = match entry.event {
+                AuditEvent::Use | AuditEvent::SetAside => tally.values.saturating_add(values),
+                AuditEvent::Released => tally.values.saturating_sub(values),
+                _ => tally.values,
             };
         }
         let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        counted.offset += complete as u64;
-        counted.entries += read.entries.len() as u64;
-        counted.mac = Some(read.mac);
+        tally.offset += complete as u64;
+        tally.entries += read.entries.len() as u64;
+        tally.mac = Some(read.mac);
         Ok(())
     }
 
-    /// The lock is held.
+    /// Appends entries; the caller holds the lock.
     fn write(&self, entries: Vec<AuditEntry>) -> Result<()> {
         let mut options = OpenOptions::new();
         options.create(true).read(true).write(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, fs::PRIVATE);
         let mut file = options.open(&self.path).map_err(cannot_write)?;
-        let End {
+        let LogEnd {
             mut number,
             mut mac,
             length,
@@ -176,10 +173,10 @@ impl AuditLog {
         for mut entry in mended.into_iter().chain(entries) {
             number += 1;
             entry.number = number;
-            entry.time = self.surroundings.now();
-            entry.who = self.surroundings.actor().to_owned();
+            entry.time = self.context.now();
+            entry.who = self.context.actor().to_owned();
             mac = self.mac(&mac, &entry);
-            let line = Line {
+            let line = LogLine {
                 entry,
                 mac: Base64(mac.clone()),
             };
@@ -194,14 +191,14 @@ impl AuditLog {
             file.sync_data()
         };
         put().map_err(|error| {
-            // What was half written is cut off by the next entry; better now.
+            // The next append would cut off half an entry; better now.
             let _ = file.set_len(length);
             cannot_write(error)
         })
     }
 
-    /// Where the next entry goes.
-    fn end(&self, file: &mut File) -> Result<End> {
+    /// Finds the end of the last complete entry.
+    fn end(&self, file: &mut File) -> Result<LogEnd> {
         let total = file.metadata().map_err(cannot_read)?.len();
         let from = total.saturating_sub(TAIL);
         let mut tail = Vec::new();
@@ -213,15 +210,15 @@ impl AuditLog {
             if from > 0 {
                 return Err(damaged("its end"));
             }
-            return Ok(End {
+            return Ok(LogEnd {
                 number: 0,
                 mac: self.start(),
                 length: 0,
                 unfinished,
             });
         };
-        let line: Line = serde_json::from_slice(last).map_err(|_| damaged("its last entry"))?;
-        Ok(End {
+        let line: LogLine = serde_json::from_slice(last).map_err(|_| damaged("its last entry"))?;
+        Ok(LogEnd {
             number: line.entry.number,
             mac: line.mac.0,
             length: from + complete as u64,
@@ -229,22 +226,23 @@ impl AuditLog {
         })
     }
 
-    /// Reads all of it, and checks that each entry follows the one before.
+    /// Reads the whole log, and checks that each entry follows the one before.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::FileNotFound`] if there is no log; [`ErrorKind::WrongKey`] with the number of the first entry that does not fit.
-    pub fn verify(&self) -> Result<Verified> {
+    /// [`ErrorKind::FileNotFound`] if there is no log; [`ErrorKind::WrongKey`] with the number of the first entry
+    /// that does not follow.
+    pub fn verify(&self) -> Result<VerifiedLog> {
         self.read().map_err(|error| self.in_file(error))
     }
 
-    fn read(&self) -> Result<Verified> {
+    fn read(&self) -> Result<VerifiedLog> {
         self.entries(&fs::read(&self.path)?, 0, self.start())
     }
 
-    /// The entries in `bytes`, which follow so many `before`, the last of them with that MAC.
-    fn entries(&self, bytes: &[u8], before: u64, mac: Vec<u8>) -> Result<Verified> {
-        let mut verified = Verified {
+    /// Verifies the entries in `bytes`, which follow `before` entries, the last of them with `mac`.
+    fn entries(&self, bytes: &[u8], before: u64, mac: Vec<u8>) -> Result<VerifiedLog> {
+        let mut verified = VerifiedLog {
             entries: Vec::new(),
             unfinished: false,
             mac,
@@ -258,11 +256,17 @@ impl AuditLog {
             let broken = || {
                 Error::new(
                     ErrorKind::WrongKey,
-                    format!("entry {number} does not follow the one before it: one of them was changed, taken out or put in"),
+                    format!(
+                        "entry {number} does not follow the one before it: one of them was changed, taken \
+                     out or put in"
+                    ),
                 )
-                .with_hint("the entries before it are as they were written; compare with a copy of the log to see what happened")
+                .with_hint(
+                    "the entries before it are as they were written; compare with a copy of the log to \
+                 see what happened",
+                )
             };
-            let line: Line = serde_json::from_slice(text).map_err(|_| broken())?;
+            let line: LogLine = serde_json::from_slice(text).map_err(|_| broken())?;
             let mac = self.mac(&verified.mac, &line.entry);
             let same = subtle::ConstantTimeEq::ct_eq(&mac[..], &line.mac.0[..]);
             let as_written = serde_json::to_vec(&line).is_ok_and(|bytes| bytes == text);
@@ -275,17 +279,17 @@ impl AuditLog {
         Ok(verified)
     }
 
-    /// Whether the log goes on from `checkpoint`, and the keyring, now at `generation`, too. Returns what [`verify`](Self::verify) does.
+    /// Verifies the log, and that log and keyring, now at `generation`, continue from `checkpoint`.
     ///
     /// # Errors
     ///
-    /// As there; [`ErrorKind::BadInput`] if the checkpoint is of another keyring or was signed by another key; [`ErrorKind::WrongKey`] if log or keyring
-    /// are not what they were then.
-    pub fn verify_since(&self, checkpoint: &Checkpoint, generation: u64) -> Result<Verified> {
+    /// As for [`verify`](Self::verify); [`ErrorKind::BadInput`] if the checkpoint is of another keyring or was signed
+    /// by another key; [`ErrorKind::WrongKey`] if log or keyring do not continue from it.
+    pub fn verify_since(&self, checkpoint: &Checkpoint, generation: u64) -> Result<VerifiedLog> {
         self.since(checkpoint, generation).map_err(|error| self.in_file(error))
     }
 
-    fn since(&self, checkpoint: &Checkpoint, generation: u64) -> Result<Verified> {
+    fn since(&self, checkpoint: &Checkpoint, generation: u64) -> Result<VerifiedLog> {
         let verified = self.read()?;
         if checkpoint.keyring() != self.keyring {
             return Err(Error::bad_input("the checkpoint is of another keyring"));
@@ -294,8 +298,8 @@ impl AuditLog {
             return Err(Error::bad_input("the checkpoint was signed with another key"));
         }
         let (then, now) = (checkpoint.entries(), verified.entries.len() as u64);
-        let changed = |what: String| {
-            Err(Error::new(ErrorKind::WrongKey, what).with_hint(format!(
+        let changed = |message: String| {
+            Err(Error::new(ErrorKind::WrongKey, message).with_hint(format!(
                 "the checkpoint is of {}; look for a copy of the log from then, and for who could write it",
                 checkpoint.time()
             )))
@@ -317,15 +321,15 @@ impl AuditLog {
         Ok(verified)
     }
 
-    /// How far the log is, signed; `generation` is the keyring's.
+    /// Verifies the log and signs a checkpoint of its end; `generation` is that of the keyring.
     ///
     /// # Errors
     ///
-    /// As for [`verify`](Self::verify): nothing is signed that does not hold together.
+    /// As for [`verify`](Self::verify).
     pub fn checkpoint(&self, generation: u64) -> Result<Checkpoint> {
         let verified = self.verify()?;
         let entries = verified.entries.len() as u64;
-        let now = self.surroundings.now();
+        let now = self.context.now();
         Checkpoint::sign(self.keyring, generation, entries, &verified.mac, now, &self.seed)
     }
 
@@ -354,13 +358,13 @@ impl AuditLog {
         error.context(format!("audit log `{}`", self.path.display()))
     }
 
-    fn trouble(&self) -> std::sync::MutexGuard<'_, Option<Error>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    fn failure(&self) -> std::sync::MutexGuard<'_, Option<Error>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl KeyAudit for AuditLog {
-    /// An event that cannot be written down is the last: from then on nothing is appended, so no key is given out.
+    /// Appends an entry for the event. If that fails, nothing is appended from then on, so no key is handed out.
     fn record(&self, event: &KeyEvent) {
         let entry = AuditEntry {
             kms_key: Some(event.kms_key.clone()),
@@ -374,7 +378,7 @@ impl KeyAudit for AuditLog {
             })
         };
         if let Err(error) = self.append(vec![entry]) {
-            self.trouble().get_or_insert(error);
+            self.failure().get_or_insert(error);
         }
     }
 }
@@ -387,8 +391,8 @@ impl fmt::Debug for AuditLog {
     }
 }
 
-/// What is known of the end of a log.
-struct End {
+/// The end of a log: its last complete entry.
+struct LogEnd {
     number: u64,
     mac: Vec<u8>,
     length: u64,
@@ -427,7 +431,7 @@ mod tests {
     fn log_of(folder: &tempfile::TempDir, root: [u8; 32]) -> AuditLog {
         let path = folder.path().join("audit.jsonl");
         let root = Secret::new(root.to_vec());
-        AuditLog::new(path, KeyringId::from_bytes([1; 16]), &root, Surroundings::default()).unwrap()
+        AuditLog::new(path, KeyringId::from_bytes([1; 16]), &root, Context::default()).unwrap()
     }
 
     fn used(values: u64) -> AuditEntry {
@@ -439,15 +443,15 @@ mod tests {
         }
     }
 
-    fn nothing_counted() -> Counted {
-        Counted::new("pii".parse().unwrap(), KeyVersionId::from_bytes([2; 16]), 4)
+    fn nothing_counted() -> UsageTally {
+        UsageTally::new("pii".parse().unwrap(), KeyVersionId::from_bytes([2; 16]), 4)
     }
 
-    /// What is counted, and nothing written.
-    fn taken(log: &AuditLog, counted: &mut Counted) -> u64 {
-        let refused = log.append_after::<()>(counted, |_| Err(Error::bad_input("no")));
+    /// Tallies without writing.
+    fn taken(log: &AuditLog, tally: &mut UsageTally) -> u64 {
+        let refused = log.append_after::<()>(tally, |_| Err(Error::bad_input("no")));
         assert_eq!(refused.unwrap_err().message(), "no");
-        counted.values()
+        tally.values()
     }
 
     fn lines(log: &AuditLog) -> Vec<String> {
@@ -478,13 +482,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = log(&folder);
         log.append(vec![used(3)]).unwrap();
-        let mut counted = nothing_counted();
-        assert_eq!(taken(&log, &mut counted), 3);
+        let mut tally = nothing_counted();
+        assert_eq!(taken(&log, &mut tally), 3);
         let event = |event, values| AuditEntry { event, ..used(values) };
         log.append(vec![event(AuditEvent::SetAside, 50)]).unwrap();
-        assert_eq!(taken(&log, &mut counted), 53);
+        assert_eq!(taken(&log, &mut tally), 53);
         log.append(vec![used(20), event(AuditEvent::Released, 50)]).unwrap();
-        assert_eq!(taken(&log, &mut counted), 23, "from where it was");
+        assert_eq!(taken(&log, &mut tally), 23, "from where it was");
         let limit = |key: &str, values, generation| AuditEntry {
             key: Some(key.to_owned()),
             values,
@@ -499,11 +503,11 @@ mod tests {
             ("pii", None, 7, Some(40)),
         ] {
             log.append(vec![limit(key, values, generation)]).unwrap();
-            assert_eq!((taken(&log, &mut counted), counted.limit()), (23, found), "{key}");
+            assert_eq!((taken(&log, &mut tally), tally.limit()), (23, found), "{key}");
         }
         assert_eq!(taken(&log, &mut nothing_counted()), 23, "from the start");
 
-        // What was counted before is not what the log goes on from.
+        // The tallied part was changed.
         let mut whole = lines(&log);
         whole.swap(1, 2);
         fs::write(log.path(), whole.join("\n") + "\n").unwrap();

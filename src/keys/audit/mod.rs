@@ -8,8 +8,9 @@
 //! mac(n) = HMAC-SHA-256(key, LP("cipherform audit entry v1", mac(n − 1), entry n as JSON without spaces))
 //! ```
 //!
-//! The key is derived from the keyring's root, so whoever may use the keyring can write entries, and could write the file anew. Against that, and against
-//! cutting off its end, a [`Checkpoint`] helps: number and MAC of the last entry, signed, and kept where the users of the keyring cannot write.
+//! The key is derived from the keyring's root, so whoever may use the keyring can write entries, and could write the
+//! file anew. Against that, and against cutting off its end, a [`Checkpoint`] helps: number and MAC of the last
+//! entry, signed, and kept where the users of the keyring cannot write.
 
 mod checkpoint;
 mod entry;
@@ -18,5 +19,5 @@ mod tally;
 
 pub use checkpoint::Checkpoint;
 pub use entry::{AuditEntry, AuditEvent};
-pub use log::{AuditLog, Verified};
-pub(crate) use tally::Counted;
+pub use log::{AuditLog, VerifiedLog};
+pub(crate) use tally::UsageTally;

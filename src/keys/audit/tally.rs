@@ -1,24 +1,24 @@
-//! Tally.
+//! Tallies of the values that the audit log reports for one version.
 
 use crate::keys::ids::KeyVersionId;
 use crate::keys::key_ref::KeyName;
 
-/// What the log tells of the values of one version: how many are protected, or set aside.
+/// The values of one version that the log reports as protected or set aside.
 #[derive(Debug)]
-pub(crate) struct Counted {
+pub(crate) struct UsageTally {
     pub(super) key: KeyName,
     pub(super) version: KeyVersionId,
     pub(super) offset: u64,
     pub(super) entries: u64,
-    /// That of the last entry.
+    /// MAC of the last entry; none before the first.
     pub(super) mac: Option<Vec<u8>>,
     pub(super) values: u64,
     pub(super) since: u64,
     pub(super) limit: Option<u64>,
 }
 
-impl Counted {
-    /// Nothing is read yet. The key got its limit with the keyring's generation `since`.
+impl UsageTally {
+    /// Starts a tally for a key whose limit was set with generation `since` of the keyring.
     pub(crate) fn new(key: KeyName, version: KeyVersionId, since: u64) -> Self {
         Self {
             key,
@@ -32,12 +32,12 @@ impl Counted {
         }
     }
 
-    /// So many are protected, or set aside by any process.
+    /// Returns the number of values that are protected, or set aside by any process.
     pub(crate) fn values(&self) -> u64 {
         self.values
     }
 
-    /// The limit that the key got last, if this log has the entry of `since`.
+    /// Returns the latest limit of the key, if this log has the entry of `since`.
     pub(crate) fn limit(&self) -> Option<u64> {
         self.limit
     }

@@ -1,4 +1,4 @@
-//! Whose a partner's public key is, by a certificate (X.509): its path to an authority that is trusted is validated (RFC 5280, section 6) by `webpki`.
+//! Partners' certificates (X.509). `webpki` validates their paths to trusted authorities (RFC 5280, section 6).
 
 use std::time::SystemTime;
 
@@ -16,7 +16,7 @@ use x509_cert::{Certificate, TbsCertificate};
 use crate::keys::timestamp::Timestamp;
 use crate::{Error, ErrorKind, Hint, Remedy, Result};
 
-/// Certificates of the authorities that are trusted, and their lists of what they have revoked.
+/// The certificates of trusted authorities, and their revocation lists.
 #[derive(Clone, Debug)]
 pub struct Authorities {
     certificates: Vec<CertificateDer<'static>>,
@@ -24,14 +24,15 @@ pub struct Authorities {
 }
 
 impl Authorities {
-    /// From PEM: any number of `-----BEGIN CERTIFICATE-----` and `-----BEGIN X509 CRL-----`.
+    /// Reads PEM: any number of `-----BEGIN CERTIFICATE-----` and `-----BEGIN X509 CRL-----`.
     ///
-    /// With a revocation list, each certificate between a partner's and an authority needs one of its issuer that is still valid; with none, revocation is not
-    /// checked. What is in it is trusted: neither the dates of these certificates nor their path lengths are looked at (RFC 5280, section 6.1.1 (d)).
+    /// With a revocation list, each certificate between a partner's and an authority needs one of its issuer that is
+    /// still valid; with none, revocation is not checked. The authorities are trusted: neither the dates of these
+    /// certificates nor their path lengths are checked (RFC 5280, section 6.1.1 (d)).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`], also if it holds anything else.
+    /// [`ErrorKind::BadInput`], also for anything else.
     pub fn from_pem(pem: &str) -> Result<Self> {
         let certificates = certificates(pem)?;
         if certificates.is_empty() {
@@ -40,7 +41,7 @@ impl Authorities {
         let revocation_lists: Vec<_> = CertificateRevocationListDer::pem_slice_iter(pem.as_bytes())
             .collect::<Result<_, _>>()
             .map_err(|_| no_pem())?;
-        // One that is not recognised would not be missed.
+        // A list that is not recognised must not be ignored silently.
         expect(pem, certificates.len() + revocation_lists.len())?;
         for certificate in &certificates {
             anchor_from_trusted_cert(certificate).map_err(unreadable_certificate)?;
@@ -63,13 +64,13 @@ impl Authorities {
         })
     }
 
-    /// Whether there is a revocation list: without any, revocation is not checked.
-    pub fn tell_what_is_revoked(&self) -> bool {
+    /// Checks whether there is a revocation list. Without any, revocation is not checked.
+    pub fn has_revocation_lists(&self) -> bool {
         !self.revocation_lists.is_empty()
     }
 }
 
-/// What a partner's key is for, and so what its certificate must not exclude (RFC 5280, section 4.2.1.3).
+/// The use of a partner's key, which the certificate must not exclude (RFC 5280, section 4.2.1.3).
 #[derive(Clone, Copy, Debug)]
 pub(super) enum CertifiedFor {
     /// Keys are wrapped to it.
@@ -78,22 +79,29 @@ pub(super) enum CertifiedFor {
     DigitalSignature,
 }
 
-/// A public key that an authority vouches for.
+/// A public key that an authority has certified.
 #[derive(Clone, Debug)]
 pub(super) struct CertifiedKey {
-    /// The distinguished name of who has it (RFC 4514), as a terminal can show it.
+    /// Distinguished name of the subject (RFC 4514), safe to show on a terminal.
     pub(super) subject: String,
-    /// SubjectPublicKeyInfo, in DER.
+    /// SubjectPublicKeyInfo in DER.
     pub(super) public_key: Vec<u8>,
 }
 
 impl CertifiedKey {
-    /// The key of the first certificate in `chain`, if a path leads from it, through those that follow, to one of the `authorities`.
+    /// Returns the key of the first certificate in `chain`, if a path leads from it, through those that follow, to
+    /// one of the `authorities`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`] for what is no certificate; [`ErrorKind::WrongKey`] for one that is not to be trusted `at` that time or `for_use`.
-    pub(super) fn of(chain: &str, authorities: &Authorities, at: Timestamp, for_use: CertifiedFor) -> Result<Self> {
+    /// [`ErrorKind::BadInput`] for what is not a certificate; [`ErrorKind::WrongKey`] for one that is not trusted
+    /// `at` that time or `for_use`.
+    pub(super) fn from_chain(
+        chain: &str,
+        authorities: &Authorities,
+        at: Timestamp,
+        for_use: CertifiedFor,
+    ) -> Result<Self> {
         let pem = chain;
         let chain = certificates(pem)?;
         let [leaf, between @ ..] = chain.as_slice() else {
@@ -119,7 +127,7 @@ impl CertifiedKey {
     }
 }
 
-/// Whether PEM holds certificates, rather than a bare key.
+/// Checks whether PEM holds certificates, rather than a bare key.
 pub(super) fn holds_certificates(pem: &str) -> bool {
     CertificateDer::pem_slice_iter(pem.as_bytes()).next().is_some()
 }
@@ -130,16 +138,16 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>> {
         .map_err(|_| no_pem())
 }
 
-/// Passes if all that begins in `pem` was read.
+/// Checks that everything that begins in `pem` was read.
 fn expect(pem: &str, read: usize) -> Result<()> {
-    match pem.matches("-----BEGIN ").count() == read {
-        true => Ok(()),
-        false => Err(Error::bad_input(
-            "this holds more than the certificates and revocation lists that can be read in it",
+    if pem.matches("-----BEGIN ").count() == read {
+        Ok(())
+    } else {
+        Err(
+            Error::bad_input("some of this is not a certificate or a revocation list").with_hint(
+                "each begins on a line of its own, with nothing before the dashes; private keys do not belong here",
+            ),
         )
-        .with_hint(
-            "each begins on a line of its own, with nothing before the dashes; private keys do not belong here",
-        )),
     }
 }
 
@@ -152,19 +160,23 @@ fn parsed(certificate: &CertificateDer<'_>) -> Result<TbsCertificate> {
     Ok(parsed.tbs_certificate)
 }
 
-/// A name without what would change how the rest of a line is shown: the library escapes control characters, but not what turns the direction of writing.
+/// Escapes characters of a name that would change how the rest of a line is shown. The library escapes control
+/// characters, but not those that change the direction of writing.
 fn shown(name: &str) -> String {
     let turns = |c: char| {
         c.is_control()
             || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     match name {
-        "" => "nobody by name".to_owned(),
+        "" => "no name".to_owned(),
         name => name
             .chars()
-            .map(|c| match turns(c) {
-                true => c.escape_unicode().to_string(),
-                false => c.to_string(),
+            .map(|c| {
+                if turns(c) {
+                    c.escape_unicode().to_string()
+                } else {
+                    c.to_string()
+                }
             })
             .collect(),
     }
@@ -208,22 +220,20 @@ fn verify(
         let (what, hint) = explain(&error);
         not_trusted(what).with_hint(hint)
     })?;
-    // RFC 5280, section 6.1.4 (n), which `webpki` leaves out.
+    // RFC 5280, section 6.1.4 (n): `webpki` does not check it.
     for certificate in path.intermediate_certificates() {
         let usage = parsed(&certificate.der())?.get::<KeyUsage>();
         if usage
             .map_err(unreadable_certificate)?
             .is_some_and(|(_, usage)| !usage.key_cert_sign())
         {
-            return Err(not_trusted(
-                "one between it and the authority may not sign certificates",
-            ));
+            return Err(not_trusted("an intermediate certificate may not sign certificates"));
         }
     }
     Ok(())
 }
 
-/// Extended key usages name purposes such as TLS; none is registered for wrapping keys to partners. What a key may do is told by its key usage.
+/// Accepts every extended key usage: none is registered for wrapping keys to partners. The key usage decides.
 struct AnyPurpose;
 
 impl ExtendedKeyUsageValidator for AnyPurpose {
@@ -237,7 +247,7 @@ fn explain(error: &webpki::Error) -> (String, Hint) {
     let ask = || Hint::from("ask the partner for a certificate that is valid now");
     let (what, hint) = match error {
         Path::UnknownIssuer => (
-            "no path leads from it to an authority that is trusted",
+            "no path leads from it to a trusted authority",
             Hint::from("the file has the partner's certificate first, then the intermediate ones; also, ")
                 .then(Remedy::NameAuthority),
         ),
@@ -269,7 +279,7 @@ fn explain(error: &webpki::Error) -> (String, Hint) {
 fn not_trusted(why: impl std::fmt::Display) -> Error {
     Error::new(
         ErrorKind::WrongKey,
-        format!("the partner's certificate is not to be trusted: {why}"),
+        format!("the partner's certificate is not trusted: {why}"),
     )
 }
 
@@ -302,7 +312,7 @@ mod tests {
         let pem = |file: &str| std::fs::read_to_string(folder.path().join(file)).unwrap();
         let authorities = Authorities::from_pem(&pem("ca.pem")).unwrap();
         let at = |time: Timestamp| {
-            CertifiedKey::of(&pem("it.pem"), &authorities, time, CertifiedFor::DigitalSignature)
+            CertifiedKey::from_chain(&pem("it.pem"), &authorities, time, CertifiedFor::DigitalSignature)
                 .map(|key| key.subject)
                 .map_err(|error| error.to_string())
         };

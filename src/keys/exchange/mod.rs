@@ -7,6 +7,6 @@ mod sender;
 
 pub use certificate::Authorities;
 pub use package::ExchangePackage;
-pub(crate) use package::Parcel;
+pub(crate) use package::ExportRequest;
 pub use recipient::{Identity, Recipient};
 pub use sender::{ExchangeSigner, Sender};

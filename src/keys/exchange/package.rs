@@ -1,14 +1,15 @@
-//! One domain's key for a partner: wrapped to the partner's public key, signed by the sender.
+//! Packages: the key of one map for a partner, wrapped to the partner's public key and signed by the sender.
 //!
 //! ```text
 //! { "format": "cipherform-exchange/1", "content": { …, "wrapped": base64 }, "signature": base64 }
 //! label     = LP("cipherform exchange v1", content without `wrapped`, as JSON without spaces)
-//! wrapped   = RSA-OAEP (RFC 8017, section 7.1) with SHA-256 and MGF1 over SHA-256: key (32) ‖ check key (32), under that label
+//! wrapped   = RSA-OAEP (RFC 8017, section 7.1) with SHA-256 and MGF1 over SHA-256,
+//!             of key (32) ‖ check key (32), under that label
 //! signature = Ed25519 (FIPS 186-5) over LP("cipherform-exchange/1", content as JSON without spaces)
 //! ```
 //!
-//! The partner gets the key of one map: one rule's domain, format and tweak. With it values can be protected and revealed under that map, and under no other:
-//! it is derived from the sender's data key by a one-way function.
+//! The partner gets the key of one map: one rule's domain, format and tweak. With it values can be protected and
+//! revealed under that map, and under no other: it is derived from the sender's data key by a one-way function.
 
 use getrandom::SysRng;
 use rsa::Oaep;
@@ -28,15 +29,15 @@ use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
 /// The format of the file; its versions are frozen.
 const FORMAT: &str = "cipherform-exchange/1";
 
-/// A key on its way to a partner.
+/// A package: the key of one map, wrapped for a partner and signed.
 #[derive(Clone, Debug)]
-pub struct ExchangePackage(Signed<Content>);
+pub struct ExchangePackage(Signed<PackageContent>);
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Content {
+struct PackageContent {
     keyring: KeyringId,
-    /// The key's name at the sender's.
+    /// Name of the key at the sender.
     key: String,
     version: KeyVersionId,
     map: ExchangedMap,
@@ -47,8 +48,8 @@ struct Content {
     wrapped: Option<Base64>,
 }
 
-impl Content {
-    /// What the wrapped bytes are bound to.
+impl PackageContent {
+    /// Returns the label of RSA-OAEP, which binds the wrapped bytes to the rest of the content.
     fn label(&self) -> Vec<u8> {
         let bare = Self {
             wrapped: None,
@@ -59,8 +60,8 @@ impl Content {
     }
 }
 
-/// Whose key goes where.
-pub(crate) struct Parcel<'a> {
+/// A request to export the key of one map.
+pub(crate) struct ExportRequest<'a> {
     pub(crate) keyring: KeyringId,
     pub(crate) key: String,
     pub(crate) version: KeyVersionId,
@@ -71,25 +72,25 @@ pub(crate) struct Parcel<'a> {
 }
 
 impl ExchangePackage {
-    pub(crate) fn seal(parcel: Parcel<'_>, recipient: &Recipient, signer: &ExchangeSigner) -> Result<Self> {
-        let mut content = Content {
-            keyring: parcel.keyring,
-            key: parcel.key,
-            version: parcel.version,
-            map: parcel.map,
-            time: parcel.time,
-            reason: parcel.reason,
+    pub(crate) fn seal(request: ExportRequest<'_>, recipient: &Recipient, signer: &ExchangeSigner) -> Result<Self> {
+        let mut content = PackageContent {
+            keyring: request.keyring,
+            key: request.key,
+            version: request.version,
+            map: request.map,
+            time: request.time,
+            reason: request.reason,
             public_key: Base64(signer.public_key()?.to_vec()),
             wrapped: None,
         };
         let padding = Oaep::<Sha256>::new_with_label(content.label());
-        let wrapped = recipient.key.encrypt(&mut SysRng, padding, parcel.material.expose());
+        let wrapped = recipient.key.encrypt(&mut SysRng, padding, request.material.expose());
         let wrapped = wrapped.map_err(|error| Error::bug("RSA-OAEP refuses 64 bytes").with_source(error))?;
         content.wrapped = Some(Base64(wrapped));
         Signed::new(FORMAT, content, &signer.0).map(Self)
     }
 
-    /// Reads a package; who sent it is told by [`verify`](Self::verify).
+    /// Reads a package. Its sender is not verified yet: see [`verify`](Self::verify).
     ///
     /// # Errors
     ///
@@ -98,23 +99,24 @@ impl ExchangePackage {
         Signed::parse(FORMAT, "exchanged key", bytes).map(Self)
     }
 
-    /// Passes if `sender` has signed it.
+    /// Checks that `sender` signed the package.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::WrongKey`].
     pub fn verify(&self, sender: &Sender) -> Result<()> {
-        let wrong = |what: &str| {
-            Error::new(ErrorKind::WrongKey, what).with_hint(
+        let wrong = |message: &str| {
+            Error::new(ErrorKind::WrongKey, message).with_hint(
                 Hint::from("by another way than the package came, have the sender ").then(Remedy::ShowPublicKey),
             )
         };
         if self.0.content().public_key.0 != sender.public_key {
             return Err(wrong("the exchanged key was signed by somebody else"));
         }
-        match self.0.is_by(&sender.public_key) {
-            true => Ok(()),
-            false => Err(wrong("the exchanged key was changed since it was signed")),
+        if self.0.is_signed_by(&sender.public_key) {
+            Ok(())
+        } else {
+            Err(wrong("the exchanged key was changed after it was signed"))
         }
     }
 
@@ -128,22 +130,22 @@ impl ExchangePackage {
         })
     }
 
-    /// The bytes of the file: JSON, with a line feed at its end.
+    /// Returns the bytes of the file: JSON, with a line feed at its end.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.to_bytes()
     }
 
-    /// The map that its key is for.
+    /// Returns the map that the key is for.
     pub fn map(&self) -> &ExchangedMap {
         &self.0.content().map
     }
 
-    /// The version that columns protected with it name.
+    /// Returns the id of the version, which columns protected with it name.
     pub fn version(&self) -> KeyVersionId {
         self.0.content().version
     }
 
-    /// When it was made.
+    /// Returns the time of the export.
     pub fn time(&self) -> Timestamp {
         self.0.content().time
     }

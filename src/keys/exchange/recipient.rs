@@ -1,4 +1,4 @@
-//! Recipient.
+//! The RSA keys that packages are wrapped to, and opened with.
 
 use rsa::pkcs1::ALGORITHM_OID;
 use rsa::pkcs8::{DecodePrivateKey as _, EncodePublicKey as _, SubjectPublicKeyInfoRef};
@@ -12,10 +12,10 @@ use super::certificate::{Authorities, CertifiedFor, CertifiedKey, holds_certific
 use crate::keys::timestamp::Timestamp;
 use crate::{Error, Remedy, Result, Secret};
 
-/// SP 800-131A Revision 2 and SP 800-57 Part 1: 128 bits of strength take 3,072.
+/// Shortest RSA key, in bits: 128 bits of strength need 3,072 (SP 800-57 Part 1, SP 800-131A Revision 2).
 const SHORTEST: u32 = 3072;
 
-/// The public key of who may open a package: RSA, 3,072 bits or more.
+/// The public key that a package is wrapped to: RSA, 3,072 bits or more.
 #[derive(Clone, Debug)]
 pub struct Recipient {
     pub(super) key: PublicKey,
@@ -23,7 +23,7 @@ pub struct Recipient {
 }
 
 impl Recipient {
-    /// From PEM: `-----BEGIN PUBLIC KEY-----`.
+    /// Reads PEM: `-----BEGIN PUBLIC KEY-----`.
     ///
     /// # Errors
     ///
@@ -31,37 +31,39 @@ impl Recipient {
     pub fn from_pem(pem: &str) -> Result<Self> {
         if holds_certificates(pem) {
             return Err(
-                Error::bad_input("this is a certificate, and no authority is named that vouches for it")
+                Error::bad_input("this is a certificate, and no authority is named that signed it")
                     .with_hint(Remedy::NameAuthority),
             );
         }
         let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).map_err(|_| {
-            Error::bad_input("this is no public key in PEM")
+            Error::bad_input("this is not a public key in PEM")
                 .with_hint("make one from a private key: openssl rsa -in private.pem -pubout -out public.pem")
         })?;
         let key = encryption_key(&der)?;
         Ok(Self { key, subject: None })
     }
 
-    /// From certificates in PEM: the recipient's, then those between it and one of the `authorities`.
+    /// Reads certificates in PEM: the recipient's, then those between it and one of the `authorities`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`]; [`ErrorKind::WrongKey`] if the certificate is not to be trusted `at` that time for wrapping keys.
+    /// [`ErrorKind::BadInput`]; [`ErrorKind::WrongKey`] if the certificate is not trusted `at` that time for wrapping
+    /// keys.
     pub fn from_certificates(pem: &str, authorities: &Authorities, at: Timestamp) -> Result<Self> {
-        let certified = CertifiedKey::of(pem, authorities, at, CertifiedFor::KeyEncipherment)?;
+        let certified = CertifiedKey::from_chain(pem, authorities, at, CertifiedFor::KeyEncipherment)?;
         Ok(Self {
             key: encryption_key(&certified.public_key)?,
             subject: Some(certified.subject),
         })
     }
 
-    /// The distinguished name in its certificate (RFC 4514), if it came with one.
+    /// Returns the distinguished name in the certificate (RFC 4514), if there is one.
     pub fn subject(&self) -> Option<&str> {
         self.subject.as_deref()
     }
 
-    /// SHA-256 of the public key's SubjectPublicKeyInfo in DER, in hexadecimal: `openssl pkey -pubin -in public.pem -outform der | sha256sum`.
+    /// Returns the SHA-256 of the public key's SubjectPublicKeyInfo in DER, in hexadecimal: `openssl pkey -pubin -in
+    /// public.pem -outform der | sha256sum`.
     pub fn fingerprint(&self) -> String {
         let der = self
             .key
@@ -75,21 +77,21 @@ impl Recipient {
 pub struct Identity(pub(super) PrivateKey);
 
 impl Identity {
-    /// From PEM: `-----BEGIN PRIVATE KEY-----` (PKCS #8, not encrypted).
+    /// Reads PEM: `-----BEGIN PRIVATE KEY-----` (PKCS #8, not encrypted).
     ///
     /// # Errors
     ///
     /// [`ErrorKind::BadInput`].
     pub fn from_pem(pem: &Secret<String>) -> Result<Self> {
         let key = PrivateKey::from_pkcs8_pem(pem.expose().trim()).map_err(|_| {
-            Error::bad_input("this is no RSA private key in PEM (PKCS #8, not encrypted)")
+            Error::bad_input("this is not an RSA private key in PEM (PKCS #8, not encrypted)")
                 .with_hint("make one: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out private.pem")
         })?;
         check_length(key.as_public_key())?;
         Ok(Self(key))
     }
 
-    /// From PKCS #8 in DER.
+    /// Reads PKCS #8 in DER.
     #[cfg(feature = "kms-local")]
     pub(crate) fn from_pkcs8(der: &Secret<Vec<u8>>) -> Result<Self> {
         let key = PrivateKey::from_pkcs8_der(der.expose())
@@ -105,11 +107,13 @@ impl std::fmt::Debug for Identity {
     }
 }
 
-/// From SubjectPublicKeyInfo in DER: what keys are wrapped to.
+/// Reads a key that keys can be wrapped to from SubjectPublicKeyInfo in DER.
 fn encryption_key(der: &[u8]) -> Result<PublicKey> {
     let not_rsa = || {
-        Error::bad_input("the public key is not an RSA key that encrypts")
-            .with_hint("ask the partner for one (not for signatures alone): openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out private.pem")
+        Error::bad_input("the public key is not an RSA key that encrypts").with_hint(
+            "ask the partner for one (not for signatures alone): openssl genpkey -algorithm RSA \
+             -pkeyopt rsa_keygen_bits:3072 -out private.pem",
+        )
     };
     let info = SubjectPublicKeyInfoRef::try_from(der).map_err(|_| not_rsa())?;
     if info.algorithm.oid != ALGORITHM_OID {
@@ -122,10 +126,10 @@ fn encryption_key(der: &[u8]) -> Result<PublicKey> {
 
 fn check_length(key: &PublicKey) -> Result<()> {
     let bits = key.n().bit_width();
-    match bits >= SHORTEST {
-        true => Ok(()),
-        false => Err(Error::bad_input(format!(
-            "the RSA key has {bits} bits; at least {SHORTEST} are asked for"
-        ))),
+    if bits < SHORTEST {
+        return Err(Error::bad_input(format!(
+            "the RSA key has {bits} bits; at least {SHORTEST} are required"
+        )));
     }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Sender.
+//! The Ed25519 keys that packages are signed with, and verified with.
 
 use ed25519_dalek::VerifyingKey;
 use rsa::pkcs8::{DecodePublicKey as _, EncodePublicKey as _, LineEnding};
@@ -8,7 +8,7 @@ use crate::keys::timestamp::Timestamp;
 use crate::keys::wrap::public_key;
 use crate::{Error, Hint, Remedy, Result, Secret};
 
-/// Who signed a package: an Ed25519 public key, learnt by another way than the package came.
+/// The public key of a sender (Ed25519), learnt by another way than the package came.
 #[derive(Clone, Debug)]
 pub struct Sender {
     pub(super) public_key: [u8; 32],
@@ -16,7 +16,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// From the 64 hexadecimal digits that `cipherform keys public-key` shows.
+    /// Reads 64 hexadecimal digits.
     ///
     /// # Errors
     ///
@@ -30,13 +30,14 @@ impl Sender {
         }
     }
 
-    /// From certificates in PEM: the sender's, then those between it and one of the `authorities`.
+    /// Reads certificates in PEM: the sender's, then those between it and one of the `authorities`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`]; [`ErrorKind::WrongKey`] if the certificate is not to be trusted `at` that time for signatures.
+    /// [`ErrorKind::BadInput`]; [`ErrorKind::WrongKey`] if the certificate is not trusted `at` that time for
+    /// signatures.
     pub fn from_certificates(pem: &str, authorities: &Authorities, at: Timestamp) -> Result<Self> {
-        let certified = CertifiedKey::of(pem, authorities, at, CertifiedFor::DigitalSignature)?;
+        let certified = CertifiedKey::from_chain(pem, authorities, at, CertifiedFor::DigitalSignature)?;
         let key = VerifyingKey::from_public_key_der(&certified.public_key)
             .map_err(|_| Error::bad_input("the certificate's key is not Ed25519"))?;
         Ok(Self {
@@ -45,23 +46,23 @@ impl Sender {
         })
     }
 
-    /// The distinguished name in its certificate (RFC 4514), if it came with one.
+    /// Returns the distinguished name in the certificate (RFC 4514), if there is one.
     pub fn subject(&self) -> Option<&str> {
         self.subject.as_deref()
     }
 
-    /// The public key.
+    /// Returns the public key.
     pub fn public_key(&self) -> &[u8; 32] {
         &self.public_key
     }
 
-    /// As authorities take it for a certificate: `-----BEGIN PUBLIC KEY-----` (RFC 8410).
+    /// Returns PEM as authorities need it for a certificate: `-----BEGIN PUBLIC KEY-----` (RFC 8410).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`] if it is no point of the curve.
+    /// [`ErrorKind::BadInput`] if it is not a point of the curve.
     pub fn to_pem(&self) -> Result<String> {
-        let no_key = || Error::bad_input("this is no Ed25519 public key");
+        let no_key = || Error::bad_input("this is not an Ed25519 public key");
         let key = VerifyingKey::from_bytes(&self.public_key).map_err(|_| no_key())?;
         key.to_public_key_pem(LineEnding::LF).map_err(|_| no_key())
     }
@@ -76,17 +77,17 @@ impl From<[u8; 32]> for Sender {
     }
 }
 
-/// What signs packages: an Ed25519 key.
+/// The private key that signs packages (Ed25519).
 #[derive(Debug)]
 pub struct ExchangeSigner(pub(super) Secret<Vec<u8>>);
 
 impl ExchangeSigner {
-    /// The key of a seed of 32 bytes (RFC 8032, section 5.1.5).
+    /// Makes the key from a seed of 32 bytes (RFC 8032, section 5.1.5).
     pub(crate) fn from_seed(seed: Secret<Vec<u8>>) -> Self {
         Self(seed)
     }
 
-    /// The public key, 32 bytes: what the partner compares.
+    /// Returns the public key, 32 bytes, for the partner to compare.
     ///
     /// # Errors
     ///

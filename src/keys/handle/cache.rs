@@ -1,4 +1,4 @@
-//! Unwrapped keys: each is fetched once while it is fresh, however many columns, rules and tasks ask for it.
+//! The cache of unwrapped keys: each is fetched once while it is fresh, however many tasks need it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,32 +7,32 @@ use std::time::Instant;
 
 use futures_util::lock::Mutex as AsyncMutex;
 
-use super::cache_limits::CachePolicy;
-use super::lease::{Clock, Hold};
-use super::material::Material;
+use super::lease::{Clock, Lease};
+use super::material::KeyMaterial;
+use crate::keys::cache_limits::CacheLimits;
 use crate::keys::ids::KeyVersionId;
 use crate::{ErrorKind, Result};
 
-type Slot = Arc<AsyncMutex<Option<Entry>>>;
+type CacheSlot = Arc<AsyncMutex<Option<CacheEntry>>>;
 
-struct Entry {
-    material: Arc<Material>,
-    hold: Hold,
+struct CacheEntry {
+    material: Arc<KeyMaterial>,
+    lease: Lease,
     fetched: Instant,
     uses: u64,
-    /// When the next early renewal may be tried.
+    /// Time from which an early renewal may be tried.
     renewal: Instant,
 }
 
-/// Unwrapped keys by version.
+/// Unwrapped keys, by version.
 pub(crate) struct Cache {
-    policy: CachePolicy,
+    policy: CacheLimits,
     clock: Clock,
-    slots: Mutex<HashMap<KeyVersionId, Slot>>,
+    slots: Mutex<HashMap<KeyVersionId, CacheSlot>>,
 }
 
 impl Cache {
-    pub(crate) fn new(policy: CachePolicy, clock: Clock) -> Self {
+    pub(crate) fn new(policy: CacheLimits, clock: Clock) -> Self {
         Self {
             policy,
             clock,
@@ -40,12 +40,13 @@ impl Cache {
         }
     }
 
-    /// The key, by `fetch` if it is not here, or not fresh. Whoever else asks for the same version meanwhile waits; a failure is not kept.
+    /// Returns the key of a version, by `fetch` if it is not cached, or not fresh. Other callers for the version wait
+    /// meanwhile. Failures are not cached.
     pub(crate) async fn fetch_once(
         &self,
         version: KeyVersionId,
-        fetch: impl Future<Output = Result<Material>>,
-    ) -> Result<(Arc<Material>, Hold)> {
+        fetch: impl Future<Output = Result<KeyMaterial>>,
+    ) -> Result<(Arc<KeyMaterial>, Lease)> {
         let slot = self.slot(version);
         let mut slot = slot.lock().await;
         let now = (self.clock)();
@@ -57,7 +58,7 @@ impl Cache {
             match fetch.await {
                 Ok(material) => *slot = Some(self.entry(material, (self.clock)())),
                 Err(error) => match &mut *slot {
-                    // An outage: the key serves on. Renewal is tried again after a while, not at every use.
+                    // During an outage the key stays in use. Renewal is tried again after a while, not at every use.
                     Some(entry) if error.kind() == ErrorKind::ProviderDown => {
                         entry.renewal = now + self.policy.ttl.saturating_sub(self.policy.refresh) / 4;
                     }
@@ -70,21 +71,21 @@ impl Cache {
         }
         let entry = slot.as_mut().expect("fetched just now, or fresh");
         entry.uses = entry.uses.saturating_add(1);
-        Ok((Arc::clone(&entry.material), entry.hold.clone()))
+        Ok((Arc::clone(&entry.material), entry.lease.clone()))
     }
 
-    fn serves(&self, entry: &Entry, now: Instant) -> bool {
+    fn serves(&self, entry: &CacheEntry, now: Instant) -> bool {
         now.duration_since(entry.fetched) < self.policy.ttl && entry.uses < self.policy.max_uses
     }
 
-    fn entry(&self, material: Material, now: Instant) -> Entry {
-        Entry {
+    fn entry(&self, material: KeyMaterial, now: Instant) -> CacheEntry {
+        CacheEntry {
             material: Arc::new(material),
-            hold: Hold {
+            lease: Lease {
                 clock: Arc::clone(&self.clock),
                 fetched: now,
                 ttl: self.policy.ttl,
-                longest: self.policy.max_hold,
+                max_age: self.policy.max_hold,
             },
             fetched: now,
             uses: 0,
@@ -92,7 +93,7 @@ impl Cache {
         }
     }
 
-    fn slot(&self, version: KeyVersionId) -> Slot {
+    fn slot(&self, version: KeyVersionId) -> CacheSlot {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry(version).or_default())
     }
@@ -115,15 +116,15 @@ mod tests {
     use crate::keys::KeyUse;
     use crate::{Error, Secret};
 
-    /// A cache whose time is told by hand, and whose KMS fails on command.
-    struct Bench {
+    /// A cache with a clock set by hand and a KMS that fails on command.
+    struct CacheBench {
         cache: Cache,
         seconds: Arc<AtomicU64>,
         fetches: AtomicU64,
     }
 
-    impl Bench {
-        fn new(policy: CachePolicy) -> Self {
+    impl CacheBench {
+        fn new(policy: CacheLimits) -> Self {
             let seconds = Arc::new(AtomicU64::new(0));
             let (start, told) = (Instant::now(), Arc::clone(&seconds));
             let clock: Clock = Arc::new(move || start + Duration::from_secs(told.load(Ordering::SeqCst)));
@@ -143,18 +144,18 @@ mod tests {
             self.fetches.load(Ordering::SeqCst)
         }
 
-        async fn get(&self, failure: Option<ErrorKind>) -> Result<Hold> {
+        async fn get(&self, failure: Option<ErrorKind>) -> Result<Lease> {
             let fetch = async {
                 self.fetches.fetch_add(1, Ordering::SeqCst);
                 match failure {
                     Some(kind) => Err(Error::new(kind, "told to fail")),
-                    None => Material::try_new(KeyUse::Derive, Secret::new(vec![7; 32])),
+                    None => KeyMaterial::try_new(KeyUse::Derive, Secret::new(vec![7; 32])),
                 }
             };
             self.cache
                 .fetch_once(KeyVersionId::from_bytes([1; 16]), fetch)
                 .await
-                .map(|(_, hold)| hold)
+                .map(|(_, lease)| lease)
         }
     }
 
@@ -162,7 +163,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_outage_is_carried_until_the_ttl_and_no_longer() {
-        let bench = Bench::new(CachePolicy::default().with_ttl(Duration::from_secs(1_000)));
+        let bench = CacheBench::new(CacheLimits::default().with_ttl(Duration::from_secs(1_000)));
         bench.get(None).await.unwrap();
         bench.at(899).get(DOWN).await.unwrap();
         assert_eq!(bench.fetches(), 1, "fresh: nobody is asked");
@@ -181,7 +182,7 @@ mod tests {
 
     #[tokio::test]
     async fn early_renewal_starts_a_new_ttl() {
-        let bench = Bench::new(CachePolicy::default().with_ttl(Duration::from_secs(1_000)));
+        let bench = CacheBench::new(CacheLimits::default().with_ttl(Duration::from_secs(1_000)));
         bench.get(None).await.unwrap();
         bench.at(950).get(None).await.unwrap();
         bench.at(1_800).get(DOWN).await.unwrap();
@@ -190,7 +191,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_is_not_an_outage() {
-        let bench = Bench::new(CachePolicy::default().with_ttl(Duration::from_secs(1_000)));
+        let bench = CacheBench::new(CacheLimits::default().with_ttl(Duration::from_secs(1_000)));
         bench.get(None).await.unwrap();
         let refused = Some(ErrorKind::KeyNotUsable);
         assert_eq!(
@@ -205,7 +206,7 @@ mod tests {
 
     #[tokio::test]
     async fn uses_are_counted() {
-        let bench = Bench::new(CachePolicy::default().with_max_uses(3));
+        let bench = CacheBench::new(CacheLimits::default().with_max_uses(3));
         for _ in 0..7 {
             bench.get(None).await.unwrap();
         }
@@ -214,12 +215,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_keeps_its_key_for_as_long_as_said() {
-        let bench = Bench::new(CachePolicy::default().with_max_hold(Duration::from_secs(5_000)));
-        let hold = bench.get(None).await.unwrap();
-        assert!(hold.is_fresh() && hold.lasts());
+        let bench = CacheBench::new(CacheLimits::default().with_max_hold(Duration::from_secs(5_000)));
+        let lease = bench.get(None).await.unwrap();
+        assert!(lease.is_fresh() && lease.is_valid());
         bench.at(3_600);
-        assert!(!hold.is_fresh() && hold.lasts());
+        assert!(!lease.is_fresh() && lease.is_valid());
         bench.at(5_000);
-        assert!(!hold.lasts());
+        assert!(!lease.is_valid());
     }
 }

@@ -1,10 +1,10 @@
-//! One version of one key, ready to use.
+//! Key handles.
 
 use std::sync::Arc;
 
-use super::lease::Hold;
-use super::material::Material;
-use super::usage::Usage;
+use super::lease::Lease;
+use super::material::KeyMaterial;
+use super::usage::VersionUsage;
 use crate::keys::exchanged_map::ExchangedMap;
 use crate::keys::ids::KeyVersionId;
 use crate::keys::key_ref::KeyName;
@@ -13,51 +13,53 @@ use crate::keys::state::Operation;
 use crate::keys::wrap::{Purpose, derive};
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
 
-/// One version of one key. Clones share the key bytes, which are wiped with the last of them (and of the keyring's cache).
+/// One version of one key, ready to use. Clones share the key bytes, which are wiped once the last clone and the
+/// keyring's cache have dropped them.
 #[derive(Clone, Debug)]
 pub struct KeyHandle {
     pub(crate) name: KeyName,
     pub(crate) version: u32,
     pub(crate) version_id: KeyVersionId,
-    pub(crate) material: Arc<Material>,
-    pub(crate) hold: Hold,
-    pub(crate) usage: Arc<Usage>,
+    pub(crate) material: Arc<KeyMaterial>,
+    pub(crate) lease: Lease,
+    pub(crate) usage: Arc<VersionUsage>,
     pub(crate) due: Option<String>,
     pub(crate) only_for: Option<Arc<ExchangedMap>>,
 }
 
 impl KeyHandle {
-    /// Counts `values` that are about to be protected or revealed with it.
+    /// Counts `values` that are about to be protected or revealed.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotUsable`] if more would be protected than the key's limit allows; what the audit log says, in which a key with a limit sets values aside.
+    /// [`ErrorKind::KeyNotUsable`] if more would be protected than the key's limit allows; errors of the audit log,
+    /// in which a key with a limit sets values aside.
     pub fn count(&self, operation: Operation, values: u64) -> Result<()> {
         self.usage.count(operation, values)
     }
 
-    /// Whether anything was protected or revealed with this version.
+    /// Checks whether anything was protected or revealed with this version.
     pub(crate) fn was_used(&self) -> bool {
         self.usage.any()
     }
 
-    /// Whether it is recent enough to be given out again; else the keyring is to be asked anew.
+    /// Checks whether the key is fresh enough to be handed out again without asking the keyring.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.hold.is_fresh()
+        self.lease.is_fresh()
     }
 
-    /// Passes while the key may be kept.
+    /// Checks that the cached key is not older than the `max_hold` of the cache limits.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotUsable`] once it is older than [`CachePolicy::max_hold`](super::CachePolicy::max_hold).
-    pub fn check_hold(&self) -> Result<()> {
-        if self.hold.lasts() {
+    /// [`ErrorKind::KeyNotUsable`] once it is older than [`CacheLimits::max_hold`](super::CacheLimits::max_hold).
+    pub fn check_lease(&self) -> Result<()> {
+        if self.lease.is_valid() {
             return Ok(());
         }
-        let longest = humantime::format_duration(self.hold.longest);
+        let max_age = humantime::format_duration(self.lease.max_age);
         let message = format!(
-            "key `{}@{}` was fetched more than {longest} ago, the max_hold",
+            "key `{}@{}` was fetched more than {max_age} ago, the max_hold",
             self.name, self.version
         );
         Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(
@@ -65,32 +67,33 @@ impl KeyHandle {
         ))
     }
 
-    /// What is due soon: a period that ends.
+    /// Returns what is due soon, such as a period that ends.
     pub fn due(&self) -> Option<&str> {
         self.due.as_deref()
     }
 
-    /// The key's name.
+    /// Returns the name of the key.
     pub fn name(&self) -> &KeyName {
         &self.name
     }
 
-    /// The version's number: for display.
+    /// Returns the number of the version, for display.
     pub fn version(&self) -> u32 {
         self.version
     }
 
-    /// The version's id: what the data remembers.
+    /// Returns the id of the version, which protected data names.
     pub fn version_id(&self) -> KeyVersionId {
         self.version_id
     }
 
-    /// What the key may do.
+    /// Returns the use of the key.
     pub fn key_use(&self) -> KeyUse {
         self.material.key_use
     }
 
-    /// The subkey of `length` bytes for `purpose`, bound to this version, `domain` and the fingerprint of the parameters that define the map.
+    /// Derives the subkey of `length` bytes for `purpose`, bound to this version, `domain` and the fingerprint of the
+    /// parameters that define the map.
     ///
     /// # Errors
     ///
@@ -111,7 +114,7 @@ impl KeyHandle {
         derive(self.material.key(), purpose, &context, length)
     }
 
-    /// The AES key itself, for `mode`.
+    /// Returns the AES key itself, for `mode`.
     ///
     /// # Errors
     ///
@@ -125,7 +128,7 @@ impl KeyHandle {
         }
     }
 
-    /// Passes unless the key came from a partner for another map than this.
+    /// Checks that the key may serve this map: a key from a partner serves one map only.
     ///
     /// # Errors
     ///
@@ -150,7 +153,8 @@ impl KeyHandle {
         )))
     }
 
-    /// Proves, where it is kept beside protected data, that this version, domain, format and tweak are those that protected it.
+    /// Derives the check value, 16 bytes. Kept beside protected data, it shows whether version, domain, format and
+    /// tweak are those that protected it.
     ///
     /// # Errors
     ///
@@ -166,7 +170,7 @@ impl KeyHandle {
         if let Some(map) = &self.only_for
             && self.check_map(domain, fingerprint, tweak_definition).is_ok()
         {
-            // The sender's, so that columns of both sides say the same.
+            // The check value of the sender, so that columns of both sides agree.
             hex::decode_to_slice(&map.check, &mut value)
                 .map_err(|_| Error::bad_input("the check value of an exchanged key is not 16 bytes"))?;
             return Ok(value);
@@ -176,7 +180,7 @@ impl KeyHandle {
         Ok(value)
     }
 
-    /// The check key that goes to a partner with the key of a map.
+    /// Derives the check key that goes to a partner with the key of a map.
     #[cfg(feature = "exchange")]
     pub(crate) fn exchange_check_key(&self, domain: &str, fingerprint: &[u8]) -> Result<Secret<Vec<u8>>> {
         let context = [self.version_id.as_bytes(), domain.as_bytes(), fingerprint];
@@ -197,17 +201,17 @@ mod tests {
     use crate::keys::KeyBits;
 
     fn handle(key_use: KeyUse) -> KeyHandle {
-        let bytes = (0..Material::length(key_use)).map(|byte| byte as u8).collect();
+        let bytes = (0..KeyMaterial::length(key_use)).map(|byte| byte as u8).collect();
         KeyHandle {
             name: "pii".parse().unwrap(),
             version: 1,
             version_id: KeyVersionId::from_bytes(std::array::from_fn(|i| 0xa0 + i as u8)),
-            material: Arc::new(Material::try_new(key_use, Secret::new(bytes)).unwrap()),
-            hold: Hold {
+            material: Arc::new(KeyMaterial::try_new(key_use, Secret::new(bytes)).unwrap()),
+            lease: Lease {
                 clock: Arc::new(Instant::now),
                 fetched: Instant::now(),
                 ttl: Duration::from_secs(60),
-                longest: Duration::from_secs(60),
+                max_age: Duration::from_secs(60),
             },
             usage: Arc::default(),
             due: None,
@@ -215,7 +219,7 @@ mod tests {
         }
     }
 
-    /// The same answers as in `derive`: the layout of the context is part of the format.
+    /// Known answers, as in `derive`: the layout of the context is part of the format.
     #[test]
     fn contexts_are_fixed() {
         let key = handle(KeyUse::Derive);

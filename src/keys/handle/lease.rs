@@ -1,28 +1,28 @@
-//! Lease.
+//! Leases of cached keys.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Tells the time that passes.
+/// A monotonic clock.
 pub(crate) type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
 
-/// How old a fetched key is, and may become.
+/// The age of a fetched key, with its limits.
 #[derive(Clone)]
-pub(crate) struct Hold {
+pub(crate) struct Lease {
     pub(crate) clock: Clock,
     pub(crate) fetched: Instant,
     pub(crate) ttl: Duration,
-    pub(crate) longest: Duration,
+    pub(crate) max_age: Duration,
 }
 
-impl Hold {
+impl Lease {
     pub(crate) fn is_fresh(&self) -> bool {
         self.age() < self.ttl
     }
 
-    pub(crate) fn lasts(&self) -> bool {
-        self.age() < self.longest
+    pub(crate) fn is_valid(&self) -> bool {
+        self.age() < self.max_age
     }
 
     fn age(&self) -> Duration {
@@ -30,10 +30,10 @@ impl Hold {
     }
 }
 
-impl fmt::Debug for Hold {
+impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hold")
-            .field("longest", &self.longest)
+        f.debug_struct("Lease")
+            .field("max_age", &self.max_age)
             .finish_non_exhaustive()
     }
 }

@@ -1,24 +1,24 @@
-//! Key material.
+//! The bytes that are wrapped for a version of a data key.
 
 use crate::keys::key_use::KeyUse;
 use crate::{Error, Result, Secret};
 
-/// What is wrapped for one version.
+/// The bytes that are wrapped for one version.
 ///
 /// | use | bytes |
 /// | --- | --- |
 /// | `derive` | the key, 32 bytes: check values are derived from it, too, under their own label |
-/// | `direct-…` | the AES key, then a check key of 32 bytes: an AES key that other software holds serves its one mode and nothing else |
+/// | `direct-…` | the AES key, then a check key of 32 bytes: an AES key that other software has serves one mode |
 #[derive(Debug)]
-pub(crate) struct Material {
+pub(crate) struct KeyMaterial {
     pub(super) key_use: KeyUse,
     bytes: Secret<Vec<u8>>,
 }
 
-impl Material {
+impl KeyMaterial {
     const CHECK_KEY: usize = 32;
 
-    /// How many bytes are wrapped for a version of a key with `key_use`.
+    /// Returns the number of bytes that are wrapped for a key with `key_use`.
     pub(crate) const fn length(key_use: KeyUse) -> usize {
         match key_use {
             KeyUse::Derive => 32,
@@ -26,7 +26,7 @@ impl Material {
         }
     }
 
-    /// What was unwrapped, [`length`](Self::length) bytes.
+    /// Takes unwrapped bytes, which must be [`length`](Self::length) bytes.
     pub(crate) fn try_new(key_use: KeyUse, bytes: Secret<Vec<u8>>) -> Result<Self> {
         if bytes.expose().len() != Self::length(key_use) {
             return Err(Error::bug("key material of the wrong length"));

@@ -1,14 +1,12 @@
-//! Keys that are ready to be used: unwrapped, kept for a time, counted.
+//! Key handles: unwrapped keys with their cache, their lease and their usage.
 
 mod cache;
-mod cache_limits;
 mod key_handle;
 mod lease;
 mod material;
 mod usage;
 
 pub(crate) use cache::Cache;
-pub use cache_limits::CachePolicy;
 pub use key_handle::KeyHandle;
-pub(crate) use material::Material;
-pub(crate) use usage::{Limit, Since, Usage};
+pub(crate) use material::KeyMaterial;
+pub(crate) use usage::{UsageLimit, UsageReport, VersionUsage};

@@ -1,40 +1,40 @@
-//! How many values a version works on, and how many it may protect.
+//! Counts of the values that versions of keys protect and reveal, and limits on them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::keys::audit::{AuditEntry, AuditEvent, AuditLog, Counted};
+use crate::keys::audit::{AuditEntry, AuditEvent, AuditLog, UsageTally};
 use crate::keys::ids::KeyVersionId;
 use crate::keys::key_ref::KeyName;
 use crate::keys::state::Operation;
 use crate::{Error, ErrorKind, Hint, Remedy, Result};
 
-/// As much of a limit as a process sets aside at once, besides what it needs: one part in so many. Few enough that the log stays short, many enough that
-/// a process which is killed takes little with it.
+/// Part of a limit that a process sets aside at once, beyond its need: one in 256. The log stays short, and a process
+/// that is killed wastes little.
 const PARTS: u64 = 256;
 
-/// What a version has worked on in this process.
+/// The values that a version has protected and revealed in this process.
 #[derive(Debug, Default)]
-pub(crate) struct Usage {
+pub(crate) struct VersionUsage {
     protected: AtomicU64,
     revealed: AtomicU64,
-    /// What of these has been written down.
-    told: Mutex<(u64, u64)>,
-    bound: Option<Bound>,
+    /// Counts that the audit log has already.
+    reported: Mutex<(u64, u64)>,
+    shared_limit: Option<SharedLimit>,
 }
 
-/// How many values a version may protect.
+/// A limit on the values that a version may protect.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limit {
+pub(crate) struct UsageLimit {
     pub(crate) values: u64,
-    /// The generation of the keyring that it was set with: the log that has that entry counts.
+    /// Generation of the keyring that the limit was set with: the log must have that entry.
     pub(crate) since: u64,
 }
 
-/// The limit of a key, which all processes keep together: each sets aside in the audit log what it is going to protect.
+/// The limit of a key across processes: each sets aside in the audit log what it is going to protect.
 #[derive(Debug)]
-struct Bound {
-    limit: Limit,
+struct SharedLimit {
+    limit: UsageLimit,
     log: Arc<AuditLog>,
     key: KeyName,
     number: u32,
@@ -45,28 +45,34 @@ struct Bound {
 #[derive(Debug)]
 struct Allowance {
     set_aside: u64,
-    /// How much of that is protected.
+    /// Values set aside that are protected already.
     used: u64,
-    counted: Counted,
+    tally: UsageTally,
 }
 
-/// What has happened since the last time.
-pub(crate) struct Since {
+/// The usage since the last report.
+pub(crate) struct UsageReport {
     pub(crate) uses: [(Operation, u64); 2],
-    /// What was set aside, and is not any more: `uses` tells what became of it.
+    /// Values that are no longer set aside; `uses` says how many were protected.
     pub(crate) released: u64,
 }
 
-impl Usage {
-    /// Of a version of `key`, which may protect so many values in all.
-    pub(crate) fn limited(limit: Limit, log: Arc<AuditLog>, key: KeyName, number: u32, version: KeyVersionId) -> Self {
+impl VersionUsage {
+    /// Counts for a version of `key` that has a limit.
+    pub(crate) fn limited(
+        limit: UsageLimit,
+        log: Arc<AuditLog>,
+        key: KeyName,
+        number: u32,
+        version: KeyVersionId,
+    ) -> Self {
         let allowance = Allowance {
             set_aside: 0,
             used: 0,
-            counted: Counted::new(key.clone(), version, limit.since),
+            tally: UsageTally::new(key.clone(), version, limit.since),
         };
         Self {
-            bound: Some(Bound {
+            shared_limit: Some(SharedLimit {
                 limit,
                 log,
                 key,
@@ -82,72 +88,72 @@ impl Usage {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotUsable`] if they are more than may be protected; what the audit log says.
+    /// [`ErrorKind::KeyNotUsable`] if they are more than may be protected; errors of the audit log.
     pub(crate) fn count(&self, operation: Operation, values: u64) -> Result<()> {
-        match (operation, &self.bound) {
+        match (operation, &self.shared_limit) {
             (Operation::Reveal, _) => {
                 self.revealed.fetch_add(values, Ordering::Relaxed);
             }
             (Operation::Protect, None) => {
                 self.protected.fetch_add(values, Ordering::Relaxed);
             }
-            (Operation::Protect, Some(bound)) => {
-                let mut allowance = bound.allowance();
+            (Operation::Protect, Some(shared_limit)) => {
+                let mut allowance = shared_limit.allowance();
                 let wanted = allowance.used.saturating_add(values);
                 let missing = wanted.saturating_sub(allowance.set_aside);
                 if missing > 0 {
-                    allowance.set_aside += bound.set_aside(&mut allowance.counted, missing)?;
+                    allowance.set_aside += shared_limit.set_aside(&mut allowance.tally, missing)?;
                 }
                 allowance.used = wanted;
-                // Under the lock, so that nobody takes the one without the other.
+                // Under the lock, so that a report never takes one without the other.
                 self.protected.fetch_add(values, Ordering::Relaxed);
             }
         }
         Ok(())
     }
 
-    /// Whether it has worked on any.
+    /// Checks whether any value was counted.
     pub(crate) fn any(&self) -> bool {
         [&self.protected, &self.revealed]
             .iter()
             .any(|count| count.load(Ordering::Relaxed) > 0)
     }
 
-    /// What there is to write down.
-    pub(crate) fn take(&self) -> Since {
-        let allowance = self.bound.as_ref().map(Bound::allowance);
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Takes the usage since the last report.
+    pub(crate) fn take(&self) -> UsageReport {
+        let allowance = self.shared_limit.as_ref().map(SharedLimit::allowance);
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         let now = (
             self.protected.load(Ordering::Relaxed),
             self.revealed.load(Ordering::Relaxed),
         );
         let uses = [
-            (Operation::Protect, now.0 - told.0),
-            (Operation::Reveal, now.1 - told.1),
+            (Operation::Protect, now.0 - reported.0),
+            (Operation::Reveal, now.1 - reported.1),
         ];
-        *told = now;
+        *reported = now;
         let released = allowance.map_or(0, |mut allowance| {
             allowance.used = 0;
             std::mem::take(&mut allowance.set_aside)
         });
-        Since { uses, released }
+        UsageReport { uses, released }
     }
 }
 
-impl Bound {
+impl SharedLimit {
     fn allowance(&self) -> std::sync::MutexGuard<'_, Allowance> {
         self.allowance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many values are set aside anew: at least as many as are `missing`.
-    fn set_aside(&self, counted: &mut Counted, missing: u64) -> Result<u64> {
-        self.log.append_after(counted, |counted| {
-            let Some(last) = counted.limit() else {
+    /// Sets aside at least `missing` more values, and returns how many.
+    fn set_aside(&self, tally: &mut UsageTally, missing: u64) -> Result<u64> {
+        self.log.append_after(tally, |tally| {
+            let Some(last) = tally.limit() else {
                 return Err(self.not_counted());
             };
-            // Somebody may have lowered it meanwhile; to heed what raises it is for the next job, when the keyring says so.
+            // The limit may have been lowered meanwhile. A higher one counts for the next job, once the keyring has it.
             let limit = last.min(self.limit.values);
-            let left = limit.saturating_sub(counted.values());
+            let left = limit.saturating_sub(tally.values());
             if missing > left {
                 return Err(self.exceeded(limit));
             }
@@ -180,7 +186,8 @@ impl Bound {
 
     fn not_counted(&self) -> Error {
         let message = format!(
-            "the limit of key `{}` was not set in audit log `{}`, which so does not count all that was protected under it",
+            "the limit of key `{}` was not set in audit log `{}`, which so does not count all that was \
+             protected under it",
             self.key,
             self.log.path().display()
         );

@@ -1,7 +1,8 @@
-//! A keyring, the local KMS that guards it and the policy in one authenticated file: what was sealed stays sealed as it was.
+//! Backups: a keyring, the local KMS that guards it and the policy in one authenticated file. Sealed parts stay sealed.
 //!
 //! ```text
-//! { "format": "cipherform-backup/1", "content": { …, "keyring": base64, "local_kms": base64, "policy": text }, "mac": base64 }
+//! { "format": "cipherform-backup/1",
+//!   "content": { …, "keyring": base64, "local_kms": base64, "policy": text }, "mac": base64 }
 //! MAC key = KBKDF(root key of the keyring, "cipherform backup mac v1", LP(keyring id), 32)
 //! ```
 
@@ -16,26 +17,26 @@ use crate::{Result, Secret};
 /// The format of the file; its versions are frozen.
 pub(super) const FORMAT: &str = "cipherform-backup/1";
 
-/// A backup, not necessarily authentic: [`Staged::verify`] says.
-pub struct Backup(Authenticated<Content>);
+/// A backup, not necessarily authentic: see [`StagedBackup::verify`](super::restore::StagedBackup::verify).
+pub struct Backup(Authenticated<BackupContent>);
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Content {
+pub(super) struct BackupContent {
     pub(super) time: Timestamp,
     who: String,
     pub(super) keyring_id: KeyringId,
     pub(super) keyring_generation: u64,
-    /// The file, byte for byte.
+    /// Bytes of the keyring's file.
     pub(super) keyring: Base64,
-    /// The file, byte for byte; absent where another KMS guards the keyring.
+    /// Bytes of the local KMS's file; absent where another KMS guards the keyring.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) local_kms: Option<Base64>,
     policy: String,
 }
 
-/// What goes into a backup.
-pub(crate) struct Parts {
+/// The parts of a backup.
+pub(crate) struct BackupParts {
     pub(crate) time: Timestamp,
     pub(crate) who: String,
     pub(crate) keyring_id: KeyringId,
@@ -46,8 +47,8 @@ pub(crate) struct Parts {
 }
 
 impl Backup {
-    pub(crate) fn new(parts: Parts, root: &Secret<Vec<u8>>) -> Result<Self> {
-        let content = Content {
+    pub(crate) fn new(parts: BackupParts, root: &Secret<Vec<u8>>) -> Result<Self> {
+        let content = BackupContent {
             time: parts.time,
             who: parts.who,
             keyring_id: parts.keyring_id,
@@ -70,32 +71,32 @@ impl Backup {
         backup.map_err(|error| error.or_hint("take another backup: this one was changed or cut off"))
     }
 
-    /// The bytes of the file: JSON, with a line feed at its end.
+    /// Returns the bytes of the file: JSON, with a line feed at its end.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.to_bytes()
     }
 
-    /// When it was made.
+    /// Returns the time of the backup.
     pub fn time(&self) -> Timestamp {
         self.content().time
     }
 
-    /// The generation of the keyring in it.
+    /// Returns the generation of the keyring in the backup.
     pub fn keyring_generation(&self) -> u64 {
         self.content().keyring_generation
     }
 
-    /// The text of the policy in it.
+    /// Returns the text of the policy in the backup.
     pub fn policy(&self) -> &str {
         &self.content().policy
     }
 
-    /// Whether there is a local KMS in it.
+    /// Checks whether the backup has a local KMS.
     pub fn has_local_kms(&self) -> bool {
         self.content().local_kms.is_some()
     }
 
-    pub(super) fn content(&self) -> &Content {
+    pub(super) fn content(&self) -> &BackupContent {
         self.0.unverified()
     }
 }

@@ -1,15 +1,15 @@
-//! Changes of a keyring: made to what the file says at that moment, under a lock, and written before they return.
+//! Changes of a keyring: made to the file as it is at that moment, under a lock, and written before they return.
 
 use std::collections::HashMap;
 
-use super::document::{Document, KeyEntry, VersionEntry};
+use super::document::{DataKeyEntry, KeyringDocument, VersionEntry};
 use super::file::{in_file, parse, sealed, verified};
 use super::info::KeyInfo;
 use super::keyring::Keyring;
 use super::lifecycle;
 use crate::keys::audit::{AuditEntry, AuditEvent};
 use crate::keys::encoding::Base64;
-use crate::keys::handle::Material;
+use crate::keys::handle::KeyMaterial;
 use crate::keys::ids::{DataKeyId, KeyVersionId};
 use crate::keys::key_ref::{KeyName, KmsKeyRef};
 use crate::keys::key_use::KeyUse;
@@ -23,7 +23,8 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) if the name is taken; what the KMS or the file says otherwise.
+    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) if the name is taken; errors of the KMS or the file
+    /// otherwise.
     pub async fn create_key(
         &mut self,
         name: &KeyName,
@@ -34,10 +35,10 @@ impl Keyring {
         let id = DataKeyId::random()?;
         refuse_taken(&self.document, name)?;
         let mut version = self.new_version(id, key_use, &kms_key).await?;
-        let (who, _) = self.by();
+        let (who, _) = self.actor_and_time();
         let created = version.created;
-        lifecycle::go(name, &mut version, KeyState::Active, &who, created, &"created".parse()?)?;
-        let key = KeyEntry {
+        lifecycle::apply_transition(name, &mut version, KeyState::Active, &who, created, &"created".parse()?)?;
+        let key = DataKeyEntry {
             name: name.clone(),
             id,
             key_use,
@@ -52,7 +53,7 @@ impl Keyring {
         let entry = AuditEntry {
             kms_key: Some(key.kms_key.clone()),
             version: Some(key.versions[0].id),
-            ..self.about(AuditEvent::Create, name, Some(1), None)
+            ..self.audit_entry(AuditEvent::Create, name, Some(1), None)
         };
         self.commit(Some(entry), |document| {
             refuse_taken(document, name)?;
@@ -65,8 +66,8 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`](crate::ErrorKind::KeyNotFound); [`ErrorKind::KeyNotUsable`] for a key that came from a partner; what the KMS or the file says
-    /// otherwise.
+    /// [`ErrorKind::KeyNotFound`](crate::ErrorKind::KeyNotFound); [`ErrorKind::KeyNotUsable`] for a key that came
+    /// from a partner; otherwise errors of the KMS or the file.
     pub async fn rotate(&mut self, name: &KeyName, reason: Option<&Reason>) -> Result<KeyInfo> {
         let reason = match reason {
             Some(reason) => reason.clone(),
@@ -75,7 +76,8 @@ impl Keyring {
         self.add_version(name, Some(&reason)).await
     }
 
-    /// Gives the key a new version that is not in use yet: [`transition`](Self::transition) to *active* brings it into use.
+    /// Gives the key a new version that is not in use yet: [`transition`](Self::transition) to *active* brings it
+    /// into use.
     ///
     /// # Errors
     ///
@@ -84,7 +86,7 @@ impl Keyring {
         self.add_version(name, None).await
     }
 
-    /// It comes into use at once if there is a reason.
+    /// Adds a version. With a reason it is activated at once.
     async fn add_version(&mut self, name: &KeyName, reason: Option<&Reason>) -> Result<KeyInfo> {
         let key = self.entry(name)?;
         if key.versions.iter().any(|version| version.only_for.is_some()) {
@@ -94,10 +96,10 @@ impl Keyring {
         }
         let (id, kms_key) = (key.id, key.kms_key.clone());
         let version = self.new_version(id, key.key_use, &kms_key).await?;
-        let (who, now) = self.by();
+        let (who, now) = self.actor_and_time();
         let entry = AuditEntry {
             version: Some(version.id),
-            ..self.about(AuditEvent::Rotate, name, None, reason)
+            ..self.audit_entry(AuditEvent::Rotate, name, None, reason)
         };
         self.commit(Some(entry), |document| {
             let changed = |why: &str| Error::bad_input(format!("key `{name}` {why} meanwhile")).with_hint("try again");
@@ -109,21 +111,23 @@ impl Keyring {
             let mut version = VersionEntry { number, ..version };
             if let Some(reason) = reason {
                 lifecycle::replace_active(key, number, &who, now)?;
-                lifecycle::go(name, &mut version, KeyState::Active, &who, now, reason)?;
+                lifecycle::apply_transition(name, &mut version, KeyState::Active, &who, now, reason)?;
             }
             key.versions.push(version);
             Ok(key.info())
         })
     }
 
-    /// Wraps data keys under `to` instead: the same keys under another KMS key, so no data is touched. Without `names` it is all of them, and the keyring's
-    /// root. Each is unwrapped again by the new KMS key before anything is written.
+    /// Wraps data keys under `to` instead: the same keys under another KMS key, so no data is touched. Without
+    /// `names` it is all of them, and the keyring's root. Each is unwrapped again by the new KMS key before anything
+    /// is written.
     ///
-    /// It is no remedy for a KMS key that somebody else has had: what it wrapped before may be known.
+    /// This does not help against a KMS key that was known to others: what it wrapped before may be known, too.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`](crate::ErrorKind::KeyNotFound); what either KMS or the file says otherwise. The file is then as it was.
+    /// [`ErrorKind::KeyNotFound`](crate::ErrorKind::KeyNotFound); otherwise errors of either KMS or the file. The
+    /// file is then as it was.
     pub async fn rewrap(&mut self, to: &KmsKeyRef, names: &[KeyName]) -> Result<usize> {
         for name in names {
             self.entry(name)?;
@@ -132,7 +136,7 @@ impl Keyring {
         let mut after = before.clone();
         let mut count = 0;
         if names.is_empty() {
-            let context = Document::root_context(before.id, before.root.id);
+            let context = KeyringDocument::root_context(before.id, before.root.id);
             after.root.wrapped = Base64(self.rewrapped(to, &self.root, &context, "the root").await?);
             after.root.kms_key = to.clone();
         }
@@ -141,12 +145,12 @@ impl Keyring {
                 continue;
             }
             for (version, place) in key.versions.iter().zip(&mut place.versions) {
-                // What was removed stays so.
+                // Removed versions have no key to rewrap.
                 let Some(wrapped) = &version.wrapped else { continue };
                 let what = format!("key `{}@{}`", key.name, version.number);
                 let (context, length) = (
                     before.context(key.id, version.id, key.key_use),
-                    Material::length(key.key_use),
+                    KeyMaterial::length(key.key_use),
                 );
                 let unwrapped = envelope::unwrap(&self.registry, &key.kms_key, &wrapped.0, length, &context).await;
                 let plaintext = unwrapped.map_err(|error| in_file(&self.path, error.context(&what)))?;
@@ -180,13 +184,11 @@ impl Keyring {
         let wrap = async {
             let wrapped = envelope::wrap(&self.registry, to, plaintext, context).await?;
             let back = envelope::unwrap(&self.registry, to, &wrapped, plaintext.expose().len(), context).await?;
-            match back.expose() == plaintext.expose() {
-                true => Ok(wrapped),
-                false => Err(Error::new(
-                    ErrorKind::WrongKey,
-                    format!("KMS key `{to}`: unwraps to another key than it wrapped"),
-                )),
+            if back.expose() != plaintext.expose() {
+                let message = format!("KMS key `{to}` unwraps to another key than it wrapped");
+                return Err(Error::new(ErrorKind::WrongKey, message));
             }
+            Ok(wrapped)
         };
         wrap.await
             .map_err(|error: Error| in_file(&self.path, error.context(what)))
@@ -194,13 +196,13 @@ impl Keyring {
 
     async fn new_version(&self, key: DataKeyId, key_use: KeyUse, kms_key: &KmsKeyRef) -> Result<VersionEntry> {
         let context = self.document.context(key, KeyVersionId::random()?, key_use);
-        let length = Material::length(key_use);
+        let length = KeyMaterial::length(key_use);
         let (_, wrapped) = envelope::generate(&self.registry, kms_key, length, &context).await?;
         Ok(VersionEntry {
             number: 1,
             id: context.version,
             state: KeyState::PreActivation,
-            created: self.registry.surroundings().now(),
+            created: self.registry.context().now(),
             wrapped: Some(Base64(wrapped)),
             activated: None,
             history: Vec::new(),
@@ -209,14 +211,15 @@ impl Keyring {
         })
     }
 
-    /// Applies `change` to what the file says now, and saves. The KMS has been asked before, so that nobody waits for it under the lock.
+    /// Applies `change` to the file as it is now, and saves it. Requests to the KMS come before, so that nobody waits for
+    /// it under the lock.
     ///
-    /// `entry`, and one for each version that goes over to another state, go into the audit log before the change is made, so that there is no change without
-    /// them; if it is not made then, the log says that, too.
+    /// `entry`, and one for each version that goes over to another state, go into the audit log before the change is
+    /// made, so that there is no change without them; if it fails, the log says that, too.
     pub(super) fn commit<T>(
         &mut self,
         entry: Option<AuditEntry>,
-        change: impl FnOnce(&mut Document) -> Result<T>,
+        change: impl FnOnce(&mut KeyringDocument) -> Result<T>,
     ) -> Result<T> {
         let _lock = fs::lock(&self.path)?;
         let file = parse(&self.path)?;
@@ -246,7 +249,7 @@ impl Keyring {
         self.audit(entries.clone())?;
         let bytes = sealed(&document, &self.root)?;
         if let Err(error) = fs::write_atomic(&self.path, &bytes, fs::PRIVATE) {
-            // The first failure is the one to be told.
+            // The first error is the one to report.
             let _ = self.audit(entries.iter().map(|entry| entry.failed(&error)));
             return Err(error);
         }
@@ -255,8 +258,8 @@ impl Keyring {
     }
 }
 
-/// What the log says of the versions that are in another state in `after` than in `before`.
-fn transitions(before: &Document, after: &Document) -> Vec<AuditEntry> {
+/// Returns the entries for versions whose state differs between `before` and `after`.
+fn transitions(before: &KeyringDocument, after: &KeyringDocument) -> Vec<AuditEntry> {
     let known: HashMap<_, _> = (before.keys.iter())
         .flat_map(|key| &key.versions)
         .map(|version| (version.id, version.history.len()))
@@ -277,10 +280,10 @@ fn transitions(before: &Document, after: &Document) -> Vec<AuditEntry> {
     entries
 }
 
-pub(super) fn refuse_taken(document: &Document, name: &KeyName) -> Result<()> {
+pub(super) fn refuse_taken(document: &KeyringDocument, name: &KeyName) -> Result<()> {
     match document.key(name) {
         None => Ok(()),
-        Some(_) => Err(Error::bad_input(format!("there is a key `{name}` already"))
+        Some(_) => Err(Error::bad_input(format!("key `{name}` already exists"))
             .with_hint(Hint::from("choose another name, or ").then(Remedy::RotateKey(name.to_string())))),
     }
 }

@@ -1,4 +1,4 @@
-//! What stands in a keyring file.
+//! The content of a keyring's file.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -6,7 +6,7 @@ use std::hash::Hash;
 use serde::{Deserialize, Serialize};
 
 use super::backup_record::BackupRecord;
-use super::info::{Change, KeyInfo, Periods, VersionInfo};
+use super::info::{KeyInfo, Periods, StateChange, VersionInfo};
 use crate::keys::encoding::Base64;
 use crate::keys::exchanged_map::ExchangedMap;
 use crate::keys::ids::{DataKeyId, KeyVersionId, KeyringId};
@@ -20,18 +20,18 @@ use crate::{Error, Result, Secret};
 /// The format of the file; its versions are frozen.
 pub(crate) const FORMAT: &str = "cipherform-keyring/3";
 
-/// The formats that are read: what the older ones lack is optional. The next change writes [`FORMAT`].
+/// Formats that are read: fields that the older ones lack are optional. The next change writes [`FORMAT`].
 pub(crate) const READABLE: [&str; 3] = [FORMAT, "cipherform-keyring/2", "cipherform-keyring/1"];
 
 /// The content of the file, under the MAC.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Document {
+pub(crate) struct KeyringDocument {
     pub(crate) id: KeyringId,
-    /// Counts the changes, so that an older copy can be noticed.
+    /// Number of changes, by which an older copy can be noticed.
     pub(crate) generation: u64,
     pub(crate) root: RootEntry,
-    pub(crate) keys: Vec<KeyEntry>,
+    pub(crate) keys: Vec<DataKeyEntry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_backup: Option<BackupRecord>,
 }
@@ -47,7 +47,7 @@ pub(crate) struct RootEntry {
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct KeyEntry {
+pub(crate) struct DataKeyEntry {
     pub(crate) name: KeyName,
     pub(crate) id: DataKeyId,
     #[serde(rename = "use")]
@@ -60,7 +60,7 @@ pub(crate) struct KeyEntry {
     pub(crate) periods: Option<Periods>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) values_limit: Option<u64>,
-    /// The generation that its limit was set with, as the entry in the audit log says.
+    /// Generation that the limit was set with, as its entry in the audit log says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) limited_since: Option<u64>,
 }
@@ -78,17 +78,17 @@ pub(crate) struct VersionEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) activated: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) history: Vec<Change>,
-    /// Of a key that came from a partner: the one map it is for.
+    pub(crate) history: Vec<StateChange>,
+    /// For a key from a partner: the one map it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) only_for: Option<ExchangedMap>,
-    /// And who sent it: the public key that signed it, in hexadecimal.
+    /// For a key from a partner: the public key of the sender, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sender: Option<String>,
 }
 
 impl VersionEntry {
-    /// When it came into use. A keyring of format 1 does not say: there a version was active from its creation on.
+    /// Returns the time of activation. In a keyring of format 1 a version was active from its creation on.
     pub(crate) fn activated(&self) -> Option<Timestamp> {
         let never = self.state == KeyState::PreActivation
             || self.history.iter().any(|change| change.from == KeyState::PreActivation);
@@ -104,8 +104,8 @@ impl VersionEntry {
     }
 }
 
-impl Document {
-    /// What the root key is wrapped for. It belongs to no data key, so that field is zero.
+impl KeyringDocument {
+    /// Returns the context of the wrapped root key. It belongs to no data key, so that field is zero.
     pub(crate) fn root_context(id: KeyringId, root: KeyVersionId) -> WrapContext {
         WrapContext {
             keyring: id,
@@ -115,7 +115,7 @@ impl Document {
         }
     }
 
-    /// What a version of a data key is wrapped for.
+    /// Returns the context of a wrapped version of a data key.
     pub(crate) fn context(&self, key: DataKeyId, version: KeyVersionId, key_use: KeyUse) -> WrapContext {
         WrapContext {
             keyring: self.id,
@@ -125,26 +125,26 @@ impl Document {
         }
     }
 
-    /// The key that authenticates the file.
+    /// Derives the key that authenticates the file.
     pub(crate) fn mac_key(&self, root: &Secret<Vec<u8>>) -> Result<Secret<Vec<u8>>> {
         derive(root.expose(), Purpose::KeyringMac, &[self.id.as_bytes()], 32)
     }
 
-    pub(crate) fn key(&self, name: &KeyName) -> Option<&KeyEntry> {
+    pub(crate) fn key(&self, name: &KeyName) -> Option<&DataKeyEntry> {
         self.keys.iter().find(|key| key.name == *name)
     }
 
-    pub(crate) fn key_mut(&mut self, id: DataKeyId) -> Option<&mut KeyEntry> {
+    pub(crate) fn key_mut(&mut self, id: DataKeyId) -> Option<&mut DataKeyEntry> {
         self.keys.iter_mut().find(|key| key.id == id)
     }
 
-    /// What the types do not say: names and ids stand once; versions are there, in order, at most one active.
+    /// Checks what the types cannot express: names and ids are unique; versions exist, in order, at most one active.
     pub(crate) fn validate(&self) -> Result<()> {
         let versions = || self.keys.iter().flat_map(|key| &key.versions);
         let sound = unique(self.keys.iter().map(|key| &key.name))
             && unique(self.keys.iter().map(|key| key.id))
             && unique(versions().map(|version| version.id))
-            && self.keys.iter().all(KeyEntry::is_sound);
+            && self.keys.iter().all(DataKeyEntry::is_sound);
         if sound {
             Ok(())
         } else {
@@ -153,8 +153,8 @@ impl Document {
     }
 }
 
-impl KeyEntry {
-    /// The active version, or else the newest that was in use: what a reference without a number means.
+impl DataKeyEntry {
+    /// Returns the active version, or else the newest that was in use: a reference without a number means it.
     pub(crate) fn current(&self) -> Option<&VersionEntry> {
         let newest = |wanted: fn(KeyState) -> bool| self.versions.iter().rev().find(|version| wanted(version.state));
         newest(|state| state == KeyState::Active).or_else(|| newest(|state| state != KeyState::PreActivation))

@@ -1,29 +1,29 @@
-//! Whether a keyring is in good health: each KMS reached, each wrapped key unwrapped, what is due.
+//! Health checks of a keyring: each KMS is reached, each wrapped key unwrapped, due tasks are listed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::backup_record::BackupRecord;
-use super::document::{Document, KeyEntry, VersionEntry};
+use super::document::{DataKeyEntry, KeyringDocument, VersionEntry};
 use super::file::{parse, verified};
 use super::keyring::{Keyring, ROOT, refuse_older};
 use super::lifecycle;
-use crate::keys::handle::Material;
+use crate::keys::handle::KeyMaterial;
 use crate::keys::key_ref::KmsKeyRef;
 use crate::keys::state::{KeyState, Operation};
 use crate::keys::timestamp::Timestamp;
 use crate::keys::wrap::{KmsKeyInfo, KmsKeyState, KmsRegistry, envelope};
 use crate::{Error, ErrorKind, Hint, Remedy, Result};
 
-/// One thing that was looked at.
+/// One finding of a health check.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What: a KMS key, the root, a version of a data key.
+    /// Subject: a KMS key, the keyring, a version of a data key.
     pub subject: String,
-    /// What was found, or why it is not well.
+    /// Outcome: a description, or the error.
     pub outcome: Result<String>,
-    /// What is due, though all is well.
+    /// Advice on what is due, though nothing failed.
     pub advice: Option<Hint>,
 }
 
@@ -38,12 +38,12 @@ impl Finding {
 }
 
 impl Keyring {
-    /// Looks at everything that the keyring at `path` rests on, and goes on where something fails. Nothing is changed, and no key is kept. A copy that is older than
-    /// generation `least` is not well.
+    /// Checks everything that the keyring at `path` depends on, and goes on after failures. Nothing is changed, and
+    /// no key is kept. A copy older than generation `least` is a failure.
     ///
     /// # Errors
     ///
-    /// Only if there is no such file, or none that can be read as a keyring: what fails otherwise is a [`Finding`].
+    /// Only if the file is missing, or cannot be read as a keyring. Every other failure is a [`Finding`].
     pub async fn examine(path: &Path, registry: &KmsRegistry, least: u64) -> Result<Vec<Finding>> {
         let file = parse(path)?;
         let document = file.unverified().clone();
@@ -51,7 +51,7 @@ impl Keyring {
         let kms_keys = document.keys.iter().map(|key| &key.kms_key);
         let kms_keys: BTreeSet<&KmsKeyRef> = kms_keys.chain([&document.root.kms_key]).collect();
         let root = &document.root;
-        let context = Document::root_context(document.id, root.id);
+        let context = KeyringDocument::root_context(document.id, root.id);
         for kms_key in kms_keys {
             let mut finding = kms_key_finding(registry, kms_key).await;
             if finding.outcome.is_ok()
@@ -89,29 +89,29 @@ impl Keyring {
                     continue;
                 };
                 let context = document.context(key.id, version.id, key.key_use);
-                let length = Material::length(key.key_use);
+                let length = KeyMaterial::length(key.key_use);
                 let unwrapped = envelope::unwrap(registry, &key.kms_key, &wrapped.0, length, &context).await;
                 let outcome = unwrapped.map(|_| format!("{}, unwraps", version.state));
                 let mut finding = Finding::new(subject, outcome);
-                finding.advice = advice(key, version, newest, registry.surroundings().now()).map(Hint::from);
+                finding.advice = advice(key, version, newest, registry.context().now()).map(Hint::from);
                 findings.push(finding);
             }
         }
         Ok(findings)
     }
 
-    /// What the KMS says about one of its keys.
+    /// Describes a key of a KMS.
     ///
     /// # Errors
     ///
-    /// What the KMS says.
+    /// Errors of the KMS.
     pub async fn describe_kms_key(&self, kms_key: &KmsKeyRef) -> Result<KmsKeyInfo> {
         described(&self.registry, kms_key).await
     }
 }
 
-/// What is due with a version, though it unwraps; `newest` is the version that the key's name means.
-fn advice(key: &KeyEntry, version: &VersionEntry, newest: Option<u32>, now: Timestamp) -> Option<String> {
+/// Returns what is due with a version that unwraps; `newest` is the version that the name alone means.
+fn advice(key: &DataKeyEntry, version: &VersionEntry, newest: Option<u32>, now: Timestamp) -> Option<String> {
     let over = |operation| {
         lifecycle::check(key, version, operation, now)
             .err()

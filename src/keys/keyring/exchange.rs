@@ -1,30 +1,48 @@
-//! Keys of single maps, to partners and from them.
+//! Export of keys to partners, and import from them.
 
-use super::document::{KeyEntry, VersionEntry};
+use super::document::{DataKeyEntry, VersionEntry};
 use super::info::KeyInfo;
 use super::keyring::Keyring;
 use super::lifecycle;
 use crate::keys::audit::{AuditEntry, AuditEvent};
 use crate::keys::encoding::Base64;
-use crate::keys::exchange::{ExchangePackage, ExchangeSigner, Identity, Parcel, Recipient, Sender};
+use crate::keys::exchange::{ExchangePackage, ExchangeSigner, ExportRequest, Identity, Recipient, Sender};
 use crate::keys::exchanged_map::ExchangedMap;
-use crate::keys::handle::{KeyHandle, Material};
+use crate::keys::handle::{KeyHandle, KeyMaterial};
 use crate::keys::ids::DataKeyId;
 use crate::keys::key_ref::{KeyName, KmsKeyRef};
 use crate::keys::key_use::{DirectMode, KeyBits, KeyUse};
 use crate::keys::reason::Reason;
 use crate::keys::state::KeyState;
+use crate::keys::timestamp::Timestamp;
 use crate::keys::wrap::{Purpose, derive, envelope};
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
 
-/// What a key from a partner is here: the AES key of FF1, and a check key.
+/// The use of keys from partners: the AES key of FF1, with a check key.
 const IMPORTED: KeyUse = KeyUse::Direct {
     mode: DirectMode::Ff1,
     bits: KeyBits::B256,
 };
 
+/// An import of a partner's key.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyImport<'a> {
+    /// Package from the partner.
+    pub package: &'a ExchangePackage,
+    /// Name of the key in this keyring.
+    pub name: &'a KeyName,
+    /// Private key that opens the package.
+    pub identity: &'a Identity,
+    /// Public key of the sender.
+    pub sender: &'a Sender,
+    /// KMS key that wraps the key; without one that of the keyring.
+    pub kms_key: Option<&'a KmsKeyRef>,
+    /// Reason for the audit log.
+    pub reason: &'a Reason,
+}
+
 impl Keyring {
-    /// The public key that keys for partners are signed with (Ed25519, 32 bytes).
+    /// Returns the public key that keys for partners are signed with (Ed25519, 32 bytes).
     ///
     /// # Errors
     ///
@@ -33,15 +51,17 @@ impl Keyring {
         self.exchange_signer()?.public_key()
     }
 
-    /// The key of one map for a partner. `key` is what its rule resolves to for protecting, and `map` is that rule.
+    /// Exports the key of one map for a partner. `key` is the key that its rule resolves to for protecting, `map` the
+    /// rule.
     ///
-    /// Of a key of use `derive` it is the subkey of that map: whoever opens the package can protect and reveal under it, and under no other. A key of use
-    /// `direct-ff1-256` has no subkeys: it leaves as a whole, so it is to be a key of that one map. The package is signed with `signer`, or else with the
-    /// keyring's own key.
+    /// From a key of use `derive` this is the subkey of that map: whoever opens the package can protect and reveal under
+    /// it, and under no other. A key of use `direct-ff1-256` has no subkeys: it leaves as a whole, so it should
+    /// serve that one map only. The package is signed with `signer`, or else with the keyring's own key.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotUsable`] for a key that came from a partner itself, or is for another mode; what the audit log says.
+    /// [`ErrorKind::KeyNotUsable`] for a key that came from a partner itself, or is for another mode; errors of the
+    /// audit log.
     pub fn export(
         &self,
         key: &KeyHandle,
@@ -67,11 +87,11 @@ impl Keyring {
             }
         };
         let check = key.exchange_check_key(&map.domain, &fingerprint)?;
-        // Room for both at once: a list that grows leaves copies behind.
-        let mut material = Secret::new(Vec::with_capacity(Material::length(IMPORTED)));
+        // Capacity for both at once: a vector that grows leaves copies behind.
+        let mut material = Secret::new(Vec::with_capacity(KeyMaterial::length(IMPORTED)));
         material.expose_mut().extend_from_slice(aes.expose());
         material.expose_mut().extend_from_slice(check.expose());
-        let (_, time) = self.by();
+        let (_, time) = self.actor_and_time();
         self.audit([AuditEntry {
             version: Some(key.version_id()),
             context: Some(context(
@@ -79,9 +99,9 @@ impl Keyring {
                 format_args!("recipient sha256:{}", recipient.fingerprint()),
                 recipient.subject(),
             )),
-            ..self.about(AuditEvent::Export, key.name(), Some(key.version()), Some(reason))
+            ..self.audit_entry(AuditEvent::Export, key.name(), Some(key.version()), Some(reason))
         }])?;
-        let parcel = Parcel {
+        let request = ExportRequest {
             keyring: self.id(),
             key: key.name().to_string(),
             version: key.version_id(),
@@ -91,30 +111,30 @@ impl Keyring {
             material: &material,
         };
         match signer {
-            Some(signer) => ExchangePackage::seal(parcel, recipient, signer),
-            None => ExchangePackage::seal(parcel, recipient, &self.exchange_signer()?),
+            Some(signer) => ExchangePackage::seal(request, recipient, signer),
+            None => ExchangePackage::seal(request, recipient, &self.exchange_signer()?),
         }
     }
 
-    /// Takes in a partner's key under the name `name`. If there is a key from a partner for the same map by that name, it becomes a version of it: the active one,
-    /// unless a newer package came in before.
+    /// Imports a key from a partner. If a key from the partner for the same map has that name, the package becomes a
+    /// version of it: the active one, unless a newer package was imported before.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WrongKey`] if `sender` did not sign it or it is for another private key; [`ErrorKind::BadInput`] if the name is taken by another key, or the
-    /// key is here already.
-    pub async fn import(
-        &mut self,
-        package: &ExchangePackage,
-        name: &KeyName,
-        identity: &Identity,
-        sender: &Sender,
-        kms_key: Option<&KmsKeyRef>,
-        reason: &Reason,
-    ) -> Result<KeyInfo> {
+    /// [`ErrorKind::WrongKey`] if the sender did not sign the package, or it is for another private key;
+    /// [`ErrorKind::BadInput`] if the name is taken by another key, or the key was imported before.
+    pub async fn import(&mut self, import: KeyImport<'_>) -> Result<KeyInfo> {
+        let KeyImport {
+            package,
+            name,
+            identity,
+            sender,
+            kms_key,
+            reason,
+        } = import;
         package.verify(sender)?;
         let material = package.open(identity)?;
-        if material.expose().len() != Material::length(IMPORTED) {
+        if material.expose().len() != KeyMaterial::length(IMPORTED) {
             return Err(Error::bad_input("the exchanged key is not 64 bytes"));
         }
         let sender_key = hex::encode(sender.public_key());
@@ -136,21 +156,10 @@ impl Keyring {
         };
         let context = self.document.context(id, package.version(), IMPORTED);
         let wrapped = envelope::wrap(&self.registry, &kms_key, &material, &context).await?;
-        let (who, now) = self.by();
-        // No later than now: the sender's clock may be ahead.
+        let (who, now) = self.actor_and_time();
+        // The sender's clock may be ahead.
         let made = package.time().min(now);
-        let version = VersionEntry {
-            number: 1,
-            id: package.version(),
-            state: KeyState::PreActivation,
-            created: made,
-            wrapped: Some(Base64(wrapped)),
-            // Its periods began at the sender's.
-            activated: Some(made),
-            history: Vec::new(),
-            only_for: Some(package.map().clone()),
-            sender: Some(sender_key.clone()),
-        };
+        let version = imported_version(package, &sender_key, wrapped, made);
         let entry = AuditEntry {
             version: Some(package.version()),
             context: Some(self::context(
@@ -158,7 +167,7 @@ impl Keyring {
                 format_args!("sender {sender_key}"),
                 sender.subject(),
             )),
-            ..self.about(AuditEvent::Import, name, None, Some(reason))
+            ..self.audit_entry(AuditEvent::Import, name, None, Some(reason))
         };
         self.commit(Some(entry), |document| {
             let here = document
@@ -168,14 +177,15 @@ impl Keyring {
             if let Some(here) = here {
                 let gone =
                     (here.versions.iter()).any(|version| version.id == package.version() && version.state.is_gone());
-                let message = format!("this key is here already, as `{}`", here.name);
-                return Err(Error::bad_input(message).with_hint(match gone {
-                    true => "it was removed: a backup of the keyring from before still has it",
-                    false => "nothing is to be done",
+                let message = format!("this key already exists, as `{}`", here.name);
+                return Err(Error::bad_input(message).with_hint(if gone {
+                    "it was removed: a backup of the keyring from before still has it"
+                } else {
+                    "nothing needs to be done"
                 }));
             }
             if document.key(name).is_none() {
-                document.keys.push(KeyEntry {
+                document.keys.push(DataKeyEntry {
                     name: name.clone(),
                     id,
                     key_use: IMPORTED,
@@ -197,10 +207,10 @@ impl Keyring {
             if newer.is_none() {
                 lifecycle::replace_active(key, number, &who, now)?;
             }
-            lifecycle::go(name, &mut version, KeyState::Active, &who, now, reason)?;
+            lifecycle::apply_transition(name, &mut version, KeyState::Active, &who, now, reason)?;
             if let Some(newer) = newer {
                 let replaced = format!("older than version {newer}").parse()?;
-                lifecycle::go(name, &mut version, KeyState::Deactivated, &who, now, &replaced)?;
+                lifecycle::apply_transition(name, &mut version, KeyState::Deactivated, &who, now, &replaced)?;
             }
             key.versions.push(version);
             Ok(key.info())
@@ -214,8 +224,24 @@ impl Keyring {
     }
 }
 
-/// Passes if the package can be a version of `key`: of the same sender, for the same map.
-fn expect_same_map(key: &KeyEntry, package: &ExchangePackage, sender: &str) -> Result<()> {
+/// Makes the version of an imported key, before it is active; `made` is the time of the export.
+fn imported_version(package: &ExchangePackage, sender: &str, wrapped: Vec<u8>, made: Timestamp) -> VersionEntry {
+    VersionEntry {
+        number: 1,
+        id: package.version(),
+        state: KeyState::PreActivation,
+        created: made,
+        wrapped: Some(Base64(wrapped)),
+        // The periods began at the sender.
+        activated: Some(made),
+        history: Vec::new(),
+        only_for: Some(package.map().clone()),
+        sender: Some(sender.to_owned()),
+    }
+}
+
+/// Checks that the package can be a version of `key`: from the same sender, for the same map.
+fn expect_same_map(key: &DataKeyEntry, package: &ExchangePackage, sender: &str) -> Result<()> {
     if (key.versions.iter()).any(|version| version.only_for.is_some() && version.sender.as_deref() != Some(sender)) {
         return Err(
             Error::bad_input(format!("key `{}` came from another sender than this package", key.name))
@@ -228,17 +254,14 @@ fn expect_same_map(key: &KeyEntry, package: &ExchangePackage, sender: &str) -> R
             (&other.domain, &other.fingerprint, &other.tweak) == (&map.domain, &map.fingerprint, &map.tweak)
         })
     };
-    match key.versions.iter().all(same) {
-        true => Ok(()),
-        false => Err(Error::bad_input(format!(
-            "there is a key `{}` already, which is not for the same rule",
-            key.name
-        ))
-        .with_hint("import it under another name")),
+    if key.versions.iter().all(same) {
+        return Ok(());
     }
+    let message = format!("key `{}` already exists, and is for another rule", key.name);
+    Err(Error::bad_input(message).with_hint("import it under another name"))
 }
 
-/// What an entry of the audit log says of an exchange.
+/// Returns the context of an audit entry about an exchange.
 fn context(domain: &str, partner: impl std::fmt::Display, subject: Option<&str>) -> String {
     match subject {
         Some(subject) => format!("domain {domain}, {partner}, {subject}"),

@@ -1,12 +1,12 @@
-//! The keyring's file: read, authenticated, written.
+//! The file of a keyring: reading, authenticating, sealing.
 
 use std::path::Path;
 
-use super::document::{Document, FORMAT, READABLE};
+use super::document::{FORMAT, KeyringDocument, READABLE};
 use crate::keys::wrap::Authenticated;
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
-pub(super) fn parse(path: &Path) -> Result<Authenticated<Document>> {
+pub(super) fn parse(path: &Path) -> Result<Authenticated<KeyringDocument>> {
     let bytes = fs::read(path).map_err(|error| match error.kind() {
         ErrorKind::FileNotFound => Error::new(
             ErrorKind::FileNotFound,
@@ -21,7 +21,11 @@ pub(super) fn parse(path: &Path) -> Result<Authenticated<Document>> {
     Authenticated::parse(&READABLE, &bytes).map_err(|error| in_file(path, error))
 }
 
-pub(super) fn verified(path: &Path, file: Authenticated<Document>, root: &Secret<Vec<u8>>) -> Result<Document> {
+pub(super) fn verified(
+    path: &Path,
+    file: Authenticated<KeyringDocument>,
+    root: &Secret<Vec<u8>>,
+) -> Result<KeyringDocument> {
     let key = file.unverified().mac_key(root)?;
     let document = file
         .verify(key.expose())
@@ -29,12 +33,12 @@ pub(super) fn verified(path: &Path, file: Authenticated<Document>, root: &Secret
     document.map_err(|error| in_file(path, error))
 }
 
-pub(super) fn sealed(document: &Document, root: &Secret<Vec<u8>>) -> Result<Vec<u8>> {
+pub(super) fn sealed(document: &KeyringDocument, root: &Secret<Vec<u8>>) -> Result<Vec<u8>> {
     let key = document.mac_key(root)?;
     Ok(Authenticated::new(FORMAT, document, key.expose()).to_bytes())
 }
 
-/// Names the file, and adds what to do where nobody has said it yet.
+/// Puts the file before the error, and adds a hint if there is none.
 pub(super) fn in_file(path: &Path, error: Error) -> Error {
     let error = error.in_file("keyring", path);
     match error.kind() {

@@ -1,4 +1,4 @@
-//! Info.
+//! Information about keys and their versions.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,75 +11,77 @@ use crate::keys::state::KeyState;
 use crate::keys::timestamp::Timestamp;
 use crate::{Error, Result};
 
-/// What a keyring tells about a key: no key bytes, not even wrapped.
+/// Information about a key of a keyring: no key bytes, not even wrapped.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct KeyInfo {
-    /// Its name.
+    /// Name.
     pub name: KeyName,
-    /// Its identity, whatever its name.
+    /// Id, which stays when the name changes.
     pub id: DataKeyId,
-    /// What it may do.
+    /// Use of the key.
     #[serde(rename = "use")]
     pub key_use: KeyUse,
-    /// When it was made.
+    /// Time of creation.
     pub created: Timestamp,
-    /// The KMS key that guards it.
+    /// KMS key that wraps it.
     pub kms_key: KmsKeyRef,
-    /// How long its versions may be used.
+    /// Periods in which versions may be used.
     pub periods: Periods,
-    /// How many values may be protected with one version.
+    /// Limit on the values that one version may protect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub values_limit: Option<u64>,
-    /// Its versions, oldest first.
+    /// Versions, oldest first.
     pub versions: Vec<VersionInfo>,
 }
 
-/// What a keyring tells about a version of a key.
+/// Information about a version of a key.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct VersionInfo {
-    /// Its number, from 1 on.
+    /// Number, from 1 on.
     pub number: u32,
-    /// Its identity: what protected data remembers.
+    /// Id, which protected data names.
     pub id: KeyVersionId,
-    /// Where it stands in its life.
+    /// State.
     pub state: KeyState,
-    /// When it was made.
+    /// Time of creation.
     pub created: Timestamp,
-    /// When it came into use.
+    /// Time of activation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub activated: Option<Timestamp>,
-    /// When it stops to protect: the end of its originator-usage period.
+    /// End of the originator-usage period: the version protects until then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protects_until: Option<Timestamp>,
-    /// When it stops to reveal: the end of its recipient-usage period.
+    /// End of the recipient-usage period: the version reveals until then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reveals_until: Option<Timestamp>,
-    /// The states it went through, oldest first.
-    pub history: Vec<Change>,
-    /// Of a key that came from a partner: the one map it is for.
+    /// Changes of state, oldest first.
+    pub history: Vec<StateChange>,
+    /// For a key from a partner: the one map it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only_for: Option<ExchangedMap>,
-    /// And who sent it: the public key that signed it (Ed25519), in hexadecimal.
+    /// For a key from a partner: the public key of the sender (Ed25519), in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sender: Option<String>,
 }
 
-/// How long the versions of a key may be used, from their activation on: SP 800-57 Part 1, section 5.3.
+/// Periods in which the versions of a key may be used, from their activation on: SP 800-57 Part 1, section 5.3.
 ///
-/// Time alone changes nothing in a keyring: a version past a period is refused, and serves again once the period is made longer, or a wrong clock is set right.
+/// Time alone changes nothing in a keyring: a version past a period is refused, and serves again once the period is
+/// made longer, or a wrong clock is set right.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Periods {
-    /// For how many days a version protects.
+    /// Days in which a version protects.
     pub originator_days: u32,
-    /// For how many days it reveals; not less.
+    /// Days in which a version reveals; not fewer.
     pub recipient_days: u32,
 }
 
 impl Default for Periods {
-    /// What table 1 of SP 800-57 Part 1 gives a symmetric data-encryption key: two years, and three more to process what was protected in them.
+    /// Returns the periods of a symmetric data-encryption key in table 1 of SP 800-57 Part 1: two years, and three more
+    /// to reveal what was protected in them.
     fn default() -> Self {
         Self {
             originator_days: 2 * 365,
@@ -89,10 +91,10 @@ impl Default for Periods {
 }
 
 impl Periods {
-    /// A hundred years.
+    /// A hundred years, in days.
     const LONGEST: u32 = 36_500;
 
-    /// Periods of so many days.
+    /// Makes periods of these days.
     ///
     /// # Errors
     ///
@@ -115,18 +117,18 @@ impl Periods {
     }
 }
 
-/// A version went over to another state.
+/// A change of a version's state.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Change {
-    /// When.
+pub struct StateChange {
+    /// Time of the change.
     pub time: Timestamp,
-    /// From which state.
+    /// State before.
     pub from: KeyState,
-    /// To which.
+    /// State after.
     pub to: KeyState,
-    /// Who did it, as the process said.
+    /// Actor, as the process said.
     pub who: String,
-    /// Why.
+    /// Reason.
     pub reason: Reason,
 }

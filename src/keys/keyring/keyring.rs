@@ -1,62 +1,64 @@
-//! The keyring: a file of wrapped data keys.
+//! The open keyring.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::document::{Document, KeyEntry, RootEntry, VersionEntry};
+use super::document::{DataKeyEntry, KeyringDocument, RootEntry, VersionEntry};
 use super::file::{in_file, parse, sealed, verified};
 use super::info::KeyInfo;
 use super::lifecycle;
 use crate::keys::audit::{AuditEntry, AuditEvent, AuditLog};
 use crate::keys::encoding::Base64;
-use crate::keys::handle::{Cache, KeyHandle, Limit, Material, Since, Usage};
+use crate::keys::handle::{Cache, KeyHandle, KeyMaterial, UsageLimit, UsageReport, VersionUsage};
 use crate::keys::ids::{KeyVersionId, KeyringId};
 use crate::keys::key_ref::{KeyName, KeyRef, KmsKeyRef};
 use crate::keys::state::Operation;
 use crate::keys::wrap::{KmsRegistry, envelope};
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
-/// The length of the root key, from which the MAC's key is derived.
+/// Bytes of the root key, from which the key of the MAC is derived.
 pub(super) const ROOT: usize = 32;
 
-/// An open keyring: authenticated as a whole, its keys unwrapped as they are asked for, each once.
+/// An open keyring: authenticated as a whole. Keys are unwrapped when they are needed, each once.
 ///
-/// Every change is written before it returns. It starts from what the file says at that moment, so changes of other processes are kept.
+/// Every change is written before it returns. It starts from the file as it is at that moment, so changes of other
+/// processes are kept.
 #[derive(Debug)]
 pub struct Keyring {
     pub(super) path: PathBuf,
-    pub(super) document: Document,
+    pub(super) document: KeyringDocument,
     pub(super) root: Secret<Vec<u8>>,
     pub(super) registry: KmsRegistry,
     pub(super) cache: Cache,
-    /// What each version that was given out has worked on.
-    pub(super) usages: Mutex<HashMap<KeyVersionId, Arc<Usage>>>,
+    /// Usage of each version that was handed out.
+    pub(super) usages: Mutex<HashMap<KeyVersionId, Arc<VersionUsage>>>,
     pub(super) log: Option<Arc<AuditLog>>,
 }
 
 impl Keyring {
-    /// Writes a new keyring without keys, guarded by `kms_key`.
+    /// Creates a keyring without keys, guarded by `kms_key`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`] if there is a file at `path` already; what the KMS says otherwise.
+    /// [`ErrorKind::BadInput`] if there is a file at `path` already; otherwise errors of the KMS.
     pub async fn create(path: impl Into<PathBuf>, kms_key: &KmsKeyRef, registry: &KmsRegistry) -> Result<Self> {
         let path = path.into();
         if path.exists() {
             return Err(
-                in_file(&path, Error::bad_input("exists already")).with_hint("name another file, or use this one")
+                in_file(&path, Error::bad_input("already exists")).with_hint("name another file, or use this one")
             );
         }
         let (id, root_id) = (KeyringId::random()?, KeyVersionId::random()?);
-        let (root, wrapped) = envelope::generate(registry, kms_key, ROOT, &Document::root_context(id, root_id)).await?;
+        let (root, wrapped) =
+            envelope::generate(registry, kms_key, ROOT, &KeyringDocument::root_context(id, root_id)).await?;
         let root_entry = RootEntry {
             kms_key: kms_key.clone(),
             id: root_id,
             wrapped: Base64(wrapped),
         };
-        let document = Document {
+        let document = KeyringDocument {
             id,
             generation: 1,
             root: root_entry,
@@ -67,7 +69,7 @@ impl Keyring {
         Ok(Self::new(path, document, root, registry))
     }
 
-    fn new(path: PathBuf, document: Document, root: Secret<Vec<u8>>, registry: &KmsRegistry) -> Self {
+    fn new(path: PathBuf, document: KeyringDocument, root: Secret<Vec<u8>>, registry: &KmsRegistry) -> Self {
         Self {
             path,
             document,
@@ -79,17 +81,17 @@ impl Keyring {
         }
     }
 
-    /// Opens the keyring at `path`, and authenticates all of it.
+    /// Opens the keyring at `path`, and authenticates it as a whole.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::FileNotFound`] if there is no file; [`ErrorKind::BadInput`] or [`ErrorKind::WrongKey`] if a byte of it was changed, or if the KMS did
-    /// not wrap it; what the KMS says otherwise.
+    /// [`ErrorKind::FileNotFound`] if there is no file; [`ErrorKind::BadInput`] or [`ErrorKind::WrongKey`] if a byte
+    /// of it was changed, or if the KMS did not wrap it; otherwise errors of the KMS.
     pub async fn open(path: impl Into<PathBuf>, registry: &KmsRegistry) -> Result<Self> {
         let path = path.into();
         let file = parse(&path)?;
         let document = file.unverified();
-        let context = Document::root_context(document.id, document.root.id);
+        let context = KeyringDocument::root_context(document.id, document.root.id);
         let root = envelope::unwrap(
             registry,
             &document.root.kms_key,
@@ -103,16 +105,16 @@ impl Keyring {
         Ok(Self::new(path, document, root, registry))
     }
 
-    /// Writes into the audit log at `path`, from here on, what its keys are used for and how they change; without that entry no key is given out.
+    /// Logs uses and changes of keys in the audit log at `path` from now on. Without its entry no key is handed out.
     ///
-    /// The unwrapping of the root itself, which came before, is written down first.
+    /// The first entry is that of the unwrapping of the root key, which came before.
     ///
     /// # Errors
     ///
-    /// What the log's file says.
+    /// Errors of the log's file.
     pub fn with_audit_log(mut self, path: impl Into<PathBuf>) -> Result<Self> {
-        let surroundings = self.registry.surroundings().clone();
-        let log = Arc::new(AuditLog::new(path.into(), self.id(), &self.root, surroundings)?);
+        let context = self.registry.context().clone();
+        let log = Arc::new(AuditLog::new(path.into(), self.id(), &self.root, context)?);
         log.append(vec![AuditEntry {
             version: Some(self.document.root.id),
             kms_key: Some(self.document.root.kms_key.clone()),
@@ -125,7 +127,7 @@ impl Keyring {
         Ok(self)
     }
 
-    /// Refuses a copy of the keyring that is older than the generation `least`: for whoever has noted how far it was.
+    /// Refuses a copy of the keyring that is older than generation `least`, which the caller has seen before.
     ///
     /// # Errors
     ///
@@ -137,41 +139,43 @@ impl Keyring {
         }
     }
 
-    /// What asks the KMSs for its keys, and writes that down if there is a log.
+    /// Returns the registry that requests go through; it logs them if there is an audit log.
     #[cfg(feature = "cli")]
     pub(crate) fn registry(&self) -> &KmsRegistry {
         &self.registry
     }
 
-    /// Its audit log, if it writes one.
+    /// Returns the audit log, if there is one.
     pub fn audit_log(&self) -> Option<&AuditLog> {
         self.log.as_deref()
     }
 
-    /// Writes entries, if there is a log.
+    /// Appends entries, if there is a log.
     pub(crate) fn audit(&self, entries: impl IntoIterator<Item = AuditEntry>) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         let entries: Vec<_> = entries.into_iter().collect();
-        match entries.is_empty() {
-            true => Ok(()),
-            false => log.append(entries),
+        if entries.is_empty() {
+            Ok(())
+        } else {
+            log.append(entries)
         }
     }
 
-    /// Writes down how many values were protected and revealed with each version since the last time, in the job that `context` names.
+    /// Logs how many values were protected and revealed with each version since the last call, in the job that
+    /// `context` names.
     ///
     /// # Errors
     ///
-    /// What the log's file says.
+    /// Errors of the log's file.
     pub fn audit_usage(&self, role: Option<&str>, context: &str) -> Result<()> {
         let mut entries = Vec::new();
         let usages = self.usages();
         for key in &self.document.keys {
             for version in &key.versions {
                 let Some(usage) = usages.get(&version.id) else { continue };
-                let Since { uses, released } = usage.take();
+                let UsageReport { uses, released } = usage.take();
                 let used = uses.map(|(purpose, values)| (AuditEvent::Use, purpose, values));
-                // Behind them: if the process ends in between, too many are counted rather than too few.
+                // Last, so that a process that ends in between counts too many values rather than too few.
                 let released = (AuditEvent::Released, Operation::Protect, released);
                 for (event, purpose, values) in used.into_iter().chain([released]) {
                     if values > 0 {
@@ -192,26 +196,30 @@ impl Keyring {
         self.audit(entries)
     }
 
-    pub(super) fn usages(&self) -> std::sync::MutexGuard<'_, HashMap<KeyVersionId, Arc<Usage>>> {
+    pub(super) fn usages(&self) -> std::sync::MutexGuard<'_, HashMap<KeyVersionId, Arc<VersionUsage>>> {
         self.usages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts what a version works on. If its key has a limit, the log tells how much is left of it.
-    pub(super) fn usage(&self, key: &KeyEntry, version: &VersionEntry) -> Result<Arc<Usage>> {
+    /// Returns the usage of a version. If the key has a limit, the audit log says how much of it is left.
+    pub(super) fn usage(&self, key: &DataKeyEntry, version: &VersionEntry) -> Result<Arc<VersionUsage>> {
         if let Some(usage) = self.usages().get(&version.id) {
             return Ok(Arc::clone(usage));
         }
-        let limit = key.values_limit.map(|values| Limit {
+        let limit = key.values_limit.map(|values| UsageLimit {
             values,
             since: key.limited_since.unwrap_or_default(),
         });
         let usage = match (limit, &self.log) {
-            (None, _) => Usage::default(),
+            (None, _) => VersionUsage::default(),
             (Some(limit), Some(log)) => {
-                Usage::limited(limit, Arc::clone(log), key.name.clone(), version.number, version.id)
+                VersionUsage::limited(limit, Arc::clone(log), key.name.clone(), version.number, version.id)
             }
             (Some(_), None) => {
-                let message = format!("key `{}` has a limit of values, and nobody counts them", key.name);
+                let message = format!(
+                    "key `{}` has a limit of values, which needs an audit log to count \
+                 them",
+                    key.name
+                );
                 return Err(Error::new(ErrorKind::KeyNotUsable, message)
                     .with_hint("add a line like audit = \"audit.jsonl\" to the policy: the audit log counts"));
             }
@@ -219,11 +227,12 @@ impl Keyring {
         Ok(Arc::clone(self.usages().entry(version.id).or_insert(Arc::new(usage))))
     }
 
-    /// The KMS keys that the keyring at `path` says it needs: to be asked before it can be authenticated, so believe it no further than that.
+    /// Returns the KMS keys that the keyring at `path` says it needs. They are read before the file is authenticated,
+    /// so do not trust them further than to ask their KMS.
     ///
     /// # Errors
     ///
-    /// As for [`open`](Self::open), but nothing is asked of a KMS.
+    /// As for [`open`](Self::open), but no request is made to a KMS.
     pub fn kms_keys(path: &Path) -> Result<Vec<KmsKeyRef>> {
         let file = parse(path)?;
         let document = file.unverified();
@@ -234,51 +243,53 @@ impl Keyring {
         Ok(keys)
     }
 
-    /// The identity of the keyring.
+    /// Returns the id of the keyring.
     pub fn id(&self) -> KeyringId {
         self.document.id
     }
 
-    /// How often it was saved: a smaller number than one seen before shows an older copy.
+    /// Returns the generation: the number of changes. A smaller one than seen before shows an older copy.
     pub fn generation(&self) -> u64 {
         self.document.generation
     }
 
-    /// The KMS key that guards the keyring, and new keys unless they name another.
+    /// Returns the KMS key that guards the keyring, and new keys unless they name another.
     pub fn kms_key(&self) -> &KmsKeyRef {
         &self.document.root.kms_key
     }
 
-    /// The file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// All keys, in the order of their creation.
+    /// Lists all keys, in the order of their creation.
     pub fn list(&self) -> Vec<KeyInfo> {
-        self.document.keys.iter().map(KeyEntry::info).collect()
+        self.document.keys.iter().map(DataKeyEntry::info).collect()
     }
 
-    /// One key.
+    /// Describes one key.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::KeyNotFound`].
     pub fn describe(&self, name: &KeyName) -> Result<KeyInfo> {
-        self.entry(name).map(KeyEntry::info)
+        self.entry(name).map(DataKeyEntry::info)
     }
 
-    /// The version that `key` names, for `operation`. Without a number it is the current one: the newest that is or was in use.
+    /// Resolves the version that `key` names, for `operation`. Without a number it is the current one: the newest
+    /// that is or was in use.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if its state forbids the operation; what the KMS says otherwise.
+    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if its state forbids the operation; errors of the KMS
+    /// otherwise.
     pub async fn handle(&self, key: &KeyRef, operation: Operation) -> Result<KeyHandle> {
         let (entry, version) = self.version(key)?;
         self.resolve(entry, version, operation).await
     }
 
-    pub(super) fn version(&self, key: &KeyRef) -> Result<(&KeyEntry, &VersionEntry)> {
+    pub(super) fn version(&self, key: &KeyRef) -> Result<(&DataKeyEntry, &VersionEntry)> {
         let entry = self.entry(&key.name)?;
         let version = match key.version {
             None => entry.current(),
@@ -299,7 +310,7 @@ impl Keyring {
         Ok((entry, version))
     }
 
-    /// The version that protected data remembers, for `operation`. `key` is the name of the data key, or its id.
+    /// Resolves the version that protected data names, for `operation`. `key` is the name of the data key, or its id.
     ///
     /// # Errors
     ///
@@ -328,8 +339,8 @@ impl Keyring {
         self.resolve(entry, version, operation).await
     }
 
-    async fn resolve(&self, key: &KeyEntry, version: &VersionEntry, operation: Operation) -> Result<KeyHandle> {
-        let now = self.registry.surroundings().now();
+    async fn resolve(&self, key: &DataKeyEntry, version: &VersionEntry, operation: Operation) -> Result<KeyHandle> {
+        let now = self.registry.context().now();
         lifecycle::check(key, version, operation, now)?;
         let wrapped = version
             .wrapped
@@ -338,12 +349,12 @@ impl Keyring {
         let usage = self.usage(key, version)?;
         let fetch = async {
             let context = self.document.context(key.id, version.id, key.key_use);
-            let length = Material::length(key.key_use);
+            let length = KeyMaterial::length(key.key_use);
             let bytes = envelope::unwrap(&self.registry, &key.kms_key, &wrapped.0, length, &context).await?;
-            Material::try_new(key.key_use, bytes)
+            KeyMaterial::try_new(key.key_use, bytes)
         };
         let fetched = self.cache.fetch_once(version.id, fetch).await;
-        let (material, hold) = fetched.map_err(|error| {
+        let (material, lease) = fetched.map_err(|error| {
             in_file(
                 &self.path,
                 error.context(format!("key `{}@{}`", key.name, version.number)),
@@ -354,14 +365,14 @@ impl Keyring {
             version: version.number,
             version_id: version.id,
             material,
-            hold,
+            lease,
             usage,
             only_for: version.only_for.clone().map(Arc::new),
             due: lifecycle::due(key, version, operation, now),
         })
     }
 
-    pub(super) fn entry(&self, name: &KeyName) -> Result<&KeyEntry> {
+    pub(super) fn entry(&self, name: &KeyName) -> Result<&DataKeyEntry> {
         self.document.key(name).ok_or_else(|| {
             let names: Vec<_> = self.document.keys.iter().map(|key| key.name.as_str()).collect();
             let known = if names.is_empty() {
@@ -379,12 +390,12 @@ impl Keyring {
 }
 
 pub(super) fn refuse_older(generation: u64, least: u64) -> Result<()> {
-    match generation >= least {
-        true => Ok(()),
-        false => Err(Error::new(
-            ErrorKind::WrongKey,
-            format!("is an older copy: generation {generation}, and {least} was seen before"),
-        )
-        .with_hint("put the newer copy back; data protected since then needs it")),
+    if generation >= least {
+        return Ok(());
     }
+    let message = format!("is an older copy: generation {generation}, and {least} was seen before");
+    Err(Error::new(ErrorKind::WrongKey, message).with_hint(
+        "put the newer copy back; data protected since then \
+     needs it",
+    ))
 }

@@ -1,15 +1,15 @@
-//! The life of a key version: what its state and its periods allow, and how it goes from one state to another.
+//! The lifecycle of a key version: what state and periods allow, and transitions of state.
 
-use super::document::{KeyEntry, VersionEntry};
-use super::info::Change;
+use super::document::{DataKeyEntry, VersionEntry};
+use super::info::StateChange;
 use crate::keys::key_ref::KeyName;
 use crate::keys::reason::Reason;
 use crate::keys::state::{KeyState, Operation};
 use crate::keys::timestamp::Timestamp;
 use crate::{Error, ErrorKind, Hint, Remedy, Result};
 
-/// Whether a version may be used so, now.
-pub(super) fn check(key: &KeyEntry, version: &VersionEntry, operation: Operation, now: Timestamp) -> Result<()> {
+/// Checks that a version may be used for an operation now.
+pub(super) fn check(key: &DataKeyEntry, version: &VersionEntry, operation: Operation, now: Timestamp) -> Result<()> {
     let (name, number, state) = (&key.name, version.number, version.state);
     if !state.may(operation) {
         return Err(refused_by_state(key, version, operation));
@@ -30,7 +30,7 @@ pub(super) fn check(key: &KeyEntry, version: &VersionEntry, operation: Operation
         return Err(Error::new(ErrorKind::KeyNotUsable, message)
             .with_hint(Hint::from("if the clock is wrong, set it right; else ").and(remedy)));
     }
-    // A day for clocks that differ.
+    // Clocks may differ by a day.
     let begun = version.activated().filter(|begun| now.plus_days(1) < *begun);
     if let (Some(begun), Operation::Protect) = (begun, operation) {
         let message =
@@ -40,8 +40,8 @@ pub(super) fn check(key: &KeyEntry, version: &VersionEntry, operation: Operation
     Ok(())
 }
 
-/// What is to be said about a version that is used now: a period that ends soon, a state that is not as it should be.
-pub(super) fn due(key: &KeyEntry, version: &VersionEntry, operation: Operation, now: Timestamp) -> Option<String> {
+/// Returns a notice about a version in use: a period that ends soon, a state that calls for action.
+pub(super) fn due(key: &DataKeyEntry, version: &VersionEntry, operation: Operation, now: Timestamp) -> Option<String> {
     let (name, number, periods) = (&key.name, version.number, key.periods());
     let soon = |until: Option<Timestamp>| until.filter(|until| until.is_near(now));
     let state = match (operation, version.state) {
@@ -67,7 +67,7 @@ pub(super) fn due(key: &KeyEntry, version: &VersionEntry, operation: Operation, 
 }
 
 /// Returns how a key gets a version that protects again.
-pub(super) fn renewal(key: &KeyEntry) -> Hint {
+pub(super) fn renewal(key: &DataKeyEntry) -> Hint {
     let name = key.name.to_string();
     if key.versions.iter().any(|version| version.only_for.is_some()) {
         Hint::from("ask the partner for a new version, and ").then(Remedy::ImportVersion(name))
@@ -76,7 +76,7 @@ pub(super) fn renewal(key: &KeyEntry) -> Hint {
     }
 }
 
-pub(super) fn refused_by_state(key: &KeyEntry, version: &VersionEntry, operation: Operation) -> Error {
+pub(super) fn refused_by_state(key: &DataKeyEntry, version: &VersionEntry, operation: Operation) -> Error {
     let (name, number, state) = (&key.name, version.number, version.state);
     let (key_name, version) = (name.to_string(), format!("{name}@{number}"));
     let hint = match (operation, state) {
@@ -96,8 +96,8 @@ pub(super) fn refused_by_state(key: &KeyEntry, version: &VersionEntry, operation
     Error::new(ErrorKind::KeyNotUsable, message).with_hint(hint)
 }
 
-/// Takes a version over to another state, if that is a transition there is.
-pub(super) fn go(
+/// Changes the state of a version, if SP 800-57 has that transition.
+pub(super) fn apply_transition(
     name: &KeyName,
     version: &mut VersionEntry,
     to: KeyState,
@@ -110,7 +110,7 @@ pub(super) fn go(
         let message = format!("key `{name}@{}` is {from}, and cannot become {to}", version.number);
         return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(next_states(from)));
     }
-    version.history.push(Change {
+    version.history.push(StateChange {
         time: now,
         from,
         to,
@@ -124,12 +124,12 @@ pub(super) fn go(
     Ok(())
 }
 
-/// The versions that are active make room for `number`.
-pub(super) fn replace_active(key: &mut KeyEntry, number: u32, who: &str, now: Timestamp) -> Result<()> {
+/// Deactivates the active versions in favour of version `number`.
+pub(super) fn replace_active(key: &mut DataKeyEntry, number: u32, who: &str, now: Timestamp) -> Result<()> {
     let replaced: Reason = format!("replaced by version {number}").parse()?;
     let active = (key.versions.iter_mut()).filter(|version| version.state == KeyState::Active);
     for version in active {
-        go(&key.name, version, KeyState::Deactivated, who, now, &replaced)?;
+        apply_transition(&key.name, version, KeyState::Deactivated, who, now, &replaced)?;
     }
     Ok(())
 }

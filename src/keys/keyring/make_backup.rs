@@ -1,6 +1,6 @@
-//! Backups of the keyring.
+//! Making and recording backups of a keyring.
 
-use super::backup::{Backup, Parts};
+use super::backup::{Backup, BackupParts};
 use super::backup_record::BackupRecord;
 use super::file::parse;
 use super::keyring::Keyring;
@@ -8,13 +8,14 @@ use crate::keys::audit::{AuditEntry, AuditEvent};
 use crate::{Error, Result, Secret};
 
 impl Keyring {
-    /// A backup of the keyring as its file is now, with the bytes of the local KMS that guards it, if one does, and the text of the policy. `name` is what the audit log calls it.
+    /// Makes a backup of the keyring as its file is now, with the bytes of the local KMS that guards it, if one does,
+    /// and the text of the policy. `name` is what the audit log calls it.
     ///
     /// Read the local KMS after this keyring was opened, so that it has every key that the keyring needs.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) if the file was replaced meanwhile; what the audit log says.
+    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) if the file was replaced meanwhile; errors of the audit log.
     pub fn backup(&self, local_kms: Option<Vec<u8>>, policy: &str, name: &str) -> Result<Backup> {
         let file = parse(&self.path)?;
         if file.unverified().id != self.document.id || file.unverified().generation != self.document.generation {
@@ -24,14 +25,14 @@ impl Keyring {
             );
         }
         let keyring = file.to_bytes();
-        let (who, time) = self.by();
+        let (who, time) = self.actor_and_time();
         self.audit([AuditEntry {
             context: Some(format!("to {name}")),
             generation: Some(self.generation()),
             ..AuditEntry::new(AuditEvent::Backup)
         }])?;
         Backup::new(
-            Parts {
+            BackupParts {
                 time,
                 who,
                 keyring_id: self.id(),
@@ -44,11 +45,11 @@ impl Keyring {
         )
     }
 
-    /// Puts down that a backup is written, so that `keys doctor` can tell what was changed since.
+    /// Records that a backup was written, so that a health check can say what changed since.
     ///
     /// # Errors
     ///
-    /// What the file says.
+    /// Errors of the file.
     pub fn record_backup(&mut self, backup: &Backup) -> Result<()> {
         let record = BackupRecord {
             time: backup.time(),
@@ -65,11 +66,11 @@ impl Keyring {
         Ok(())
     }
 
-    /// Writes down, if there is a log, that the keyring came out of a backup.
+    /// Logs, if there is an audit log, that the keyring was restored from a backup.
     ///
     /// # Errors
     ///
-    /// What the log's file says.
+    /// Errors of the log's file.
     pub fn audit_restore(&self, name: &str) -> Result<()> {
         self.audit([AuditEntry {
             context: Some(format!("from {name}")),
@@ -87,7 +88,7 @@ impl Keyring {
 mod tests {
     use super::*;
     use crate::ErrorKind;
-    use crate::keys::Staged;
+    use crate::keys::StagedBackup;
     use crate::keys::{KeyUse, KmsRegistry};
     use crate::kms::MemoryKms;
 
@@ -113,11 +114,11 @@ mod tests {
         keyring.record_backup(&backup).unwrap();
         assert_eq!(advice().await, None);
         let bytes = backup.to_bytes();
-        let staged = || Staged::try_new(Backup::parse(&bytes).unwrap()).unwrap();
+        let staged = || StagedBackup::try_new(Backup::parse(&bytes).unwrap()).unwrap();
         staged().verify(&registry).await.unwrap();
         assert_eq!(staged().backup().policy(), "version = 1");
 
-        let put = |staged: &Staged| staged.put(&path, &folder.path().join("kms.json"));
+        let put = |staged: &StagedBackup| staged.put(&path, &folder.path().join("kms.json"));
         let error = put(&staged()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BadInput);
         assert!(
@@ -142,10 +143,10 @@ mod tests {
         // Every byte counts, whoever changed it.
         let text = String::from_utf8(bytes.clone()).unwrap();
         let changed = text.replace("version = 1", "version = 2");
-        let staged = Staged::try_new(Backup::parse(changed.as_bytes()).unwrap()).unwrap();
+        let staged = StagedBackup::try_new(Backup::parse(changed.as_bytes()).unwrap()).unwrap();
         assert_eq!(staged.verify(&registry).await.unwrap_err().kind(), ErrorKind::WrongKey);
         assert!(Backup::parse(&bytes[..bytes.len() - 9]).is_err());
         let stranger = KmsRegistry::new().with("memory", MemoryKms::new().with_key("main"));
-        assert!(Staged::try_new(backup).unwrap().verify(&stranger).await.is_err());
+        assert!(StagedBackup::try_new(backup).unwrap().verify(&stranger).await.is_err());
     }
 }

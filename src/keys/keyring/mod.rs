@@ -21,6 +21,8 @@ mod transitions;
 pub use backup::Backup;
 pub(crate) use backup_record::BackupRecord;
 pub use examine::Finding;
-pub use info::{Change, KeyInfo, Periods, VersionInfo};
+#[cfg(feature = "exchange")]
+pub use exchange::KeyImport;
+pub use info::{KeyInfo, Periods, StateChange, VersionInfo};
 pub use keyring::Keyring;
-pub use restore::Staged;
+pub use restore::StagedBackup;

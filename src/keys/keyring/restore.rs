@@ -1,24 +1,23 @@
-//! Restore.
+//! Verifying a backup, and restoring from it.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use super::backup::{Backup, Content, mac_key};
-use super::document::FORMAT;
+use super::backup::{Backup, BackupContent, FORMAT, mac_key};
 use super::keyring::Keyring;
 use crate::keys::wrap::{Authenticated, KmsRegistry};
 use crate::{Error, ErrorKind, Result, fs};
 
-/// A backup laid out in a folder of its own, which goes when this is dropped: there it is opened before anything is replaced.
-pub struct Staged {
+/// A backup unpacked into a temporary folder, where it is opened before anything is replaced.
+pub struct StagedBackup {
     backup: Backup,
     folder: TempDir,
 }
 
-impl Staged {
-    /// Lays out `backup`, sealed as it is, in a folder that only its owner can read.
+impl StagedBackup {
+    /// Unpacks `backup`, sealed as it is, into a folder that only its owner can read.
     ///
     /// # Errors
     ///
@@ -35,12 +34,12 @@ impl Staged {
         Ok(staged)
     }
 
-    /// Where the keyring is.
+    /// Returns the path of the unpacked keyring.
     pub fn keyring(&self) -> PathBuf {
         self.folder.path().join("keyring.json")
     }
 
-    /// Where the local KMS is, if there is one.
+    /// Returns the path of the unpacked local KMS, if there is one.
     pub fn local_kms(&self) -> PathBuf {
         self.folder.path().join("kms.json")
     }
@@ -53,12 +52,13 @@ impl Staged {
             .context(format_args!("`{}`", file.display()))
     }
 
-    /// The backup.
+    /// Returns the backup.
     pub fn backup(&self) -> &Backup {
         &self.backup
     }
 
-    /// Opens what is in the backup, through a registry whose local KMS is [`local_kms`](Self::local_kms): passes if every byte is as it was when it was made.
+    /// Opens the unpacked keyring, through a registry whose local KMS is [`local_kms`](Self::local_kms), and checks
+    /// that no byte of the backup was changed.
     ///
     /// # Errors
     ///
@@ -67,28 +67,30 @@ impl Staged {
         let keyring = Keyring::open(self.keyring(), registry).await?;
         let content = self.backup.content();
         let key = mac_key(keyring.id(), keyring.root())?;
-        let verified = Authenticated::<Content>::parse(&[FORMAT], &self.backup.to_bytes())?.verify(key.expose());
+        let verified = Authenticated::<BackupContent>::parse(&[FORMAT], &self.backup.to_bytes())?.verify(key.expose());
         verified.map_err(|error| {
             error
                 .context("the backup")
                 .with_hint("take another backup: this one was changed")
         })?;
-        match keyring.id() == content.keyring_id && keyring.generation() == content.keyring_generation {
-            true => Ok(()),
-            false => Err(Error::bug("a backup of another keyring than it says")),
+        if keyring.id() == content.keyring_id && keyring.generation() == content.keyring_generation {
+            Ok(())
+        } else {
+            Err(Error::bug("a backup of another keyring than it says"))
         }
     }
 
-    /// Puts keyring and local KMS where they belong, as far as they are missing or older there. Gives the paths of those that are newer, and stay:
-    /// recording a backup makes both newer than it. All is looked at before anything is written.
+    /// Restores keyring and local KMS where they are missing or older than in the backup. Returns the paths of those
+    /// that are newer, and stay: recording a backup makes both newer than it. Everything is checked before anything
+    /// is written.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`] if all that is there is newer, or some of it is of another keyring or KMS, or damaged.
+    /// [`ErrorKind::BadInput`] if all existing files are newer, or one is of another keyring or KMS, or damaged.
     pub fn put(&self, keyring: &Path, local_kms: &Path) -> Result<Vec<PathBuf>> {
         let content = self.backup.content();
         let mut files = Vec::new();
-        // The KMS first: the keyring is useless without it.
+        // The KMS first, since the keyring is useless without it.
         if let Some(bytes) = &content.local_kms {
             files.push((local_kms, &bytes.0));
         }
@@ -103,8 +105,8 @@ impl Staged {
         let (mut wanted, mut newer) = (Vec::new(), Vec::new());
         for (path, bytes) in files {
             match compare(path, bytes)? {
-                Present::Newer(than) => newer.push((path, than)),
-                Present::NotNewer => wanted.push((path, bytes)),
+                ExistingFile::Newer(than) => newer.push((path, than)),
+                ExistingFile::NotNewer => wanted.push((path, bytes)),
             }
         }
         if let ([], [(path, than), ..]) = (wanted.as_slice(), newer.as_slice()) {
@@ -117,37 +119,37 @@ impl Staged {
     }
 }
 
-/// What both files have.
+/// The common header of both files.
 #[derive(Deserialize)]
-struct Header {
-    content: HeaderContent,
+struct FileHeader {
+    content: FileHeaderContent,
 }
 
 #[derive(Deserialize)]
-struct HeaderContent {
+struct FileHeaderContent {
     id: String,
     generation: u64,
 }
 
-/// How what is there compares with what is in a backup.
-enum Present {
-    /// It is newer, as these words say.
+/// An existing file, compared with that of a backup.
+enum ExistingFile {
+    /// Newer, as these words say.
     Newer(String),
-    /// It is missing, older or the same.
+    /// Missing, older or equal.
     NotNewer,
 }
 
-fn compare(path: &Path, bytes: &[u8]) -> Result<Present> {
+fn compare(path: &Path, bytes: &[u8]) -> Result<ExistingFile> {
     let present = match fs::read(path) {
-        Err(error) if error.kind() == ErrorKind::FileNotFound => return Ok(Present::NotNewer),
+        Err(error) if error.kind() == ErrorKind::FileNotFound => return Ok(ExistingFile::NotNewer),
         read => read?,
     };
-    let header = |bytes: &[u8]| serde_json::from_slice::<Header>(bytes).map(|header| header.content);
+    let header = |bytes: &[u8]| serde_json::from_slice::<FileHeader>(bytes).map(|header| header.content);
     let backup = header(bytes).map_err(|error| Error::bug("a backup of something else").with_source(error))?;
     match header(&present) {
         Err(_) => Err(refused(path, "is damaged")),
         Ok(there) if there.id != backup.id => Err(refused(path, "is another one than that of the backup")),
-        Ok(there) if there.generation > backup.generation => Ok(Present::Newer(format!(
+        Ok(there) if there.generation > backup.generation => Ok(ExistingFile::Newer(format!(
             "is newer: generation {}, and {} in the backup",
             there.generation, backup.generation
         ))),
@@ -155,11 +157,11 @@ fn compare(path: &Path, bytes: &[u8]) -> Result<Present> {
             path,
             "differs from that of the backup, with the same generation",
         )),
-        Ok(_) => Ok(Present::NotNewer),
+        Ok(_) => Ok(ExistingFile::NotNewer),
     }
 }
 
 fn refused(path: &Path, why: &str) -> Error {
-    Error::bad_input(format!("`{}` is there, and {why}; nothing was changed", path.display()))
-        .with_hint("if it is to go all the same, move it away first, and keep it")
+    Error::bad_input(format!("`{}` exists, and {why}; nothing was changed", path.display()))
+        .with_hint("to replace it all the same, move it away first, and keep it")
 }

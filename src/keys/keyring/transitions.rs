@@ -1,9 +1,9 @@
-//! Transitions.
+//! Changes of states, periods and limits.
 
-use super::document::{Document, KeyEntry};
+use super::document::{DataKeyEntry, KeyringDocument};
 use super::info::{KeyInfo, Periods};
 use super::keyring::Keyring;
-use super::lifecycle::{go, replace_active};
+use super::lifecycle::{apply_transition, replace_active};
 use crate::keys::audit::{AuditEntry, AuditEvent};
 use crate::keys::key_ref::{KeyName, KeyRef};
 use crate::keys::reason::Reason;
@@ -13,23 +13,23 @@ use crate::keys::wrap::KmsKeyState;
 use crate::{Error, ErrorKind, Result};
 
 impl Keyring {
-    /// Takes a version from its state to another, for a reason that is recorded. Without a number `key` means its current version.
+    /// Changes the state of a version, for a reason that is recorded. Without a number `key` means its current version.
     ///
-    /// A version that becomes active takes the place of the one that is, which is deactivated.
+    /// A version that becomes active replaces the active one, which is deactivated.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if SP 800-57 knows no such transition; what the file says. [`Keyring::remove`] is for
-    /// *removed* and *destroyed*.
+    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if SP 800-57 has no such transition; errors of the file.
+    /// [`Keyring::remove`] is for *removed* and *destroyed*.
     pub fn transition(&mut self, key: &KeyRef, to: KeyState, reason: &Reason) -> Result<KeyInfo> {
         if to.is_gone() {
             return Err(Error::bug("a version is removed by `remove`"));
         }
         let (name, number) = self.numbered(key)?;
-        let (who, now) = self.by();
+        let (who, now) = self.actor_and_time();
         self.commit(None, |document| {
-            let key = found(document, &name)?;
-            let place = place(key, number)?;
+            let key = find_key(document, &name)?;
+            let place = version_index(key, number)?;
             if to == KeyState::Active {
                 let active = key
                     .versions
@@ -46,31 +46,33 @@ impl Keyring {
                     replace_active(key, number, &who, now)?;
                 }
             }
-            go(&name, &mut key.versions[place], to, &who, now, reason)?;
+            apply_transition(&name, &mut key.versions[place], to, &who, now, reason)?;
             Ok(key.info())
         })
     }
 
-    /// Takes the key bytes of a version out of the keyring. What it protected cannot be revealed any more, unless from a backup of the keyring.
+    /// Removes the key bytes of a version from the keyring. What it protected can then be revealed only with a backup
+    /// of the keyring.
     ///
-    /// The version is *removed* then; it is *destroyed* once the KMS says that there is no such KMS key any more, when this is called again.
+    /// The version is *removed* then; it is *destroyed* once the KMS says that the KMS key no longer exists,
+    /// when this is called again.
     ///
     /// # Errors
     ///
-    /// As for [`transition`](Self::transition); what the KMS says.
+    /// As for [`transition`](Self::transition); errors of the KMS.
     pub async fn remove(&mut self, key: &KeyRef, reason: &Reason) -> Result<KeyInfo> {
         let (name, number) = self.numbered(key)?;
         let entry = self.entry(&name)?;
         let kms_gone = match self.describe_kms_key(&entry.kms_key.clone()).await {
             Ok(info) => info.state == KmsKeyState::Destroyed,
             Err(error) if error.kind() == ErrorKind::KeyNotFound => true,
-            // It can be removed all the same; nothing is said of the KMS key.
+            // The version can be removed all the same; it is not called destroyed then.
             Err(_) => false,
         };
-        let (who, now) = self.by();
+        let (who, now) = self.actor_and_time();
         self.commit(None, |document| {
-            let key = found(document, &name)?;
-            let place = place(key, number)?;
+            let key = find_key(document, &name)?;
+            let place = version_index(key, number)?;
             let version = &mut key.versions[place];
             if version.state == KeyState::Removed && !kms_gone {
                 let message = format!("key `{name}@{number}` is removed already; its KMS key is still there");
@@ -78,11 +80,11 @@ impl Keyring {
                     .with_hint("it is destroyed once that KMS key is deleted, which takes with it all that it wraps"));
             }
             if version.state != KeyState::Removed {
-                go(&name, version, KeyState::Removed, &who, now, reason)?;
+                apply_transition(&name, version, KeyState::Removed, &who, now, reason)?;
                 version.wrapped = None;
             }
             if kms_gone {
-                go(&name, version, KeyState::Destroyed, &who, now, reason)?;
+                apply_transition(&name, version, KeyState::Destroyed, &who, now, reason)?;
             }
             Ok(key.info())
         })
@@ -92,38 +94,38 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`]; what the file says.
+    /// [`ErrorKind::KeyNotFound`]; errors of the file.
     pub fn set_periods(&mut self, name: &KeyName, periods: Periods, reason: &Reason) -> Result<KeyInfo> {
         let entry = AuditEntry {
             context: Some(format!(
                 "originator {} days, recipient {} days",
                 periods.originator_days, periods.recipient_days
             )),
-            ..self.about(AuditEvent::Periods, name, None, Some(reason))
+            ..self.audit_entry(AuditEvent::Periods, name, None, Some(reason))
         };
         self.commit(Some(entry), |document| {
-            let key = found(document, name)?;
+            let key = find_key(document, name)?;
             key.periods = (periods != Periods::default()).then_some(periods);
             Ok(key.info())
         })
     }
 
-    /// Sets how many values may be protected with one version of a key; `None` takes the limit away.
+    /// Sets the limit on the values that one version of a key may protect; `None` removes it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`]; what the file says.
+    /// [`ErrorKind::KeyNotFound`]; errors of the file.
     pub fn set_values_limit(&mut self, name: &KeyName, limit: Option<u64>, reason: &Reason) -> Result<KeyInfo> {
-        // What was counted under the old limit counts under the new one.
+        // Values counted under the old limit count under the new one.
         self.audit_usage(None, "until the limit was changed")?;
         let entry = AuditEntry {
             values: limit,
-            ..self.about(AuditEvent::Limit, name, None, Some(reason))
+            ..self.audit_entry(AuditEvent::Limit, name, None, Some(reason))
         };
         let info = self.commit(Some(entry), |document| {
-            // The one that this change makes.
+            // The generation that this change makes.
             let generation = document.generation + 1;
-            let key = found(document, name)?;
+            let key = find_key(document, name)?;
             key.values_limit = limit;
             key.limited_since = limit.and(Some(generation));
             Ok(key.info())
@@ -132,14 +134,14 @@ impl Keyring {
         Ok(info)
     }
 
-    /// Who changes something, and when.
-    pub(super) fn by(&self) -> (String, Timestamp) {
-        let surroundings = self.registry.surroundings();
-        (surroundings.actor().to_owned(), surroundings.now())
+    /// Returns the actor and the time of a change.
+    pub(super) fn actor_and_time(&self) -> (String, Timestamp) {
+        let context = self.registry.context();
+        (context.actor().to_owned(), context.now())
     }
 
-    /// What the log says of a change.
-    pub(super) fn about(
+    /// Makes the audit entry of a change.
+    pub(super) fn audit_entry(
         &self,
         event: AuditEvent,
         name: &KeyName,
@@ -167,12 +169,12 @@ impl Keyring {
     }
 }
 
-fn found<'a>(document: &'a mut Document, name: &KeyName) -> Result<&'a mut KeyEntry> {
+fn find_key<'a>(document: &'a mut KeyringDocument, name: &KeyName) -> Result<&'a mut DataKeyEntry> {
     let key = document.keys.iter_mut().find(|key| key.name == *name);
     key.ok_or_else(|| Error::bad_input(format!("key `{name}` was removed meanwhile")).with_hint("try again"))
 }
 
-fn place(key: &KeyEntry, number: u32) -> Result<usize> {
+fn version_index(key: &DataKeyEntry, number: u32) -> Result<usize> {
     let place = key.versions.iter().position(|version| version.number == number);
     place.ok_or_else(|| {
         Error::bad_input(format!("key `{}` has no version {number} any more", key.name)).with_hint("try again")

@@ -1,11 +1,11 @@
-//! JSON files of which every byte counts.
+//! JSON files with a MAC over every byte.
 //!
 //! ```json
 //! { "format": "cipherform-…/1", "content": { … }, "mac": "base64" }
 //! ```
 //!
-//! The MAC is HMAC-SHA-256 over `format` and the compact JSON of `content`, each behind its length. A file is accepted only as it would be written again,
-//! byte for byte: no other spelling of the same content passes.
+//! The MAC is HMAC-SHA-256 over `format` and the compact JSON of `content`, each behind its length. A file is
+//! accepted only as it would be written again, byte for byte: no other spelling of the same content passes.
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::de::DeserializeOwned;
@@ -25,7 +25,7 @@ pub(crate) struct Authenticated<T> {
 }
 
 impl<T: Serialize> Authenticated<T> {
-    /// `content`, authenticated under `key`.
+    /// Authenticates `content` under `key`.
     pub(crate) fn new(format: &str, content: T, key: &[u8]) -> Self {
         let mac = mac(format, &content, key).finalize().into_bytes().to_vec();
         Self {
@@ -35,7 +35,7 @@ impl<T: Serialize> Authenticated<T> {
         }
     }
 
-    /// The bytes of the file.
+    /// Returns the bytes of the file.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = serde_json::to_vec_pretty(self)
             .expect("our files are structs, strings and numbers, which JSON always holds");
@@ -43,12 +43,12 @@ impl<T: Serialize> Authenticated<T> {
         bytes
     }
 
-    /// What the file says, if anybody can be trusted.
+    /// Returns the content, which anybody may have written.
     pub(crate) fn unverified(&self) -> &T {
         &self.content
     }
 
-    /// What the file says, if it was written by who holds `key`; else [`ErrorKind::WrongKey`].
+    /// Returns the content if the MAC under `key` is right; else [`ErrorKind::WrongKey`].
     pub(crate) fn verify(self, key: &[u8]) -> Result<T> {
         match mac(&self.format, &self.content, key).verify_slice(&self.mac.0) {
             Ok(()) => Ok(self.content),
@@ -74,17 +74,17 @@ impl<T: Serialize + DeserializeOwned> Authenticated<T> {
     }
 }
 
-/// The format that a file says it has.
+/// Reads the format that a file says it has.
 pub(crate) fn format(bytes: &[u8]) -> Result<String> {
     #[derive(Deserialize)]
-    struct Header {
+    struct FormatHeader {
         format: String,
     }
-    let header: Header = serde_json::from_slice(bytes).map_err(not_ours)?;
+    let header: FormatHeader = serde_json::from_slice(bytes).map_err(not_ours)?;
     Ok(header.format)
 }
 
-/// Says where, but not what: a damaged file may hold anything.
+/// Returns the error for a damaged file: the position, but not the text, which may be anything.
 fn not_ours(error: serde_json::Error) -> Error {
     Error::bad_input(format!(
         "the file is damaged at line {}, column {}",

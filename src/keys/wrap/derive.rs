@@ -1,4 +1,4 @@
-//! One key in, one subkey for each purpose out: KBKDF of SP 800-108r1, counter mode, HMAC-SHA-256.
+//! Derivation of one subkey for each purpose: KBKDF of SP 800-108r1, counter mode, HMAC-SHA-256.
 //!
 //! ```text
 //! K(i)  = HMAC(key, [i]₃₂ ‖ label ‖ 0x00 ‖ context ‖ [L]₃₂)      i = 1, 2, …; L = output length in bits
@@ -13,7 +13,7 @@ use zeroize::Zeroize;
 use crate::keys::encoding::length_prefixed;
 use crate::{Error, Result, Secret};
 
-/// What a derived key is for. No derived key serves two purposes.
+/// The purpose of a derived key. No derived key serves two purposes.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Purpose {
@@ -75,7 +75,7 @@ impl Purpose {
         Self::BackupMac,
     ];
 
-    /// The string that stands in the derivation, frozen for ever.
+    /// Returns the label in the derivation, which is frozen.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Ff1 => "cipherform ff1 subkey v1",
@@ -98,7 +98,7 @@ impl Purpose {
         }
     }
 
-    /// Whether a data key may derive it for a treatment; the others are this folder's own.
+    /// Checks whether a data key derives it for a treatment; the other purposes are internal to keys and KMS.
     pub const fn is_subkey(self) -> bool {
         !matches!(
             self,
@@ -116,13 +116,13 @@ impl Purpose {
     }
 }
 
-/// `length` bytes for `purpose`, bound to the parts of the context.
+/// Derives `length` bytes for `purpose`, bound to the parts of the context.
 ///
 /// # Errors
 ///
 /// [`crate::ErrorKind::Bug`] if `length` is zero or more than any purpose needs.
 pub(crate) fn derive(key: &[u8], purpose: Purpose, context: &[&[u8]], length: usize) -> Result<Secret<Vec<u8>>> {
-    // Far more than the longest subkey, 64 bytes; keeps the number of bits within 32.
+    // Far more than the longest subkey, 64 bytes, and the number of bits stays within 32 bits.
     const LONGEST: usize = 1024;
     if !(1..=LONGEST).contains(&length) {
         return Err(Error::bug(format!(
@@ -165,7 +165,8 @@ mod tests {
     fn nist_counter_mode() {
         let key = hex::decode("dd1d91b7d90b2bd3138533ce92b272fbf8a369316aefe242e659cc0ae238afe0").unwrap();
         let fixed = hex::decode(
-            "01322b96b30acd197979444e468e1c5c6859bf1b1cf951b7e725303e237e46b864a145fab25e517b08f8683d0315bb2911d80a0e8aba17f3b413faac",
+            "01322b96b30acd197979444e468e1c5c6859bf1b1cf951b7e725303e237e46b864a145fab25e517b08f8683\
+             d0315bb2911d80a0e8aba17f3b413faac",
         )
         .unwrap();
         assert_eq!(
@@ -174,7 +175,8 @@ mod tests {
         );
     }
 
-    /// Computed with `KBKDFHMAC` of the Python package `cryptography` (OpenSSL): SHA-256, counter mode, rlen = llen = 4, counter before the fixed input.
+    /// Computed with `KBKDFHMAC` of the Python package `cryptography` (OpenSSL): SHA-256, counter mode, rlen = llen =
+    /// 4, counter before the fixed input.
     #[test]
     fn independent_answers() {
         let key: Vec<u8> = (0..32).collect();
@@ -191,13 +193,16 @@ mod tests {
             (
                 Purpose::Siv,
                 &parts,
-                "6da1d77603a02831e087a37cdbfc9df86082d1874171611a8fd463a31ec43c93d8f9f0e44af06ad55f78b6280653d66bdd318b85cbf5d0df819137d1b642a1e0",
+                "6da1d77603a02831e087a37cdbfc9df86082d1874171611a8fd463a31ec43c93d8f9f0e44af06ad55f7\
+                 8b6280653d66bdd318b85cbf5d0df819137d1b642a1e0",
             ),
             (Purpose::CheckValue, &with_tweak, "adc788444636f33b76090a3dd94ae77b"),
             (
                 Purpose::Hash,
                 &[],
-                "c748496ede34de9440bc91c02752354a8b4f4fba988dd1411b61df8c564393112ef9b0359b4ceeb0ea772fdbd160330e1663dd5c0ec1aa76c7de45ec1d1ac7ec546fd92d5046a13b0fe878586acef967479d20885f8fbc07c463a90e520b5bca9be5f294",
+                "c748496ede34de9440bc91c02752354a8b4f4fba988dd1411b61df8c564393112ef9b0359b4ceeb0ea7\
+                 72fdbd160330e1663dd5c0ec1aa76c7de45ec1d1ac7ec546fd92d5046a13b0fe878586acef967479d20\
+                 885f8fbc07c463a90e520b5bca9be5f294",
             ),
         ];
         for (purpose, context, answer) in cases {

@@ -1,4 +1,4 @@
-//! Data keys, made, wrapped and unwrapped through the KMS that guards them: every such question goes through here, and is audited.
+//! Data keys generated, wrapped and unwrapped by their KMS. Every such request goes through here, and is audited.
 
 use std::time::Instant;
 
@@ -9,34 +9,34 @@ use super::wrap_context::WrapContext;
 use crate::keys::key_ref::KmsKeyRef;
 use crate::{Error, ErrorKind, Result, Secret};
 
-/// A new key of `length` bytes for `context`: in the clear, and wrapped.
+/// Generates a key of `length` bytes for `context`: in the clear, and wrapped.
 pub(crate) async fn generate(
     registry: &KmsRegistry,
     kms_key: &KmsKeyRef,
     length: usize,
     context: &WrapContext,
 ) -> Result<(Secret<Vec<u8>>, Vec<u8>)> {
-    let made = asked(registry, KeyAction::Generate, kms_key, context, |client| async move {
+    let made = request(registry, KeyAction::Generate, kms_key, context, |client| async move {
         client.generate_data_key(kms_key, length, context).await
     });
     let made = made.await?;
     check_length(made.plaintext, length, kms_key).map(|plaintext| (plaintext, made.wrapped))
 }
 
-/// `plaintext`, wrapped for `context`.
+/// Wraps `plaintext` for `context`.
 pub(crate) async fn wrap(
     registry: &KmsRegistry,
     kms_key: &KmsKeyRef,
     plaintext: &Secret<Vec<u8>>,
     context: &WrapContext,
 ) -> Result<Vec<u8>> {
-    asked(registry, KeyAction::Wrap, kms_key, context, |client| async move {
+    request(registry, KeyAction::Wrap, kms_key, context, |client| async move {
         client.wrap(kms_key, plaintext, context).await
     })
     .await
 }
 
-/// The key of `length` bytes that was wrapped for `context`.
+/// Unwraps a key of `length` bytes that was wrapped for `context`.
 pub(crate) async fn unwrap(
     registry: &KmsRegistry,
     kms_key: &KmsKeyRef,
@@ -44,25 +44,25 @@ pub(crate) async fn unwrap(
     length: usize,
     context: &WrapContext,
 ) -> Result<Secret<Vec<u8>>> {
-    let unwrapped = asked(registry, KeyAction::Unwrap, kms_key, context, |client| async move {
+    let unwrapped = request(registry, KeyAction::Unwrap, kms_key, context, |client| async move {
         client.unwrap(kms_key, wrapped, context).await
     });
     check_length(unwrapped.await?, length, kms_key)
 }
 
-async fn asked<'a, T, F>(
+async fn request<'a, T, F>(
     registry: &'a KmsRegistry,
     action: KeyAction,
     kms_key: &KmsKeyRef,
     context: &WrapContext,
-    ask: impl FnOnce(&'a dyn KmsClient) -> F,
+    call: impl FnOnce(&'a dyn KmsClient) -> F,
 ) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
-    let (time, started) = (registry.surroundings().now(), Instant::now());
-    let answer = match registry.client(kms_key) {
-        Ok(client) => ask(client).await,
+    let (time, started) = (registry.context().now(), Instant::now());
+    let response = match registry.client(kms_key) {
+        Ok(client) => call(client).await,
         Err(error) => Err(error),
     };
     let event = KeyEvent {
@@ -70,13 +70,13 @@ where
         action,
         kms_key: kms_key.clone(),
         context: context.clone(),
-        outcome: answer.as_ref().map(|_| ()).map_err(Error::kind),
+        outcome: response.as_ref().map(|_| ()).map_err(Error::kind),
         took: started.elapsed(),
     };
     for audit in registry.audits() {
         audit.record(&event);
     }
-    answer.map_err(|error| error.context(format!("KMS key `{kms_key}`")))
+    response.map_err(|error| error.context(format!("KMS key `{kms_key}`")))
 }
 
 fn check_length(key: Secret<Vec<u8>>, length: usize, kms_key: &KmsKeyRef) -> Result<Secret<Vec<u8>>> {

@@ -1,4 +1,4 @@
-//! What is asked of a KMS, told to whoever keeps the record.
+//! Events of requests to a KMS, for whoever records them.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,41 +8,42 @@ use crate::keys::key_ref::KmsKeyRef;
 use crate::keys::timestamp::Timestamp;
 use crate::{ErrorKind, Result};
 
-/// Hears of every key that is made, wrapped or fetched: see [`KmsRegistry::with_audit`](crate::keys::KmsRegistry::with_audit).
+/// An observer of every key that is generated, wrapped or unwrapped: see
+/// [`KmsRegistry::with_audit`](crate::keys::KmsRegistry::with_audit).
 ///
-/// It is told after the KMS has answered, or not, and before the caller gets the key. What it does is waited for.
+/// It is called after the response of the KMS, or its failure, and before the caller gets the key, which waits for it.
 pub trait KeyAudit: fmt::Debug + Send + Sync {
-    /// One question to a KMS. An event holds no key, wrapped or not.
+    /// Records one request. An event holds no key, wrapped or not.
     fn record(&self, event: &KeyEvent);
 }
 
-/// One question to a KMS, and how it ended.
+/// One request to a KMS, with its outcome.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct KeyEvent {
-    /// When it was asked.
+    /// Time of the request.
     pub time: Timestamp,
-    /// What for.
+    /// Action that was requested.
     pub action: KeyAction,
-    /// Which KMS key.
+    /// KMS key.
     pub kms_key: KmsKeyRef,
-    /// Which data key of which keyring; a data key of zeros is the keyring's root.
+    /// Context of the data key; a data key id of zeros is the root key of the keyring.
     pub context: WrapContext,
-    /// Whether it was granted.
+    /// Outcome.
     pub outcome: Result<(), ErrorKind>,
-    /// How long the KMS took, repetitions included.
+    /// Duration of the request, retries included.
     pub took: Duration,
 }
 
-/// What a KMS is asked for.
+/// The action of a request to a KMS.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum KeyAction {
-    /// To make a data key.
+    /// Generate a data key.
     Generate,
-    /// To wrap one.
+    /// Wrap a data key.
     Wrap,
-    /// To unwrap one.
+    /// Unwrap a data key.
     Unwrap,
 }
 

@@ -1,4 +1,4 @@
-//! What a key management service must do for us.
+//! The trait of key management services.
 
 use std::fmt;
 
@@ -13,14 +13,16 @@ use crate::{Result, Secret};
 
 /// A key management service (KMS), or the part of one that a scheme of [`KmsKeyRef`] names.
 ///
-/// # For whoever implements it
+/// # For implementers
 ///
 /// - A KMS key never leaves its KMS; it wraps and unwraps data keys, which are 16 to 64 bytes.
-/// - Every method may be called several times with the same arguments, from several tasks at once, and again after it failed. None may change
+/// - Every method may be called several times with the same arguments, from several tasks at once, and again after it
+///   failed. None may change
 ///   anything in the KMS.
-/// - Wrapping binds the [`WrapContext`]. With an AEAD its bytes are the associated data; a service with named pairs takes the fields; a service with
+/// - Wrapping binds the [`WrapContext`]. With an AEAD its bytes are the associated data; a service with named pairs
+///   takes the fields; a service with
 ///   neither wraps `key ‖ SHA-256(context bytes)` and compares in constant time after unwrapping.
-/// - Retry what may be retried inside; what comes out as an error is final for the caller.
+/// - Retry inside what may be retried; an error that comes out is final for the caller.
 /// - `Debug` prints no credential. Messages name the key and what to do, and hold no key bytes.
 /// - `kms::conformance::check`, with the feature `kms-conformance`, must pass.
 ///
@@ -31,47 +33,49 @@ use crate::{Result, Secret};
 /// | `BadInput` | the reference, or the wrapped bytes, do not have the form this KMS writes |
 /// | `KeyNotFound` | the KMS has no such key |
 /// | `KeyNotUsable` | the key is disabled, waits for deletion, or is of the wrong kind |
-/// | `NotAllowed` | the KMS refuses us: credentials, policy |
-/// | `WrongKey` | what should authenticate does not: other key, other context, changed bytes, wrong passphrase |
-/// | `ProviderDown` | the KMS does not answer, or is sealed or throttled beyond patience |
+/// | `NotAllowed` | the KMS refuses access: credentials, policy |
+/// | `WrongKey` | authentication failed: other key, other context, changed bytes, wrong passphrase |
+/// | `ProviderDown` | the KMS does not answer, is sealed, or keeps limiting the rate |
 #[async_trait]
 pub trait KmsClient: fmt::Debug + Send + Sync {
-    /// What the KMS says about `key`. Succeeding says that the key exists and that we reach it, not that it may be used.
+    /// Describes `key`. Success means that the key exists and can be reached, not that it may be used.
     async fn describe(&self, key: &KmsKeyRef) -> Result<KmsKeyInfo>;
 
-    /// A new data key of `length` random bytes, in the clear and wrapped as by [`wrap`](Self::wrap). Each call makes another one.
+    /// Generates a data key of `length` random bytes, in the clear and wrapped as by [`wrap`](Self::wrap). Each call
+    /// makes another one.
     ///
-    /// As it stands: [`random`](Self::random), then [`wrap`](Self::wrap), for services without such a call.
+    /// By default [`random`](Self::random), then [`wrap`](Self::wrap), for services without such a call.
     async fn generate_data_key(&self, key: &KmsKeyRef, length: usize, context: &WrapContext) -> Result<DataKey> {
         let plaintext = self.random(length).await?;
         let wrapped = self.wrap(key, &plaintext, context).await?;
         Ok(DataKey { plaintext, wrapped })
     }
 
-    /// Whether [`generate_data_key`](Self::generate_data_key) would be allowed, found out without making a data key: `false` is
-    /// that the service cannot say, a refusal is the error.
+    /// Checks whether [`generate_data_key`](Self::generate_data_key) would be allowed, without generating a data key.
+    /// `false` means that the service cannot say; a refusal is the error.
     ///
-    /// As it stands: `false`.
+    /// By default `false`.
     async fn try_generate(&self, key: &KmsKeyRef, context: &WrapContext) -> Result<bool> {
         let _ = (key, context);
         Ok(false)
     }
 
-    /// `plaintext` under `key`, bound to `context`. Two calls need not give the same bytes.
+    /// Wraps `plaintext` under `key`, bound to `context`. Two calls need not give the same bytes.
     async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>>;
 
-    /// What was wrapped under `key` for `context`; anything else is refused with `WrongKey` (or `BadInput` if it cannot be wrapped bytes at all).
+    /// Unwraps what was wrapped under `key` for `context`. Anything else is refused with `WrongKey`, or with
+    /// `BadInput` if it does not have the form of wrapped bytes.
     async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>>;
 
-    /// `length` random bytes fit for keys.
+    /// Returns `length` random bytes fit for keys.
     ///
-    /// As it stands: the operating system's.
+    /// By default the operating system's.
     async fn random(&self, length: usize) -> Result<Secret<Vec<u8>>> {
         random::secret(length)
     }
 }
 
-/// A data key as a KMS makes it.
+/// A data key as a KMS generates it.
 #[derive(Debug)]
 pub struct DataKey {
     /// The key itself.
@@ -80,34 +84,34 @@ pub struct DataKey {
     pub wrapped: Vec<u8>,
 }
 
-/// What a KMS says about one of its keys.
+/// The description of a KMS key.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct KmsKeyInfo {
-    /// Who manages it: `local`, `aws-kms`, …
+    /// Scheme of the KMS: `local`, `aws-kms`, …
     pub manager: String,
-    /// The id that the KMS itself gives it.
+    /// Id that the KMS gives the key.
     pub id: String,
-    /// Whether it may be used.
+    /// State.
     pub state: KmsKeyState,
-    /// When it was made, if the KMS says.
+    /// Time of creation, if the KMS says.
     pub created: Option<Timestamp>,
-    /// What it may be used for, in the KMS's words.
+    /// Allowed use, in the words of the KMS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<String>,
-    /// Where its material comes from, in the KMS's words.
+    /// Origin of the material, in the words of the KMS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
-    /// When the KMS gives it new material, in the KMS's words.
+    /// Rotation of the material, in the words of the KMS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation: Option<String>,
-    /// What is to be done about it soon.
+    /// Task that is due soon.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due: Option<String>,
 }
 
 impl KmsKeyInfo {
-    /// The key `id` of `manager`, in `state`.
+    /// Describes the key `id` of `manager`, in `state`.
     pub fn new(manager: impl Into<String>, id: impl Into<String>, state: KmsKeyState) -> Self {
         Self {
             manager: manager.into(),
@@ -121,35 +125,35 @@ impl KmsKeyInfo {
         }
     }
 
-    /// Adds what is to be done about it soon.
+    /// Adds a task that is due soon.
     #[must_use]
     pub fn with_due(mut self, due: impl Into<String>) -> Self {
         self.due = Some(due.into());
         self
     }
 
-    /// Adds when it was made.
+    /// Adds the time of creation.
     #[must_use]
     pub fn with_created(mut self, created: Timestamp) -> Self {
         self.created = Some(created);
         self
     }
 
-    /// Adds what it may be used for.
+    /// Adds the allowed use.
     #[must_use]
     pub fn with_usage(mut self, usage: impl Into<String>) -> Self {
         self.usage = Some(usage.into());
         self
     }
 
-    /// Adds where its material comes from.
+    /// Adds the origin of the material.
     #[must_use]
     pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = Some(origin.into());
         self
     }
 
-    /// Adds when it gets new material.
+    /// Adds the rotation.
     #[must_use]
     pub fn with_rotation(mut self, rotation: impl Into<String>) -> Self {
         self.rotation = Some(rotation.into());
@@ -157,7 +161,7 @@ impl KmsKeyInfo {
     }
 }
 
-/// Whether a KMS key may be used.
+/// The state of a KMS key.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -168,9 +172,9 @@ pub enum KmsKeyState {
     Disabled,
     /// Will be deleted, unless that is cancelled.
     PendingDeletion,
-    /// Its material is not there (not yet imported, expired, or in a module that is away).
+    /// The material is missing: not yet imported, expired, or in a module that cannot be reached.
     Unavailable,
-    /// Its material is erased, for ever.
+    /// The material is erased for ever.
     Destroyed,
 }
 

@@ -1,4 +1,4 @@
-//! Data keys as they are made, wrapped, derived from and authenticated with: everything between a KMS and the bytes of a file.
+//! Wrapping and derivation: KMS clients, envelopes of data keys, subkeys, authenticated and signed files.
 
 pub(crate) mod authenticated;
 pub(crate) mod derive;

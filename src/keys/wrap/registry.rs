@@ -1,79 +1,80 @@
-//! Which client serves which scheme of KMS key references.
+//! The registry of KMS clients, by the scheme of key references.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::key_event::KeyAudit;
 use super::kms_client::KmsClient;
-use crate::keys::context::Surroundings;
-use crate::keys::handle::CachePolicy;
+use crate::keys::cache_limits::CacheLimits;
+use crate::keys::context::Context;
 use crate::keys::key_ref::KmsKeyRef;
 use crate::keys::timestamp::Timestamp;
 use crate::{Error, ErrorKind, Result};
 
-/// The KMS clients of this process by scheme. Passed to whatever opens a keyring; there is no global one. Clones share the clients.
+/// The KMS clients of this process by scheme. Passed to whatever opens a keyring; there is no global one. Clones
+/// share the clients.
 #[derive(Clone, Debug, Default)]
 pub struct KmsRegistry {
     clients: BTreeMap<String, Arc<dyn KmsClient>>,
-    /// Schemes that a build with this feature would serve.
+    /// Schemes that this build does not serve, with the features that would.
     absent: BTreeMap<String, &'static str>,
-    cache: Option<CachePolicy>,
+    cache: Option<CacheLimits>,
     audits: Vec<Arc<dyn KeyAudit>>,
-    surroundings: Surroundings,
+    context: Context,
 }
 
 impl KmsRegistry {
-    /// One without clients.
+    /// Makes a registry without clients.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds `client` for `scheme`, in place of an earlier one.
+    /// Registers `client` for `scheme`, in place of an earlier one.
     #[must_use]
     pub fn with(self, scheme: impl Into<String>, client: impl KmsClient + 'static) -> Self {
         self.with_shared(scheme, Arc::new(client))
     }
 
-    /// Adds a client that the caller keeps using, too.
+    /// Registers a client that the caller keeps using, too.
     #[must_use]
     pub fn with_shared(mut self, scheme: impl Into<String>, client: Arc<dyn KmsClient>) -> Self {
         self.clients.insert(scheme.into(), client);
         self
     }
 
-    /// Sets how long the keyrings that are opened through this keep unwrapped keys; it goes before what a policy says.
+    /// Sets the cache limits of keyrings opened through this registry; they go before those of a policy.
     #[must_use]
-    pub fn with_cache(mut self, policy: CachePolicy) -> Self {
+    pub fn with_cache(mut self, policy: CacheLimits) -> Self {
         self.cache = Some(policy);
         self
     }
 
-    /// Tells `audit`, too, of everything that is asked of a KMS from here on.
+    /// Adds an observer of all requests to a KMS from now on.
     #[must_use]
     pub fn with_audit(mut self, audit: Arc<dyn KeyAudit>) -> Self {
         self.audits.push(audit);
         self
     }
 
-    /// Sets who is at work: it stands in the history of keys and in audit logs. `unknown`, unless said otherwise.
+    /// Sets the actor, as in the history of keys and in audit logs; `unknown` by default.
     #[must_use]
     pub fn with_actor(mut self, who: impl Into<Arc<str>>) -> Self {
-        self.surroundings.set_actor(who);
+        self.context.set_actor(who);
         self
     }
 
-    /// Sets what tells the time, by which the periods of keys begin and end. The system's clock, unless said otherwise.
+    /// Sets the clock, by which the periods of keys begin and end; the system's by default.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        self.surroundings.set_clock(clock);
+        self.context.set_clock(clock);
         self
     }
 
-    pub(crate) fn surroundings(&self) -> &Surroundings {
-        &self.surroundings
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
     }
 
-    pub(crate) fn cache(&self) -> Option<CachePolicy> {
+    pub(crate) fn cache(&self) -> Option<CacheLimits> {
         self.cache
     }
 
@@ -81,7 +82,7 @@ impl KmsRegistry {
         self.audits.iter().map(|audit| &**audit)
     }
 
-    /// Remembers that a build with `feature` would serve `scheme`, to say so.
+    /// Notes that a build with `feature` would serve `scheme`, for error messages.
     #[must_use]
     #[allow(dead_code, reason = "a build with every client lacks none")]
     pub(crate) fn without(mut self, scheme: impl Into<String>, feature: &'static str) -> Self {
@@ -89,11 +90,11 @@ impl KmsRegistry {
         self
     }
 
-    /// The client for `key`.
+    /// Returns the client for `key`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ProviderDown`] if nobody registered its scheme.
+    /// [`ErrorKind::ProviderDown`] if no client is registered for its scheme.
     pub fn client(&self, key: &KmsKeyRef) -> Result<&dyn KmsClient> {
         let scheme = key.scheme();
         self.clients
@@ -113,8 +114,8 @@ impl KmsRegistry {
         let error = Error::new(ErrorKind::ProviderDown, format!("no KMS client for scheme `{scheme}`"));
         let registered: Vec<_> = self.clients.keys().map(String::as_str).collect();
         error.with_hint(match registered.as_slice() {
-            [] => "no client is registered at all".to_string(),
-            schemes => format!("the schemes here are {}", schemes.join(", ")),
+            [] => "no client is registered".to_string(),
+            schemes => format!("the registered schemes are {}", schemes.join(", ")),
         })
     }
 }

@@ -1,11 +1,11 @@
-//! Small JSON files that whoever writes them signs.
+//! Small JSON files with a signature of their writer.
 //!
 //! ```json
 //! { "format": "cipherform-…/1", "content": { … }, "signature": "base64" }
 //! ```
 //!
-//! The signature is Ed25519 (FIPS 186-5) over `format` and the compact JSON of `content`, each behind its length. Its key is derived from the root of
-//! a keyring.
+//! The signature is Ed25519 (FIPS 186-5) over `format` and the compact JSON of `content`, each behind its length. Its
+//! key is derived from the root of a keyring.
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::de::DeserializeOwned;
@@ -24,7 +24,7 @@ pub(crate) struct Signed<T> {
 }
 
 impl<T: Serialize> Signed<T> {
-    /// `content`, signed with the key of `seed`.
+    /// Signs `content` with the key of `seed`.
     pub(crate) fn new(format: &str, content: T, seed: &Secret<Vec<u8>>) -> Result<Self> {
         let signature = signing_key(seed)?.sign(&message(format, &content));
         Ok(Self {
@@ -34,20 +34,20 @@ impl<T: Serialize> Signed<T> {
         })
     }
 
-    /// The bytes of the file.
+    /// Returns the bytes of the file.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = serde_json::to_vec_pretty(self).expect("strings and numbers, which JSON always holds");
         bytes.push(b'\n');
         bytes
     }
 
-    /// What the file says, if anybody can be trusted.
+    /// Returns the content, which anybody may have written.
     pub(crate) fn content(&self) -> &T {
         &self.content
     }
 
-    /// Whether the owner of `public_key` has signed it.
-    pub(crate) fn is_by(&self, public_key: &[u8]) -> bool {
+    /// Checks whether the owner of `public_key` signed the file.
+    pub(crate) fn is_signed_by(&self, public_key: &[u8]) -> bool {
         let check = || {
             let key = VerifyingKey::from_bytes(public_key.try_into().ok()?).ok()?;
             let signature = Signature::from_slice(&self.signature.0).ok()?;
@@ -59,28 +59,26 @@ impl<T: Serialize> Signed<T> {
 }
 
 impl<T: DeserializeOwned> Signed<T> {
-    /// Reads the bytes of a file, which is called `what`.
+    /// Reads the bytes of a file; `what` names it in errors.
     pub(crate) fn parse(format: &str, what: &str, bytes: &[u8]) -> Result<Self> {
         let file: Self = serde_json::from_slice(bytes).map_err(|error| {
             let (line, column) = (error.line(), error.column());
-            Error::bad_input(format!("this is no {what}: line {line}, column {column}"))
+            Error::bad_input(format!("this is not a {what}: line {line}, column {column}"))
         })?;
-        match file.format == format {
-            true => Ok(file),
-            false => Err(
-                Error::bad_input(format!("the {what} is of a version this program does not know"))
-                    .with_hint(format!("this program reads `{format}`")),
-            ),
+        if file.format == format {
+            return Ok(file);
         }
+        let message = format!("the {what} is of a version this program does not know");
+        Err(Error::bad_input(message).with_hint(format!("this program reads `{format}`")))
     }
 }
 
-/// The public key that belongs to `seed`.
+/// Returns the public key of `seed`.
 pub(crate) fn public_key(seed: &Secret<Vec<u8>>) -> Result<[u8; 32]> {
     Ok(signing_key(seed)?.verifying_key().to_bytes())
 }
 
-/// RFC 8032, section 5.1.5.
+/// Makes the key of a seed of 32 bytes: RFC 8032, section 5.1.5.
 fn signing_key(seed: &Secret<Vec<u8>>) -> Result<SigningKey> {
     let mut bytes = Secret::new([0; 32]);
     match seed.expose().len() {
@@ -90,7 +88,7 @@ fn signing_key(seed: &Secret<Vec<u8>>) -> Result<SigningKey> {
     Ok(SigningKey::from_bytes(bytes.expose()))
 }
 
-/// What is signed.
+/// Returns the bytes that are signed.
 fn message<T: Serialize>(format: &str, content: &T) -> Vec<u8> {
     let content = serde_json::to_vec(content).expect("strings and numbers, which JSON always holds");
     length_prefixed(&[format.as_bytes(), &content])
@@ -107,9 +105,9 @@ mod tests {
         let file = Signed::new("test/1", "content".to_owned(), &seed).unwrap();
         let read = |bytes: &[u8]| Signed::<String>::parse("test/1", "test", bytes);
         let back = read(&file.to_bytes()).unwrap();
-        assert!(back.is_by(&key) && back.content() == "content");
-        assert!(!back.is_by(&[0; 32]) && !back.is_by(&key[..31]));
-        assert!(!back.is_by(&public_key(&Secret::new(vec![8; 32])).unwrap()));
+        assert!(back.is_signed_by(&key) && back.content() == "content");
+        assert!(!back.is_signed_by(&[0; 32]) && !back.is_signed_by(&key[..31]));
+        assert!(!back.is_signed_by(&public_key(&Secret::new(vec![8; 32])).unwrap()));
         let text = String::from_utf8(file.to_bytes()).unwrap();
         assert!(
             !read(
@@ -118,7 +116,7 @@ mod tests {
                     .as_bytes()
             )
             .unwrap()
-            .is_by(&key)
+            .is_signed_by(&key)
         );
         assert!(read(text.replace("test/1", "test/2").as_bytes()).is_err());
         assert!(read(b"{}").is_err());

@@ -1,26 +1,26 @@
-//! What a wrapped key is bound to.
+//! The context that a wrapped key is bound to.
 
 use crate::keys::encoding::length_prefixed;
 use crate::keys::ids::{DataKeyId, KeyVersionId, KeyringId};
 
-/// Where a wrapped key belongs: ids, which never change, rather than names, which may.
+/// The context of a wrapped key: ids, which never change, rather than names, which may.
 ///
 /// A KMS binds the wrapped bytes to it, so that bytes moved to another keyring, key, version or use do not unwrap.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct WrapContext {
-    /// The keyring that keeps the wrapped bytes.
+    /// Keyring that holds the wrapped bytes.
     pub keyring: KeyringId,
-    /// The data key.
+    /// Data key.
     pub data_key: DataKeyId,
-    /// The version of the data key.
+    /// Version of the data key.
     pub version: KeyVersionId,
-    /// What the key may do, as the keyring writes it: `derive`, `direct-ff1-256`, …
+    /// Use of the key, as the keyring writes it: `derive`, `direct-ff1-256`, …
     pub key_use: String,
 }
 
 impl WrapContext {
-    /// The canonical bytes, to be the associated data of an AEAD: a fixed string, then the four fields in order, each behind its length (32 bits,
-    /// big-endian).
+    /// Returns the canonical bytes, for the associated data of an AEAD: a fixed string, then the four fields in
+    /// order, each behind its length (32 bits, big-endian).
     pub fn to_bytes(&self) -> Vec<u8> {
         length_prefixed(&[
             b"cipherform wrap v1",

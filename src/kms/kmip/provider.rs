@@ -1,12 +1,14 @@
 //! Servers that speak KMIP (OASIS), over mutual TLS.
 //!
-//! `kmip://HOST:PORT/UID`. The server wraps: its Encrypt and Decrypt operations with AES-GCM and the wrap context as additional data (KMIP 1.4). A server
-//! that has no such operations, but gives its key out, is taken at its word: the key is fetched, and wraps here.
+//! `kmip://HOST:PORT/UID`. The server wraps: its Encrypt and Decrypt operations with AES-GCM and the wrap context as
+//! additional data (KMIP 1.4). From a server that lacks these operations, but gives its key out, the key
+//! is fetched, and wraps here.
 //!
-//! The wrapped bytes: a byte 1, the nonce (12), the tag (16), the ciphertext, if the server wrapped; a byte 2 and AES-256-GCM's nonce, ciphertext and tag
-//! if it was done here.
+//! Wrapped bytes: a byte 1, the nonce (12), the tag (16), the ciphertext, if the server wrapped; a byte 2 and
+//! AES-256-GCM's nonce, ciphertext and tag if it was done here.
 //!
-//! Who we are: a client certificate, `CIPHERFORM_KMIP_CERT` and `CIPHERFORM_KMIP_KEY`; whom we trust: `CIPHERFORM_KMIP_CA`, or what the system trusts.
+//! Credentials: a client certificate, `CIPHERFORM_KMIP_CERT` and `CIPHERFORM_KMIP_KEY`. Trusted authorities:
+//! `CIPHERFORM_KMIP_CA`, or those of the system.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -23,7 +25,8 @@ use crate::keys::{KmsKeyInfo, KmsKeyRef, KmsKeyState, WrapContext, random};
 use crate::kms::remote::{
     Failure, Provider, attempt, does_not_unwrap, malformed, no_such_key, remote_client, tls,
 };
-use crate::kms::{Settings, Timeouts, seal};
+use crate::kms::seal;
+use crate::kms::settings::{Settings, Timeouts};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// First byte of what the server wrapped.
@@ -221,7 +224,8 @@ impl KmipProvider {
             return Ok(Arc::clone(tls));
         }
         let broken =
-            |error: rustls::Error| Error::bad_input("the TLS settings for KMIP do not match each other").with_source(error);
+            |error: rustls::Error| Error::bad_input("the TLS settings for KMIP do not match each \
+             other").with_source(error);
         let builder = ClientConfig::builder_with_provider(tls::provider())
             .with_safe_default_protocol_versions()
             .map_err(broken)?;

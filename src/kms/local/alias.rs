@@ -1,4 +1,4 @@
-//! Other names for KMS keys, which can move from one key to another.
+//! Aliases: names for KMS keys that can move from one key to another.
 
 use super::history::record;
 use super::info::LocalKeyInfo;
@@ -9,16 +9,17 @@ use crate::kms::local::key_policy::KmsAction;
 use crate::{Error, ErrorKind, Remedy, Result};
 
 impl LocalKms {
-    /// Makes `local:alias/NAME` mean `key`.
+    /// Creates an alias for `key`: `local:alias/NAME`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`] if there is such an alias; [`ErrorKind::KeyNotFound`] if there is no such key; what the file says.
+    /// [`ErrorKind::BadInput`] if the alias exists; [`ErrorKind::KeyNotFound`] if there is no such key; errors of the
+    /// file.
     pub fn create_alias(&self, alias: &KeyName, key: &KmsKeyRef, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
         self.with_key(key, KmsAction::CreateAlias, |content, id, _| {
             if content.aliases.iter().any(|entry| entry.name == *alias) {
                 return Err(
-                    Error::bad_input(format!("there is an alias `{alias}` already")).with_hint(Remedy::MoveAlias {
+                    Error::bad_input(format!("alias `{alias}` already exists")).with_hint(Remedy::MoveAlias {
                         alias: Some(alias.to_string()),
                         to: Some(key.to_string()),
                     }),
@@ -28,38 +29,33 @@ impl LocalKms {
                 name: alias.clone(),
                 key: id,
             });
-            record(
-                content.key_mut(id)?,
-                &format!("alias {alias}"),
-                &self.surroundings,
-                reason,
-            );
+            record(content.key_mut(id)?, &format!("alias {alias}"), &self.context, reason);
             Ok(())
         })
     }
 
-    /// Makes an alias mean another key from now on. What it wrapped before still unwraps under it: the bytes say by which key.
+    /// Moves an alias to another key. What was wrapped under it before still unwraps: the bytes name the key.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`] if there is no such alias, or no such key; what the file says.
+    /// [`ErrorKind::KeyNotFound`] if there is no such alias, or no such key; errors of the file.
     pub fn update_alias(&self, alias: &KeyName, key: &KmsKeyRef, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
         self.with_key(key, KmsAction::UpdateAlias, |content, id, _| {
             let entry = content.aliases.iter_mut().find(|entry| entry.name == *alias);
             let before = std::mem::replace(&mut entry.ok_or_else(|| no_alias(alias))?.key, id);
             let moved = [(before, format!("alias {alias} gone")), (id, format!("alias {alias}"))];
             for (key, what) in moved {
-                record(content.key_mut(key)?, &what, &self.surroundings, reason);
+                record(content.key_mut(key)?, &what, &self.context, reason);
             }
             Ok(())
         })
     }
 
-    /// Takes an alias away. What it wrapped unwraps under the key's own name, and under it no more.
+    /// Deletes an alias. What was wrapped under it unwraps under the name of the key.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`] if there is no such alias; what the file says.
+    /// [`ErrorKind::KeyNotFound`] if there is no such alias; errors of the file.
     pub fn delete_alias(&self, alias: &KeyName, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
         self.with_key(
             &KmsKeyRef::local_alias(alias),
@@ -69,7 +65,7 @@ impl LocalKms {
                 record(
                     content.key_mut(id)?,
                     &format!("alias {alias} gone"),
-                    &self.surroundings,
+                    &self.context,
                     reason,
                 );
                 Ok(())

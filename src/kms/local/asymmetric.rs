@@ -1,4 +1,4 @@
-//! Asymmetric KMS keys of the local KMS: RSA opens what partners export for us, Ed25519 signs what we export.
+//! Asymmetric keys of the local KMS: RSA opens packages from partners, Ed25519 signs packages for them.
 
 use super::info::{KmsKeySpec, KmsKeyUsage};
 use super::lifecycle;
@@ -9,7 +9,8 @@ use crate::kms::local::key_policy::KmsAction;
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
 
 impl LocalKms {
-    /// The public half of an asymmetric key: SubjectPublicKeyInfo (DER) for RSA, the 32 bytes of RFC 8032 for Ed25519.
+    /// Returns the public half of an asymmetric key: SubjectPublicKeyInfo (DER) for RSA, the 32 bytes of RFC 8032 for
+    /// Ed25519.
     ///
     /// # Errors
     ///
@@ -32,17 +33,18 @@ impl LocalKms {
         public_key().map_err(|error| in_file(&path, error))
     }
 
-    /// What opens keys that partners exported for the public half of `key`, an RSA key.
+    /// Returns the private key that opens packages for the public half of `key`, an RSA key.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotUsable`] for a key of another kind, or one whose state forbids it; [`ErrorKind::KeyNotFound`].
+    /// [`ErrorKind::KeyNotUsable`] for a key of another kind, or one whose state forbids it;
+    /// [`ErrorKind::KeyNotFound`].
     pub fn identity(&self, key: &KmsKeyRef) -> Result<Identity> {
         let secret = self.asymmetric(key, KmsKeyUsage::EncryptDecrypt, "rsa-4096")?;
         Identity::from_pkcs8(&secret)
     }
 
-    /// What signs keys for partners with `key`, an Ed25519 key.
+    /// Returns the private key that signs packages with `key`, an Ed25519 key.
     ///
     /// # Errors
     ///
@@ -62,7 +64,7 @@ impl LocalKms {
                 KmsKeyUsage::SignVerify => KmsAction::Sign,
             };
             self.authorize(&content, entry, action, None)?;
-            lifecycle::check(entry, self.surroundings.now())?;
+            lifecycle::check(entry, self.context.now())?;
             if entry.spec == KmsKeySpec::SymmetricDefault || entry.spec.usage() != usage {
                 let message = format!("KMS key `{}` is {}, for {}", entry.name, entry.spec, entry.spec.usage());
                 return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(

@@ -1,52 +1,54 @@
-//! Who may do what with the keys of the local KMS: guardrails, since whoever unlocks the file could change it with other tools.
+//! Authorization by key policies: guardrails, since whoever unlocks the file could change it with other tools.
 
 use super::history::record;
 use super::info::LocalKeyInfo;
 use super::local_kms::{LocalKms, in_file};
 use super::lookup::find;
-use super::model::{Content, IdentityEntry, KeyEntry};
+use super::model::{IdentityEntry, LocalKeyEntry, LocalKmsContent};
 use crate::keys::{KmsKeyRef, Reason, WrapContext};
-use crate::kms::local::key_policy::{AccessRequest, Decision, KmsAction, PolicyDocument, evaluate};
+use crate::kms::local::key_policy::{AccessDecision, AccessRequest, KeyPolicy, KmsAction, evaluate};
 use crate::{Error, ErrorKind, Hint, Remedy, Result};
 
 impl LocalKms {
-    /// The policy of a key: [`PolicyDocument::everybody`] until another one is put.
+    /// Returns the policy of a key: [`KeyPolicy::everybody`] until another one is set.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotAllowed`] if that policy does not allow to read it; [`ErrorKind::KeyNotFound`].
-    pub fn key_policy(&self, key: &KmsKeyRef) -> Result<PolicyDocument> {
+    /// [`ErrorKind::NotAllowed`] if the policy does not allow reading it; [`ErrorKind::KeyNotFound`].
+    pub fn key_policy(&self, key: &KmsKeyRef) -> Result<KeyPolicy> {
         let (path, name) = self.locate(key)?;
         let (content, _) = self.content(&path)?;
         let policy = || {
             let entry = find(&content, &name)?;
             self.authorize(&content, entry, KmsAction::GetKeyPolicy, None)?;
-            Ok(entry.policy.clone().unwrap_or_else(PolicyDocument::everybody))
+            Ok(entry.policy.clone().unwrap_or_else(KeyPolicy::everybody))
         };
         policy().map_err(|error| in_file(&path, error))
     }
 
-    /// Puts the policy of a key in the place of the one it has. Unless `bypass_lockout_check` it must allow whoever puts it to put another one.
+    /// Replaces the policy of a key. Unless `bypass_lockout_check`, the new one must allow the caller to replace it
+    /// again.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotAllowed`] if the present policy does not allow it, or the new one would lock out whoever puts it; [`ErrorKind::KeyNotFound`].
+    /// [`ErrorKind::NotAllowed`] if the present policy does not allow it, or the new one would lock out the caller;
+    /// [`ErrorKind::KeyNotFound`].
     pub fn put_key_policy(
         &self,
         key: &KmsKeyRef,
-        policy: PolicyDocument,
+        policy: KeyPolicy,
         bypass_lockout_check: bool,
         reason: &Reason,
     ) -> Result<LocalKeyInfo> {
         self.with_key(key, KmsAction::PutKeyPolicy, |content, id, _| {
             let entry = content.key_mut(id)?;
-            entry.policy = (policy != PolicyDocument::everybody()).then_some(policy);
-            record(entry, "put key policy", &self.surroundings, Some(reason));
+            entry.policy = (policy != KeyPolicy::everybody()).then_some(policy);
+            record(entry, "put key policy", &self.context, Some(reason));
             let entry = entry.clone();
             match self.authorize(content, &entry, KmsAction::PutKeyPolicy, None) {
                 Err(error) if !bypass_lockout_check => Err(Error::new(
                     ErrorKind::NotAllowed,
-                    "under this policy you could never put another one",
+                    "under this policy you could not replace it again",
                 )
                 .with_source(error)
                 .with_hint(Hint::from("allow yourself kms:PutKeyPolicy, or ").then(Remedy::BypassLockoutCheck))),
@@ -55,29 +57,29 @@ impl LocalKms {
         })
     }
 
-    /// The policy that is attached to an identity, if there is one.
+    /// Returns the policy of an identity, if there is one.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::WrongKey`] if the file does not unlock.
-    pub fn identity_policy(&self, identity: &str) -> Result<Option<PolicyDocument>> {
+    pub fn identity_policy(&self, identity: &str) -> Result<Option<KeyPolicy>> {
         let (content, _) = self.content(self.path())?;
         let found = content.identities.into_iter().find(|entry| entry.name == identity);
         Ok(found.map(|entry| entry.policy))
     }
 
-    /// Attaches a policy to an identity, `user@host`, in the place of the one it has; one without statements takes it away. It counts where the policy of a key hands the
-    /// decision on to identity policies, and its denials count everywhere.
+    /// Replaces the policy of an identity, `user@host`; one without statements removes it. It counts where the policy
+    /// of a key refers to identity policies, and its denials count everywhere.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::WrongKey`] if the file does not unlock.
-    pub fn put_identity_policy(&self, identity: &str, policy: PolicyDocument, reason: &Reason) -> Result<()> {
+    pub fn put_identity_policy(&self, identity: &str, policy: KeyPolicy, reason: &Reason) -> Result<()> {
         self.change(self.path(), |content, _| {
-            // It has no history of its own, and concerns them all.
+            // Identities have no history, and the change concerns every key.
             for key in &mut content.keys {
                 let what = format!("put policy of identity `{identity}`");
-                record(key, &what, &self.surroundings, Some(reason));
+                record(key, &what, &self.context, Some(reason));
             }
             content.identities.retain(|entry| entry.name != identity);
             if !policy.is_empty() {
@@ -90,7 +92,7 @@ impl LocalKms {
         })
     }
 
-    /// What the policies say of a request, which is not made.
+    /// Evaluates the policies for a request without making it.
     ///
     /// # Errors
     ///
@@ -101,22 +103,22 @@ impl LocalKms {
         principal: &str,
         action: KmsAction,
         context: Option<&WrapContext>,
-    ) -> Result<Decision> {
+    ) -> Result<AccessDecision> {
         let (path, name) = self.locate(key)?;
         let (content, _) = self.content(&path)?;
         let entry = find(&content, &name).map_err(|error| in_file(&path, error))?;
         Ok(decide(&content, entry, principal, action, context))
     }
 
-    /// Passes if whoever is at work may do that.
+    /// Checks that the policies allow the actor an action.
     pub(super) fn authorize(
         &self,
-        content: &Content,
-        key: &KeyEntry,
+        content: &LocalKmsContent,
+        key: &LocalKeyEntry,
         action: KmsAction,
         context: Option<&WrapContext>,
     ) -> Result<()> {
-        let who = self.surroundings.actor();
+        let who = self.context.actor();
         match decide(content, key, who, action, context) {
             decision if decision.is_allowed() => Ok(()),
             decision => {
@@ -138,17 +140,17 @@ impl LocalKms {
 }
 
 fn decide(
-    content: &Content,
-    key: &KeyEntry,
+    content: &LocalKmsContent,
+    key: &LocalKeyEntry,
     principal: &str,
     action: KmsAction,
     context: Option<&WrapContext>,
-) -> Decision {
+) -> AccessDecision {
     let everybody;
     let policy = match &key.policy {
         Some(policy) => policy,
         None => {
-            everybody = PolicyDocument::everybody();
+            everybody = KeyPolicy::everybody();
             &everybody
         }
     };

@@ -1,36 +1,36 @@
-//! Backups of the file.
+//! Backups and health checks of the file.
 
 use super::local_kms::LocalKms;
 use crate::keys::{BackupRecord, Finding};
 use crate::{Result, fs};
 
 impl LocalKms {
-    /// The bytes of the file, sealed as they are, and its generation, after they were authenticated: for a backup.
+    /// Returns the authenticated bytes of the file, sealed as they are, and its generation: for a backup.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::WrongKey`](crate::ErrorKind::WrongKey) if the file does not unlock.
     pub fn bytes(&self) -> Result<(Vec<u8>, u64)> {
-        // Nobody changes it between the two.
+        // No change may come between the two reads.
         let _lock = fs::lock(self.path())?;
         let (content, _) = self.content(self.path())?;
         Ok((fs::read(self.path())?, content.generation))
     }
 
-    /// Puts down that `generation` of the file is in a backup.
+    /// Records that a backup has `generation` of the file.
     ///
     /// # Errors
     ///
-    /// What the file says.
+    /// Errors of the file.
     pub fn record_backup(&self, generation: u64) -> Result<()> {
-        let time = self.surroundings.now();
+        let time = self.context.now();
         self.change(self.path(), |content, _| {
             content.last_backup = Some(BackupRecord { time, generation });
             Ok(())
         })
     }
 
-    /// Whether the file is in good health, and what is due with it.
+    /// Checks the health of the file.
     pub fn examine(&self) -> Finding {
         let subject = format!("local KMS `{}`", self.path().display());
         match self.content(self.path()) {

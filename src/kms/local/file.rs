@@ -1,54 +1,54 @@
-//! File.
+//! The file of a local KMS: parsing and authenticating both formats, sealing the current one.
 
 use super::format_v1;
-use super::format_v1::ContentOne;
+use super::format_v1::ContentV1;
 use super::ids::FileId;
-use super::model::{Content, UnlockMethod};
+use super::model::{LocalKmsContent, UnlockMethod};
 use crate::keys::wrap::authenticated;
 use crate::keys::{Authenticated, Purpose, derive};
 use crate::{Result, Secret};
 
-/// A file, not necessarily authentic.
-pub(super) enum File {
-    One(Authenticated<ContentOne>),
-    Two(Authenticated<Content>),
+/// A parsed file, not necessarily authentic.
+pub(super) enum LocalKmsFile {
+    V1(Authenticated<ContentV1>),
+    V2(Authenticated<LocalKmsContent>),
 }
 
-impl File {
-    /// Reads the bytes; who unlocks the file can have it [`verified`](Self::verified).
+impl LocalKmsFile {
+    /// Parses the bytes; [`verified`](Self::verified) comes next.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
         let file = authenticated::format(bytes).and_then(|format| match format.as_str() {
-            format_v1::FORMAT => Authenticated::parse(&[format_v1::FORMAT], bytes).map(Self::One),
-            // Any other format is refused by name.
-            _ => Authenticated::parse(&[FORMAT, format_v1::FORMAT], bytes).map(Self::Two),
+            format_v1::FORMAT_V1 => Authenticated::parse(&[format_v1::FORMAT_V1], bytes).map(Self::V1),
+            // `Authenticated::parse` refuses any other format.
+            _ => Authenticated::parse(&[FORMAT, format_v1::FORMAT_V1], bytes).map(Self::V2),
         });
         file.map_err(|error| error.or_hint("restore the file from a backup; only Cipherform may change it"))
     }
 
-    /// Which file it says that it is.
+    /// Returns the id that the file claims.
     pub(super) fn id(&self) -> FileId {
         match self {
-            Self::One(file) => file.unverified().id,
-            Self::Two(file) => file.unverified().id,
+            Self::V1(file) => file.unverified().id,
+            Self::V2(file) => file.unverified().id,
         }
     }
 
-    /// How it says that it is unlocked.
+    /// Returns the unlock method that the file claims.
     pub(super) fn unlock(&self) -> &UnlockMethod {
         match self {
-            Self::One(file) => &file.unverified().unlock,
-            Self::Two(file) => &file.unverified().unlock,
+            Self::V1(file) => &file.unverified().unlock,
+            Self::V2(file) => &file.unverified().unlock,
         }
     }
 
-    /// What the file says, if `unlock_key` wrote it; in today's format, whatever its own.
-    pub(super) fn verified(self, unlock_key: &Secret<Vec<u8>>) -> Result<Content> {
+    /// Returns the content if `unlock_key` authenticates it, converted to the current format.
+    pub(super) fn verified(self, unlock_key: &Secret<Vec<u8>>) -> Result<LocalKmsContent> {
         match self {
-            Self::One(file) => {
+            Self::V1(file) => {
                 let key = mac_key(file.unverified().id, unlock_key)?;
                 file.verify(key.expose())?.converted(unlock_key)
             }
-            Self::Two(file) => {
+            Self::V2(file) => {
                 let key = mac_key(file.unverified().id, unlock_key)?;
                 file.verify(key.expose())
             }
@@ -62,3 +62,11 @@ pub(super) fn mac_key(file: FileId, unlock_key: &Secret<Vec<u8>>) -> Result<Secr
 
 /// The format of the file; its versions are frozen.
 const FORMAT: &str = "cipherform-local-kms/2";
+
+impl LocalKmsContent {
+    /// Returns the bytes of the file.
+    pub(super) fn seal(&self, unlock_key: &Secret<Vec<u8>>) -> Result<Vec<u8>> {
+        let key = mac_key(self.id, unlock_key)?;
+        Ok(Authenticated::new(FORMAT, self, key.expose()).to_bytes())
+    }
+}

@@ -1,29 +1,30 @@
-//! The file of a local KMS as format 1 had it: one version of material a key, no aliases.
+//! Format 1 of the file: one version of material for each key, no aliases.
 
 use serde::{Deserialize, Serialize};
 
 use super::ids::{FileId, LocalKeyId, MaterialId};
 use super::info::{KmsKeyOrigin, KmsKeySpec};
-use super::model::{Content, KeyEntry, MaterialEntry, UnlockMethod};
+use super::model::{LocalKeyEntry, LocalKmsContent, MaterialEntry, UnlockMethod};
 use crate::keys::{Base64, KeyName, KmsKeyState, Timestamp, length_prefixed};
 use crate::kms::seal;
 use crate::{Result, Secret};
 
-pub(super) const FORMAT: &str = "cipherform-local-kms/1";
+/// The format of the file; frozen.
+pub(super) const FORMAT_V1: &str = "cipherform-local-kms/1";
 
 /// The content, under the MAC.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ContentOne {
+pub(super) struct ContentV1 {
     pub(super) id: FileId,
     generation: u64,
     pub(super) unlock: UnlockMethod,
-    keys: Vec<KeyEntryOne>,
+    keys: Vec<KeyEntryV1>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct KeyEntryOne {
+struct KeyEntryV1 {
     name: KeyName,
     id: LocalKeyId,
     state: KmsKeyState,
@@ -31,10 +32,10 @@ struct KeyEntryOne {
     sealed: Base64,
 }
 
-impl ContentOne {
-    /// The same in today's format: each key is opened as it was sealed then, and sealed as today.
-    pub(super) fn converted(self, unlock_key: &Secret<Vec<u8>>) -> Result<Content> {
-        let mut content = Content {
+impl ContentV1 {
+    /// Converts the content to the current format: each key is opened as format 1 sealed it, and sealed again.
+    pub(super) fn converted(self, unlock_key: &Secret<Vec<u8>>) -> Result<LocalKmsContent> {
+        let mut content = LocalKmsContent {
             id: self.id,
             generation: self.generation,
             unlock: self.unlock,
@@ -48,10 +49,11 @@ impl ContentOne {
             let associated =
                 length_prefixed(&[b"cipherform local kms key v1", content.id.as_bytes(), key.id.as_bytes()]);
             let bytes = seal::open(seal_key.expose(), &associated, &key.sealed.0)?;
-            // Bytes that it wrapped name no version of material. The id of the first is the key's, so that reading the file twice says the same.
+            // Bytes wrapped then name no version of material. The first version gets the id of the key, so that every
+            // read of the file gives the same.
             let id = MaterialId::from_bytes(*key.id.as_bytes());
             let sealed = content.seal_material(key.id, id, &bytes, unlock_key)?;
-            content.keys.push(KeyEntry {
+            content.keys.push(LocalKeyEntry {
                 name: key.name,
                 id: key.id,
                 spec: KmsKeySpec::SymmetricDefault,

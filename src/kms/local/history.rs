@@ -1,15 +1,15 @@
-//! History.
+//! The history of KMS keys.
 
 use super::info::KmsKeyChange;
-use super::model::KeyEntry;
-use crate::keys::{Reason, Surroundings};
+use super::model::LocalKeyEntry;
+use crate::keys::{Context, Reason};
 
-/// Puts down what was done with a key.
-pub(super) fn record(key: &mut KeyEntry, what: &str, surroundings: &Surroundings, reason: Option<&Reason>) {
+/// Adds a change to the history of a key.
+pub(super) fn record(key: &mut LocalKeyEntry, what: &str, context: &Context, reason: Option<&Reason>) {
     key.history.push(KmsKeyChange {
-        time: surroundings.now(),
+        time: context.now(),
         what: what.to_owned(),
-        who: surroundings.actor().to_owned(),
+        who: context.actor().to_owned(),
         reason: reason.cloned(),
     });
 }

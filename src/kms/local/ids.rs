@@ -1,35 +1,35 @@
-//! Ids.
+//! Ids in the file of a local KMS.
 
 use crate::keys::random_id;
 
 random_id! {
-    /// Which file.
+    /// The id of a file.
     pub(super) struct FileId
 }
 
 random_id! {
-    /// Which KMS key, whatever its name.
+    /// The id of a KMS key, whatever its name.
     pub(super) struct LocalKeyId
 }
 
 random_id! {
-    /// Which version of a KMS key's material; its number is only for display.
+    /// The id of a version of material. The number of the version is only for display.
     pub(super) struct MaterialId
 }
 
 random_id! {
-    /// Which wrapping key material came with.
+    /// The token of an import, which names the wrapping key.
     pub(super) struct ImportToken
 }
 
 impl ImportToken {
-    /// What the wrapping key is sealed for: no version of material has this id.
+    /// Returns the id that the wrapping key is sealed under: no version of material has it.
     pub(super) fn pair_id(self) -> MaterialId {
         MaterialId::from_bytes(*self.as_bytes())
     }
 }
 
 random_id! {
-    /// Makes the same passphrase give another key in another file.
+    /// The salt of a passphrase.
     pub(super) struct Salt
 }

@@ -1,7 +1,8 @@
-//! Material that was made elsewhere (BYOK): wrapped for a key pair that is good once, and for a day.
+//! Import of material that was made elsewhere (BYOK), wrapped for a key pair that serves once, within a day.
 //!
 //! ```text
-//! wrapped = RSAES-OAEP (RFC 8017, section 7.1) with SHA-256 and MGF1 over SHA-256, no label: the 32 bytes of the material
+//! wrapped = RSAES-OAEP (RFC 8017, section 7.1) with SHA-256 and MGF1 over SHA-256, no label,
+//!           of the 32 bytes of the material
 //! check   = KBKDF(material, "cipherform local kms check value v1", LP(file id, KMS key id), 16)
 //! ```
 
@@ -15,45 +16,44 @@ use super::history::record;
 use super::ids::{ImportToken, LocalKeyId};
 use super::info::{KmsKeyOrigin, LocalKeyInfo};
 use super::local_kms::LocalKms;
-use super::material::{Material, rsa};
-use super::model::{Content, ImportEntry, KeyEntry, MaterialEntry};
+use super::material::{NewMaterial, rsa};
+use super::model::{ImportEntry, LocalKeyEntry, LocalKmsContent, MaterialEntry};
 use crate::keys::{Base64, KmsKeyRef, KmsKeyState, Purpose, Reason, Timestamp, derive};
 use crate::kms::local::key_policy::KmsAction;
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
 
-/// As AWS KMS has it.
+/// Validity of import parameters, in days, as in AWS KMS.
 const TOKEN_DAYS: u32 = 1;
 
-/// The size of the key pair that material is wrapped for.
+/// Bits of the RSA key that material is wrapped with.
 const WRAPPING_BITS: usize = 4096;
 
-/// The length of the material of a symmetric key.
+/// Bytes of the material of a symmetric key.
 const MATERIAL: usize = 32;
 
-/// What material is wrapped with on its way into the local KMS.
+/// The parameters of an import: the key to wrap material with, and a token.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ImportParameters {
-    /// The public key, RSA: SubjectPublicKeyInfo (DER).
+    /// Public key, RSA: SubjectPublicKeyInfo (DER).
     pub public_key: Vec<u8>,
-    /// Goes with the wrapped material: 32 hexadecimal digits.
+    /// Token that goes with the wrapped material: 32 hexadecimal digits.
     pub token: String,
-    /// When both end.
+    /// End of validity of both.
     pub valid_to: Timestamp,
 }
 
 impl LocalKms {
-    /// A public key to wrap material for `key` with, and a token that goes with it. Both are good once, for 24 hours; those that were given out for this key before are
-    /// not any more.
+    /// Makes the parameters to import material into `key`. They serve once, within 24 hours, and replace earlier ones.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotUsable`] if the key's material is made here, or its state forbids it; [`ErrorKind::KeyNotFound`].
+    /// [`ErrorKind::KeyNotUsable`] if the key's material is local, or its state forbids it; [`ErrorKind::KeyNotFound`].
     pub fn parameters_for_import(&self, key: &KmsKeyRef) -> Result<ImportParameters> {
-        // Before anything is made.
+        // Checked before an RSA key is generated.
         expect_external(&self.key(key)?.origin, key)?;
         let pair = rsa(WRAPPING_BITS)?;
-        let (token, valid_to) = (ImportToken::random()?, self.surroundings.now().plus_days(TOKEN_DAYS));
+        let (token, valid_to) = (ImportToken::random()?, self.context.now().plus_days(TOKEN_DAYS));
         self.with_key(key, KmsAction::GetParametersForImport, |content, id, unlock_key| {
             importable(content.key_mut(id)?)?;
             let sealed = content.seal_material(id, token.pair_id(), &pair.secret, unlock_key)?;
@@ -63,7 +63,7 @@ impl LocalKms {
                 expires: valid_to,
                 sealed: Base64(sealed),
             });
-            record(entry, "get parameters for import", &self.surroundings, None);
+            record(entry, "get parameters for import", &self.context, None);
             Ok(())
         })?;
         Ok(ImportParameters {
@@ -73,13 +73,14 @@ impl LocalKms {
         })
     }
 
-    /// Takes in material that was wrapped with what [`parameters_for_import`](Self::parameters_for_import) gave. Once a key has had material, only the same is taken
-    /// again. It is erased at `valid_to`, if that is given.
+    /// Imports material that was wrapped with [`parameters_for_import`](Self::parameters_for_import). A key that had
+    /// material takes only the same again. Material is erased at `valid_to`, if that is given.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WrongKey`] if the token is another one, or the bytes do not unwrap; [`ErrorKind::KeyNotUsable`] if the token's time is over, the material is
-    /// another one than before, or the key's state forbids it; [`ErrorKind::BadInput`] if it is not 32 bytes, or expires in the past.
+    /// [`ErrorKind::WrongKey`] if the token is another one, or the bytes do not unwrap; [`ErrorKind::KeyNotUsable`]
+    /// if the token has expired, the material is another one than before, or the key's state forbids it;
+    /// [`ErrorKind::BadInput`] if it is not 32 bytes, or expires in the past.
     pub fn import_material(
         &self,
         key: &KmsKeyRef,
@@ -88,15 +89,15 @@ impl LocalKms {
         valid_to: Option<Timestamp>,
         reason: &Reason,
     ) -> Result<LocalKeyInfo> {
-        let now = self.surroundings.now();
+        let now = self.context.now();
         let token: ImportToken = token.trim().parse().map_err(|error: Error| {
-            error.context("this is no import token").with_hint(
+            error.context("this is not an import token").with_hint(
                 Hint::from("the token comes with the public key for import, and the material is the other file: ")
                     .then(Remedy::ImportMaterial(None)),
             )
         })?;
         if valid_to.is_some_and(|end| end <= now) {
-            return Err(Error::bad_input("the material would be expired already"));
+            return Err(Error::bad_input("the material would already be expired"));
         }
         self.with_key(key, KmsAction::ImportKeyMaterial, |content, id, unlock_key| {
             let entry = content.key_mut(id)?;
@@ -116,11 +117,11 @@ impl LocalKms {
             {
                 return Err(Error::new(
                     ErrorKind::KeyNotUsable,
-                    "this is other material than the key had: what that wrapped would not unwrap",
+                    "this is not the material that the key had: what that wrapped would not unwrap",
                 )
                 .with_hint("import the same material again, or create another key for this one"));
             }
-            // The same id again, so that what it wrapped unwraps.
+            // The id stays, so that what the material wrapped unwraps.
             let material = match before {
                 Some(before) => {
                     let sealed = content.seal_material(id, before.id, &secret, unlock_key)?;
@@ -130,7 +131,7 @@ impl LocalKms {
                     }
                 }
                 None => {
-                    let material = Material {
+                    let material = NewMaterial {
                         secret,
                         public_key: None,
                     };
@@ -148,30 +149,30 @@ impl LocalKms {
                 Some(end) => format!("import material, until {end}"),
                 None => "import material".to_owned(),
             };
-            record(entry, &what, &self.surroundings, Some(reason));
+            record(entry, &what, &self.context, Some(reason));
             Ok(())
         })
     }
 
-    /// Erases imported material at once. The key waits for the same material then.
+    /// Erases imported material at once. The key then waits for the same material.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotUsable`] if the key's material is made here; [`ErrorKind::KeyNotFound`].
+    /// [`ErrorKind::KeyNotUsable`] if the key's material is local; [`ErrorKind::KeyNotFound`].
     pub fn delete_imported_material(&self, key: &KmsKeyRef, reason: &Reason) -> Result<LocalKeyInfo> {
         self.with_key(key, KmsAction::DeleteImportedKeyMaterial, |content, id, _| {
             let entry = content.key_mut(id)?;
             expect_external(&entry.origin, key)?;
             entry.erase();
-            record(entry, "delete imported material", &self.surroundings, Some(reason));
+            record(entry, "delete imported material", &self.context, Some(reason));
             Ok(())
         })
     }
 }
 
-/// What was wrapped for the key pair of `token`.
+/// Unwraps material with the private key of `token`.
 fn unwrapped(
-    content: &Content,
+    content: &LocalKmsContent,
     id: LocalKeyId,
     token: ImportToken,
     wrapped: &[u8],
@@ -212,7 +213,7 @@ fn unwrapped(
     }
 }
 
-fn importable(key: &KeyEntry) -> Result<()> {
+fn importable(key: &LocalKeyEntry) -> Result<()> {
     match key.state {
         KmsKeyState::Enabled | KmsKeyState::Disabled => Ok(()),
         state => Err(Error::new(
@@ -227,7 +228,7 @@ fn expect_external(origin: &KmsKeyOrigin, key: &KmsKeyRef) -> Result<()> {
         KmsKeyOrigin::External => Ok(()),
         KmsKeyOrigin::Local => Err(Error::new(
             ErrorKind::KeyNotUsable,
-            format!("the material of KMS key `{key}` is made here"),
+            format!("the material of KMS key `{key}` is local"),
         )
         .with_hint(Remedy::CreateKmsKey {
             spec: None,

@@ -1,4 +1,4 @@
-//! What the local KMS tells about its keys, in the words of AWS KMS.
+//! Information about keys of the local KMS, in the words of AWS KMS.
 
 use std::fmt;
 
@@ -7,43 +7,43 @@ use serde::{Deserialize, Serialize};
 use crate::keys::{KeyName, KmsKeyState, Reason, Timestamp};
 use crate::{Hint, Remedy};
 
-/// What the local KMS tells about a key: no key bytes, not even sealed.
+/// Information about a key of the local KMS: no key bytes, not even sealed.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LocalKeyInfo {
-    /// Its name: `local:NAME`.
+    /// Name: `local:NAME`.
     pub name: KeyName,
-    /// Its id, 32 hexadecimal digits.
+    /// Id, 32 hexadecimal digits.
     pub id: String,
-    /// Other names for it: `local:alias/NAME`.
+    /// Aliases: `local:alias/NAME`.
     pub aliases: Vec<KeyName>,
-    /// Whether it may be used.
+    /// State.
     pub state: KmsKeyState,
-    /// What kind of key it is.
+    /// Kind of key.
     pub spec: KmsKeySpec,
-    /// Its one use.
+    /// Use of the key.
     pub usage: KmsKeyUsage,
-    /// Where its material comes from.
+    /// Origin of the material.
     pub origin: KmsKeyOrigin,
-    /// When it was made.
+    /// Time of creation.
     pub created: Timestamp,
-    /// When its material is erased, if that is scheduled or done.
+    /// Time at which the material is erased, if that is scheduled or done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion: Option<Timestamp>,
-    /// After how many days it gets new material by itself.
+    /// Days between automatic rotations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation_days: Option<u32>,
-    /// When that is due next.
+    /// Time of the next automatic rotation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_rotation: Option<Timestamp>,
-    /// The versions of its material, oldest first: the newest wraps, each unwraps what it wrapped.
+    /// Versions of the material, oldest first: the newest wraps, each unwraps what it wrapped.
     pub material: Vec<MaterialInfo>,
-    /// What was done with it, oldest first.
+    /// Changes, oldest first.
     pub history: Vec<KmsKeyChange>,
 }
 
 impl LocalKeyInfo {
-    /// When it gets new material, in words; nothing for a key that never does.
+    /// Returns the rotation in words; none for a key that is never rotated.
     pub fn rotation(&self) -> Option<String> {
         let rotates = self.spec == KmsKeySpec::SymmetricDefault && self.origin == KmsKeyOrigin::Local;
         rotates.then(|| match self.rotation_days {
@@ -52,7 +52,7 @@ impl LocalKeyInfo {
         })
     }
 
-    /// What is to be done about it soon, at `now`.
+    /// Returns the task that is due soon, at `now`.
     pub fn due(&self, now: Timestamp) -> Option<Hint> {
         let key = format!("local:{}", self.name);
         let expiry = (self.material.iter())
@@ -79,19 +79,19 @@ impl LocalKeyInfo {
     }
 }
 
-/// One version of a key's material.
+/// Information about a version of material.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct MaterialInfo {
-    /// Its number, from 1 on.
+    /// Number, from 1 on.
     pub number: u32,
-    /// Its id, 32 hexadecimal digits: what wrapped bytes name.
+    /// Id, 32 hexadecimal digits, which wrapped bytes name.
     pub id: String,
-    /// When it was made.
+    /// Time of creation.
     pub created: Timestamp,
-    /// Whether it is there: not if it was erased.
+    /// False once the material is erased.
     pub present: bool,
-    /// Of imported material: when it expires.
+    /// Expiry of imported material.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_to: Option<Timestamp>,
 }
@@ -106,7 +106,7 @@ pub enum KmsKeySpec {
     /// RSA-OAEP with SHA-256, 3,072 bits: opens keys that partners have exported for it.
     #[serde(rename = "RSA_3072")]
     Rsa3072,
-    /// The same, 4,096 bits.
+    /// RSA-OAEP with SHA-256, 4,096 bits.
     #[serde(rename = "RSA_4096")]
     Rsa4096,
     /// Ed25519 (FIPS 186-5): signs keys for partners.
@@ -115,7 +115,7 @@ pub enum KmsKeySpec {
 }
 
 impl KmsKeySpec {
-    /// The one use of such a key.
+    /// Returns the one use of such a key.
     pub const fn usage(self) -> KmsKeyUsage {
         match self {
             Self::SymmetricDefault | Self::Rsa3072 | Self::Rsa4096 => KmsKeyUsage::EncryptDecrypt,
@@ -155,14 +155,14 @@ impl fmt::Display for KmsKeyUsage {
     }
 }
 
-/// Where the material of a KMS key comes from.
+/// The origin of the material of a KMS key.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[non_exhaustive]
 pub enum KmsKeyOrigin {
-    /// It was made here.
+    /// Made by the local KMS.
     Local,
-    /// It was made elsewhere, and imported.
+    /// Made elsewhere, and imported.
     External,
 }
 
@@ -175,30 +175,30 @@ impl fmt::Display for KmsKeyOrigin {
     }
 }
 
-/// Something that was done with a KMS key.
+/// A change of a KMS key.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct KmsKeyChange {
-    /// When.
+    /// Time of the change.
     pub time: Timestamp,
-    /// What: `disable`, `schedule deletion for 2026-03-01T12:00:00Z`, …
+    /// Change, in words: `disable`, `schedule deletion for 2026-03-01T12:00:00Z`, …
     pub what: String,
-    /// Who did it, as the process said.
+    /// Actor, as the process said.
     pub who: String,
-    /// Why, if somebody was asked.
+    /// Reason, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
 }
 
-/// What a new KMS key is to be.
+/// The properties of a new KMS key.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct NewKmsKey {
-    /// What kind of key.
+    /// Kind of key.
     pub spec: KmsKeySpec,
-    /// Where its material comes from.
+    /// Origin of the material.
     pub origin: KmsKeyOrigin,
-    /// After how many days it gets new material by itself; `None` is never.
+    /// Days between automatic rotations; `None` for none.
     pub rotation_days: Option<u32>,
 }
 
@@ -214,22 +214,22 @@ impl Default for NewKmsKey {
 }
 
 impl NewKmsKey {
-    /// A key of that kind, made here.
-    pub fn of(spec: KmsKeySpec) -> Self {
+    /// Describes a key of a kind, with local material.
+    pub fn new(spec: KmsKeySpec) -> Self {
         Self {
             spec,
             ..Self::default()
         }
     }
 
-    /// The same, but its material is to be imported.
+    /// Makes it a key for imported material.
     #[must_use]
     pub fn external(mut self) -> Self {
         self.origin = KmsKeyOrigin::External;
         self
     }
 
-    /// The same, with new material after so many days.
+    /// Sets the days between automatic rotations.
     #[must_use]
     pub fn with_rotation(mut self, days: Option<u32>) -> Self {
         self.rotation_days = days;

@@ -1,36 +1,34 @@
-//! The life of a KMS key of the local KMS: made, rotated, switched off and on, deleted after a waiting period.
+//! The lifecycle of a KMS key: creation, states, rotation, deletion after a waiting period.
 
 use super::ids::LocalKeyId;
 use super::info::{KmsKeyOrigin, KmsKeySpec, NewKmsKey};
-use super::material::Material;
-use super::model::{Content, KeyEntry};
+use super::material::NewMaterial;
+use super::model::{LocalKeyEntry, LocalKmsContent};
 use crate::keys::{KeyName, KmsKeyState, Timestamp};
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
 
-/// How many days a scheduled deletion may wait, as AWS KMS has it; the longest is what it waits unless told otherwise.
+/// Days that a scheduled deletion may wait, as in AWS KMS; the longest is the default.
 pub const DELETION_WINDOW_DAYS: std::ops::RangeInclusive<u32> = 7..=30;
 
-/// How many days may lie between two automatic rotations, as AWS KMS has it.
+/// Days between automatic rotations, as in AWS KMS.
 const ROTATION_DAYS: std::ops::RangeInclusive<u32> = 90..=2560;
 
-/// Adds a new, enabled key with its first material, or without any if that is to be imported.
+/// Adds a new, enabled key, with its first material unless that is imported.
 pub(super) fn add_key(
-    content: &mut Content,
+    content: &mut LocalKmsContent,
     name: &KeyName,
     new: NewKmsKey,
-    material: Option<&Material>,
+    material: Option<&NewMaterial>,
     now: Timestamp,
     unlock_key: &Secret<Vec<u8>>,
 ) -> Result<LocalKeyId> {
     if content.keys.iter().any(|key| key.name == *name) {
-        return Err(
-            Error::bad_input(format!("there is a KMS key `{name}` already")).with_hint("name the new key otherwise")
-        );
+        return Err(Error::bad_input(format!("KMS key `{name}` already exists")).with_hint("choose another name"));
     }
     let id = LocalKeyId::random()?;
     let material = material.map(|material| content.new_material(id, 1, now, material, unlock_key));
     let material = material.transpose()?.into_iter().collect();
-    content.keys.push(KeyEntry {
+    content.keys.push(LocalKeyEntry {
         name: name.clone(),
         id,
         spec: new.spec,
@@ -47,8 +45,8 @@ pub(super) fn add_key(
     Ok(id)
 }
 
-/// Whether a key may wrap and unwrap, now.
-pub(super) fn check(key: &KeyEntry, now: Timestamp) -> Result<()> {
+/// Checks that a key may wrap and unwrap now.
+pub(super) fn check(key: &LocalKeyEntry, now: Timestamp) -> Result<()> {
     let (name, reference) = (&key.name, format!("local:{}", key.name));
     let unusable = |what: String, hint: Hint| {
         Err(Error::new(ErrorKind::KeyNotUsable, format!("KMS key `{name}` {what}")).with_hint(hint))
@@ -81,7 +79,7 @@ pub(super) fn check(key: &KeyEntry, now: Timestamp) -> Result<()> {
     }
 }
 
-pub(super) fn expect_state(key: &KeyEntry, states: &[KmsKeyState], verb: &str) -> Result<()> {
+pub(super) fn expect_state(key: &LocalKeyEntry, states: &[KmsKeyState], verb: &str) -> Result<()> {
     if states.contains(&key.state) {
         return Ok(());
     }
@@ -98,8 +96,9 @@ pub(super) fn expect_state(key: &KeyEntry, states: &[KmsKeyState], verb: &str) -
     })
 }
 
-/// Only symmetric keys whose material is made here get new material: a partner knows the public half of the others.
-pub(super) fn refuse_rotation(key: &KeyEntry) -> Result<()> {
+/// Checks that a key can be rotated: only symmetric keys with local material, since partners know the public half of
+/// the others.
+pub(super) fn refuse_rotation(key: &LocalKeyEntry) -> Result<()> {
     expect_symmetric(key.spec)?;
     match key.origin {
         KmsKeyOrigin::Local => Ok(()),
@@ -129,13 +128,14 @@ pub(super) fn expect_symmetric(spec: KmsKeySpec) -> Result<()> {
 }
 
 pub(super) fn check_rotation(days: u32) -> Result<()> {
-    match ROTATION_DAYS.contains(&days) {
-        true => Ok(()),
-        false => Err(Error::bad_input(format!(
+    if ROTATION_DAYS.contains(&days) {
+        Ok(())
+    } else {
+        Err(Error::bad_input(format!(
             "a rotation period is {} to {} days",
             ROTATION_DAYS.start(),
             ROTATION_DAYS.end()
         ))
-        .with_hint(Hint::from("to rotate sooner, do it on demand: ").then(Remedy::RotateKmsKey(None)))),
+        .with_hint(Hint::from("to rotate sooner, do it on demand: ").then(Remedy::RotateKmsKey(None))))
     }
 }

@@ -1,4 +1,4 @@
-//! The client.
+//! The client of the local KMS.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -6,42 +6,43 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::file::File;
+use super::file::LocalKmsFile;
 use super::info::{LocalKeyInfo, NewKmsKey};
 use super::lookup::{LocalName, find};
-use super::material::Material;
-use super::model::{Content, KeyEntry, MaterialEntry, UnlockMethod};
+use super::material::NewMaterial;
+use super::model::{LocalKeyEntry, LocalKmsContent, MaterialEntry, UnlockMethod};
 use super::unlock::{PassphraseKdf, Unlock};
 use super::{lifecycle, maintenance, unlock};
 use crate::keys::{
-    DataKey, KeyName, KmsClient, KmsKeyInfo, KmsKeyRef, Surroundings, Timestamp, WrapContext, length_prefixed, random,
+    Context, DataKey, KeyName, KmsClient, KmsKeyInfo, KmsKeyRef, Timestamp, WrapContext, length_prefixed, random,
 };
 use crate::kms::local::key_policy::KmsAction;
 use crate::kms::seal;
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
-/// The layout of bytes that a file of format 1 wrapped: they name no version of material.
-const WRAPPED_ONE: u8 = 1;
+/// Layout of bytes that a file of format 1 wrapped: they name no version of material.
+const WRAPPED_V1: u8 = 1;
 
-/// The layout of wrapped bytes: they name the version of material that wrapped them.
+/// Layout of wrapped bytes: they name the version of material that wrapped them.
 const WRAPPED: u8 = 2;
 
-/// The embedded KMS. Serves `local:NAME` from its file, and `local:/path/file#NAME` from any file that the same passphrase or key file unlocks.
+/// The client of the local KMS. Serves `local:NAME` from its file, and `local:/path/file#NAME` from any file that the
+/// same passphrase or key file unlocks.
 ///
-/// The file is unlocked at the first use, once; after that every call reads what it says by then.
+/// The file is unlocked once, at the first use. Every call reads it as it is then.
 #[derive(Debug)]
 pub struct LocalKms {
     pub(super) path: PathBuf,
     pub(super) unlock: Unlock,
     approved_only: bool,
-    pub(super) surroundings: Surroundings,
+    pub(super) context: Context,
     pub(super) unlocked: Mutex<HashMap<PathBuf, (UnlockMethod, UnlockKey)>>,
 }
 
 pub(super) type UnlockKey = Arc<Secret<Vec<u8>>>;
 
 impl LocalKms {
-    /// Where the file is unless somebody says otherwise: `cipherform/kms.json` in the user's configuration directory.
+    /// Returns the default path of the file: `cipherform/kms.json` in the user's configuration directory.
     ///
     /// # Errors
     ///
@@ -54,7 +55,7 @@ impl LocalKms {
         Ok(directory.join("cipherform").join("kms.json"))
     }
 
-    /// Writes a new file with one key, and the directory it stands in if that is missing; only the owner can read either.
+    /// Creates a file with one key, and its directory if that is missing. Only the owner can read either.
     ///
     /// # Errors
     ///
@@ -63,7 +64,7 @@ impl LocalKms {
         Self::create_with(path, unlock, PassphraseKdf::default(), first_key)
     }
 
-    /// The same, and says how a passphrase is stretched.
+    /// Creates a file as [`create`](Self::create) does, with a choice of how a passphrase is stretched.
     ///
     /// # Errors
     ///
@@ -71,20 +72,20 @@ impl LocalKms {
     pub fn create_with(path: &Path, unlock: &Unlock, kdf: PassphraseKdf, first_key: &KeyName) -> Result<()> {
         if path.exists() {
             return Err(
-                in_file(path, Error::bad_input("exists already")).with_hint("name another file, or use this one")
+                in_file(path, Error::bad_input("already exists")).with_hint("name another file, or use this one")
             );
         }
         let method = UnlockMethod::for_new_file(unlock, kdf)?;
         let unlock_key = unlock.key(&method)?;
-        let mut content = Content::new(method)?;
+        let mut content = LocalKmsContent::new(method)?;
         let (new, now) = (NewKmsKey::default(), Timestamp::now());
-        let material = Material::generate(new.spec)?;
+        let material = NewMaterial::generate(new.spec)?;
         lifecycle::add_key(&mut content, first_key, new, Some(&material), now, &unlock_key)?;
         fs::create_directory(path)?;
         fs::create_atomic(path, &content.seal(&unlock_key)?, fs::PRIVATE)
     }
 
-    /// Writes a new key file of 256 random bits as hexadecimal digits, which only the owner can read.
+    /// Creates a key file of 256 random bits as hexadecimal digits, which only the owner can read.
     ///
     /// # Errors
     ///
@@ -94,18 +95,18 @@ impl LocalKms {
         unlock::create_key_file(path)
     }
 
-    /// The KMS in the file at `path`. Nothing is read yet.
+    /// Opens the KMS in the file at `path`. Nothing is read yet.
     pub fn open(path: impl Into<PathBuf>, unlock: Unlock) -> Self {
         Self {
             path: path.into(),
             unlock,
             approved_only: false,
-            surroundings: Surroundings::default(),
+            context: Context::default(),
             unlocked: Mutex::default(),
         }
     }
 
-    /// The same, but a file that is unlocked in a way that NIST has not approved, by Argon2id, is refused.
+    /// Refuses files that are unlocked in a way that NIST has not approved: by Argon2id.
     #[must_use]
     pub fn approved_only(self) -> Self {
         Self {
@@ -114,26 +115,26 @@ impl LocalKms {
         }
     }
 
-    /// Sets who is at work: it stands in the history of keys. `unknown`, unless said otherwise.
+    /// Sets the actor, as in the history of keys; `unknown` by default.
     #[must_use]
     pub fn with_actor(mut self, who: impl Into<Arc<str>>) -> Self {
-        self.surroundings.set_actor(who);
+        self.context.set_actor(who);
         self
     }
 
-    /// Sets what tells the time, by which keys are rotated and deleted. The system's clock, unless said otherwise.
+    /// Sets the clock, by which keys are rotated and deleted; the system's by default.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        self.surroundings.set_clock(clock);
+        self.context.set_clock(clock);
         self
     }
 
-    /// The file behind `local:NAME`.
+    /// Returns the path of the file behind `local:NAME`.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The keys of the file, in the order of their creation.
+    /// Lists the keys of the file, in the order of their creation.
     ///
     /// # Errors
     ///
@@ -143,11 +144,11 @@ impl LocalKms {
         Ok(content
             .keys
             .iter()
-            .map(|key| content.info(key, self.surroundings.now()))
+            .map(|key| content.info(key, self.context.now()))
             .collect())
     }
 
-    /// One key, by name or alias.
+    /// Describes one key, by name or alias.
     ///
     /// # Errors
     ///
@@ -158,48 +159,49 @@ impl LocalKms {
         let described = || {
             let entry = find(&content, &name)?;
             self.authorize(&content, entry, KmsAction::DescribeKey, None)?;
-            Ok(content.info(entry, self.surroundings.now()))
+            Ok(content.info(entry, self.context.now()))
         };
         described().map_err(|error| in_file(&path, error))
     }
 
-    /// The authenticated content of the file at `path`, with the key that unlocks it.
-    pub(super) fn content(&self, path: &Path) -> Result<(Content, UnlockKey)> {
-        let file = File::parse(&fs::read(path).map_err(hint_at_init)?).map_err(|error| in_file(path, error))?;
+    /// Reads the authenticated content of the file at `path`, with the key that unlocks it.
+    pub(super) fn content(&self, path: &Path) -> Result<(LocalKmsContent, UnlockKey)> {
+        let file = LocalKmsFile::parse(&fs::read(path).map_err(hint_at_init)?).map_err(|error| in_file(path, error))?;
         let method = file.unlock();
         if self.approved_only && !method.is_approved() {
             let error = Error::new(
                 ErrorKind::KeyNotUsable,
-                "its passphrase is stretched by Argon2id, which NIST has not approved, and the policy says approved_only = true",
+                "its passphrase is stretched by Argon2id, which NIST has not approved, and the policy says \
+                 approved_only = true",
             );
             return Err(in_file(path, error)
                 .with_hint(Hint::from(Remedy::UsePbkdf2).then("; or use a key file, or another KMS")));
         }
         let unlock_key = self.unlock_key(path, method).map_err(|error| in_file(path, error))?;
         let content = file.verified(&unlock_key).map_err(|error| match error.kind() {
-            ErrorKind::WrongKey => in_file(path, self.unlock.wrong()),
+            ErrorKind::WrongKey => in_file(path, self.unlock.wrong_key_error()),
             _ => in_file(path, error),
         })?;
         Ok((content, unlock_key))
     }
 
-    /// Applies `change` to what the file at `path` says now, and saves: under a lock, and whole or not at all. What is due comes first.
+    /// Applies `change` to the file at `path` as it is now, under its lock, and saves it. Due tasks run first.
     pub(super) fn change<T>(
         &self,
         path: &Path,
-        change: impl FnOnce(&mut Content, &UnlockKey) -> Result<T>,
+        change: impl FnOnce(&mut LocalKmsContent, &UnlockKey) -> Result<T>,
     ) -> Result<T> {
         self.change_alone(path, |content, unlock_key| {
-            maintenance::settle(content, &self.surroundings, unlock_key)?;
+            maintenance::run_due(content, &self.context, unlock_key)?;
             change(content, unlock_key)
         })
     }
 
-    /// The same, and what is due waits.
+    /// Applies `change` as [`change`](Self::change) does, without running due tasks.
     pub(super) fn change_alone<T>(
         &self,
         path: &Path,
-        change: impl FnOnce(&mut Content, &UnlockKey) -> Result<T>,
+        change: impl FnOnce(&mut LocalKmsContent, &UnlockKey) -> Result<T>,
     ) -> Result<T> {
         let _lock = fs::lock(path)?;
         let (mut content, unlock_key) = self.content(path)?;
@@ -209,7 +211,8 @@ impl LocalKms {
         Ok(result)
     }
 
-    /// Derives the unlock key at the first call, and again only if the file asks for it in another way. Others wait: Argon2id takes its time.
+    /// Derives the unlock key at the first call, and again only if the unlock method of the file changes. Other callers
+    /// wait: Argon2id takes time.
     pub(super) fn unlock_key(&self, path: &Path, method: &UnlockMethod) -> Result<UnlockKey> {
         let mut unlocked = self.unlocked.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, key)) = unlocked.get(path)
@@ -222,19 +225,19 @@ impl LocalKms {
         Ok(key)
     }
 
-    /// The key that `key` names, if it may wrap and unwrap and who asks may do that, with what opens it.
+    /// Finds the key that `key` names, if it may wrap and unwrap and the actor may do `action`.
     fn usable(
         &self,
         key: &KmsKeyRef,
         action: KmsAction,
         context: &WrapContext,
-    ) -> Result<(PathBuf, Content, KeyEntry, UnlockKey)> {
+    ) -> Result<(PathBuf, LocalKmsContent, LocalKeyEntry, UnlockKey)> {
         let (path, name) = self.locate(key)?;
         let (content, unlock_key) = self.content(&path)?;
         let usable = || {
             let entry = find(&content, &name)?.clone();
             self.authorize(&content, &entry, action, Some(context))?;
-            lifecycle::check(&entry, self.surroundings.now())?;
+            lifecycle::check(&entry, self.context.now())?;
             lifecycle::expect_symmetric(entry.spec)?;
             Ok(entry)
         };
@@ -242,7 +245,7 @@ impl LocalKms {
         Ok((path, content, entry, unlock_key))
     }
 
-    /// What wraps, for whoever may do `action`.
+    /// Wraps, if the actor may do `action`.
     fn wrap_as(
         &self,
         action: KmsAction,
@@ -293,7 +296,7 @@ impl KmsClient for LocalKms {
         if let Some(rotation) = info.rotation() {
             described = described.with_rotation(rotation);
         }
-        Ok(match info.due(self.surroundings.now()) {
+        Ok(match info.due(self.context.now()) {
             Some(due) => described.with_due(due.to_string()),
             None => described,
         })
@@ -318,7 +321,7 @@ impl KmsClient for LocalKms {
         let (content, unlock_key) = self.content(&path)?;
         let unwrap = || {
             let entry = match &name {
-                // An alias may have moved on to another key meanwhile: the bytes say which one it was.
+                // The alias may have moved to another key since: the bytes name the key of then.
                 LocalName::Alias(_) => {
                     let then = content.keys.iter().find(|key| key.id.as_bytes() == id);
                     then.map_or_else(|| find(&content, &name), Ok)?
@@ -326,7 +329,7 @@ impl KmsClient for LocalKms {
                 LocalName::Key(_) => find(&content, &name)?,
             };
             self.authorize(&content, entry, KmsAction::Decrypt, Some(context))?;
-            lifecycle::check(entry, self.surroundings.now())?;
+            lifecycle::check(entry, self.context.now())?;
             lifecycle::expect_symmetric(entry.spec)?;
             if id != entry.id.as_bytes() {
                 return Err(Error::new(
@@ -336,10 +339,10 @@ impl KmsClient for LocalKms {
                 .with_hint("use the file of the local KMS that was in use then"));
             }
             match *layout {
-                WRAPPED_ONE => {
+                WRAPPED_V1 => {
                     let material = entry.material.first().ok_or_else(|| missing(entry))?;
                     let bytes = open(&content, entry, material, &unlock_key)?;
-                    seal::open(bytes.expose(), &associated_one(entry, context), rest)
+                    seal::open(bytes.expose(), &associated_v1(entry, context), rest)
                 }
                 WRAPPED => {
                     let (id, sealed) = rest.split_first_chunk::<16>().ok_or_else(not_ours)?;
@@ -362,20 +365,20 @@ impl KmsClient for LocalKms {
 }
 
 fn not_ours() -> Error {
-    Error::bad_input("the wrapped bytes are not of the local KMS")
+    Error::bad_input("the wrapped bytes are not from the local KMS")
 }
 
-pub(super) fn missing(entry: &KeyEntry) -> Error {
+pub(super) fn missing(entry: &LocalKeyEntry) -> Error {
     Error::new(
         ErrorKind::KeyNotUsable,
-        format!("the material of KMS key `{}` is not there", entry.name),
+        format!("the material of KMS key `{}` is missing", entry.name),
     )
     .with_hint(Remedy::ImportMaterial(Some(format!("local:{}", entry.name))))
 }
 
 pub(super) fn open(
-    content: &Content,
-    entry: &KeyEntry,
+    content: &LocalKmsContent,
+    entry: &LocalKeyEntry,
     material: &MaterialEntry,
     unlock_key: &UnlockKey,
 ) -> Result<Secret<Vec<u8>>> {
@@ -384,11 +387,11 @@ pub(super) fn open(
         .ok_or_else(|| missing(entry))
 }
 
-fn associated_one(entry: &KeyEntry, context: &WrapContext) -> Vec<u8> {
+fn associated_v1(entry: &LocalKeyEntry, context: &WrapContext) -> Vec<u8> {
     length_prefixed(&[b"cipherform local wrap v1", entry.id.as_bytes(), &context.to_bytes()])
 }
 
-fn associated(entry: &KeyEntry, material: &MaterialEntry, context: &WrapContext) -> Vec<u8> {
+fn associated(entry: &LocalKeyEntry, material: &MaterialEntry, context: &WrapContext) -> Vec<u8> {
     length_prefixed(&[
         b"cipherform local wrap v2",
         entry.id.as_bytes(),

@@ -1,10 +1,10 @@
-//! Lookup.
+//! Look-up of keys by name or alias.
 
-use super::model::{AliasEntry, Content, KeyEntry};
+use super::model::{AliasEntry, LocalKeyEntry, LocalKmsContent};
 use crate::keys::KeyName;
 use crate::{Error, ErrorKind, Result};
 
-/// What a reference names in a file.
+/// The name in a reference: of a key, or of an alias.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum LocalName {
     /// `NAME`
@@ -22,7 +22,7 @@ impl LocalName {
     }
 }
 
-pub(super) fn find<'a>(content: &'a Content, name: &LocalName) -> Result<&'a KeyEntry> {
+pub(super) fn find<'a>(content: &'a LocalKmsContent, name: &LocalName) -> Result<&'a LocalKeyEntry> {
     let found = match name {
         LocalName::Key(name) => content.keys.iter().find(|key| key.name == *name),
         LocalName::Alias(alias) => {
@@ -42,9 +42,10 @@ pub(super) fn find<'a>(content: &'a Content, name: &LocalName) -> Result<&'a Key
             ),
         };
         let names: Vec<_> = names.into_iter().map(KeyName::as_str).collect();
-        let known = match names.is_empty() {
-            true => "it has none".to_owned(),
-            false => format!("it has {}", names.join(", ")),
+        let known = if names.is_empty() {
+            "it has none".to_owned()
+        } else {
+            format!("it has {}", names.join(", "))
         };
         Error::new(ErrorKind::KeyNotFound, what).with_hint(known)
     })

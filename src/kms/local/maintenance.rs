@@ -1,48 +1,48 @@
-//! Maintenance.
+//! Scheduled maintenance: erasure, expiry and rotation of material once they are due.
 
 use super::history::record;
 use super::ids::LocalKeyId;
 use super::local_kms::UnlockKey;
-use super::material::Material;
-use super::model::{Content, KeyEntry, MaterialEntry};
+use super::material::NewMaterial;
+use super::model::{LocalKeyEntry, LocalKmsContent, MaterialEntry};
 use crate::Result;
-use crate::keys::{KmsKeyState, Reason, Surroundings, Timestamp};
+use crate::keys::{Context, KmsKeyState, Reason, Timestamp};
 
-/// Does what time has made due.
-pub(super) fn settle(content: &mut Content, surroundings: &Surroundings, unlock_key: &UnlockKey) -> Result<()> {
-    let due: Vec<_> = due(content, surroundings.now())
+/// Runs the tasks that are due.
+pub(super) fn run_due(content: &mut LocalKmsContent, context: &Context, unlock_key: &UnlockKey) -> Result<()> {
+    let due: Vec<_> = due_tasks(content, context.now())
         .into_iter()
         .map(|(key, what)| (key.id, what))
         .collect();
     for (id, what) in due {
         match what {
-            Due::Erasure => {
+            DueTask::Erasure => {
                 let key = content.key_mut(id)?;
                 key.erase();
                 key.state = KmsKeyState::Destroyed;
-                record(key, what.as_str(), surroundings, None);
+                record(key, what.as_str(), context, None);
             }
-            Due::Expiry => {
+            DueTask::Expiry => {
                 let key = content.key_mut(id)?;
                 key.erase();
-                record(key, what.as_str(), surroundings, None);
+                record(key, what.as_str(), context, None);
             }
-            Due::Rotation => rotate(content, id, what.as_str(), None, surroundings, unlock_key)?,
+            DueTask::Rotation => rotate(content, id, what.as_str(), None, context, unlock_key)?,
         }
     }
     Ok(())
 }
 
-/// What time has made due with a key.
+/// A task that is due for a key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Due {
+pub(super) enum DueTask {
     Erasure,
     Expiry,
     Rotation,
 }
 
-impl Due {
-    /// As it is recorded.
+impl DueTask {
+    /// Returns the words of the history.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Erasure => "destroy: the waiting period is over",
@@ -52,32 +52,35 @@ impl Due {
     }
 }
 
-pub(super) fn due(content: &Content, now: Timestamp) -> Vec<(&KeyEntry, Due)> {
-    let expired = |key: &KeyEntry| {
+pub(super) fn due_tasks(content: &LocalKmsContent, now: Timestamp) -> Vec<(&LocalKeyEntry, DueTask)> {
+    let expired = |key: &LocalKeyEntry| {
         let expired = |material: &MaterialEntry| material.sealed.is_some() && material.is_expired(now);
         key.material.iter().any(expired)
     };
-    let due = |key: &KeyEntry| match key.state {
-        KmsKeyState::PendingDeletion => key.deletion.filter(|date| *date <= now).map(|_| Due::Erasure),
-        _ if expired(key) => Some(Due::Expiry),
-        _ => key.next_rotation().filter(|date| *date <= now).map(|_| Due::Rotation),
+    let due = |key: &LocalKeyEntry| match key.state {
+        KmsKeyState::PendingDeletion => key.deletion.filter(|date| *date <= now).map(|_| DueTask::Erasure),
+        _ if expired(key) => Some(DueTask::Expiry),
+        _ => key
+            .next_rotation()
+            .filter(|date| *date <= now)
+            .map(|_| DueTask::Rotation),
     };
     content.keys.iter().filter_map(|key| Some((key, due(key)?))).collect()
 }
 
 pub(super) fn rotate(
-    content: &mut Content,
+    content: &mut LocalKmsContent,
     id: LocalKeyId,
     what: &str,
     reason: Option<&Reason>,
-    surroundings: &Surroundings,
+    context: &Context,
     unlock_key: &UnlockKey,
 ) -> Result<()> {
     let number = 1 + content.key_mut(id)?.material.last().map_or(0, |newest| newest.number);
-    let made = Material::generate(content.key_mut(id)?.spec)?;
-    let material = content.new_material(id, number, surroundings.now(), &made, unlock_key)?;
+    let made = NewMaterial::generate(content.key_mut(id)?.spec)?;
+    let material = content.new_material(id, number, context.now(), &made, unlock_key)?;
     let key = content.key_mut(id)?;
     key.material.push(material);
-    record(key, what, surroundings, reason);
+    record(key, what, context, reason);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Manage.
+//! Management of keys: creation, states, rotation, deletion.
 
 use std::path::Path;
 
@@ -10,15 +10,15 @@ use super::lifecycle::{
 };
 use super::local_kms::{LocalKms, UnlockKey};
 use super::lookup::{LocalName, find};
-use super::maintenance::{due, rotate, settle};
-use super::material::Material;
-use super::model::{Content, KeyEntry};
+use super::maintenance::{due_tasks, rotate, run_due};
+use super::material::NewMaterial;
+use super::model::{LocalKeyEntry, LocalKmsContent};
 use crate::keys::{KeyName, KmsKeyRef, KmsKeyState, Reason, Timestamp};
 use crate::kms::local::key_policy::KmsAction;
 use crate::{Error, Hint, Remedy, Result};
 
 impl LocalKms {
-    /// Adds a symmetric key to the file.
+    /// Creates a symmetric key in the file.
     ///
     /// # Errors
     ///
@@ -28,11 +28,12 @@ impl LocalKms {
         self.add(&path, name, NewKmsKey::default())
     }
 
-    /// Adds a key as `new` says under the name in `key`, to the file it names.
+    /// Creates a key with the properties `new`, in the file and under the name of `key`.
     ///
     /// # Errors
     ///
-    /// As for [`create_key`](Self::create_key); [`ErrorKind::BadInput`] for an alias, or a period of rotation out of bounds.
+    /// As for [`create_key`](Self::create_key); [`ErrorKind::BadInput`] for an alias, or a period of rotation out of
+    /// bounds.
     pub fn create_kms_key(&self, key: &KmsKeyRef, new: NewKmsKey) -> Result<LocalKeyInfo> {
         match self.locate(key)? {
             (path, LocalName::Key(name)) => self.add(&path, &name, new),
@@ -51,53 +52,55 @@ impl LocalKms {
         if new.rotation_days.is_some() && new.origin == KmsKeyOrigin::External {
             return Err(not_rotated(name));
         }
-        // Before the lock: an RSA key takes its time.
+        // Before the lock, since an RSA key takes time.
         let material = match new.origin {
-            KmsKeyOrigin::Local => Some(Material::generate(new.spec)?),
+            KmsKeyOrigin::Local => Some(NewMaterial::generate(new.spec)?),
             KmsKeyOrigin::External => None,
         };
-        let surroundings = &self.surroundings;
+        let context = &self.context;
         self.change(path, |content, unlock_key| {
-            let id = add_key(content, name, new, material.as_ref(), surroundings.now(), unlock_key)?;
+            let id = add_key(content, name, new, material.as_ref(), context.now(), unlock_key)?;
             let key = content.key_mut(id)?;
-            record(key, "create", surroundings, None);
+            record(key, "create", context, None);
             let key = key.clone();
-            Ok(content.info(&key, surroundings.now()))
+            Ok(content.info(&key, context.now()))
         })
     }
 
-    /// Switches a key on that is switched off.
+    /// Enables a disabled key.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if it is in another state; what the file says.
+    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if it is in another state; errors of the file.
     pub fn enable(&self, key: &KmsKeyRef, reason: &Reason) -> Result<LocalKeyInfo> {
-        self.go(key, KmsAction::EnableKey, "enable", reason, |key, _| {
+        self.change_key(key, KmsAction::EnableKey, "enable", reason, |key, _| {
             expect_state(key, &[KmsKeyState::Disabled], "enable")?;
             key.state = KmsKeyState::Enabled;
             Ok(None)
         })
     }
 
-    /// Switches a key off: it wraps and unwraps nothing until it is switched on again.
+    /// Disables a key: it neither wraps nor unwraps until it is enabled again.
     ///
     /// # Errors
     ///
     /// As for [`enable`](Self::enable).
     pub fn disable(&self, key: &KmsKeyRef, reason: &Reason) -> Result<LocalKeyInfo> {
-        self.go(key, KmsAction::DisableKey, "disable", reason, |key, _| {
+        self.change_key(key, KmsAction::DisableKey, "disable", reason, |key, _| {
             expect_state(key, &[KmsKeyState::Enabled], "disable")?;
             key.state = KmsKeyState::Disabled;
             Ok(None)
         })
     }
 
-    /// Deletes a key after a waiting period of so many days, in which it wraps and unwraps nothing and [`cancel_deletion`](Self::cancel_deletion) brings it
-    /// back. Then its material is erased at the next change of the file, or by [`tend`](Self::tend).
+    /// Schedules the deletion of a key. During the waiting period it neither wraps nor unwraps, and
+    /// [`cancel_deletion`](Self::cancel_deletion) restores it. Then its material is erased at the next change of the
+    /// file, or by [`run_due`](Self::run_due).
     ///
     /// # Errors
     ///
-    /// As for [`enable`](Self::enable); [`ErrorKind::BadInput`] for a period that is not within [`DELETION_WINDOW_DAYS`].
+    /// As for [`enable`](Self::enable); [`ErrorKind::BadInput`] for a period that is not within
+    /// [`DELETION_WINDOW_DAYS`].
     pub fn schedule_deletion(&self, key: &KmsKeyRef, days: u32, reason: &Reason) -> Result<LocalKeyInfo> {
         if !DELETION_WINDOW_DAYS.contains(&days) {
             return Err(Error::bad_input(format!(
@@ -106,7 +109,7 @@ impl LocalKms {
                 DELETION_WINDOW_DAYS.end()
             )));
         }
-        self.go(
+        self.change_key(
             key,
             KmsAction::ScheduleKeyDeletion,
             "schedule deletion",
@@ -120,13 +123,13 @@ impl LocalKms {
         )
     }
 
-    /// Takes a scheduled deletion back. The key is disabled then, as in AWS KMS, so that whoever brings it back into use says so.
+    /// Cancels a scheduled deletion. The key is then disabled, as in AWS KMS: enabling it is a decision of its own.
     ///
     /// # Errors
     ///
     /// As for [`enable`](Self::enable).
     pub fn cancel_deletion(&self, key: &KmsKeyRef, reason: &Reason) -> Result<LocalKeyInfo> {
-        self.go(
+        self.change_key(
             key,
             KmsAction::CancelKeyDeletion,
             "cancel deletion",
@@ -139,7 +142,7 @@ impl LocalKms {
         )
     }
 
-    /// Gives a key new material, which wraps from now on. What older material wrapped still unwraps.
+    /// Rotates a key: new material wraps from now on. What older material wrapped still unwraps.
     ///
     /// # Errors
     ///
@@ -147,14 +150,14 @@ impl LocalKms {
     pub fn rotate(&self, key: &KmsKeyRef, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
         self.with_key(key, KmsAction::RotateKeyOnDemand, |content, id, unlock_key| {
             let key = content.key_mut(id)?;
-            check(key, self.surroundings.now())?;
+            check(key, self.context.now())?;
             refuse_rotation(key)?;
-            rotate(content, id, "rotate", reason, &self.surroundings, unlock_key)
+            rotate(content, id, "rotate", reason, &self.context, unlock_key)
         })
     }
 
-    /// Sets after how many days a key gets new material by itself; `None` is never. It gets it at the next change of the file after that, or by
-    /// [`tend`](Self::tend).
+    /// Sets the days between automatic rotations; `None` for none. A rotation runs at the next change of the file
+    /// after it is due, or by [`run_due`](Self::run_due).
     ///
     /// # Errors
     ///
@@ -165,84 +168,85 @@ impl LocalKms {
         }
         self.with_key(key, KmsAction::EnableKeyRotation, |content, id, unlock_key| {
             let key = content.key_mut(id)?;
-            check(key, self.surroundings.now())?;
+            check(key, self.context.now())?;
             refuse_rotation(key)?;
             key.rotation_days = days;
             let what = match days {
                 Some(days) => format!("rotate every {days} days"),
                 None => "rotate on demand only".to_owned(),
             };
-            record(key, &what, &self.surroundings, reason);
-            // It may be due at once.
-            settle(content, &self.surroundings, unlock_key)
+            record(key, &what, &self.context, reason);
+            // The rotation may be due at once.
+            run_due(content, &self.context, unlock_key)
         })
     }
 
-    /// What [`tend`](Self::tend) would do.
+    /// Returns the tasks that [`run_due`](Self::run_due) would run.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::WrongKey`] if the file does not unlock.
-    pub fn due(&self) -> Result<Vec<(KeyName, &'static str)>> {
+    pub fn due_tasks(&self) -> Result<Vec<(KeyName, &'static str)>> {
         let (content, _) = self.content(self.path())?;
-        let now = self.surroundings.now();
-        Ok(due(&content, now)
+        let now = self.context.now();
+        Ok(due_tasks(&content, now)
             .into_iter()
             .map(|(key, what)| (key.name.clone(), what.as_str()))
             .collect())
     }
 
-    /// Does what time has made due: erases the material of keys whose waiting period is over, gives new material to those that are to be rotated. Every change of
-    /// the file does so, too, but those that enable a key or keep it from deletion; wrapping and unwrapping never change it.
+    /// Runs the tasks that are due: erases the material of keys whose waiting period is over, rotates keys. Every
+    /// change of the file does so, too, except those that enable a key or cancel its deletion. Wrapping and
+    /// unwrapping never do.
     ///
     /// # Errors
     ///
-    /// What the file says.
-    pub fn tend(&self) -> Result<()> {
-        match self.due()?.is_empty() {
-            true => Ok(()),
-            false => self.change(self.path(), |_, _| Ok(())),
+    /// Errors of the file.
+    pub fn run_due(&self) -> Result<()> {
+        if self.due_tasks()?.is_empty() {
+            return Ok(());
         }
+        self.change(self.path(), |_, _| Ok(()))
     }
 
-    /// A change of one key that needs its entry alone. `apply` may add to what is recorded.
-    fn go(
+    /// Changes the entry of one key. `apply` may add to the words of the history.
+    fn change_key(
         &self,
         key: &KmsKeyRef,
         action: KmsAction,
         what: &str,
         reason: &Reason,
-        apply: impl FnOnce(&mut KeyEntry, Timestamp) -> Result<Option<String>>,
+        apply: impl FnOnce(&mut LocalKeyEntry, Timestamp) -> Result<Option<String>>,
     ) -> Result<LocalKeyInfo> {
         self.with_key(key, action, |content, id, _| {
             let key = content.key_mut(id)?;
-            let what = match apply(key, self.surroundings.now())? {
+            let what = match apply(key, self.context.now())? {
                 Some(more) => format!("{what} {more}"),
                 None => what.to_owned(),
             };
-            record(key, &what, &self.surroundings, Some(reason));
+            record(key, &what, &self.context, Some(reason));
             Ok(())
         })
     }
 
-    /// A change of one key, by whoever may do `action`.
+    /// Changes one key, if the actor may do `action`.
     pub(super) fn with_key(
         &self,
         key: &KmsKeyRef,
         action: KmsAction,
-        apply: impl FnOnce(&mut Content, LocalKeyId, &UnlockKey) -> Result<()>,
+        apply: impl FnOnce(&mut LocalKmsContent, LocalKeyId, &UnlockKey) -> Result<()>,
     ) -> Result<LocalKeyInfo> {
         let (path, name) = self.locate(key)?;
-        let change = |content: &mut Content, unlock_key: &UnlockKey| {
+        let change = |content: &mut LocalKmsContent, unlock_key: &UnlockKey| {
             let entry = find(content, &name)?;
             self.authorize(content, entry, action, None)?;
             let id = entry.id;
             apply(content, id, unlock_key)?;
             let key = content.key_mut(id)?.clone();
-            Ok(content.info(&key, self.surroundings.now()))
+            Ok(content.info(&key, self.context.now()))
         };
         match action {
-            // Whoever wants to keep a key is not answered by its end, whatever the clock says.
+            // A request to keep a key must not first erase it, whatever the clock says.
             KmsAction::CancelKeyDeletion | KmsAction::EnableKey => self.change_alone(&path, change),
             _ => self.change(&path, change),
         }

@@ -1,18 +1,18 @@
-//! New material for KMS keys.
+//! Generation of material for KMS keys.
 
 use super::info::KmsKeySpec;
 use crate::keys::{ExchangeSigner, random};
 use crate::{Error, ErrorKind, Result, Secret};
 
-/// What a key is made of, before it is sealed.
-pub(super) struct Material {
+/// New material, before it is sealed.
+pub(super) struct NewMaterial {
     /// 32 bytes for symmetric keys and Ed25519; PKCS #8 (DER) for RSA.
     pub(super) secret: Secret<Vec<u8>>,
     pub(super) public_key: Option<Vec<u8>>,
 }
 
-impl Material {
-    /// New material, from the operating system's random bytes.
+impl NewMaterial {
+    /// Generates material from the operating system's random bytes.
     pub(super) fn generate(spec: KmsKeySpec) -> Result<Self> {
         match spec {
             KmsKeySpec::SymmetricDefault => Ok(Self {
@@ -28,7 +28,7 @@ impl Material {
             #[cfg(not(feature = "exchange"))]
             _ => Err(crate::Error::new(
                 crate::ErrorKind::KeyNotUsable,
-                "this build makes no asymmetric keys: its feature `exchange` is not enabled",
+                "this build does not generate asymmetric keys: its feature `exchange` is not enabled",
             )
             .with_hint("build with the feature `exchange`")),
         }
@@ -36,26 +36,26 @@ impl Material {
 }
 
 #[cfg(feature = "exchange")]
-/// A new RSA key.
-pub(super) fn rsa(bits: usize) -> Result<Material> {
-    let failed = |error| Error::new(ErrorKind::Io, "no RSA key can be made").with_source(error);
+/// Generates an RSA key.
+pub(super) fn rsa(bits: usize) -> Result<NewMaterial> {
+    let failed = |error| Error::new(ErrorKind::Io, "cannot generate an RSA key").with_source(error);
     let key = rsa::PrivateKey::new(&mut getrandom::SysRng, bits).map_err(failed)?;
     let unencodable = |error| Error::bug("an RSA key that PKCS #8 cannot hold").with_source(error);
     let secret = rsa::pkcs8::EncodePrivateKey::to_pkcs8_der(&key).map_err(unencodable)?;
     let public_key = rsa::pkcs8::EncodePublicKey::to_public_key_der(key.as_public_key())
         .map_err(|error| Error::bug("a public key that SubjectPublicKeyInfo cannot hold").with_source(error))?;
-    Ok(Material {
+    Ok(NewMaterial {
         secret: Secret::new(secret.as_bytes().to_vec()),
         public_key: Some(public_key.into_vec()),
     })
 }
 
 #[cfg(feature = "exchange")]
-/// A new Ed25519 key.
-pub(super) fn ed25519() -> Result<Material> {
+/// Generates an Ed25519 key.
+pub(super) fn ed25519() -> Result<NewMaterial> {
     let secret = random::secret(32)?;
     let public_key = ExchangeSigner::from_seed(secret.clone()).public_key()?.to_vec();
-    Ok(Material {
+    Ok(NewMaterial {
         secret,
         public_key: Some(public_key),
     })

@@ -9,8 +9,8 @@
 //!                                          └─────► seal key: AES-256-GCM over each version of each KMS key's material
 //! ```
 //!
-//! What a KMS key wraps: a byte 2, the ids of the KMS key and of the version of its material (16 bytes each), then AES-256-GCM bound to both ids and the
-//! wrap context.
+//! What a KMS key wraps: a byte 2, the ids of the KMS key and of the version of its material (16 bytes each), then
+//! AES-256-GCM bound to both ids and the wrap context.
 
 mod alias;
 #[cfg(feature = "exchange")]
@@ -42,7 +42,7 @@ mod unlock_env;
 #[cfg(feature = "exchange")]
 pub use import::ImportParameters;
 pub use info::{KmsKeyChange, KmsKeyOrigin, KmsKeySpec, KmsKeyUsage, LocalKeyInfo, MaterialInfo, NewKmsKey};
-pub use key_policy::{AccessRequest, Decision, KmsAction, PolicyDocument, evaluate};
+pub use key_policy::{AccessDecision, AccessRequest, KeyPolicy, KmsAction, evaluate};
 pub use lifecycle::DELETION_WINDOW_DAYS;
 pub use local_kms::LocalKms;
 pub use unlock::{PassphraseKdf, Unlock};

@@ -1,60 +1,57 @@
-//! What stands in the file of a local KMS.
+//! The content of the file, as it is stored under the MAC.
 
 use serde::{Deserialize, Serialize};
 
-use super::file::mac_key;
-use super::format_v1::FORMAT;
 use super::ids::{FileId, ImportToken, LocalKeyId, MaterialId, Salt};
 use super::info::{KmsKeyChange, KmsKeyOrigin, KmsKeySpec, LocalKeyInfo, MaterialInfo};
-use super::material::Material;
+use super::material::NewMaterial;
 use crate::keys::{
-    Authenticated, BackupRecord, Base64, KeyName, KeyVersionId, KmsKeyRef, KmsKeyState, Purpose, Timestamp, derive,
-    length_prefixed,
+    BackupRecord, Base64, KeyName, KeyVersionId, KmsKeyRef, KmsKeyState, Purpose, Timestamp, derive, length_prefixed,
 };
-use crate::kms::local::key_policy::PolicyDocument;
+use crate::kms::local::key_policy::KeyPolicy;
 use crate::kms::seal;
 use crate::{Error, Result, Secret};
 
 /// The content, under the MAC.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Content {
+pub(super) struct LocalKmsContent {
     pub(super) id: FileId,
-    /// Counts the changes.
+    /// Number of changes.
     pub(super) generation: u64,
     pub(super) unlock: UnlockMethod,
-    pub(super) keys: Vec<KeyEntry>,
+    pub(super) keys: Vec<LocalKeyEntry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) aliases: Vec<AliasEntry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) last_backup: Option<BackupRecord>,
-    /// Policies that are attached to identities.
+    /// Policies of identities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) identities: Vec<IdentityEntry>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct KeyEntry {
+pub(super) struct LocalKeyEntry {
     pub(super) name: KeyName,
     pub(super) id: LocalKeyId,
     pub(super) spec: KmsKeySpec,
     pub(super) origin: KmsKeyOrigin,
     pub(super) created: Timestamp,
     pub(super) state: KmsKeyState,
-    /// When the material is erased, if that is scheduled or done.
+    /// Time at which the material is erased, if that is scheduled or done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) deletion: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) rotation_days: Option<u32>,
     /// Oldest first; none before the first import.
     pub(super) material: Vec<MaterialEntry>,
-    /// What material may be imported with.
+    /// Import that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) import: Option<ImportEntry>,
     /// Absent while everybody who unlocks the file may do anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) policy: Option<PolicyDocument>,
+    pub(super) policy: Option<KeyPolicy>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) history: Vec<KmsKeyChange>,
 }
@@ -71,15 +68,15 @@ pub(super) struct MaterialEntry {
     /// The public half of an asymmetric key: SubjectPublicKeyInfo (DER) for RSA, the 32 bytes of RFC 8032 for Ed25519.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) public_key: Option<Base64>,
-    /// Of imported material: tells whether it is the same that comes again.
+    /// For imported material: check value, by which the same material is recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) check: Option<Base64>,
-    /// Of imported material: when it expires.
+    /// For imported material: expiry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) valid_to: Option<Timestamp>,
 }
 
-/// A key pair that material is wrapped for on its way here: good once, and for a day.
+/// An import under way: its key pair serves once, within a day.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ImportEntry {
@@ -94,7 +91,7 @@ pub(super) struct ImportEntry {
 pub(super) struct IdentityEntry {
     /// `user@host`
     pub(super) name: String,
-    pub(super) policy: PolicyDocument,
+    pub(super) policy: KeyPolicy,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -104,7 +101,7 @@ pub(super) struct AliasEntry {
     pub(super) key: LocalKeyId,
 }
 
-impl Content {
+impl LocalKmsContent {
     pub(super) fn new(unlock: UnlockMethod) -> Result<Self> {
         Ok(Self {
             id: FileId::random()?,
@@ -117,19 +114,13 @@ impl Content {
         })
     }
 
-    /// The bytes of the file.
-    pub(super) fn seal(&self, unlock_key: &Secret<Vec<u8>>) -> Result<Vec<u8>> {
-        let key = mac_key(self.id, unlock_key)?;
-        Ok(Authenticated::new(FORMAT, self, key.expose()).to_bytes())
-    }
-
-    /// A version of material for a key.
+    /// Makes a version of material for a key.
     pub(super) fn new_material(
         &self,
         key: LocalKeyId,
         number: u32,
         now: Timestamp,
-        material: &Material,
+        material: &NewMaterial,
         unlock_key: &Secret<Vec<u8>>,
     ) -> Result<MaterialEntry> {
         let id = MaterialId::random()?;
@@ -156,7 +147,7 @@ impl Content {
         seal::seal(seal_key.expose(), &self.associated(key, material), bytes.expose())
     }
 
-    /// The bytes of a version of material; `None` if it is erased.
+    /// Opens a version of material; `None` if it is erased.
     pub(super) fn open_material(
         &self,
         key: LocalKeyId,
@@ -193,8 +184,8 @@ impl Content {
         ])
     }
 
-    /// What is told about a key.
-    pub(super) fn info(&self, key: &KeyEntry, now: Timestamp) -> LocalKeyInfo {
+    /// Returns information about a key.
+    pub(super) fn info(&self, key: &LocalKeyEntry, now: Timestamp) -> LocalKeyInfo {
         let aliases = self.aliases.iter().filter(|alias| alias.key == key.id);
         LocalKeyInfo {
             name: key.name.clone(),
@@ -213,14 +204,14 @@ impl Content {
         }
     }
 
-    pub(super) fn key_mut(&mut self, id: LocalKeyId) -> Result<&mut KeyEntry> {
+    pub(super) fn key_mut(&mut self, id: LocalKeyId) -> Result<&mut LocalKeyEntry> {
         let key = self.keys.iter_mut().find(|key| key.id == id);
         key.ok_or_else(|| Error::bug("a KMS key that was found is not there"))
     }
 }
 
-impl KeyEntry {
-    /// When new material is due.
+impl LocalKeyEntry {
+    /// Returns the time of the next rotation.
     pub(super) fn next_rotation(&self) -> Option<Timestamp> {
         let newest = self.material.last()?;
         let enabled = self.state == KmsKeyState::Enabled;
@@ -230,7 +221,7 @@ impl KeyEntry {
             .map(|days| newest.created.plus_days(days))
     }
 
-    /// Its state, and whether its material is there.
+    /// Returns the state at a time: an enabled key without material is unavailable.
     pub(super) fn state_at(&self, now: Timestamp) -> KmsKeyState {
         let there = |material: &MaterialEntry| material.sealed.is_some() && !material.is_expired(now);
         match self.state {
@@ -239,7 +230,7 @@ impl KeyEntry {
         }
     }
 
-    /// Takes all of its material out of the file.
+    /// Erases all material of the key.
     pub(super) fn erase(&mut self) {
         for material in &mut self.material {
             material.sealed = None;
@@ -264,7 +255,7 @@ impl MaterialEntry {
     }
 }
 
-/// How the file says that it is unlocked.
+/// The unlock method of a file.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) enum UnlockMethod {

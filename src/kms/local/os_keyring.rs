@@ -1,4 +1,4 @@
-//! The unlock key in the keyring of the operating system: Secret Service, Keychain, Credential Manager.
+//! Unlock keys in the keyring of the operating system: Secret Service, Keychain, Credential Manager.
 
 #[cfg(feature = "os-keyring")]
 use std::sync::mpsc;
@@ -9,59 +9,60 @@ use super::ids::FileId;
 use crate::keys::KeyVersionId;
 use crate::{Error, ErrorKind, Result, Secret};
 
-/// What the entries are filed under; the user name of an entry is the file's id and its own, so that no entry
-/// is overwritten that the file may still need.
+/// Service name of the entries. The user name of an entry is the id of the file and its own, so that no entry is
+/// overwritten that the file may still need.
 #[cfg(feature = "os-keyring")]
 const SERVICE: &str = "cipherform local kms";
 
-/// It may ask the person to unlock it first.
+/// Time-out: the keyring may ask the person to unlock it first.
 #[cfg(feature = "os-keyring")]
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIME_OUT: Duration = Duration::from_secs(120);
 
-/// Puts the unlock key of a file there.
+/// Stores the unlock key of a file.
 #[cfg(feature = "os-keyring")]
 pub(super) fn put(file: FileId, id: KeyVersionId, unlock_key: &Secret<Vec<u8>>) -> Result<()> {
     let secret = unlock_key.clone();
-    within(PATIENCE, move || {
+    within(TIME_OUT, move || {
         entry(file, id)?.set_secret(secret.expose()).map_err(refused)
     })?;
-    // Before what opens the file now is given up.
-    match get(file, id)?.expose() == unlock_key.expose() {
-        true => Ok(()),
-        false => Err(Error::new(
+    // Checked before the present unlock key is given up.
+    if get(file, id)?.expose() == unlock_key.expose() {
+        Ok(())
+    } else {
+        Err(Error::new(
             ErrorKind::WrongKey,
             "the keyring of the operating system gives another key than was put into it",
-        )),
+        ))
     }
 }
 
-/// The unlock key of a file.
+/// Reads the unlock key of a file.
 #[cfg(feature = "os-keyring")]
 pub(super) fn get(file: FileId, id: KeyVersionId) -> Result<Secret<Vec<u8>>> {
-    within(PATIENCE, move || {
+    within(TIME_OUT, move || {
         entry(file, id)?.get_secret().map(Secret::new).map_err(refused)
     })
 }
 
-/// Takes an entry out that the file does not need any more. If it stays, it opens older copies, and nothing else.
+/// Deletes an entry that the file no longer needs. If it stays, it opens older copies, and nothing else.
 #[cfg(feature = "os-keyring")]
 pub(super) fn forget(file: FileId, id: KeyVersionId) {
-    let _ = within(PATIENCE, move || entry(file, id)?.delete_credential().map_err(refused));
+    let _ = within(TIME_OUT, move || entry(file, id)?.delete_credential().map_err(refused));
 }
 
-/// What `work` gives, unless it takes longer than that: the libraries below wait for ever.
+/// Runs `work` with a time-out, since the libraries below wait for ever.
 #[cfg(feature = "os-keyring")]
-fn within<T: Send + 'static>(patience: Duration, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+fn within<T: Send + 'static>(time_out: Duration, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let (done, result) = mpsc::channel();
-    // It ends with the process at the latest.
+    // The thread ends with the process at the latest.
     std::thread::spawn(move || done.send(work()));
-    result.recv_timeout(patience).unwrap_or_else(|_| {
+    result.recv_timeout(time_out).unwrap_or_else(|_| {
         let message = format!(
             "the keyring of the operating system did not answer in {} s",
-            patience.as_secs_f32()
+            time_out.as_secs_f32()
         );
         Err(Error::new(ErrorKind::ProviderDown, message)
-            .with_hint("see whether it asks for something, or whether it is running at all"))
+            .with_hint("check whether it is waiting for you, or is not running"))
     })
 }
 
@@ -80,16 +81,17 @@ fn refused(error: keyring::Error) -> Error {
         ),
         keyring::Error::NoDefaultStore => (
             ErrorKind::ProviderDown,
-            "this machine has no keyring of the operating system, or none that answers",
-            "on Linux it is the Secret Service of a desktop session; without one use a passphrase, a key file or another KMS",
+            "no keyring of the operating system was found",
+            "on Linux it is the Secret Service of a desktop session; without one use a passphrase, a key file \
+             or another KMS",
         ),
         _ => (
             ErrorKind::ProviderDown,
-            "the keyring of the operating system refuses",
+            "the keyring of the operating system refused access",
             "unlock it, or log in to the session that it belongs to",
         ),
     };
-    // Some of its errors hold the secret itself; their kind is told, and no more.
+    // Some errors of the library hold the secret itself, so only their kind is reported.
     Error::new(kind, message).with_hint(hint)
 }
 
@@ -110,7 +112,7 @@ pub(super) fn forget(_: FileId, _: KeyVersionId) {}
 fn absent() -> Error {
     Error::new(
         ErrorKind::ProviderDown,
-        "this build does not ask the keyring of the operating system: its feature `os-keyring` is not enabled",
+        "this build does not use the keyring of the operating system: its feature `os-keyring` is not enabled",
     )
     .with_hint("build with the feature `os-keyring`")
 }
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_ever() {
-        assert_eq!(within(PATIENCE, || Ok(7)).unwrap(), 7);
+        assert_eq!(within(TIME_OUT, || Ok(7)).unwrap(), 7);
         let (_never, wait) = mpsc::channel::<()>();
         let late = within(Duration::from_millis(20), move || {
             let _ = wait.recv();

@@ -1,18 +1,18 @@
-//! Changing what unlocks the file: everything in it is sealed anew, and written whole or not at all.
+//! Change of the unlock method: everything in the file is sealed again under another unlock key.
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
-use super::file::File;
+use super::file::LocalKmsFile;
 use super::local_kms::{LocalKms, UnlockKey, in_file};
-use super::model::{Content, UnlockMethod};
+use super::model::{LocalKmsContent, UnlockMethod};
 use super::unlock::{PassphraseKdf, Unlock};
 use super::{os_keyring, unlock};
 use crate::keys::{Base64, KeyVersionId, KmsKeyRef, KmsRegistry, random};
 use crate::{Error, ErrorKind, Result, Secret, fs};
 
 impl LocalKms {
-    /// Lets `new` unlock the file from now on, and what has unlocked it until now no more. Copies of the file are still opened by that.
+    /// Makes `new` unlock the file in place of the present method, which still opens copies made before.
     ///
     /// # Errors
     ///
@@ -20,14 +20,14 @@ impl LocalKms {
     pub fn change_unlock(&self, new: &Unlock, kdf: PassphraseKdf) -> Result<()> {
         let method = UnlockMethod::for_new_file(new, kdf)?;
         let key = new.key(&method)?;
-        self.relock(method, key)
+        self.rekey(method, key)
     }
 
-    /// Lets a key of another KMS guard the file: a random unlock key, wrapped by that key for this file.
+    /// Makes a key of another KMS guard the file, by a random unlock key that it wraps.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`] for a key of a local KMS; what the other KMS says.
+    /// [`ErrorKind::BadInput`] for a key of a local KMS; errors of the other KMS.
     pub async fn guard_by_kms(&self, key: &KmsKeyRef, registry: &KmsRegistry) -> Result<()> {
         refuse_local(key)?;
         let file = self.content(self.path())?.0.id;
@@ -36,13 +36,14 @@ impl LocalKms {
         let wrap = async {
             let client = registry.client(key)?;
             let wrapped = client.wrap(key, &unlock_key, &context).await?;
-            // Before what opens the file now is given up.
-            match client.unwrap(key, &wrapped, &context).await?.expose() == unlock_key.expose() {
-                true => Ok(wrapped),
-                false => Err(Error::new(
+            // Checked before the present unlock key is given up.
+            if client.unwrap(key, &wrapped, &context).await?.expose() == unlock_key.expose() {
+                Ok(wrapped)
+            } else {
+                Err(Error::new(
                     ErrorKind::WrongKey,
                     "it unwraps to another key than it wrapped",
-                )),
+                ))
             }
         };
         let wrapped = wrap
@@ -53,33 +54,34 @@ impl LocalKms {
             id,
             wrapped: Base64(wrapped),
         };
-        self.relock(method, unlock_key)
+        self.rekey(method, unlock_key)
     }
 
-    /// Lets the keyring of the operating system keep a random unlock key for the file. The file is moved to other machines by changing that first.
+    /// Makes the keyring of the operating system keep a random unlock key for the file. Before the file moves to
+    /// another machine, change its unlock method.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ProviderDown`] if there is no such keyring, or this build does not ask it.
+    /// [`ErrorKind::ProviderDown`] if there is no such keyring, or this build does not use it.
     pub fn guard_by_os_keyring(&self) -> Result<()> {
         let file = self.content(self.path())?.0.id;
         let (unlock_key, entry) = (random::secret(unlock::KEY)?, KeyVersionId::random()?);
         os_keyring::put(file, entry, &unlock_key)?;
-        self.relock(UnlockMethod::OsKeyring { entry }, unlock_key)
+        self.rekey(UnlockMethod::OsKeyring { entry }, unlock_key)
     }
 
-    /// What unlocks the file at `path`, if a key of another KMS guards it, or the keyring of the operating system keeps its unlock key: they are asked. `None` if it is
-    /// unlocked otherwise, or is not there.
+    /// Fetches the unlock key of the file at `path`, if a key of another KMS guards it, or the keyring of the operating
+    /// system keeps it. `None` if the file is unlocked otherwise, or is missing.
     ///
     /// # Errors
     ///
-    /// What the other KMS, or the keyring, says; [`ErrorKind::BadInput`] if the file is damaged.
-    pub async fn unlock_elsewhere(path: &Path, registry: &KmsRegistry) -> Result<Option<Unlock>> {
+    /// Errors of the other KMS, or of the keyring; [`ErrorKind::BadInput`] if the file is damaged.
+    pub async fn guarded_unlock(path: &Path, registry: &KmsRegistry) -> Result<Option<Unlock>> {
         let bytes = match fs::read(path) {
             Err(error) if error.kind() == ErrorKind::FileNotFound => return Ok(None),
             read => read?,
         };
-        let file = File::parse(&bytes).map_err(|error| in_file(path, error))?;
+        let file = LocalKmsFile::parse(&bytes).map_err(|error| in_file(path, error))?;
         let (key, id, wrapped) = match file.unlock() {
             UnlockMethod::Kms { key, id, wrapped } => (key, id, wrapped),
             UnlockMethod::OsKeyring { entry } => {
@@ -108,7 +110,7 @@ impl LocalKms {
             .map_err(|error| in_file(path, error))
     }
 
-    fn relock(&self, method: UnlockMethod, new: Secret<Vec<u8>>) -> Result<()> {
+    fn rekey(&self, method: UnlockMethod, new: Secret<Vec<u8>>) -> Result<()> {
         let path = self.path();
         let _lock = fs::lock(path)?;
         let (mut content, old) = self.content(path)?;
@@ -126,8 +128,8 @@ impl LocalKms {
     }
 }
 
-/// Opens with the old unlock key and seals with the new one whatever is sealed.
-fn reseal(content: &mut Content, old: &UnlockKey, new: &UnlockKey) -> Result<()> {
+/// Opens everything that is sealed with the old unlock key, and seals it with the new one.
+fn reseal(content: &mut LocalKmsContent, old: &UnlockKey, new: &UnlockKey) -> Result<()> {
     let mut keys = content.keys.clone();
     for key in &mut keys {
         for material in &mut key.material {
@@ -145,13 +147,13 @@ fn reseal(content: &mut Content, old: &UnlockKey, new: &UnlockKey) -> Result<()>
     Ok(())
 }
 
-/// A file that opens itself, or another like it, guards nothing.
+/// Refuses keys of local KMSs: a file that opens itself, or another like it, guards nothing.
 fn refuse_local(key: &KmsKeyRef) -> Result<()> {
     match key.scheme() {
-        "local" => Err(
-            Error::bad_input(format!("`{key}` is a key of a local KMS: it guards no local KMS"))
-                .with_hint("name a key of another KMS, such as `pkcs11:token=…;object=…`"),
-        ),
+        "local" => Err(Error::bad_input(format!(
+            "`{key}` is a key of a local KMS, which cannot guard a local KMS"
+        ))
+        .with_hint("name a key of another KMS, such as `pkcs11:token=…;object=…`")),
         _ => Ok(()),
     }
 }

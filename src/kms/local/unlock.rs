@@ -1,4 +1,4 @@
-//! What unlocks the file of a local KMS.
+//! Unlock keys of the file, from passphrases and key files.
 
 use std::path::{Path, PathBuf};
 
@@ -10,31 +10,31 @@ use super::model::UnlockMethod;
 use crate::keys::{DataKeyId, KeyVersionId, KeyringId, WrapContext, random};
 use crate::{Error, ErrorKind, Result, Secret, fs};
 
-/// The length of the unlock key, and of what a key file holds.
+/// Bytes of the unlock key, and of a key file.
 pub(super) const KEY: usize = 32;
 
-/// What SP 800-63B, section 5.1.1.2, asks of a secret that a person chooses.
+/// Shortest passphrase, in characters: SP 800-63B, section 5.1.1.2.
 const SHORTEST_PASSPHRASE: usize = 8;
 
-/// What OWASP asks of PBKDF2 with HMAC-SHA-256; SP 800-132 asks for as many as users bear.
+/// PBKDF2 iterations of new files: the OWASP minimum for HMAC-SHA-256.
 const PBKDF2_ITERATIONS: u32 = 600_000;
 
-/// As many as are run for a stranger's file, which is authenticated only afterwards: under a minute.
+/// Limit on PBKDF2 iterations, since a file is authenticated only after them: under a minute.
 const MOST_PBKDF2_ITERATIONS: u32 = 50_000_000;
 
-/// What unlocks the file of a local KMS.
+/// The secret that unlocks the file of a local KMS.
 #[derive(Clone, Debug)]
 pub enum Unlock {
-    /// A passphrase, stretched as the file says.
+    /// A passphrase, stretched by the method of the file.
     Passphrase(Secret<String>),
     /// A file with 256 random bits: 32 bytes, or 64 hexadecimal digits.
     KeyFile(PathBuf),
     /// The unlock key itself, from another KMS or the operating system's keyring:
-    /// [`LocalKms::unlock_elsewhere`](super::LocalKms::unlock_elsewhere).
+    /// [`LocalKms::guarded_unlock`](super::LocalKms::guarded_unlock).
     Unwrapped(Secret<Vec<u8>>),
 }
 
-/// How a passphrase is stretched.
+/// The function that stretches a passphrase.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum PassphraseKdf {
@@ -46,12 +46,12 @@ pub enum PassphraseKdf {
 }
 
 impl UnlockMethod {
-    /// Whether NIST has approved what makes the unlock key.
+    /// Checks whether NIST has approved the method.
     pub(super) fn is_approved(&self) -> bool {
         !matches!(self, Self::Argon2id { .. })
     }
 
-    /// What a new file that `unlock` opens will say.
+    /// Returns the method of a new file that `unlock` unlocks.
     pub(super) fn for_new_file(unlock: &Unlock, kdf: PassphraseKdf) -> Result<Self> {
         match unlock {
             Unlock::Passphrase(passphrase) if passphrase.expose().is_empty() => {
@@ -83,7 +83,7 @@ impl UnlockMethod {
 }
 
 impl Unlock {
-    /// The unlock key of a file that says `method`.
+    /// Derives the unlock key of a file with `method`.
     pub(super) fn key(&self, method: &UnlockMethod) -> Result<Secret<Vec<u8>>> {
         match (self, method) {
             (
@@ -131,17 +131,17 @@ impl Unlock {
                 ErrorKind::WrongKey,
                 "the keyring of the operating system unlocks it, and nothing else",
             )
-            .with_hint("let it be asked: `cipherform` does so by itself")),
+            .with_hint("let the keyring of the operating system be asked")),
             (_, UnlockMethod::Kms { key, .. }) => Err(Error::new(
                 ErrorKind::WrongKey,
                 format!("KMS key `{key}` unlocks it, and nothing else"),
             )
-            .with_hint("let that KMS unwrap the unlock key: `cipherform` does so by itself")),
+            .with_hint("let that KMS unwrap the unlock key")),
         }
     }
 
-    /// The error when the key does not authenticate the file.
-    pub(super) fn wrong(&self) -> Error {
+    /// Returns the error for a key that does not authenticate the file.
+    pub(super) fn wrong_key_error(&self) -> Error {
         let (message, hint) = match self {
             Self::Passphrase(_) => (
                 "wrong passphrase or damaged file",
@@ -151,16 +151,13 @@ impl Unlock {
                 "wrong key file or damaged file",
                 "check which key file belongs to it; if it is right, restore the file from a backup",
             ),
-            Self::Unwrapped(_) => (
-                "its unlock key is another one, or the file is damaged",
-                "restore the file from a backup",
-            ),
+            Self::Unwrapped(_) => ("wrong unlock key or damaged file", "restore the file from a backup"),
         };
         Error::new(ErrorKind::WrongKey, message).with_hint(hint)
     }
 }
 
-/// What the unlock key of a file is wrapped for by another KMS. It belongs to no data key, so that field is zero.
+/// Returns the context of an unlock key that another KMS wraps. It belongs to no data key, so that field is zero.
 pub(super) fn context(file: FileId, id: KeyVersionId) -> WrapContext {
     WrapContext {
         keyring: KeyringId::from_bytes(*file.as_bytes()),
@@ -170,7 +167,7 @@ pub(super) fn context(file: FileId, id: KeyVersionId) -> WrapContext {
     }
 }
 
-/// Writes a new key file.
+/// Creates a key file.
 pub(super) fn create_key_file(path: &Path) -> Result<()> {
     let key = random::secret(KEY)?;
     let mut text = Secret::new(vec![b'\n'; 2 * KEY + 1]);
@@ -194,10 +191,11 @@ fn read_key_file(path: &Path) -> Result<Secret<Vec<u8>>> {
     Ok(key)
 }
 
-/// The parameters, if they are neither so weak that a passphrase is guessed nor so heavy that a stranger's file stalls us.
+/// Checks the parameters of Argon2id: neither so weak that a passphrase can be guessed nor so heavy that a hostile file
+/// stalls the process.
 ///
-/// The file is authenticated only after they are used. At least what OWASP asks for (19 MiB, 2 passes, or as much work); at most 2 GiB, 64 passes, and
-/// 16 GiB touched, which takes under a minute.
+/// The file is authenticated only after they are used. At least what OWASP asks for (19 MiB, 2 passes, or as much
+/// work); at most 2 GiB, 64 passes, and 16 GiB touched, which takes under a minute.
 fn params(memory_kib: u32, passes: u32, lanes: u32) -> Result<Params> {
     const GIB: u64 = 1024 * 1024;
     const LEAST: u32 = 19 * 1024;
@@ -240,7 +238,8 @@ mod tests {
 
     #[test]
     fn argon2id_is_as_published() {
-        // Computed with the reference implementation: `argon2.low_level.hash_secret_raw` of the Python package `argon2-cffi`.
+        // Computed with the reference implementation: `argon2.low_level.hash_secret_raw` of the Python package
+        // `argon2-cffi`.
         let unlock = Unlock::Passphrase(Secret::new("correct horse".to_string()));
         let method = UnlockMethod::Argon2id {
             memory_kib: 19_456,

@@ -1,4 +1,4 @@
-//! What unlocks the local KMS, as whoever starts a process gives it.
+//! The unlock settings of the local KMS from the environment.
 
 use std::env;
 use std::ffi::OsString;
@@ -13,11 +13,11 @@ const KEY_FILE: &str = "CIPHERFORM_KEY_FILE";
 const PASSPHRASE: &str = "CIPHERFORM_PASSPHRASE";
 const PASSPHRASE_FILE: &str = "CIPHERFORM_PASSPHRASE_FILE";
 
-/// As much of a passphrase file as is read, in bytes.
+/// Bytes that are read of a passphrase file.
 const MOST: usize = 4096;
 
 impl Unlock {
-    /// The passphrase on the first line of the file at `path`.
+    /// Reads the passphrase on the first line of the file at `path`.
     ///
     /// # Errors
     ///
@@ -25,7 +25,7 @@ impl Unlock {
     pub fn passphrase_file(path: &Path) -> Result<Self> {
         let failed = |error| Error::io(format!("cannot read the passphrase from `{}`", path.display()), error);
         let file = File::open(path).map_err(failed)?;
-        // Room for all of it at once: a string that grows leaves copies behind.
+        // Capacity for all of it at once: a string that grows leaves copies behind.
         let mut line = Secret::new(String::with_capacity(MOST));
         file.take(MOST as u64)
             .read_to_string(line.expose_mut())
@@ -35,7 +35,7 @@ impl Unlock {
         Ok(Self::Passphrase(line))
     }
 
-    /// What `CIPHERFORM_KEY_FILE`, `CIPHERFORM_PASSPHRASE_FILE` or `CIPHERFORM_PASSPHRASE` says; `None` if none is set.
+    /// Reads `CIPHERFORM_KEY_FILE`, `CIPHERFORM_PASSPHRASE_FILE` or `CIPHERFORM_PASSPHRASE`; `None` if none is set.
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::limiter::Limiter;
 use crate::keys::{DataKey, KmsClient, KmsKeyInfo, KmsKeyRef, WrapContext, random};
-use crate::kms::Settings;
+use crate::kms::settings::Settings;
 use crate::{Result, Secret};
 
 /// A KMS provider whose calls block: [`Remote`] makes a [`KmsClient`] of it.
@@ -15,7 +15,8 @@ pub(in crate::kms) trait Provider: Send + Sync + 'static {
     /// A parsed reference: which key, and where it is.
     type Location: Send + 'static;
 
-    /// Names the service of a provider whose calls nothing can interrupt: past the time-out they are left to themselves.
+    /// Names the service of a provider whose calls nothing can interrupt: past the time-out they are left to
+    /// themselves.
     const UNINTERRUPTIBLE: Option<&'static str> = None;
 
     /// Returns the settings that the provider was made with.
@@ -27,7 +28,8 @@ pub(in crate::kms) trait Provider: Send + Sync + 'static {
     /// Describes a key, as [`KmsClient::describe`].
     fn describe(&self, location: &Self::Location) -> Result<KmsKeyInfo>;
 
-    /// Generates a data key, as [`KmsClient::generate_data_key`]: by default random bytes of the operating system, wrapped.
+    /// Generates a data key, as [`KmsClient::generate_data_key`]: by default random bytes of the operating system,
+    /// wrapped.
     fn generate(&self, location: &Self::Location, length: usize, context: &WrapContext) -> Result<DataKey> {
         let plaintext = random::secret(length)?;
         let wrapped = self.wrap(location, &plaintext, context)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::refusal::timed_out;
-use crate::kms::Timeouts;
+use crate::kms::settings::Timeouts;
 use crate::{Error, Result};
 
 /// Runs blocking work off the async threads, a few at a time. Clones share the limit.
@@ -43,8 +43,8 @@ impl Limiter {
             .map_err(|error| Error::bug("a KMS client panicked").with_source(error))?
     }
 
-    /// Runs `work` of `service` that nothing can interrupt. Past the time-out for one response it is left to itself, on a
-    /// thread that neither the limiter nor the end of the process waits for.
+    /// Runs `work` of `service` that nothing can interrupt. Past the time-out for one response it is left to itself,
+    /// on a thread that neither the limiter nor the end of the process waits for.
     pub(in crate::kms) async fn run_or_leave<T: Send + 'static>(
         &self,
         service: &'static str,

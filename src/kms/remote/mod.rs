@@ -1,4 +1,4 @@
-//! Clients of remote KMSs: what they share. Work runs off the async threads, is retried within limits, uses few
+//! The common parts of clients of remote KMSs. Work runs off the async threads, is retried within limits, uses few
 //! connections, and reports nothing secret.
 
 mod client;

@@ -9,7 +9,7 @@ use zeroize::Zeroize;
 use super::http::{Http, HttpResponse, request, secret_header};
 use super::retry::attempt;
 use super::token_cache::CachedToken;
-use crate::kms::Timeouts;
+use crate::kms::settings::Timeouts;
 use crate::{Error, ErrorKind, Result, Secret};
 
 #[derive(Deserialize)]
@@ -85,7 +85,8 @@ pub(in crate::kms) fn form(uri: &str, fields: &[(&str, &str)]) -> Result<Request
         .map_err(|error| Error::bad_input("the address for access tokens is not a URL").with_source(error))
 }
 
-/// Asks the metadata service of the cloud's own machines for a token: over plain HTTP, by a link that ends in the machine.
+/// Asks the metadata service of the cloud's own machines for a token: over plain HTTP, by a link that ends in the
+/// machine.
 pub(in crate::kms) fn machine_token(
     http: &Http,
     timeouts: Timeouts,

@@ -9,7 +9,7 @@ pub(in crate::kms) struct RefusalRule {
     /// The service's code; empty fits every code, and a code that ends in `*` fits what begins so.
     pub(in crate::kms) code: &'static str,
     pub(in crate::kms) meaning: Meaning,
-    /// What to do; empty for the hint that the meaning has by itself.
+    /// Hint; empty for the default hint of the meaning.
     pub(in crate::kms) hint: &'static str,
 }
 
@@ -21,7 +21,7 @@ pub(in crate::kms) enum Meaning {
     Kind(ErrorKind),
 }
 
-/// What a service answered when it refused a request.
+/// The answer of a service that refused a request.
 pub(in crate::kms) struct Complaint {
     pub(in crate::kms) service: &'static str,
     pub(in crate::kms) status: u16,

@@ -24,7 +24,8 @@ pub(in crate::kms) fn handshake_error(error: &rustls::Error, host: &str) -> Erro
         Tls::InvalidCertificate(_) => (
             ErrorKind::ProviderDown,
             "its TLS certificate is not trusted",
-            "if a company CA signed it, name the file of that CA (the manual says how for each KMS, SSL_CERT_FILE serves all); else \
+            "if a company CA signed it, name the file of that CA (the manual says how for each KMS, \
+             SSL_CERT_FILE serves all); else \
              somebody may be listening in",
         ),
         Tls::AlertReceived(_) => (

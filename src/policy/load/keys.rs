@@ -5,17 +5,17 @@ use toml::Spanned;
 use super::file::KeysFile;
 use super::source::PolicySource;
 use crate::Result;
-use crate::keys::CachePolicy;
+use crate::keys::CacheLimits;
 
 impl KeysFile {
-    pub(super) fn check(self, source: &PolicySource<'_>) -> Result<CachePolicy> {
+    pub(super) fn check(self, source: &PolicySource<'_>) -> Result<CacheLimits> {
         let duration = |text: Spanned<String>| match humantime::parse_duration(text.get_ref()) {
             Ok(duration) if !duration.is_zero() => Ok(duration),
             _ => Err(source
                 .error(text.span(), "this is no length of time")
                 .with_hint("write it like \"30m\", \"1h\", \"7d\"")),
         };
-        let mut cache = CachePolicy::default();
+        let mut cache = CacheLimits::default();
         if let Some(ttl) = self.ttl {
             cache = cache.with_ttl(duration(ttl)?);
         }

@@ -135,7 +135,7 @@ impl Engine {
         let grant = self.allow(rule, operation)?;
         let known = self.known(rule, operation, grant).map(|known| {
             let transform = known?;
-            transform.key().check_hold()?;
+            transform.key().check_lease()?;
             Ok(transform)
         });
         known.unwrap_or_else(|| {

@@ -112,7 +112,7 @@ impl Versioned {
             if rows.is_empty() {
                 continue;
             }
-            version.key.check_hold()?;
+            version.key.check_lease()?;
             let mut done = Texts::default();
             outcome += version.treatment.texts(rule, TextBatch { rows, ..batch }, &mut done)?;
             for (result, text) in results.iter_mut().zip(done.iter()) {

@@ -9,7 +9,7 @@ use clap::Subcommand;
 use crate::cli::args::ListFormat;
 use crate::cli::printer;
 use crate::cli::report::Report;
-use crate::keys::{AuditEntry, AuditEvent, AuditLog, Checkpoint, Keyring, Verified};
+use crate::keys::{AuditEntry, AuditEvent, AuditLog, Checkpoint, Keyring, VerifiedLog};
 use crate::{Error, Result, fs};
 
 /// The verbs for audit logs.
@@ -57,7 +57,7 @@ pub(super) fn run(command: &AuditCommand, keyring: &Keyring, report: &Report<'_>
     }
 }
 
-fn verified(verified: Verified, log: &AuditLog, since: Option<&Checkpoint>, report: &Report<'_>) -> Result<()> {
+fn verified(verified: VerifiedLog, log: &AuditLog, since: Option<&Checkpoint>, report: &Report<'_>) -> Result<()> {
     let entries = verified.entries.len() as u64;
     if report.format == ListFormat::Json {
         return report.json(&serde_json::json!({

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cli::args::{KeyArgs, ListFormat};
 use crate::cli::report::Report;
 use crate::cli::session::{self, Ask};
-use crate::keys::{Backup, Keyring, Staged};
+use crate::keys::{Backup, Keyring, StagedBackup};
 use crate::kms::{self, LocalKms};
 use crate::policy::Policy;
 use crate::{Error, Result, fs};
@@ -73,11 +73,11 @@ pub(super) async fn restore(file: &Path, check: bool, keys: &KeyArgs, report: &R
     } else {
         Policy::load(&keys.policy)?
     };
-    let staged = Staged::try_new(backup)?;
+    let staged = StagedBackup::try_new(backup)?;
     let mut registry = session::remote()?;
     if staged.backup().has_local_kms() {
         let path = staged.local_kms();
-        let elsewhere = LocalKms::unlock_elsewhere(&path, &registry).await;
+        let elsewhere = LocalKms::guarded_unlock(&path, &registry).await;
         let unlock = match elsewhere.map_err(|error| staged.in_file(error, file))? {
             Some(unlock) => unlock,
             None => session::unlock(keys, Ask::Once)?,

@@ -10,7 +10,7 @@ use crate::cli::printer::Printer;
 use crate::cli::report::Report;
 use crate::cli::session::in_local;
 use crate::keys::{
-    Authorities, ExchangePackage, Identity, KeyInfo, KeyName, KeyState, KeyUse, Keyring, KmsKeyRef, Operation, Reason,
+    Authorities, ExchangePackage, Identity, KeyImport, KeyInfo, KeyName, KeyState, KeyUse, Keyring, KmsKeyRef, Operation, Reason,
     Recipient, Sender, Timestamp,
 };
 use crate::kms::LocalKms;
@@ -222,10 +222,15 @@ pub(super) async fn import(
     };
     let package = ExchangePackage::parse(&fs::read(&args.file)?)
         .map_err(|error| error.context(format_args!("`{}`", args.file.display())))?;
-    let kms_key = args.kms.as_ref();
-    let key = keyring
-        .import(&package, &args.name, &identity, &sender, kms_key, &args.reason)
-        .await?;
+    let import = KeyImport {
+        package: &package,
+        name: &args.name,
+        identity: &identity,
+        sender: &sender,
+        kms_key: args.kms.as_ref(),
+        reason: &args.reason,
+    };
+    let key = keyring.import(import).await?;
     if let Some(subject) = sender.subject() {
         report.printer.say(format_args!("The sender is {subject}."));
     }
@@ -284,7 +289,7 @@ fn certified<T>(
     let path = authorities;
     let authorities = parsed(path, |pem| Authorities::from_pem(pem.expose()))?;
     let certified = parsed(certificates, |pem| read(pem.expose(), &authorities, Timestamp::now()))?;
-    if !authorities.tell_what_is_revoked() {
+    if !authorities.has_revocation_lists() {
         printer.say(format_args!(
             "`{}` holds no revocation list: whether a certificate was revoked, was not checked.",
             path.display()

@@ -106,7 +106,7 @@ fn new_key(args: &CreateArgs) -> Result<NewKmsKey> {
                 .with_hint("ed25519 signs; the others encrypt and decrypt"),
         );
     }
-    let new = NewKmsKey::of(spec).with_rotation(rotate_every);
+    let new = NewKmsKey::new(spec).with_rotation(rotate_every);
     Ok(match origin {
         Some(Origin::External) => new.external(),
         Some(Origin::Local) | None => new,

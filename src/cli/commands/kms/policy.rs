@@ -10,7 +10,7 @@ use crate::cli::audited::{AuditedKms, Scheduled, entry};
 use crate::cli::report::Report;
 use crate::cli::session::{Clients, in_local};
 use crate::keys::{AuditEntry, AuditEvent, DataKeyId, KeyVersionId, KeyringId, KmsKeyRef, Reason, WrapContext};
-use crate::kms::{self, KmsAction, LocalKms, PolicyDocument};
+use crate::kms::{self, KmsAction, LocalKms, KeyPolicy};
 use crate::policy::Policy;
 use crate::{Error, Result, fs};
 
@@ -134,7 +134,7 @@ pub(super) async fn run(
             };
             let (what, document) = match target {
                 PolicyTarget { key: Some(key), .. } => {
-                    let document = PolicyDocument::parse_for_key(&json).map_err(in_file)?;
+                    let document = KeyPolicy::parse_for_key(&json).map_err(in_file)?;
                     let local = in_local(Some(local), &key)?;
                     let put = async || local.put_key_policy(&key, document.clone(), bypass_lockout_check, &reason);
                     audited_kms
@@ -147,7 +147,7 @@ pub(super) async fn run(
                 }
                 PolicyTarget { identity, .. } => {
                     let identity = identity.unwrap_or_default();
-                    let document = PolicyDocument::parse_for_identity(&json).map_err(in_file)?;
+                    let document = KeyPolicy::parse_for_identity(&json).map_err(in_file)?;
                     let entry = AuditEntry {
                         context: Some(format!("identity {identity}")),
                         ..AuditEntry::new(AuditEvent::Policy)

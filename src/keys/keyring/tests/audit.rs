@@ -7,7 +7,7 @@ use crate::keys::*;
 
 #[tokio::test]
 async fn everything_is_written_down_before_it_is_done() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let log = bench.directory.path().join("audit.jsonl");
     let mut keyring = bench.create().await.with_audit_log(&log).unwrap();
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
@@ -59,7 +59,7 @@ async fn everything_is_written_down_before_it_is_done() {
 
 #[tokio::test]
 async fn a_limit_holds_over_processes() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let log = bench.directory.path().join("audit.jsonl");
     let mut keyring = bench.create().await;
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
@@ -86,7 +86,7 @@ async fn a_limit_holds_over_processes() {
 
 #[tokio::test]
 async fn jobs_at_the_same_time_share_a_limit() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let log = bench.directory.path().join("audit.jsonl");
     let mut keyring = bench.create().await.with_audit_log(&log).unwrap();
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
@@ -141,7 +141,7 @@ async fn jobs_at_the_same_time_share_a_limit() {
 
 #[tokio::test]
 async fn what_is_set_aside_and_not_used_goes_back() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let log = bench.directory.path().join("audit.jsonl");
     let mut keyring = bench.create().await.with_audit_log(&log).unwrap();
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();

@@ -1,16 +1,16 @@
-//! What the tests of the keyring share.
+//! A keyring in a temporary folder, and helpers.
 
 use crate::Result;
 use crate::keys::*;
 use crate::kms::MemoryKms;
 use std::path::PathBuf;
 
-pub(super) struct Bench {
+pub(super) struct KeyringBench {
     pub(super) directory: tempfile::TempDir,
     pub(super) kms: MemoryKms,
 }
 
-impl Bench {
+impl KeyringBench {
     pub(super) fn new() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),

@@ -8,7 +8,7 @@ use crate::kms::MemoryKms;
 
 #[tokio::test]
 async fn an_older_copy_is_refused_by_who_has_seen_a_newer_one() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let mut keyring = bench.create().await;
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     assert_eq!(keyring.generation(), 2);
@@ -23,7 +23,7 @@ async fn an_older_copy_is_refused_by_who_has_seen_a_newer_one() {
 
 #[tokio::test]
 async fn missing_keys_say_what_to_do() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let error = bench.open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::FileNotFound);
     assert!(error.hint().unwrap().to_string().contains("set up a policy"));
@@ -63,7 +63,7 @@ async fn missing_keys_say_what_to_do() {
 
 #[tokio::test]
 async fn every_changed_byte_is_noticed() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let mut keyring = bench.create().await;
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     let bytes = std::fs::read(bench.path()).unwrap();
@@ -94,7 +94,7 @@ async fn every_changed_byte_is_noticed() {
 
 #[tokio::test]
 async fn swapped_keys_are_noticed() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let mut keyring = bench.create().await;
     keyring.create_key(&name("one"), KeyUse::Derive, None).await.unwrap();
     keyring.create_key(&name("two"), KeyUse::Derive, None).await.unwrap();
@@ -119,7 +119,7 @@ async fn swapped_keys_are_noticed() {
 
 #[tokio::test]
 async fn a_keyring_of_another_kms_is_refused() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     bench.create().await;
     let other = KmsRegistry::new().with("memory", MemoryKms::new().with_key("main"));
     let error = Keyring::open(bench.path(), &other).await.unwrap_err();
@@ -131,7 +131,7 @@ async fn a_keyring_of_another_kms_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_change_is_lost() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     bench
         .create()
         .await
@@ -175,7 +175,7 @@ async fn no_change_is_lost() {
 
 #[tokio::test]
 async fn a_file_that_went_back_or_away_takes_no_change() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let mut keyring = bench.create().await;
     let older = std::fs::read(bench.path()).unwrap();
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
@@ -193,7 +193,7 @@ async fn a_file_that_went_back_or_away_takes_no_change() {
 #[tokio::test]
 async fn only_the_owner_can_read_it() {
     use std::os::unix::fs::PermissionsExt as _;
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let mut keyring = bench.create().await;
     let mode = || std::fs::metadata(bench.path()).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode(), 0o600);
@@ -203,7 +203,7 @@ async fn only_the_owner_can_read_it() {
 
 #[tokio::test]
 async fn debug_and_file_show_no_key() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let mut keyring = bench.create().await;
     let direct = KeyUse::Direct {
         mode: DirectMode::Ff1,

@@ -7,7 +7,7 @@ use crate::keys::*;
 
 #[tokio::test]
 async fn each_version_is_unwrapped_once() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let mut keyring = bench.create().await;
     for i in 0..10 {
         keyring
@@ -28,7 +28,7 @@ async fn each_version_is_unwrapped_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn each_version_is_unwrapped_once_by_many_tasks() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     bench
         .create()
         .await
@@ -54,7 +54,7 @@ async fn each_version_is_unwrapped_once_by_many_tasks() {
 
 #[tokio::test]
 async fn a_failing_kms_changes_nothing() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let mut keyring = bench.create().await;
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     let before = std::fs::read(bench.path()).unwrap();
@@ -71,7 +71,7 @@ async fn a_failing_kms_changes_nothing() {
 #[tokio::test]
 async fn futures_are_send() {
     fn send<T: Send>(_: T) {}
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let (mut keyring, registry) = (bench.create().await, bench.registry());
     let (kms_key, name, key) = ("memory:main".parse().unwrap(), name("pii"), reference("pii"));
     send(Keyring::create(bench.path(), &kms_key, &registry));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 #[tokio::test]
 async fn keys_survive_reopening() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let mut keyring = bench.create().await;
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     let direct = KeyUse::Direct {
@@ -45,7 +45,7 @@ async fn keys_survive_reopening() {
 
 #[tokio::test]
 async fn an_old_version_reveals_but_does_not_protect() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let mut keyring = bench.create().await;
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     let first = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
@@ -83,7 +83,7 @@ async fn an_old_version_reveals_but_does_not_protect() {
 
 #[tokio::test]
 async fn the_state_of_a_version_decides() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let mut keyring = bench.create().await;
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     let states = [
@@ -110,7 +110,8 @@ async fn the_state_of_a_version_decides() {
     );
 }
 
-/// Every state × every wish: what SP 800-57 has comes to pass and is recorded with its reason; the rest is refused, and the file stays as it is.
+/// Every state × every wish: what SP 800-57 has comes to pass and is recorded with its reason; the rest is refused,
+/// and the file stays as it is.
 #[tokio::test]
 async fn every_transition_is_recorded_or_refused() {
     use KeyState::*;
@@ -126,7 +127,7 @@ async fn every_transition_is_recorded_or_refused() {
     ];
     for (from, way) in ways {
         for to in KeyState::ALL {
-            let bench = Bench::new();
+            let bench = KeyringBench::new();
             let mut keyring = bench.create().await;
             keyring
                 .create_key(&name("pii"), KeyUse::Derive, Some(&"memory:other".parse().unwrap()))
@@ -166,14 +167,21 @@ async fn every_transition_is_recorded_or_refused() {
 }
 
 /// One step; *destroyed* is reached when the KMS has lost the key that wraps it.
-async fn go(bench: &Bench, keyring: &mut Keyring, key: &KeyRef, to: KeyState) -> Result<()> {
+async fn go(bench: &KeyringBench, keyring: &mut Keyring, key: &KeyRef, to: KeyState) -> Result<()> {
     match to {
         KeyState::Removed => keyring.remove(key, &reason()).await.map(drop),
         KeyState::Destroyed => {
             if keyring.version(key)?.1.state != KeyState::Removed {
                 // `remove` takes both steps at once where there are two, so the step alone is tried.
                 let mut version = keyring.version(key)?.1.clone();
-                return super::super::lifecycle::go(&key.name, &mut version, to, "tester", Timestamp::now(), &reason());
+                return super::super::lifecycle::apply_transition(
+                    &key.name,
+                    &mut version,
+                    to,
+                    "tester",
+                    Timestamp::now(),
+                    &reason(),
+                );
             }
             bench.kms.fail_next(ErrorKind::KeyNotFound);
             keyring.remove(key, &reason()).await.map(drop)
@@ -184,7 +192,7 @@ async fn go(bench: &Bench, keyring: &mut Keyring, key: &KeyRef, to: KeyState) ->
 
 #[tokio::test]
 async fn activation_takes_the_place_of_the_active_version() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let mut keyring = bench.create().await;
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     keyring.prepare(&name("pii")).await.unwrap();
@@ -218,7 +226,7 @@ async fn activation_takes_the_place_of_the_active_version() {
 
 #[tokio::test]
 async fn what_is_removed_is_nowhere_in_the_file() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let mut keyring = bench.create().await;
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     keyring.rotate(&name("pii"), None).await.unwrap();
@@ -249,7 +257,7 @@ async fn what_is_removed_is_nowhere_in_the_file() {
 
 #[tokio::test]
 async fn periods_end_and_a_clock_that_jumps_does_no_harm() {
-    let bench = Bench::new();
+    let bench = KeyringBench::new();
     let days = Arc::new(std::sync::atomic::AtomicU32::new(0));
     let start = Timestamp::now();
     let told = Arc::clone(&days);
@@ -271,7 +279,13 @@ async fn periods_end_and_a_clock_that_jumps_does_no_harm() {
     at(730);
     let error = ask(Operation::Protect).await.unwrap_err();
     assert!(error.message().contains("originator-usage period ended"), "{error}");
-    assert!(error.hint().unwrap().to_string().contains("keys rotate pii"));
+    assert!(
+        error
+            .hint()
+            .unwrap()
+            .to_string()
+            .contains("give key `pii` a new version")
+    );
     assert_eq!(due(Operation::Reveal).await, None);
     at(1_800);
     assert!(due(Operation::Reveal).await.unwrap().contains("reveals until"));

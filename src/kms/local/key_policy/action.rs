@@ -1,14 +1,13 @@
-//! Actions.
+//! Actions on KMS keys, named as by AWS KMS.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::{Error, Result};
 
-/// What can be asked of a KMS key.
 macro_rules! actions {
     ($($name:ident)*) => {
-        /// What can be asked of a KMS key, named as by AWS KMS: `kms:Decrypt`, …
+        /// An action on a KMS key, named as by AWS KMS: `kms:Decrypt`, …
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         #[non_exhaustive]
         #[allow(missing_docs, reason = "AWS KMS documents them")]
@@ -20,7 +19,7 @@ macro_rules! actions {
             /// Every action.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// As it stands in policies.
+            /// Returns the name in policies.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => concat!("kms:", stringify!($name)),)*
@@ -50,7 +49,7 @@ impl FromStr for KmsAction {
         let found = Self::ALL.iter().find(|action| action.as_str() == text);
         found.copied().ok_or_else(|| {
             let all: Vec<_> = Self::ALL.iter().map(|action| action.as_str()).collect();
-            Error::bad_input("no such action").with_hint(format!("the actions are {}", all.join(", ")))
+            Error::bad_input("unknown action").with_hint(format!("the actions are {}", all.join(", ")))
         })
     }
 }

@@ -1,57 +1,10 @@
-//! Evaluate.
+//! Evaluation of policies.
 
-use std::fmt;
+use super::access::{AccessDecision, AccessRequest};
+use super::policy::{Effect, KeyPolicy, Statement};
 
-use serde::Serialize;
-
-use super::action::KmsAction;
-use super::document::{Effect, PolicyDocument, Statement};
-use crate::keys::WrapContext;
-
-/// What somebody wants to do.
-#[derive(Clone, Copy, Debug)]
-pub struct AccessRequest<'a> {
-    /// Who: `user@host`.
-    pub principal: &'a str,
-    /// What.
-    pub action: KmsAction,
-    /// With which key: `local:NAME`.
-    pub resource: &'a str,
-    /// What the wrapped bytes are bound to, where there are any.
-    pub context: Option<&'a WrapContext>,
-}
-
-/// What follows from the policies.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Decision {
-    /// A statement allows it: its `Sid`, or its number.
-    Allowed(String),
-    /// A statement denies it, whatever others say.
-    ExplicitDeny(String),
-    /// No statement allows it.
-    ImplicitDeny,
-}
-
-impl Decision {
-    /// Whether it may be done.
-    pub fn is_allowed(&self) -> bool {
-        matches!(self, Self::Allowed(_))
-    }
-}
-
-impl fmt::Display for Decision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Allowed(by) => write!(f, "allowed by {by}"),
-            Self::ExplicitDeny(by) => write!(f, "denied by {by}"),
-            Self::ImplicitDeny => f.write_str("denied: no statement allows it"),
-        }
-    }
-}
-
-/// Whether `request` is allowed by the policy of its key, and the policies that are attached to whoever asks.
-pub fn evaluate(key: &PolicyDocument, identity: &[&PolicyDocument], request: &AccessRequest<'_>) -> Decision {
+/// Decides on a request by the policy of its key and the policies of the principal.
+pub fn evaluate(key: &KeyPolicy, identity: &[&KeyPolicy], request: &AccessRequest<'_>) -> AccessDecision {
     let of_identity = || identity.iter().flat_map(|policy| policy.numbered("the identity's"));
     let denies = |(_, statement): &(String, &Statement)| statement.effect == Effect::Deny;
     let denied = key
@@ -61,7 +14,7 @@ pub fn evaluate(key: &PolicyDocument, identity: &[&PolicyDocument], request: &Ac
         .filter(denies)
         .find(|(_, statement)| statement.covers(request));
     if let Some((by, _)) = denied {
-        return Decision::ExplicitDeny(by);
+        return AccessDecision::ExplicitDeny(by);
     }
     let allows = |(_, statement): &(String, &Statement)| statement.effect == Effect::Allow && statement.covers(request);
     let directly = key
@@ -69,14 +22,14 @@ pub fn evaluate(key: &PolicyDocument, identity: &[&PolicyDocument], request: &Ac
         .filter(allows)
         .find(|(_, statement)| statement.names(request.principal));
     if let Some((by, _)) = directly {
-        return Decision::Allowed(by);
+        return AccessDecision::Allowed(by);
     }
-    let handed_on = key
+    let refers = key
         .numbered("the key's")
         .filter(allows)
-        .any(|(_, statement)| statement.hands_on());
+        .any(|(_, statement)| statement.refers_to_identities());
     match of_identity().find(allows) {
-        Some((by, _)) if handed_on => Decision::Allowed(by),
-        _ => Decision::ImplicitDeny,
+        Some((by, _)) if refers => AccessDecision::Allowed(by),
+        _ => AccessDecision::ImplicitDeny,
     }
 }

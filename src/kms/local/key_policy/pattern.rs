@@ -1,10 +1,10 @@
-//! Patterns.
+//! Wildcards.
 
-/// Whether `text` is what `pattern` says: `*` stands for any characters, `?` for one.
+/// Matches a text against a pattern: `*` stands for any characters, `?` for one.
 pub(super) fn wildcard_match(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut in_text) = (0, 0);
-    // Where the last `*` was, and how far it has reached.
+    // Position of the last `*`, and of the end of what it has matched.
     let mut star: Option<(usize, usize)> = None;
     while in_text < text.len() {
         match pattern.get(at) {

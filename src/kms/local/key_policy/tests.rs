@@ -1,16 +1,17 @@
 //! Tests of key policies.
 
+use super::access::{AccessDecision, AccessRequest};
 use super::action::KmsAction;
-use super::document::PolicyDocument;
-use super::evaluate::{AccessRequest, Decision, evaluate};
+use super::evaluate::evaluate;
 use super::pattern::wildcard_match;
+use super::policy::KeyPolicy;
 use crate::keys::{DataKeyId, KeyVersionId, KeyringId, WrapContext};
 
-fn policy(statements: &str) -> PolicyDocument {
+fn policy(statements: &str) -> KeyPolicy {
     let json = format!("{{ \"Version\": \"2012-10-17\", \"Statement\": [{statements}] }}");
-    let for_key = PolicyDocument::parse_for_key(json.as_bytes());
+    let for_key = KeyPolicy::parse_for_key(json.as_bytes());
     for_key
-        .or_else(|_| PolicyDocument::parse_for_identity(json.as_bytes()))
+        .or_else(|_| KeyPolicy::parse_for_identity(json.as_bytes()))
         .unwrap()
 }
 
@@ -32,37 +33,38 @@ fn asks<'a>(principal: &'a str, action: KmsAction, context: Option<&'a WrapConte
     }
 }
 
-const ANN: &str = r#"{ "Effect": "Allow", "Principal": { "User": "ann@laptop" }, "Action": ["kms:Decrypt", "kms:Get*"], "Resource": "*" }"#;
+const ANN: &str = r#"{ "Effect": "Allow",
+    "Principal": { "User": "ann@laptop" }, "Action": ["kms:Decrypt", "kms:Get*"], "Resource": "*" }"#;
 
 #[test]
 fn deny_goes_before_allow_and_allow_before_nothing() {
     let deny = r#"{ "Sid": "no", "Effect": "Deny", "Principal": "*", "Action": "kms:GetKeyPolicy", "Resource": "*" }"#;
-    let ann = |policy: &PolicyDocument, action| evaluate(policy, &[], &asks("ann@laptop", action, None));
+    let ann = |policy: &KeyPolicy, action| evaluate(policy, &[], &asks("ann@laptop", action, None));
     let only = policy(ANN);
     assert_eq!(
         ann(&only, KmsAction::Decrypt),
-        Decision::Allowed("the key's statement 1".to_owned())
+        AccessDecision::Allowed("the key's statement 1".to_owned())
     );
     assert!(ann(&only, KmsAction::GetKeyPolicy).is_allowed());
-    assert_eq!(ann(&only, KmsAction::Encrypt), Decision::ImplicitDeny);
+    assert_eq!(ann(&only, KmsAction::Encrypt), AccessDecision::ImplicitDeny);
     assert_eq!(
         evaluate(&only, &[], &asks("bob@laptop", KmsAction::Decrypt, None)),
-        Decision::ImplicitDeny
+        AccessDecision::ImplicitDeny
     );
     for both in [format!("{ANN}, {deny}"), format!("{deny}, {ANN}")] {
         let both = policy(&both);
         assert_eq!(
             ann(&both, KmsAction::GetKeyPolicy),
-            Decision::ExplicitDeny("the key's statement `no`".to_owned())
+            AccessDecision::ExplicitDeny("the key's statement `no`".to_owned())
         );
         assert!(ann(&both, KmsAction::Decrypt).is_allowed());
     }
-    let everybody = PolicyDocument::everybody();
+    let everybody = KeyPolicy::everybody();
     for action in KmsAction::ALL {
         assert!(evaluate(&everybody, &[], &asks("anybody", *action, None)).is_allowed());
         assert_eq!(
             evaluate(&policy(""), &[], &asks("anybody", *action, None)),
-            Decision::ImplicitDeny
+            AccessDecision::ImplicitDeny
         );
     }
 }
@@ -73,10 +75,11 @@ fn an_identity_gets_what_the_key_hands_on_and_no_more() {
     let deny = policy(r#"{ "Effect": "Deny", "Action": "kms:Decrypt", "Resource": "*" }"#);
     let elsewhere = policy(r#"{ "Effect": "Allow", "Action": "kms:*", "Resource": "local:other" }"#);
     let hands_on = policy(
-        r#"{ "Effect": "Allow", "Principal": "identity-policies", "Action": ["kms:Decrypt", "kms:Encrypt"], "Resource": "*" }"#,
+        r#"{ "Effect": "Allow", "Principal": "identity-policies", "Action": ["kms:Decrypt", "kms:Encrypt"],
+        "Resource": "*" }"#,
     );
     let decrypt = asks("bob@laptop", KmsAction::Decrypt, None);
-    let allowed = |key: &PolicyDocument, identity: &[&PolicyDocument]| evaluate(key, identity, &decrypt).is_allowed();
+    let allowed = |key: &KeyPolicy, identity: &[&KeyPolicy]| evaluate(key, identity, &decrypt).is_allowed();
     assert!(allowed(&hands_on, &[&allow]));
     assert!(!allowed(&hands_on, &[]));
     assert!(!allowed(&hands_on, &[&elsewhere]));
@@ -85,7 +88,7 @@ fn an_identity_gets_what_the_key_hands_on_and_no_more() {
         !allowed(&policy(ANN), &[&allow]),
         "a key whose policy does not name you is closed to you"
     );
-    assert!(!evaluate(&PolicyDocument::everybody(), &[&deny], &decrypt).is_allowed());
+    assert!(!evaluate(&KeyPolicy::everybody(), &[&deny], &decrypt).is_allowed());
     let disable = asks("bob@laptop", KmsAction::DisableKey, None);
     assert!(!evaluate(&hands_on, &[&allow], &disable).is_allowed());
 }
@@ -94,19 +97,46 @@ fn an_identity_gets_what_the_key_hands_on_and_no_more() {
 fn conditions_are_on_the_context() {
     let when = |condition: &str| {
         policy(&format!(
-            r#"{{ "Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*", "Condition": {{ {condition} }} }}"#
+            r#"{{ "Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*",
+        "Condition": {{ {condition} }} }}"#
         ))
     };
     let (context, keyring) = (context(), KeyringId::from_bytes([1; 16]));
     for (condition, with, without) in [
-        (format!(r#""StringEquals": {{ "kms:EncryptionContext:cipherform:keyring": "{keyring}" }}"#), true, false),
-        (r#""StringEquals": { "kms:EncryptionContext:cipherform:use": ["x", "derive"] }"#.to_owned(), true, false),
-        (r#""StringEquals": { "kms:EncryptionContext:cipherform:use": "der*" }"#.to_owned(), false, false),
-        (r#""StringLike": { "kms:EncryptionContext:cipherform:use": "der*" }"#.to_owned(), true, false),
-        (r#""StringNotEquals": { "kms:EncryptionContext:cipherform:use": "derive" }"#.to_owned(), false, true),
-        (r#""StringNotLike": { "kms:EncryptionContext:cipherform:use": "direct-*" }"#.to_owned(), true, true),
         (
-            r#""StringLike": { "kms:EncryptionContext:cipherform:use": "*", "kms:EncryptionContext:cipherform:version": "ff*" }"#.to_owned(),
+            format!(r#""StringEquals": {{ "kms:EncryptionContext:cipherform:keyring": "{keyring}" }}"#),
+            true,
+            false,
+        ),
+        (
+            r#""StringEquals": { "kms:EncryptionContext:cipherform:use": ["x", "derive"] }"#.to_owned(),
+            true,
+            false,
+        ),
+        (
+            r#""StringEquals": { "kms:EncryptionContext:cipherform:use": "der*" }"#.to_owned(),
+            false,
+            false,
+        ),
+        (
+            r#""StringLike": { "kms:EncryptionContext:cipherform:use": "der*" }"#.to_owned(),
+            true,
+            false,
+        ),
+        (
+            r#""StringNotEquals": { "kms:EncryptionContext:cipherform:use": "derive" }"#.to_owned(),
+            false,
+            true,
+        ),
+        (
+            r#""StringNotLike": { "kms:EncryptionContext:cipherform:use": "direct-*" }"#.to_owned(),
+            true,
+            true,
+        ),
+        (
+            r#""StringLike": { "kms:EncryptionContext:cipherform:use": "*",
+        "kms:EncryptionContext:cipherform:version": "ff*" }"#
+                .to_owned(),
             false,
             false,
         ),
@@ -121,7 +151,7 @@ fn conditions_are_on_the_context() {
 fn what_would_mean_nothing_is_refused() {
     let parse = |statement: &str| {
         let json = format!("{{ \"Version\": \"2012-10-17\", \"Statement\": [{statement}] }}");
-        PolicyDocument::parse_for_key(json.as_bytes())
+        KeyPolicy::parse_for_key(json.as_bytes())
     };
     parse(ANN).unwrap();
     for (from, to) in [
@@ -146,12 +176,10 @@ fn what_would_mean_nothing_is_refused() {
         let error = parse(&changed).unwrap_err();
         assert!(error.hint().is_some(), "{error:?}");
     }
-    assert!(PolicyDocument::parse_for_key(br#"{ "Version": "2008-10-17", "Statement": [] }"#).is_err());
+    assert!(KeyPolicy::parse_for_key(br#"{ "Version": "2008-10-17", "Statement": [] }"#).is_err());
     assert!(
-        PolicyDocument::parse_for_identity(
-            format!(r#"{{ "Version": "2012-10-17", "Statement": [{ANN}] }}"#).as_bytes()
-        )
-        .is_err()
+        KeyPolicy::parse_for_identity(format!(r#"{{ "Version": "2012-10-17", "Statement": [{ANN}] }}"#).as_bytes())
+            .is_err()
     );
 }
 

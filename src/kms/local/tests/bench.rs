@@ -1,4 +1,4 @@
-//! What the tests of the local KMS share.
+//! A local KMS in a temporary folder, and helpers.
 
 use crate::keys::*;
 use crate::kms::*;
@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub(super) struct Bench {
+pub(super) struct LocalKmsBench {
     pub(super) directory: tempfile::TempDir,
 }
 
-impl Bench {
+impl LocalKmsBench {
     /// A file `kms.json` with the key `main`, unlocked by the key file `unlock.key`.
     pub(super) fn new() -> Self {
         let bench = Self {
@@ -70,7 +70,7 @@ pub(super) fn clock(kms: LocalKms) -> (LocalKms, Arc<AtomicU32>) {
     )
 }
 
-/// What a key wraps and unwraps, if it does.
+/// Wraps and unwraps with a key.
 pub(super) async fn works(kms: &LocalKms, key: &KmsKeyRef) -> Result<Vec<u8>> {
     let wrapped = kms.wrap(key, &Secret::new(vec![7; 32]), &context()).await?;
     assert_eq!(*kms.unwrap(key, &wrapped, &context()).await?.expose(), [7; 32]);

@@ -11,7 +11,7 @@ fn external() -> KmsKeyRef {
     "local:ours".parse().unwrap()
 }
 
-/// What somebody else wraps with the public key.
+/// Wraps material with the public key, as its owner does.
 fn wrapped(parameters: &ImportParameters, material: &[u8]) -> Vec<u8> {
     let key = rsa::PublicKey::from_public_key_der(&parameters.public_key).unwrap();
     let padding = rsa::Oaep::<sha2::Sha256>::new();
@@ -20,7 +20,7 @@ fn wrapped(parameters: &ImportParameters, material: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn material_is_imported_once_for_each_token_and_only_the_same() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let (kms, days) = clock(bench.open());
     let key = external();
     kms.create_kms_key(&key, NewKmsKey::default().external()).unwrap();
@@ -64,7 +64,7 @@ async fn material_is_imported_once_for_each_token_and_only_the_same() {
     assert_eq!(works(&kms, &key).await.unwrap_err().kind(), ErrorKind::KeyNotUsable);
     let parameters = kms.parameters_for_import(&key).unwrap();
     assert_eq!(kind(import(&parameters, &[6; 32], None)), ErrorKind::KeyNotUsable);
-    let end = kms.surroundings.now().plus_days(10);
+    let end = kms.context.now().plus_days(10);
     assert_eq!(
         kind(import(&parameters, &[5; 32], Some(Timestamp::EPOCH))),
         ErrorKind::BadInput
@@ -74,17 +74,17 @@ async fn material_is_imported_once_for_each_token_and_only_the_same() {
     days.store(10, Ordering::Relaxed);
     let error = kms.unwrap(&key, &bytes, &context()).await.unwrap_err();
     assert!(error.message().contains("has expired"), "{error}");
-    kms.tend().unwrap();
+    kms.run_due().unwrap();
     assert!(!kms.key(&key).unwrap().material[0].present);
 }
 
 #[tokio::test]
 async fn an_asymmetric_key_has_its_one_use() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let kms = bench.open();
     let [opens, signs]: [KmsKeyRef; 2] = ["local:opens", "local:signs"].map(|key| key.parse().unwrap());
-    kms.create_kms_key(&opens, NewKmsKey::of(KmsKeySpec::Rsa3072)).unwrap();
-    kms.create_kms_key(&signs, NewKmsKey::of(KmsKeySpec::Ed25519)).unwrap();
+    kms.create_kms_key(&opens, NewKmsKey::new(KmsKeySpec::Rsa3072)).unwrap();
+    kms.create_kms_key(&signs, NewKmsKey::new(KmsKeySpec::Ed25519)).unwrap();
     rsa::PublicKey::from_public_key_der(&kms.public_key(&opens).unwrap()).unwrap();
     assert_eq!(
         kms.public_key(&signs).unwrap(),
@@ -106,8 +106,8 @@ async fn an_asymmetric_key_has_its_one_use() {
     kms.disable(&signs, &reason()).unwrap();
     assert_eq!(kms.signer(&signs).unwrap_err().kind(), ErrorKind::KeyNotUsable);
     for new in [
-        NewKmsKey::of(KmsKeySpec::Rsa4096).external(),
-        NewKmsKey::of(KmsKeySpec::Ed25519).with_rotation(Some(365)),
+        NewKmsKey::new(KmsKeySpec::Rsa4096).external(),
+        NewKmsKey::new(KmsKeySpec::Ed25519).with_rotation(Some(365)),
         NewKmsKey::default().external().with_rotation(Some(365)),
     ] {
         assert!(

@@ -9,7 +9,7 @@ use std::path::Path;
 
 #[tokio::test]
 async fn a_path_names_another_file() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let elsewhere = bench.path("else where/kms.json");
     LocalKms::create(&elsewhere, &bench.unlock(), &name("second")).unwrap();
     let key: KmsKeyRef = format!("local:{}#second", elsewhere.display()).parse().unwrap();
@@ -23,7 +23,7 @@ async fn a_path_names_another_file() {
 
 #[test]
 fn nothing_is_overwritten() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let again = LocalKms::create(&bench.path("kms.json"), &bench.unlock(), &name("main"));
     assert_eq!(again.unwrap_err().kind(), ErrorKind::BadInput);
     assert_eq!(
@@ -38,7 +38,7 @@ fn nothing_is_overwritten() {
 
 #[test]
 fn a_missing_file_says_what_to_do() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let error = LocalKms::open(bench.path("none.json"), bench.unlock())
         .list()
         .unwrap_err();
@@ -48,7 +48,7 @@ fn a_missing_file_says_what_to_do() {
 
 #[test]
 fn every_changed_byte_is_noticed() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     bench.open().create_key(&name("second")).unwrap();
     let bytes = std::fs::read(bench.path("kms.json")).unwrap();
     for position in 0..bytes.len() {
@@ -71,7 +71,7 @@ fn every_changed_byte_is_noticed() {
 
 #[test]
 fn no_key_is_lost() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let bench = &bench;
@@ -88,7 +88,7 @@ fn no_key_is_lost() {
 
 #[tokio::test]
 async fn sealed_material_cannot_change_places() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let kms = bench.open();
     kms.create_key(&name("second")).unwrap();
     let (content, unlock_key) = kms.content(&kms.path).unwrap();
@@ -97,10 +97,11 @@ async fn sealed_material_cannot_change_places() {
     assert_eq!(moved.unwrap_err().kind(), ErrorKind::WrongKey);
 }
 
-/// A file of format 1, written by the program as it was then, opens; the first change writes it in today's format, and what it wrapped still unwraps.
+/// A file of format 1, written by the program as it was then, opens; the first change writes it in today's format,
+/// and what it wrapped still unwraps.
 #[tokio::test]
 async fn format_1_is_read_and_converted() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let fixture = |file: &str| {
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/fixtures/local-kms-1")
@@ -145,7 +146,7 @@ async fn format_1_is_read_and_converted() {
 #[test]
 fn only_the_owner_can_read_it() {
     use std::os::unix::fs::PermissionsExt as _;
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     LocalKms::create(&bench.path("new/kms.json"), &bench.unlock(), &name("main")).unwrap();
     bench.open().create_key(&name("second")).unwrap();
     for (file, mode) in [
@@ -161,7 +162,7 @@ fn only_the_owner_can_read_it() {
 
 #[test]
 fn debug_shows_no_secret() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let kms = bench.open();
     let (_, unlock_key) = kms.content(&kms.path).unwrap();
     let shown = format!("{kms:?} {:?}", LocalKms::open("x", passphrase("correct horse")));

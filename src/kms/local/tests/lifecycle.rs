@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 #[tokio::test]
 async fn conforms() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     conformance::check(&bench.open(), &"local:main".parse().unwrap())
         .await
         .unwrap();
@@ -36,7 +36,7 @@ async fn every_state_allows_what_it_should() {
     ];
     for state in [Enabled, Disabled, PendingDeletion, Destroyed] {
         for (act, from, to) in acts {
-            let bench = Bench::new();
+            let bench = LocalKmsBench::new();
             let (kms, days) = clock(bench.open());
             let wrapped = works(&kms, &main_key()).await.unwrap();
             if state == Disabled {
@@ -47,7 +47,7 @@ async fn every_state_allows_what_it_should() {
             }
             if state == Destroyed {
                 days.store(7, Ordering::Relaxed);
-                kms.tend().unwrap();
+                kms.run_due().unwrap();
             }
             assert_eq!(kms.describe(&main_key()).await.unwrap().state, state);
             let used = [
@@ -87,7 +87,7 @@ async fn every_state_allows_what_it_should() {
 
 #[tokio::test]
 async fn deleted_material_is_out_of_the_file() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let (kms, days) = clock(bench.open());
     let wrapped = works(&kms, &main_key()).await.unwrap();
     let sealed = kms.content(&kms.path).unwrap().0.keys[0].material[0]
@@ -106,7 +106,7 @@ async fn deleted_material_is_out_of_the_file() {
     }
     kms.schedule_deletion(&main_key(), 30, &reason()).unwrap();
     days.store(29, Ordering::Relaxed);
-    kms.tend().unwrap();
+    kms.run_due().unwrap();
     assert!(there());
     days.store(30, Ordering::Relaxed);
     // Refused from that moment on, whether or not somebody has written the file since.
@@ -139,7 +139,7 @@ async fn deleted_material_is_out_of_the_file() {
 
 #[tokio::test]
 async fn rotated_material_still_unwraps() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let (kms, days) = clock(bench.open());
     let mut wrapped = vec![works(&kms, &main_key()).await.unwrap()];
     for _ in 0..3 {
@@ -164,9 +164,9 @@ async fn rotated_material_still_unwraps() {
     assert!(kms.set_rotation(&main_key(), Some(89), None).is_err());
     kms.set_rotation(&main_key(), Some(90), Some(&reason())).unwrap();
     days.store(89, Ordering::Relaxed);
-    assert!(kms.due().unwrap().is_empty());
+    assert!(kms.due_tasks().unwrap().is_empty());
     days.store(90, Ordering::Relaxed);
-    assert_eq!(kms.due().unwrap().len(), 1);
+    assert_eq!(kms.due_tasks().unwrap().len(), 1);
     let due = kms.describe(&main_key()).await.unwrap().due.unwrap();
     assert!(due.contains("its rotation has been due since"), "{due}");
     works(&kms, &main_key()).await.unwrap();
@@ -175,8 +175,8 @@ async fn rotated_material_still_unwraps() {
         4,
         "wrapping changes nothing"
     );
-    kms.tend().unwrap();
-    kms.tend().unwrap();
+    kms.run_due().unwrap();
+    kms.run_due().unwrap();
     let info = kms.key(&main_key()).unwrap();
     assert_eq!((info.material.len(), info.rotation_days), (5, Some(90)));
     assert_eq!(info.next_rotation.unwrap(), info.material[4].created.plus_days(90));
@@ -190,7 +190,7 @@ async fn rotated_material_still_unwraps() {
 
 #[tokio::test]
 async fn an_alias_moves_and_what_it_wrapped_unwraps() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let kms = bench.open();
     kms.create_key(&name("second")).unwrap();
     let (alias, second) = (
@@ -231,7 +231,7 @@ async fn an_alias_moves_and_what_it_wrapped_unwraps() {
 
 #[tokio::test]
 async fn it_guards_a_keyring() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let path = bench.path("keyring.json");
     let registry = KmsRegistry::new().with("local", bench.open());
     let mut keyring = Keyring::create(&path, &"local:main".parse().unwrap(), &registry)

@@ -5,22 +5,24 @@ use crate::keys::*;
 use crate::kms::*;
 use crate::{ErrorKind, Secret};
 
-fn key_policy(statements: &str) -> PolicyDocument {
+fn key_policy(statements: &str) -> KeyPolicy {
     let json = format!("{{ \"Version\": \"2012-10-17\", \"Statement\": [{statements}] }}");
-    PolicyDocument::parse_for_key(json.as_bytes()).unwrap()
+    KeyPolicy::parse_for_key(json.as_bytes()).unwrap()
 }
 
 #[tokio::test]
 async fn policies_are_enforced() {
-    const ADMIN: &str = r#"{ "Sid": "admin", "Effect": "Allow", "Principal": { "User": "ann@*" }, "Action": "kms:*", "Resource": "*" }"#;
-    const JOBS: &str = r#"{ "Sid": "jobs", "Effect": "Allow", "Principal": { "User": "etl@batch" }, "Action": "kms:Decrypt", "Resource": "*",
+    const ADMIN: &str = r#"{ "Sid": "admin", "Effect": "Allow", "Principal": { "User": "ann@*" },
+        "Action": "kms:*", "Resource": "*" }"#;
+    const JOBS: &str = r#"{ "Sid": "jobs", "Effect": "Allow", "Principal": { "User": "etl@batch" },
+        "Action": "kms:Decrypt", "Resource": "*",
         "Condition": { "StringEquals": { "kms:EncryptionContext:cipherform:use": "derive" } } }"#;
     const HANDED_ON: &str =
         r#"{ "Effect": "Allow", "Principal": "identity-policies", "Action": "kms:Decrypt", "Resource": "*" }"#;
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let [ann, etl, eve] = ["ann@laptop", "etl@batch", "eve@laptop"].map(|who| bench.open().with_actor(who));
     let bytes = works(&eve, &main_key()).await.unwrap();
-    assert_eq!(ann.key_policy(&main_key()).unwrap(), PolicyDocument::everybody());
+    assert_eq!(ann.key_policy(&main_key()).unwrap(), KeyPolicy::everybody());
 
     // Nobody locks themselves out by mistake.
     let error = eve
@@ -50,7 +52,7 @@ async fn policies_are_enforced() {
         etl.disable(&main_key(), &reason()).map(drop),
         etl.rotate(&main_key(), None).map(drop),
         etl.key_policy(&main_key()).map(drop),
-        etl.put_key_policy(&main_key(), PolicyDocument::everybody(), true, &reason())
+        etl.put_key_policy(&main_key(), KeyPolicy::everybody(), true, &reason())
             .map(drop),
         etl.create_alias(&name("mine"), &main_key(), None).map(drop),
         eve.unwrap(&main_key(), &bytes, &context()).await.map(drop),
@@ -64,15 +66,17 @@ async fn policies_are_enforced() {
     }
 
     // What the key hands on is for the identity's policy to allow.
-    let identity = |json: &str| PolicyDocument::parse_for_identity(json.as_bytes()).unwrap();
+    let identity = |json: &str| KeyPolicy::parse_for_identity(json.as_bytes()).unwrap();
     let allow = identity(
-        r#"{ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "kms:*", "Resource": "local:main" }] }"#,
+        r#"{ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "kms:*",
+        "Resource": "local:main" }] }"#,
     );
     ann.put_identity_policy("eve@laptop", allow.clone(), &reason()).unwrap();
     assert_eq!(ann.identity_policy("eve@laptop").unwrap(), Some(allow));
     eve.unwrap(&main_key(), &bytes, &context()).await.unwrap();
     assert!(eve.disable(&main_key(), &reason()).is_err());
-    let deny = r#"{ "Version": "2012-10-17", "Statement": [{ "Sid": "leave", "Effect": "Deny", "Action": "kms:*", "Resource": "*" }] }"#;
+    let deny = r#"{ "Version": "2012-10-17", "Statement": [{ "Sid": "leave", "Effect": "Deny",
+        "Action": "kms:*", "Resource": "*" }] }"#;
     ann.put_identity_policy("etl@batch", identity(deny), &reason()).unwrap();
     let error = etl.unwrap(&main_key(), &bytes, &context()).await.unwrap_err();
     assert!(
@@ -91,7 +95,7 @@ async fn policies_are_enforced() {
     ann.put_key_policy(&main_key(), key_policy(JOBS), true, &reason())
         .unwrap();
     assert!(
-        ann.put_key_policy(&main_key(), PolicyDocument::everybody(), true, &reason())
+        ann.put_key_policy(&main_key(), KeyPolicy::everybody(), true, &reason())
             .is_err()
     );
 }

@@ -1,4 +1,4 @@
-//! What unlocks the file, and how that changes.
+//! Unlock methods, and changes of them.
 
 use super::bench::*;
 use crate::ErrorKind;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 #[tokio::test]
 async fn a_passphrase_unlocks_it_once() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let path = bench.path("deep/er/kms.json");
     LocalKms::create(&path, &passphrase("correct horse"), &name("main")).unwrap();
 
@@ -32,7 +32,7 @@ async fn a_passphrase_unlocks_it_once() {
 
 #[test]
 fn another_key_file_does_not_unlock_it() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     LocalKms::create_key_file(&bench.path("other.key")).unwrap();
     let kms = LocalKms::open(bench.path("kms.json"), Unlock::KeyFile(bench.path("other.key")));
     let error = kms.list().unwrap_err();
@@ -42,7 +42,7 @@ fn another_key_file_does_not_unlock_it() {
 
 #[test]
 fn a_hostile_file_cannot_stall_us() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let path = bench.path("passphrase.json");
     LocalKms::create(&path, &passphrase("correct horse"), &name("main")).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
@@ -58,7 +58,7 @@ fn a_hostile_file_cannot_stall_us() {
 
 #[tokio::test]
 async fn what_unlocks_it_is_changed_and_nothing_is_lost() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let kms = bench.open();
     let bytes = works(&kms, &main_key()).await.unwrap();
     kms.rotate(&main_key(), None).unwrap();
@@ -92,13 +92,13 @@ async fn what_unlocks_it_is_changed_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn another_kms_guards_it() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let guard = MemoryKms::new().with_key("guard");
     let registry = KmsRegistry::new().with("memory", guard.clone());
     let (path, key): (_, KmsKeyRef) = (bench.path("kms.json"), "memory:guard".parse().unwrap());
-    assert!(LocalKms::unlock_elsewhere(&path, &registry).await.unwrap().is_none());
+    assert!(LocalKms::guarded_unlock(&path, &registry).await.unwrap().is_none());
     assert!(
-        LocalKms::unlock_elsewhere(&bench.path("none.json"), &registry)
+        LocalKms::guarded_unlock(&bench.path("none.json"), &registry)
             .await
             .unwrap()
             .is_none()
@@ -119,30 +119,30 @@ async fn another_kms_guards_it() {
     kms.guard_by_kms(&key, &registry).await.unwrap();
     let error = bench.open().list().unwrap_err();
     assert!(error.message().contains("KMS key `memory:guard` unlocks it"), "{error}");
-    let unlock = LocalKms::unlock_elsewhere(&path, &registry).await.unwrap().unwrap();
+    let unlock = LocalKms::guarded_unlock(&path, &registry).await.unwrap().unwrap();
     let opened = LocalKms::open(&path, unlock.clone()).approved_only();
     opened.unwrap(&main_key(), &bytes, &context()).await.unwrap();
     opened.create_key(&name("second")).unwrap();
     assert!(LocalKms::create(&bench.path("new.json"), &unlock, &name("main")).is_err());
 
     let stranger = KmsRegistry::new().with("memory", MemoryKms::new().with_key("guard"));
-    let error = LocalKms::unlock_elsewhere(&path, &stranger).await.unwrap_err();
+    let error = LocalKms::guarded_unlock(&path, &stranger).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongKey);
     opened.change_unlock(&bench.unlock(), PassphraseKdf::default()).unwrap();
     bench.open().unwrap(&main_key(), &bytes, &context()).await.unwrap();
 }
 
-/// Where the operating system has no keyring, or the build does not ask it, that is said, and the file stays as it is.
+/// Without a keyring of the operating system the file stays as it is.
 #[test]
 fn without_a_keyring_of_the_operating_system_nothing_changes() {
-    let bench = Bench::new();
+    let bench = LocalKmsBench::new();
     let before = std::fs::read(bench.path("kms.json")).unwrap();
     if let Err(error) = bench.open().guard_by_os_keyring() {
         assert_eq!(error.kind(), ErrorKind::ProviderDown, "{error:?}");
         assert!(error.hint().is_some());
         assert_eq!(std::fs::read(bench.path("kms.json")).unwrap(), before);
     } else {
-        let unlock = futures_util::FutureExt::now_or_never(LocalKms::unlock_elsewhere(
+        let unlock = futures_util::FutureExt::now_or_never(LocalKms::guarded_unlock(
             &bench.path("kms.json"),
             &KmsRegistry::new(),
         ));

@@ -1,38 +1,28 @@
-//! Who may do what with a KMS key: statements as AWS KMS and IAM have them, and what follows from them. No I/O, so that a server can decide with the same code.
-//!
-//! ```json
-//! { "Version": "2012-10-17", "Statement": [
-//!     { "Sid": "jobs", "Effect": "Allow", "Principal": { "User": "etl@batch-7" }, "Action": "kms:Decrypt", "Resource": "*",
-//!       "Condition": { "StringEquals": { "kms:EncryptionContext:cipherform:use": "derive" } } } ] }
-//! ```
-//!
-//! A request is allowed if a statement of the key's policy allows it and no statement denies it: explicit deny goes before allow, allow before the implicit deny of
-//! whatever nobody has allowed. A statement of the key's policy whose principal is `identity-policies` hands the decision on: then a policy that is attached to
-//! the identity must allow the request. Denials in either count.
+//! Policies and their statements.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::access::AccessRequest;
 use super::action::KmsAction;
-use super::evaluate::AccessRequest;
 use super::pattern::wildcard_match;
 use crate::keys::WrapContext;
 use crate::{Error, Result};
 
-/// The one version there is: what it means is that of the policy language of AWS.
+/// The only version: that of the policy language of AWS.
 const VERSION: &str = "2012-10-17";
 
-/// The principal that hands the decision on.
+/// The principal that refers to identity policies.
 const IDENTITY_POLICIES: &str = "identity-policies";
 
-/// What stands before the field of a wrap context in a condition.
+/// Prefix of the fields of a wrap context in a condition.
 const CONTEXT: &str = "kms:EncryptionContext:cipherform:";
 
-/// Statements about who may do what: the policy of a KMS key, or of an identity.
+/// The policy of a KMS key, or of an identity: statements about who may do what.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub struct PolicyDocument {
+pub struct KeyPolicy {
     version: String,
     statement: Vec<Statement>,
 }
@@ -109,8 +99,8 @@ impl Patterns {
     }
 }
 
-impl PolicyDocument {
-    /// What a key has until somebody puts another one: whoever unlocks the KMS may do anything with it.
+impl KeyPolicy {
+    /// Returns the policy that a key has at first: whoever unlocks the KMS may do anything with it.
     pub fn everybody() -> Self {
         Self {
             version: VERSION.to_owned(),
@@ -125,16 +115,16 @@ impl PolicyDocument {
         }
     }
 
-    /// Reads the policy of a key: each statement names its principals.
+    /// Parses the policy of a key: each statement names its principals.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) that says what is wrong with it.
+    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) that names the mistake.
     pub fn parse_for_key(json: &[u8]) -> Result<Self> {
         Self::parse(json, true)
     }
 
-    /// Reads the policy of an identity: no statement names a principal.
+    /// Parses the policy of an identity: no statement names a principal.
     ///
     /// # Errors
     ///
@@ -145,10 +135,12 @@ impl PolicyDocument {
 
     fn parse(json: &[u8], with_principals: bool) -> Result<Self> {
         let policy: Self = serde_json::from_slice(json).map_err(|error| {
-            // It says where.
-            Error::bad_input("the policy is not understood")
+            Error::bad_input("the policy is malformed")
                 .with_source(error)
-                .with_hint("statements have Sid, Effect, Principal, Action, Resource and Condition, and nothing else; the manual shows one")
+                .with_hint(
+                    "statements have Sid, Effect, Principal, Action, Resource and Condition, and nothing \
+                 else; the manual shows one",
+                )
         })?;
         if policy.version != VERSION {
             return Err(Error::bad_input("the policy has another version").with_hint(format!("write \"{VERSION}\"")));
@@ -159,12 +151,12 @@ impl PolicyDocument {
         Ok(policy)
     }
 
-    /// Whether it has no statement at all.
+    /// Checks whether there are no statements.
     pub fn is_empty(&self) -> bool {
         self.statement.is_empty()
     }
 
-    /// The statements, each with what it is called.
+    /// Returns the statements, each with its name.
     pub(super) fn numbered(&self, whose: &str) -> impl Iterator<Item = (String, &Statement)> {
         self.statement.iter().enumerate().map(move |(at, statement)| {
             let name = match &statement.sid {
@@ -177,7 +169,8 @@ impl PolicyDocument {
 }
 
 impl Statement {
-    /// What the types do not say. A word that means nothing would allow, or deny, less than its writer thinks.
+    /// Checks what the types cannot express. A word without meaning would allow, or deny, less than its writer
+    /// intended.
     fn check(&self, with_principals: bool) -> Result<()> {
         match (&self.principal, with_principals) {
             (None, true) => {
@@ -189,7 +182,7 @@ impl Statement {
                     .with_hint("take \"Principal\" out: it is whom the policy is attached to"));
             }
             (Some(Principal::Name(name)), true) if name != "*" && name != IDENTITY_POLICIES => {
-                return Err(Error::bad_input("there is no such principal").with_hint(format!(
+                return Err(Error::bad_input("unknown principal").with_hint(format!(
                     "write \"*\", \"{IDENTITY_POLICIES}\", or {{ \"User\": \"ann@laptop\" }}"
                 )));
             }
@@ -202,7 +195,7 @@ impl Statement {
         };
         if self.action.iter().any(|pattern| none(&pattern)) {
             let all: Vec<_> = KmsAction::ALL.iter().map(|action| action.as_str()).collect();
-            return Err(Error::bad_input("an action matches nothing there is")
+            return Err(Error::bad_input("an action matches no known action")
                 .with_hint(format!("the actions are {}", all.join(", "))));
         }
         let keys = self.condition.values().flat_map(BTreeMap::keys);
@@ -212,7 +205,7 @@ impl Statement {
                 .any(|field| key.strip_prefix(CONTEXT) == Some(field))
             {
                 return Err(
-                    Error::bad_input("a condition is on something that there is not").with_hint(format!(
+                    Error::bad_input("a condition is on an unknown field").with_hint(format!(
                         "conditions are on {CONTEXT}keyring, …:data-key, …:version and …:use"
                     )),
                 );
@@ -221,7 +214,7 @@ impl Statement {
         Ok(())
     }
 
-    /// Whether it is about this principal.
+    /// Checks whether the statement names a principal.
     pub(super) fn names(&self, principal: &str) -> bool {
         match &self.principal {
             Some(Principal::Name(name)) => name == "*",
@@ -230,11 +223,11 @@ impl Statement {
         }
     }
 
-    pub(super) fn hands_on(&self) -> bool {
+    pub(super) fn refers_to_identities(&self) -> bool {
         matches!(&self.principal, Some(Principal::Name(name)) if name == IDENTITY_POLICIES)
     }
 
-    /// Whether it is about this action on this key, in this context.
+    /// Checks whether the statement covers the action on the key, in its context.
     pub(super) fn covers(&self, request: &AccessRequest<'_>) -> bool {
         self.action.matches(request.action.as_str())
             && self.resource.matches(request.resource)
@@ -246,7 +239,7 @@ impl Statement {
 }
 
 impl Operator {
-    /// Where the context has no such field, only what denies equality holds, as in AWS.
+    /// Evaluates the operator. Without the field only negated operators hold, as in AWS.
     fn holds(self, actual: Option<&str>, values: &Patterns) -> bool {
         let equal = || actual.is_some_and(|actual| values.iter().any(|value| value == actual));
         let like = || actual.is_some_and(|actual| values.matches(actual));
