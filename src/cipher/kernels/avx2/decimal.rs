@@ -173,7 +173,7 @@ fn rows_aes<const ENCRYPT: bool, const PER_ROW: bool, const LAYOUT: u8, const RE
 
 /// # Safety
 ///
-/// The processor has the features of [`available`] and of `U`.
+/// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
 #[inline(always)]
 unsafe fn rows<
     U: AesUnit<Register = Y>,

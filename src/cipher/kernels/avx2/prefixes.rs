@@ -33,7 +33,7 @@ pub(crate) struct PrefixBlocks256<const SIXTEENS: usize> {
 impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
     /// # Safety
     ///
-    /// The processor has the features of [`available`] and of `U`.
+    /// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
     #[inline(always)]
     pub(crate) unsafe fn new<const LAYOUT: u8>(schedule: &Schedule, prefixes: &Prefixes) -> Self {
         // SAFETY: the caller promises the features of `available`.
@@ -50,7 +50,7 @@ impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
     ///
     /// # Safety
     ///
-    /// The processor has the features of [`available`] and of `U`.
+    /// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
     #[inline(always)]
     pub(crate) unsafe fn set<const LAYOUT: u8>(&mut self, schedule: &Schedule, prefixes: &Prefixes, start: usize) {
         // SAFETY: the caller promises the features of `available`.
@@ -91,7 +91,7 @@ impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
     ///
     /// # Safety
     ///
-    /// The processor has the features of [`available`] and of `U`.
+    /// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
     #[inline(always)]
     pub(crate) unsafe fn set_packed<U: AesUnit<Register = Y>>(
         &mut self,

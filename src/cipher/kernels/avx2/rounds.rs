@@ -134,7 +134,7 @@ fn aes_alone_aes(schedule: &Schedule, blocks: u64) -> u64 {
 
 /// # Safety
 ///
-/// The processor has the features of [`available`] and of `U`.
+/// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
 #[inline(always)]
 unsafe fn aes_in_registers<U: AesUnit<Register = Y>, const H: usize>(schedule: &Schedule, blocks: u64) -> u64 {
     // SAFETY: the caller promises the features of `available`.
@@ -161,14 +161,14 @@ pub(crate) trait HalvesIo256<const H: usize> {
     ///
     /// # Safety
     ///
-    /// The processor has the features of [`available`] and of `U`.
+    /// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
     unsafe fn load(&mut self, group: usize) -> [[Y; H]; 2];
 
     /// Takes them back: those of one group after the other.
     ///
     /// # Safety
     ///
-    /// The processor has the features of [`available`] and of `U`.
+    /// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
     unsafe fn store(&mut self, group: usize, halves: [[Y; H]; 2]);
 }
 
@@ -227,7 +227,7 @@ fn rounds_aes<const ENCRYPT: bool, const PER_ROW: bool, const LAYOUT: u8, const 
 
 /// # Safety
 ///
-/// The processor has the features of [`available`] and of `U`.
+/// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
 #[inline(always)]
 unsafe fn rounds_in_memory<
     U: AesUnit<Register = Y>,
@@ -263,7 +263,8 @@ fn in_order<const ENCRYPT: bool, const H: usize>([left, right]: [[Y; H]; 2]) -> 
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`] and of `U`. There is at least one pair, and `ends` has as many.
+/// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
+/// There is at least one pair, and `ends` has as many.
 #[inline(always)]
 pub(crate) unsafe fn rounds<
     U: AesUnit<Register = Y>,
@@ -419,7 +420,7 @@ const FIRST_FOUR: [[u8; 16]; 4] = {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`] and of `U`.
+/// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
 #[inline(always)]
 unsafe fn drawn<U: AesUnit<Register = Y>, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
     schedule: &Schedule,

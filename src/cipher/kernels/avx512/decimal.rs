@@ -503,7 +503,7 @@ impl<const TOPS: usize> HalvesIo512<4> for DecimalText512<'_, TOPS> {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn join(digits: Z) -> Z {
     // SAFETY: the caller promises the features of `available`.
@@ -517,7 +517,7 @@ unsafe fn join(digits: Z) -> Z {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn join_fours(a: Z, b: Z) -> Z {
     // SAFETY: the caller promises the features of `available`.
@@ -529,7 +529,7 @@ unsafe fn join_fours(a: Z, b: Z) -> Z {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn split<const TOPS: usize>(codec: &DecimalCodec512, x: Z) -> ([Z; 2], Z) {
     // SAFETY: the caller promises the features of `available`.
@@ -565,7 +565,7 @@ unsafe fn split<const TOPS: usize>(codec: &DecimalCodec512, x: Z) -> ([Z; 2], Z)
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn split_wide<const TOPS: usize>(x: Z) -> (Z, Z) {
     // SAFETY: the caller promises the features of `available`.

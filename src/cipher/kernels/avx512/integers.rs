@@ -150,7 +150,7 @@ impl HalvesIo512<2> for IntegerValues<'_> {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn joined([left, right]: [__m256i; 2], width: __m128i) -> Z {
     // SAFETY: the caller promises the features of `available`.

@@ -10,7 +10,7 @@ pub(crate) type Z = __m512i;
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 pub(crate) unsafe fn lower_halves([a, b]: [Z; 2]) -> Z {
     // SAFETY: the caller promises the features of `available`.
@@ -24,7 +24,7 @@ pub(crate) unsafe fn lower_halves([a, b]: [Z; 2]) -> Z {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 pub(crate) unsafe fn load<T: Copy>(items: &[T], at: usize) -> Z {
     let items = &items[at..][..64 / size_of::<T>()];
@@ -36,7 +36,7 @@ pub(crate) unsafe fn load<T: Copy>(items: &[T], at: usize) -> Z {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 pub(crate) unsafe fn store(z: Z, items: &mut [u64], at: usize) {
     let items = &mut items[at..][..8];
@@ -46,7 +46,7 @@ pub(crate) unsafe fn store(z: Z, items: &mut [u64], at: usize) {
 
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 pub(crate) unsafe fn table(bytes: &Table) -> Z {
     // SAFETY: the caller promises the features of `available`.

@@ -134,14 +134,14 @@ pub(crate) trait HalvesIo512<const H: usize> {
     ///
     /// # Safety
     ///
-    /// The processor has the features of [`available`].
+    /// The processor has the features of [`available`](crate::kernels::avx512::params::available).
     unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2];
 
     /// Takes them back.
     ///
     /// # Safety
     ///
-    /// The processor has the features of [`available`].
+    /// The processor has the features of [`available`](crate::kernels::avx512::params::available).
     unsafe fn store(&mut self, group: usize, k: usize, halves: [Z; 2]);
 }
 
@@ -302,7 +302,7 @@ pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8,
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn begin_round<const LAYOUT: u8, const H: usize>(
     params: &Params512,
@@ -315,6 +315,7 @@ unsafe fn begin_round<const LAYOUT: u8, const H: usize>(
     // SAFETY: the caller promises the features of `available`.
     unsafe {
         for i in 0..8 / H {
+            // One permutation brings NUM(B) to the right end of each block, the round number before it, and zeros elsewhere.
             let number = _mm512_permutex2var_epi8(halves[k], table(&params.places[i]), round);
             let at = k * (8 / H) + i;
             states[at] = _mm512_xor_si512(number, prefixes.of::<LAYOUT>(parity, 8 * group + at));
@@ -326,7 +327,7 @@ unsafe fn begin_round<const LAYOUT: u8, const H: usize>(
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
     schedule: &Schedule,
@@ -362,6 +363,7 @@ unsafe fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, 
                 let key = round_key::<Vaes512>(schedule, schedule.rounds());
                 let a = _mm512_aesenclast_epi128(states[2 * k], key);
                 let b = _mm512_aesenclast_epi128(states[2 * k + 1], key);
+                // 12 bytes do not fit a lane: bytes 0 to 7 are ⌊y/2^32⌋, bytes 4 to 11 are y mod 2^64.
                 let high = _mm512_permutex2var_epi8(a, table(&UPPER), b);
                 let low = _mm512_permutex2var_epi8(a, table(&LOWER), b);
                 wide_end::<ENCRYPT, REDUCTION>(half, high, low, modulus)
@@ -374,7 +376,7 @@ unsafe fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, 
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn shared_end(schedule: &Schedule, a: Z, b: Z) -> Z {
     // SAFETY: the caller promises the features of `available`.
@@ -388,7 +390,7 @@ unsafe fn shared_end(schedule: &Schedule, a: Z, b: Z) -> Z {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn load_halves<const LAYOUT: u8>(halves: &[u64], at: usize) -> Z {
     // SAFETY: the caller promises the features of `available`.
@@ -403,7 +405,7 @@ unsafe fn load_halves<const LAYOUT: u8>(halves: &[u64], at: usize) -> Z {
 
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn store_halves<const LAYOUT: u8>(register: Z, halves: &mut [u64], at: usize) {
     // SAFETY: the caller promises the features of `available`.
