@@ -101,7 +101,7 @@ impl Cipher {
     ///
     /// # Errors
     ///
-    /// Bad input, with a [`CipherError`] as its source, if `n` is not one of [`Cipher::lengths`], the numerals are
+    /// A [`CipherError`] if `n` is not one of [`Cipher::lengths`], the numerals are
     /// not whole rows, a numeral is not below the radix, or a tweak does not suit the mode or its rows. Then
     /// nothing is changed.
     pub fn apply(&self, direction: Direction, tweaks: Tweaks<'_>, numerals: &mut [u16], n: usize) -> Result<()> {

@@ -69,7 +69,7 @@ struct BigModulus {
     m: BigUint,
     /// Bits after the first 128 of m.
     shift: u64,
-    /// These first bits, and 1.
+    /// The first 128 bits of m, plus 1.
     above: BigUint,
 }
 
@@ -147,7 +147,7 @@ impl BigRound {
 
 /// NUM and STR.
 enum BigCodec {
-    /// Of numerals of so many bits.
+    /// For radices that are powers of two: the bits of a numeral.
     Bits(u32),
     Split(SplitCodec),
 }
@@ -177,7 +177,7 @@ impl BigCodec {
     }
 }
 
-/// NUM and STR by halves.
+/// NUM and STR by splitting the numerals in two again and again.
 struct SplitCodec {
     radix: Radix,
     /// The most numerals that fit a word, and radix to that power.

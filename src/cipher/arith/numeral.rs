@@ -5,7 +5,7 @@ use num_bigint::BigUint;
 use crate::arith::barrett::{Barrett, LOW, high_product_64, product_32};
 use crate::spec::radix::Radix;
 
-/// How a numeral is held: as 16 bits, or as 8 where the radix allows it.
+/// The type of a numeral in memory: 16 bits, or 8 where the radix allows it.
 pub(crate) trait Numeral: Copy {
     fn of(value: u64) -> Self;
     fn value(self) -> u64;
@@ -16,7 +16,7 @@ pub(crate) trait Numeral: Copy {
         u64::from_le_bytes(numerals.map(|numeral| numeral.value() as u8))
     }
 
-    /// The numerals of such a word.
+    /// The numerals of a word that [`Self::word`] makes.
     #[inline(always)]
     fn eight(word: u64) -> [Self; 8] {
         word.to_le_bytes().map(|numeral| Self::of(numeral.into()))
@@ -51,7 +51,7 @@ impl Numeral for u8 {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HalfCodec64 {
     radix: u64,
-    /// How to read eight numerals at once, where there are as many and a byte holds one.
+    /// Reads eight numerals at once, where there are as many and a byte holds one.
     eight: Option<Eight>,
     spell: StrMethod,
 }
@@ -212,7 +212,7 @@ pub(crate) enum HalfCodec128 {
     Chunks(WordChunks),
 }
 
-/// WordChunks of as many numerals as fit 62 bits, the first with what remains.
+/// Chunks of as many numerals as fit 62 bits, the first with what remains.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WordChunks {
     chunk: usize,
@@ -409,7 +409,7 @@ pub(crate) fn str_of<T: Numeral>(codec: HalfCodec64, x: u64, numerals: &mut [T],
     }
 }
 
-/// Of `m` numerals read as words of eight, how many are in the first: 1 to 8.
+/// The number of numerals in the first word, 1 to 8, of `m` that are read as words of eight.
 #[inline(always)]
 fn first_length(m: usize) -> usize {
     (m - 1) % 8 + 1

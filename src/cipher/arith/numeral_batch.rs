@@ -8,17 +8,17 @@ use crate::batch::sizes::LANES;
 use crate::spec::radix::Radix;
 use cipherform_simd::multiversion;
 
-/// How to read and write rows.
+/// Reads and writes the halves of rows.
 pub(crate) trait RowCodec<H>: Copy {
     /// For halves of these lengths.
     fn new(radix: Radix, lengths: [usize; 2]) -> Self;
     /// Reads the halves of as many rows as there are numerals for. The compiler is to know `least_first`.
     fn num_rows<T: Numeral>(&self, numerals: &[T], least_first: bool, left: &mut [H], right: &mut [H]);
-    /// Writes them back.
+    /// Writes the halves of rows.
     fn str_rows<T: Numeral>(&self, numerals: &mut [T], least_first: bool, left: &[H], right: &[H]);
 }
 
-/// Reads rows with `codec`; a task for [`arch::vector`].
+/// Reads rows with `codec`; a task for [`multiversion`].
 pub(crate) struct NumRows<'a, F, T, H> {
     pub(crate) codec: &'a F,
     pub(crate) numerals: &'a [T],
@@ -41,7 +41,7 @@ impl<F: RowCodec<H>, T: Numeral, H> multiversion::Task for NumRows<'_, F, T, H> 
     }
 }
 
-/// Writes rows with `codec`; a task for [`arch::vector`].
+/// Writes rows with `codec`; a task for [`multiversion`].
 pub(crate) struct StrRows<'a, F, T, H> {
     pub(crate) codec: &'a F,
     pub(crate) numerals: &'a mut [T],
@@ -63,7 +63,7 @@ impl<F: RowCodec<H>, T: Numeral, H> multiversion::Task for StrRows<'_, F, T, H> 
     }
 }
 
-/// Row after row, for halves of 128 bits.
+/// The codec of halves of 128 bits: row after row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowCodec128 {
     halves: [HalfCodec128; 2],
@@ -100,7 +100,7 @@ impl RowCodec<u128> for RowCodec128 {
     }
 }
 
-/// Halves of 64 bits: as words if they can be, or row after row.
+/// The codec of halves of 64 bits: as words if they can be, or row after row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowCodec64 {
     halves: [HalfCodec64; 2],

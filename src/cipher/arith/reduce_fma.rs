@@ -16,7 +16,7 @@
 //! [`Modulus53::lazy`] is the same arithmetic one number at a time: the kernels' model, which the tests compare
 //! with division.
 
-/// How to reduce y < 2^64 for both halves of a shape.
+/// The reduction of y < 2^64 for both halves of a shape.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ReductionFma {
     /// Powers of two: y's lower bits.
@@ -77,7 +77,7 @@ impl QuotientFma {
 }
 
 impl ReductionFma {
-    /// How to reduce modulo the powers of one radix that both halves have; `None` where nothing fits.
+    /// The reduction modulo the powers of one radix that both halves have; `None` where nothing fits.
     pub(crate) fn of(moduli: [u128; 2]) -> Option<(Self, [Modulus53; 2])> {
         type Fits = fn(u128) -> bool;
         let fits: [(Self, Fits); 4] = [

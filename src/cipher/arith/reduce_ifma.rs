@@ -8,7 +8,7 @@
 //! [`Modulus52::lazy`] is the same arithmetic one number at a time: the kernels' model, which the tests compare
 //! with division.
 
-/// How to reduce both halves of a shape.
+/// The reduction of y for both halves of a shape.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ReductionIfma {
     /// Powers of two: y's lower bits.
@@ -57,7 +57,7 @@ pub(crate) struct Modulus52 {
 }
 
 impl ReductionIfma {
-    /// How to reduce y of `bits` bits, 64 or 96, modulo the powers of one radix that both halves have; `None` where
+    /// The reduction of y of `bits` bits, 64 or 96, modulo the powers of one radix that both halves have; `None` where
     /// nothing fits.
     pub(crate) fn of(moduli: [u128; 2], bits: u32) -> Option<(Self, [Modulus52; 2])> {
         type Fits = fn(u128) -> bool;

@@ -51,7 +51,7 @@ impl Cipher {
     ///
     /// # Errors
     ///
-    /// Bad input, with a [`CipherError`] as its source, if the cipher is another, `bits` is not one of
+    /// A [`CipherError`] if the cipher is another, `bits` is not one of
     /// [`Cipher::lengths`] that fit the integers' type, a value has more bits, or the tweaks do not suit their
     /// rows. Then nothing is changed.
     pub fn apply_bits<W: Word>(

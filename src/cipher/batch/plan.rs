@@ -12,9 +12,9 @@ use crate::spec::types::Mode;
 use crate::spec::{ff1, ff3_1};
 use cipherform_simd::multiversion;
 
-/// Everything public about one shape: what all its values have in common.
+/// Everything public about one shape, common to all its values.
 pub(crate) struct Plan<H: Half> {
-    tweaked: Tweaked,
+    tweaked: TweakedMode,
     pub(crate) rounds: u8,
     pub(crate) order: ByteOrder,
     /// Bits of a block after the round number.
@@ -27,8 +27,8 @@ pub(crate) struct Plan<H: Half> {
     left_length: usize,
 }
 
-/// How tweaks come into the blocks.
-enum Tweaked {
+/// The mode, as far as tweaks and blocks depend on it.
+enum TweakedMode {
     Ff1(Ff1Shape),
     Ff3,
 }
@@ -41,12 +41,12 @@ impl<H: Half> Plan<H> {
                 let shape = Ff1Shape::new(radix, n);
                 let (order, shift) = (ByteOrder::BigEndian { d: shape.d }, shape.round_shift());
                 let (split, u) = (shape.b == 16, shape.u);
-                (Tweaked::Ff1(shape), ff1::ROUNDS, order, shift, split, u)
+                (TweakedMode::Ff1(shape), ff1::ROUNDS, order, shift, split, u)
             }
             Mode::Ff3_1 | Mode::Ff3 => {
                 let u = ff3_1::left_length(n);
                 (
-                    Tweaked::Ff3,
+                    TweakedMode::Ff3,
                     ff3_1::ROUNDS,
                     ByteOrder::LittleEndian,
                     ff3_1::ROUND_SHIFT,
@@ -77,11 +77,11 @@ impl<H: Half> Plan<H> {
         Prefixes::Shared([prefixes[0][0], prefixes[1][0]])
     }
 
-    /// For FF1: the chaining value before tweaks of `length` bytes, and how many whole blocks these have.
+    /// For FF1: AES(P) for tweaks of `length` bytes, and the number of whole blocks of these.
     pub(crate) fn chain(&self, aes: &Aes, length: usize) -> Option<(u128, usize)> {
         match &self.tweaked {
-            Tweaked::Ff1(shape) => Some((shape.chain(aes, length), shape.whole_blocks(length))),
-            Tweaked::Ff3 => None,
+            TweakedMode::Ff1(shape) => Some((shape.chain(aes, length), shape.whole_blocks(length))),
+            TweakedMode::Ff3 => None,
         }
     }
 
@@ -94,12 +94,12 @@ impl<H: Half> Plan<H> {
         prefixes: &mut [[u128; LANES]; 2],
     ) {
         match &self.tweaked {
-            Tweaked::Ff1(shape) => {
+            TweakedMode::Ff1(shape) => {
                 let rows = tweaks.len();
                 shape.prefixes(aes, cached, tweaks, &mut prefixes[0][..rows]);
                 prefixes[1] = prefixes[0];
             }
-            Tweaked::Ff3 => {
+            TweakedMode::Ff3 => {
                 for (lane, tweak) in tweaks.enumerate() {
                     (prefixes[0][lane], prefixes[1][lane]) = ff3_1::words(tweak);
                 }
@@ -120,7 +120,7 @@ impl<H: Half> Plan<H> {
         });
     }
 
-    /// Writes them back.
+    /// Writes the halves of rows.
     pub(crate) fn str_rows<T: Numeral>(&self, numerals: &mut [T], left: &[H; CHUNK], right: &[H; CHUNK]) {
         multiversion::run(StrRows {
             codec: &self.codec,

@@ -12,10 +12,12 @@ use crate::spec::tweaks::RowTweaks;
 
 /// A source of values, to which their results go back.
 pub(crate) trait Rows<H: Half> {
+    /// The number of rows.
     fn len(&self) -> usize;
+
     /// Reads the halves of `count` rows from `start` on.
     fn load(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &mut [H; CHUNK], right: &mut [H; CHUNK]);
-    /// Writes them back.
+    /// Writes the halves of `count` rows from `start` on back.
     fn store(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &[H; CHUNK], right: &[H; CHUNK]);
 }
 
@@ -47,13 +49,13 @@ pub(crate) fn run<H: KernelOps>(call: BatchCall<'_>, prepared: &Prepared<H>, row
             }
             *prefixes = Prefixes::PerRow(per_row);
         }
-        let mut groups = Chunk {
+        let mut chunk = Chunk {
             rows: count,
             left: left.as_chunks_mut().0,
             right: right.as_chunks_mut().0,
             prefixes: &prefixes,
         };
-        run_rounds(call.kernel, aes, prepared, call.direction, &mut groups);
+        run_rounds(call.kernel, aes, prepared, call.direction, &mut chunk);
         rows.store(plan, start, count, &left, &right);
     }
 }

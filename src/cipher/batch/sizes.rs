@@ -1,6 +1,6 @@
 //! Numbers of rows that are done together.
 
-/// Values of a group: the blocks that the widest backend of the crate `aes` takes in one call.
+/// Rows that share a call of a kernel: as many blocks as the widest backend of the crate `aes` takes in one call.
 pub(crate) const LANES: usize = 64;
 
 /// Rows that are read, go through the rounds and are written together: few enough for the first-level cache, so

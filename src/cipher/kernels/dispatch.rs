@@ -18,7 +18,7 @@ use crate::spec::tweaks::RowTweaks;
 use crate::spec::types::{Direction, Mode};
 use cipherform_ascii::Symbols;
 
-/// A [`Plan`], and the same as the kernels for vector registers take it, where they do.
+/// A [`Plan`], and the parameters that the vector kernels derive from it, where they have code for its shape.
 pub(crate) struct Prepared<H: Half> {
     pub(crate) plan: Plan<H>,
     #[cfg(target_arch = "x86_64")]
@@ -43,7 +43,7 @@ impl<H: Half> Prepared<H> {
     }
 }
 
-/// Takes chunk through all rounds with the kernel chosen.
+/// Takes a chunk through all rounds with the kernel chosen.
 pub(crate) fn run_rounds<H: KernelOps>(
     kernel: Kernel,
     aes: &Aes,
@@ -63,7 +63,7 @@ pub(crate) fn run_rounds<H: KernelOps>(
 
 /// The code of the vector kernels for halves of one type.
 pub(crate) trait KernelOps: EndRound {
-    /// Takes the chunk through all rounds; `false` if there is no code for their shape.
+    /// Takes the rows through all rounds in AVX-512; `false` if there is no code for their shape.
     #[cfg(target_arch = "x86_64")]
     fn avx512(_: &Aes, _: &Prepared<Self>, _: Direction, _: &mut Chunk<'_, Self>) -> bool {
         false
@@ -75,13 +75,13 @@ pub(crate) trait KernelOps: EndRound {
         false
     }
 
-    /// Reads rows of text; `false` if that is left to other code. Sets `other` if a byte is no symbol.
+    /// Reads rows of text; `false` if that is left to other code. Sets `unknown` if a byte is no symbol.
     fn read(
         _: &TextCodec,
         _text: &[u8],
         _left: &mut [Self; CHUNK],
         _right: &mut [Self; CHUNK],
-        _misfit: &mut bool,
+        _unknown: &mut bool,
     ) -> bool {
         false
     }
@@ -125,12 +125,12 @@ impl KernelOps for u64 {
         text: &[u8],
         left: &mut [u64; CHUNK],
         right: &mut [u64; CHUNK],
-        other: &mut bool,
+        unknown: &mut bool,
     ) -> bool {
         let TextCodec::Symbols512(codec) = codec else {
             return false;
         };
-        *other |= !codec.read(text, left, right);
+        *unknown |= !codec.read(text, left, right);
         true
     }
 
@@ -162,6 +162,7 @@ pub(crate) enum TextCodec {
 }
 
 impl TextCodec {
+    /// The fastest codec that `kernel` has for rows of `n` symbols.
     pub(crate) fn new(kernel: Kernel, symbols: &Symbols, prepared: &Prepared<u64>, n: usize) -> Self {
         #[cfg(target_arch = "x86_64")]
         {

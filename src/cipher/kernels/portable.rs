@@ -18,22 +18,18 @@ use crate::spec::key::Aes;
 use crate::spec::types::Direction;
 use cipherform_simd::multiversion;
 
-/// Chunk that run together. In each round all their blocks go through AES before the arithmetic waits for the
-/// first, and the other way round: with fewer, the processor waits more; with more, the first-level cache has no
-/// room.
+/// Blocks of lanes that go through the rounds together. In each round all their blocks go through AES before the
+/// arithmetic waits for the first, and the other way round: with fewer, the processor waits more; with more, the
+/// first-level cache has no room.
 const FEW: usize = 4;
 
-/// Rows that run together.
+/// Rows that go through the rounds together.
 const ROWS: usize = FEW * LANES;
 
-/// Takes `groups` through all rounds, a few inside one call of AES.
-pub(crate) fn run<H: EndRound>(aes: &Aes, plan: &Plan<H>, direction: Direction, groups: &mut Chunk<'_, H>) {
-    for groups in groups.split(FEW) {
-        aes.with_backend(AllRounds {
-            plan,
-            direction,
-            groups,
-        });
+/// Takes `chunk` through all rounds, a few inside one call of AES.
+pub(crate) fn run<H: EndRound>(aes: &Aes, plan: &Plan<H>, direction: Direction, chunk: &mut Chunk<'_, H>) {
+    for chunk in chunk.split(FEW) {
+        aes.with_backend(AllRounds { plan, direction, chunk });
     }
 }
 
@@ -53,7 +49,7 @@ pub(crate) trait EndRound: Half {
 struct AllRounds<'a, 'g, H: EndRound> {
     plan: &'a Plan<H>,
     direction: Direction,
-    groups: Chunk<'g, H>,
+    chunk: Chunk<'g, H>,
 }
 
 impl<H: EndRound> BlockSizeUser for AllRounds<'_, '_, H> {
@@ -63,12 +59,12 @@ impl<H: EndRound> BlockSizeUser for AllRounds<'_, '_, H> {
 impl<H: EndRound> BlockCipherEncClosure for AllRounds<'_, '_, H> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
-        let (plan, order, prefixes) = (self.plan, self.plan.order, self.groups.prefixes);
-        let rows = self.groups.rows.min(ROWS);
+        let (plan, order, prefixes) = (self.plan, self.plan.order, self.chunk.prefixes);
+        let rows = self.chunk.rows.min(ROWS);
         let mut blocks = [Block::default(); ROWS];
         let mut ends = [Block::default(); ROWS];
         let two = size_of::<H>() > 8 && order == ByteOrder::BigEndian { d: 20 };
-        let Chunk { left, right, .. } = self.groups;
+        let Chunk { left, right, .. } = self.chunk;
         feistel::rounds(self.direction, plan.rounds, left, right, |i, changed, fixed| {
             let changed = &mut changed.as_flattened_mut()[..rows];
             let fixed = &fixed.as_flattened()[..rows];
@@ -82,13 +78,13 @@ impl<H: EndRound> BlockCipherEncClosure for AllRounds<'_, '_, H> {
             encrypt(backend, &mut blocks, rows);
             if plan.split {
                 for (block, half) in blocks.iter_mut().zip(fixed) {
-                    order.put(u128::from_be_bytes(block.0) ^ half.wide(), block);
+                    order.write(u128::from_be_bytes(block.0) ^ half.wide(), block);
                 }
                 encrypt(backend, &mut blocks, rows);
             }
             if two {
                 for (end, block) in ends.iter_mut().zip(&blocks[..rows]) {
-                    order.put(u128::from_be_bytes(block.0) ^ 1, end);
+                    order.write(u128::from_be_bytes(block.0) ^ 1, end);
                 }
                 encrypt(backend, &mut ends, rows);
             }
@@ -133,23 +129,23 @@ impl<H: EndRound> multiversion::Task for FillBlocks<'_, H> {
                 (Prefixes::Shared(prefixes), ByteOrder::BigEndian { .. }) => {
                     let prefix = prefixes[parity] ^ round;
                     for (block, half) in blocks.iter_mut().zip(fixed) {
-                        ByteOrder::BIG_ENDIAN.put(prefix ^ half.wide(), block);
+                        ByteOrder::BIG_ENDIAN.write(prefix ^ half.wide(), block);
                     }
                 }
                 (Prefixes::Shared(prefixes), ByteOrder::LittleEndian) => {
                     let prefix = prefixes[parity] ^ round;
                     for (block, half) in blocks.iter_mut().zip(fixed) {
-                        ByteOrder::LittleEndian.put(prefix ^ half.wide(), block);
+                        ByteOrder::LittleEndian.write(prefix ^ half.wide(), block);
                     }
                 }
                 (Prefixes::PerRow(prefixes), ByteOrder::BigEndian { .. }) => {
                     for ((block, prefix), half) in blocks.iter_mut().zip(&prefixes[parity]).zip(fixed) {
-                        ByteOrder::BIG_ENDIAN.put(prefix ^ round ^ half.wide(), block);
+                        ByteOrder::BIG_ENDIAN.write(prefix ^ round ^ half.wide(), block);
                     }
                 }
                 (Prefixes::PerRow(prefixes), ByteOrder::LittleEndian) => {
                     for ((block, prefix), half) in blocks.iter_mut().zip(&prefixes[parity]).zip(fixed) {
-                        ByteOrder::LittleEndian.put(prefix ^ round ^ half.wide(), block);
+                        ByteOrder::LittleEndian.write(prefix ^ round ^ half.wide(), block);
                     }
                 }
             }

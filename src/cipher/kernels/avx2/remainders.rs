@@ -99,7 +99,8 @@ fn quotient<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8>(y: Y, mo
         let t = _mm256_srl_epi64(z, _mm_cvtsi32_si128(modulus.shift as i32));
         return multiply_add(_mm256_or_si256(t, exponent), last);
     }
-    // Without its lowest 16 bits y fits the 52 of a double; where y is big-endian, one shuffle turns it and cuts them off.
+    // Without its lowest 16 bits y fits the 52 of a double; where y is big-endian, one shuffle turns it and cuts
+    // them off.
     let t = if LAYOUT == EIGHT {
         _mm256_shuffle_epi8(
             y,

@@ -120,7 +120,8 @@ impl PrefixBlocks512 {
             let [a, b, c, d] = *quads;
             // SAFETY: the caller promises the features of `available`.
             *quads = unsafe {
-                // A transposition of four by four blocks: first the even and the odd ones of two registers each, then of those.
+                // A transposition of four by four blocks: first the even and the odd ones of two registers each,
+                // then of those.
                 let (ab_low, ab_high) = (_mm512_shuffle_i64x2::<0x88>(a, b), _mm512_shuffle_i64x2::<0xDD>(a, b));
                 let (cd_low, cd_high) = (_mm512_shuffle_i64x2::<0x88>(c, d), _mm512_shuffle_i64x2::<0xDD>(c, d));
                 [

@@ -50,20 +50,23 @@ pub(crate) unsafe fn packed_end<const ENCRYPT: bool, const REDUCTION: u8>(
             };
             return _mm512_and_si512(sum, set(modulus.m));
         }
-        // Quotients are below 2^32, but their products need 64 bits: they are found eight at a time, then packed like the halves.
+        // Quotients are below 2^32, but their products need 64 bits: they are found eight at a time, then packed
+        // like the halves.
         let q = lower_halves([
             packed_quotient::<REDUCTION>(y[0], modulus),
             packed_quotient::<REDUCTION>(y[1], modulus),
         ]);
         let product = _mm512_mullo_epi32(q, set(modulus.m));
-        // The difference is below 3M, so that its lower 32 bits are all of it, whatever the upper ones of y and q·M were.
+        // The difference is below 3M, so that its lower 32 bits are all of it, whatever the upper ones of y and q·M
+        // were.
         let lazy = _mm512_sub_epi32(low, product);
         let sum = if ENCRYPT {
             _mm512_add_epi32(changed, lazy)
         } else {
             _mm512_sub_epi32(_mm512_add_epi32(changed, set(modulus.m3)), lazy)
         };
-        // Two conditional subtractions without a mask: where sum < 2M the difference wraps, and the minimum is sum itself.
+        // Two conditional subtractions without a mask: where sum < 2M the difference wraps, and the minimum is sum
+        // itself.
         let sum = _mm512_min_epu32(sum, _mm512_sub_epi32(sum, set(modulus.m2)));
         _mm512_min_epu32(sum, _mm512_sub_epi32(sum, set(modulus.m)))
     }

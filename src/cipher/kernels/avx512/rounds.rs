@@ -315,7 +315,8 @@ unsafe fn begin_round<const LAYOUT: u8, const H: usize>(
     // SAFETY: the caller promises the features of `available`.
     unsafe {
         for i in 0..8 / H {
-            // One permutation brings NUM(B) to the right end of each block, the round number before it, and zeros elsewhere.
+            // One permutation brings NUM(B) to the right end of each block, the round number before it, and zeros
+            // elsewhere.
             let number = _mm512_permutex2var_epi8(halves[k], table(&params.places[i]), round);
             let at = k * (8 / H) + i;
             states[at] = _mm512_xor_si512(number, prefixes.of::<LAYOUT>(parity, 8 * group + at));
