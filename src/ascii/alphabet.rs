@@ -114,7 +114,7 @@ struct Read<'a> {
     numerals: &'a mut [u8],
 }
 
-impl multiversion::Task for Read<'_> {
+impl multiversion::MultiversionTask for Read<'_> {
     type Output = bool;
 
     #[inline(always)]
@@ -144,7 +144,7 @@ struct AreAll<'a> {
     text: &'a [u8],
 }
 
-impl multiversion::Task for AreAll<'_> {
+impl multiversion::MultiversionTask for AreAll<'_> {
     type Output = bool;
 
     #[inline(always)]
@@ -176,7 +176,7 @@ struct Write<'a> {
     numerals: &'a mut [u8],
 }
 
-impl multiversion::Task for Write<'_> {
+impl multiversion::MultiversionTask for Write<'_> {
     type Output = ();
 
     #[inline(always)]

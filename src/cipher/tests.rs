@@ -7,7 +7,7 @@ use crate::batch::sizes::LANES;
 use crate::cipher::Cipher;
 use crate::kernels::kernel::Kernel;
 use crate::selftest::crosscheck;
-use crate::selftest::random::Random;
+use crate::selftest::random::SplitMix64;
 use crate::spec::error::{CipherError, Result};
 use crate::spec::key::AesKey;
 use crate::spec::radix::{DomainFloor, Radix};
@@ -41,7 +41,7 @@ fn tweak(cipher: &Cipher) -> &'static [u8] {
 }
 
 fn numerals(cipher: &Cipher, count: usize) -> Vec<u16> {
-    let mut random = Random(count as u64);
+    let mut random = SplitMix64(count as u64);
     (0..count)
         .map(|_| random.below(cipher.radix().value() as usize) as u16)
         .collect()

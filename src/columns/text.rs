@@ -11,7 +11,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
-use super::ascii::{Output, common_length, string_array, view_array};
+use super::ascii::{AsciiOutput, common_length, string_array, view_array};
 use super::{CHUNK, Done, Task, tweak};
 use crate::ascii::Span;
 use crate::transform::{ColumnTweaks, RowError, Rows, Scratch, Texts};
@@ -177,7 +177,7 @@ fn side_by_side<O: OffsetSizeTrait>(
         task,
         tweaks,
         results: Results {
-            output: Output::with_capacity(texts.bytes.len()),
+            output: AsciiOutput::with_capacity(texts.bytes.len()),
             changed: Vec::new(),
             left_clear: 0,
         },
@@ -334,7 +334,7 @@ impl Job<'_> {
 /// What became of texts.
 struct Results {
     /// Where they stood.
-    output: Output,
+    output: AsciiOutput,
     /// Rows whose result is NULL or has another length, in order.
     changed: Vec<(usize, Option<String>)>,
     left_clear: usize,

@@ -70,10 +70,10 @@ impl Drop for Guarded {
     }
 }
 
-/// SplitMix64: the same cases in every run.
-pub struct Random(pub u64);
+/// SplitMix64, a generator of reproducible numbers: cases are equal in every run.
+pub struct SplitMix64(pub u64);
 
-impl Random {
+impl SplitMix64 {
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -148,12 +148,12 @@ mod tests {
     use crate::split::PADDING;
     use crate::splitter::Splitter;
     use cipherform_simd::multiversion::Instructions;
-    use cipherform_simd::testing::Random;
+    use cipherform_simd::testing::SplitMix64;
 
     const UPPER: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
     /// Texts of any lengths, many of which fit, alone and in runs.
-    fn texts(random: &mut Random, alphabet: &str) -> (Vec<u8>, Vec<Span>) {
+    fn texts(random: &mut SplitMix64, alphabet: &str) -> (Vec<u8>, Vec<Span>) {
         let (mut bytes, mut spans) = (Vec::new(), Vec::new());
         let count = [1, 2, 3, 31, 64, 65, 300, 700][random.below(8)];
         while spans.len() < count {
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn every_kernel_takes_texts_apart_alike() {
-        let mut random = Random(11);
+        let mut random = SplitMix64(11);
         for (alphabet, keep, check) in [
             (&UPPER[..10], [0, 0], None),
             (&UPPER[..10], [6, 4], None),

@@ -14,7 +14,7 @@ use crate::arith::numeral::HalfCodec64;
 use crate::spec::ff1::{CachedAesP, Ff1Shape};
 use crate::spec::key::Aes;
 use crate::spec::radix::Radix;
-use crate::spec::tweaks::RowTweaks;
+use crate::spec::tweaks::CheckedTweaks;
 use crate::spec::types::Direction;
 use crate::spec::{feistel, ff1};
 
@@ -29,7 +29,7 @@ pub(crate) fn apply(
     aes: &Aes,
     radix: Radix,
     direction: Direction,
-    tweaks: RowTweaks<'_>,
+    tweaks: CheckedTweaks<'_>,
     numerals: &mut [u16],
     n: usize,
 ) {
@@ -39,11 +39,11 @@ pub(crate) fn apply(
     let mut round = BigRound::new(&shape);
     let mut cached = CachedAesP::default();
     let mut prefix = [0];
-    if let RowTweaks::Shared(tweak) = tweaks {
+    if let CheckedTweaks::Shared(tweak) = tweaks {
         shape.prefixes(aes, &mut cached, [tweak].into_iter(), &mut prefix);
     }
     for (row, numerals) in numerals.chunks_exact_mut(n).enumerate() {
-        if !matches!(tweaks, RowTweaks::Shared(_)) {
+        if !matches!(tweaks, CheckedTweaks::Shared(_)) {
             shape.prefixes(aes, &mut cached, [tweaks.of(row)].into_iter(), &mut prefix);
         }
         let (to_left, to_right) = numerals.split_at_mut(shape.u);

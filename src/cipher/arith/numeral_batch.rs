@@ -27,7 +27,7 @@ pub(crate) struct NumRows<'a, F, T, H> {
     pub(crate) right: &'a mut [H],
 }
 
-impl<F: RowCodec<H>, T: Numeral, H> multiversion::Task for NumRows<'_, F, T, H> {
+impl<F: RowCodec<H>, T: Numeral, H> multiversion::MultiversionTask for NumRows<'_, F, T, H> {
     type Output = ();
 
     #[inline(always)]
@@ -50,7 +50,7 @@ pub(crate) struct StrRows<'a, F, T, H> {
     pub(crate) right: &'a [H],
 }
 
-impl<F: RowCodec<H>, T: Numeral, H> multiversion::Task for StrRows<'_, F, T, H> {
+impl<F: RowCodec<H>, T: Numeral, H> multiversion::MultiversionTask for StrRows<'_, F, T, H> {
     type Output = ();
 
     #[inline(always)]
@@ -283,7 +283,7 @@ fn free_bits(m: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::selftest::random::Random;
+    use crate::selftest::random::SplitMix64;
     use cipherform_simd::multiversion;
     use cipherform_simd::multiversion::Instructions;
 
@@ -298,7 +298,7 @@ mod tests {
     }
 
     fn reads_and_writes<T: Numeral + PartialEq + std::fmt::Debug>(radix: u32, lengths: [usize; 2]) {
-        let mut random = Random(u64::from(radix));
+        let mut random = SplitMix64(u64::from(radix));
         let codec = RowCodec64::new(Radix::try_new(radix).unwrap(), lengths);
         let n = lengths[0] + lengths[1];
         for rows in (0..=17).chain([63, 64, 65, 127, 128, 130, 200]) {

@@ -152,7 +152,7 @@ mod tests {
     /// Numbers where a wrong bound would show: around multiples of M and of powers of two, the ends, and others.
     fn adversarial(m: u128, bits: u32) -> Vec<u128> {
         let highest = (1u128 << bits) - 1;
-        let mut random = crate::selftest::random::Random(m as u64);
+        let mut random = crate::selftest::random::SplitMix64(m as u64);
         let mut numbers = vec![0, highest];
         let mut factors = vec![0, 1, 2, 3, highest / m / 2, highest / m - 1, highest / m];
         for _ in 0..200 {

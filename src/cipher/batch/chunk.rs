@@ -1,4 +1,4 @@
-//! Rows on their way through the rounds.
+//! HalfRows on their way through the rounds.
 
 use crate::batch::sizes::LANES;
 use crate::kernels::prefix_source::Prefixes;

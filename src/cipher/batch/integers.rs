@@ -1,8 +1,8 @@
 //! Integers as messages: each is the message of its binary numerals, most significant first.
 
 use crate::batch::call::BatchCall;
-use crate::batch::plan::Plan;
-use crate::batch::run::Rows;
+use crate::batch::plan::ShapePlan;
+use crate::batch::run::HalfRows;
 use crate::batch::sizes::CHUNK;
 use crate::batch::{numerals, run};
 use crate::cipher::Cipher;
@@ -184,18 +184,25 @@ struct BitRows<'a, W> {
     width: u32,
 }
 
-impl<W: BitWord> Rows<u64> for BitRows<'_, W> {
+impl<W: BitWord> HalfRows<u64> for BitRows<'_, W> {
     fn len(&self) -> usize {
         self.values.len()
     }
 
-    fn load(&mut self, _: &Plan<u64>, start: usize, count: usize, left: &mut [u64; CHUNK], right: &mut [u64; CHUNK]) {
+    fn load(
+        &mut self,
+        _: &ShapePlan<u64>,
+        start: usize,
+        count: usize,
+        left: &mut [u64; CHUNK],
+        right: &mut [u64; CHUNK],
+    ) {
         for ((left, right), value) in left.iter_mut().zip(right).zip(&self.values[start..][..count]) {
             [*left, *right] = value.split(self.width);
         }
     }
 
-    fn store(&mut self, _: &Plan<u64>, start: usize, count: usize, left: &[u64; CHUNK], right: &[u64; CHUNK]) {
+    fn store(&mut self, _: &ShapePlan<u64>, start: usize, count: usize, left: &[u64; CHUNK], right: &[u64; CHUNK]) {
         for ((left, right), value) in left.iter().zip(right).zip(&mut self.values[start..][..count]) {
             *value = W::join([*left, *right], self.width);
         }

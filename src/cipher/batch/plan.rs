@@ -13,7 +13,7 @@ use crate::spec::{ff1, ff3_1};
 use cipherform_simd::multiversion;
 
 /// Everything public about one shape, common to all its values.
-pub(crate) struct Plan<H: Half> {
+pub(crate) struct ShapePlan<H: Half> {
     tweaked: TweakedMode,
     pub(crate) rounds: u8,
     pub(crate) order: ByteOrder,
@@ -33,7 +33,7 @@ enum TweakedMode {
     Ff3,
 }
 
-impl<H: Half> Plan<H> {
+impl<H: Half> ShapePlan<H> {
     /// A plan for messages of `n` numerals; both halves must fit `H`.
     pub(crate) fn new(mode: Mode, radix: Radix, n: usize) -> Self {
         let (tweaked, rounds, order, round_shift, split, u) = match mode {
@@ -108,7 +108,7 @@ impl<H: Half> Plan<H> {
     }
 }
 
-impl<H: Half> Plan<H> {
+impl<H: Half> ShapePlan<H> {
     /// Reads the halves of rows.
     pub(crate) fn num_rows<T: Numeral>(&self, numerals: &[T], left: &mut [H; CHUNK], right: &mut [H; CHUNK]) {
         multiversion::run(NumRows {

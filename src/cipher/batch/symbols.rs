@@ -1,8 +1,8 @@
 //! Text in, text out: rows of symbols that are read, go through the rounds and are written without a numeral in memory.
 
 use crate::batch::call::BatchCall;
-use crate::batch::plan::Plan;
-use crate::batch::run::Rows;
+use crate::batch::plan::ShapePlan;
+use crate::batch::run::HalfRows;
 use crate::batch::sizes::CHUNK;
 use crate::batch::text_shapes::TextShape;
 use crate::batch::{numerals, run};
@@ -131,7 +131,7 @@ fn run_text_rows<H: KernelOps>(
     !rows.unknown
 }
 
-/// Rows of symbols, read and written by a codec.
+/// HalfRows of symbols, read and written by a codec.
 struct TextRows<'a> {
     text: SymbolRows<'a>,
     /// True if a byte was no symbol.
@@ -140,12 +140,12 @@ struct TextRows<'a> {
     numerals: Vec<u8>,
 }
 
-impl<H: KernelOps> Rows<H> for TextRows<'_> {
+impl<H: KernelOps> HalfRows<H> for TextRows<'_> {
     fn len(&self) -> usize {
         self.text.input.len() / self.text.n
     }
 
-    fn load(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &mut [H; CHUNK], right: &mut [H; CHUNK]) {
+    fn load(&mut self, plan: &ShapePlan<H>, start: usize, count: usize, left: &mut [H; CHUNK], right: &mut [H; CHUNK]) {
         let SymbolRows { symbols, input, n, .. } = self.text;
         let text = &input[start * n..][..count * n];
         if H::read(self.codec, text, left, right, &mut self.unknown) {
@@ -156,7 +156,7 @@ impl<H: KernelOps> Rows<H> for TextRows<'_> {
         plan.num_rows(numerals, left, right);
     }
 
-    fn store(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &[H; CHUNK], right: &[H; CHUNK]) {
+    fn store(&mut self, plan: &ShapePlan<H>, start: usize, count: usize, left: &[H; CHUNK], right: &[H; CHUNK]) {
         let n = self.text.n;
         let text = &mut self.text.output[start * n..][..count * n];
         if H::write(self.codec, left, right, text) {

@@ -3,7 +3,7 @@
 use crate::batch::call::BatchCall;
 use crate::batch::chunk::Chunk;
 use crate::batch::half::{ByteOrder, Half};
-use crate::batch::plan::Plan;
+use crate::batch::plan::ShapePlan;
 use crate::batch::sizes::{CHUNK, LANES};
 use crate::kernels::kernel::Kernel;
 use crate::kernels::portable;
@@ -14,13 +14,13 @@ use crate::kernels::{avx2, avx512};
 use crate::spec::ff1::CachedAesP;
 use crate::spec::key::Aes;
 use crate::spec::radix::Radix;
-use crate::spec::tweaks::RowTweaks;
+use crate::spec::tweaks::CheckedTweaks;
 use crate::spec::types::{Direction, Mode};
 use cipherform_ascii::Symbols;
 
-/// A [`Plan`], and the parameters that the vector kernels derive from it, where they have code for its shape.
+/// A [`ShapePlan`], and the parameters that the vector kernels derive from it, where they have code for its shape.
 pub(crate) struct Prepared<H: Half> {
-    pub(crate) plan: Plan<H>,
+    pub(crate) plan: ShapePlan<H>,
     #[cfg(target_arch = "x86_64")]
     pub(crate) avx512: Option<avx512::params::Params512>,
     #[cfg(target_arch = "x86_64")]
@@ -30,7 +30,7 @@ pub(crate) struct Prepared<H: Half> {
 impl<H: Half> Prepared<H> {
     /// For messages of `n` numerals; both halves must fit `H`.
     pub(crate) fn new(mode: Mode, radix: Radix, n: usize) -> Self {
-        let plan = Plan::new(mode, radix, n);
+        let plan = ShapePlan::new(mode, radix, n);
         #[cfg(target_arch = "x86_64")]
         let highest = plan.lengths(n).map(|m| radix.highest(m).expect("halves were measured"));
         Self {
@@ -253,7 +253,7 @@ pub(crate) fn run_integers(call: BatchCall<'_>, prepared: &Prepared<u64>, values
 
 /// Gives `run` the prefixes of rows with `tweaks`.
 #[cfg(target_arch = "x86_64")]
-fn with_prefixes(call: BatchCall<'_>, plan: &Plan<u64>, run: impl FnOnce(PrefixSource<'_>) -> bool) -> bool {
+fn with_prefixes(call: BatchCall<'_>, plan: &ShapePlan<u64>, run: impl FnOnce(PrefixSource<'_>) -> bool) -> bool {
     let BatchCall { aes, tweaks, .. } = call;
     let mut cached = CachedAesP::default();
     let mut per_row = |rows: std::ops::Range<usize>| {
@@ -264,9 +264,9 @@ fn with_prefixes(call: BatchCall<'_>, plan: &Plan<u64>, run: impl FnOnce(PrefixS
     let (shared, joined);
     // Tweaks of one length are read together.
     let tweaks = match tweaks {
-        RowTweaks::PerRow(each @ [first, others @ ..]) if others.iter().all(|tweak| tweak.len() == first.len()) => {
+        CheckedTweaks::PerRow(each @ [first, others @ ..]) if others.iter().all(|tweak| tweak.len() == first.len()) => {
             joined = each.concat();
-            RowTweaks::Packed {
+            CheckedTweaks::Packed {
                 bytes: &joined,
                 length: first.len(),
             }
@@ -274,11 +274,11 @@ fn with_prefixes(call: BatchCall<'_>, plan: &Plan<u64>, run: impl FnOnce(PrefixS
         other => other,
     };
     let prefixes = match tweaks {
-        RowTweaks::Shared(tweak) => {
+        CheckedTweaks::Shared(tweak) => {
             shared = plan.shared_prefixes(aes, tweak);
             PrefixSource::Shared(&shared)
         }
-        RowTweaks::Packed { bytes, length } => match plan.chain(aes, length) {
+        CheckedTweaks::Packed { bytes, length } => match plan.chain(aes, length) {
             Some((chain, whole_blocks)) => PrefixSource::Packed(PackedTweaks {
                 chain,
                 whole_blocks,
@@ -287,7 +287,7 @@ fn with_prefixes(call: BatchCall<'_>, plan: &Plan<u64>, run: impl FnOnce(PrefixS
             }),
             None => PrefixSource::Each(&mut per_row),
         },
-        RowTweaks::PerRow(_) => PrefixSource::Each(&mut per_row),
+        CheckedTweaks::PerRow(_) => PrefixSource::Each(&mut per_row),
     };
     run(prefixes)
 }

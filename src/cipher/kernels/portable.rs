@@ -10,7 +10,7 @@ use aes::cipher::{Array, BlockCipherEncBackend, BlockCipherEncClosure, BlockSize
 use crate::arith::barrett::{Barrett32, LOW};
 use crate::batch::chunk::Chunk;
 use crate::batch::half::{ByteOrder, Half, Modulus64, Modulus128};
-use crate::batch::plan::Plan;
+use crate::batch::plan::ShapePlan;
 use crate::batch::sizes::LANES;
 use crate::kernels::prefix_source::Prefixes;
 use crate::spec::feistel;
@@ -27,7 +27,7 @@ const FEW: usize = 4;
 const ROWS: usize = FEW * LANES;
 
 /// Takes `chunk` through all rounds, a few inside one call of AES.
-pub(crate) fn run<H: EndRound>(aes: &Aes, plan: &Plan<H>, direction: Direction, chunk: &mut Chunk<'_, H>) {
+pub(crate) fn run<H: EndRound>(aes: &Aes, plan: &ShapePlan<H>, direction: Direction, chunk: &mut Chunk<'_, H>) {
     for chunk in chunk.split(FEW) {
         aes.with_backend(AllRounds { plan, direction, chunk });
     }
@@ -47,7 +47,7 @@ pub(crate) trait EndRound: Half {
 }
 
 struct AllRounds<'a, 'g, H: EndRound> {
-    plan: &'a Plan<H>,
+    plan: &'a ShapePlan<H>,
     direction: Direction,
     chunk: Chunk<'g, H>,
 }
@@ -103,14 +103,14 @@ impl<H: EndRound> BlockCipherEncClosure for AllRounds<'_, '_, H> {
 /// The beginning of a round: the blocks, with what their prefixes have in them and the fixed halves, unless these
 /// come later.
 struct FillBlocks<'a, H: EndRound> {
-    plan: &'a Plan<H>,
+    plan: &'a ShapePlan<H>,
     i: u8,
     prefixes: &'a [Prefixes],
     fixed: &'a [H],
     blocks: &'a mut [Block; ROWS],
 }
 
-impl<H: EndRound> multiversion::Task for FillBlocks<'_, H> {
+impl<H: EndRound> multiversion::MultiversionTask for FillBlocks<'_, H> {
     type Output = ();
 
     #[inline(always)]
@@ -163,7 +163,7 @@ struct EndRounds<'a, H: EndRound> {
     ends: &'a [Block],
 }
 
-impl<H: EndRound> multiversion::Task for EndRounds<'_, H> {
+impl<H: EndRound> multiversion::MultiversionTask for EndRounds<'_, H> {
     type Output = ();
 
     #[inline(always)]
@@ -368,14 +368,14 @@ mod tests {
     use num_bigint::BigUint;
 
     use super::*;
-    use crate::selftest::random::Random;
+    use crate::selftest::random::SplitMix64;
     use crate::spec::radix::Radix;
     use crate::spec::types::Mode;
     use cipherform_simd::multiversion;
     use cipherform_simd::multiversion::Instructions;
 
     /// A block whose y is near a multiple of `m`, near the ends, or anywhere.
-    fn block(random: &mut Random, order: ByteOrder, m: &BigUint) -> (Block, BigUint) {
+    fn block(random: &mut SplitMix64, order: ByteOrder, m: &BigUint) -> (Block, BigUint) {
         let bits = match order {
             ByteOrder::BigEndian { d } => 8 * d,
             ByteOrder::LittleEndian => 128,
@@ -406,7 +406,7 @@ mod tests {
 
     #[test]
     fn rounds_are_exact_in_all_registers() {
-        let mut random = Random(5);
+        let mut random = SplitMix64(5);
         let mut seen = std::collections::BTreeSet::new();
         for (mode, radix, n) in [
             (Mode::Ff1, 2u32, 40),
@@ -426,7 +426,7 @@ mod tests {
             (Mode::Ff3_1, 65_535, 4),
         ] {
             let radix = Radix::try_new(radix).unwrap();
-            let plan = Plan::<u64>::new(mode, radix, n);
+            let plan = ShapePlan::<u64>::new(mode, radix, n);
             let [u, v] = plan.lengths(n);
             for (modulus, m) in [(&plan.left, u), (&plan.right, v)] {
                 seen.insert(format!("{modulus:?}").split('(').next().unwrap_or_default().to_owned());
@@ -471,10 +471,10 @@ mod tests {
 
     #[test]
     fn blocks_are_filled_alike_in_all_registers() {
-        let mut random = Random(6);
-        let wide = |random: &mut Random| u128::from(random.next()) << 64 | u128::from(random.next());
+        let mut random = SplitMix64(6);
+        let wide = |random: &mut SplitMix64| u128::from(random.next()) << 64 | u128::from(random.next());
         for (mode, n) in [(Mode::Ff1, 16), (Mode::Ff3_1, 16)] {
-            let plan = Plan::<u64>::new(mode, Radix::try_new(10).unwrap(), n);
+            let plan = ShapePlan::<u64>::new(mode, Radix::try_new(10).unwrap(), n);
             for per_row in [false, true] {
                 let prefixes: [Prefixes; FEW] = std::array::from_fn(|_| {
                     if per_row {

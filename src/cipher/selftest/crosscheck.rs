@@ -5,8 +5,8 @@ use fpe::ff1::{FF1, FlexibleNumeralString};
 
 use crate::cipher::Cipher;
 use crate::kernels::kernel::Kernel;
-use crate::selftest::random::Random;
-use crate::selftest::report::Line;
+use crate::selftest::random::SplitMix64;
+use crate::selftest::report::PartReport;
 use crate::spec::error::Result;
 use crate::spec::key::AesKey;
 use crate::spec::radix::Radix;
@@ -27,23 +27,23 @@ const JUDGED: usize = 3;
 
 /// Compares `kernel` with the reference implementation and `fpe` on shapes of every class, both kinds of tweak and
 /// all key sizes.
-pub(crate) fn against_naive_and_fpe(kernel: Kernel) -> Result<Line> {
+pub(crate) fn against_naive_and_fpe(kernel: Kernel) -> Result<PartReport> {
     let judges = match kernel {
         Kernel::Naive => "the crate `fpe`",
         _ => "the reference implementation and the crate `fpe`",
     };
-    let mut line = Line {
+    let mut line = PartReport {
         name: format!("kernel {kernel} against {judges}"),
-        ..Line::default()
+        ..PartReport::default()
     };
-    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    let mut random = SplitMix64(0x2545_f491_4f6c_dd1d);
     for value in RADICES {
         let radix = Radix::try_new(value)?;
         for (mode, n) in shapes(radix) {
             if kernel == Kernel::Naive && mode != Mode::Ff1 {
                 continue; // `fpe` knows FF1 alone
             }
-            let case = Case::new(&mut random, mode, radix, n);
+            let case = ShapeCase::new(&mut random, mode, radix, n);
             match case.agrees(kernel) {
                 Ok(true) => line.passed += 1,
                 _ => line
@@ -79,7 +79,7 @@ fn shapes(radix: Radix) -> Vec<(Mode, usize)> {
 }
 
 /// One batch.
-struct Case {
+struct ShapeCase {
     key: Vec<u8>,
     mode: Mode,
     radix: Radix,
@@ -90,8 +90,8 @@ struct Case {
     numerals: Vec<u16>,
 }
 
-impl Case {
-    fn new(random: &mut Random, mode: Mode, radix: Radix, n: usize) -> Self {
+impl ShapeCase {
+    fn new(random: &mut SplitMix64, mode: Mode, radix: Radix, n: usize) -> Self {
         let size = [16, 24, 32][random.below(3)];
         let key = random.bytes(size);
         let rows = ROWS[random.below(ROWS.len())];

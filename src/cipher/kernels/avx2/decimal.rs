@@ -377,7 +377,7 @@ mod tests {
     use super::*;
     use crate::kernels::avx2::params::available;
     use crate::kernels::dispatch::Prepared;
-    use crate::selftest::random::Random;
+    use crate::selftest::random::SplitMix64;
     use crate::spec::key::{Aes, AesKey};
     use crate::spec::radix::Radix;
     use crate::spec::types::Mode;
@@ -402,7 +402,7 @@ mod tests {
         if !available() {
             return;
         }
-        let mut random = Random(5);
+        let mut random = SplitMix64(5);
         let symbols = Symbols::new(&"0123456789".chars().collect::<Vec<_>>()).unwrap();
         for (mode, n) in [
             (Mode::Ff1, 8),

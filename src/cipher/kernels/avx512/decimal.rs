@@ -41,7 +41,7 @@ use crate::kernels::prefix_source::{PackedTweaks, PrefixSource, Prefixes};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
 use cipherform_ascii::Symbols;
-use cipherform_simd::table::Table;
+use cipherform_simd::table::ByteTable;
 
 /// Bytes between a chunk of text and the one that is prefetched with it.
 const AHEAD: usize = 16 << 10;
@@ -60,19 +60,19 @@ pub(crate) struct DecimalCodec512 {
     /// DecimalText512 of the longer half.
     longest: usize,
     /// The source of each digit of four slots, and the bytes that have one.
-    gather: Table,
+    gather: ByteTable,
     filled: u64,
     /// The sources of tops, which share a register, and the bytes that have one.
-    gather_tops: [Table; 4],
+    gather_tops: [ByteTable; 4],
     filled_tops: [u64; 4],
     /// The source of each byte of rows.
-    scatter: [Table; 8],
+    scatter: [ByteTable; 8],
     /// The sources of tops that come from a register of their own, and the bytes they go to.
-    scatter_tops: [Table; 4],
+    scatter_tops: [ByteTable; 4],
     tops: u64,
     /// The first and the second digit of each number below 100.
-    tens: [Table; 2],
-    ones: [Table; 2],
+    tens: [ByteTable; 2],
+    ones: [ByteTable; 2],
 }
 
 impl DecimalCodec512 {
@@ -90,7 +90,7 @@ impl DecimalCodec512 {
         }
         let n = lengths[0] + lengths[1];
         let packed = longest <= 9;
-        let none = Table([0; 64]);
+        let none = ByteTable([0; 64]);
         let mut codec = Self {
             n,
             zero,

@@ -2,7 +2,7 @@
 
 use crate::arith::reduce_ifma::{Modulus52, ReductionIfma};
 use crate::batch::half::ByteOrder;
-use cipherform_simd::table::Table;
+use cipherform_simd::table::ByteTable;
 
 /// The parameters of a shape.
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +11,7 @@ pub(crate) struct Params512 {
     pub(crate) reduction: ReductionIfma,
     pub(crate) rounds: u8,
     /// The source of each byte of blocks: 0…63 a register of halves, 64 zero, 65 the round number.
-    pub(crate) places: [Table; 4],
+    pub(crate) places: [ByteTable; 4],
     /// Modulo what the left and the right half change.
     pub(crate) moduli: [Modulus52; 2],
     /// 2^32, 2^64 and 2^96 modulo these.
@@ -60,7 +60,7 @@ impl Params512 {
 }
 
 /// The source of each byte of four blocks, which are the k-th that a register of halves fills.
-fn places(layout: Layout512, k: usize, round_shift: u32) -> Table {
+fn places(layout: Layout512, k: usize, round_shift: u32) -> ByteTable {
     let mut bytes = [64; 64];
     for (at, place) in bytes.iter_mut().enumerate() {
         let (block, p) = (4 * k + at / 16, at % 16);
@@ -80,7 +80,7 @@ fn places(layout: Layout512, k: usize, round_shift: u32) -> Table {
             *place = 65;
         }
     }
-    Table(bytes)
+    ByteTable(bytes)
 }
 
 /// True if this processor has the features that the kernels are compiled for: AVX-512 F, BW, DQ, VL, IFMA, VBMI and

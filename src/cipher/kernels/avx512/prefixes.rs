@@ -20,7 +20,7 @@ use crate::kernels::avx512::params::REVERSED;
 use crate::kernels::avx512::registers::{Z, load, table};
 use crate::kernels::prefix_source::{PackedTweaks, Prefixes};
 use crate::kernels::schedule::Schedule;
-use cipherform_simd::table::Table;
+use cipherform_simd::table::ByteTable;
 
 use crate::kernels::avx512::registers::byte_table; // keep
 
@@ -182,7 +182,7 @@ unsafe fn bytes_from(bytes: &[u8], at: usize) -> __m128i {
 }
 
 /// Each block as it is.
-const SAME: Table = byte_table!(|_block, p| p);
+const SAME: ByteTable = byte_table!(|_block, p| p);
 
 /// Each block last byte first.
-const REVERSE: Table = byte_table!(|_block, p| 15 - p);
+const REVERSE: ByteTable = byte_table!(|_block, p| 15 - p);

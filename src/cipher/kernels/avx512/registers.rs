@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use cipherform_simd::table::Table;
+use cipherform_simd::table::ByteTable;
 
 pub(crate) type Z = __m512i;
 
@@ -48,7 +48,7 @@ pub(crate) unsafe fn store(z: Z, items: &mut [u64], at: usize) {
 ///
 /// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
-pub(crate) unsafe fn table(bytes: &Table) -> Z {
+pub(crate) unsafe fn table(bytes: &ByteTable) -> Z {
     // SAFETY: the caller promises the features of `available`.
     unsafe { load(&bytes.0, 0) }
 }
@@ -63,7 +63,7 @@ macro_rules! byte_table {
             bytes[at] = $index as u8;
             at += 1;
         }
-        Table(bytes)
+        ByteTable(bytes)
     }};
 }
 

@@ -45,7 +45,7 @@ use crate::kernels::avx512::remainders::{fold, packed_end, wide_end};
 use crate::kernels::prefix_source::Prefixes;
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
-use cipherform_simd::table::Table;
+use cipherform_simd::table::ByteTable;
 
 use crate::kernels::avx512::registers::{byte_table, load, store}; // keep
 
@@ -425,10 +425,10 @@ unsafe fn store_halves<const LAYOUT: u8>(register: Z, halves: &mut [u64], at: us
 }
 
 /// Of eight blocks in two registers, the first 8 bytes as integers.
-const UPPER: Table = byte_table!(|block, p| 16 * (2 * block + p / 8) + 7 - p % 8);
+const UPPER: ByteTable = byte_table!(|block, p| 16 * (2 * block + p / 8) + 7 - p % 8);
 
 /// Of eight blocks in two registers, bytes 4 to 11 as integers.
-const LOWER: Table = byte_table!(|block, p| 16 * (2 * block + p / 8) + 11 - p % 8);
+const LOWER: ByteTable = byte_table!(|block, p| 16 * (2 * block + p / 8) + 11 - p % 8);
 
 /// The byte of a block that ShiftRows moves to `p`.
 const fn shifted(p: usize) -> usize {
@@ -437,7 +437,7 @@ const fn shifted(p: usize) -> usize {
 }
 
 /// Of eight blocks in two registers, what the last round turns into [`UPPER`].
-const SHARED: Table = {
+const SHARED: ByteTable = {
     let mut bytes = [0; 64];
     let mut at = 0;
     while at < 64 {
@@ -446,5 +446,5 @@ const SHARED: Table = {
         bytes[16 * block + shifted(p)] = (16 * (2 * block + p / 8) + shifted(7 - p % 8)) as u8;
         at += 1;
     }
-    Table(bytes)
+    ByteTable(bytes)
 };

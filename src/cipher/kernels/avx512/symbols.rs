@@ -27,7 +27,7 @@ use std::arch::x86_64::*;
 use crate::batch::sizes::CHUNK;
 use crate::kernels::avx512::params::available;
 use cipherform_ascii::Symbols;
-use cipherform_simd::table::Table;
+use cipherform_simd::table::ByteTable;
 
 /// Symbols of a group.
 const EIGHT: usize = 8;
@@ -40,13 +40,13 @@ pub(crate) struct SymbolCodec {
     /// Eights of a half.
     eights: usize,
     /// The numeral of each ASCII character; 0x80 for one that is no symbol.
-    numerals: [Table; 2],
-    symbols: Table,
+    numerals: [ByteTable; 2],
+    symbols: ByteTable,
     /// The source of each symbol of the eights, and the bytes that have one.
-    gather: Table,
+    gather: ByteTable,
     filled: u64,
     /// The source of each symbol of the rows.
-    scatter: Table,
+    scatter: ByteTable,
     radix: PowerDivisor,
     square: PowerDivisor,
     fourth: PowerDivisor,
@@ -119,11 +119,11 @@ impl SymbolCodec {
             n,
             rows,
             eights,
-            numerals: numerals.map(Table),
-            symbols: Table(*symbols.bytes()),
-            gather: Table(gather),
+            numerals: numerals.map(ByteTable),
+            symbols: ByteTable(*symbols.bytes()),
+            gather: ByteTable(gather),
             filled,
-            scatter: Table(scatter),
+            scatter: ByteTable(scatter),
             radix: PowerDivisor::new(r, 16),
             square: PowerDivisor::new(r.pow(2), 32),
             fourth: PowerDivisor::new(r.pow(4), 52),
