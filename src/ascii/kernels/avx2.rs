@@ -99,7 +99,7 @@ impl Avx2Splitter {
 
     pub(crate) fn split(&mut self, bytes: &[u8], spans: &[Span], rows: &mut SplitRows) {
         assert!(available(), "this kernel was chosen on another processor");
-        // SAFETY: the processor has the features.
+        // SAFETY: `available` has found the features.
         unsafe {
             match (self.plain.tweak > 0, self.plain.check.is_some()) {
                 (false, false) => self.split_rows::<false, false>(bytes, spans, rows),
@@ -119,7 +119,7 @@ impl Avx2Splitter {
         output: &mut [u8],
     ) {
         assert!(available(), "this kernel was chosen on another processor");
-        // SAFETY: the processor has the features.
+        // SAFETY: `available` has found the features.
         unsafe {
             match self.plain.check {
                 None => self.join_rows::<false>(bytes, spans, rows, results, output),

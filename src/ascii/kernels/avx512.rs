@@ -165,14 +165,14 @@ impl Avx512Splitter {
 
     pub(crate) fn split(&self, bytes: &[u8], spans: &[Span], rows: &mut SplitRows) {
         assert!(available(), "this kernel was chosen on another processor");
-        // SAFETY: the processor has the features.
+        // SAFETY: `available` has found the features.
         unsafe { self.split_rows(bytes, spans, rows) }
     }
 
     pub(crate) fn join(&self, bytes: &[u8], spans: &[Span], rows: &SplitRows, results: &[Vec<u8>], output: &mut [u8]) {
         assert!(available(), "this kernel was chosen on another processor");
         assert!(bytes.len() == output.len());
-        // SAFETY: the processor has the features.
+        // SAFETY: `available` has found the features.
         unsafe { self.join_rows(bytes, spans, rows, results, output) }
     }
 

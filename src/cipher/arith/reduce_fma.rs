@@ -13,7 +13,7 @@
 //! below 3M, so that its sum with a half is below 4M. The kernel takes off 2M and then M, each only where that does
 //! not wrap. To subtract it, q̂ + 2 serves: what is left then lies between −3M and 0.
 //!
-//! [`Modulus53::lazy`] is the same arithmetic one number at a time: the kernels' model, which the tests compare
+//! `Modulus53::lazy` is the same arithmetic one number at a time: the kernels' model, which the tests compare
 //! with division.
 
 /// The reduction of y < 2^64 for both halves of a shape.

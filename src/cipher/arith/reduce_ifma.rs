@@ -1,11 +1,11 @@
 //! Remainders by products of 52-bit numbers, as the IFMA instructions of AVX-512 give them.
 //!
 //! The instructions multiply the lower 52 bits of two numbers and give the upper or lower 52 bits of the product.
-//! As in [`modulus`](super::modulus), q̂ = ⌊t·µ/2^52⌋ with a rounded-down reciprocal µ is never above y/M. What is
+//! As in [`barrett`](super::barrett), q̂ = ⌊t·µ/2^52⌋ with a rounded-down reciprocal µ is never above y/M. What is
 //! left, y − q̂·M, is *lazy*: below 3M, not below M. The kernel adds it to a half, so that the sum is below 4M, and
 //! takes off 2M and then M, each only where that does not wrap.
 //!
-//! [`Modulus52::lazy`] is the same arithmetic one number at a time: the kernels' model, which the tests compare
+//! `Modulus52::lazy` is the same arithmetic one number at a time: the kernels' model, which the tests compare
 //! with division.
 
 /// The reduction of y for both halves of a shape.

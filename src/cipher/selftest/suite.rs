@@ -12,7 +12,7 @@ use crate::spec::error::Result;
 ///
 /// # Errors
 ///
-/// A [`CipherError`] if a case of our own is not one that the cipher takes.
+/// A [`CipherError`](crate::CipherError) if a case of our own is not one that the cipher takes.
 pub fn run(files: &[VectorFile], report: &mut dyn FnMut(&PartReport)) -> Result<Summary> {
     let mut summary = Summary::default();
     for kernel in Kernel::available() {

@@ -32,7 +32,7 @@ pub(crate) fn fold(low: Y, high: Y, powers: &[u32; 3]) -> Y {
     sum
 }
 
-/// The end of a round for 8 rows, from what [`drawn`] has left: changed ± y modulo M.
+/// The end of a round for 8 rows, from what the last round of AES has left: changed ± y modulo M.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub(crate) fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8>(

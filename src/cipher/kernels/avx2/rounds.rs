@@ -324,12 +324,12 @@ pub(crate) unsafe fn rounds<
                     aes_round::<U>(schedule, r, states.as_flattened_mut());
                 }
                 aes_long_key_rounds::<U>(schedule, states.as_flattened_mut());
-                drawn::<U, LAYOUT, REDUCTION, H>(schedule, &states, powers[$half])
+                last_round::<U, LAYOUT, REDUCTION, H>(schedule, &states, powers[$half])
             }};
         }
         let mut states = begin!(0, 0, second_x, 0);
         aes_inner_rounds::<U>(schedule, states.as_flattened_mut());
-        let mut y_of_x = drawn::<U, LAYOUT, REDUCTION, H>(schedule, &states, powers[0]);
+        let mut y_of_x = last_round::<U, LAYOUT, REDUCTION, H>(schedule, &states, powers[0]);
         loop {
             let mut step = 0;
             let mut y_of_y;
@@ -422,7 +422,7 @@ const FIRST_FOUR: [[u8; 16]; 4] = {
 ///
 /// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
 #[inline(always)]
-unsafe fn drawn<U: AesUnit<Register = Y>, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
+unsafe fn last_round<U: AesUnit<Register = Y>, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
     schedule: &Schedule,
     states: &[[Y; 4]; H],
     powers: &[u32; 3],

@@ -91,7 +91,7 @@ unsafe fn packed_quotient<const REDUCTION: u8>(y: Z, modulus: &Modulus52) -> Z {
     }
 }
 
-/// z for y, for [`ReductionIfma::Tiny`].
+/// z for y, for [`Tiny`](crate::arith::reduce_ifma::ReductionIfma::Tiny).
 ///
 /// # Safety
 ///

@@ -136,7 +136,7 @@ impl SymbolCodec {
     pub(crate) fn read(&self, text: &[u8], left: &mut [u64; CHUNK], right: &mut [u64; CHUNK]) -> bool {
         assert!(available(), "this kernel was chosen on another processor");
         assert!(text.len() <= CHUNK * self.n);
-        // SAFETY: the processor has the features.
+        // SAFETY: `available` has found the features.
         unsafe {
             match self.eights {
                 1 => self.read_rows::<1, 4>(text, left, right),
@@ -150,7 +150,7 @@ impl SymbolCodec {
     pub(crate) fn write(&self, left: &[u64; CHUNK], right: &[u64; CHUNK], text: &mut [u8]) {
         assert!(available(), "this kernel was chosen on another processor");
         assert!(text.len() <= CHUNK * self.n);
-        // SAFETY: the processor has the features.
+        // SAFETY: `available` has found the features.
         unsafe {
             match self.eights {
                 1 => self.write_rows::<1, 4>(left, right, text),
