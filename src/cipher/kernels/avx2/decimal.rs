@@ -171,6 +171,8 @@ fn rows_aes<const ENCRYPT: bool, const PER_ROW: bool, const LAYOUT: u8, const RE
     }
 }
 
+/// Takes rows of text through all rounds, with one unit; `false` if a byte is no digit.
+///
 /// # Safety
 ///
 /// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.

@@ -31,6 +31,8 @@ pub(crate) struct PrefixBlocks256<const SIXTEENS: usize> {
 }
 
 impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
+    /// The blocks of rows with these prefixes: one for all, or [`LANES`] of them.
+    ///
     /// # Safety
     ///
     /// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.

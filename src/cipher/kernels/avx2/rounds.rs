@@ -132,6 +132,8 @@ fn aes_alone_aes(schedule: &Schedule, blocks: u64) -> u64 {
     unsafe { aes_in_registers::<AesNi256, 1>(schedule, blocks) }
 }
 
+/// AES alone, with one unit.
+///
 /// # Safety
 ///
 /// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
@@ -161,14 +163,14 @@ pub(crate) trait HalvesIo256<const H: usize> {
     ///
     /// # Safety
     ///
-    /// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
+    /// The processor has the features of [`available`](crate::kernels::avx2::params::available).
     unsafe fn load(&mut self, group: usize) -> [[Y; H]; 2];
 
     /// Takes them back: those of one group after the other.
     ///
     /// # Safety
     ///
-    /// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
+    /// The processor has the features of [`available`](crate::kernels::avx2::params::available).
     unsafe fn store(&mut self, group: usize, halves: [[Y; H]; 2]);
 }
 
@@ -225,6 +227,8 @@ fn rounds_aes<const ENCRYPT: bool, const PER_ROW: bool, const LAYOUT: u8, const 
     unsafe { rounds_in_memory::<AesNi256, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, 1>(schedule, params, group) }
 }
 
+/// Takes rows whose halves are in memory through all rounds, with one unit.
+///
 /// # Safety
 ///
 /// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.

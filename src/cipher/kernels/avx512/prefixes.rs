@@ -33,6 +33,8 @@ pub(crate) struct PrefixBlocks512 {
 }
 
 impl PrefixBlocks512 {
+    /// The blocks of 64 rows with these prefixes.
+    ///
     /// # Safety
     ///
     /// The processor has the features of [`available`](crate::kernels::avx512::params::available).

@@ -44,6 +44,8 @@ pub(crate) unsafe fn store(z: Z, items: &mut [u64], at: usize) {
     unsafe { _mm512_storeu_si512(items.as_mut_ptr().cast(), z) }
 }
 
+/// A table in a register.
+///
 /// # Safety
 ///
 /// The processor has the features of [`available`](crate::kernels::avx512::params::available).

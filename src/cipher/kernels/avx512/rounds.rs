@@ -404,6 +404,8 @@ unsafe fn load_halves<const LAYOUT: u8>(halves: &[u64], at: usize) -> Z {
     }
 }
 
+/// Stores a register of halves from the one at `at` on, unpacked if they are packed.
+///
 /// # Safety
 ///
 /// The processor has the features of [`available`](crate::kernels::avx512::params::available).
