@@ -17,8 +17,8 @@ pub(crate) enum ReductionIfma {
     ///
     /// First y's upper half is brought down: with µ = 2^32 mod M < M, z = ⌊y/2^32⌋·µ + (y mod 2^32) is y modulo M
     /// and at most (2^32 − 1)·(M − 1) + 2^32 − 1 < M·2^32. For M ≤ 2^19, z < 2^51 and s = 0, else z < 2^62 and s =
-    /// 12. With t = ⌊z/2^s⌋ < 2^52 and ν = ⌊2^(52 + s)/M⌋ < 2^52: t·ν/2^52 > z/M − ν/2^52 − t/2^52 > z/M − 2, so q̂
-    /// > z/M − 3.
+    /// 12. With t = ⌊z/2^s⌋ < 2^52 and ν = ⌊2^(52 + s)/M⌋ < 2^52: t·ν/2^52 > z/M − ν/2^52 − t/2^52 > z/M − 2, so
+    /// q̂ > z/M − 3.
     Tiny,
     /// y < 2^64 and 2^12 < M ≤ 2^32: µ = ⌊2^64/M⌋ < 2^52.
     ///

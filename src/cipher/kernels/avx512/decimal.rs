@@ -20,8 +20,8 @@
 //! where halves are packed in 32 bits, else at most three.
 //!
 //! Reading joins digits to pairs, fours and eights by multiplying and adding neighbours. Writing splits an eight in
-//! two fours, each of these in two pairs, and looks up both digits of each pair. The quotients are ⌊x·µ/2^w⌋ with µ
-//! = ⌈2^w/D⌉ = (2^w + e)/D, which is ⌊x/D⌋ for all x with x·e < 2^w (Granlund and Montgomery 1994, theorem 4.2);
+//! two fours, each of these in two pairs, and looks up both digits of each pair. The quotients are ⌊x·µ/2^w⌋ with
+//! µ = ⌈2^w/D⌉ = (2^w + e)/D, which is ⌊x/D⌋ for all x with x·e < 2^w (Granlund and Montgomery 1994, theorem 4.2);
 //! each is tried at its worst x in the tests.
 
 #![expect(
