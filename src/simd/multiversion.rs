@@ -1,8 +1,8 @@
 //! Function multiversioning: compiles a loop for several instruction sets and picks the best at run time.
 //!
-//! A [`MultiversionTask`] is plain Rust. Its body is inlined into one function per instruction set, and each of these is
-//! compiled for that set's features, so that the compiler makes vector code of the loop for registers of 512, 256
-//! or 128 bits.
+//! A [`MultiversionTask`] is plain Rust. Its body is inlined into one function per instruction set, and each of
+//! these is compiled for that set's features, so that the compiler makes vector code of the loop for registers of
+//! 512, 256 or 128 bits.
 
 #![allow(unsafe_code)] // calls into code for features that were detected
 
