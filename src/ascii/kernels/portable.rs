@@ -235,12 +235,12 @@ mod tests {
                         splitter.split(&bytes, &spans, &mut rows);
                         let mut output = vec![0; bytes.len()];
                         splitter.join(&bytes, &spans, &rows, &changed(&rows, alphabet.as_bytes()), &mut output);
-                        let Some((judge, judged)) = &expected else {
+                        let Some((reference, reference_output)) = &expected else {
                             expected = Some((rows, output));
                             continue;
                         };
                         let context = format!("{instructions:?}, {alphabet}, {keep:?}, {check:?}");
-                        assert_eq!(rows.outcomes, judge.outcomes, "{context}");
+                        assert_eq!(rows.outcomes, reference.outcomes, "{context}");
                         let masks = |rows: &SplitRows| -> Vec<u64> {
                             let masks = rows.masks.iter().zip(&rows.outcomes);
                             masks
@@ -248,9 +248,9 @@ mod tests {
                                 .map(|(mask, _)| *mask)
                                 .collect()
                         };
-                        assert_eq!(masks(&rows), masks(judge), "{context}");
+                        assert_eq!(masks(&rows), masks(reference), "{context}");
                         let tweak = if kept_is_tweak { tweak_length(keep) } else { 0 };
-                        for (n, (group, other)) in rows.groups.iter().zip(&judge.groups).enumerate() {
+                        for (n, (group, other)) in rows.groups.iter().zip(&reference.groups).enumerate() {
                             assert_eq!(group.rows, other.rows, "{context}");
                             let symbols = ..n * group.rows;
                             assert_eq!(group.symbols[symbols], other.symbols[symbols], "{context}");
@@ -259,7 +259,7 @@ mod tests {
                         }
                         for span in spans.iter().filter(|span| **span != Span::NULL) {
                             let text = span.start as usize..(span.start + span.length) as usize;
-                            assert_eq!(output[text.clone()], judged[text], "{context}");
+                            assert_eq!(output[text.clone()], reference_output[text], "{context}");
                         }
                     }
                 }

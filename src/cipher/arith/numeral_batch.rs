@@ -231,8 +231,8 @@ impl ByteWords {
             let count = rows.len() / n;
             let mut words = [[0; LANES]; 2];
             let [lefts, rights] = words.each_mut().map(|words| &mut words[..count]);
-            self.spell(0, u, left, lefts);
-            self.spell(1, v, right, rights);
+            self.str_halves(0, u, left, lefts);
+            self.str_halves(1, v, right, rights);
             for (left, right) in lefts.iter_mut().zip(&mut *rights) {
                 // The numerals of each half in their order, without the zeros.
                 let [from_left, from_right] = if least_first {
@@ -253,7 +253,7 @@ impl ByteWords {
 
     /// The words of `halves` of `m` numerals each, the left ones or the right.
     #[inline(always)]
-    fn spell(&self, side: usize, m: usize, halves: &[u64], words: &mut [u64]) {
+    fn str_halves(&self, side: usize, m: usize, halves: &[u64], words: &mut [u64]) {
         let Some(scales) = self.scales else {
             for (word, half) in words.iter_mut().zip(halves) {
                 *word = eight_digits(*half);
@@ -304,9 +304,9 @@ mod tests {
         for rows in (0..=17).chain([63, 64, 65, 127, 128, 130, 200]) {
             let numerals: Vec<T> = (0..rows * n)
                 .map(|at| match at / n % 4 {
-                    0 => T::of(0),
-                    1 => T::of(u64::from(radix) - 1),
-                    _ => T::of(random.next() % u64::from(radix)),
+                    0 => T::from_value(0),
+                    1 => T::from_value(u64::from(radix) - 1),
+                    _ => T::from_value(random.next() % u64::from(radix)),
                 })
                 .collect();
             for least_first in [false, true] {
@@ -338,7 +338,7 @@ mod tests {
                         "{radix}, {n}"
                     );
                     assert!(got_left[rows..].iter().chain(&got_right[rows..]).all(|half| *half == 7));
-                    let mut written = vec![T::of(0); rows * n];
+                    let mut written = vec![T::from_value(0); rows * n];
                     multiversion::run_with(
                         *instructions,
                         StrRows {

@@ -78,7 +78,7 @@ impl QuotientFma {
 
 impl ReductionFma {
     /// The reduction modulo the powers of one radix that both halves have; `None` where nothing fits.
-    pub(crate) fn of(moduli: [u128; 2]) -> Option<(Self, [Modulus53; 2])> {
+    pub(crate) fn for_moduli(moduli: [u128; 2]) -> Option<(Self, [Modulus53; 2])> {
         type Fits = fn(u128) -> bool;
         let fits: [(Self, Fits); 4] = [
             (Self::Mask, |m| m.is_power_of_two() && m <= 1 << 32),
@@ -215,7 +215,7 @@ mod tests {
         }
         let mut classes = std::collections::BTreeMap::new();
         for pair in pairs.into_iter().filter(|pair| pair[0] >= 2) {
-            let Some((reduction, moduli)) = ReductionFma::of(pair) else {
+            let Some((reduction, moduli)) = ReductionFma::for_moduli(pair) else {
                 continue;
             };
             *classes.entry(format!("{reduction:?}")).or_insert(0) += 1;
@@ -250,7 +250,7 @@ mod tests {
                 }
                 for pair in [[left, right], [right, right]] {
                     if 9 * right + (1 << 20) < 1 << 35 {
-                        assert!(ReductionFma::of(pair).is_some(), "{radix}, {pair:?}");
+                        assert!(ReductionFma::for_moduli(pair).is_some(), "{radix}, {pair:?}");
                     }
                 }
             }

@@ -59,7 +59,7 @@ pub(crate) struct Modulus52 {
 impl ReductionIfma {
     /// The reduction of y of `bits` bits, 64 or 96, modulo the powers of one radix that both halves have; `None` where
     /// nothing fits.
-    pub(crate) fn of(moduli: [u128; 2], bits: u32) -> Option<(Self, [Modulus52; 2])> {
+    pub(crate) fn for_moduli(moduli: [u128; 2], bits: u32) -> Option<(Self, [Modulus52; 2])> {
         type Fits = fn(u128) -> bool;
         let fits: &[(Self, Fits)] = match bits {
             64 => &[
@@ -104,7 +104,7 @@ impl ReductionIfma {
                 (reciprocal(96 + shift), 0, shift)
             }
         };
-        let m = m as u64; // no more than 64 bits, as `of` has seen
+        let m = m as u64; // no more than 64 bits, as `for_moduli` has seen
         Modulus52 {
             m,
             m2: m.wrapping_mul(2),
@@ -204,7 +204,7 @@ mod tests {
             }
             let mut classes = std::collections::BTreeMap::new();
             for pair in pairs.into_iter().filter(|pair| pair[0] >= 2) {
-                let Some((reduction, moduli)) = ReductionIfma::of(pair, bits) else {
+                let Some((reduction, moduli)) = ReductionIfma::for_moduli(pair, bits) else {
                     continue;
                 };
                 *classes.entry(format!("{reduction:?}")).or_insert(0) += 1;
@@ -234,7 +234,7 @@ mod tests {
                 for pair in [[left, right], [right, right]] {
                     let fits = right <= 1 << 30 || right.is_power_of_two() || bits == 96 || pair[0] > 1 << 12;
                     if right < (1 << 64) - (1 << 48) && fits {
-                        assert!(ReductionIfma::of(pair, bits).is_some(), "{radix}, {pair:?}");
+                        assert!(ReductionIfma::for_moduli(pair, bits).is_some(), "{radix}, {pair:?}");
                     }
                 }
                 if right >= 1 << 64 {

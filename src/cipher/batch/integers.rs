@@ -101,7 +101,7 @@ impl Cipher {
                 .collect();
             numerals::apply(call, self.mode, self.radix, &mut numerals, n);
             for (value, numerals) in values.iter_mut().zip(numerals.chunks_exact(n)) {
-                *value = W::of(numerals.iter().fold(0, |value, bit| value << 1 | u128::from(*bit)));
+                *value = W::from_wide(numerals.iter().fold(0, |value, bit| value << 1 | u128::from(*bit)));
             }
             return Ok(());
         }
@@ -131,7 +131,7 @@ trait BitWord: Copy + Into<u128> {
     const BITS: u32;
 
     /// The lower bits of `wide`.
-    fn of(wide: u128) -> Self;
+    fn from_wide(wide: u128) -> Self;
 
     /// The bits above the lowest `width`, and these; both fit 64 bits.
     fn split(self, width: u32) -> [u64; 2];
@@ -149,7 +149,7 @@ macro_rules! bit_word {
             const BITS: u32 = <$word>::BITS;
 
             #[inline(always)]
-            fn of(wide: u128) -> Self {
+            fn from_wide(wide: u128) -> Self {
                 wide as Self
             }
 

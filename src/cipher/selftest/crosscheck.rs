@@ -23,17 +23,17 @@ const ROWS: [usize; 8] = [1, 2, 3, 63, 64, 65, 130, 0];
 const SYMBOLS: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+/";
 
 /// Rows of a batch that also the slow references compute.
-const JUDGED: usize = 3;
+const CHECKED_ROWS: usize = 3;
 
 /// Compares `kernel` with the reference implementation and `fpe` on shapes of every class, both kinds of tweak and
 /// all key sizes.
 pub(crate) fn against_naive_and_fpe(kernel: Kernel) -> Result<PartReport> {
-    let judges = match kernel {
+    let oracles = match kernel {
         Kernel::Naive => "the crate `fpe`",
         _ => "the reference implementation and the crate `fpe`",
     };
     let mut line = PartReport {
-        name: format!("kernel {kernel} against {judges}"),
+        name: format!("kernel {kernel} against {oracles}"),
         ..PartReport::default()
     };
     let mut random = SplitMix64(0x2545_f491_4f6c_dd1d);
@@ -141,14 +141,14 @@ impl ShapeCase {
         for direction in [Direction::Encrypt, Direction::Decrypt] {
             let mut done = self.numerals.clone();
             cipher.apply(direction, tweaks, &mut done, self.n)?;
-            for row in self.judged() {
+            for row in self.checked_rows() {
                 let tweak = if self.shared { slices[0] } else { slices[row] };
                 let (before, after) = (self.row(&self.numerals, row), self.row(&done, row));
                 if kernel != Kernel::Naive {
-                    let mut naive = before.to_vec();
-                    let twin = cipher.clone().with_kernel(Kernel::Naive);
-                    twin.apply(direction, Tweaks::Shared(tweak), &mut naive, self.n)?;
-                    agrees &= naive == after;
+                    let mut expected = before.to_vec();
+                    let reference = cipher.clone().with_kernel(Kernel::Naive);
+                    reference.apply(direction, Tweaks::Shared(tweak), &mut expected, self.n)?;
+                    agrees &= expected == after;
                 }
                 if self.mode == Mode::Ff1 {
                     agrees &= fpe(&self.key, self.radix, direction, tweak, before).as_deref() == Some(after);
@@ -179,9 +179,9 @@ impl ShapeCase {
     }
 
     /// The first rows and the last.
-    fn judged(&self) -> Vec<usize> {
-        let mut rows: Vec<_> = (0..self.rows.min(JUDGED)).collect();
-        if self.rows > JUDGED {
+    fn checked_rows(&self) -> Vec<usize> {
+        let mut rows: Vec<_> = (0..self.rows.min(CHECKED_ROWS)).collect();
+        if self.rows > CHECKED_ROWS {
             rows.push(self.rows - 1);
         }
         rows

@@ -42,7 +42,7 @@ impl Params256 {
             ByteOrder::BigEndian { .. } => return None,
         };
         let powers = moduli.map(|m| [32, 64, 96].map(|k| ((1u128 << k) % m) as u32));
-        let (reduction, moduli) = ReductionFma::of(moduli)?;
+        let (reduction, moduli) = ReductionFma::for_moduli(moduli)?;
         if (layout, reduction) == (Layout256::Reversed, ReductionFma::Signed) {
             return None; // `fold` takes M up to 2^30
         }

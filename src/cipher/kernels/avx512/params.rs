@@ -47,7 +47,7 @@ impl Params512 {
         };
         let places = std::array::from_fn(|k| places(layout, k, round_shift));
         let powers = moduli.map(|m| [32, 64, 96].map(|k| ((1u128 << k) % m) as u64));
-        let (reduction, moduli) = ReductionIfma::of(moduli, bits)?;
+        let (reduction, moduli) = ReductionIfma::for_moduli(moduli, bits)?;
         Some(Self {
             layout,
             reduction,
