@@ -97,7 +97,7 @@ impl Symbols {
         });
     }
 
-    /// The span of the first byte of `text` that is no symbol.
+    /// The place of the first byte of `text` that is no symbol.
     pub fn first_other(&self, text: &[u8]) -> Option<usize> {
         let mut numerals = vec![0; text.len()];
         if self.read(text, &mut numerals) {
@@ -151,8 +151,8 @@ impl multiversion::MultiversionTask for AreAll<'_> {
     fn run(self) -> bool {
         let ranges = &self.symbols.ranges;
         if let [only] = ranges[..] {
-            let span = |byte: &u8| byte.wrapping_sub(only.first);
-            return self.text.iter().map(span).fold(0, u8::max) < only.length;
+            let place = |byte: &u8| byte.wrapping_sub(only.first);
+            return self.text.iter().map(place).fold(0, u8::max) < only.length;
         }
         let mut all = [0xFF; 64];
         for text in self.text.chunks(64) {
@@ -221,10 +221,10 @@ mod tests {
             let all: Vec<u8> = (0..=255).collect();
             for byte in &all {
                 let own = chars.iter().any(|symbol| *symbol == char::from(*byte));
-                for span in [0, 63, 64, 100, 199] {
+                for place in [0, 63, 64, 100, 199] {
                     let mut row: Vec<u8> = text.bytes().cycle().take(200).collect();
-                    assert!(symbols.are_all(&row[..span]));
-                    row[span] = *byte;
+                    assert!(symbols.are_all(&row[..place]));
+                    row[place] = *byte;
                     assert_eq!(symbols.are_all(&row), own, "{text} {byte}");
                 }
             }

@@ -20,14 +20,14 @@ pub struct Rows<'a> {
     pub spans: &'a [Span],
 }
 
-/// How rows are split apart, and memory for that, which serves again from one call of [`Transform::plain_rows`] to the next.
+/// Splits rows, with memory that is reused from one call of [`Transform::plain_rows`] to the next.
 #[derive(Debug)]
 pub struct Scratch {
     /// For rows that are all symbols, where all of these are encrypted.
     length_groups: Option<LengthGroups>,
     splitter: Splitter,
     split: SplitRows,
-    /// What became of each group.
+    /// The results of each group.
     results: Vec<Vec<u8>>,
 }
 
@@ -130,7 +130,7 @@ impl Transform {
         })
     }
 
-    /// Encrypts or decrypts rows: `output`, which is as long as their buffer, gets the results in their spans, and the rows that are
+    /// Encrypts or decrypts rows: `output`, which is as long as their buffer, gets the results at their spans, and the rows that are
     /// left alone as they are. Returns the latter, in order. What stands between rows is of no use then. `scratch` is this transform's,
     /// for the same direction.
     ///

@@ -11,8 +11,8 @@
 //!
 //! Most columns have runs of values of one shape, with one length and symbols at the same places. In a run the
 //! moves are known, so that values of up to 32 bytes are permuted in half a register, which takes half the time:
-//! neither of compress and expand, which take two micro-operations each, nor registers of 512 bits, whose loads
-//! touch two cache lines every second time.
+//! without compress and expand, of two micro-operations each, and without loads of 512 bits, every second of which
+//! touches two cache lines.
 //!
 //! Registers, of 32: two tables of classes, the moves and constants of a run (five), the value, its classes and
 //! three temporaries; masks take four of the eight mask registers. Splitting runs and splitting mixed values are
@@ -93,7 +93,7 @@ fn available() -> bool {
 pub(crate) struct Avx512Splitter {
     classes: [ByteTable; 2],
     keep: [usize; 2],
-    /// Symbols that are not free.
+    /// Symbols that are not encrypted.
     outer: usize,
     /// The least and the greatest number of symbols of a value.
     lengths: [usize; 2],

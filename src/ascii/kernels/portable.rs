@@ -127,11 +127,11 @@ impl PortableSplitter {
         let first = self.keep[0];
         symbols[first..first + free.len()].copy_from_slice(free);
         if let Some([_, sum]) = self.check {
-            let (count, span) = (at, first + free.len());
+            let (count, place) = (at, first + free.len());
             let mut digits = [0; MAX_LENGTH];
             self.symbols.read(&symbols[..count], &mut digits[..count]);
-            digits[span] = 0;
-            symbols[span] = b'0' + luhn::solve(&digits[..count], span, sum) as u8; // below 10
+            digits[place] = 0;
+            symbols[place] = b'0' + luhn::solve(&digits[..count], place, sum) as u8; // below 10
         }
         let mut at = 0;
         for (i, byte) in text.iter_mut().enumerate() {
