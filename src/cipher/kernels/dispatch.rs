@@ -168,12 +168,15 @@ impl TextCodec {
         {
             let plan = &prepared.plan;
             let (lengths, least_first) = (plan.lengths(n), plan.order == ByteOrder::LittleEndian);
+            // Decimal digits have the fastest code, where both the digits and the halves of the shape have some.
             if let (Kernel::Avx512, Some(params)) = (kernel, &prepared.avx512)
                 && let Some(codec) = avx512::decimal::DecimalCodec512::new(symbols, lengths, least_first)
                 && avx512::decimal::covers(params, &codec)
             {
                 return Self::Decimal512(Box::new(codec));
             }
+            // Any other alphabet of up to 24 symbols a half. FF3 reads halves from their other end, which this does
+            // not.
             if kernel == Kernel::Avx512
                 && !least_first
                 && let Some(codec) = avx512::symbols::SymbolCodec::new(symbols, lengths)

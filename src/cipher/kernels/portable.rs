@@ -76,12 +76,14 @@ impl<H: EndRound> BlockCipherEncClosure for AllRounds<'_, '_, H> {
                 blocks: &mut blocks,
             });
             encrypt(backend, &mut blocks, rows);
+            // NUM(B) of 16 bytes fills a block of its own: the CBC-MAC goes on with it.
             if plan.split {
                 for (block, half) in blocks.iter_mut().zip(fixed) {
                     order.write(u128::from_be_bytes(block.0) ^ half.wide(), block);
                 }
                 encrypt(backend, &mut blocks, rows);
             }
+            // S of 20 bytes is R and the first bytes of CIPH(R ⊕ [1]^16).
             if two {
                 for (end, block) in ends.iter_mut().zip(&blocks[..rows]) {
                     order.write(u128::from_be_bytes(block.0) ^ 1, end);
@@ -197,6 +199,7 @@ impl EndRound for u64 {
                     Direction::Decrypt => half.wrapping_sub(y),
                 }
             }),
+            // One loop for each class of modulus and each direction: what is the same for all rows is decided once.
             Modulus64::Short(short) => match direction {
                 Direction::Encrypt => each(halves, blocks, |half, block| short.add(half, be(block, 0))),
                 Direction::Decrypt => each(halves, blocks, |half, block| short.sub(half, be(block, 0))),

@@ -296,9 +296,13 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
                     for odd in 0..2 {
                         // A row, and the fourth one after it.
                         let row = ROWS * (H * group + k) + 2 * pair + odd;
+                        // Each loads 16 bytes, the most that a row has; what follows a shorter row is dropped by
+                        // the shuffle.
                         let low = self.input.as_ptr().add(row * codec.n);
                         let bytes = _mm256_loadu2_m128i(low.add(4 * codec.n).cast(), low.cast());
                         let digits = _mm256_shuffle_epi8(_mm256_sub_epi8(bytes, zero), gather);
+                        // A byte below '0' wraps to 208 or more: one maximum for all rows finds both kinds of other
+                        // bytes.
                         self.most = _mm256_max_epu8(self.most, digits);
                         let pairs = _mm256_maddubs_epi16(digits, _mm256_set1_epi16(0x01_0a));
                         fours[odd] = _mm256_madd_epi16(pairs, _mm256_set1_epi32(0x0001_0064));
@@ -306,6 +310,8 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
                     let fours = _mm256_packus_epi32(fours[0], fours[1]);
                     eights[pair] = _mm256_madd_epi16(fours, _mm256_set1_epi32(1 << 16 | FOUR));
                 }
+                // A slot's two eights are neighbours: left, right. Even parts are the left halves, odd parts the
+                // right ones.
                 let (a, b) = (_mm256_castsi256_ps(eights[0]), _mm256_castsi256_ps(eights[1]));
                 halves[0][k] = _mm256_castps_si256(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
                 halves[1][k] = _mm256_castps_si256(_mm256_shuffle_ps::<0b11_01_11_01>(a, b));
@@ -323,6 +329,7 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
             let (zero, scatter) = (_mm256_set1_epi8(codec.zero as i8), broadcast(&codec.scatter));
             for k in 0..H {
                 let (left, right) = (pairs(lefts[k]), pairs(rights[k]));
+                // Back to slots: the four pairs of a left half, then those of its right half, two rows to a lane.
                 let (low, high) = (_mm256_unpacklo_epi32(left, right), _mm256_unpackhi_epi32(left, right));
                 let (low, high) = (digits(low), digits(high));
                 let mut rows = [low[0], low[1], high[0], high[1]];
@@ -330,6 +337,7 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
                     *row = _mm256_shuffle_epi8(_mm256_add_epi8(*row, zero), scatter);
                 }
                 let to = self.output.as_mut_ptr().add(ROWS * (H * group + k) * codec.n);
+                // In the order of rows, since each store is 16 bytes and the next row overwrites what is too much.
                 for (i, row) in rows.iter().enumerate() {
                     _mm_storeu_si128(to.add(i * codec.n).cast(), _mm256_castsi256_si128(*row));
                 }

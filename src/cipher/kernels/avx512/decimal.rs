@@ -350,6 +350,8 @@ impl<const TOPS: usize> HalvesIo512<2> for DecimalText512<'_, TOPS> {
             let mut tops = _mm512_setzero_si512();
             for j in 0..4 {
                 let rows = self.input.as_ptr().add((32 * group + 16 * k + 4 * j) * codec.n);
+                // Four rows of up to 18 digits: 64 bytes from the first one on hold up to 16 of each, and with 9
+                // digits a half the last 64 bytes hold the others.
                 let first = _mm512_loadu_si512(rows.cast());
                 let bytes = if TOPS > 0 {
                     let last = _mm512_loadu_si512(rows.add(4 * codec.n - 64).cast());
@@ -360,11 +362,16 @@ impl<const TOPS: usize> HalvesIo512<2> for DecimalText512<'_, TOPS> {
                 } else {
                     _mm512_permutexvar_epi8(table(&codec.gather), first)
                 };
+                // A byte below '0' wraps to 208 or more, so that one maximum for all rows finds both kinds of other
+                // bytes.
                 let digits = _mm512_maskz_sub_epi8(codec.filled, bytes, zero);
                 self.most = _mm512_max_epu8(self.most, digits);
                 fours[j] = join(digits);
             }
             let (a, b) = (join_fours(fours[0], fours[1]), join_fours(fours[2], fours[3]));
+            // In each 128 bits a slot's two eights are neighbours: left, right. One shuffle of two registers takes
+            // the left ones of all 16 rows, another the right ones; rows then stand in the order 0, 4, 8, 12, 1, …,
+            // which `transpose` gives to prefixes, too.
             let (a, b) = (_mm512_castsi512_ps(a), _mm512_castsi512_ps(b));
             let mut left = _mm512_castps_si512(_mm512_shuffle_ps::<0b10_00_10_00>(a, b));
             let mut right = _mm512_castps_si512(_mm512_shuffle_ps::<0b11_01_11_01>(a, b));
@@ -390,6 +397,7 @@ impl<const TOPS: usize> HalvesIo512<2> for DecimalText512<'_, TOPS> {
         unsafe {
             let (left, left_tops) = split::<TOPS>(codec, left);
             let (right, right_tops) = split::<TOPS>(codec, right);
+            // The inverse of that shuffle: eights of left and right halves side by side, four rows to a register.
             let slots = [
                 _mm512_unpacklo_epi64(left[0], right[0]),
                 _mm512_unpackhi_epi64(left[0], right[0]),
@@ -443,7 +451,8 @@ impl<const TOPS: usize> HalvesIo512<4> for DecimalText512<'_, TOPS> {
                         tops = _mm512_or_si512(tops, top);
                     }
                 }
-                // Of each half: the upper eight, the lower eight.
+                // Of each half: the upper eight, the lower eight. One product of 32 bits joins them in the 64 bits
+                // they share.
                 let eights = join_fours(fours[0], fours[1]);
                 let upper = _mm512_mul_epu32(eights, _mm512_set1_epi64(EIGHT.into()));
                 let mut halves = _mm512_add_epi64(upper, _mm512_srli_epi64::<32>(eights));
@@ -468,6 +477,7 @@ impl<const TOPS: usize> HalvesIo512<4> for DecimalText512<'_, TOPS> {
         let codec = self.codec;
         // SAFETY: as for `HalvesIo512<2>`.
         unsafe {
+            // First the digits beyond 16, then two eights a half, then both digits of all pairs.
             let (left, left_tops) = split_wide::<TOPS>(left);
             let (right, right_tops) = split_wide::<TOPS>(right);
             let (left, _) = split::<0>(codec, left);
@@ -552,6 +562,7 @@ unsafe fn split<const TOPS: usize>(codec: &DecimalCodec512, x: Z) -> ([Z; 2], Z)
         let q = _mm512_srli_epi16::<3>(_mm512_mulhi_epu16(fours, _mm512_set1_epi16(5243)));
         let less = _mm512_set1_epi16(1 - (100 << 8));
         let pairs = _mm512_add_epi16(_mm512_slli_epi16::<8>(fours), _mm512_mullo_epi16(q, less));
+        // A pair below 100 is an index of seven bits into two registers: the last quotient, by 10, is a look-up.
         let tens = _mm512_permutex2var_epi8(table(&codec.tens[0]), pairs, table(&codec.tens[1]));
         let ones = _mm512_permutex2var_epi8(table(&codec.ones[0]), pairs, table(&codec.ones[1]));
         (

@@ -38,6 +38,7 @@ impl Params512 {
         let packed = moduli
             .iter()
             .all(|m| *m <= 1 << 30 || m.is_power_of_two() && *m <= 1 << 32);
+        // M ≤ 2^30 leaves room for 4M in 32 bits; powers of two need none, as a mask reduces them.
         let (layout, bits) = match order {
             ByteOrder::BigEndian { d: 8 } if packed => (Layout512::Packed, 64),
             ByteOrder::LittleEndian if packed => (Layout512::PackedReversed, 64),

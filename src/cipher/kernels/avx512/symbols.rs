@@ -181,6 +181,7 @@ impl SymbolCodec {
             // SAFETY: only the bytes of `rows` are read.
             let bytes = unsafe { _mm512_maskz_loadu_epi8(whole, rows.as_ptr().cast()) };
             let numerals = _mm512_maskz_mov_epi8(whole, _mm512_permutex2var_epi8(low, bytes, high));
+            // Numerals are below 64, so that the highest bit says "no symbol"; beyond ASCII the byte itself has it.
             others = _mm512_or_si512(others, _mm512_or_si512(numerals, bytes));
             let eights = _mm512_maskz_permutexvar_epi8(filled, gather, numerals);
             // Bytes below 64, weights up to 64: all products and sums fit.
@@ -190,7 +191,8 @@ impl SymbolCodec {
                 store_four(&mut left[ROWS * k..], _mm512_castsi512_si256(x));
                 store_four(&mut right[ROWS * k..], _mm512_extracti64x4_epi64::<1>(x));
             } else {
-                // The first eights are in the lower lanes.
+                // The first eights are in the lower lanes: each step multiplies what there is by r^8 and adds the
+                // next lanes.
                 let next = |x| _mm512_alignr_epi64::<4>(x, x);
                 let sum = if EIGHTS == 2 {
                     _mm512_add_epi64(_mm512_mullo_epi64(x, eighth), next(x))
@@ -225,6 +227,7 @@ impl SymbolCodec {
         let width = ROWS * self.n;
         for start in (0..text.len()).step_by(width) {
             let k = start / self.n;
+            // Halves to eights, in the lanes where reading has them.
             let x = if EIGHTS == 1 {
                 let left = _mm512_castsi256_si512(load_four(&left[k..]));
                 _mm512_inserti64x4::<1>(left, load_four(&right[k..]))
