@@ -277,8 +277,7 @@ pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8,
             }};
         }
 
-        // While the first blocks of x are in AES, y is read; while the
-        // last ones of y are, x is written.
+        // While the first blocks of x are in AES, y is read; while the last ones of y are, x is written.
         load!(0, first_x, second_x, x);
         load!(1, first_y, second_y, y);
         aes_inner_rounds::<Vaes512>(schedule, &mut x);
