@@ -16,10 +16,10 @@ pub struct Symbols {
 
 /// Characters `first`, `first` + 1, … that are numerals `base`, `base` + 1, …
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct CharRange {
-    pub first: u8,
-    pub length: u8,
-    pub base: u8,
+pub(crate) struct CharRange {
+    pub(crate) first: u8,
+    pub(crate) length: u8,
+    pub(crate) base: u8,
 }
 
 impl Symbols {
@@ -70,7 +70,7 @@ impl Symbols {
 
     /// The alphabet as stretches of consecutive characters.
     #[cfg(target_arch = "x86_64")]
-    pub fn ranges(&self) -> &[CharRange] {
+    pub(crate) fn ranges(&self) -> &[CharRange] {
         &self.ranges
     }
 

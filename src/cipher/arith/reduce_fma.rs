@@ -115,7 +115,7 @@ impl ReductionFma {
 
 #[cfg(test)]
 #[cfg(test)]
-use crate::spec::types::Direction; // keep
+use crate::spec::types::Direction;
 
 #[cfg(test)]
 impl Modulus53 {

@@ -1,9 +1,10 @@
 //! HalfRows on their way through the rounds.
 
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
-use crate::kernels::prefix_source::Prefixes;
 
 /// Up to [`LANES`] rows on their way through the rounds, a lane each.
+#[cfg(target_arch = "x86_64")]
 pub(crate) struct Lanes<'a, H> {
     pub(crate) rows: usize,
     /// All lanes hold halves of the shape, also those beyond `rows`.
@@ -23,6 +24,7 @@ pub(crate) struct Chunk<'a, H> {
 
 impl<H> Chunk<'_, H> {
     /// The rows of the chunk, [`LANES`] at a time.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn lanes(&mut self) -> impl Iterator<Item = Lanes<'_, H>> {
         let halves = self.left.iter_mut().zip(&mut *self.right);
         let rows = self.rows;

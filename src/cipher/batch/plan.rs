@@ -3,8 +3,8 @@
 use crate::arith::numeral::Numeral;
 use crate::arith::numeral_batch::{NumRows, RowCodec, StrRows};
 use crate::batch::half::{ByteOrder, Half};
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::{CHUNK, LANES};
-use crate::kernels::prefix_source::Prefixes;
 use crate::spec::ff1::{CachedAesP, Ff1Shape};
 use crate::spec::key::Aes;
 use crate::spec::radix::Radix;
@@ -78,6 +78,7 @@ impl<H: Half> ShapePlan<H> {
     }
 
     /// For FF1: AES(P) for tweaks of `length` bytes, and the number of whole blocks of these.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn chain(&self, aes: &Aes, length: usize) -> Option<(u128, usize)> {
         match &self.tweaked {
             TweakedMode::Ff1(shape) => Some((shape.chain(aes, length), shape.whole_blocks(length))),
@@ -114,7 +115,7 @@ impl<H: Half> ShapePlan<H> {
         multiversion::run(NumRows {
             codec: &self.codec,
             numerals,
-            least_first: self.order == ByteOrder::LittleEndian,
+            least_first: self.least_first(),
             left,
             right,
         });
@@ -125,10 +126,15 @@ impl<H: Half> ShapePlan<H> {
         multiversion::run(StrRows {
             codec: &self.codec,
             numerals,
-            least_first: self.order == ByteOrder::LittleEndian,
+            least_first: self.least_first(),
             left,
             right,
         });
+    }
+
+    /// True if halves are read from their least significant numeral on: FF3.
+    pub(crate) fn least_first(&self) -> bool {
+        self.order == ByteOrder::LittleEndian
     }
 
     /// Numerals of the left and right half.

@@ -4,9 +4,9 @@ use crate::batch::call::BatchCall;
 use crate::batch::chunk::Chunk;
 use crate::batch::half::Half;
 use crate::batch::plan::ShapePlan;
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::{CHUNK, LANES};
 use crate::kernels::dispatch::{KernelOps, Prepared, run_rounds};
-use crate::kernels::prefix_source::Prefixes;
 use crate::spec::ff1::CachedAesP;
 use crate::spec::tweaks::CheckedTweaks;
 

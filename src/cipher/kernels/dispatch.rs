@@ -2,19 +2,18 @@
 
 use crate::batch::call::BatchCall;
 use crate::batch::chunk::Chunk;
-use crate::batch::half::{ByteOrder, Half};
+use crate::batch::half::Half;
 use crate::batch::plan::ShapePlan;
-use crate::batch::sizes::{CHUNK, LANES};
+use crate::batch::sizes::CHUNK;
 use crate::kernels::kernel::Kernel;
 use crate::kernels::portable;
 use crate::kernels::portable::EndRound;
-use crate::kernels::prefix_source::{PackedTweaks, PrefixSource, Prefixes};
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::prefix_source::with_prefixes;
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::{avx2, avx512};
-use crate::spec::ff1::CachedAesP;
 use crate::spec::key::Aes;
 use crate::spec::radix::Radix;
-use crate::spec::tweaks::CheckedTweaks;
 use crate::spec::types::{Direction, Mode};
 use cipherform_ascii::Symbols;
 
@@ -167,7 +166,7 @@ impl TextCodec {
         #[cfg(target_arch = "x86_64")]
         {
             let plan = &prepared.plan;
-            let (lengths, least_first) = (plan.lengths(n), plan.order == ByteOrder::LittleEndian);
+            let (lengths, least_first) = (plan.lengths(n), plan.least_first());
             // Decimal digits have the fastest code, where both the digits and the halves of the shape have some.
             if let (Kernel::Avx512, Some(params)) = (kernel, &prepared.avx512)
                 && let Some(codec) = avx512::decimal::DecimalCodec512::new(symbols, lengths, least_first)
@@ -252,45 +251,4 @@ pub(crate) fn run_integers(call: BatchCall<'_>, prepared: &Prepared<u64>, values
     }
     let _ = (call, prepared, values, width);
     false
-}
-
-/// Gives `run` the prefixes of rows with `tweaks`.
-#[cfg(target_arch = "x86_64")]
-fn with_prefixes(call: BatchCall<'_>, plan: &ShapePlan<u64>, run: impl FnOnce(PrefixSource<'_>) -> bool) -> bool {
-    let BatchCall { aes, tweaks, .. } = call;
-    let mut cached = CachedAesP::default();
-    let mut per_row = |rows: std::ops::Range<usize>| {
-        let mut prefixes = [[0; LANES]; 2];
-        plan.prefixes(aes, &mut cached, rows.map(|row| tweaks.of(row)), &mut prefixes);
-        Prefixes::PerRow(prefixes)
-    };
-    let (shared, joined);
-    // Tweaks of one length are read together.
-    let tweaks = match tweaks {
-        CheckedTweaks::PerRow(each @ [first, others @ ..]) if others.iter().all(|tweak| tweak.len() == first.len()) => {
-            joined = each.concat();
-            CheckedTweaks::Packed {
-                bytes: &joined,
-                length: first.len(),
-            }
-        }
-        other => other,
-    };
-    let prefixes = match tweaks {
-        CheckedTweaks::Shared(tweak) => {
-            shared = plan.shared_prefixes(aes, tweak);
-            PrefixSource::Shared(&shared)
-        }
-        CheckedTweaks::Packed { bytes, length } => match plan.chain(aes, length) {
-            Some((chain, whole_blocks)) => PrefixSource::Packed(PackedTweaks {
-                chain,
-                whole_blocks,
-                bytes,
-                length,
-            }),
-            None => PrefixSource::Each(&mut per_row),
-        },
-        CheckedTweaks::PerRow(_) => PrefixSource::Each(&mut per_row),
-    };
-    run(prefixes)
 }

@@ -1,7 +1,7 @@
 //! The lanes in plain Rust: loops over many rows, of which the compiler makes vector code, between calls of the
 //! crate `aes`.
 
-use crate::arith::barrett::mask; // keep
+use crate::arith::barrett::mask;
 use aes::Block;
 use aes::cipher::consts::U16;
 use aes::cipher::typenum::Unsigned;
@@ -11,8 +11,8 @@ use crate::arith::barrett::{Barrett32, LOW};
 use crate::batch::chunk::Chunk;
 use crate::batch::half::{ByteOrder, Half, Modulus64, Modulus128};
 use crate::batch::plan::ShapePlan;
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
-use crate::kernels::prefix_source::Prefixes;
 use crate::spec::feistel;
 use crate::spec::key::Aes;
 use crate::spec::types::Direction;

@@ -28,18 +28,19 @@
 use std::arch::x86_64::*;
 
 use crate::arith::reduce_fma::ReductionFma;
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
 use crate::kernels::aes::{AesNi256, AesUnit, Vaes256};
 use crate::kernels::avx2::params::{Layout256, Params256};
 use crate::kernels::avx2::prefixes::PrefixBlocks256;
 use crate::kernels::avx2::registers::{ROWS, Y, broadcast};
 use crate::kernels::avx2::rounds::{HalvesIo256, rounds};
-use crate::kernels::prefix_source::{PackedTweaks, PrefixSource, Prefixes};
+use crate::kernels::prefix_source::{PackedTweaks, PrefixSource};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
 use cipherform_ascii::Symbols;
 
-use crate::kernels::avx2::params::widest; // keep
+use crate::kernels::avx2::params::widest;
 
 /// 10^4.
 const FOUR: i32 = 10_000;

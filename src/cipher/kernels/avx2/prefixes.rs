@@ -14,13 +14,14 @@
 
 use std::arch::x86_64::*;
 
+use crate::batch::prefixes::Prefixes;
 use crate::kernels::aes::{AesNi256, AesUnit, aes_inner_rounds, aes_last_round, round_key};
 use crate::kernels::avx2::params::EIGHT;
 use crate::kernels::avx2::registers::{ROWS, Y, broadcast, two};
-use crate::kernels::prefix_source::{PackedTweaks, Prefixes};
+use crate::kernels::prefix_source::PackedTweaks;
 use crate::kernels::schedule::Schedule;
 
-use crate::batch::sizes::LANES; // keep
+use crate::batch::sizes::LANES;
 
 /// The prefixes of up to 16 times `SIXTEENS` rows as AES blocks, with the first round key added, two to a register:
 /// those of the same row of two lanes.

@@ -38,6 +38,7 @@ use std::arch::x86_64::*;
 
 use crate::arith::reduce_fma::ReductionFma;
 use crate::batch::chunk::Lanes;
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
 use crate::kernels::aes::{
     AesNi256, AesUnit, Vaes256, aes_inner_rounds, aes_last_round, aes_long_key_rounds, aes_round, round_key,
@@ -46,11 +47,10 @@ use crate::kernels::avx2::params::{EIGHT, Layout256, MASK, Params256, available}
 use crate::kernels::avx2::prefixes::PrefixBlocks256;
 use crate::kernels::avx2::registers::{ROWS, Y, broadcast, load_halves, store_halves};
 use crate::kernels::avx2::remainders::{end_round, fold};
-use crate::kernels::prefix_source::Prefixes;
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
 
-use crate::kernels::avx2::params::widest; // keep
+use crate::kernels::avx2::params::widest;
 
 /// Gives `$run` the layout and the reduction of `$params`, as constants.
 macro_rules! by_shape {

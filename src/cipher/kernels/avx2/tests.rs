@@ -1,12 +1,12 @@
 //! The rounds of AVX2 against the portable ones.
 
 use crate::batch::chunk::{Chunk, Lanes};
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
 use crate::kernels::avx2::params::available;
 use crate::kernels::avx2::rounds::run_lanes;
 use crate::kernels::dispatch::Prepared;
 use crate::kernels::portable;
-use crate::kernels::prefix_source::Prefixes;
 use crate::selftest::random::SplitMix64;
 use crate::spec::key::{Aes, AesKey};
 use crate::spec::radix::Radix;

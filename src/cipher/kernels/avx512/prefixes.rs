@@ -14,15 +14,16 @@
 
 use std::arch::x86_64::*;
 
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
 use crate::kernels::aes::{AesUnit, Vaes512, aes_inner_rounds, aes_last_round, round_key};
 use crate::kernels::avx512::params::REVERSED;
 use crate::kernels::avx512::registers::{Z, load, table};
-use crate::kernels::prefix_source::{PackedTweaks, Prefixes};
+use crate::kernels::prefix_source::PackedTweaks;
 use crate::kernels::schedule::Schedule;
 use cipherform_simd::table::ByteTable;
 
-use crate::kernels::avx512::registers::byte_table; // keep
+use crate::kernels::avx512::registers::byte_table;
 
 /// The prefixes of 64 rows as AES blocks, with the first round key added, four to a register.
 pub(crate) struct PrefixBlocks512 {

@@ -34,6 +34,7 @@
 use std::arch::x86_64::*;
 
 use crate::arith::reduce_ifma::{Modulus52, ReductionIfma};
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
 use crate::kernels::aes::{
     AesUnit, Vaes512, aes_inner_rounds, aes_last_round, aes_long_key_rounds, aes_round, round_key,
@@ -42,12 +43,11 @@ use crate::kernels::avx512::params::{EIGHT, Layout512, PACKED, Params512, REVERS
 use crate::kernels::avx512::prefixes::PrefixBlocks512;
 use crate::kernels::avx512::registers::{Z, lower_halves, table};
 use crate::kernels::avx512::remainders::{fold, packed_end, wide_end};
-use crate::kernels::prefix_source::Prefixes;
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
 use cipherform_simd::table::ByteTable;
 
-use crate::kernels::avx512::registers::{byte_table, load, store}; // keep
+use crate::kernels::avx512::registers::{byte_table, load, store};
 
 /// Takes 64 rows through all rounds.
 pub(crate) fn run_lanes(
