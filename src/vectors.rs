@@ -12,11 +12,11 @@ use crate::{Error, Result};
 
 /// A case as its file holds it.
 #[derive(Deserialize)]
-struct Case {
+struct VectorCase {
     id: String,
     result: Validity,
     reason: Option<String>,
-    domain: Domain,
+    domain: DomainSize,
     key: String,
     tweak: String,
     radix: u32,
@@ -37,7 +37,7 @@ enum Validity {
 /// The size of the domain, radix^n: at least 1,000,000, at least 100, or fewer.
 #[derive(Clone, Copy, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
-enum Domain {
+enum DomainSize {
     Rev1,
     Orig,
     Below,
@@ -45,17 +45,17 @@ enum Domain {
 
 /// The head of a file, which says whether the rest is ours to read.
 #[derive(Deserialize)]
-struct Head {
+struct VectorHead {
     schema: String,
 }
 
 #[derive(Deserialize)]
-struct Contents {
+struct VectorContents {
     algorithm: String,
     count: usize,
     count_valid: usize,
     count_invalid: usize,
-    vectors: Vec<Case>,
+    vectors: Vec<VectorCase>,
 }
 
 /// Every vector file of a directory, in the order of their names.
@@ -95,10 +95,10 @@ fn read(path: &Path) -> Result<Option<VectorFile>> {
 fn parse(name: &str, text: &str) -> Result<Option<VectorFile>> {
     let garbled = |error: serde_json::Error| Error::bad_input(format!("`{name}` is garbled")).with_source(error);
     let any: serde_json::Value = serde_json::from_str(text).map_err(garbled)?;
-    if !Head::deserialize(&any).is_ok_and(|head| head.schema == "fpe-vectors/1") {
+    if !VectorHead::deserialize(&any).is_ok_and(|head| head.schema == "fpe-vectors/1") {
         return Ok(None);
     }
-    let contents = Contents::deserialize(any).map_err(garbled)?;
+    let contents = VectorContents::deserialize(any).map_err(garbled)?;
     let valid = contents
         .vectors
         .iter()
@@ -132,10 +132,10 @@ fn parse(name: &str, text: &str) -> Result<Option<VectorFile>> {
     }))
 }
 
-impl TryFrom<Case> for Vector {
+impl TryFrom<VectorCase> for Vector {
     type Error = Error;
 
-    fn try_from(case: Case) -> Result<Self> {
+    fn try_from(case: VectorCase) -> Result<Self> {
         let expected = match case.result {
             Validity::Valid => Expected::Answer(case.numerals(case.ct.as_deref(), case.ct_str.as_deref())??),
             Validity::Invalid => Expected::Refused {
@@ -146,7 +146,7 @@ impl TryFrom<Case> for Vector {
             key: case.bytes(&case.key)?,
             tweak: case.bytes(&case.tweak)?,
             radix: case.radix,
-            small_domain: case.domain == Domain::Orig,
+            small_domain: case.domain == DomainSize::Orig,
             plain: case.numerals(case.pt.as_deref(), case.pt_str.as_deref())?,
             expected,
             id: case.id,
@@ -154,7 +154,7 @@ impl TryFrom<Case> for Vector {
     }
 }
 
-impl Case {
+impl VectorCase {
     fn bytes(&self, text: &str) -> Result<Vec<u8>> {
         hex::decode(text).map_err(|error| Error::bad_input(format!("vector `{}`", self.id)).with_source(error))
     }

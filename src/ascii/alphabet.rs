@@ -16,10 +16,10 @@ pub struct Symbols {
 
 /// Characters `first`, `first` + 1, … that are numerals `base`, `base` + 1, …
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct CharRange {
-    pub first: u8,
-    pub length: u8,
-    pub base: u8,
+pub(crate) struct CharRange {
+    pub(crate) first: u8,
+    pub(crate) length: u8,
+    pub(crate) base: u8,
 }
 
 impl Symbols {
@@ -70,7 +70,7 @@ impl Symbols {
 
     /// The alphabet as stretches of consecutive characters.
     #[cfg(target_arch = "x86_64")]
-    pub fn ranges(&self) -> &[CharRange] {
+    pub(crate) fn ranges(&self) -> &[CharRange] {
         &self.ranges
     }
 
@@ -97,7 +97,7 @@ impl Symbols {
         });
     }
 
-    /// The span of the first byte of `text` that is no symbol.
+    /// The place of the first byte of `text` that is no symbol.
     pub fn first_other(&self, text: &[u8]) -> Option<usize> {
         let mut numerals = vec![0; text.len()];
         if self.read(text, &mut numerals) {
@@ -114,7 +114,7 @@ struct Read<'a> {
     numerals: &'a mut [u8],
 }
 
-impl multiversion::Task for Read<'_> {
+impl multiversion::MultiversionTask for Read<'_> {
     type Output = bool;
 
     #[inline(always)]
@@ -144,15 +144,15 @@ struct AreAll<'a> {
     text: &'a [u8],
 }
 
-impl multiversion::Task for AreAll<'_> {
+impl multiversion::MultiversionTask for AreAll<'_> {
     type Output = bool;
 
     #[inline(always)]
     fn run(self) -> bool {
         let ranges = &self.symbols.ranges;
         if let [only] = ranges[..] {
-            let span = |byte: &u8| byte.wrapping_sub(only.first);
-            return self.text.iter().map(span).fold(0, u8::max) < only.length;
+            let place = |byte: &u8| byte.wrapping_sub(only.first);
+            return self.text.iter().map(place).fold(0, u8::max) < only.length;
         }
         let mut all = [0xFF; 64];
         for text in self.text.chunks(64) {
@@ -176,7 +176,7 @@ struct Write<'a> {
     numerals: &'a mut [u8],
 }
 
-impl multiversion::Task for Write<'_> {
+impl multiversion::MultiversionTask for Write<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -221,10 +221,10 @@ mod tests {
             let all: Vec<u8> = (0..=255).collect();
             for byte in &all {
                 let own = chars.iter().any(|symbol| *symbol == char::from(*byte));
-                for span in [0, 63, 64, 100, 199] {
+                for place in [0, 63, 64, 100, 199] {
                     let mut row: Vec<u8> = text.bytes().cycle().take(200).collect();
-                    assert!(symbols.are_all(&row[..span]));
-                    row[span] = *byte;
+                    assert!(symbols.are_all(&row[..place]));
+                    row[place] = *byte;
                     assert_eq!(symbols.are_all(&row), own, "{text} {byte}");
                 }
             }

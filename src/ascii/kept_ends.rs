@@ -29,13 +29,15 @@ pub fn tweak_length(keep: [usize; 2]) -> usize {
     keep.iter().map(|count| LENGTH + 2 * count).sum()
 }
 
-/// The span in such a tweak of the `i`-th numeral, below 256, of the start (`end` 0) or the end (1).
+/// The place in such a tweak of the `i`-th numeral, below 256, of the start (`end` 0) or the end (1).
+#[cfg(any(target_arch = "x86_64", test))]
 pub(crate) fn numeral_place(keep: [usize; 2], end: usize, i: usize) -> usize {
     let part = if end == 0 { 0 } else { LENGTH + 2 * keep[0] };
     part + LENGTH + 2 * i + 1
 }
 
 /// The tweak of `tweak_length` bytes, of `N` at most, with zeros for all numerals.
+#[cfg(any(target_arch = "x86_64", test))]
 pub(crate) fn blank_tweak<const N: usize>(keep: [usize; 2]) -> [u8; N] {
     let mut kept = Vec::with_capacity(N);
     for count in keep {

@@ -14,10 +14,10 @@ pub fn sum<T: Copy + Into<u16>>(digits: &[T]) -> u16 {
     (sum % 10) as u16
 }
 
-/// The digit at `span` that brings the sum of all `digits` to `wanted`. The digit that stands there does not matter.
-pub fn solve<T: Copy + Into<u16>>(digits: &[T], span: usize, wanted: u16) -> u16 {
-    let doubled = (digits.len() - 1 - span) % 2 == 1;
-    let own: u16 = digits[span].into();
+/// The digit at `place` that brings the sum of all `digits` to `wanted`. The digit that stands there does not matter.
+pub fn solve<T: Copy + Into<u16>>(digits: &[T], place: usize, wanted: u16) -> u16 {
+    let doubled = (digits.len() - 1 - place) % 2 == 1;
+    let own: u16 = digits[place].into();
     let own = if doubled { 2 * own - 9 * u16::from(own > 4) } else { own };
     solution(wanted, sum(digits) + 10 - own, doubled).into()
 }
@@ -58,11 +58,11 @@ mod tests {
     #[test]
     fn solves_every_place_for_every_target() {
         for length in [2, 13, 16, 19] {
-            for span in 0..length {
+            for place in 0..length {
                 for target in 0..10 {
                     let mut number = digits(&"4929873146205310"[..].repeat(2)[..length]);
-                    number[span] = solve(&number, span, target);
-                    assert!(number[span] < 10);
+                    number[place] = solve(&number, place, target);
+                    assert!(number[place] < 10);
                     assert_eq!(sum(&number), target);
                 }
             }

@@ -12,7 +12,7 @@ use crate::selftest::known_answers;
 use crate::spec::error::{CipherError, Result};
 use crate::spec::key::{Aes, AesKey};
 use crate::spec::radix::{DomainFloor, Radix};
-use crate::spec::tweaks::{RowTweaks, Tweaks};
+use crate::spec::tweaks::{CheckedTweaks, Tweaks};
 use crate::spec::types::{Direction, Mode};
 
 /// A format-preserving cipher: key, mode, radix, domain floor and kernel. Cheap to clone.
@@ -101,7 +101,7 @@ impl Cipher {
     ///
     /// # Errors
     ///
-    /// Bad input, with a [`CipherError`] as its source, if `n` is not one of [`Cipher::lengths`], the numerals are
+    /// A [`CipherError`] if `n` is not one of [`Cipher::lengths`], the numerals are
     /// not whole rows, a numeral is not below the radix, or a tweak does not suit the mode or its rows. Then
     /// nothing is changed.
     pub fn apply(&self, direction: Direction, tweaks: Tweaks<'_>, numerals: &mut [u16], n: usize) -> Result<()> {
@@ -117,7 +117,7 @@ impl Cipher {
         Ok(())
     }
 
-    pub(crate) fn call<'a>(&'a self, direction: Direction, tweaks: RowTweaks<'a>) -> BatchCall<'a> {
+    pub(crate) fn call<'a>(&'a self, direction: Direction, tweaks: CheckedTweaks<'a>) -> BatchCall<'a> {
         BatchCall {
             kernel: self.kernel,
             aes: &self.aes,
@@ -126,7 +126,7 @@ impl Cipher {
         }
     }
 
-    pub(crate) fn check_tweaks<'a>(&self, tweaks: Tweaks<'a>, rows: usize) -> Result<RowTweaks<'a>, CipherError> {
+    pub(crate) fn check_tweaks<'a>(&self, tweaks: Tweaks<'a>, rows: usize) -> Result<CheckedTweaks<'a>, CipherError> {
         let check = |row: Option<usize>, tweak: &[u8]| {
             let bytes = tweak.len();
             let takes = match self.mode {
@@ -138,7 +138,7 @@ impl Cipher {
             Err(CipherError::TweakLength { row, bytes, takes })
         };
         match tweaks {
-            Tweaks::Shared(tweak) => check(None, tweak).map(|()| RowTweaks::Shared(tweak)),
+            Tweaks::Shared(tweak) => check(None, tweak).map(|()| CheckedTweaks::Shared(tweak)),
             Tweaks::PerRow(tweaks) if tweaks.len() != rows => {
                 let tweaks = tweaks.len();
                 Err(CipherError::TweakCount { tweaks, rows })
@@ -147,7 +147,7 @@ impl Cipher {
                 for (row, tweak) in tweaks.iter().enumerate() {
                     check(Some(row), tweak)?;
                 }
-                Ok(RowTweaks::PerRow(tweaks))
+                Ok(CheckedTweaks::PerRow(tweaks))
             }
             Tweaks::Packed { bytes, length } if Some(bytes.len()) != length.checked_mul(rows) => {
                 let tweaks = bytes.len().checked_div(length).unwrap_or_default();
@@ -155,7 +155,7 @@ impl Cipher {
             }
             Tweaks::Packed { bytes, length } => {
                 check(None, bytes.get(..length).unwrap_or_default())?;
-                Ok(RowTweaks::Packed { bytes, length })
+                Ok(CheckedTweaks::Packed { bytes, length })
             }
         }
     }

@@ -1,11 +1,12 @@
 //! The upper limit of speed: the AES blocks of FF1 alone. For benches.
 
 use crate::batch::chunk::Chunk;
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::{CHUNK, LANES};
 use crate::cipher::Cipher;
 use crate::kernels::dispatch::{Prepared, run_rounds};
+#[cfg(target_arch = "x86_64")]
 use crate::kernels::kernel::Kernel;
-use crate::kernels::prefix_source::Prefixes;
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::{avx2, avx512};
 use crate::spec::key::{Aes, AesKey};

@@ -24,7 +24,6 @@
 
 mod arith;
 mod batch;
-#[expect(clippy::module_inception, reason = "the file is named for what it holds")]
 mod cipher;
 mod kernels;
 #[doc(hidden)]

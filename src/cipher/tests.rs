@@ -7,7 +7,7 @@ use crate::batch::sizes::LANES;
 use crate::cipher::Cipher;
 use crate::kernels::kernel::Kernel;
 use crate::selftest::crosscheck;
-use crate::selftest::random::Random;
+use crate::selftest::random::SplitMix64;
 use crate::spec::error::{CipherError, Result};
 use crate::spec::key::AesKey;
 use crate::spec::radix::{DomainFloor, Radix};
@@ -41,7 +41,7 @@ fn tweak(cipher: &Cipher) -> &'static [u8] {
 }
 
 fn numerals(cipher: &Cipher, count: usize) -> Vec<u16> {
-    let mut random = Random(count as u64);
+    let mut random = SplitMix64(count as u64);
     (0..count)
         .map(|_| random.below(cipher.radix().value() as usize) as u16)
         .collect()
@@ -52,14 +52,14 @@ fn reason(result: Result<()>) -> CipherError {
 }
 
 #[test]
-fn every_tail_equals_the_naive_twin() {
+fn every_tail_equals_the_reference() {
     for cipher in ciphers(10) {
         for (n, most) in [(16, 200), (20, 70), (45, 70)] {
             let mut expected = numerals(&cipher, most * n);
             let plain = expected.clone();
-            let twin = cipher.clone().with_kernel(Kernel::Naive);
+            let reference = cipher.clone().with_kernel(Kernel::Naive);
             let shared = Tweaks::Shared(tweak(&cipher));
-            twin.apply(Direction::Encrypt, shared, &mut expected, n).unwrap();
+            reference.apply(Direction::Encrypt, shared, &mut expected, n).unwrap();
             for rows in 0..=most {
                 let mut batch = plain[..rows * n].to_vec();
                 cipher.apply(Direction::Encrypt, shared, &mut batch, n).unwrap();
@@ -73,7 +73,7 @@ fn every_tail_equals_the_naive_twin() {
 
 /// Halves around 8, 12 and 16 bytes, beyond which another reduction or another number of blocks begins.
 #[test]
-fn halves_around_every_number_of_bytes_equal_both_judges() {
+fn halves_around_every_number_of_bytes_equal_both_oracles() {
     let tweaks: Vec<u8> = (0..=255).cycle().take(700).collect();
     for value in [2, 10, 36, 62, 65_535, 65_536] {
         let radix = radix(value);
@@ -86,8 +86,8 @@ fn halves_around_every_number_of_bytes_equal_both_judges() {
                 plain[n..2 * n].fill((value - 1) as u16);
                 for tweak in [&tweaks[..0], &tweaks[..7], &tweaks[..700]] {
                     for direction in [Direction::Encrypt, Direction::Decrypt] {
-                        let judge = |row: &[u16]| crosscheck::fpe(&[0xc5; 32], radix, direction, tweak, row).unwrap();
-                        let expected: Vec<u16> = plain.chunks_exact(n).flat_map(judge).collect();
+                        let oracle = |row: &[u16]| crosscheck::fpe(&[0xc5; 32], radix, direction, tweak, row).unwrap();
+                        let expected: Vec<u16> = plain.chunks_exact(n).flat_map(oracle).collect();
                         for kernel in Kernel::available() {
                             let mut done = plain.clone();
                             let cipher = cipher.clone().with_kernel(kernel);

@@ -14,13 +14,13 @@ use crate::simd::multiversion;
 
 /// Bytes of texts, written part by part: so each is made ready, and looked at for what is not ASCII, while it is in
 /// the cache.
-pub(crate) struct Output {
+pub(crate) struct AsciiOutput {
     bytes: Vec<u8>,
     /// All of them are.
     is_ascii: bool,
 }
 
-impl Output {
+impl AsciiOutput {
     pub(crate) fn with_capacity(bytes: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(bytes),
@@ -53,7 +53,7 @@ impl Output {
 /// A task: true if all of these bytes are ASCII.
 struct IsAscii<'a>(&'a [u8]);
 
-impl multiversion::Task for IsAscii<'_> {
+impl multiversion::MultiversionTask for IsAscii<'_> {
     type Output = bool;
 
     #[inline(always)]
@@ -74,7 +74,7 @@ struct AreApart<'a, O> {
     n: O,
 }
 
-impl<O: OffsetSizeTrait> multiversion::Task for AreApart<'_, O> {
+impl<O: OffsetSizeTrait> multiversion::MultiversionTask for AreApart<'_, O> {
     type Output = bool;
 
     #[inline(always)]
@@ -92,11 +92,11 @@ impl<O: OffsetSizeTrait> multiversion::Task for AreApart<'_, O> {
 /// As [`GenericStringArray::try_new`], which takes what is not ASCII.
 pub(crate) fn string_array<O: OffsetSizeTrait>(
     offsets: OffsetBuffer<O>,
-    values: Output,
+    values: AsciiOutput,
     nulls: Option<NullBuffer>,
 ) -> Result<GenericStringArray<O>, ArrowError> {
     let rows = offsets.len() - 1;
-    let Output {
+    let AsciiOutput {
         bytes: values,
         is_ascii,
     } = values;
@@ -118,11 +118,11 @@ pub(crate) fn string_array<O: OffsetSizeTrait>(
 /// As [`StringViewArray::try_new`], which takes what is not ASCII, and refuses values of more than 4 GiB.
 pub(crate) fn view_array(
     offsets: &OffsetBuffer<i64>,
-    values: Output,
+    values: AsciiOutput,
     nulls: Option<NullBuffer>,
 ) -> Result<StringViewArray, ArrowError> {
     let rows = offsets.len() - 1;
-    let Output {
+    let AsciiOutput {
         bytes: values,
         is_ascii,
     } = values;
@@ -159,8 +159,8 @@ mod tests {
 
     use super::*;
 
-    fn output(values: &[u8]) -> Output {
-        let mut output = Output::with_capacity(0);
+    fn output(values: &[u8]) -> AsciiOutput {
+        let mut output = AsciiOutput::with_capacity(0);
         for part in values.chunks(3) {
             let write = |to: &mut [u8]| {
                 to.copy_from_slice(part);

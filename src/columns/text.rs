@@ -11,7 +11,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
-use super::ascii::{Output, common_length, string_array, view_array};
+use super::ascii::{AsciiOutput, common_length, string_array, view_array};
 use super::task::{CHUNK, Task, Treated};
 use super::tweak::TweakColumn;
 use crate::ascii::Span;
@@ -180,7 +180,7 @@ fn side_by_side<O: OffsetSizeTrait>(
         task,
         tweaks,
         results: Results {
-            output: Output::with_capacity(texts.bytes.len()),
+            output: AsciiOutput::with_capacity(texts.bytes.len()),
             changed: Vec::new(),
             outcome: Outcome::default(),
         },
@@ -329,7 +329,7 @@ impl Job<'_> {
 /// What became of texts.
 struct Results {
     /// Where they stood.
-    output: Output,
+    output: AsciiOutput,
     /// Rows whose result is NULL or has another length, in order.
     changed: Vec<(usize, Option<String>)>,
     outcome: Outcome,

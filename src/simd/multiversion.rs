@@ -1,13 +1,13 @@
 //! Function multiversioning: compiles a loop for several instruction sets and picks the best at run time.
 //!
-//! A [`Task`] is plain Rust. Its body is inlined into one function per instruction set, and each of these is
-//! compiled for that set's features, so that the compiler makes vector code of the loop for registers of 512, 256
-//! or 128 bits.
+//! A [`MultiversionTask`] is plain Rust. Its body is inlined into one function per instruction set, and each of
+//! these is compiled for that set's features, so that the compiler makes vector code of the loop for registers of
+//! 512, 256 or 128 bits.
 
 #![allow(unsafe_code)] // calls into code for features that were detected
 
 /// A loop over many rows, for [`run`].
-pub trait Task {
+pub trait MultiversionTask {
     /// The result of the loop.
     type Output;
 
@@ -16,7 +16,7 @@ pub trait Task {
     fn run(self) -> Self::Output;
 }
 
-/// The instruction sets that a [`Task`] is compiled for.
+/// The instruction sets that a [`MultiversionTask`] is compiled for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Instructions {
     /// AVX-512 F, BW, DQ and VL: registers of 512 bits.
@@ -59,7 +59,7 @@ impl Instructions {
 }
 
 /// Runs `task`, compiled for the widest instruction set of this processor.
-pub fn run<T: Task>(task: T) -> T::Output {
+pub fn run<T: MultiversionTask>(task: T) -> T::Output {
     // SAFETY: `widest` has found the features on this processor.
     unsafe { run_unchecked(Instructions::widest(), task) }
 }
@@ -69,7 +69,7 @@ pub fn run<T: Task>(task: T) -> T::Output {
 /// # Panics
 ///
 /// If this processor does not have these.
-pub fn run_with<T: Task>(instructions: Instructions, task: T) -> T::Output {
+pub fn run_with<T: MultiversionTask>(instructions: Instructions, task: T) -> T::Output {
     assert!(
         Instructions::available().contains(&instructions),
         "this processor lacks these instructions"
@@ -83,7 +83,7 @@ pub fn run_with<T: Task>(instructions: Instructions, task: T) -> T::Output {
 /// # Safety
 ///
 /// `instructions` must be one of [`Instructions::available`].
-unsafe fn run_unchecked<T: Task>(instructions: Instructions, task: T) -> T::Output {
+unsafe fn run_unchecked<T: MultiversionTask>(instructions: Instructions, task: T) -> T::Output {
     match instructions {
         // SAFETY: the caller promises that this processor has AVX-512 F, BW, DQ and VL.
         #[cfg(target_arch = "x86_64")]
@@ -97,13 +97,13 @@ unsafe fn run_unchecked<T: Task>(instructions: Instructions, task: T) -> T::Outp
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-fn run_avx512<T: Task>(task: T) -> T::Output {
+fn run_avx512<T: MultiversionTask>(task: T) -> T::Output {
     task.run()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn run_avx2<T: Task>(task: T) -> T::Output {
+fn run_avx2<T: MultiversionTask>(task: T) -> T::Output {
     task.run()
 }
 
@@ -113,7 +113,7 @@ mod tests {
 
     struct Sum<'a>(&'a [u32]);
 
-    impl Task for Sum<'_> {
+    impl MultiversionTask for Sum<'_> {
         type Output = u32;
 
         #[inline(always)]

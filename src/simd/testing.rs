@@ -70,11 +70,11 @@ impl Drop for Guarded {
     }
 }
 
-/// SplitMix64: the same cases in every run.
-pub struct Random(pub u64);
+/// SplitMix64, a generator of reproducible numbers: cases are equal in every run.
+pub struct SplitMix64(pub u64);
 
-impl Random {
-    pub fn next(&mut self) -> u64 {
+impl SplitMix64 {
+    pub fn next_word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -82,10 +82,10 @@ impl Random {
     }
 
     pub fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
+        (self.next_word() % limit as u64) as usize
     }
 
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
-        (0..length).map(|_| self.next() as u8).collect()
+        (0..length).map(|_| self.next_word() as u8).collect()
     }
 }

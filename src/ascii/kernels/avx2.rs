@@ -99,7 +99,7 @@ impl Avx2Splitter {
 
     pub(crate) fn split(&mut self, bytes: &[u8], spans: &[Span], rows: &mut SplitRows) {
         assert!(available(), "this kernel was chosen on another processor");
-        // SAFETY: the processor has the features.
+        // SAFETY: `available` has found the features.
         unsafe {
             match (self.plain.tweak > 0, self.plain.check.is_some()) {
                 (false, false) => self.split_rows::<false, false>(bytes, spans, rows),
@@ -119,7 +119,7 @@ impl Avx2Splitter {
         output: &mut [u8],
     ) {
         assert!(available(), "this kernel was chosen on another processor");
-        // SAFETY: the processor has the features.
+        // SAFETY: `available` has found the features.
         unsafe {
             match self.plain.check {
                 None => self.join_rows::<false>(bytes, spans, rows, results, output),
@@ -444,38 +444,38 @@ impl MaskMoves {
 
     fn new(symbols: u32, form: &portable::PortableSplitter) -> Self {
         let mut mask = Self { symbols, ..Self::UNFIT };
-        let spans: Vec<usize> = (0..WIDTH).filter(|at| symbols >> at & 1 == 1).collect();
-        let count = spans.len();
+        let places: Vec<usize> = (0..WIDTH).filter(|at| symbols >> at & 1 == 1).collect();
+        let count = places.len();
         let Some(n) = form.free(count) else {
             return mask;
         };
         mask.free = n as u8; // up to 32
-        for span in &spans {
-            mask.inside[*span] = 0xFF;
+        for place in &places {
+            mask.inside[*place] = 0xFF;
         }
         let [first, last] = form.keep;
-        for (i, span) in spans[first..first + n].iter().enumerate() {
-            mask.gather.set(i, *span);
-            mask.scatter.set(*span, i);
-            mask.changed[*span] = 0xFF;
+        for (i, place) in places[first..first + n].iter().enumerate() {
+            mask.gather.set(i, *place);
+            mask.scatter.set(*place, i);
+            mask.changed[*place] = 0xFF;
         }
         if form.tweak > 0 {
-            for (end, kept) in [&spans[..first], &spans[count - last..]].into_iter().enumerate() {
-                for (i, span) in kept.iter().enumerate() {
-                    mask.tweak.set(numeral_place(form.keep, end, i), *span);
+            for (end, kept) in [&places[..first], &places[count - last..]].into_iter().enumerate() {
+                for (i, place) in kept.iter().enumerate() {
+                    mask.tweak.set(numeral_place(form.keep, end, i), *place);
                 }
             }
         }
         if form.check.is_some() {
-            for (from_end, span) in spans.iter().rev().enumerate() {
+            for (from_end, place) in places.iter().rev().enumerate() {
                 let weighed = if from_end % 2 == 1 {
                     &mut mask.twice
                 } else {
                     &mut mask.once
                 };
-                weighed[*span] = 0xFF;
+                weighed[*place] = 0xFF;
             }
-            let check = spans[first + n];
+            let check = places[first + n];
             mask.check = check as u8;
             mask.check_doubled = mask.twice[check] == 0xFF;
             mask.changed[check] = 0xFF;

@@ -11,8 +11,8 @@
 //!
 //! Most columns have runs of values of one shape, with one length and symbols at the same places. In a run the
 //! moves are known, so that values of up to 32 bytes are permuted in half a register, which takes half the time:
-//! neither of compress and expand, which take two micro-operations each, nor registers of 512 bits, whose loads
-//! touch two cache lines every second time.
+//! without compress and expand, of two micro-operations each, and without loads of 512 bits, every second of which
+//! touches two cache lines.
 //!
 //! Registers, of 32: two tables of classes, the moves and constants of a run (five), the value, its classes and
 //! three temporaries; masks take four of the eight mask registers. Splitting runs and splitting mixed values are
@@ -27,21 +27,21 @@ use crate::kept_ends::{blank_tweak, numeral_place, tweak_length};
 use crate::kernels::avx2::{ALIKE, DOUBLED, RUN};
 use crate::luhn::solution;
 use crate::split::{MAX_LENGTH, RowOutcome, Span, SplitPattern, SplitRows, SymbolGroup};
-use cipherform_simd::table::Table;
+use cipherform_simd::table::ByteTable;
 
 /// The class of a byte is its numeral if it is a symbol, else one of these.
 const SEPARATOR: u8 = 0x40;
 const STRANGE: u8 = 0x80;
 
 /// Each byte as it is.
-const SAME: Table = {
+const SAME: ByteTable = {
     let mut bytes = [0; 64];
     let mut at = 0;
     while at < 64 {
         bytes[at] = at as u8;
         at += 1;
     }
-    Table(bytes)
+    ByteTable(bytes)
 };
 
 /// A value that follows the pattern, in registers.
@@ -91,23 +91,23 @@ fn available() -> bool {
 
 /// Splits values of up to 64 bytes in AVX-512.
 pub(crate) struct Avx512Splitter {
-    classes: [Table; 2],
+    classes: [ByteTable; 2],
     keep: [usize; 2],
-    /// Symbols that are not free.
+    /// Symbols that are not encrypted.
     outer: usize,
     /// The least and the greatest number of symbols of a value.
     lengths: [usize; 2],
     /// The least and the greatest number of symbols to encrypt.
     free: [usize; 2],
     /// Symbol `keep[0]` and those after it.
-    down: Table,
+    down: ByteTable,
     /// The places of a tweak's numerals, those of the end counted from the number of symbols on, which is to be
     /// added for `from_end`.
-    numerals: Table,
+    numerals: ByteTable,
     from_start: u64,
     from_end: u64,
     /// The other bytes of a tweak.
-    constants: Table,
+    constants: ByteTable,
     /// Bytes of a tweak, if there is one.
     tweak: usize,
     /// The Luhn sum of values that are split, and of those that are joined, if there is one.
@@ -148,16 +148,16 @@ impl Avx512Splitter {
             }
         }
         Some(Self {
-            classes: classes.map(Table),
+            classes: classes.map(ByteTable),
             keep: pattern.keep,
             outer: first + last + usize::from(pattern.check.is_some()),
             lengths: [*pattern.lengths.start(), *pattern.lengths.end()],
             free: [*free.start(), *free.end().min(&MAX_LENGTH)],
-            down: Table(std::array::from_fn(|i| (i + first) as u8)),
-            numerals: Table(numerals),
+            down: ByteTable(std::array::from_fn(|i| (i + first) as u8)),
+            numerals: ByteTable(numerals),
             from_start,
             from_end,
-            constants: Table(constants),
+            constants: ByteTable(constants),
             tweak,
             check: pattern.check,
         })
@@ -165,14 +165,14 @@ impl Avx512Splitter {
 
     pub(crate) fn split(&self, bytes: &[u8], spans: &[Span], rows: &mut SplitRows) {
         assert!(available(), "this kernel was chosen on another processor");
-        // SAFETY: the processor has the features.
+        // SAFETY: `available` has found the features.
         unsafe { self.split_rows(bytes, spans, rows) }
     }
 
     pub(crate) fn join(&self, bytes: &[u8], spans: &[Span], rows: &SplitRows, results: &[Vec<u8>], output: &mut [u8]) {
         assert!(available(), "this kernel was chosen on another processor");
         assert!(bytes.len() == output.len());
-        // SAFETY: the processor has the features.
+        // SAFETY: `available` has found the features.
         unsafe { self.join_rows(bytes, spans, rows, results, output) }
     }
 
@@ -554,7 +554,7 @@ fn append(bytes: &mut Vec<u8>, rows: usize, register: __m512i, length: usize) {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load(table: &Table) -> __m512i {
+fn load(table: &ByteTable) -> __m512i {
     // SAFETY: 64 bytes are read.
     unsafe { _mm512_loadu_si512(table.0.as_ptr().cast()) }
 }

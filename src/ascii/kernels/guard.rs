@@ -13,7 +13,7 @@ fn symbols(radix: usize) -> Symbols {
     Symbols::new(&ALPHABET.chars().take(radix).collect::<Vec<_>>()).expect("an alphabet")
 }
 
-/// Symbols that differ from span to span.
+/// Symbols that differ from place to place.
 fn text(radix: usize, length: usize) -> Vec<u8> {
     let at = |i: usize| ((i * 2_654_435_761) >> 7) % radix;
     (0..length).map(|i| ALPHABET.as_bytes()[at(i)]).collect()

@@ -127,11 +127,11 @@ impl PortableSplitter {
         let first = self.keep[0];
         symbols[first..first + free.len()].copy_from_slice(free);
         if let Some([_, sum]) = self.check {
-            let (count, span) = (at, first + free.len());
+            let (count, place) = (at, first + free.len());
             let mut digits = [0; MAX_LENGTH];
             self.symbols.read(&symbols[..count], &mut digits[..count]);
-            digits[span] = 0;
-            symbols[span] = b'0' + luhn::solve(&digits[..count], span, sum) as u8; // below 10
+            digits[place] = 0;
+            symbols[place] = b'0' + luhn::solve(&digits[..count], place, sum) as u8; // below 10
         }
         let mut at = 0;
         for (i, byte) in text.iter_mut().enumerate() {
@@ -148,12 +148,12 @@ mod tests {
     use crate::split::PADDING;
     use crate::splitter::Splitter;
     use cipherform_simd::multiversion::Instructions;
-    use cipherform_simd::testing::Random;
+    use cipherform_simd::testing::SplitMix64;
 
     const UPPER: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
     /// Texts of any lengths, many of which fit, alone and in runs.
-    fn texts(random: &mut Random, alphabet: &str) -> (Vec<u8>, Vec<Span>) {
+    fn texts(random: &mut SplitMix64, alphabet: &str) -> (Vec<u8>, Vec<Span>) {
         let (mut bytes, mut spans) = (Vec::new(), Vec::new());
         let count = [1, 2, 3, 31, 64, 65, 300, 700][random.below(8)];
         while spans.len() < count {
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn every_kernel_takes_texts_apart_alike() {
-        let mut random = Random(11);
+        let mut random = SplitMix64(11);
         for (alphabet, keep, check) in [
             (&UPPER[..10], [0, 0], None),
             (&UPPER[..10], [6, 4], None),
@@ -235,12 +235,12 @@ mod tests {
                         splitter.split(&bytes, &spans, &mut rows);
                         let mut output = vec![0; bytes.len()];
                         splitter.join(&bytes, &spans, &rows, &changed(&rows, alphabet.as_bytes()), &mut output);
-                        let Some((judge, judged)) = &expected else {
+                        let Some((reference, reference_output)) = &expected else {
                             expected = Some((rows, output));
                             continue;
                         };
                         let context = format!("{instructions:?}, {alphabet}, {keep:?}, {check:?}");
-                        assert_eq!(rows.outcomes, judge.outcomes, "{context}");
+                        assert_eq!(rows.outcomes, reference.outcomes, "{context}");
                         let masks = |rows: &SplitRows| -> Vec<u64> {
                             let masks = rows.masks.iter().zip(&rows.outcomes);
                             masks
@@ -248,9 +248,9 @@ mod tests {
                                 .map(|(mask, _)| *mask)
                                 .collect()
                         };
-                        assert_eq!(masks(&rows), masks(judge), "{context}");
+                        assert_eq!(masks(&rows), masks(reference), "{context}");
                         let tweak = if kept_is_tweak { tweak_length(keep) } else { 0 };
-                        for (n, (group, other)) in rows.groups.iter().zip(&judge.groups).enumerate() {
+                        for (n, (group, other)) in rows.groups.iter().zip(&reference.groups).enumerate() {
                             assert_eq!(group.rows, other.rows, "{context}");
                             let symbols = ..n * group.rows;
                             assert_eq!(group.symbols[symbols], other.symbols[symbols], "{context}");
@@ -259,7 +259,7 @@ mod tests {
                         }
                         for span in spans.iter().filter(|span| **span != Span::NULL) {
                             let text = span.start as usize..(span.start + span.length) as usize;
-                            assert_eq!(output[text.clone()], judged[text], "{context}");
+                            assert_eq!(output[text.clone()], reference_output[text], "{context}");
                         }
                     }
                 }

@@ -102,8 +102,8 @@ impl Barrett32 {
 
 /// A modulus 2^32 < M ≤ 2^62, for y < 2^96.
 ///
-/// With t = ⌊y/2^32⌋ > y/2^32 − 1 and µ = ⌊2^96/M⌋ > 2^96/M − 1: t·µ/2^64 > y/M − 2^32/M − y/2^96 > y/M − 2, so q̂
-/// > y/M − 3 and y − q̂·M < 3M. Added to a half, or taken from a half and 3M, that stays in 0 … 4M − 1 < 2^64: two
+/// With t = ⌊y/2^32⌋ > y/2^32 − 1 and µ = ⌊2^96/M⌋ > 2^96/M − 1: t·µ/2^64 > y/M − 2^32/M − y/2^96 > y/M − 2, so
+/// q̂ > y/M − 3 and y − q̂·M < 3M. Added to a half, or taken from a half and 3M, that stays in 0 … 4M − 1 < 2^64: two
 /// subtractions, of 2M and of M, and all of it modulo 2^64.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Barrett62 {
@@ -147,8 +147,8 @@ impl Barrett62 {
 ///
 /// y = x·2^32 + s; first x is reduced as above, then z = r·2^32 + s with r < M. Let M have k bits, t = ⌊r/2^(k−64)⌋
 /// < 2^64 and ν = ⌊2^(k+32)/M⌋ < 2^33 + 1. Then q̂ = ⌊t·ν/2^64⌋ ≤ r·2^32/M ≤ z/M, and t·ν/2^64 > r·2^32/M −
-/// 2^(k+32)/(M·2^64) − r/2^k > r·2^32/M − 2^−31 − 1, while z/M < r·2^32/M + 2^32/M. So q̂ > z/M − 2 − 2^−31 − 2^−32
-/// > z/M − 3: two subtractions, of a number of up to 130 bits.
+/// 2^(k+32)/(M·2^64) − r/2^k > r·2^32/M − 2^−31 − 1, while z/M < r·2^32/M + 2^32/M. So q̂ > z/M − 2 − 2^−31 −
+/// 2^−32 > z/M − 3: two subtractions, of a number of up to 130 bits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Barrett160 {
     pub(crate) barrett: Barrett,

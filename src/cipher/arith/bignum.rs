@@ -14,7 +14,7 @@ use crate::arith::numeral::HalfCodec64;
 use crate::spec::ff1::{CachedAesP, Ff1Shape};
 use crate::spec::key::Aes;
 use crate::spec::radix::Radix;
-use crate::spec::tweaks::RowTweaks;
+use crate::spec::tweaks::CheckedTweaks;
 use crate::spec::types::Direction;
 use crate::spec::{feistel, ff1};
 
@@ -29,7 +29,7 @@ pub(crate) fn apply(
     aes: &Aes,
     radix: Radix,
     direction: Direction,
-    tweaks: RowTweaks<'_>,
+    tweaks: CheckedTweaks<'_>,
     numerals: &mut [u16],
     n: usize,
 ) {
@@ -39,11 +39,11 @@ pub(crate) fn apply(
     let mut round = BigRound::new(&shape);
     let mut cached = CachedAesP::default();
     let mut prefix = [0];
-    if let RowTweaks::Shared(tweak) = tweaks {
+    if let CheckedTweaks::Shared(tweak) = tweaks {
         shape.prefixes(aes, &mut cached, [tweak].into_iter(), &mut prefix);
     }
     for (row, numerals) in numerals.chunks_exact_mut(n).enumerate() {
-        if !matches!(tweaks, RowTweaks::Shared(_)) {
+        if !matches!(tweaks, CheckedTweaks::Shared(_)) {
             shape.prefixes(aes, &mut cached, [tweaks.of(row)].into_iter(), &mut prefix);
         }
         let (to_left, to_right) = numerals.split_at_mut(shape.u);
@@ -69,7 +69,7 @@ struct BigModulus {
     m: BigUint,
     /// Bits after the first 128 of m.
     shift: u64,
-    /// These first bits, and 1.
+    /// The first 128 bits of m, plus 1.
     above: BigUint,
 }
 
@@ -147,7 +147,7 @@ impl BigRound {
 
 /// NUM and STR.
 enum BigCodec {
-    /// Of numerals of so many bits.
+    /// For radices that are powers of two: the bits of a numeral.
     Bits(u32),
     Split(SplitCodec),
 }
@@ -177,7 +177,7 @@ impl BigCodec {
     }
 }
 
-/// NUM and STR by halves.
+/// NUM and STR by splitting the numerals in two again and again.
 struct SplitCodec {
     radix: Radix,
     /// The most numerals that fit a word, and radix to that power.

@@ -5,9 +5,9 @@ use num_bigint::BigUint;
 use crate::arith::barrett::{Barrett, LOW, high_product_64, product_32};
 use crate::spec::radix::Radix;
 
-/// How a numeral is held: as 16 bits, or as 8 where the radix allows it.
+/// The type of a numeral in memory: 16 bits, or 8 where the radix allows it.
 pub(crate) trait Numeral: Copy {
-    fn of(value: u64) -> Self;
+    fn from_value(value: u64) -> Self;
     fn value(self) -> u64;
 
     /// Eight numerals below 256 as the bytes of a word, the first one least significant.
@@ -16,16 +16,16 @@ pub(crate) trait Numeral: Copy {
         u64::from_le_bytes(numerals.map(|numeral| numeral.value() as u8))
     }
 
-    /// The numerals of such a word.
+    /// The numerals of a word that [`Self::word`] makes.
     #[inline(always)]
     fn eight(word: u64) -> [Self; 8] {
-        word.to_le_bytes().map(|numeral| Self::of(numeral.into()))
+        word.to_le_bytes().map(|numeral| Self::from_value(numeral.into()))
     }
 }
 
 impl Numeral for u16 {
     #[inline(always)]
-    fn of(value: u64) -> Self {
+    fn from_value(value: u64) -> Self {
         value as u16
     }
 
@@ -37,7 +37,7 @@ impl Numeral for u16 {
 
 impl Numeral for u8 {
     #[inline(always)]
-    fn of(value: u64) -> Self {
+    fn from_value(value: u64) -> Self {
         value as u8
     }
 
@@ -51,9 +51,9 @@ impl Numeral for u8 {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HalfCodec64 {
     radix: u64,
-    /// How to read eight numerals at once, where there are as many and a byte holds one.
+    /// Reads eight numerals at once, where there are as many and a byte holds one.
     eight: Option<Eight>,
-    spell: StrMethod,
+    str_method: StrMethod,
 }
 
 /// STR reads a number x < M = radix^m as the fraction x/M, whose digits come out of the point one by one when it is
@@ -90,7 +90,7 @@ impl HalfCodec64 {
         let lower = (1..=m).take_while(|m| narrow(*m).is_some()).last().unwrap_or(1);
         let parts = [narrow(m - lower), narrow(lower)];
         let (modulus, radix) = (highest + 1, u64::from(radix.value()));
-        let spell = if radix == 10 && m >= 8 {
+        let str_method = if radix == 10 && m >= 8 {
             StrMethod::Decimal
         } else if modulus <= 1 << 32 {
             StrMethod::Narrow {
@@ -108,14 +108,18 @@ impl HalfCodec64 {
             StrMethod::Wide { scale }
         };
         let eight = (radix <= 256 && m >= 8).then(|| Eight::new(radix));
-        Self { radix, eight, spell }
+        Self {
+            radix,
+            eight,
+            str_method,
+        }
     }
 
     /// The numerals that spell `x`, most significant first, one by one.
     #[inline(always)]
     fn one_by_one<'a, T: Numeral + 'a>(self, x: u64, mut numerals: impl ExactSizeIterator<Item = &'a mut T>) {
         let radix = self.radix;
-        match self.spell {
+        match self.str_method {
             StrMethod::Decimal => {}
             StrMethod::Narrow { scale } => narrow_str(x, radix, scale, numerals),
             StrMethod::Split { lower, by, mu, scales } => {
@@ -136,7 +140,7 @@ impl HalfCodec64 {
                 for numeral in numerals {
                     let carry = u128::from(low) * u128::from(radix);
                     let product = u128::from(high) * u128::from(radix) + (carry >> 64);
-                    *numeral = T::of((product >> 64) as u64);
+                    *numeral = T::from_value((product >> 64) as u64);
                     (high, low) = (product as u64, carry as u64);
                 }
             }
@@ -212,7 +216,7 @@ pub(crate) enum HalfCodec128 {
     Chunks(WordChunks),
 }
 
-/// WordChunks of as many numerals as fit 62 bits, the first with what remains.
+/// Chunks of as many numerals as fit 62 bits, the first with what remains.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WordChunks {
     chunk: usize,
@@ -394,7 +398,7 @@ pub(crate) fn num_of<T: Numeral>(codec: HalfCodec64, numerals: &[T], least_first
 /// STR of a number, in either order.
 #[inline(always)]
 pub(crate) fn str_of<T: Numeral>(codec: HalfCodec64, x: u64, numerals: &mut [T], least_first: bool) {
-    match codec.spell {
+    match codec.str_method {
         StrMethod::Decimal => {
             let (rest, c) = split_eight_digits(x);
             let (a, b) = split_eight_digits(rest);
@@ -409,7 +413,7 @@ pub(crate) fn str_of<T: Numeral>(codec: HalfCodec64, x: u64, numerals: &mut [T],
     }
 }
 
-/// Of `m` numerals read as words of eight, how many are in the first: 1 to 8.
+/// The number of numerals in the first word, 1 to 8, of `m` that are read as words of eight.
 #[inline(always)]
 fn first_length(m: usize) -> usize {
     (m - 1) % 8 + 1
@@ -480,7 +484,7 @@ pub(crate) fn digit(fraction: u64, radix: u64) -> (u64, u64) {
 fn narrow_str<'a, T: Numeral + 'a>(x: u64, radix: u64, scale: u64, numerals: impl Iterator<Item = &'a mut T>) {
     let mut fraction = x.wrapping_mul(scale);
     for numeral in numerals {
-        *numeral = T::of(high_product_64(fraction, radix));
+        *numeral = T::from_value(high_product_64(fraction, radix));
         fraction = fraction.wrapping_mul(radix);
     }
 }

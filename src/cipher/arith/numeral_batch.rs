@@ -8,17 +8,17 @@ use crate::batch::sizes::LANES;
 use crate::spec::radix::Radix;
 use cipherform_simd::multiversion;
 
-/// How to read and write rows.
+/// Reads and writes the halves of rows.
 pub(crate) trait RowCodec<H>: Copy {
     /// For halves of these lengths.
     fn new(radix: Radix, lengths: [usize; 2]) -> Self;
     /// Reads the halves of as many rows as there are numerals for. The compiler is to know `least_first`.
     fn num_rows<T: Numeral>(&self, numerals: &[T], least_first: bool, left: &mut [H], right: &mut [H]);
-    /// Writes them back.
+    /// Writes the halves of rows.
     fn str_rows<T: Numeral>(&self, numerals: &mut [T], least_first: bool, left: &[H], right: &[H]);
 }
 
-/// Reads rows with `codec`; a task for [`arch::vector`].
+/// Reads rows with `codec`; a task for [`multiversion`].
 pub(crate) struct NumRows<'a, F, T, H> {
     pub(crate) codec: &'a F,
     pub(crate) numerals: &'a [T],
@@ -27,7 +27,7 @@ pub(crate) struct NumRows<'a, F, T, H> {
     pub(crate) right: &'a mut [H],
 }
 
-impl<F: RowCodec<H>, T: Numeral, H> multiversion::Task for NumRows<'_, F, T, H> {
+impl<F: RowCodec<H>, T: Numeral, H> multiversion::MultiversionTask for NumRows<'_, F, T, H> {
     type Output = ();
 
     #[inline(always)]
@@ -41,7 +41,7 @@ impl<F: RowCodec<H>, T: Numeral, H> multiversion::Task for NumRows<'_, F, T, H> 
     }
 }
 
-/// Writes rows with `codec`; a task for [`arch::vector`].
+/// Writes rows with `codec`; a task for [`multiversion`].
 pub(crate) struct StrRows<'a, F, T, H> {
     pub(crate) codec: &'a F,
     pub(crate) numerals: &'a mut [T],
@@ -50,7 +50,7 @@ pub(crate) struct StrRows<'a, F, T, H> {
     pub(crate) right: &'a [H],
 }
 
-impl<F: RowCodec<H>, T: Numeral, H> multiversion::Task for StrRows<'_, F, T, H> {
+impl<F: RowCodec<H>, T: Numeral, H> multiversion::MultiversionTask for StrRows<'_, F, T, H> {
     type Output = ();
 
     #[inline(always)]
@@ -63,7 +63,7 @@ impl<F: RowCodec<H>, T: Numeral, H> multiversion::Task for StrRows<'_, F, T, H> 
     }
 }
 
-/// Row after row, for halves of 128 bits.
+/// The codec of halves of 128 bits: row after row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowCodec128 {
     halves: [HalfCodec128; 2],
@@ -100,7 +100,7 @@ impl RowCodec<u128> for RowCodec128 {
     }
 }
 
-/// Halves of 64 bits: as words if they can be, or row after row.
+/// The codec of halves of 64 bits: as words if they can be, or row after row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowCodec64 {
     halves: [HalfCodec64; 2],
@@ -231,8 +231,8 @@ impl ByteWords {
             let count = rows.len() / n;
             let mut words = [[0; LANES]; 2];
             let [lefts, rights] = words.each_mut().map(|words| &mut words[..count]);
-            self.spell(0, u, left, lefts);
-            self.spell(1, v, right, rights);
+            self.str_halves(0, u, left, lefts);
+            self.str_halves(1, v, right, rights);
             for (left, right) in lefts.iter_mut().zip(&mut *rights) {
                 // The numerals of each half in their order, without the zeros.
                 let [from_left, from_right] = if least_first {
@@ -253,7 +253,7 @@ impl ByteWords {
 
     /// The words of `halves` of `m` numerals each, the left ones or the right.
     #[inline(always)]
-    fn spell(&self, side: usize, m: usize, halves: &[u64], words: &mut [u64]) {
+    fn str_halves(&self, side: usize, m: usize, halves: &[u64], words: &mut [u64]) {
         let Some(scales) = self.scales else {
             for (word, half) in words.iter_mut().zip(halves) {
                 *word = eight_digits(*half);
@@ -283,7 +283,7 @@ fn free_bits(m: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::selftest::random::Random;
+    use crate::selftest::random::SplitMix64;
     use cipherform_simd::multiversion;
     use cipherform_simd::multiversion::Instructions;
 
@@ -298,15 +298,15 @@ mod tests {
     }
 
     fn reads_and_writes<T: Numeral + PartialEq + std::fmt::Debug>(radix: u32, lengths: [usize; 2]) {
-        let mut random = Random(u64::from(radix));
+        let mut random = SplitMix64(u64::from(radix));
         let codec = RowCodec64::new(Radix::try_new(radix).unwrap(), lengths);
         let n = lengths[0] + lengths[1];
         for rows in (0..=17).chain([63, 64, 65, 127, 128, 130, 200]) {
             let numerals: Vec<T> = (0..rows * n)
                 .map(|at| match at / n % 4 {
-                    0 => T::of(0),
-                    1 => T::of(u64::from(radix) - 1),
-                    _ => T::of(random.next() % u64::from(radix)),
+                    0 => T::from_value(0),
+                    1 => T::from_value(u64::from(radix) - 1),
+                    _ => T::from_value(random.next() % u64::from(radix)),
                 })
                 .collect();
             for least_first in [false, true] {
@@ -338,7 +338,7 @@ mod tests {
                         "{radix}, {n}"
                     );
                     assert!(got_left[rows..].iter().chain(&got_right[rows..]).all(|half| *half == 7));
-                    let mut written = vec![T::of(0); rows * n];
+                    let mut written = vec![T::from_value(0); rows * n];
                     multiversion::run_with(
                         *instructions,
                         StrRows {

@@ -13,10 +13,10 @@
 //! below 3M, so that its sum with a half is below 4M. The kernel takes off 2M and then M, each only where that does
 //! not wrap. To subtract it, q̂ + 2 serves: what is left then lies between −3M and 0.
 //!
-//! [`Modulus53::lazy`] is the same arithmetic one number at a time: the kernels' model, which the tests compare
+//! `Modulus53::lazy` is the same arithmetic one number at a time: the kernels' model, which the tests compare
 //! with division.
 
-/// How to reduce y < 2^64 for both halves of a shape.
+/// The reduction of y < 2^64 for both halves of a shape.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ReductionFma {
     /// Powers of two: y's lower bits.
@@ -77,8 +77,8 @@ impl QuotientFma {
 }
 
 impl ReductionFma {
-    /// How to reduce modulo the powers of one radix that both halves have; `None` where nothing fits.
-    pub(crate) fn of(moduli: [u128; 2]) -> Option<(Self, [Modulus53; 2])> {
+    /// The reduction modulo the powers of one radix that both halves have; `None` where nothing fits.
+    pub(crate) fn for_moduli(moduli: [u128; 2]) -> Option<(Self, [Modulus53; 2])> {
         type Fits = fn(u128) -> bool;
         let fits: [(Self, Fits); 4] = [
             (Self::Mask, |m| m.is_power_of_two() && m <= 1 << 32),
@@ -115,7 +115,7 @@ impl ReductionFma {
 
 #[cfg(test)]
 #[cfg(test)]
-use crate::spec::types::Direction; // keep
+use crate::spec::types::Direction;
 
 #[cfg(test)]
 impl Modulus53 {
@@ -152,7 +152,7 @@ mod tests {
     /// Numbers where a wrong bound would show: around multiples of M and of powers of two, the ends, and others.
     fn adversarial(m: u128) -> Vec<u64> {
         let highest = u128::from(u64::MAX);
-        let mut random = crate::selftest::random::Random(m as u64);
+        let mut random = crate::selftest::random::SplitMix64(m as u64);
         let mut numbers = vec![0, highest];
         let mut factors = vec![0, 1, 2, 3, highest / m / 2, highest / m - 1, highest / m];
         for _ in 0..200 {
@@ -215,7 +215,7 @@ mod tests {
         }
         let mut classes = std::collections::BTreeMap::new();
         for pair in pairs.into_iter().filter(|pair| pair[0] >= 2) {
-            let Some((reduction, moduli)) = ReductionFma::of(pair) else {
+            let Some((reduction, moduli)) = ReductionFma::for_moduli(pair) else {
                 continue;
             };
             *classes.entry(format!("{reduction:?}")).or_insert(0) += 1;
@@ -250,7 +250,7 @@ mod tests {
                 }
                 for pair in [[left, right], [right, right]] {
                     if 9 * right + (1 << 20) < 1 << 35 {
-                        assert!(ReductionFma::of(pair).is_some(), "{radix}, {pair:?}");
+                        assert!(ReductionFma::for_moduli(pair).is_some(), "{radix}, {pair:?}");
                     }
                 }
             }

@@ -1,14 +1,14 @@
 //! Remainders by products of 52-bit numbers, as the IFMA instructions of AVX-512 give them.
 //!
 //! The instructions multiply the lower 52 bits of two numbers and give the upper or lower 52 bits of the product.
-//! As in [`modulus`](super::modulus), q̂ = ⌊t·µ/2^52⌋ with a rounded-down reciprocal µ is never above y/M. What is
+//! As in [`barrett`](super::barrett), q̂ = ⌊t·µ/2^52⌋ with a rounded-down reciprocal µ is never above y/M. What is
 //! left, y − q̂·M, is *lazy*: below 3M, not below M. The kernel adds it to a half, so that the sum is below 4M, and
 //! takes off 2M and then M, each only where that does not wrap.
 //!
-//! [`Modulus52::lazy`] is the same arithmetic one number at a time: the kernels' model, which the tests compare
+//! `Modulus52::lazy` is the same arithmetic one number at a time: the kernels' model, which the tests compare
 //! with division.
 
-/// How to reduce both halves of a shape.
+/// The reduction of y for both halves of a shape.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ReductionIfma {
     /// Powers of two: y's lower bits.
@@ -17,8 +17,8 @@ pub(crate) enum ReductionIfma {
     ///
     /// First y's upper half is brought down: with µ = 2^32 mod M < M, z = ⌊y/2^32⌋·µ + (y mod 2^32) is y modulo M
     /// and at most (2^32 − 1)·(M − 1) + 2^32 − 1 < M·2^32. For M ≤ 2^19, z < 2^51 and s = 0, else z < 2^62 and s =
-    /// 12. With t = ⌊z/2^s⌋ < 2^52 and ν = ⌊2^(52 + s)/M⌋ < 2^52: t·ν/2^52 > z/M − ν/2^52 − t/2^52 > z/M − 2, so q̂
-    /// > z/M − 3.
+    /// 12. With t = ⌊z/2^s⌋ < 2^52 and ν = ⌊2^(52 + s)/M⌋ < 2^52: t·ν/2^52 > z/M − ν/2^52 − t/2^52 > z/M − 2, so
+    /// q̂ > z/M − 3.
     Tiny,
     /// y < 2^64 and 2^12 < M ≤ 2^32: µ = ⌊2^64/M⌋ < 2^52.
     ///
@@ -57,9 +57,9 @@ pub(crate) struct Modulus52 {
 }
 
 impl ReductionIfma {
-    /// How to reduce y of `bits` bits, 64 or 96, modulo the powers of one radix that both halves have; `None` where
+    /// The reduction of y of `bits` bits, 64 or 96, modulo the powers of one radix that both halves have; `None` where
     /// nothing fits.
-    pub(crate) fn of(moduli: [u128; 2], bits: u32) -> Option<(Self, [Modulus52; 2])> {
+    pub(crate) fn for_moduli(moduli: [u128; 2], bits: u32) -> Option<(Self, [Modulus52; 2])> {
         type Fits = fn(u128) -> bool;
         let fits: &[(Self, Fits)] = match bits {
             64 => &[
@@ -104,7 +104,7 @@ impl ReductionIfma {
                 (reciprocal(96 + shift), 0, shift)
             }
         };
-        let m = m as u64; // no more than 64 bits, as `of` has seen
+        let m = m as u64; // no more than 64 bits, as `for_moduli` has seen
         Modulus52 {
             m,
             m2: m.wrapping_mul(2),
@@ -152,7 +152,7 @@ mod tests {
     /// Numbers where a wrong bound would show: around multiples of M and of powers of two, the ends, and others.
     fn adversarial(m: u128, bits: u32) -> Vec<u128> {
         let highest = (1u128 << bits) - 1;
-        let mut random = crate::selftest::random::Random(m as u64);
+        let mut random = crate::selftest::random::SplitMix64(m as u64);
         let mut numbers = vec![0, highest];
         let mut factors = vec![0, 1, 2, 3, highest / m / 2, highest / m - 1, highest / m];
         for _ in 0..200 {
@@ -204,7 +204,7 @@ mod tests {
             }
             let mut classes = std::collections::BTreeMap::new();
             for pair in pairs.into_iter().filter(|pair| pair[0] >= 2) {
-                let Some((reduction, moduli)) = ReductionIfma::of(pair, bits) else {
+                let Some((reduction, moduli)) = ReductionIfma::for_moduli(pair, bits) else {
                     continue;
                 };
                 *classes.entry(format!("{reduction:?}")).or_insert(0) += 1;
@@ -234,7 +234,7 @@ mod tests {
                 for pair in [[left, right], [right, right]] {
                     let fits = right <= 1 << 30 || right.is_power_of_two() || bits == 96 || pair[0] > 1 << 12;
                     if right < (1 << 64) - (1 << 48) && fits {
-                        assert!(ReductionIfma::of(pair, bits).is_some(), "{radix}, {pair:?}");
+                        assert!(ReductionIfma::for_moduli(pair, bits).is_some(), "{radix}, {pair:?}");
                     }
                 }
                 if right >= 1 << 64 {

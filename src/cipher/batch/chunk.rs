@@ -1,9 +1,10 @@
-//! Rows on their way through the rounds.
+//! HalfRows on their way through the rounds.
 
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
-use crate::kernels::prefix_source::Prefixes;
 
-/// Up to [`LANES`] values on their way through the rounds.
+/// Up to [`LANES`] rows on their way through the rounds, a lane each.
+#[cfg(target_arch = "x86_64")]
 pub(crate) struct Lanes<'a, H> {
     pub(crate) rows: usize,
     /// All lanes hold halves of the shape, also those beyond `rows`.
@@ -12,7 +13,8 @@ pub(crate) struct Lanes<'a, H> {
     pub(crate) prefixes: &'a Prefixes,
 }
 
-/// Up to [`CHUNK`] values on their way through the rounds, as groups of which the last need not be full.
+/// Up to [`CHUNK`](crate::batch::sizes::CHUNK) rows on their way through the rounds, of which the last lanes need
+/// not be full.
 pub(crate) struct Chunk<'a, H> {
     pub(crate) rows: usize,
     pub(crate) left: &'a mut [[H; LANES]],
@@ -21,7 +23,8 @@ pub(crate) struct Chunk<'a, H> {
 }
 
 impl<H> Chunk<'_, H> {
-    /// One by one.
+    /// The rows of the chunk, [`LANES`] at a time.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn lanes(&mut self) -> impl Iterator<Item = Lanes<'_, H>> {
         let halves = self.left.iter_mut().zip(&mut *self.right);
         let rows = self.rows;
@@ -34,7 +37,7 @@ impl<H> Chunk<'_, H> {
         })
     }
 
-    /// `count` at a time.
+    /// Smaller chunks, of `count` times [`LANES`] rows.
     pub(crate) fn split(&mut self, count: usize) -> impl Iterator<Item = Chunk<'_, H>> {
         let halves = self.left.chunks_mut(count).zip(self.right.chunks_mut(count));
         let (rows, most) = (self.rows, count * LANES);

@@ -7,9 +7,9 @@ use crate::arith::numeral_batch::{RowCodec, RowCodec64, RowCodec128};
 
 /// An integer that holds a half of a message.
 pub(crate) trait Half: Copy + Default {
-    /// How to reduce modulo radix^m.
+    /// The reduction modulo radix^m.
     type Modulus: Copy;
-    /// How to read and write rows of numerals.
+    /// The codec of rows of numerals.
     type Codec: RowCodec<Self>;
 
     fn modulus(highest: u128, order: ByteOrder) -> Self::Modulus;
@@ -100,7 +100,7 @@ impl Half for u128 {
     }
 }
 
-/// How y is read from what AES returns.
+/// Byte order of y = NUM(S): FF1 reads the first d bytes of S big-endian, FF3-1 the whole block little-endian.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ByteOrder {
     /// FF1: the first d bytes of S, most significant first.
@@ -113,9 +113,9 @@ impl ByteOrder {
     /// The order of FF1, whatever d is.
     pub(crate) const BIG_ENDIAN: Self = Self::BigEndian { d: 0 };
 
-    /// Makes `block` hold the integer `x`.
+    /// Writes the integer `x` to `block` in this order.
     #[inline(always)]
-    pub(crate) fn put(self, x: u128, block: &mut Block) {
+    pub(crate) fn write(self, x: u128, block: &mut Block) {
         // Word by word: of these there are vectors, of 128 bits there are none.
         let (high, low) = ((x >> 64) as u64, x as u64);
         let (first, last) = match self {

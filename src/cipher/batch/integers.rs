@@ -1,8 +1,8 @@
 //! Integers as messages: each is the message of its binary numerals, most significant first.
 
 use crate::batch::call::BatchCall;
-use crate::batch::plan::Plan;
-use crate::batch::run::Rows;
+use crate::batch::plan::ShapePlan;
+use crate::batch::run::HalfRows;
 use crate::batch::sizes::CHUNK;
 use crate::batch::{numerals, run};
 use crate::cipher::Cipher;
@@ -51,7 +51,7 @@ impl Cipher {
     ///
     /// # Errors
     ///
-    /// Bad input, with a [`CipherError`] as its source, if the cipher is another, `bits` is not one of
+    /// A [`CipherError`] if the cipher is another, `bits` is not one of
     /// [`Cipher::lengths`] that fit the integers' type, a value has more bits, or the tweaks do not suit their
     /// rows. Then nothing is changed.
     pub fn apply_bits<W: Word>(
@@ -101,7 +101,7 @@ impl Cipher {
                 .collect();
             numerals::apply(call, self.mode, self.radix, &mut numerals, n);
             for (value, numerals) in values.iter_mut().zip(numerals.chunks_exact(n)) {
-                *value = W::of(numerals.iter().fold(0, |value, bit| value << 1 | u128::from(*bit)));
+                *value = W::from_wide(numerals.iter().fold(0, |value, bit| value << 1 | u128::from(*bit)));
             }
             return Ok(());
         }
@@ -131,7 +131,7 @@ trait BitWord: Copy + Into<u128> {
     const BITS: u32;
 
     /// The lower bits of `wide`.
-    fn of(wide: u128) -> Self;
+    fn from_wide(wide: u128) -> Self;
 
     /// The bits above the lowest `width`, and these; both fit 64 bits.
     fn split(self, width: u32) -> [u64; 2];
@@ -149,7 +149,7 @@ macro_rules! bit_word {
             const BITS: u32 = <$word>::BITS;
 
             #[inline(always)]
-            fn of(wide: u128) -> Self {
+            fn from_wide(wide: u128) -> Self {
                 wide as Self
             }
 
@@ -184,18 +184,25 @@ struct BitRows<'a, W> {
     width: u32,
 }
 
-impl<W: BitWord> Rows<u64> for BitRows<'_, W> {
+impl<W: BitWord> HalfRows<u64> for BitRows<'_, W> {
     fn len(&self) -> usize {
         self.values.len()
     }
 
-    fn load(&mut self, _: &Plan<u64>, start: usize, count: usize, left: &mut [u64; CHUNK], right: &mut [u64; CHUNK]) {
+    fn load(
+        &mut self,
+        _: &ShapePlan<u64>,
+        start: usize,
+        count: usize,
+        left: &mut [u64; CHUNK],
+        right: &mut [u64; CHUNK],
+    ) {
         for ((left, right), value) in left.iter_mut().zip(right).zip(&self.values[start..][..count]) {
             [*left, *right] = value.split(self.width);
         }
     }
 
-    fn store(&mut self, _: &Plan<u64>, start: usize, count: usize, left: &[u64; CHUNK], right: &[u64; CHUNK]) {
+    fn store(&mut self, _: &ShapePlan<u64>, start: usize, count: usize, left: &[u64; CHUNK], right: &[u64; CHUNK]) {
         for ((left, right), value) in left.iter().zip(right).zip(&mut self.values[start..][..count]) {
             *value = W::join([*left, *right], self.width);
         }

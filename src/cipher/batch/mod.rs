@@ -6,6 +6,7 @@ pub(crate) mod half;
 pub(crate) mod integers;
 pub(crate) mod numerals;
 pub(crate) mod plan;
+pub(crate) mod prefixes;
 pub(crate) mod rows;
 pub(crate) mod run;
 pub(crate) mod sizes;

@@ -1,11 +1,11 @@
-//! Rows of numerals.
+//! HalfRows of numerals.
 
 use crate::arith::bignum;
 use crate::batch::call::BatchCall;
 use crate::batch::half::Half;
-use crate::batch::plan::Plan;
+use crate::batch::plan::ShapePlan;
 use crate::batch::run;
-use crate::batch::run::Rows;
+use crate::batch::run::HalfRows;
 use crate::batch::sizes::CHUNK;
 use crate::kernels::dispatch::Prepared;
 use crate::kernels::kernel::Kernel;
@@ -13,22 +13,22 @@ use crate::spec::radix::Radix;
 use crate::spec::reference;
 use crate::spec::types::Mode;
 
-/// Rows of `n` numerals.
+/// HalfRows of `n` numerals.
 pub(crate) struct NumeralRows<'a> {
     pub(crate) numerals: &'a mut [u16],
     pub(crate) n: usize,
 }
 
-impl<H: Half> Rows<H> for NumeralRows<'_> {
+impl<H: Half> HalfRows<H> for NumeralRows<'_> {
     fn len(&self) -> usize {
         self.numerals.len() / self.n
     }
 
-    fn load(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &mut [H; CHUNK], right: &mut [H; CHUNK]) {
+    fn load(&mut self, plan: &ShapePlan<H>, start: usize, count: usize, left: &mut [H; CHUNK], right: &mut [H; CHUNK]) {
         plan.num_rows(&self.numerals[start * self.n..][..count * self.n], left, right);
     }
 
-    fn store(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &[H; CHUNK], right: &[H; CHUNK]) {
+    fn store(&mut self, plan: &ShapePlan<H>, start: usize, count: usize, left: &[H; CHUNK], right: &[H; CHUNK]) {
         plan.str_rows(&mut self.numerals[start * self.n..][..count * self.n], left, right);
     }
 }

@@ -3,8 +3,8 @@
 use crate::arith::numeral::Numeral;
 use crate::arith::numeral_batch::{NumRows, RowCodec, StrRows};
 use crate::batch::half::{ByteOrder, Half};
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::{CHUNK, LANES};
-use crate::kernels::prefix_source::Prefixes;
 use crate::spec::ff1::{CachedAesP, Ff1Shape};
 use crate::spec::key::Aes;
 use crate::spec::radix::Radix;
@@ -12,9 +12,9 @@ use crate::spec::types::Mode;
 use crate::spec::{ff1, ff3_1};
 use cipherform_simd::multiversion;
 
-/// Everything public about one shape: what all its values have in common.
-pub(crate) struct Plan<H: Half> {
-    tweaked: Tweaked,
+/// Everything public about one shape, common to all its values.
+pub(crate) struct ShapePlan<H: Half> {
+    tweaked: TweakedMode,
     pub(crate) rounds: u8,
     pub(crate) order: ByteOrder,
     /// Bits of a block after the round number.
@@ -27,13 +27,13 @@ pub(crate) struct Plan<H: Half> {
     left_length: usize,
 }
 
-/// How tweaks come into the blocks.
-enum Tweaked {
+/// The mode, as far as tweaks and blocks depend on it.
+enum TweakedMode {
     Ff1(Ff1Shape),
     Ff3,
 }
 
-impl<H: Half> Plan<H> {
+impl<H: Half> ShapePlan<H> {
     /// A plan for messages of `n` numerals; both halves must fit `H`.
     pub(crate) fn new(mode: Mode, radix: Radix, n: usize) -> Self {
         let (tweaked, rounds, order, round_shift, split, u) = match mode {
@@ -41,12 +41,12 @@ impl<H: Half> Plan<H> {
                 let shape = Ff1Shape::new(radix, n);
                 let (order, shift) = (ByteOrder::BigEndian { d: shape.d }, shape.round_shift());
                 let (split, u) = (shape.b == 16, shape.u);
-                (Tweaked::Ff1(shape), ff1::ROUNDS, order, shift, split, u)
+                (TweakedMode::Ff1(shape), ff1::ROUNDS, order, shift, split, u)
             }
             Mode::Ff3_1 | Mode::Ff3 => {
                 let u = ff3_1::left_length(n);
                 (
-                    Tweaked::Ff3,
+                    TweakedMode::Ff3,
                     ff3_1::ROUNDS,
                     ByteOrder::LittleEndian,
                     ff3_1::ROUND_SHIFT,
@@ -77,11 +77,12 @@ impl<H: Half> Plan<H> {
         Prefixes::Shared([prefixes[0][0], prefixes[1][0]])
     }
 
-    /// For FF1: the chaining value before tweaks of `length` bytes, and how many whole blocks these have.
+    /// For FF1: AES(P) for tweaks of `length` bytes, and the number of whole blocks of these.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn chain(&self, aes: &Aes, length: usize) -> Option<(u128, usize)> {
         match &self.tweaked {
-            Tweaked::Ff1(shape) => Some((shape.chain(aes, length), shape.whole_blocks(length))),
-            Tweaked::Ff3 => None,
+            TweakedMode::Ff1(shape) => Some((shape.chain(aes, length), shape.whole_blocks(length))),
+            TweakedMode::Ff3 => None,
         }
     }
 
@@ -94,12 +95,12 @@ impl<H: Half> Plan<H> {
         prefixes: &mut [[u128; LANES]; 2],
     ) {
         match &self.tweaked {
-            Tweaked::Ff1(shape) => {
+            TweakedMode::Ff1(shape) => {
                 let rows = tweaks.len();
                 shape.prefixes(aes, cached, tweaks, &mut prefixes[0][..rows]);
                 prefixes[1] = prefixes[0];
             }
-            Tweaked::Ff3 => {
+            TweakedMode::Ff3 => {
                 for (lane, tweak) in tweaks.enumerate() {
                     (prefixes[0][lane], prefixes[1][lane]) = ff3_1::words(tweak);
                 }
@@ -108,27 +109,32 @@ impl<H: Half> Plan<H> {
     }
 }
 
-impl<H: Half> Plan<H> {
+impl<H: Half> ShapePlan<H> {
     /// Reads the halves of rows.
     pub(crate) fn num_rows<T: Numeral>(&self, numerals: &[T], left: &mut [H; CHUNK], right: &mut [H; CHUNK]) {
         multiversion::run(NumRows {
             codec: &self.codec,
             numerals,
-            least_first: self.order == ByteOrder::LittleEndian,
+            least_first: self.least_first(),
             left,
             right,
         });
     }
 
-    /// Writes them back.
+    /// Writes the halves of rows.
     pub(crate) fn str_rows<T: Numeral>(&self, numerals: &mut [T], left: &[H; CHUNK], right: &[H; CHUNK]) {
         multiversion::run(StrRows {
             codec: &self.codec,
             numerals,
-            least_first: self.order == ByteOrder::LittleEndian,
+            least_first: self.least_first(),
             left,
             right,
         });
+    }
+
+    /// True if halves are read from their least significant numeral on: FF3.
+    pub(crate) fn least_first(&self) -> bool {
+        self.order == ByteOrder::LittleEndian
     }
 
     /// Numerals of the left and right half.

@@ -1,4 +1,4 @@
-//! Rows of any lengths: those of one length go through the rounds together.
+//! HalfRows of any lengths: those of one length go through the rounds together.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use crate::spec::types::Direction;
 
 impl Cipher {
     /// Encrypts or decrypts a batch in place whose rows may differ in length: row i is `numerals[rows[i]]`, most
-    /// significant first. Rows must not overlap.
+    /// significant first. HalfRows must not overlap.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ mod tests {
         Cipher::ff1(&AesKey::try_new(&[3; 32]).unwrap(), Radix::try_new(10).unwrap())
     }
 
-    /// Rows of mixed lengths one after the other.
+    /// HalfRows of mixed lengths one after the other.
     fn mixed(lengths: &[usize]) -> (Vec<u16>, Vec<Range<usize>>) {
         let mut rows = Vec::new();
         let mut end = 0;

@@ -3,29 +3,31 @@
 use crate::batch::call::BatchCall;
 use crate::batch::chunk::Chunk;
 use crate::batch::half::Half;
-use crate::batch::plan::Plan;
+use crate::batch::plan::ShapePlan;
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::{CHUNK, LANES};
 use crate::kernels::dispatch::{KernelOps, Prepared, run_rounds};
-use crate::kernels::prefix_source::Prefixes;
 use crate::spec::ff1::CachedAesP;
-use crate::spec::tweaks::RowTweaks;
+use crate::spec::tweaks::CheckedTweaks;
 
 /// A source of values, to which their results go back.
-pub(crate) trait Rows<H: Half> {
+pub(crate) trait HalfRows<H: Half> {
+    /// The number of rows.
     fn len(&self) -> usize;
+
     /// Reads the halves of `count` rows from `start` on.
-    fn load(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &mut [H; CHUNK], right: &mut [H; CHUNK]);
-    /// Writes them back.
-    fn store(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &[H; CHUNK], right: &[H; CHUNK]);
+    fn load(&mut self, plan: &ShapePlan<H>, start: usize, count: usize, left: &mut [H; CHUNK], right: &mut [H; CHUNK]);
+    /// Writes the halves of `count` rows from `start` on back.
+    fn store(&mut self, plan: &ShapePlan<H>, start: usize, count: usize, left: &[H; CHUNK], right: &[H; CHUNK]);
 }
 
 /// Takes all `rows` through the rounds.
-pub(crate) fn run<H: KernelOps>(call: BatchCall<'_>, prepared: &Prepared<H>, rows: &mut impl Rows<H>) {
+pub(crate) fn run<H: KernelOps>(call: BatchCall<'_>, prepared: &Prepared<H>, rows: &mut impl HalfRows<H>) {
     let (BatchCall { aes, tweaks, .. }, plan) = (call, &prepared.plan);
     let mut cached = CachedAesP::default();
     let shared = match tweaks {
-        RowTweaks::Shared(tweak) => plan.shared_prefixes(aes, tweak),
-        RowTweaks::PerRow(_) | RowTweaks::Packed { .. } => Prefixes::Shared([0; 2]), // until the rows' own come
+        CheckedTweaks::Shared(tweak) => plan.shared_prefixes(aes, tweak),
+        CheckedTweaks::PerRow(_) | CheckedTweaks::Packed { .. } => Prefixes::Shared([0; 2]), // until the rows' own come
     };
     let mut prefixes: [Prefixes; CHUNK / LANES] = std::array::from_fn(|_| shared.clone());
     let (mut left, mut right) = ([H::default(); CHUNK], [H::default(); CHUNK]);
@@ -36,24 +38,24 @@ pub(crate) fn run<H: KernelOps>(call: BatchCall<'_>, prepared: &Prepared<H>, row
             let these = start + first..start + count.min(first + LANES);
             let mut per_row = [[0; LANES]; 2];
             match tweaks {
-                RowTweaks::Shared(_) => break,
-                RowTweaks::PerRow(tweaks) => {
+                CheckedTweaks::Shared(_) => break,
+                CheckedTweaks::PerRow(tweaks) => {
                     plan.prefixes(aes, &mut cached, tweaks[these].iter().copied(), &mut per_row);
                 }
-                RowTweaks::Packed { bytes, length } => {
+                CheckedTweaks::Packed { bytes, length } => {
                     let tweaks = these.map(|row| &bytes[row * length..][..length]);
                     plan.prefixes(aes, &mut cached, tweaks, &mut per_row);
                 }
             }
             *prefixes = Prefixes::PerRow(per_row);
         }
-        let mut groups = Chunk {
+        let mut chunk = Chunk {
             rows: count,
             left: left.as_chunks_mut().0,
             right: right.as_chunks_mut().0,
             prefixes: &prefixes,
         };
-        run_rounds(call.kernel, aes, prepared, call.direction, &mut groups);
+        run_rounds(call.kernel, aes, prepared, call.direction, &mut chunk);
         rows.store(plan, start, count, &left, &right);
     }
 }

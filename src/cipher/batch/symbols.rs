@@ -1,8 +1,8 @@
 //! Text in, text out: rows of symbols that are read, go through the rounds and are written without a numeral in memory.
 
 use crate::batch::call::BatchCall;
-use crate::batch::plan::Plan;
-use crate::batch::run::Rows;
+use crate::batch::plan::ShapePlan;
+use crate::batch::run::HalfRows;
 use crate::batch::sizes::CHUNK;
 use crate::batch::text_shapes::TextShape;
 use crate::batch::{numerals, run};
@@ -102,7 +102,7 @@ impl Cipher {
     }
 }
 
-/// The first row of `n` bytes in which a byte is no symbol, and where.
+/// Refuses text in rows of `n` bytes of which one is no symbol.
 fn check(symbols: &Symbols, text: &[u8], n: usize) -> Result<()> {
     match symbols.first_other(text) {
         None => Ok(()),
@@ -124,39 +124,39 @@ fn run_text_rows<H: KernelOps>(
     let mut rows = TextRows {
         numerals: vec![0; CHUNK * text.n],
         text,
-        other: false,
+        unknown: false,
         codec,
     };
     run::run(call, prepared, &mut rows);
-    !rows.other
+    !rows.unknown
 }
 
-/// Rows of symbols.
+/// HalfRows of symbols, read and written by a codec.
 struct TextRows<'a> {
     text: SymbolRows<'a>,
-    /// A byte was no symbol.
-    other: bool,
+    /// True if a byte was no symbol.
+    unknown: bool,
     codec: &'a TextCodec,
     numerals: Vec<u8>,
 }
 
-impl<H: KernelOps> Rows<H> for TextRows<'_> {
+impl<H: KernelOps> HalfRows<H> for TextRows<'_> {
     fn len(&self) -> usize {
         self.text.input.len() / self.text.n
     }
 
-    fn load(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &mut [H; CHUNK], right: &mut [H; CHUNK]) {
+    fn load(&mut self, plan: &ShapePlan<H>, start: usize, count: usize, left: &mut [H; CHUNK], right: &mut [H; CHUNK]) {
         let SymbolRows { symbols, input, n, .. } = self.text;
         let text = &input[start * n..][..count * n];
-        if H::read(self.codec, text, left, right, &mut self.other) {
+        if H::read(self.codec, text, left, right, &mut self.unknown) {
             return;
         }
         let numerals = &mut self.numerals[..text.len()];
-        self.other |= !symbols.read(text, numerals);
+        self.unknown |= !symbols.read(text, numerals);
         plan.num_rows(numerals, left, right);
     }
 
-    fn store(&mut self, plan: &Plan<H>, start: usize, count: usize, left: &[H; CHUNK], right: &[H; CHUNK]) {
+    fn store(&mut self, plan: &ShapePlan<H>, start: usize, count: usize, left: &[H; CHUNK], right: &[H; CHUNK]) {
         let n = self.text.n;
         let text = &mut self.text.output[start * n..][..count * n];
         if H::write(self.codec, left, right, text) {

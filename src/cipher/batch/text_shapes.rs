@@ -12,7 +12,7 @@ pub(crate) struct TextShape {
     pub(crate) codec: TextCodec,
 }
 
-/// The shapes a cipher has met, by length: columns come in batches, and working one out takes as long as some
+/// Cache of the shapes a cipher has met, by length: columns come in batches, and working one out takes as long as some
 /// hundred rows.
 pub(crate) struct TextShapes(pub(crate) [OnceLock<Box<TextShape>>; Self::LONGEST + 1]);
 

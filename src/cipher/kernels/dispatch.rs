@@ -2,25 +2,24 @@
 
 use crate::batch::call::BatchCall;
 use crate::batch::chunk::Chunk;
-use crate::batch::half::{ByteOrder, Half};
-use crate::batch::plan::Plan;
-use crate::batch::sizes::{CHUNK, LANES};
+use crate::batch::half::Half;
+use crate::batch::plan::ShapePlan;
+use crate::batch::sizes::CHUNK;
 use crate::kernels::kernel::Kernel;
 use crate::kernels::portable;
 use crate::kernels::portable::EndRound;
-use crate::kernels::prefix_source::{PackedTweaks, PrefixSource, Prefixes};
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::prefix_source::with_prefixes;
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::{avx2, avx512};
-use crate::spec::ff1::CachedAesP;
 use crate::spec::key::Aes;
 use crate::spec::radix::Radix;
-use crate::spec::tweaks::RowTweaks;
 use crate::spec::types::{Direction, Mode};
 use cipherform_ascii::Symbols;
 
-/// A [`Plan`], and the same as the kernels for vector registers take it, where they do.
+/// A [`ShapePlan`], and the parameters that the vector kernels derive from it, where they have code for its shape.
 pub(crate) struct Prepared<H: Half> {
-    pub(crate) plan: Plan<H>,
+    pub(crate) plan: ShapePlan<H>,
     #[cfg(target_arch = "x86_64")]
     pub(crate) avx512: Option<avx512::params::Params512>,
     #[cfg(target_arch = "x86_64")]
@@ -30,7 +29,7 @@ pub(crate) struct Prepared<H: Half> {
 impl<H: Half> Prepared<H> {
     /// For messages of `n` numerals; both halves must fit `H`.
     pub(crate) fn new(mode: Mode, radix: Radix, n: usize) -> Self {
-        let plan = Plan::new(mode, radix, n);
+        let plan = ShapePlan::new(mode, radix, n);
         #[cfg(target_arch = "x86_64")]
         let highest = plan.lengths(n).map(|m| radix.highest(m).expect("halves were measured"));
         Self {
@@ -43,7 +42,7 @@ impl<H: Half> Prepared<H> {
     }
 }
 
-/// Takes chunk through all rounds with the kernel chosen.
+/// Takes a chunk through all rounds with the kernel chosen.
 pub(crate) fn run_rounds<H: KernelOps>(
     kernel: Kernel,
     aes: &Aes,
@@ -63,7 +62,7 @@ pub(crate) fn run_rounds<H: KernelOps>(
 
 /// The code of the vector kernels for halves of one type.
 pub(crate) trait KernelOps: EndRound {
-    /// Takes the chunk through all rounds; `false` if there is no code for their shape.
+    /// Takes the rows through all rounds in AVX-512; `false` if there is no code for their shape.
     #[cfg(target_arch = "x86_64")]
     fn avx512(_: &Aes, _: &Prepared<Self>, _: Direction, _: &mut Chunk<'_, Self>) -> bool {
         false
@@ -75,13 +74,13 @@ pub(crate) trait KernelOps: EndRound {
         false
     }
 
-    /// Reads rows of text; `false` if that is left to other code. Sets `other` if a byte is no symbol.
+    /// Reads rows of text; `false` if that is left to other code. Sets `unknown` if a byte is no symbol.
     fn read(
         _: &TextCodec,
         _text: &[u8],
         _left: &mut [Self; CHUNK],
         _right: &mut [Self; CHUNK],
-        _misfit: &mut bool,
+        _unknown: &mut bool,
     ) -> bool {
         false
     }
@@ -125,12 +124,12 @@ impl KernelOps for u64 {
         text: &[u8],
         left: &mut [u64; CHUNK],
         right: &mut [u64; CHUNK],
-        other: &mut bool,
+        unknown: &mut bool,
     ) -> bool {
         let TextCodec::Symbols512(codec) = codec else {
             return false;
         };
-        *other |= !codec.read(text, left, right);
+        *unknown |= !codec.read(text, left, right);
         true
     }
 
@@ -162,17 +161,21 @@ pub(crate) enum TextCodec {
 }
 
 impl TextCodec {
+    /// The fastest codec that `kernel` has for rows of `n` symbols.
     pub(crate) fn new(kernel: Kernel, symbols: &Symbols, prepared: &Prepared<u64>, n: usize) -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             let plan = &prepared.plan;
-            let (lengths, least_first) = (plan.lengths(n), plan.order == ByteOrder::LittleEndian);
+            let (lengths, least_first) = (plan.lengths(n), plan.least_first());
+            // Decimal digits have the fastest code, where both the digits and the halves of the shape have some.
             if let (Kernel::Avx512, Some(params)) = (kernel, &prepared.avx512)
                 && let Some(codec) = avx512::decimal::DecimalCodec512::new(symbols, lengths, least_first)
                 && avx512::decimal::covers(params, &codec)
             {
                 return Self::Decimal512(Box::new(codec));
             }
+            // Any other alphabet of up to 24 symbols a half. FF3 reads halves from their other end, which this does
+            // not.
             if kernel == Kernel::Avx512
                 && !least_first
                 && let Some(codec) = avx512::symbols::SymbolCodec::new(symbols, lengths)
@@ -248,45 +251,4 @@ pub(crate) fn run_integers(call: BatchCall<'_>, prepared: &Prepared<u64>, values
     }
     let _ = (call, prepared, values, width);
     false
-}
-
-/// Gives `run` the prefixes of rows with `tweaks`.
-#[cfg(target_arch = "x86_64")]
-fn with_prefixes(call: BatchCall<'_>, plan: &Plan<u64>, run: impl FnOnce(PrefixSource<'_>) -> bool) -> bool {
-    let BatchCall { aes, tweaks, .. } = call;
-    let mut cached = CachedAesP::default();
-    let mut per_row = |rows: std::ops::Range<usize>| {
-        let mut prefixes = [[0; LANES]; 2];
-        plan.prefixes(aes, &mut cached, rows.map(|row| tweaks.of(row)), &mut prefixes);
-        Prefixes::PerRow(prefixes)
-    };
-    let (shared, joined);
-    // Tweaks of one length are read together.
-    let tweaks = match tweaks {
-        RowTweaks::PerRow(each @ [first, others @ ..]) if others.iter().all(|tweak| tweak.len() == first.len()) => {
-            joined = each.concat();
-            RowTweaks::Packed {
-                bytes: &joined,
-                length: first.len(),
-            }
-        }
-        other => other,
-    };
-    let prefixes = match tweaks {
-        RowTweaks::Shared(tweak) => {
-            shared = plan.shared_prefixes(aes, tweak);
-            PrefixSource::Shared(&shared)
-        }
-        RowTweaks::Packed { bytes, length } => match plan.chain(aes, length) {
-            Some((chain, whole_blocks)) => PrefixSource::Packed(PackedTweaks {
-                chain,
-                whole_blocks,
-                bytes,
-                length,
-            }),
-            None => PrefixSource::Each(&mut per_row),
-        },
-        RowTweaks::PerRow(_) => PrefixSource::Each(&mut per_row),
-    };
-    run(prefixes)
 }

@@ -44,8 +44,8 @@ fn text_of_every_number_of_rows() {
             let plain = text(radix, 200 * n);
             let tweaks: Vec<u8> = (0..200 * 5).map(|i| i as u8).collect();
             let mut expected = vec![0; plain.len()];
-            let judge = cipher(radix).with_kernel(Kernel::Portable);
-            judge
+            let reference = cipher(radix).with_kernel(Kernel::Portable);
+            reference
                 .apply_text(Direction::Encrypt, packed(&tweaks), &symbols, &plain, &mut expected, n)
                 .unwrap();
             for kernel in Kernel::available()

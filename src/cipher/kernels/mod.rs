@@ -13,6 +13,7 @@ pub(crate) mod dispatch;
 mod guard;
 pub(crate) mod kernel;
 pub(crate) mod portable;
+#[cfg(target_arch = "x86_64")]
 pub(crate) mod prefix_source;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod schedule;

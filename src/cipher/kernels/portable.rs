@@ -1,7 +1,7 @@
 //! The lanes in plain Rust: loops over many rows, of which the compiler makes vector code, between calls of the
 //! crate `aes`.
 
-use crate::arith::barrett::mask; // keep
+use crate::arith::barrett::mask;
 use aes::Block;
 use aes::cipher::consts::U16;
 use aes::cipher::typenum::Unsigned;
@@ -10,30 +10,26 @@ use aes::cipher::{Array, BlockCipherEncBackend, BlockCipherEncClosure, BlockSize
 use crate::arith::barrett::{Barrett32, LOW};
 use crate::batch::chunk::Chunk;
 use crate::batch::half::{ByteOrder, Half, Modulus64, Modulus128};
-use crate::batch::plan::Plan;
+use crate::batch::plan::ShapePlan;
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
-use crate::kernels::prefix_source::Prefixes;
 use crate::spec::feistel;
 use crate::spec::key::Aes;
 use crate::spec::types::Direction;
 use cipherform_simd::multiversion;
 
-/// Chunk that run together. In each round all their blocks go through AES before the arithmetic waits for the
-/// first, and the other way round: with fewer, the processor waits more; with more, the first-level cache has no
-/// room.
+/// Blocks of lanes that go through the rounds together. In each round all their blocks go through AES before the
+/// arithmetic waits for the first, and the other way round: with fewer, the processor waits more; with more, the
+/// first-level cache has no room.
 const FEW: usize = 4;
 
-/// Rows that run together.
+/// Rows that go through the rounds together.
 const ROWS: usize = FEW * LANES;
 
-/// Takes `groups` through all rounds, a few inside one call of AES.
-pub(crate) fn run<H: EndRound>(aes: &Aes, plan: &Plan<H>, direction: Direction, groups: &mut Chunk<'_, H>) {
-    for groups in groups.split(FEW) {
-        aes.with_backend(AllRounds {
-            plan,
-            direction,
-            groups,
-        });
+/// Takes `chunk` through all rounds, a few inside one call of AES.
+pub(crate) fn run<H: EndRound>(aes: &Aes, plan: &ShapePlan<H>, direction: Direction, chunk: &mut Chunk<'_, H>) {
+    for chunk in chunk.split(FEW) {
+        aes.with_backend(AllRounds { plan, direction, chunk });
     }
 }
 
@@ -51,9 +47,9 @@ pub(crate) trait EndRound: Half {
 }
 
 struct AllRounds<'a, 'g, H: EndRound> {
-    plan: &'a Plan<H>,
+    plan: &'a ShapePlan<H>,
     direction: Direction,
-    groups: Chunk<'g, H>,
+    chunk: Chunk<'g, H>,
 }
 
 impl<H: EndRound> BlockSizeUser for AllRounds<'_, '_, H> {
@@ -63,12 +59,12 @@ impl<H: EndRound> BlockSizeUser for AllRounds<'_, '_, H> {
 impl<H: EndRound> BlockCipherEncClosure for AllRounds<'_, '_, H> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
-        let (plan, order, prefixes) = (self.plan, self.plan.order, self.groups.prefixes);
-        let rows = self.groups.rows.min(ROWS);
+        let (plan, order, prefixes) = (self.plan, self.plan.order, self.chunk.prefixes);
+        let rows = self.chunk.rows.min(ROWS);
         let mut blocks = [Block::default(); ROWS];
         let mut ends = [Block::default(); ROWS];
         let two = size_of::<H>() > 8 && order == ByteOrder::BigEndian { d: 20 };
-        let Chunk { left, right, .. } = self.groups;
+        let Chunk { left, right, .. } = self.chunk;
         feistel::rounds(self.direction, plan.rounds, left, right, |i, changed, fixed| {
             let changed = &mut changed.as_flattened_mut()[..rows];
             let fixed = &fixed.as_flattened()[..rows];
@@ -80,15 +76,17 @@ impl<H: EndRound> BlockCipherEncClosure for AllRounds<'_, '_, H> {
                 blocks: &mut blocks,
             });
             encrypt(backend, &mut blocks, rows);
+            // NUM(B) of 16 bytes fills a block of its own: the CBC-MAC goes on with it.
             if plan.split {
                 for (block, half) in blocks.iter_mut().zip(fixed) {
-                    order.put(u128::from_be_bytes(block.0) ^ half.wide(), block);
+                    order.write(u128::from_be_bytes(block.0) ^ half.wide(), block);
                 }
                 encrypt(backend, &mut blocks, rows);
             }
+            // S of 20 bytes is R and the first bytes of CIPH(R ⊕ [1]^16).
             if two {
                 for (end, block) in ends.iter_mut().zip(&blocks[..rows]) {
-                    order.put(u128::from_be_bytes(block.0) ^ 1, end);
+                    order.write(u128::from_be_bytes(block.0) ^ 1, end);
                 }
                 encrypt(backend, &mut ends, rows);
             }
@@ -107,14 +105,14 @@ impl<H: EndRound> BlockCipherEncClosure for AllRounds<'_, '_, H> {
 /// The beginning of a round: the blocks, with what their prefixes have in them and the fixed halves, unless these
 /// come later.
 struct FillBlocks<'a, H: EndRound> {
-    plan: &'a Plan<H>,
+    plan: &'a ShapePlan<H>,
     i: u8,
     prefixes: &'a [Prefixes],
     fixed: &'a [H],
     blocks: &'a mut [Block; ROWS],
 }
 
-impl<H: EndRound> multiversion::Task for FillBlocks<'_, H> {
+impl<H: EndRound> multiversion::MultiversionTask for FillBlocks<'_, H> {
     type Output = ();
 
     #[inline(always)]
@@ -133,23 +131,23 @@ impl<H: EndRound> multiversion::Task for FillBlocks<'_, H> {
                 (Prefixes::Shared(prefixes), ByteOrder::BigEndian { .. }) => {
                     let prefix = prefixes[parity] ^ round;
                     for (block, half) in blocks.iter_mut().zip(fixed) {
-                        ByteOrder::BIG_ENDIAN.put(prefix ^ half.wide(), block);
+                        ByteOrder::BIG_ENDIAN.write(prefix ^ half.wide(), block);
                     }
                 }
                 (Prefixes::Shared(prefixes), ByteOrder::LittleEndian) => {
                     let prefix = prefixes[parity] ^ round;
                     for (block, half) in blocks.iter_mut().zip(fixed) {
-                        ByteOrder::LittleEndian.put(prefix ^ half.wide(), block);
+                        ByteOrder::LittleEndian.write(prefix ^ half.wide(), block);
                     }
                 }
                 (Prefixes::PerRow(prefixes), ByteOrder::BigEndian { .. }) => {
                     for ((block, prefix), half) in blocks.iter_mut().zip(&prefixes[parity]).zip(fixed) {
-                        ByteOrder::BIG_ENDIAN.put(prefix ^ round ^ half.wide(), block);
+                        ByteOrder::BIG_ENDIAN.write(prefix ^ round ^ half.wide(), block);
                     }
                 }
                 (Prefixes::PerRow(prefixes), ByteOrder::LittleEndian) => {
                     for ((block, prefix), half) in blocks.iter_mut().zip(&prefixes[parity]).zip(fixed) {
-                        ByteOrder::LittleEndian.put(prefix ^ round ^ half.wide(), block);
+                        ByteOrder::LittleEndian.write(prefix ^ round ^ half.wide(), block);
                     }
                 }
             }
@@ -167,7 +165,7 @@ struct EndRounds<'a, H: EndRound> {
     ends: &'a [Block],
 }
 
-impl<H: EndRound> multiversion::Task for EndRounds<'_, H> {
+impl<H: EndRound> multiversion::MultiversionTask for EndRounds<'_, H> {
     type Output = ();
 
     #[inline(always)]
@@ -201,6 +199,7 @@ impl EndRound for u64 {
                     Direction::Decrypt => half.wrapping_sub(y),
                 }
             }),
+            // One loop for each class of modulus and each direction: what is the same for all rows is decided once.
             Modulus64::Short(short) => match direction {
                 Direction::Encrypt => each(halves, blocks, |half, block| short.add(half, be(block, 0))),
                 Direction::Decrypt => each(halves, blocks, |half, block| short.sub(half, be(block, 0))),
@@ -372,14 +371,14 @@ mod tests {
     use num_bigint::BigUint;
 
     use super::*;
-    use crate::selftest::random::Random;
+    use crate::selftest::random::SplitMix64;
     use crate::spec::radix::Radix;
     use crate::spec::types::Mode;
     use cipherform_simd::multiversion;
     use cipherform_simd::multiversion::Instructions;
 
     /// A block whose y is near a multiple of `m`, near the ends, or anywhere.
-    fn block(random: &mut Random, order: ByteOrder, m: &BigUint) -> (Block, BigUint) {
+    fn block(random: &mut SplitMix64, order: ByteOrder, m: &BigUint) -> (Block, BigUint) {
         let bits = match order {
             ByteOrder::BigEndian { d } => 8 * d,
             ByteOrder::LittleEndian => 128,
@@ -410,7 +409,7 @@ mod tests {
 
     #[test]
     fn rounds_are_exact_in_all_registers() {
-        let mut random = Random(5);
+        let mut random = SplitMix64(5);
         let mut seen = std::collections::BTreeSet::new();
         for (mode, radix, n) in [
             (Mode::Ff1, 2u32, 40),
@@ -430,7 +429,7 @@ mod tests {
             (Mode::Ff3_1, 65_535, 4),
         ] {
             let radix = Radix::try_new(radix).unwrap();
-            let plan = Plan::<u64>::new(mode, radix, n);
+            let plan = ShapePlan::<u64>::new(mode, radix, n);
             let [u, v] = plan.lengths(n);
             for (modulus, m) in [(&plan.left, u), (&plan.right, v)] {
                 seen.insert(format!("{modulus:?}").split('(').next().unwrap_or_default().to_owned());
@@ -475,10 +474,10 @@ mod tests {
 
     #[test]
     fn blocks_are_filled_alike_in_all_registers() {
-        let mut random = Random(6);
-        let wide = |random: &mut Random| u128::from(random.next()) << 64 | u128::from(random.next());
+        let mut random = SplitMix64(6);
+        let wide = |random: &mut SplitMix64| u128::from(random.next()) << 64 | u128::from(random.next());
         for (mode, n) in [(Mode::Ff1, 16), (Mode::Ff3_1, 16)] {
-            let plan = Plan::<u64>::new(mode, Radix::try_new(10).unwrap(), n);
+            let plan = ShapePlan::<u64>::new(mode, Radix::try_new(10).unwrap(), n);
             for per_row in [false, true] {
                 let prefixes: [Prefixes; FEW] = std::array::from_fn(|_| {
                     if per_row {

@@ -2,7 +2,12 @@
 
 use std::ops::Range;
 
+use crate::batch::call::BatchCall;
+use crate::batch::plan::ShapePlan;
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
+use crate::spec::ff1::CachedAesP;
+use crate::spec::tweaks::CheckedTweaks;
 
 /// A source of prefixes, for kernels that read text themselves.
 pub(crate) enum PrefixSource<'a> {
@@ -27,15 +32,46 @@ pub(crate) struct PackedTweaks<'a> {
     pub(crate) length: usize,
 }
 
-/// The CBC-MAC prefixes of rows: the part of their blocks that is known before a round, for even and odd rounds.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one at a time, on the stack of a chunk: a box would be an allocation for 64 rows"
-)]
-#[derive(Clone)]
-pub(crate) enum Prefixes {
-    /// One for all rows.
-    Shared([u128; 2]),
-    /// Of each row.
-    PerRow([[u128; LANES]; 2]),
+/// Gives `run` the prefixes of rows with `tweaks`.
+pub(crate) fn with_prefixes(
+    call: BatchCall<'_>,
+    plan: &ShapePlan<u64>,
+    run: impl FnOnce(PrefixSource<'_>) -> bool,
+) -> bool {
+    let BatchCall { aes, tweaks, .. } = call;
+    let mut cached = CachedAesP::default();
+    let mut per_row = |rows: std::ops::Range<usize>| {
+        let mut prefixes = [[0; LANES]; 2];
+        plan.prefixes(aes, &mut cached, rows.map(|row| tweaks.of(row)), &mut prefixes);
+        Prefixes::PerRow(prefixes)
+    };
+    let (shared, joined);
+    // Tweaks of one length are read together.
+    let tweaks = match tweaks {
+        CheckedTweaks::PerRow(each @ [first, others @ ..]) if others.iter().all(|tweak| tweak.len() == first.len()) => {
+            joined = each.concat();
+            CheckedTweaks::Packed {
+                bytes: &joined,
+                length: first.len(),
+            }
+        }
+        other => other,
+    };
+    let prefixes = match tweaks {
+        CheckedTweaks::Shared(tweak) => {
+            shared = plan.shared_prefixes(aes, tweak);
+            PrefixSource::Shared(&shared)
+        }
+        CheckedTweaks::Packed { bytes, length } => match plan.chain(aes, length) {
+            Some((chain, whole_blocks)) => PrefixSource::Packed(PackedTweaks {
+                chain,
+                whole_blocks,
+                bytes,
+                length,
+            }),
+            None => PrefixSource::Each(&mut per_row),
+        },
+        CheckedTweaks::PerRow(_) => PrefixSource::Each(&mut per_row),
+    };
+    run(prefixes)
 }

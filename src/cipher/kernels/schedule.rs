@@ -59,6 +59,7 @@ fn expand(key: &[u8]) -> Box<Schedule> {
         let word = |at: usize, words: &[u8]| u32::from_le_bytes(*words[4 * at..].first_chunk().expect("four bytes"));
         let mut temp = word(i - 1, words);
         if i % nk == 0 {
+            // RotWord, SubWord and Rcon, which doubles in GF(2^8) each time.
             temp = sub_word(temp.rotate_right(8)) ^ u32::from(rcon);
             rcon = rcon << 1 ^ 0x1b & (rcon >> 7).wrapping_neg();
         } else if nk == 8 && i % nk == 4 {
@@ -67,6 +68,7 @@ fn expand(key: &[u8]) -> Box<Schedule> {
         let new = word(i - nk, words) ^ temp;
         words[4 * i..4 * i + 4].copy_from_slice(&new.to_le_bytes());
     }
+    // For kernels that do the last round of two blocks at once: only the bytes that end in y are wanted.
     let end = schedule.keys[schedule.rounds];
     schedule.shared = std::array::from_fn(|p| end[7 - p % 8]);
     schedule

@@ -5,8 +5,8 @@ use fpe::ff1::{FF1, FlexibleNumeralString};
 
 use crate::cipher::Cipher;
 use crate::kernels::kernel::Kernel;
-use crate::selftest::random::Random;
-use crate::selftest::report::Line;
+use crate::selftest::random::SplitMix64;
+use crate::selftest::report::PartReport;
 use crate::spec::error::Result;
 use crate::spec::key::AesKey;
 use crate::spec::radix::Radix;
@@ -23,27 +23,27 @@ const ROWS: [usize; 8] = [1, 2, 3, 63, 64, 65, 130, 0];
 const SYMBOLS: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+/";
 
 /// Rows of a batch that also the slow references compute.
-const JUDGED: usize = 3;
+const CHECKED_ROWS: usize = 3;
 
 /// Compares `kernel` with the reference implementation and `fpe` on shapes of every class, both kinds of tweak and
 /// all key sizes.
-pub(crate) fn against_naive_and_fpe(kernel: Kernel) -> Result<Line> {
-    let judges = match kernel {
+pub(crate) fn against_naive_and_fpe(kernel: Kernel) -> Result<PartReport> {
+    let oracles = match kernel {
         Kernel::Naive => "the crate `fpe`",
         _ => "the reference implementation and the crate `fpe`",
     };
-    let mut line = Line {
-        name: format!("kernel {kernel} against {judges}"),
-        ..Line::default()
+    let mut line = PartReport {
+        name: format!("kernel {kernel} against {oracles}"),
+        ..PartReport::default()
     };
-    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    let mut random = SplitMix64(0x2545_f491_4f6c_dd1d);
     for value in RADICES {
         let radix = Radix::try_new(value)?;
         for (mode, n) in shapes(radix) {
             if kernel == Kernel::Naive && mode != Mode::Ff1 {
                 continue; // `fpe` knows FF1 alone
             }
-            let case = Case::new(&mut random, mode, radix, n);
+            let case = ShapeCase::new(&mut random, mode, radix, n);
             match case.agrees(kernel) {
                 Ok(true) => line.passed += 1,
                 _ => line
@@ -79,7 +79,7 @@ fn shapes(radix: Radix) -> Vec<(Mode, usize)> {
 }
 
 /// One batch.
-struct Case {
+struct ShapeCase {
     key: Vec<u8>,
     mode: Mode,
     radix: Radix,
@@ -90,8 +90,8 @@ struct Case {
     numerals: Vec<u16>,
 }
 
-impl Case {
-    fn new(random: &mut Random, mode: Mode, radix: Radix, n: usize) -> Self {
+impl ShapeCase {
+    fn new(random: &mut SplitMix64, mode: Mode, radix: Radix, n: usize) -> Self {
         let size = [16, 24, 32][random.below(3)];
         let key = random.bytes(size);
         let rows = ROWS[random.below(ROWS.len())];
@@ -141,14 +141,14 @@ impl Case {
         for direction in [Direction::Encrypt, Direction::Decrypt] {
             let mut done = self.numerals.clone();
             cipher.apply(direction, tweaks, &mut done, self.n)?;
-            for row in self.judged() {
+            for row in self.checked_rows() {
                 let tweak = if self.shared { slices[0] } else { slices[row] };
                 let (before, after) = (self.row(&self.numerals, row), self.row(&done, row));
                 if kernel != Kernel::Naive {
-                    let mut naive = before.to_vec();
-                    let twin = cipher.clone().with_kernel(Kernel::Naive);
-                    twin.apply(direction, Tweaks::Shared(tweak), &mut naive, self.n)?;
-                    agrees &= naive == after;
+                    let mut expected = before.to_vec();
+                    let reference = cipher.clone().with_kernel(Kernel::Naive);
+                    reference.apply(direction, Tweaks::Shared(tweak), &mut expected, self.n)?;
+                    agrees &= expected == after;
                 }
                 if self.mode == Mode::Ff1 {
                     agrees &= fpe(&self.key, self.radix, direction, tweak, before).as_deref() == Some(after);
@@ -179,9 +179,9 @@ impl Case {
     }
 
     /// The first rows and the last.
-    fn judged(&self) -> Vec<usize> {
-        let mut rows: Vec<_> = (0..self.rows.min(JUDGED)).collect();
-        if self.rows > JUDGED {
+    fn checked_rows(&self) -> Vec<usize> {
+        let mut rows: Vec<_> = (0..self.rows.min(CHECKED_ROWS)).collect();
+        if self.rows > CHECKED_ROWS {
             rows.push(self.rows - 1);
         }
         rows

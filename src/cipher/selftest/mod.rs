@@ -10,6 +10,6 @@ mod report;
 mod suite;
 mod vectors;
 
-pub use report::{Line, Summary, Totals};
+pub use report::{PartReport, Summary, Totals};
 pub use suite::run;
 pub use vectors::{Expected, Vector, VectorFile};

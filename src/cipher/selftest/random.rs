@@ -1,9 +1,9 @@
 //! Reproducible cases.
 
-/// SplitMix64: the same cases in every run.
-pub(crate) struct Random(pub(crate) u64);
+/// SplitMix64, a generator of reproducible numbers: cases are equal in every run.
+pub(crate) struct SplitMix64(pub(crate) u64);
 
-impl Random {
+impl SplitMix64 {
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

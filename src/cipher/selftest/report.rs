@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The findings of one part.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Line {
+pub struct PartReport {
     /// The part: the name of a file, or a few words.
     pub name: String,
     /// Answers that were right.
@@ -15,7 +15,7 @@ pub struct Line {
     pub failed: Vec<String>,
 }
 
-impl fmt::Display for Line {
+impl fmt::Display for PartReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             name,
@@ -64,7 +64,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    pub(crate) fn add(&mut self, line: &Line) {
+    pub(crate) fn add(&mut self, line: &PartReport) {
         self.passed += line.passed;
         self.refused += line.refused;
         self.failed += line.failed.len();

@@ -1,7 +1,7 @@
 //! All parts of the self-test, one after the other.
 
 use crate::kernels::kernel::Kernel;
-use crate::selftest::report::{Line, Summary};
+use crate::selftest::report::{PartReport, Summary};
 use crate::selftest::vectors::{VectorFile, vector_file};
 use crate::selftest::{crosscheck, known_answers};
 use crate::spec::error::Result;
@@ -12,8 +12,8 @@ use crate::spec::error::Result;
 ///
 /// # Errors
 ///
-/// A [`CipherError`] if a case of our own is not one that the cipher takes.
-pub fn run(files: &[VectorFile], report: &mut dyn FnMut(&Line)) -> Result<Summary> {
+/// A [`CipherError`](crate::CipherError) if a case of our own is not one that the cipher takes.
+pub fn run(files: &[VectorFile], report: &mut dyn FnMut(&PartReport)) -> Result<Summary> {
     let mut summary = Summary::default();
     for kernel in Kernel::available() {
         let line = known_answers::known_answers(kernel);

@@ -2,7 +2,7 @@
 
 use crate::cipher::Cipher;
 use crate::kernels::kernel::Kernel;
-use crate::selftest::report::Line;
+use crate::selftest::report::PartReport;
 use crate::spec::error::{CipherError, Result};
 use crate::spec::key::AesKey;
 use crate::spec::radix::{DomainFloor, Radix};
@@ -52,10 +52,10 @@ pub enum Expected {
 }
 
 /// Compares all kernels with the vectors of one file.
-pub(crate) fn vector_file(file: &VectorFile) -> Line {
-    let mut line = Line {
+pub(crate) fn vector_file(file: &VectorFile) -> PartReport {
+    let mut line = PartReport {
         name: file.name.clone(),
-        ..Line::default()
+        ..PartReport::default()
     };
     for vector in &file.vectors {
         let right = match &vector.expected {

@@ -20,7 +20,7 @@ impl AesKey {
     ///
     /// # Errors
     ///
-    /// Bad input unless there are 16, 24 or 32 bytes.
+    /// A [`CipherError`] unless there are 16, 24 or 32 bytes.
     pub fn try_new(bytes: &[u8]) -> Result<Self> {
         match bytes.len() {
             16 | 24 | 32 => Ok(Self(Zeroizing::new(bytes.to_vec()))),

@@ -27,7 +27,7 @@ impl Radix {
     ///
     /// # Errors
     ///
-    /// Bad input unless 2 ≤ `value` ≤ 65,536.
+    /// A [`CipherError`] unless 2 ≤ `value` ≤ 65,536.
     pub fn try_new(value: u32) -> Result<Self> {
         if (2..=1 << 16).contains(&value) {
             Ok(Self(value))
@@ -166,7 +166,7 @@ impl DomainFloor {
     ///
     /// # Errors
     ///
-    /// Bad input if `min` is below 100 or the reason is blank.
+    /// A [`CipherError`] if `min` is below 100 or the reason is blank.
     pub fn insecure(min: u64, reason: &str) -> Result<Self> {
         if min < Self::NEVER_BELOW {
             return Err(CipherError::FloorTooLow { min });

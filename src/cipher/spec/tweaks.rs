@@ -34,7 +34,7 @@ impl<'a> Tweaks<'a> {
 
 /// The tweaks of a batch, once checked.
 #[derive(Clone, Copy)]
-pub(crate) enum RowTweaks<'a> {
+pub(crate) enum CheckedTweaks<'a> {
     Shared(&'a [u8]),
     PerRow(&'a [&'a [u8]]),
     /// All of one length, one after the other.
@@ -44,7 +44,7 @@ pub(crate) enum RowTweaks<'a> {
     },
 }
 
-impl<'a> RowTweaks<'a> {
+impl<'a> CheckedTweaks<'a> {
     /// The tweak of one row.
     pub(crate) fn of(self, row: usize) -> &'a [u8] {
         match self {

@@ -28,18 +28,19 @@
 use std::arch::x86_64::*;
 
 use crate::arith::reduce_fma::ReductionFma;
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
 use crate::kernels::aes::{AesNi256, AesUnit, Vaes256};
 use crate::kernels::avx2::params::{Layout256, Params256};
 use crate::kernels::avx2::prefixes::PrefixBlocks256;
 use crate::kernels::avx2::registers::{ROWS, Y, broadcast};
 use crate::kernels::avx2::rounds::{HalvesIo256, rounds};
-use crate::kernels::prefix_source::{PackedTweaks, PrefixSource, Prefixes};
+use crate::kernels::prefix_source::{PackedTweaks, PrefixSource};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
 use cipherform_ascii::Symbols;
 
-use crate::kernels::avx2::params::widest; // keep
+use crate::kernels::avx2::params::widest;
 
 /// 10^4.
 const FOUR: i32 = 10_000;
@@ -171,9 +172,11 @@ fn rows_aes<const ENCRYPT: bool, const PER_ROW: bool, const LAYOUT: u8, const RE
     }
 }
 
+/// Takes rows of text through all rounds, with one unit; `false` if a byte is no digit.
+///
 /// # Safety
 ///
-/// The processor has the features of [`available`] and of `U`.
+/// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
 #[inline(always)]
 unsafe fn rows<
     U: AesUnit<Register = Y>,
@@ -294,9 +297,13 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
                     for odd in 0..2 {
                         // A row, and the fourth one after it.
                         let row = ROWS * (H * group + k) + 2 * pair + odd;
+                        // Each loads 16 bytes, the most that a row has; what follows a shorter row is dropped by
+                        // the shuffle.
                         let low = self.input.as_ptr().add(row * codec.n);
                         let bytes = _mm256_loadu2_m128i(low.add(4 * codec.n).cast(), low.cast());
                         let digits = _mm256_shuffle_epi8(_mm256_sub_epi8(bytes, zero), gather);
+                        // A byte below '0' wraps to 208 or more: one maximum for all rows finds both kinds of other
+                        // bytes.
                         self.most = _mm256_max_epu8(self.most, digits);
                         let pairs = _mm256_maddubs_epi16(digits, _mm256_set1_epi16(0x01_0a));
                         fours[odd] = _mm256_madd_epi16(pairs, _mm256_set1_epi32(0x0001_0064));
@@ -304,6 +311,8 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
                     let fours = _mm256_packus_epi32(fours[0], fours[1]);
                     eights[pair] = _mm256_madd_epi16(fours, _mm256_set1_epi32(1 << 16 | FOUR));
                 }
+                // A slot's two eights are neighbours: left, right. Even parts are the left halves, odd parts the
+                // right ones.
                 let (a, b) = (_mm256_castsi256_ps(eights[0]), _mm256_castsi256_ps(eights[1]));
                 halves[0][k] = _mm256_castps_si256(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
                 halves[1][k] = _mm256_castps_si256(_mm256_shuffle_ps::<0b11_01_11_01>(a, b));
@@ -321,6 +330,7 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
             let (zero, scatter) = (_mm256_set1_epi8(codec.zero as i8), broadcast(&codec.scatter));
             for k in 0..H {
                 let (left, right) = (pairs(lefts[k]), pairs(rights[k]));
+                // Back to slots: the four pairs of a left half, then those of its right half, two rows to a lane.
                 let (low, high) = (_mm256_unpacklo_epi32(left, right), _mm256_unpackhi_epi32(left, right));
                 let (low, high) = (digits(low), digits(high));
                 let mut rows = [low[0], low[1], high[0], high[1]];
@@ -328,6 +338,7 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
                     *row = _mm256_shuffle_epi8(_mm256_add_epi8(*row, zero), scatter);
                 }
                 let to = self.output.as_mut_ptr().add(ROWS * (H * group + k) * codec.n);
+                // In the order of rows, since each store is 16 bytes and the next row overwrites what is too much.
                 for (i, row) in rows.iter().enumerate() {
                     _mm_storeu_si128(to.add(i * codec.n).cast(), _mm256_castsi256_si128(*row));
                 }
@@ -377,7 +388,7 @@ mod tests {
     use super::*;
     use crate::kernels::avx2::params::available;
     use crate::kernels::dispatch::Prepared;
-    use crate::selftest::random::Random;
+    use crate::selftest::random::SplitMix64;
     use crate::spec::key::{Aes, AesKey};
     use crate::spec::radix::Radix;
     use crate::spec::types::Mode;
@@ -402,7 +413,7 @@ mod tests {
         if !available() {
             return;
         }
-        let mut random = Random(5);
+        let mut random = SplitMix64(5);
         let symbols = Symbols::new(&"0123456789".chars().collect::<Vec<_>>()).unwrap();
         for (mode, n) in [
             (Mode::Ff1, 8),

@@ -36,13 +36,14 @@ impl Params256 {
     pub(crate) fn new(highest: [u128; 2], rounds: u8, round_shift: u32, order: ByteOrder) -> Option<Self> {
         let moduli = [highest[0].checked_add(1)?, highest[1].checked_add(1)?];
         let byte = round_shift as usize / 8;
+        // d is 8 for halves of up to 32 bits; this kernel has no code for longer ones.
         let (layout, byte) = match order {
             ByteOrder::BigEndian { d: 8 } => (Layout256::Eight, 15 - byte),
             ByteOrder::LittleEndian => (Layout256::Reversed, byte),
             ByteOrder::BigEndian { .. } => return None,
         };
         let powers = moduli.map(|m| [32, 64, 96].map(|k| ((1u128 << k) % m) as u32));
-        let (reduction, moduli) = ReductionFma::of(moduli)?;
+        let (reduction, moduli) = ReductionFma::for_moduli(moduli)?;
         if (layout, reduction) == (Layout256::Reversed, ReductionFma::Signed) {
             return None; // `fold` takes M up to 2^30
         }

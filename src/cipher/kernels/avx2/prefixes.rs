@@ -14,13 +14,14 @@
 
 use std::arch::x86_64::*;
 
+use crate::batch::prefixes::Prefixes;
 use crate::kernels::aes::{AesNi256, AesUnit, aes_inner_rounds, aes_last_round, round_key};
 use crate::kernels::avx2::params::EIGHT;
 use crate::kernels::avx2::registers::{ROWS, Y, broadcast, two};
-use crate::kernels::prefix_source::{PackedTweaks, Prefixes};
+use crate::kernels::prefix_source::PackedTweaks;
 use crate::kernels::schedule::Schedule;
 
-use crate::batch::sizes::LANES; // keep
+use crate::batch::sizes::LANES;
 
 /// The prefixes of up to 16 times `SIXTEENS` rows as AES blocks, with the first round key added, two to a register:
 /// those of the same row of two lanes.
@@ -31,9 +32,11 @@ pub(crate) struct PrefixBlocks256<const SIXTEENS: usize> {
 }
 
 impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
+    /// The blocks of rows with these prefixes: one for all, or [`LANES`] of them.
+    ///
     /// # Safety
     ///
-    /// The processor has the features of [`available`] and of `U`.
+    /// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
     #[inline(always)]
     pub(crate) unsafe fn new<const LAYOUT: u8>(schedule: &Schedule, prefixes: &Prefixes) -> Self {
         // SAFETY: the caller promises the features of `available`.
@@ -50,7 +53,7 @@ impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
     ///
     /// # Safety
     ///
-    /// The processor has the features of [`available`] and of `U`.
+    /// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
     #[inline(always)]
     pub(crate) unsafe fn set<const LAYOUT: u8>(&mut self, schedule: &Schedule, prefixes: &Prefixes, start: usize) {
         // SAFETY: the caller promises the features of `available`.
@@ -91,7 +94,7 @@ impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
     ///
     /// # Safety
     ///
-    /// The processor has the features of [`available`] and of `U`.
+    /// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
     #[inline(always)]
     pub(crate) unsafe fn set_packed<U: AesUnit<Register = Y>>(
         &mut self,

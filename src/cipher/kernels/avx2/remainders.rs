@@ -32,7 +32,7 @@ pub(crate) fn fold(low: Y, high: Y, powers: &[u32; 3]) -> Y {
     sum
 }
 
-/// The end of a round for 8 rows, from what [`drawn`] has left: changed ± y modulo M.
+/// The end of a round for 8 rows, from what the last round of AES has left: changed ± y modulo M.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub(crate) fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8>(
@@ -55,6 +55,7 @@ pub(crate) fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: 
         };
         return _mm256_and_si256(sum, m);
     }
+    // q̂ is found in 64 bits, for four rows at a time, and fits 32.
     let q = dwords::<0b10_00_10_00>([
         quotient::<ENCRYPT, LAYOUT, REDUCTION>(y[0], modulus),
         quotient::<ENCRYPT, LAYOUT, REDUCTION>(y[1], modulus),
@@ -73,6 +74,7 @@ pub(crate) fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: 
     } else {
         _mm256_sub_epi32(changed, rest)
     };
+    // Two conditional subtractions without a mask: where sum < 2M the difference wraps, and the minimum is sum itself.
     let sum = _mm256_min_epu32(sum, _mm256_sub_epi32(sum, _mm256_add_epi32(m, m)));
     _mm256_min_epu32(sum, _mm256_sub_epi32(sum, m))
 }
@@ -89,6 +91,7 @@ fn quotient<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8>(y: Y, mo
         } else {
             y
         };
+        // The first step: what the upper half of y leaves, g, takes its place before the lower half.
         let h = _mm256_srli_epi64::<32>(y);
         let q = multiply_add(_mm256_or_si256(h, exponent), &modulus.first);
         let g = _mm256_sub_epi64(h, _mm256_mul_epu32(q, _mm256_set1_epi64x(modulus.m.into())));
@@ -96,6 +99,8 @@ fn quotient<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8>(y: Y, mo
         let t = _mm256_srl_epi64(z, _mm_cvtsi32_si128(modulus.shift as i32));
         return multiply_add(_mm256_or_si256(t, exponent), last);
     }
+    // Without its lowest 16 bits y fits the 52 of a double; where y is big-endian, one shuffle turns it and cuts
+    // them off.
     let t = if LAYOUT == EIGHT {
         _mm256_shuffle_epi8(
             y,

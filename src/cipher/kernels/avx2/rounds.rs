@@ -38,6 +38,7 @@ use std::arch::x86_64::*;
 
 use crate::arith::reduce_fma::ReductionFma;
 use crate::batch::chunk::Lanes;
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
 use crate::kernels::aes::{
     AesNi256, AesUnit, Vaes256, aes_inner_rounds, aes_last_round, aes_long_key_rounds, aes_round, round_key,
@@ -46,11 +47,10 @@ use crate::kernels::avx2::params::{EIGHT, Layout256, MASK, Params256, available}
 use crate::kernels::avx2::prefixes::PrefixBlocks256;
 use crate::kernels::avx2::registers::{ROWS, Y, broadcast, load_halves, store_halves};
 use crate::kernels::avx2::remainders::{end_round, fold};
-use crate::kernels::prefix_source::Prefixes;
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
 
-use crate::kernels::avx2::params::widest; // keep
+use crate::kernels::avx2::params::widest;
 
 /// Gives `$run` the layout and the reduction of `$params`, as constants.
 macro_rules! by_shape {
@@ -132,9 +132,11 @@ fn aes_alone_aes(schedule: &Schedule, blocks: u64) -> u64 {
     unsafe { aes_in_registers::<AesNi256, 1>(schedule, blocks) }
 }
 
+/// AES alone, with one unit.
+///
 /// # Safety
 ///
-/// The processor has the features of [`available`] and of `U`.
+/// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
 #[inline(always)]
 unsafe fn aes_in_registers<U: AesUnit<Register = Y>, const H: usize>(schedule: &Schedule, blocks: u64) -> u64 {
     // SAFETY: the caller promises the features of `available`.
@@ -161,14 +163,14 @@ pub(crate) trait HalvesIo256<const H: usize> {
     ///
     /// # Safety
     ///
-    /// The processor has the features of [`available`] and of `U`.
+    /// The processor has the features of [`available`](crate::kernels::avx2::params::available).
     unsafe fn load(&mut self, group: usize) -> [[Y; H]; 2];
 
     /// Takes them back: those of one group after the other.
     ///
     /// # Safety
     ///
-    /// The processor has the features of [`available`] and of `U`.
+    /// The processor has the features of [`available`](crate::kernels::avx2::params::available).
     unsafe fn store(&mut self, group: usize, halves: [[Y; H]; 2]);
 }
 
@@ -225,9 +227,11 @@ fn rounds_aes<const ENCRYPT: bool, const PER_ROW: bool, const LAYOUT: u8, const 
     unsafe { rounds_in_memory::<AesNi256, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, 1>(schedule, params, group) }
 }
 
+/// Takes rows whose halves are in memory through all rounds, with one unit.
+///
 /// # Safety
 ///
-/// The processor has the features of [`available`] and of `U`.
+/// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
 #[inline(always)]
 unsafe fn rounds_in_memory<
     U: AesUnit<Register = Y>,
@@ -263,7 +267,8 @@ fn in_order<const ENCRYPT: bool, const H: usize>([left, right]: [[Y; H]; 2]) -> 
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`] and of `U`. There is at least one pair, and `ends` has as many.
+/// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
+/// There is at least one pair, and `ends` has as many.
 #[inline(always)]
 pub(crate) unsafe fn rounds<
     U: AesUnit<Register = Y>,
@@ -323,12 +328,12 @@ pub(crate) unsafe fn rounds<
                     aes_round::<U>(schedule, r, states.as_flattened_mut());
                 }
                 aes_long_key_rounds::<U>(schedule, states.as_flattened_mut());
-                drawn::<U, LAYOUT, REDUCTION, H>(schedule, &states, powers[$half])
+                last_round::<U, LAYOUT, REDUCTION, H>(schedule, &states, powers[$half])
             }};
         }
         let mut states = begin!(0, 0, second_x, 0);
         aes_inner_rounds::<U>(schedule, states.as_flattened_mut());
-        let mut y_of_x = drawn::<U, LAYOUT, REDUCTION, H>(schedule, &states, powers[0]);
+        let mut y_of_x = last_round::<U, LAYOUT, REDUCTION, H>(schedule, &states, powers[0]);
         loop {
             let mut step = 0;
             let mut y_of_y;
@@ -419,9 +424,9 @@ const FIRST_FOUR: [[u8; 16]; 4] = {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`] and of `U`.
+/// The processor has the features of [`available`](crate::kernels::avx2::params::available) and of `U`.
 #[inline(always)]
-unsafe fn drawn<U: AesUnit<Register = Y>, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
+unsafe fn last_round<U: AesUnit<Register = Y>, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
     schedule: &Schedule,
     states: &[[Y; 4]; H],
     powers: &[u32; 3],

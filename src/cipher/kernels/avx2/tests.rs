@@ -1,19 +1,19 @@
 //! The rounds of AVX2 against the portable ones.
 
 use crate::batch::chunk::{Chunk, Lanes};
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
 use crate::kernels::avx2::params::available;
 use crate::kernels::avx2::rounds::run_lanes;
 use crate::kernels::dispatch::Prepared;
 use crate::kernels::portable;
-use crate::kernels::prefix_source::Prefixes;
-use crate::selftest::random::Random;
+use crate::selftest::random::SplitMix64;
 use crate::spec::key::{Aes, AesKey};
 use crate::spec::radix::Radix;
 use crate::spec::types::{Direction, Mode};
 
 /// MemoryHalves256 at the ends of their range and in it.
-fn halves(random: &mut Random, highest: u64) -> [u64; LANES] {
+fn halves(random: &mut SplitMix64, highest: u64) -> [u64; LANES] {
     std::array::from_fn(|lane| match lane % 5 {
         0 => 0,
         1 => highest,
@@ -28,7 +28,7 @@ fn walks_equal_the_portable_ones() {
     if !available() {
         return;
     }
-    let mut random = Random(11);
+    let mut random = SplitMix64(11);
     let mut seen = std::collections::BTreeSet::new();
     for (mode, radix, n) in [
         (Mode::Ff1, 2, 20usize),
@@ -62,7 +62,7 @@ fn walks_equal_the_portable_ones() {
             let prepared = Prepared::<u64>::new(mode, radix, n);
             let (plan, mut params) = (&prepared.plan, prepared.avx2.unwrap());
             seen.insert(format!("{:?} {:?}", params.layout, params.reduction));
-            let wide = |random: &mut Random| u128::from(random.next()) << 64 | u128::from(random.next());
+            let wide = |random: &mut SplitMix64| u128::from(random.next()) << 64 | u128::from(random.next());
             // Prefixes leave room for the half, as those of the standard do not: they are added (exclusive or),
             // whatever they are.
             let shared = Prefixes::Shared([wide(&mut random), wide(&mut random)]);

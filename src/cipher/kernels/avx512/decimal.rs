@@ -20,8 +20,8 @@
 //! where halves are packed in 32 bits, else at most three.
 //!
 //! Reading joins digits to pairs, fours and eights by multiplying and adding neighbours. Writing splits an eight in
-//! two fours, each of these in two pairs, and looks up both digits of each pair. The quotients are ⌊x·µ/2^w⌋ with µ
-//! = ⌈2^w/D⌉ = (2^w + e)/D, which is ⌊x/D⌋ for all x with x·e < 2^w (Granlund and Montgomery 1994, theorem 4.2);
+//! two fours, each of these in two pairs, and looks up both digits of each pair. The quotients are ⌊x·µ/2^w⌋ with
+//! µ = ⌈2^w/D⌉ = (2^w + e)/D, which is ⌊x/D⌋ for all x with x·e < 2^w (Granlund and Montgomery 1994, theorem 4.2);
 //! each is tried at its worst x in the tests.
 
 #![expect(
@@ -32,16 +32,17 @@
 use std::arch::x86_64::*;
 
 use crate::arith::reduce_ifma::ReductionIfma;
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
 use crate::kernels::avx512::params::{Layout512, Params512, available};
 use crate::kernels::avx512::prefixes::PrefixBlocks512;
 use crate::kernels::avx512::registers::{Z, table};
 use crate::kernels::avx512::rounds::{HalvesIo512, rounds};
-use crate::kernels::prefix_source::{PackedTweaks, PrefixSource, Prefixes};
+use crate::kernels::prefix_source::{PackedTweaks, PrefixSource};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
 use cipherform_ascii::Symbols;
-use cipherform_simd::table::Table;
+use cipherform_simd::table::ByteTable;
 
 /// Bytes between a chunk of text and the one that is prefetched with it.
 const AHEAD: usize = 16 << 10;
@@ -60,19 +61,19 @@ pub(crate) struct DecimalCodec512 {
     /// DecimalText512 of the longer half.
     longest: usize,
     /// The source of each digit of four slots, and the bytes that have one.
-    gather: Table,
+    gather: ByteTable,
     filled: u64,
     /// The sources of tops, which share a register, and the bytes that have one.
-    gather_tops: [Table; 4],
+    gather_tops: [ByteTable; 4],
     filled_tops: [u64; 4],
     /// The source of each byte of rows.
-    scatter: [Table; 8],
+    scatter: [ByteTable; 8],
     /// The sources of tops that come from a register of their own, and the bytes they go to.
-    scatter_tops: [Table; 4],
+    scatter_tops: [ByteTable; 4],
     tops: u64,
     /// The first and the second digit of each number below 100.
-    tens: [Table; 2],
-    ones: [Table; 2],
+    tens: [ByteTable; 2],
+    ones: [ByteTable; 2],
 }
 
 impl DecimalCodec512 {
@@ -90,7 +91,7 @@ impl DecimalCodec512 {
         }
         let n = lengths[0] + lengths[1];
         let packed = longest <= 9;
-        let none = Table([0; 64]);
+        let none = ByteTable([0; 64]);
         let mut codec = Self {
             n,
             zero,
@@ -350,6 +351,8 @@ impl<const TOPS: usize> HalvesIo512<2> for DecimalText512<'_, TOPS> {
             let mut tops = _mm512_setzero_si512();
             for j in 0..4 {
                 let rows = self.input.as_ptr().add((32 * group + 16 * k + 4 * j) * codec.n);
+                // Four rows of up to 18 digits: 64 bytes from the first one on hold up to 16 of each, and with 9
+                // digits a half the last 64 bytes hold the others.
                 let first = _mm512_loadu_si512(rows.cast());
                 let bytes = if TOPS > 0 {
                     let last = _mm512_loadu_si512(rows.add(4 * codec.n - 64).cast());
@@ -360,11 +363,16 @@ impl<const TOPS: usize> HalvesIo512<2> for DecimalText512<'_, TOPS> {
                 } else {
                     _mm512_permutexvar_epi8(table(&codec.gather), first)
                 };
+                // A byte below '0' wraps to 208 or more, so that one maximum for all rows finds both kinds of other
+                // bytes.
                 let digits = _mm512_maskz_sub_epi8(codec.filled, bytes, zero);
                 self.most = _mm512_max_epu8(self.most, digits);
                 fours[j] = join(digits);
             }
             let (a, b) = (join_fours(fours[0], fours[1]), join_fours(fours[2], fours[3]));
+            // In each 128 bits a slot's two eights are neighbours: left, right. One shuffle of two registers takes
+            // the left ones of all 16 rows, another the right ones; rows then stand in the order 0, 4, 8, 12, 1, …,
+            // which `transpose` gives to prefixes, too.
             let (a, b) = (_mm512_castsi512_ps(a), _mm512_castsi512_ps(b));
             let mut left = _mm512_castps_si512(_mm512_shuffle_ps::<0b10_00_10_00>(a, b));
             let mut right = _mm512_castps_si512(_mm512_shuffle_ps::<0b11_01_11_01>(a, b));
@@ -390,6 +398,7 @@ impl<const TOPS: usize> HalvesIo512<2> for DecimalText512<'_, TOPS> {
         unsafe {
             let (left, left_tops) = split::<TOPS>(codec, left);
             let (right, right_tops) = split::<TOPS>(codec, right);
+            // The inverse of that shuffle: eights of left and right halves side by side, four rows to a register.
             let slots = [
                 _mm512_unpacklo_epi64(left[0], right[0]),
                 _mm512_unpackhi_epi64(left[0], right[0]),
@@ -443,7 +452,8 @@ impl<const TOPS: usize> HalvesIo512<4> for DecimalText512<'_, TOPS> {
                         tops = _mm512_or_si512(tops, top);
                     }
                 }
-                // Of each half: the upper eight, the lower eight.
+                // Of each half: the upper eight, the lower eight. One product of 32 bits joins them in the 64 bits
+                // they share.
                 let eights = join_fours(fours[0], fours[1]);
                 let upper = _mm512_mul_epu32(eights, _mm512_set1_epi64(EIGHT.into()));
                 let mut halves = _mm512_add_epi64(upper, _mm512_srli_epi64::<32>(eights));
@@ -468,6 +478,7 @@ impl<const TOPS: usize> HalvesIo512<4> for DecimalText512<'_, TOPS> {
         let codec = self.codec;
         // SAFETY: as for `HalvesIo512<2>`.
         unsafe {
+            // First the digits beyond 16, then two eights a half, then both digits of all pairs.
             let (left, left_tops) = split_wide::<TOPS>(left);
             let (right, right_tops) = split_wide::<TOPS>(right);
             let (left, _) = split::<0>(codec, left);
@@ -503,7 +514,7 @@ impl<const TOPS: usize> HalvesIo512<4> for DecimalText512<'_, TOPS> {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn join(digits: Z) -> Z {
     // SAFETY: the caller promises the features of `available`.
@@ -517,7 +528,7 @@ unsafe fn join(digits: Z) -> Z {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn join_fours(a: Z, b: Z) -> Z {
     // SAFETY: the caller promises the features of `available`.
@@ -529,7 +540,7 @@ unsafe fn join_fours(a: Z, b: Z) -> Z {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn split<const TOPS: usize>(codec: &DecimalCodec512, x: Z) -> ([Z; 2], Z) {
     // SAFETY: the caller promises the features of `available`.
@@ -552,6 +563,7 @@ unsafe fn split<const TOPS: usize>(codec: &DecimalCodec512, x: Z) -> ([Z; 2], Z)
         let q = _mm512_srli_epi16::<3>(_mm512_mulhi_epu16(fours, _mm512_set1_epi16(5243)));
         let less = _mm512_set1_epi16(1 - (100 << 8));
         let pairs = _mm512_add_epi16(_mm512_slli_epi16::<8>(fours), _mm512_mullo_epi16(q, less));
+        // A pair below 100 is an index of seven bits into two registers: the last quotient, by 10, is a look-up.
         let tens = _mm512_permutex2var_epi8(table(&codec.tens[0]), pairs, table(&codec.tens[1]));
         let ones = _mm512_permutex2var_epi8(table(&codec.ones[0]), pairs, table(&codec.ones[1]));
         (
@@ -565,7 +577,7 @@ unsafe fn split<const TOPS: usize>(codec: &DecimalCodec512, x: Z) -> ([Z; 2], Z)
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn split_wide<const TOPS: usize>(x: Z) -> (Z, Z) {
     // SAFETY: the caller promises the features of `available`.

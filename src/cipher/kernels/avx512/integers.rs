@@ -13,16 +13,17 @@ use std::arch::x86_64::*;
 use std::borrow::Cow;
 
 use crate::arith::reduce_ifma::ReductionIfma;
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
 use crate::kernels::avx512::params::{Layout512, Params512, available};
 use crate::kernels::avx512::prefixes::PrefixBlocks512;
 use crate::kernels::avx512::registers::{Z, lower_halves};
 use crate::kernels::avx512::rounds::{HalvesIo512, rounds};
-use crate::kernels::prefix_source::{PackedTweaks, PrefixSource, Prefixes};
+use crate::kernels::prefix_source::{PackedTweaks, PrefixSource};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
 
-use crate::kernels::avx512::registers::{load, store}; // keep
+use crate::kernels::avx512::registers::{load, store};
 
 const LAYOUT: u8 = Layout512::Packed as u8;
 const REDUCTION: u8 = ReductionIfma::Mask as u8;
@@ -150,7 +151,7 @@ impl HalvesIo512<2> for IntegerValues<'_> {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn joined([left, right]: [__m256i; 2], width: __m128i) -> Z {
     // SAFETY: the caller promises the features of `available`.

@@ -2,7 +2,7 @@
 
 use crate::arith::reduce_ifma::{Modulus52, ReductionIfma};
 use crate::batch::half::ByteOrder;
-use cipherform_simd::table::Table;
+use cipherform_simd::table::ByteTable;
 
 /// The parameters of a shape.
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +11,7 @@ pub(crate) struct Params512 {
     pub(crate) reduction: ReductionIfma,
     pub(crate) rounds: u8,
     /// The source of each byte of blocks: 0…63 a register of halves, 64 zero, 65 the round number.
-    pub(crate) places: [Table; 4],
+    pub(crate) places: [ByteTable; 4],
     /// Modulo what the left and the right half change.
     pub(crate) moduli: [Modulus52; 2],
     /// 2^32, 2^64 and 2^96 modulo these.
@@ -38,6 +38,7 @@ impl Params512 {
         let packed = moduli
             .iter()
             .all(|m| *m <= 1 << 30 || m.is_power_of_two() && *m <= 1 << 32);
+        // M ≤ 2^30 leaves room for 4M in 32 bits; powers of two need none, as a mask reduces them.
         let (layout, bits) = match order {
             ByteOrder::BigEndian { d: 8 } if packed => (Layout512::Packed, 64),
             ByteOrder::LittleEndian if packed => (Layout512::PackedReversed, 64),
@@ -47,7 +48,7 @@ impl Params512 {
         };
         let places = std::array::from_fn(|k| places(layout, k, round_shift));
         let powers = moduli.map(|m| [32, 64, 96].map(|k| ((1u128 << k) % m) as u64));
-        let (reduction, moduli) = ReductionIfma::of(moduli, bits)?;
+        let (reduction, moduli) = ReductionIfma::for_moduli(moduli, bits)?;
         Some(Self {
             layout,
             reduction,
@@ -60,7 +61,7 @@ impl Params512 {
 }
 
 /// The source of each byte of four blocks, which are the k-th that a register of halves fills.
-fn places(layout: Layout512, k: usize, round_shift: u32) -> Table {
+fn places(layout: Layout512, k: usize, round_shift: u32) -> ByteTable {
     let mut bytes = [64; 64];
     for (at, place) in bytes.iter_mut().enumerate() {
         let (block, p) = (4 * k + at / 16, at % 16);
@@ -80,7 +81,7 @@ fn places(layout: Layout512, k: usize, round_shift: u32) -> Table {
             *place = 65;
         }
     }
-    Table(bytes)
+    ByteTable(bytes)
 }
 
 /// True if this processor has the features that the kernels are compiled for: AVX-512 F, BW, DQ, VL, IFMA, VBMI and

@@ -14,15 +14,16 @@
 
 use std::arch::x86_64::*;
 
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
 use crate::kernels::aes::{AesUnit, Vaes512, aes_inner_rounds, aes_last_round, round_key};
 use crate::kernels::avx512::params::REVERSED;
 use crate::kernels::avx512::registers::{Z, load, table};
-use crate::kernels::prefix_source::{PackedTweaks, Prefixes};
+use crate::kernels::prefix_source::PackedTweaks;
 use crate::kernels::schedule::Schedule;
-use cipherform_simd::table::Table;
+use cipherform_simd::table::ByteTable;
 
-use crate::kernels::avx512::registers::byte_table; // keep
+use crate::kernels::avx512::registers::byte_table;
 
 /// The prefixes of 64 rows as AES blocks, with the first round key added, four to a register.
 pub(crate) struct PrefixBlocks512 {
@@ -33,9 +34,11 @@ pub(crate) struct PrefixBlocks512 {
 }
 
 impl PrefixBlocks512 {
+    /// The blocks of 64 rows with these prefixes.
+    ///
     /// # Safety
     ///
-    /// The processor has the features of [`available`].
+    /// The processor has the features of [`available`](crate::kernels::avx512::params::available).
     #[inline(always)]
     pub(crate) unsafe fn new<const LAYOUT: u8>(schedule: &Schedule, prefixes: &Prefixes) -> Self {
         // SAFETY: the caller promises the features of `available`.
@@ -71,7 +74,7 @@ impl PrefixBlocks512 {
     ///
     /// # Safety
     ///
-    /// The processor has the features of [`available`].
+    /// The processor has the features of [`available`](crate::kernels::avx512::params::available).
     #[inline(always)]
     pub(crate) unsafe fn set_packed(&mut self, schedule: &Schedule, packed: PackedTweaks<'_>) {
         let PackedTweaks {
@@ -85,6 +88,7 @@ impl PrefixBlocks512 {
         unsafe {
             let chain = Vaes512::broadcast(&chain.to_be_bytes());
             let first = round_key::<Vaes512>(schedule, 0);
+            // Each row has blocks of its own from now on.
             self.select = LANES / 4 - 1;
             for (half, states) in self.blocks[0].as_chunks_mut::<8>().0.iter_mut().enumerate() {
                 *states = [_mm512_xor_si512(chain, first); 8];
@@ -93,6 +97,7 @@ impl PrefixBlocks512 {
                         *state = _mm512_xor_si512(*state, tweak_blocks(tweaks, length, 8 * half + i, k));
                     }
                     aes_inner_rounds::<Vaes512>(schedule, states);
+                    // The last key of this block and the first one of the next.
                     let last = _mm512_xor_si512(round_key::<Vaes512>(schedule, schedule.rounds()), first);
                     aes_last_round::<Vaes512>(last, states);
                 }
@@ -107,7 +112,7 @@ impl PrefixBlocks512 {
     ///
     /// # Safety
     ///
-    /// The processor has the features of [`available`].
+    /// The processor has the features of [`available`](crate::kernels::avx512::params::available).
     #[inline(always)]
     pub(crate) unsafe fn transpose<const LAYOUT: u8>(&mut self) {
         if self.select == 0 {
@@ -118,6 +123,8 @@ impl PrefixBlocks512 {
             let [a, b, c, d] = *quads;
             // SAFETY: the caller promises the features of `available`.
             *quads = unsafe {
+                // A transposition of four by four blocks: first the even and the odd ones of two registers each,
+                // then of those.
                 let (ab_low, ab_high) = (_mm512_shuffle_i64x2::<0x88>(a, b), _mm512_shuffle_i64x2::<0xDD>(a, b));
                 let (cd_low, cd_high) = (_mm512_shuffle_i64x2::<0x88>(c, d), _mm512_shuffle_i64x2::<0xDD>(c, d));
                 [
@@ -141,7 +148,7 @@ impl PrefixBlocks512 {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn tweak_blocks(tweaks: &[u8], length: usize, quad: usize, k: usize) -> Z {
     // SAFETY: the caller promises the features of `available`.
@@ -151,6 +158,7 @@ unsafe fn tweak_blocks(tweaks: &[u8], length: usize, quad: usize, k: usize) -> Z
         let low = _mm256_inserti128_si256::<1>(low, bytes_from(tweaks, at + length));
         let high = _mm256_castsi128_si256(bytes_from(tweaks, at + 2 * length));
         let high = _mm256_inserti128_si256::<1>(high, bytes_from(tweaks, at + 3 * length));
+        // Bytes of the next row stand after the tweak's own: the mask, once for each row, makes them zeros.
         let own = length.saturating_sub(16 * k).min(16);
         let own = ((1u64 << own) - 1) * 0x0001_0001_0001_0001;
         _mm512_maskz_mov_epi8(own, _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high))
@@ -161,7 +169,7 @@ unsafe fn tweak_blocks(tweaks: &[u8], length: usize, quad: usize, k: usize) -> Z
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn bytes_from(bytes: &[u8], at: usize) -> __m128i {
     // SAFETY: the caller promises the features of `available`; only bytes of the slice are read.
@@ -177,7 +185,7 @@ unsafe fn bytes_from(bytes: &[u8], at: usize) -> __m128i {
 }
 
 /// Each block as it is.
-const SAME: Table = byte_table!(|_block, p| p);
+const SAME: ByteTable = byte_table!(|_block, p| p);
 
 /// Each block last byte first.
-const REVERSE: Table = byte_table!(|_block, p| 15 - p);
+const REVERSE: ByteTable = byte_table!(|_block, p| 15 - p);

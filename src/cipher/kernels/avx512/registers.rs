@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use cipherform_simd::table::Table;
+use cipherform_simd::table::ByteTable;
 
 pub(crate) type Z = __m512i;
 
@@ -10,7 +10,7 @@ pub(crate) type Z = __m512i;
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 pub(crate) unsafe fn lower_halves([a, b]: [Z; 2]) -> Z {
     // SAFETY: the caller promises the features of `available`.
@@ -24,7 +24,7 @@ pub(crate) unsafe fn lower_halves([a, b]: [Z; 2]) -> Z {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 pub(crate) unsafe fn load<T: Copy>(items: &[T], at: usize) -> Z {
     let items = &items[at..][..64 / size_of::<T>()];
@@ -36,7 +36,7 @@ pub(crate) unsafe fn load<T: Copy>(items: &[T], at: usize) -> Z {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 pub(crate) unsafe fn store(z: Z, items: &mut [u64], at: usize) {
     let items = &mut items[at..][..8];
@@ -44,11 +44,13 @@ pub(crate) unsafe fn store(z: Z, items: &mut [u64], at: usize) {
     unsafe { _mm512_storeu_si512(items.as_mut_ptr().cast(), z) }
 }
 
+/// A table in a register.
+///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
-pub(crate) unsafe fn table(bytes: &Table) -> Z {
+pub(crate) unsafe fn table(bytes: &ByteTable) -> Z {
     // SAFETY: the caller promises the features of `available`.
     unsafe { load(&bytes.0, 0) }
 }
@@ -63,7 +65,7 @@ macro_rules! byte_table {
             bytes[at] = $index as u8;
             at += 1;
         }
-        Table(bytes)
+        ByteTable(bytes)
     }};
 }
 

@@ -25,7 +25,7 @@ use crate::kernels::schedule::Schedule;
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 pub(crate) unsafe fn packed_end<const ENCRYPT: bool, const REDUCTION: u8>(
     changed: Z,
@@ -50,17 +50,23 @@ pub(crate) unsafe fn packed_end<const ENCRYPT: bool, const REDUCTION: u8>(
             };
             return _mm512_and_si512(sum, set(modulus.m));
         }
+        // Quotients are below 2^32, but their products need 64 bits: they are found eight at a time, then packed
+        // like the halves.
         let q = lower_halves([
             packed_quotient::<REDUCTION>(y[0], modulus),
             packed_quotient::<REDUCTION>(y[1], modulus),
         ]);
         let product = _mm512_mullo_epi32(q, set(modulus.m));
+        // The difference is below 3M, so that its lower 32 bits are all of it, whatever the upper ones of y and q·M
+        // were.
         let lazy = _mm512_sub_epi32(low, product);
         let sum = if ENCRYPT {
             _mm512_add_epi32(changed, lazy)
         } else {
             _mm512_sub_epi32(_mm512_add_epi32(changed, set(modulus.m3)), lazy)
         };
+        // Two conditional subtractions without a mask: where sum < 2M the difference wraps, and the minimum is sum
+        // itself.
         let sum = _mm512_min_epu32(sum, _mm512_sub_epi32(sum, set(modulus.m2)));
         _mm512_min_epu32(sum, _mm512_sub_epi32(sum, set(modulus.m)))
     }
@@ -70,7 +76,7 @@ pub(crate) unsafe fn packed_end<const ENCRYPT: bool, const REDUCTION: u8>(
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn packed_quotient<const REDUCTION: u8>(y: Z, modulus: &Modulus52) -> Z {
     // SAFETY: the caller promises the features of `available`.
@@ -85,15 +91,16 @@ unsafe fn packed_quotient<const REDUCTION: u8>(y: Z, modulus: &Modulus52) -> Z {
     }
 }
 
-/// z for y, for [`ReductionIfma::Tiny`].
+/// z for y, for [`Tiny`](crate::arith::reduce_ifma::ReductionIfma::Tiny).
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn brought_down(y: Z, modulus: &Modulus52) -> Z {
     // SAFETY: the caller promises the features of `available`.
     unsafe {
+        // ⌊y/2^32⌋·(2^32 mod M) + (y mod 2^32); the mask keeps the lower 32 bits of each 64.
         let upper = _mm512_mul_epu32(_mm512_srli_epi64::<32>(y), _mm512_set1_epi64(modulus.mu as i64));
         _mm512_add_epi64(upper, _mm512_maskz_mov_epi32(0x5555, y))
     }
@@ -103,7 +110,7 @@ unsafe fn brought_down(y: Z, modulus: &Modulus52) -> Z {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 pub(crate) unsafe fn wide_end<const ENCRYPT: bool, const REDUCTION: u8>(
     changed: Z,
@@ -127,12 +134,14 @@ pub(crate) unsafe fn wide_end<const ENCRYPT: bool, const REDUCTION: u8>(
             }
             SHORT => rest(low, upper_product(_mm512_srli_epi64::<12>(low), set(modulus.mu))),
             TWICE => {
+                // First the upper 64 bits of y: g is what they leave, below 3M.
                 let g = rest(high, upper_product(_mm512_srli_epi64::<12>(high), set(modulus.mu)));
                 let low = _mm512_maskz_mov_epi32(0x5555, low);
                 let (up, down) = (
                     _mm_cvtsi32_si128(32 - modulus.shift as i32),
                     _mm_cvtsi32_si128(modulus.shift as i32),
                 );
+                // t = ⌊(g·2^32 + low)/2^shift⌋, without the 84 bits that this sum may have.
                 let t = _mm512_add_epi64(_mm512_sll_epi64(g, up), _mm512_srl_epi64(low, down));
                 let z = _mm512_or_si512(_mm512_slli_epi64::<32>(g), low);
                 rest(z, upper_product(t, set(modulus.nu)))
@@ -163,7 +172,7 @@ pub(crate) unsafe fn wide_end<const ENCRYPT: bool, const REDUCTION: u8>(
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn upper_product(t: Z, mu: Z) -> Z {
     // SAFETY: the caller promises the features of `available`.
@@ -176,7 +185,7 @@ unsafe fn upper_product(t: Z, mu: Z) -> Z {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 pub(crate) unsafe fn fold(schedule: &Schedule, a: Z, b: Z, powers: &[u64; 3]) -> Z {
     // SAFETY: the caller promises the features of `available`.

@@ -34,6 +34,7 @@
 use std::arch::x86_64::*;
 
 use crate::arith::reduce_ifma::{Modulus52, ReductionIfma};
+use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
 use crate::kernels::aes::{
     AesUnit, Vaes512, aes_inner_rounds, aes_last_round, aes_long_key_rounds, aes_round, round_key,
@@ -42,12 +43,11 @@ use crate::kernels::avx512::params::{EIGHT, Layout512, PACKED, Params512, REVERS
 use crate::kernels::avx512::prefixes::PrefixBlocks512;
 use crate::kernels::avx512::registers::{Z, lower_halves, table};
 use crate::kernels::avx512::remainders::{fold, packed_end, wide_end};
-use crate::kernels::prefix_source::Prefixes;
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
-use cipherform_simd::table::Table;
+use cipherform_simd::table::ByteTable;
 
-use crate::kernels::avx512::registers::{byte_table, load, store}; // keep
+use crate::kernels::avx512::registers::{byte_table, load, store};
 
 /// Takes 64 rows through all rounds.
 pub(crate) fn run_lanes(
@@ -134,14 +134,14 @@ pub(crate) trait HalvesIo512<const H: usize> {
     ///
     /// # Safety
     ///
-    /// The processor has the features of [`available`].
+    /// The processor has the features of [`available`](crate::kernels::avx512::params::available).
     unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2];
 
     /// Takes them back.
     ///
     /// # Safety
     ///
-    /// The processor has the features of [`available`].
+    /// The processor has the features of [`available`](crate::kernels::avx512::params::available).
     unsafe fn store(&mut self, group: usize, k: usize, halves: [Z; 2]);
 }
 
@@ -302,7 +302,7 @@ pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8,
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn begin_round<const LAYOUT: u8, const H: usize>(
     params: &Params512,
@@ -315,6 +315,8 @@ unsafe fn begin_round<const LAYOUT: u8, const H: usize>(
     // SAFETY: the caller promises the features of `available`.
     unsafe {
         for i in 0..8 / H {
+            // One permutation brings NUM(B) to the right end of each block, the round number before it, and zeros
+            // elsewhere.
             let number = _mm512_permutex2var_epi8(halves[k], table(&params.places[i]), round);
             let at = k * (8 / H) + i;
             states[at] = _mm512_xor_si512(number, prefixes.of::<LAYOUT>(parity, 8 * group + at));
@@ -326,7 +328,7 @@ unsafe fn begin_round<const LAYOUT: u8, const H: usize>(
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
     schedule: &Schedule,
@@ -362,6 +364,7 @@ unsafe fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, 
                 let key = round_key::<Vaes512>(schedule, schedule.rounds());
                 let a = _mm512_aesenclast_epi128(states[2 * k], key);
                 let b = _mm512_aesenclast_epi128(states[2 * k + 1], key);
+                // 12 bytes do not fit a lane: bytes 0 to 7 are ⌊y/2^32⌋, bytes 4 to 11 are y mod 2^64.
                 let high = _mm512_permutex2var_epi8(a, table(&UPPER), b);
                 let low = _mm512_permutex2var_epi8(a, table(&LOWER), b);
                 wide_end::<ENCRYPT, REDUCTION>(half, high, low, modulus)
@@ -374,7 +377,7 @@ unsafe fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, 
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn shared_end(schedule: &Schedule, a: Z, b: Z) -> Z {
     // SAFETY: the caller promises the features of `available`.
@@ -388,7 +391,7 @@ unsafe fn shared_end(schedule: &Schedule, a: Z, b: Z) -> Z {
 ///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn load_halves<const LAYOUT: u8>(halves: &[u64], at: usize) -> Z {
     // SAFETY: the caller promises the features of `available`.
@@ -401,9 +404,11 @@ unsafe fn load_halves<const LAYOUT: u8>(halves: &[u64], at: usize) -> Z {
     }
 }
 
+/// Stores a register of halves from the one at `at` on, unpacked if they are packed.
+///
 /// # Safety
 ///
-/// The processor has the features of [`available`].
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn store_halves<const LAYOUT: u8>(register: Z, halves: &mut [u64], at: usize) {
     // SAFETY: the caller promises the features of `available`.
@@ -422,10 +427,10 @@ unsafe fn store_halves<const LAYOUT: u8>(register: Z, halves: &mut [u64], at: us
 }
 
 /// Of eight blocks in two registers, the first 8 bytes as integers.
-const UPPER: Table = byte_table!(|block, p| 16 * (2 * block + p / 8) + 7 - p % 8);
+const UPPER: ByteTable = byte_table!(|block, p| 16 * (2 * block + p / 8) + 7 - p % 8);
 
 /// Of eight blocks in two registers, bytes 4 to 11 as integers.
-const LOWER: Table = byte_table!(|block, p| 16 * (2 * block + p / 8) + 11 - p % 8);
+const LOWER: ByteTable = byte_table!(|block, p| 16 * (2 * block + p / 8) + 11 - p % 8);
 
 /// The byte of a block that ShiftRows moves to `p`.
 const fn shifted(p: usize) -> usize {
@@ -434,7 +439,7 @@ const fn shifted(p: usize) -> usize {
 }
 
 /// Of eight blocks in two registers, what the last round turns into [`UPPER`].
-const SHARED: Table = {
+const SHARED: ByteTable = {
     let mut bytes = [0; 64];
     let mut at = 0;
     while at < 64 {
@@ -443,5 +448,5 @@ const SHARED: Table = {
         bytes[16 * block + shifted(p)] = (16 * (2 * block + p / 8) + shifted(7 - p % 8)) as u8;
         at += 1;
     }
-    Table(bytes)
+    ByteTable(bytes)
 };

@@ -27,7 +27,7 @@ use std::arch::x86_64::*;
 use crate::batch::sizes::CHUNK;
 use crate::kernels::avx512::params::available;
 use cipherform_ascii::Symbols;
-use cipherform_simd::table::Table;
+use cipherform_simd::table::ByteTable;
 
 /// Symbols of a group.
 const EIGHT: usize = 8;
@@ -40,13 +40,13 @@ pub(crate) struct SymbolCodec {
     /// Eights of a half.
     eights: usize,
     /// The numeral of each ASCII character; 0x80 for one that is no symbol.
-    numerals: [Table; 2],
-    symbols: Table,
+    numerals: [ByteTable; 2],
+    symbols: ByteTable,
     /// The source of each symbol of the eights, and the bytes that have one.
-    gather: Table,
+    gather: ByteTable,
     filled: u64,
     /// The source of each symbol of the rows.
-    scatter: Table,
+    scatter: ByteTable,
     radix: PowerDivisor,
     square: PowerDivisor,
     fourth: PowerDivisor,
@@ -119,11 +119,11 @@ impl SymbolCodec {
             n,
             rows,
             eights,
-            numerals: numerals.map(Table),
-            symbols: Table(*symbols.bytes()),
-            gather: Table(gather),
+            numerals: numerals.map(ByteTable),
+            symbols: ByteTable(*symbols.bytes()),
+            gather: ByteTable(gather),
             filled,
-            scatter: Table(scatter),
+            scatter: ByteTable(scatter),
             radix: PowerDivisor::new(r, 16),
             square: PowerDivisor::new(r.pow(2), 32),
             fourth: PowerDivisor::new(r.pow(4), 52),
@@ -136,7 +136,7 @@ impl SymbolCodec {
     pub(crate) fn read(&self, text: &[u8], left: &mut [u64; CHUNK], right: &mut [u64; CHUNK]) -> bool {
         assert!(available(), "this kernel was chosen on another processor");
         assert!(text.len() <= CHUNK * self.n);
-        // SAFETY: the processor has the features.
+        // SAFETY: `available` has found the features.
         unsafe {
             match self.eights {
                 1 => self.read_rows::<1, 4>(text, left, right),
@@ -150,7 +150,7 @@ impl SymbolCodec {
     pub(crate) fn write(&self, left: &[u64; CHUNK], right: &[u64; CHUNK], text: &mut [u8]) {
         assert!(available(), "this kernel was chosen on another processor");
         assert!(text.len() <= CHUNK * self.n);
-        // SAFETY: the processor has the features.
+        // SAFETY: `available` has found the features.
         unsafe {
             match self.eights {
                 1 => self.write_rows::<1, 4>(left, right, text),
@@ -181,6 +181,7 @@ impl SymbolCodec {
             // SAFETY: only the bytes of `rows` are read.
             let bytes = unsafe { _mm512_maskz_loadu_epi8(whole, rows.as_ptr().cast()) };
             let numerals = _mm512_maskz_mov_epi8(whole, _mm512_permutex2var_epi8(low, bytes, high));
+            // Numerals are below 64, so that the highest bit says "no symbol"; beyond ASCII the byte itself has it.
             others = _mm512_or_si512(others, _mm512_or_si512(numerals, bytes));
             let eights = _mm512_maskz_permutexvar_epi8(filled, gather, numerals);
             // Bytes below 64, weights up to 64: all products and sums fit.
@@ -190,7 +191,8 @@ impl SymbolCodec {
                 store_four(&mut left[ROWS * k..], _mm512_castsi512_si256(x));
                 store_four(&mut right[ROWS * k..], _mm512_extracti64x4_epi64::<1>(x));
             } else {
-                // The first eights are in the lower lanes.
+                // The first eights are in the lower lanes: each step multiplies what there is by r^8 and adds the
+                // next lanes.
                 let next = |x| _mm512_alignr_epi64::<4>(x, x);
                 let sum = if EIGHTS == 2 {
                     _mm512_add_epi64(_mm512_mullo_epi64(x, eighth), next(x))
@@ -225,6 +227,7 @@ impl SymbolCodec {
         let width = ROWS * self.n;
         for start in (0..text.len()).step_by(width) {
             let k = start / self.n;
+            // Halves to eights, in the lanes where reading has them.
             let x = if EIGHTS == 1 {
                 let left = _mm512_castsi256_si512(load_four(&left[k..]));
                 _mm512_inserti64x4::<1>(left, load_four(&right[k..]))
