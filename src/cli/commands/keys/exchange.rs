@@ -10,8 +10,8 @@ use crate::cli::printer::Printer;
 use crate::cli::report::Report;
 use crate::cli::session::in_local;
 use crate::keys::{
-    Authorities, ExchangePackage, Identity, KeyImport, KeyInfo, KeyName, KeyState, KeyUse, Keyring, KmsKeyRef, Operation, Reason,
-    Recipient, Sender, Timestamp,
+    Authorities, ExchangePackage, Identity, KeyImport, KeyInfo, KeyName, KeyState, KeyUse, Keyring, KmsKeyRef,
+    Operation, Reason, Recipient, Sender, Timestamp,
 };
 use crate::kms::LocalKms;
 use crate::policy::{Policy, Rule, RuleRef, Treatment};

@@ -10,7 +10,7 @@ use crate::cli::audited::{AuditedKms, Scheduled, entry};
 use crate::cli::report::Report;
 use crate::cli::session::{Clients, in_local};
 use crate::keys::{AuditEntry, AuditEvent, DataKeyId, KeyVersionId, KeyringId, KmsKeyRef, Reason, WrapContext};
-use crate::kms::{self, KmsAction, LocalKms, KeyPolicy};
+use crate::kms::{self, KeyPolicy, KmsAction, LocalKms};
 use crate::policy::Policy;
 use crate::{Error, Result, fs};
 
