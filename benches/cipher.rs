@@ -1,7 +1,7 @@
 //! The cipher by itself: text in memory, on every kernel, against AES alone and the crate `fpe`.
 //!
-//! `make bench`, or `cargo bench --no-default-features --bench cipher -- avx512 "16 symbols"` for one kernel and some shapes; `-- long` for
-//! single values of up to 16,777,216 digits.
+//! `make bench`, or `cargo bench --no-default-features --bench cipher -- avx512 "16 symbols"` for one kernel and some
+//! shapes; `-- long` for single values of up to 16,777,216 digits.
 
 #![allow(missing_docs, unreachable_pub, clippy::print_stdout)]
 

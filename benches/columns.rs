@@ -1,7 +1,7 @@
 //! Whole columns: Arrow in, Arrow out, against AES alone and the crate `fpe`.
 //!
-//! `make bench`, or `cargo bench --no-default-features --features columns --bench columns -- pan` for shapes with that name
-//! (`formats`: every format and treatment).
+//! `make bench`, or `cargo bench --no-default-features --features columns --bench columns -- pan` for shapes with
+//! that name (`formats`: every format and treatment).
 
 #![allow(missing_docs, unreachable_pub, clippy::print_stdout)]
 
@@ -273,7 +273,8 @@ struct Answer {
     tweaks: Option<Vec<String>>,
 }
 
-/// Every format and treatment, over the values of its stored answers again and again, beside a plain column of 16 digits.
+/// Every format and treatment, over the values of its stored answers again and again, beside a plain column of 16
+/// digits.
 async fn formats(report: &mut Report) {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/ours");
     let read = |name: &str| std::fs::read_to_string(ours.join(name)).expect("it is in the repository");

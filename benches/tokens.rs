@@ -5,8 +5,9 @@
 //! CIPHERFORM_BENCH_POSTGRES=postgres://user@host/database PGPASSWORD=… cargo bench … --features tokens-sqlite,tokens-postgres …
 //! ```
 //!
-//! ROWS (default 200,000) are compared in turn, new ones three times, known ones nine times; the middle one counts. Then CURVE tokens (default 1,000,000) go into one SQLite file, and
-//! the cost of one is told by how many there are. The table goes to stdout and to `benches/results/tokens.csv`.
+//! ROWS (default 200,000) are compared in turn, new ones three times, known ones nine times; the middle one counts.
+//! Then CURVE tokens (default 1,000,000) go into one SQLite file, and the cost of one is told by how many there are.
+//! The table goes to stdout and to `benches/results/tokens.csv`.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a bench: a panic is the message, the table the result
 

@@ -1,4 +1,5 @@
-//! What every format and treatment makes of given values: stored once, the same in Rust, SQL and on the command line, for ever.
+//! What every format and treatment makes of given values: stored once, the same in Rust, SQL and on the command line,
+//! for ever.
 //!
 //! The Python module is held to the same file by `python/tests/test_answers.py`.
 

@@ -1,4 +1,5 @@
-//! A customer table with every kind of column: protected, it is still what each column's own standard says; revealed, it is what it was.
+//! A customer table with every kind of column: protected, it is still what each column's own standard says; revealed,
+//! it is what it was.
 
 use std::sync::Arc;
 

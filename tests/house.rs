@@ -53,16 +53,12 @@ fn the_rules_of_the_house() {
     }
     println!("{kernels:>4.1}  percent of the lines of kernels are comments that say why (at least 10)");
     println!("{all:>4.1}  percent of all lines are (at least 4)");
-    for count in &counts {
-        assert!(
-            count.places.len() <= count.most,
-            "{}: at most {}, but there are {}: {:#?}",
-            count.what,
-            count.most,
-            count.places.len(),
-            count.places
-        );
-    }
+    let over = counts.iter().filter(|count| count.places.len() > count.most);
+    let over: Vec<String> = over
+        .map(|count| format!("{}: {:#?}", count.what, count.places))
+        .collect();
+    assert!(over.is_empty(), "{}", over.join("\n"));
+    assert!(kernels >= 10.0 && all >= 4.0, "too few comments say why");
 }
 
 fn presupposing_docs(files: &[SourceFile]) -> Count {
@@ -92,7 +88,8 @@ fn long_lines(files: &[SourceFile]) -> Count {
     let mut places = Vec::new();
     for file in files {
         for (at, line) in file.text.lines().enumerate() {
-            let is_table = line.trim_start_matches(['/', '!', ' ']).starts_with('|');
+            let row = line.trim_start_matches(['/', '!', ' ']);
+            let is_table = row.starts_with('|') || row.starts_with("KnownAnswer {");
             if line.chars().count() > 120 && !is_table && !line.contains("://") {
                 places.push(format!("{}:{}", file.path, at + 1));
             }
@@ -118,7 +115,11 @@ fn boolean_matches(files: &[SourceFile]) -> Count {
 }
 
 fn functions(files: &[SourceFile], wanted: impl Fn(&crate::source::Function) -> bool) -> Vec<String> {
-    let found = files.iter().filter(|file| !file.is_test()).flat_map(|file| {
+    // A constructor of the Python module takes its arguments as Python gives them.
+    let own = files
+        .iter()
+        .filter(|file| !file.is_test() && file.path.starts_with("src/"));
+    let found = own.flat_map(|file| {
         let functions = census(file).functions.into_iter().filter(&wanted);
         functions
             .map(|function| format!("{}: {}", file.path, function.name))

@@ -106,7 +106,8 @@ fn walk(key: &[u8], tweak: &[u8], number: BigUint, size: &BigUint) -> BigUint {
     }
 }
 
-/// What a rule makes of a value, by the crate `fpe` and the format's own parts; `None` for short values that share a band.
+/// What a rule makes of a value, by the crate `fpe` and the format's own parts; `None` for short values that share a
+/// band.
 fn by_hand(key: &[u8], rule: &Rule, value: &str) -> Option<String> {
     if rule.format.band(value, Side::Plain).is_some() {
         return None;

@@ -287,7 +287,8 @@ fn a_limit_of_values_ends_a_job() {
     sandbox.ok(&["keys", "rotate", "pii"]);
     sandbox.ok(&["protect", "people.parquet", "two.parquet"]);
 
-    // Another log does not count from the beginning, so it counts nothing until somebody says so; and then the one before counts no more.
+    // Another log does not count from the beginning, so it counts nothing until somebody says so; and then the one
+    // before counts no more.
     let named = |log: &str| sandbox.policy(&policy.replacen("audit.jsonl", log, 1));
     let refused = || sandbox.fails(3, &["protect", "people.parquet", "four.parquet"]);
     let not_set = "the limit of key `pii` was not set in audit log";
@@ -746,7 +747,8 @@ fn kms_keys_go_through_their_life() {
     }
 }
 
-/// What the program wrote when the file of the local KMS had format 1 goes on to work, and is converted by the first change.
+/// What the program wrote when the file of the local KMS had format 1 goes on to work, and is converted by the first
+/// change.
 #[test]
 fn a_local_kms_of_format_1_goes_on_to_work() {
     let sandbox = Sandbox::empty();
@@ -900,7 +902,8 @@ fn nothing_changes_without_a_trace() {
     assert!(shown.contains("unlock") && shown.contains("secretly"), "{shown}");
 }
 
-/// What the doctor is asked for: neither an older keyring nor a log that takes no entry is well, and the rest is told all the same.
+/// What the doctor is asked for: neither an older keyring nor a log that takes no entry is well, and the rest is told
+/// all the same.
 #[test]
 fn the_doctor_overlooks_no_older_keyring_and_no_dead_log() {
     let sandbox = Sandbox::new();
@@ -1274,7 +1277,8 @@ fn a_backup_brings_everything_back() {
     );
 }
 
-/// Killed at any moment, a backup is whole or not there, an import is made or not, and what unlocks the local KMS is changed or not.
+/// Killed at any moment, a backup is whole or not there, an import is made or not, and what unlocks the local KMS is
+/// changed or not.
 #[test]
 fn whatever_moment_a_backup_or_an_import_is_killed_at_nothing_is_lost() {
     let (ours, theirs) = (audited(), Sandbox::new());

@@ -17,11 +17,33 @@ const fn layer(name: &'static str, below: &'static [&'static str], libraries: &'
 
 #[rustfmt::skip]
 const LAYERS: &[Layer] = &[
-    LAYER_TABLE
+    layer("simd", &[], &[]),
+    layer("ascii", &["simd"], &[]),
+    layer("cipher", &["ascii", "simd"], &[]),
+    layer("error", &["cipher"], &[]),
+    layer("secret", &[], &[]),
+    layer("manual", &[], &[]),
+    layer("vectors", &["cipher"], &[]),
+    layer("fs", &[], &[]),
+    layer("formats", &["ascii", "cipher"], &[]),
+    layer("keys", &["fs"], &[]),
+    layer("kms", &["fs", "keys"], &[]),
+    layer("tokens", &["ascii", "formats", "fs", "keys"], &[]),
+    layer("policy", &["formats", "keys", "tokens"], &[]),
+    layer("transform", &["ascii", "cipher", "formats", "keys", "policy", "tokens"], &[]),
+    layer("columns", &["ascii", "cipher", "simd", "formats", "keys", "policy", "tokens", "transform"], &[]),
+    layer("files", &["cipher", "columns", "formats", "fs", "keys", "policy", "transform"], &[]),
+    layer("sql", &["cipher", "columns", "files", "formats", "keys", "policy", "transform"], &[]),
+    layer("cli", &["cipher", "columns", "files", "formats", "fs", "keys", "kms", "policy", "sql", "tokens", "transform", "vectors"], &[]),
 ];
 
 /// Folders in which `unsafe` may stand: kernels and what hands Arrow the bytes they have checked.
-const UNSAFE: &[&str] = &["src/cipher/arch/"];
+const UNSAFE: &[&str] = &[
+    "src/cipher/kernels/",
+    "src/ascii/kernels/",
+    "src/simd/",
+    "src/columns/ascii",
+];
 
 /// Circles of files that are there still: files that import each other, directly or by way of others.
 const CIRCLES: usize = 0;
@@ -88,7 +110,10 @@ fn imported(path: &[String], own: &str) -> Option<&'static str> {
 
 #[test]
 fn a_layer_names_only_its_libraries() {
-    let manifest: toml::Table = include_str!("../Cargo.toml").parse().unwrap();
+    let manifest: toml::Table = std::fs::read_to_string(crate::source::root().join("Cargo.toml"))
+        .unwrap()
+        .parse()
+        .unwrap();
     let known: BTreeSet<String> = manifest["dependencies"].as_table().unwrap().keys().cloned().collect();
     let known: BTreeSet<String> = known.iter().map(|name| name.replace('-', "_")).collect();
     let mut wrong = BTreeSet::new();
@@ -153,7 +178,8 @@ fn unsafe_stands_in_kernels_only() {
 
 #[test]
 fn no_files_import_each_other() {
-    let circles = circles(&source_files());
+    let files = source_files();
+    let circles = circles(&files);
     assert!(circles.len() <= CIRCLES, "{} circles: {circles:#?}", circles.len());
 }
 
@@ -223,7 +249,7 @@ fn reachable(edges: &[Vec<usize>], from: usize) -> BTreeSet<usize> {
 #[test]
 fn a_mod_file_only_lists() {
     let mut wrong = Vec::new();
-    for file in source_files().iter().filter(|file| file.is_mod()) {
+    for file in source_files().iter().filter(|file| file.is_mod() && !file.is_test()) {
         for item in &file.syntax.items {
             let lists = match item {
                 syn::Item::Mod(item) => item.content.is_none() || is_test_item(&item.attrs),

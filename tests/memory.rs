@@ -200,7 +200,8 @@ fn the_memory_kms_leaves_nothing() {
     assert_eq!(wanted.found(), Vec::<String>::new());
 }
 
-/// Material from elsewhere, and a key on its way to a partner: neither the private exponent is left, nor what it opened.
+/// Material from elsewhere, and a key on its way to a partner: neither the private exponent is left, nor what it
+/// opened.
 #[test]
 fn import_and_exchange_leave_nothing() {
     let wanted = run(async {
@@ -234,11 +235,13 @@ fn import_and_exchange_leave_nothing() {
         sandbox.openssl("rsa -in private.pem -pubout -out public.pem");
         sandbox.openssl("rsa -in private.pem -traditional -outform DER -out private.der");
         let private = masked(&sandbox.path("private.der"));
-        // RFC 8017, appendix A.1.2: three integers, then d, behind four or five bytes of tag, length and, before a top bit, zero.
+        // RFC 8017, appendix A.1.2: three integers, then d, behind four or five bytes of tag, length and, before a
+        // top bit, zero.
         let (modulus, exponent) = (4 + 3 + 4 + 385, 5);
         let d = modulus + exponent;
         let d = d + 4 + usize::from(private[d + 3] == 0x81 ^ MASK);
-        // As in DER, and as limbs lie in memory. The middle: a limb at either end may be shared with what is public. Of the primes, the library leaves copies.
+        // As in DER, and as limbs lie in memory. The middle: a limb at either end may be shared with what is public.
+        // Of the primes, the library leaves copies.
         let bytes = &private[d + 32..d + 384 - 32];
         wanted.add_masked("a partner's private exponent", bytes.to_vec());
         wanted.add_masked("its limbs", bytes.iter().rev().copied().collect());

@@ -150,7 +150,8 @@ fn two_companies_join_on_one_domain() {
     );
 }
 
-/// The sender rotates, and the partner reads old and new files by one rule; a version of its own the partner cannot make.
+/// The sender rotates, and the partner reads old and new files by one rule; a version of its own the partner cannot
+/// make.
 #[test]
 fn a_partner_follows_a_rotation() {
     let (ours, theirs) = (ours(), Sandbox::new());

@@ -16,7 +16,8 @@ use parquet::file::properties::WriterProperties;
 
 use crate::sandbox::{POLICY, Sandbox, people, text};
 
-/// A social security number with a digit too many, a card with a wrong check digit: values that fail, and must not show.
+/// A social security number with a digit too many, a card with a wrong check digit: values that fail, and must not
+/// show.
 const VALUES: &[&str] = &[
     "123-45-67890",
     "4111-1111-1111-1112",

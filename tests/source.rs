@@ -36,9 +36,14 @@ impl SourceFile {
     }
 }
 
+/// The project's root.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
+}
+
 /// All files below `src` and `python/src`.
 pub(crate) fn source_files() -> Vec<SourceFile> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    let root = root();
     let mut paths = rust_files(&root.join("src"));
     paths.extend(rust_files(&root.join("python/src")));
     paths.sort();
@@ -270,7 +275,11 @@ impl Census {
         self.functions.push(Function {
             name: signature.ident.to_string(),
             lines: last + 1 - first,
-            parameters: signature.inputs.len(),
+            parameters: signature
+                .inputs
+                .iter()
+                .filter(|input| matches!(input, syn::FnArg::Typed(_)))
+                .count(),
             is_unsafe: signature.unsafety.is_some(),
             has_safety_section: docs.any(is_safety),
         });
@@ -287,6 +296,16 @@ impl<'a> Visit<'a> for Census {
     fn visit_item_fn(&mut self, item: &'a syn::ItemFn) {
         self.function(&item.sig, &item.attrs, Some(&item.block));
         visit::visit_item_fn(self, item);
+    }
+
+    fn visit_item_impl(&mut self, item: &'a syn::ItemImpl) {
+        let first = self.functions.len();
+        visit::visit_item_impl(self, item);
+        // A trait says itself what the callers of its functions must keep.
+        if item.trait_.is_some() {
+            let functions = self.functions[first..].iter_mut();
+            functions.for_each(|function| function.has_safety_section = true);
+        }
     }
 
     fn visit_impl_item_fn(&mut self, item: &'a syn::ImplItemFn) {

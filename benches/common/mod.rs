@@ -175,7 +175,8 @@ impl Report {
         self.line(line, direction, &contenders[0], None, None, None);
     }
 
-    /// Races ours both ways, and the crate `fpe` where it takes no minutes, `slices` times: for what takes longer than a slice.
+    /// Races ours both ways, and the crate `fpe` where it takes no minutes, `slices` times: for what takes longer
+    /// than a slice.
     pub fn slow(
         &mut self,
         line: &Line,

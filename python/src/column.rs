@@ -15,14 +15,14 @@ use cipherform::{Engine, Error, Result};
 
 use crate::data::{Data, Given};
 
-/// What the messages call a column that has no name.
+/// The name that messages use for a column without a name.
 const NAMELESS: &str = "values";
 
 /// A column, and with it the tweak of each row, if there are any.
 pub(crate) struct Column {
     chunks: Vec<ArrayRef>,
     field: FieldRef,
-    /// What messages call it.
+    /// The name that messages use.
     name: String,
     tweaks: Option<Vec<ArrayRef>>,
 }
@@ -56,9 +56,10 @@ impl GivenTweak {
             }
             Data::Table(..) => return Err(Error::bad_input("the tweak is one column, not a table")),
         };
-        match array.len() == rows {
-            true => Ok(array),
-            false => Err(Error::bad_input(format!("{} tweaks for {rows} rows", array.len()))),
+        if array.len() == rows {
+            Ok(array)
+        } else {
+            Err(Error::bad_input(format!("{} tweaks for {rows} rows", array.len())))
         }
     }
 }

@@ -50,7 +50,9 @@ pub(crate) struct Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (policy_path, *, passphrase=None, passphrase_file=None, key_file=None, local_kms=None, role=None))]
+    #[pyo3(signature = (
+        policy_path, *, passphrase=None, passphrase_file=None, key_file=None, local_kms=None, role=None
+    ))]
     fn new(
         py: Python<'_>,
         policy_path: PathBuf,
@@ -250,7 +252,8 @@ impl Engine {
     ///     rule: A rule of the policy with treatment = "tokenize".
     ///
     /// Raises:
-    ///     BadInputError: A token was never issued; or its value was deleted or has expired, and the rule says that this
+    ///     BadInputError: A token was never issued; or its value was deleted or has expired, and the rule says that
+    ///     this
     ///         is an error.
     ///     PolicyError: No such rule, or one that does not tokenize.
     ///     NotAllowedError: The role may not.

@@ -93,7 +93,8 @@ impl FF1 {
     ///
     /// Args:
     ///     values: A list of str or of lists of int; or an Arrow array of strings, in which nulls stay null.
-    ///     tweaks: Any bytes, not secret; the same to encrypt and to decrypt. One for all values, or a list with one for each.
+    ///     tweaks: Any bytes, not secret; the same to encrypt and to decrypt. One for all values, or a list with one
+    ///     for each.
     ///
     /// Returns:
     ///     A list for a list, an Arrow array for an Arrow array.
@@ -115,7 +116,8 @@ impl FF1 {
     ///
     /// Args:
     ///     values: A list of str or of lists of int; or an Arrow array of strings, in which nulls stay null.
-    ///     tweaks: Any bytes, not secret; the same to encrypt and to decrypt. One for all values, or a list with one for each.
+    ///     tweaks: Any bytes, not secret; the same to encrypt and to decrypt. One for all values, or a list with one
+    ///     for each.
     ///
     /// Returns:
     ///     A list for a list, an Arrow array for an Arrow array.

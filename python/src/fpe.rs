@@ -1,4 +1,4 @@
-//! What `FF1` and `FF3_1` share: a cipher, and how its values are written.
+//! Common parts of `FF1` and `FF3_1`: a cipher, and the writing of its values.
 
 use std::ops::Range;
 use std::sync::Arc;

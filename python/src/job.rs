@@ -1,4 +1,4 @@
-//! What an engine does to Arrow data of any shape.
+//! Jobs of an engine over Arrow data of any shape.
 
 use cipherform::cipher::Direction;
 use cipherform::{Engine, Error, Result};
@@ -7,7 +7,7 @@ use crate::column::{self, Column, GivenTweak};
 use crate::data::Data;
 use crate::whole;
 
-/// What is done.
+/// The operation.
 pub(crate) enum Act {
     Protect,
     Reveal,
@@ -16,7 +16,7 @@ pub(crate) enum Act {
     Mask,
 }
 
-/// What is done, and to what the caller says the data are.
+/// The operation, and the caller's description of the data.
 pub(crate) struct Job<'a> {
     pub(crate) act: Act,
     /// Of a column.
@@ -44,7 +44,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// What the audit log calls it.
+    /// The name of the job in the audit log.
     pub(crate) fn context(&self) -> &'static str {
         match self.act {
             Act::Protect => "Engine.protect",
@@ -107,8 +107,5 @@ impl<'a> Job<'a> {
 }
 
 fn refuse(wrong: bool, message: &str) -> Result<()> {
-    match wrong {
-        true => Err(Error::bad_input(message)),
-        false => Ok(()),
-    }
+    if wrong { Err(Error::bad_input(message)) } else { Ok(()) }
 }

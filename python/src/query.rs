@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 
 use crate::data::{Data, Given};
 
-/// What a table is made of.
+/// The content of a table.
 pub(crate) enum Source {
     File(PathBuf),
     Given(Given),

@@ -1,4 +1,4 @@
-//! What unlocks the local KMS: arguments, else the environment. There is no prompt.
+//! Unlocking of the local KMS by arguments, else by the environment. There is no prompt.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use cipherform::kms::{self, LocalKms, Settings, Unlock};
 use cipherform::policy::Policy;
 use cipherform::{Error, ErrorKind, Result, Secret};
 
-/// Where keys come from, as the caller says.
+/// The caller's sources of keys.
 pub(crate) struct KeyArguments {
     pub(crate) passphrase: Option<Secret<String>>,
     pub(crate) passphrase_file: Option<PathBuf>,
@@ -33,9 +33,10 @@ impl KeyArguments {
             None => self.unlock()?,
         };
         let local = LocalKms::open(path, unlock).with_actor(kms::actor());
-        let local = match policy.approved_only {
-            true => local.approved_only(),
-            false => local,
+        let local = if policy.approved_only {
+            local.approved_only()
+        } else {
+            local
         };
         Ok(registry.with("local", local))
     }
@@ -51,7 +52,8 @@ impl KeyArguments {
                     "the local KMS needs a passphrase or a key file",
                 )
                 .with_hint(
-                    "pass passphrase=, passphrase_file= or key_file=, or set CIPHERFORM_PASSPHRASE or CIPHERFORM_KEY_FILE",
+                    "pass passphrase=, passphrase_file= or key_file=, or set CIPHERFORM_PASSPHRASE or \
+                     CIPHERFORM_KEY_FILE",
                 )
             }),
             _ => Err(Error::bad_input(

@@ -34,9 +34,10 @@ pub(crate) async fn reveal(
     };
     let plan = BatchPlan::reveal(engine, table, schema, RevealOptions { key_version }).await;
     let plan = plan.map_err(|error| match error.hint() {
-        Some(hint) if hint.to_string().contains("--key-version") => {
-            error.with_hint("if it is, and its metadata was lost on the way, pass table= and key_version= to go by the policy's [columns]")
-        }
+        Some(hint) if hint.to_string().contains("--key-version") => error.with_hint(
+            "if it is, and its metadata was lost on the way, pass table= and key_version= to go by \
+                the policy's [columns]",
+        ),
         _ => error,
     })?;
     apply(&plan, batches).await

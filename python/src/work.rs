@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 
 use crate::errors;
 
-/// Where this extension last panicked.
+/// The place of this extension's last panic.
 static PLACE: Mutex<String> = Mutex::new(String::new());
 
 /// Runs `work` while other Python threads run. A panic in it becomes an `InternalError`.

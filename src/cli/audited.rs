@@ -29,8 +29,8 @@ pub(super) struct AuditedKms<'a> {
 }
 
 impl<'a> AuditedKms<'a> {
-    /// Opens the log, if the policy names one. The keyring may be closed because of the very key that is to be changed, its
-    /// state or its policy: then it is tried again afterwards.
+    /// Opens the log, if the policy names one. The keyring may be closed because of the very key that is to be
+    /// changed, its state or its policy: then it is tried again afterwards.
     pub(super) async fn open(
         policy: &'a Policy,
         clients: &'a Clients,

@@ -1,4 +1,4 @@
-//! What `protect` and `reveal` share: progress, interruption, the closing lines.
+//! Jobs over files: progress, interruption, the closing lines.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,7 +75,8 @@ async fn long_after(cancel: &AtomicBool) {
     tokio::time::sleep(Duration::from_secs(5)).await;
 }
 
-/// Sets `cancel` when the person or the system asks this process to end: Ctrl-C, a termination request, a closed terminal.
+/// Sets `cancel` when the person or the system asks this process to end: Ctrl-C, a termination request, a closed
+/// terminal.
 pub(super) fn cancel_on_signal(cancel: &Arc<AtomicBool>) -> Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {

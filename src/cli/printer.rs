@@ -8,7 +8,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::hints;
 use crate::{Error, Result};
 
-/// Where everything that is printed goes through.
+/// The one outlet of everything that is printed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Printer;
 
@@ -36,7 +36,7 @@ impl Printer {
         writeln!(self.stdout(), "{line}").map_err(|error| Error::io("cannot write to stdout", error))
     }
 
-    /// Where data goes.
+    /// The writer of data.
     pub(super) fn stdout(&self) -> Stdout {
         Stdout(io::stdout())
     }
@@ -61,9 +61,10 @@ impl Printer {
 
     /// A progress bar over `total` rows, shown on a terminal only.
     pub(super) fn progress(&self, total: u64, what: &'static str) -> ProgressBar {
-        let target = match io::stderr().is_terminal() {
-            true => ProgressDrawTarget::stderr(),
-            false => ProgressDrawTarget::hidden(),
+        let target = if io::stderr().is_terminal() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
         };
         let style =
             ProgressStyle::with_template("{msg} [{bar:30}] {human_pos}/{human_len} rows, {per_sec}, {eta} left");

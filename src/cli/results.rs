@@ -26,7 +26,7 @@ pub(super) enum ResultFormat {
     Parquet,
 }
 
-/// Where the batches of one result go.
+/// The writer of one result's batches.
 pub(super) enum Results<W: Write + Send> {
     /// A table is aligned over all of its rows, so they are gathered first.
     Table(SchemaRef, Vec<RecordBatch>, W),

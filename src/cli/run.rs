@@ -48,7 +48,8 @@ fn run(cli: Cli, printer: &Printer) -> Result<()> {
     })
 }
 
-/// 1 your input or policy, 3 a key or KMS refused, 4 our failure, 130 as shells have it for Ctrl-C; 2, usage, is for clap.
+/// 1 your input or policy, 3 a key or KMS refused, 4 our failure, 130 as shells have it for Ctrl-C; 2, usage, is for
+/// clap.
 fn exit_code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::BadInput | ErrorKind::BadPolicy | ErrorKind::FileNotFound | ErrorKind::Io => 1,

@@ -93,8 +93,8 @@ pub(super) enum Ask {
     Twice,
 }
 
-/// Finds what unlocks the local KMS: a key file, or a passphrase from a file, a descriptor, the environment or a prompt.
-/// The command line goes before the environment.
+/// Finds what unlocks the local KMS: a key file, or a passphrase from a file, a descriptor, the environment or a
+/// prompt. The command line goes before the environment.
 pub(super) fn unlock(args: &KeyArgs, ask: Ask) -> Result<Unlock> {
     match (&args.key_file, &args.passphrase_file, args.passphrase_fd) {
         (Some(path), ..) => Ok(Unlock::KeyFile(path.clone())),

@@ -15,13 +15,13 @@ use crate::cipher::Direction;
 use crate::transform::Transform;
 use crate::{Error, Result};
 
-/// What is done to each column of a schema, checked as far as it can be without the rows.
+/// The work on each column of a schema, checked as far as it can be without the rows.
 #[derive(Debug)]
 pub struct BatchPlan {
     direction: Direction,
     input: SchemaRef,
     output: SchemaRef,
-    /// What each column of the output is made of: the place of a column in the input, and what becomes of that.
+    /// The source of each column of the output: the number of a column in the input, and its new shape.
     columns: Vec<(usize, Shape)>,
     works: Vec<Work>,
     /// The places in `works`, in an order in which every tweak comes before what it tweaks.
@@ -38,7 +38,7 @@ pub(super) struct Work {
     forgotten: AtomicUsize,
 }
 
-/// Where a tweak is taken from: a leaf's column, and the way to it.
+/// The source of a tweak: a leaf's column, and the steps to it.
 #[derive(Debug)]
 pub(super) struct TweakLeaf {
     pub(super) column: usize,
@@ -64,7 +64,7 @@ impl Work {
     }
 }
 
-/// What a plan does, or did, to one column.
+/// A plan's work on one column.
 #[derive(Clone, Debug)]
 pub struct ColumnSummary {
     /// The column.
@@ -105,13 +105,13 @@ impl BatchPlan {
         self.direction
     }
 
-    /// What batches look like before [`BatchPlan::apply`].
+    /// The schema of batches before [`BatchPlan::apply`].
     #[cfg(feature = "sql")]
     pub(crate) fn input(&self) -> &SchemaRef {
         &self.input
     }
 
-    /// The same, only for the first column and those that it takes tweaks from; and their names.
+    /// Narrows the plan to the first column and those that it takes tweaks from, and returns their names.
     #[cfg(feature = "sql")]
     pub(crate) fn narrowed(mut self) -> (Self, Vec<String>) {
         let mut needed = vec![0];
@@ -136,18 +136,18 @@ impl BatchPlan {
         (self, names)
     }
 
-    /// Whether it has to wait for a token store.
+    /// Tells whether the plan has to wait for a token store.
     #[cfg(feature = "sql")]
     pub(crate) fn asks_a_store(&self) -> bool {
         self.works.iter().any(|work| work.transform.tokenizer().is_some())
     }
 
-    /// What batches look like after [`BatchPlan::apply`].
+    /// The schema of batches after [`BatchPlan::apply`].
     pub fn output(&self) -> &SchemaRef {
         &self.output
     }
 
-    /// What it does, column by column, and field by field within nested columns.
+    /// Summarizes the work, column by column, and field by field within nested columns.
     pub fn summary(&self) -> Vec<ColumnSummary> {
         let summary = |work: &Work| ColumnSummary {
             column: work.leaf.path().to_owned(),
@@ -159,7 +159,7 @@ impl BatchPlan {
         self.works.iter().map(summary).collect()
     }
 
-    /// What is due with the keys that it uses, and with the tokens that it has minted; each once.
+    /// Warnings about the keys that it uses and the tokens that it has minted, each once.
     pub fn due(&self) -> Vec<String> {
         let due: BTreeSet<String> = self.works.iter().flat_map(|work| work.transform.warnings()).collect();
         due.into_iter().collect()
@@ -247,8 +247,8 @@ fn tweaks_first(works: &[Work]) -> Vec<usize> {
             }
         }
         if order.len() == before {
-            // Circles are refused by `protect`, and in metadata. Only a policy that has one, with data that lost its metadata,
-            // comes here; nothing of that can be compared, so any order is as good.
+            // Circles are refused by `protect`, and in metadata. Only a policy that has one, with data that lost its
+            // metadata, comes here; nothing of that can be compared, so any order is as good.
             order.extend((0..works.len()).filter(|at| !order.contains(at)).collect::<Vec<_>>());
         }
     }

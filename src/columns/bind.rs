@@ -29,8 +29,9 @@ impl BatchPlan {
     /// How to protect `schema` as table `table`.
     ///
     /// # Errors
-    /// Whatever can be known without the rows: a column the policy names and the table lacks, a column that is protected
-    /// already, a type or tweak that does not fit its rule, a key that cannot be had, nothing to protect at all.
+    /// Whatever can be known without the rows: a column the policy names and the table lacks, a column that is
+    /// protected already, a type or tweak that does not fit its rule, a key that cannot be had, nothing to protect at
+    /// all.
     pub async fn protect(engine: &Engine, table: &str, schema: &SchemaRef) -> Result<Self> {
         let leaves = nested::leaves(schema);
         let names: Vec<&[String]> = leaves.iter().map(|leaf| leaf.names.as_slice()).collect();
@@ -53,11 +54,13 @@ impl BatchPlan {
         Self::protect_bound(engine, schema, &leaves, &bound).await
     }
 
-    /// How to reveal `schema`, which describes itself, and how to protect what comes of it anew: under the same rules, or those that `rules` has for a
-    /// column, with the current versions of their keys. What is one-way, or a token without a rule of its own in `rules`, stays as it is.
+    /// How to reveal `schema`, which describes itself, and how to protect what comes of it anew: under the same
+    /// rules, or those that `rules` has for a column, with the current versions of their keys. What is one-way, or a
+    /// token without a rule of its own in `rules`, stays as it is.
     ///
     /// # Errors
-    /// As [`BatchPlan::reveal`] and [`BatchPlan::protect`]; [`ErrorKind::BadInput`] when a column is not there, or all are as they would become.
+    /// As [`BatchPlan::reveal`] and [`BatchPlan::protect`]; [`ErrorKind::BadInput`] when a column is not there, or
+    /// all are as they would become.
     pub async fn reprotect(engine: &Engine, schema: &SchemaRef, rules: &[(String, String)]) -> Result<[Self; 2]> {
         let reveal = Self::reveal_where(engine, schema, |path, described| {
             described.treatment != Treatment::Tokenize || rules.iter().any(|(column, _)| column == path)
@@ -138,8 +141,8 @@ impl BatchPlan {
         Ok(Self::new(Direction::Encrypt, schema, fates, works))
     }
 
-    /// How to reveal `schema`, of table `table`, whose columns say how they were protected. What cannot be revealed, such as hashes, stays as
-    /// it is and goes on saying what it is.
+    /// How to reveal `schema`, of table `table`, whose columns say how they were protected. What cannot be revealed,
+    /// such as hashes, stays as it is and goes on saying what it is.
     ///
     /// # Errors
     /// Nothing that is protected; a rule the policy lacks or has changed; a key that cannot be had, or is another one.
@@ -147,7 +150,7 @@ impl BatchPlan {
         Self::reveal_all(engine, table, schema, options, |_, _| true).await
     }
 
-    /// The same, for those columns alone that describe themselves and that `wanted` says.
+    /// Plans to reveal those columns alone that describe themselves and that `wanted` names.
     async fn reveal_where(
         engine: &Engine,
         schema: &SchemaRef,
@@ -226,11 +229,12 @@ impl BatchPlan {
         }
     }
 
-    /// How to reveal the first column of `schema`, which is nested, as the engine's role may see it: what the role sees protected stays so.
-    /// The other columns are there for tweaks.
+    /// How to reveal the first column of `schema`, which is nested, as the engine's role may see it: what the role
+    /// sees protected stays so. The other columns are there for tweaks.
     ///
     /// # Errors
-    /// As [`BatchPlan::reveal`]; [`ErrorKind::NotAllowed`] when the role may not see a field, or the plain value of a tweak.
+    /// As [`BatchPlan::reveal`]; [`ErrorKind::NotAllowed`] when the role may not see a field, or the plain value of a
+    /// tweak.
     #[cfg(feature = "sql")]
     pub(crate) async fn reveal_nested(engine: &Engine, schema: &SchemaRef) -> Result<Self> {
         let leaves = nested::leaves(schema);
@@ -260,7 +264,8 @@ impl BatchPlan {
                 }
                 (_, Some(tweaked)) => {
                     return not_allowed(format!(
-                        "column `{tweaked}` needs the plain value of column `{path}`, and role `{role}` may not see that (rule `{}`)",
+                        "column `{tweaked}` needs the plain value of column `{path}`, and role `{role}` may not see \
+                         that (rule `{}`)",
                         described.rule
                     ));
                 }
@@ -344,7 +349,7 @@ fn made(leaf: &Leaf, transform: &Transform) -> Result<Field> {
     Ok(leaf.field.as_ref().clone().with_dict_is_ordered(false))
 }
 
-/// Where tweaks are found.
+/// The columns in which tweaks are looked up.
 struct Places<'a>(HashMap<&'a str, &'a Leaf>);
 
 impl<'a> Places<'a> {
@@ -353,7 +358,7 @@ impl<'a> Places<'a> {
         Self(leaves.iter().rev().map(|leaf| (leaf.path(), leaf)).collect())
     }
 
-    /// Where the tweak of `leaf` under `transform` is, if one is a column.
+    /// Finds the tweak of `leaf` under `transform`, if it is a column.
     fn tweak(&self, transform: &Transform, leaf: &Leaf) -> Result<Option<TweakLeaf>> {
         let Some(name) = transform.tweak_column() else {
             return Ok(None);
@@ -522,7 +527,8 @@ mod tests {
             .unwrap();
         let plan = async |line: &str| {
             let policy = format!(
-                "version = 1\nkeyring = \"{}\"\n[rules.r]\nformat = \"digits\"\nkey = \"pii\"\n[columns]\nz = \"r\"\n{line}\n",
+                "version = 1\nkeyring = \"{}\"\n[rules.r]\nformat = \"digits\"\nkey = \"pii\"\n[columns]\nz = \
+                 \"r\"\n{line}\n",
                 path.display()
             );
             let policy = Policy::parse(&policy, Path::new("p.toml")).unwrap();
@@ -562,7 +568,8 @@ mod tests {
         assert_eq!(
             error.hint().map(ToString::to_string).as_deref(),
             Some(
-                "what is in it is address.street, address.geo.lat, address.geo.lon; if a table `address` is meant, add \"t.address\" = \"keep\" (or \"drop\")"
+                "what is in it is address.street, address.geo.lat, address.geo.lon; if a table `address` is meant, \
+                 add \"t.address\" = \"keep\" (or \"drop\")"
             )
         );
         for line in [

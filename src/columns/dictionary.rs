@@ -14,8 +14,8 @@ use crate::{Error, Result};
 
 /// Does a dictionary array with `values`, which does its array of distinct values.
 ///
-/// The result's dictionary is rebuilt: values that no row refers to are dropped, and the rest stand in the order of the results,
-/// which tells nothing of the order they had.
+/// The result's dictionary is rebuilt: values that no row refers to are dropped, and the rest stand in the order of
+/// the results, which tells nothing of the order they had.
 pub(super) fn apply(
     task: Task<'_>,
     array: &ArrayRef,

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// The key of the field metadata, whose value is a [`ProtectedColumn`] as one JSON object.
 pub const METADATA_KEY: &str = "cipherform";
 
-/// What the metadata of a protected column says. It describes; it never grants anything: that is for the policy.
+/// The description of a protected column in its metadata. It never grants anything: that is for the policy.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProtectedColumn {
@@ -21,13 +21,13 @@ pub struct ProtectedColumn {
     pub version: u32,
     /// The rule's name.
     pub rule: String,
-    /// What was done.
+    /// The treatment.
     pub treatment: Treatment,
     /// The format with its version: `pan/1`.
     pub format: String,
     /// SHA-256 over what defines the map, in hexadecimal.
     pub fingerprint: String,
-    /// What the subkey is bound to.
+    /// The domain that the subkey is bound to.
     pub domain: String,
     /// The data key's name.
     pub key: String,
@@ -39,17 +39,17 @@ pub struct ProtectedColumn {
     pub tweak: String,
     /// The check value of key, rule and tweak definition, in hexadecimal.
     pub check: String,
-    /// The identity of the token store, in hexadecimal. For tokens this counts, and key version and check value do not: rows of the store are sealed
-    /// anew when a key is rotated.
+    /// The identity of the token store, in hexadecimal. For tokens this counts, and key version and check value do
+    /// not: rows of the store are sealed anew when a key is rotated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
-    /// What departs from the standard, or leaves values in the clear; each with its reason.
+    /// Departures from the standard, and values left in the clear; each with its reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nonconforming: Vec<String>,
 }
 
 impl ProtectedColumn {
-    /// What a column protected by `transform` says of itself.
+    /// Describes a column protected by `transform`.
     pub fn of(transform: &Transform) -> Self {
         let (rule, key) = (transform.rule(), transform.key());
         let mut nonconforming = Vec::new();
@@ -84,7 +84,7 @@ impl ProtectedColumn {
         }
     }
 
-    /// What `field` says of itself; `None` for a column that is not protected.
+    /// Reads the description of `field`; `None` for a column that is not protected.
     ///
     /// # Errors
     /// [`crate::ErrorKind::BadInput`] when it says something we do not understand.
@@ -153,11 +153,11 @@ pub(super) fn clear(field: &Field) -> Field {
 /// A column, or a field within a nested one, and how it is protected, if it is.
 #[derive(Clone, Debug)]
 pub struct ColumnDescription {
-    /// Its name, or path: `address.postcode`, `phones[]`.
+    /// The name, or path: `address.postcode`, `phones[]`.
     pub name: String,
-    /// Its Arrow type.
+    /// The Arrow type.
     pub data_type: String,
-    /// What it says of itself.
+    /// The description, if it is protected.
     pub protected: Option<ProtectedColumn>,
 }
 

@@ -1,8 +1,8 @@
 //! Arrow arrays in, Arrow arrays out, of the same type.
 //!
 //! [`treat`] does one array under one transform ([`apply`] does so without waiting, for treatments that wait for
-//! nothing). A [`BatchPlan`] does whole record batches: it binds a policy to a schema, or reads the metadata of one that
-//! is protected, and checks all that can be checked before the first row.
+//! nothing). A [`BatchPlan`] does whole record batches: it binds a policy to a schema, or reads the metadata of one
+//! that is protected, and checks all that can be checked before the first row.
 
 mod array;
 mod ascii;

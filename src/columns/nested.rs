@@ -1,7 +1,8 @@
 //! Fields within structs and lists.
 //!
-//! What can be protected is a leaf: a column that is neither struct nor list, or a field within one, named by its path. `address.postcode`
-//! is a field of a struct, `phones[]` the elements of a list, `orders[].card` a field of each.
+//! What can be protected is a leaf: a column that is neither struct nor list, or a field within one, named by its
+//! path. `address.postcode` is a field of a struct, `phones[]` the elements of a list, `orders[].card` a field of
+//! each.
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::{Error, Result};
 /// A column that is not nested, or a field within one that is.
 #[derive(Clone, Debug)]
 pub(super) struct Leaf {
-    /// Its path, and the paths of what it is in, innermost first.
+    /// The path, and the paths of the columns and fields around it, innermost first.
     pub(super) names: Vec<String>,
     /// The place of its column.
     pub(super) column: usize,
@@ -87,10 +88,10 @@ fn descend(field: &FieldRef, names: Vec<String>, column: usize, steps: &mut Vec<
     }
 }
 
-/// What becomes of a leaf: nothing is left of it, or a field and perhaps the number of what makes it.
+/// The result of a leaf: nothing, or a field and perhaps the number of the work that makes it.
 pub(super) type Fate = Option<(FieldRef, Option<usize>)>;
 
-/// What becomes of a column.
+/// The result of a column.
 #[derive(Debug)]
 pub(super) enum Shape {
     /// It stays as it is.
@@ -103,7 +104,7 @@ pub(super) enum Shape {
     List(Box<Shape>),
 }
 
-/// What becomes of a column, from the fates of its leaves in order; `None` if nothing is left.
+/// Shapes a column from the results of its leaves, in order; `None` if nothing is left.
 pub(super) fn shaped(field: &FieldRef, fates: &mut impl Iterator<Item = Fate>) -> Option<(FieldRef, Shape)> {
     let with_type = |data_type| Arc::new(field.as_ref().clone().with_data_type(data_type));
     let mut of_list = |element: &FieldRef, list: &dyn Fn(FieldRef) -> DataType| {

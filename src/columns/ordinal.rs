@@ -23,11 +23,11 @@ trait Wide: Copy + Default {
     fn widen(self) -> Option<i128>;
     fn narrow(ordinal: i128) -> Option<Self>;
 
-    /// How far this is above `least`, and whether that takes more than 64 bits. What is below is further above than anything that
-    /// is not.
+    /// How far this is above `least`, and whether that takes more than 64 bits. What is below is further above than
+    /// anything that is not.
     fn above(self, least: Self) -> (u64, bool);
 
-    /// What is so far above, if the type has it.
+    /// The value that is so far above, if the type has it.
     fn plus(self, distance: u64) -> Self;
 }
 
@@ -198,7 +198,7 @@ pub(super) fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&TweakColum
     by_type!(array, |typed| done(task, typed, tweaks))
 }
 
-/// The same, for a rule that tokenizes.
+/// Tokenizes or detokenizes an array of numbers, dates or times; `None` if it is none.
 pub(super) async fn tokenized(task: Task<'_>, array: &ArrayRef) -> Option<Result<Treated>> {
     by_type!(array, |typed| with_tokens(task, typed).await)
 }
@@ -362,6 +362,29 @@ impl<N: Wide> Scale<N> {
         }
     }
 
+    /// Ranks those values of `rows` that fit, and returns their rows; the others go to `handle_unfit`.
+    fn fitting_ranks(
+        &self,
+        values: &[N],
+        rows: Vec<usize>,
+        ranks: &mut Vec<u64>,
+        mut handle_unfit: impl FnMut(usize, FormatError) -> Result<(), RowError>,
+    ) -> Result<Vec<usize>, RowError> {
+        ranks.clear();
+        let mut fitting = Vec::with_capacity(rows.len());
+        for row in rows {
+            match self.distance(values[row]) {
+                Ok(distance) => {
+                    fitting.push(row);
+                    ranks.push(distance);
+                }
+                Err(cause) => handle_unfit(row, cause)?,
+            }
+        }
+        self.divide(ranks);
+        Ok(fitting)
+    }
+
     /// The value of a rank.
     #[inline(always)]
     fn value(&self, rank: u64) -> N {
@@ -408,22 +431,16 @@ where
         };
         let mut kept = Vec::new();
         if !(inside && scale.divide(&mut ranks)) {
-            ranks.clear();
-            let mut fitting = Vec::with_capacity(values.len());
-            for row in live.unwrap_or_else(|| (0..values.len()).collect()) {
-                match scale.distance(values[row]) {
-                    Ok(distance) => {
-                        fitting.push(row);
-                        ranks.push(distance);
-                    }
-                    Err(cause) => match transform.keeps_unfit(row, cause).map_err(locate)? {
-                        true => kept.push(row),
-                        false => made_null.push(start + row),
-                    },
+            let rows = live.unwrap_or_else(|| (0..values.len()).collect());
+            let fitting = scale.fitting_ranks(values, rows, &mut ranks, |row, cause| {
+                if transform.keeps_unfit(row, cause)? {
+                    kept.push(row);
+                } else {
+                    made_null.push(start + row);
                 }
-            }
-            scale.divide(&mut ranks);
-            live = Some(fitting);
+                Ok(())
+            });
+            live = Some(fitting.map_err(locate)?);
         }
 
         let slices;
@@ -461,17 +478,16 @@ where
             }
         }
     }
-    let nulls = match made_null.is_empty() {
-        true => array.nulls().cloned(),
-        false => {
-            let mut valid = BooleanBufferBuilder::new(array.len());
-            match array.nulls() {
-                Some(nulls) => valid.append_buffer(nulls.inner()),
-                None => valid.append_n(array.len(), true),
-            }
-            made_null.into_iter().for_each(|row| valid.set_bit(row, false));
-            Some(NullBuffer::new(valid.finish()))
+    let nulls = if made_null.is_empty() {
+        array.nulls().cloned()
+    } else {
+        let mut valid = BooleanBufferBuilder::new(array.len());
+        match array.nulls() {
+            Some(nulls) => valid.append_buffer(nulls.inner()),
+            None => valid.append_n(array.len(), true),
         }
+        made_null.into_iter().for_each(|row| valid.set_bit(row, false));
+        Some(NullBuffer::new(valid.finish()))
     };
     let results = PrimitiveArray::<T>::new(results.into(), nulls);
     Ok(Treated {

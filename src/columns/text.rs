@@ -152,13 +152,13 @@ impl<O: OffsetSizeTrait> Source<'_, O> {
         self.offsets.len() - 1
     }
 
-    /// Where these rows stand in the bytes.
+    /// The place of these rows in the bytes.
     fn whole(&self, rows: &Range<usize>) -> Range<usize> {
         let place = |row: usize| (self.offsets[row] - self.offsets[0]).as_usize();
         place(rows.start)..place(rows.end)
     }
 
-    /// Which of these rows are NULL.
+    /// Iterates over those of these rows that are NULL.
     fn nulls(&self, rows: &Range<usize>) -> impl Iterator<Item = usize> {
         let nulls = self.nulls.map(|nulls| nulls.slice(rows.start, rows.len()));
         let nulls = nulls.filter(|nulls| nulls.null_count() > 0);
@@ -169,8 +169,8 @@ impl<O: OffsetSizeTrait> Source<'_, O> {
     }
 }
 
-/// Does whole chunks at once, from buffer to buffer; results stand where their values stood. Values that do not go that way
-/// are done by their format.
+/// Does whole chunks at once, from buffer to buffer; results stand where their values stood. Values that do not go
+/// that way are done by their format.
 fn side_by_side<O: OffsetSizeTrait>(
     task: Task<'_>,
     texts: &Source<'_, O>,
@@ -318,7 +318,8 @@ impl Job<'_> {
                 }
                 for row in texts.nulls(&rows) {
                     let null = texts.whole(&(start + row..start + row + 1));
-                    output[null.start - whole.start..null.end - whole.start].fill(0); // what stands behind a NULL is not for others
+                    // Bytes behind a NULL may be a value that was deleted.
+                    output[null.start - whole.start..null.end - whole.start].fill(0);
                 }
                 Ok(true)
             })
@@ -326,9 +327,9 @@ impl Job<'_> {
     }
 }
 
-/// What became of texts.
+/// The results of an array of texts.
 struct Results {
-    /// Where they stood.
+    /// The results, at the places of their values.
     output: AsciiOutput,
     /// Rows whose result is NULL or has another length, in order.
     changed: Vec<(usize, Option<String>)>,
@@ -341,7 +342,7 @@ impl Results {
         self.changed.iter().all(|(_, result)| result.is_none())
     }
 
-    /// Which are NULL, if none has another length.
+    /// The rows that are NULL, if no result has another length.
     fn nulls<O: OffsetSizeTrait>(&self, texts: &Source<'_, O>) -> Option<NullBuffer> {
         if self.changed.is_empty() {
             return texts.nulls.cloned();

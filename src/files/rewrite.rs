@@ -26,7 +26,7 @@ use crate::{Error, ErrorKind, Result};
 pub struct Job {
     engine: Engine,
     source: Source,
-    /// What is done to each batch, one after the other.
+    /// Plans that each batch goes through, one after the other.
     plans: Vec<BatchPlan>,
     what: &'static str,
 }
@@ -40,14 +40,14 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// What a job did.
+/// The report of a job.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Rows written.
     pub rows: u64,
     /// The columns that were not just copied.
     pub columns: Vec<ColumnSummary>,
-    /// What is due with the keys that were used: periods that end soon, compromised versions.
+    /// Warnings about the keys that were used: periods that end soon, compromised versions.
     pub due: Vec<String>,
 }
 
@@ -74,8 +74,8 @@ impl Job {
         Self::new(engine, source, plan.map(|plan| vec![plan]), "reveal")
     }
 
-    /// Plans to protect the protected file at `source` anew: with the current versions of the keys, under the same rules or, column by column, `rules`.
-    /// What is revealed in between stays in memory.
+    /// Plans to protect the protected file at `source` anew: with the current versions of the keys, under the same
+    /// rules or, column by column, `rules`. What is revealed in between stays in memory.
     ///
     /// # Errors
     /// As [`Source::open`] and [`BatchPlan::reprotect`].
@@ -99,8 +99,8 @@ impl Job {
         self.plans.last().ok_or_else(|| Error::bug("a job without a plan"))
     }
 
-    /// Does the job: writes `target`, replacing one that is there only if `replace` says so. `progress` is told after each batch;
-    /// when `cancel` turns true the job ends, and leaves nothing behind.
+    /// Does the job: writes `target`, replacing one that is there only if `replace` says so. `progress` is told after
+    /// each batch; when `cancel` turns true the job ends, and leaves nothing behind.
     ///
     /// # Errors
     /// A row that does not fit, a damaged page, a full or read-only target; `target` is then as it was.
@@ -112,7 +112,8 @@ impl Job {
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Report> {
         let done = self.rewrite(target, replace, cancel, progress).await;
-        // What was worked on counts, whether it came to an end or not. The file is there only once that is written down.
+        // What was worked on counts, whether it came to an end or not. The file is there only once that is written
+        // down.
         let ended = if done.is_ok() { "" } else { ", which failed" };
         self.engine
             .audit_usage(&format!("{} {}{ended}", self.what, self.source.path.display()))?;
@@ -208,9 +209,10 @@ impl Job {
 }
 
 fn bloom_filter(properties: WriterPropertiesBuilder, path: ColumnPath, wanted: bool) -> WriterPropertiesBuilder {
-    match wanted {
-        true => properties.set_column_bloom_filter_enabled(path, true),
-        false => properties,
+    if wanted {
+        properties.set_column_bloom_filter_enabled(path, true)
+    } else {
+        properties
     }
 }
 

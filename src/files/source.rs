@@ -31,7 +31,8 @@ impl Source {
     /// Opens the Parquet file at `path` and reads its footer.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Io`] when it cannot be opened, [`crate::ErrorKind::BadInput`] when it is not a whole Parquet file.
+    /// [`crate::ErrorKind::Io`] when it cannot be opened, [`crate::ErrorKind::BadInput`] when it is not a whole
+    /// Parquet file.
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|error| Error::io(format!("cannot open `{}`", path.display()), error))?;
         let is_file = file.metadata().map(|metadata| metadata.is_file());
@@ -55,22 +56,22 @@ impl Source {
         })
     }
 
-    /// Its Arrow schema.
+    /// The Arrow schema.
     pub fn schema(&self) -> &SchemaRef {
         self.metadata.schema()
     }
 
-    /// How many rows it has.
+    /// The number of rows.
     pub fn rows(&self) -> u64 {
         u64::try_from(self.parquet().file_metadata().num_rows()).unwrap_or(0)
     }
 
-    /// How many row groups it has.
+    /// The number of row groups.
     pub fn row_groups(&self) -> usize {
         self.parquet().num_row_groups()
     }
 
-    /// Its columns, and what each says of itself; of structs and lists their fields.
+    /// The columns with their descriptions; of structs and lists their fields.
     ///
     /// # Errors
     /// Metadata that cannot be read.
@@ -94,9 +95,11 @@ impl Source {
     }
 }
 
-/// The schema for a file with timestamps of the old INT96 type, as Spark, Hive and Impala write them; `None` if it has none.
+/// The schema for a file with timestamps of the old INT96 type, as Spark, Hive and Impala write them; `None` if it
+/// has none.
 ///
-/// They read as nanoseconds unless told otherwise, and those end in 2262: year 9999, which often stands for "never", would wrap.
+/// They read as nanoseconds unless told otherwise, and those end in 2262: year 9999, which often stands for "never",
+/// would wrap.
 fn int96_in_microseconds(read: &Schema, file: &ParquetMetaData) -> Option<Schema> {
     let parquet = file.file_metadata().schema_descr();
     let is_int96 = |root: usize| {

@@ -81,9 +81,10 @@ fn in_days(field: &FieldRef) -> FieldRef {
 fn with_leaves(group: &Type, leaves: &mut impl Iterator<Item = Arc<Type>>) -> Result<Type, ParquetError> {
     let mut fields = Vec::with_capacity(group.get_fields().len());
     for field in group.get_fields() {
-        fields.push(match field.is_group() {
-            true => Arc::new(with_leaves(field, leaves)?),
-            false => leaves.next().unwrap_or_else(|| Arc::clone(field)),
+        fields.push(if field.is_group() {
+            Arc::new(with_leaves(field, leaves)?)
+        } else {
+            leaves.next().unwrap_or_else(|| Arc::clone(field))
         });
     }
     let info = group.get_basic_info();
@@ -222,7 +223,7 @@ coded = "day"
         reader.next().unwrap().unwrap()
     }
 
-    /// What a reader sees that does not know Arrow.
+    /// The view of a reader that does not know Arrow.
     fn seen(path: &Path) -> Vec<(String, PhysicalType, Option<LogicalType>)> {
         let source = Source::open(path).unwrap();
         let columns = source.parquet().file_metadata().schema_descr().columns().iter();

@@ -13,8 +13,8 @@ const SMALL: usize = 64;
 
 /// An alphabet: the code point at index i is numeral i.
 ///
-/// ASCII alphabets of up to 64 symbols are searched whole, whatever the symbol, so that neither time nor memory access tells
-/// which one it was. Larger ones use a hash table.
+/// ASCII alphabets of up to 64 symbols are searched whole, whatever the symbol, so that neither time nor memory
+/// access tells which one it was. Larger ones use a hash table.
 #[derive(Clone)]
 pub struct Alphabet {
     symbols: Vec<char>,
@@ -64,7 +64,7 @@ impl Alphabet {
         Ok(Self { symbols, index })
     }
 
-    /// How many symbols there are.
+    /// The number of symbols.
     pub fn radix(&self) -> u32 {
         self.symbols.len() as u32 // at most 2^16
     }

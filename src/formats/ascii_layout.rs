@@ -17,8 +17,8 @@ pub struct AsciiLayout<'a> {
     pub keep: [usize; 2],
     /// Symbols of a value, if the format limits them.
     pub lengths: Option<RangeInclusive<usize>>,
-    /// The Luhn sums of decimal digits on the plain and on the protected side, for a format with a check digit: the last
-    /// digit that is not kept is not encrypted, but makes the sum right.
+    /// The Luhn sums of decimal digits on the plain and on the protected side, for a format with a check digit: the
+    /// last digit that is not kept is not encrypted, but makes the sum right.
     pub check: Option<[u16; 2]>,
 }
 

@@ -1,6 +1,7 @@
 //! Values that are a number of bits, some of which stay: UUIDs, IP and MAC addresses.
 //!
-//! The bits that do not stay are encrypted as one number, so the effective domain is a power of two and nothing is walked.
+//! The bits that do not stay are encrypted as one number, so the effective domain is a power of two and nothing is
+//! walked.
 
 use std::fmt;
 
@@ -76,9 +77,9 @@ impl<T: Bits> SegmentedFormat for BitString<T> {
 /// Neighbouring bits to encrypt.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Run {
-    /// Where the lowest stands, from the right.
+    /// The place of the lowest bit, from the right.
     place: u32,
-    /// How many they are: 1 to 32.
+    /// The number of bits: 1 to 32.
     width: u32,
 }
 
@@ -106,7 +107,8 @@ pub(super) fn lowest(count: u32) -> u128 {
     u128::MAX.checked_shr(128 - count).unwrap_or(0)
 }
 
-/// How the digits above nine are written. Only one case fits: else a value could not be told from its twin in the other.
+/// How the digits above nine are written. Only one case fits: else a value could not be told from its twin in the
+/// other.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum HexCase {
@@ -148,12 +150,13 @@ impl HexCase {
     pub(super) fn write(self, bits: u128, digits: u32, value: &str, out: &mut String) {
         let symbols = self.symbols().as_bytes();
         let mut place = 4 * digits;
-        out.extend(value.chars().map(|symbol| match symbol.is_ascii_hexdigit() {
-            true => {
+        out.extend(value.chars().map(|symbol| {
+            if symbol.is_ascii_hexdigit() {
                 place = place.saturating_sub(4);
                 char::from(symbols[(bits >> place & 15) as usize])
+            } else {
+                symbol
             }
-            false => symbol,
         }));
     }
 }

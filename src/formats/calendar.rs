@@ -1,7 +1,7 @@
 //! `date`, `time` and `timestamp`: in a range, in columns of dates and times or as text in a given pattern.
 //!
-//! Patterns are those of `strftime` as the crate `chrono` has them. Texts are read strictly: one fits only if it is written just as the
-//! pattern writes it.
+//! Patterns are those of `strftime` as the crate `chrono` has them. Texts are read strictly: one fits only if it is
+//! written just as the pattern writes it.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use serde::Deserialize;
 
 use super::error::FormatError;
 use super::format::Format;
-use super::ordinal::{OrdinalFormat, OrdinalRange, OrdinalText, Resolution, Unit};
+use super::ordinal::{OrdinalFormat, OrdinalText};
+use super::ordinal_range::{OrdinalRange, Resolution, Unit};
 use crate::{Error, Result};
 
 #[derive(Deserialize)]
@@ -40,7 +41,7 @@ impl DateBound {
     }
 }
 
-/// What is counted.
+/// The kind of values.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum CalendarKind {
     Date,
@@ -188,9 +189,10 @@ impl Calendar {
                     NaiveDate::default(),
                     Days::new(u64::try_from(count.unsigned_abs()).ok()?),
                 );
-                let date = match count < 0 {
-                    true => epoch.checked_sub_days(days)?,
-                    false => epoch.checked_add_days(days)?,
+                let date = if count < 0 {
+                    epoch.checked_sub_days(days)?
+                } else {
+                    epoch.checked_add_days(days)?
                 };
                 write!(out, "{}", date.format_with_items(items)).ok()
             }
@@ -334,7 +336,8 @@ mod tests {
         let iso = ranked(Format::parse(
             "timestamp",
             toml::toml! {
-                pattern = "%Y-%m-%dT%H:%M:%S%.6fZ"  resolution = "us"  min = 1969-12-31T23:59:59  max = 2099-12-31T23:59:59
+                pattern = "%Y-%m-%dT%H:%M:%S%.6fZ"  resolution = "us"
+            min = 1969-12-31T23:59:59  max = 2099-12-31T23:59:59
             },
         ));
         round_trip(iso.as_ref(), "1969-12-31T23:59:59.999999Z", 999_999);

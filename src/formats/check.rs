@@ -60,7 +60,7 @@ impl TryFrom<toml::Value> for Check {
 /// Weights of the places of a vehicle's number.
 const WEIGHTS: [u32; 17] = [8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2];
 
-/// Where the check of a vehicle's number stands.
+/// The place of the check character of a vehicle's number.
 const VIN_PLACE: usize = 8;
 
 impl fmt::Display for Check {
@@ -167,7 +167,7 @@ fn digit(number: u16) -> char {
     char::from(b'0' + number as u8) // below 10
 }
 
-/// What a symbol of a vehicle's number counts (49 CFR 565.15, table III).
+/// The value of a symbol of a vehicle's number (49 CFR 565.15, table III).
 fn transliterated(symbol: char) -> u32 {
     match symbol {
         '0'..='9' => u32::from(symbol) - u32::from('0'),

@@ -48,7 +48,7 @@ impl CharClass {
         Self { ranges, size }
     }
 
-    /// How many characters it has.
+    /// The number of characters.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
@@ -100,7 +100,7 @@ impl fmt::Debug for CharClass {
     }
 }
 
-/// What stands in one place of a pattern.
+/// One position of a pattern.
 #[derive(Clone, Debug)]
 pub(super) enum Position {
     Literal(char),
@@ -140,14 +140,15 @@ pub(super) fn fits(pattern: &[Position], value: &str) -> bool {
         && symbols.next().is_none()
 }
 
-/// How many values a pattern has; `None` beyond 2^128 − 1.
+/// The number of values of a pattern; `None` beyond 2^128 − 1.
 pub(super) fn size(pattern: &[Position]) -> Option<u128> {
     pattern
         .iter()
         .try_fold(1u128, |size, place| size.checked_mul(u128::from(place.choices())))
 }
 
-/// The values of several patterns, numbered together: what short values are encrypted among, so that a result may be of another pattern.
+/// The values of several patterns, numbered together: what short values are encrypted among, so that a result may be
+/// of another pattern.
 #[derive(Debug)]
 pub(super) struct PatternUnion {
     /// Each with the number of its first value. No value has two.
@@ -218,7 +219,8 @@ impl RankedFormat for PatternUnion {
     }
 }
 
-/// Of patterns in order of their sizes, as many of the smallest as have the floor's number of values together: none if the smallest has.
+/// Of patterns in order of their sizes, as many of the smallest as have the floor's number of values together: none
+/// if the smallest has.
 pub(super) fn short(mut patterns: Vec<Vec<Position>>) -> Option<PatternUnion> {
     patterns.sort_by_key(|pattern| size(pattern).unwrap_or(u128::MAX)); // stable
     let (mut together, mut taken) = (0u128, 0);

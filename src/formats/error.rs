@@ -15,7 +15,7 @@ pub enum FormatError {
     Length {
         /// Symbols in the value, separators not counted.
         found: usize,
-        /// What the format takes, in words: `13 to 19 digits`.
+        /// The lengths that the format takes, in words: `13 to 19 digits`.
         expected: &'static str,
     },
     /// Fewer symbols than are to be kept.
@@ -34,7 +34,7 @@ pub enum FormatError {
     },
     /// Too few values have this value's shape: an attacker could try them all.
     SmallDomain {
-        /// How many have it.
+        /// The number of values of the shape.
         values: u128,
         /// The least there must be.
         least: u128,
@@ -51,7 +51,7 @@ pub enum FormatError {
         /// The most there may be.
         most: usize,
     },
-    /// Its tweak has a length that the cipher does not take.
+    /// The tweak has a length that the cipher does not take.
     TweakLength {
         /// Bytes of the tweak.
         found: usize,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::band::no_band;
-use super::ordinal::{OrdinalRange, Unit};
+use super::ordinal_range::{OrdinalRange, Unit};
 use super::ranked::RankedFormat;
 use super::segmented::SegmentedFormat;
 use super::side::Side;
@@ -72,8 +72,8 @@ impl Format {
         }
     }
 
-    /// The same format, but short values are encrypted among each other, in one ranked domain that passes the floor: a result may then
-    /// be longer or shorter than its value (`on_short = "band"`).
+    /// The same format, but short values are encrypted among each other, in one ranked domain that passes the floor:
+    /// a result may then be longer or shorter than its value (`on_short = "band"`).
     ///
     /// # Errors
     /// [`crate::ErrorKind::BadPolicy`] for a format that has no short values, or cannot join them.
@@ -86,7 +86,7 @@ impl Format {
         banded.map_err(|error| error.context(format_args!("format {}", self.version())))
     }
 
-    /// What `value` on `side` is encrypted among, if it is a short one of a format that has bands for such.
+    /// The band of `value` on `side`, if it is a short one of a format that has bands.
     pub fn band(&self, value: &str, side: Side) -> Option<&dyn RankedFormat> {
         match self {
             Self::String(format) => format.band(value, side),

@@ -12,10 +12,10 @@ use super::string::{Parts, StringFormat};
 use crate::ascii::{Symbols, append_kept_numerals};
 use crate::{Error, Result};
 
-/// What may stand between symbols unless a policy says otherwise: the space and every ASCII punctuation mark.
+/// The separators unless a policy names others: the space and every ASCII punctuation mark.
 const SEPARATORS: &str = " !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 
-/// How many symbols at the start and at the end stay as they are.
+/// The numbers of symbols that are kept at the start and at the end.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Keep {
     pub(super) first: usize,
@@ -43,7 +43,7 @@ pub(super) struct Layout {
     /// Name and version.
     name: &'static str,
     alphabet: Alphabet,
-    /// The same, if it is small and ASCII.
+    /// The alphabet as bytes, if it is small and ASCII.
     symbols: Option<Symbols>,
     separators: Separators,
     keep: Keep,
@@ -73,7 +73,7 @@ impl Short {
         short
     }
 
-    /// How many strings have `length` symbols, at most [`Self::longest`].
+    /// Counts the strings of `length` symbols, at most [`Self::longest`].
     fn of_length(&self, length: usize) -> u128 {
         u128::from(self.alphabet.radix()).pow(length as u32)
     }
@@ -170,12 +170,12 @@ impl Layout {
 }
 
 impl Layout {
-    /// How many symbols are kept at the start and at the end.
+    /// The numbers of symbols that are kept at the start and at the end.
     pub(super) fn kept_ends(&self) -> [usize; 2] {
         [self.keep.first, self.keep.last]
     }
 
-    /// The same, but none of `symbols` is a separator.
+    /// Takes `symbols` out of the separators.
     ///
     /// # Errors
     /// One that a policy lists as such.
@@ -198,7 +198,7 @@ impl Layout {
         self.separators.contain(symbol)
     }
 
-    /// What stands between separators, and where in the value.
+    /// Iterates over the symbols between separators, with their places in the value.
     pub(super) fn symbols_of<'a>(&'a self, value: &'a str) -> impl Iterator<Item = (usize, char)> + 'a {
         value
             .chars()

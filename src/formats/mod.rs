@@ -2,12 +2,13 @@
 //!
 //! There are three kinds of format:
 //!
-//! * a [`StringFormat`]: the value is a string over one alphabet, with separators and kept positions. FF1 runs straight on its
-//!   numerals, so any other FF1 with the same key, radix and tweak gives the same answer;
-//! * a [`RankedFormat`]: the value is one of N well-formed things (an integer in a range, a social security number). Its rank
-//!   0…N−1 is encrypted over the next power of two, again and again until it lands inside (*cycle walking*), and unranked;
-//! * a [`SegmentedFormat`]: the value is places with choices of their own (letters here, digits there), which make a number in mixed
-//!   radix, encrypted as a rank is. N goes by the value's shape.
+//! * a [`StringFormat`]: the value is a string over one alphabet, with separators and kept positions. FF1 runs
+//!   straight on its numerals, so any other FF1 with the same key, radix and tweak gives the same answer;
+//! * a [`RankedFormat`]: the value is one of N well-formed things (an integer in a range, a social security number).
+//!   Its rank 0…N−1 is encrypted over the next power of two, again and again until it lands inside (*cycle walking*),
+//!   and unranked;
+//! * a [`SegmentedFormat`]: the value is places with choices of their own (letters here, digits there), which make a
+//!   number in mixed radix, encrypted as a rank is. N goes by the value's shape.
 //!
 //! In all of them, the value itself is the layout of its result: separators and kept parts are copied from it, so that
 //! `join(v, split(v)) == v` and the result has the shape of the input.
@@ -26,6 +27,7 @@ mod error;
 mod format;
 mod layout;
 mod ordinal;
+mod ordinal_range;
 mod output;
 mod parameters;
 mod ranked;
@@ -42,7 +44,7 @@ pub use ascii_layout::AsciiLayout;
 pub use error::FormatError;
 pub(crate) use error::digit_groups;
 pub use format::Format;
-pub use ordinal::{OrdinalRange, Resolution, Unit};
+pub use ordinal_range::{OrdinalRange, Resolution, Unit};
 pub use ranked::RankedFormat;
 pub use registry::names;
 pub use row_error::RowError;

@@ -3,78 +3,11 @@
 use std::fmt;
 
 use super::error::FormatError;
+use super::ordinal_range::OrdinalRange;
 use super::ranked::RankedFormat;
 use crate::{Error, Result};
 
-/// What one count stands for, in a column of numbers, dates or times.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Unit {
-    /// One.
-    Integer,
-    /// 10^−scale.
-    Decimal {
-        /// Digits behind the point.
-        scale: u8,
-    },
-    /// A day; 1970-01-01 is 0.
-    Day,
-    /// A part of a day; midnight is 0.
-    TimeOfDay(Resolution),
-    /// Time since 1970-01-01 00:00:00.
-    Instant(Resolution),
-}
-
-/// The part of a second that is told apart.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, serde::Deserialize)]
-pub enum Resolution {
-    /// A second.
-    #[default]
-    #[serde(rename = "s")]
-    Second,
-    /// 10^−3 s.
-    #[serde(rename = "ms")]
-    Millisecond,
-    /// 10^−6 s.
-    #[serde(rename = "us")]
-    Microsecond,
-    /// 10^−9 s.
-    #[serde(rename = "ns")]
-    Nanosecond,
-}
-
-impl Resolution {
-    /// How many are in a second.
-    pub fn per_second(self) -> i128 {
-        match self {
-            Self::Second => 1,
-            Self::Millisecond => 1_000,
-            Self::Microsecond => 1_000_000,
-            Self::Nanosecond => 1_000_000_000,
-        }
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Second => "s",
-            Self::Millisecond => "ms",
-            Self::Microsecond => "us",
-            Self::Nanosecond => "ns",
-        }
-    }
-}
-
-/// The range of a format that counts, for columns of numbers, dates or times.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct OrdinalRange {
-    /// What is counted.
-    pub unit: Unit,
-    /// The least, included: rank 0.
-    pub min: i128,
-    /// The greatest, included.
-    pub max: i128,
-}
-
-/// What such a format says of itself.
+/// The text form of ordinals.
 pub(super) trait OrdinalText: fmt::Debug + Send + Sync {
     /// Name, version and every parameter that defines the map.
     fn definition(&self) -> String;
@@ -127,9 +60,10 @@ impl<T: OrdinalText> RankedFormat for OrdinalFormat<T> {
 
     fn rank(&self, value: &str) -> Result<u128, FormatError> {
         let (count, OrdinalRange { min, max, .. }) = (self.text.read(value)?, self.counts);
-        match (min..=max).contains(&count) {
-            true => Ok(count.abs_diff(min)),
-            false => Err(FormatError::OutOfRange),
+        if (min..=max).contains(&count) {
+            Ok(count.abs_diff(min))
+        } else {
+            Err(FormatError::OutOfRange)
         }
     }
 

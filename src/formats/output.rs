@@ -1,7 +1,8 @@
 //! `output`: protected values over more symbols than plain ones.
 //!
-//! What the cipher makes is the number that its numerals spell, written anew in the larger radix, with leading zeros so that it has as many
-//! symbols as before. So a protected value mostly shows that it is one, and none is mistaken for a plain one that it equals.
+//! What the cipher makes is the number that its numerals spell, written anew in the larger radix, with leading zeros
+//! so that it has as many symbols as before. So a protected value mostly shows that it is one, and none is mistaken
+//! for a plain one that it equals.
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ const MOST: usize = 1_024;
 struct Output {
     plain: Layout,
     output: Alphabet,
-    /// How many symbols are kept at the start and at the end.
+    /// The numbers of symbols that are kept at the start and at the end.
     keep: [usize; 2],
 }
 
@@ -133,13 +134,14 @@ impl StringFormat for Output {
 }
 
 fn at_most(found: usize) -> Result<(), FormatError> {
-    match found > MOST {
-        true => Err(FormatError::TooLong { found, most: MOST }),
-        false => Ok(()),
+    if found > MOST {
+        Err(FormatError::TooLong { found, most: MOST })
+    } else {
+        Ok(())
     }
 }
 
-/// As many numerals of radix `to` that spell the same number; `None` if it is too large.
+/// Converts a number to as many numerals of radix `to`; `None` if it is too large.
 fn rebase(numerals: &[u16], from: u32, to: u32) -> Option<Vec<u16>> {
     let mut out = vec![0; numerals.len()];
     let narrow = numerals.iter().try_fold(0u128, |number, numeral| {

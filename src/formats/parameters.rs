@@ -3,7 +3,11 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::format::Format;
 use crate::{Error, Result};
+
+/// A parser of the parameters of one format.
+pub(super) type ParseFormat = fn(toml::Table) -> Result<Format>;
 
 /// Reads the parameters of a format; one it does not have is refused.
 pub(super) fn parse_parameters<T: DeserializeOwned>(table: toml::Table) -> Result<T> {

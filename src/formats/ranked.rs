@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::error::FormatError;
-use super::ordinal::OrdinalRange;
+use super::ordinal_range::OrdinalRange;
 
 /// A format whose values are N well-formed things.
 pub trait RankedFormat: fmt::Debug + Send + Sync {
@@ -22,7 +22,8 @@ pub trait RankedFormat: fmt::Debug + Send + Sync {
     /// Appends to `out` the text of `rank`, in the layout of `value`.
     fn unrank(&self, rank: u128, value: &str, out: &mut String);
 
-    /// What this format counts, if it can be used on columns of numbers, dates or times: a count's rank is its distance from the least.
+    /// The range of ordinals, if the format suits columns of numbers, dates or times. An ordinal's rank is its
+    /// distance from the
     fn ordinal_range(&self) -> Option<OrdinalRange> {
         None
     }

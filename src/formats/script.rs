@@ -1,8 +1,10 @@
-//! `text` and `name`: letters become other letters of the same script and case; everything that is no letter or digit stays.
+//! `text` and `name`: letters become other letters of the same script and case; everything that is no letter or digit
+//! stays.
 //!
-//! The classes of letters are tables of this crate, not of the Unicode version that it was built with: `text/1` and `name/1` are frozen.
-//! A letter in none of them does not fit, so that nothing is silently left in the clear. Texts are taken by code point, as they are
-//! (Unicode Normalization Form C is usual): combining accents stay where they are.
+//! The classes of letters are tables of this crate, not of the Unicode version that it was built with: `text/1` and
+//! `name/1` are frozen. A letter in none of them does not fit, so that nothing is silently left in the clear. Texts
+//! are taken by code point, as they are (Unicode Normalization Form C is usual): combining accents stay where they
+//! are.
 
 use std::sync::{Arc, LazyLock};
 
@@ -19,7 +21,7 @@ struct Letters {
     class: Arc<CharClass>,
     /// The class that follows a capital of this one in a word; itself for small letters and scripts without case.
     next: usize,
-    /// The same letters with accents, if those are a class of their own.
+    /// The class of these letters with accents, if there is one.
     accented: Option<usize>,
 }
 
@@ -104,8 +106,9 @@ static LETTERS: LazyLock<Vec<Letters>> = LazyLock::new(|| {
     ]
 });
 
-/// What stays: white space, punctuation, symbols, combining accents. Everything else that is no letter or digit does
-/// not fit; nor do letters and digits within circles, squares and the like, and letters that stand above others.
+/// Marks, which stay: white space, punctuation, symbols, combining accents. Everything else that is no letter or
+/// digit does not fit; nor do letters and digits within circles, squares and the like, and letters that stand above
+/// others.
 static MARKS: LazyLock<CharClass> = LazyLock::new(|| {
     CharClass::new(&[
         ('\t', '\n', 1),
@@ -148,7 +151,7 @@ pub(super) struct Script {
     bands: Option<Arc<Bands>>,
 }
 
-/// What a character is.
+/// The kind of a character.
 enum SymbolKind {
     Letter(usize),
     Digit,
@@ -239,8 +242,9 @@ impl SegmentedFormat for Script {
     }
 }
 
-/// What short words are encrypted among: words of at most so many letters, all of one script; their letters all small or all capitals, or
-/// one capital and then small ones. In Latin, words that have a letter with an accent are apart from those that have none.
+/// What short words are encrypted among: words of at most so many letters, all of one script; their letters all small
+/// or all capitals, or one capital and then small ones. In Latin, words that have a letter with an accent are apart
+/// from those that have none.
 #[derive(Debug)]
 struct Bands {
     unions: Vec<PatternUnion>,

@@ -16,14 +16,14 @@ use crate::ascii::append_kept;
 /// The widest number of a mixed format, in bits: 870 letters. Work goes by the square of it.
 pub(crate) const MAX_RANK_BITS: u64 = 4_096;
 
-/// What [`SegmentedFormat::split`] finds in one value. Reused from value to value: `split` appends.
+/// The result of [`SegmentedFormat::split`]. Reused from value to value: `split` appends.
 #[derive(Clone, Debug, Default)]
 pub struct Segments {
-    /// What stands in each place, most significant first.
+    /// The digit of each place, most significant first.
     pub digits: Vec<u64>,
-    /// How many choices each place has: 1 to 2^32, and more than its digit.
+    /// The number of choices of each place: 1 to 2^32, and more than its digit.
     pub choices: Vec<u64>,
-    /// What is kept clear, as [`super::Parts::kept`] has it.
+    /// The parts kept clear, encoded as in [`super::Parts::kept`].
     pub kept: Vec<u8>,
 }
 
@@ -54,13 +54,15 @@ impl Segments {
 
 /// A format whose values are places, each with choices of its own (a number in mixed radix).
 ///
-/// The places that a value has, and the choices of each, are its shape; every value of that shape is well-formed. So a value is a number
-/// 0…N−1, N the product of the choices, and is encrypted as those of a [`super::RankedFormat`] are.
+/// The places that a value has, and the choices of each, are its shape; every value of that shape is well-formed. So
+/// a value is a number 0…N−1, N the product of the choices, and is encrypted as those of a [`super::RankedFormat`]
+/// are.
 pub trait SegmentedFormat: fmt::Debug + Send + Sync {
     /// Name, version and every parameter that defines the map, in one canonical line: `uuid/1 case=lower version=keep`.
     fn definition(&self) -> String;
 
-    /// N of a usual value, when the format knows: a rule whose usual value falls under the domain floor is refused before any data is read.
+    /// N of a usual value, when the format knows: a rule whose usual value falls under the domain floor is refused
+    /// before any data is read.
     fn usual_size(&self) -> Option<u128> {
         None
     }
@@ -83,16 +85,17 @@ pub trait SegmentedFormat: fmt::Debug + Send + Sync {
 
     /// Appends to `out` the text that has the layout of `value` and `digits` in place of its own, to stand on `side`.
     ///
-    /// `value` has passed [`split`](Self::split), and `digits` are as many as it found, each below the choices of its place.
+    /// `value` has passed [`split`](Self::split), and `digits` are as many as it found, each below the choices of its
+    /// place.
     fn join(&self, value: &str, digits: &[u64], side: Side, out: &mut String);
 
-    /// What short values are encrypted among, where [`super::Format::banded`] gave the format one.
+    /// The band of a short value, where [`super::Format::banded`] gave the format bands.
     fn band(&self, value: &str, side: Side) -> Option<&dyn RankedFormat> {
         let _ = (value, side);
         None
     }
 
-    /// The same format with a band for short values.
+    /// Adds a band for short values to the format.
     ///
     /// # Errors
     /// A format that has none.
@@ -203,7 +206,8 @@ impl Rank {
     }
 }
 
-/// Neighbouring places whose choices make at most 2^64 − 1 together, and how many those are: so that most of the work is in machine words.
+/// Neighbouring places whose choices make at most 2^64 − 1 together, and how many those are: so that most of the work
+/// is in machine words.
 fn groups(choices: &[u64]) -> impl Iterator<Item = (std::ops::Range<usize>, u64)> {
     let mut start = 0;
     std::iter::from_fn(move || {

@@ -13,25 +13,26 @@ use crate::ascii::append_kept;
 
 /// A format whose values are strings over one alphabet.
 pub trait StringFormat: fmt::Debug + Send + Sync {
-    /// Name, version and every parameter that defines the map, in one canonical line: `pan/1 keep=0,4 check_digit=valid`.
+    /// Name, version and every parameter that defines the map, in one canonical line: `pan/1 keep=0,4
+    /// check_digit=valid`.
     fn definition(&self) -> String;
 
-    /// How many symbols the alphabet has.
+    /// The number of symbols of the alphabet.
     fn radix(&self) -> u32;
 
-    /// How many numerals a usual value leaves to encrypt, when the format knows: a rule whose usual value falls under the
-    /// domain floor is refused before any data is read.
+    /// How many numerals a usual value leaves to encrypt, when the format knows: a rule whose usual value falls under
+    /// the domain floor is refused before any data is read.
     fn usual_numerals(&self) -> Option<usize> {
         None
     }
 
-    /// How many numerals a token has for a value in which [`split`](Self::split) found `found`.
+    /// The number of numerals of a token for a value in which [`split`](Self::split) found `found`.
     fn token_numerals(&self, found: usize) -> usize {
         found
     }
 
-    /// Is a text that does not fit on one side misfit on the other, too? Only then can values that do not fit be left in the
-    /// clear: else `reveal` would take one for a protected value.
+    /// Is a text that does not fit on one side misfit on the other, too? Only then can values that do not fit be left
+    /// in the clear: else `reveal` would take one for a protected value.
     fn is_symmetric(&self) -> bool {
         true
     }
@@ -41,19 +42,20 @@ pub trait StringFormat: fmt::Debug + Send + Sync {
         symbol.is_alphanumeric()
     }
 
-    /// The same format for whole columns, if it is one of ASCII symbols and separators. It must give the same answers as
+    /// The same format for whole columns, if it is one of ASCII symbols and separators. It must give the same answers
+    /// as
     /// [`split`](Self::split) and [`join`](Self::join), or leave a value to them.
     fn ascii_layout(&self) -> Option<AsciiLayout<'_>> {
         None
     }
 
-    /// What short values are encrypted among, where [`Format::banded`] gave the format one.
+    /// The band of a short value, where [`Format::banded`](super::Format::banded) gave the format bands.
     fn band(&self, value: &str, side: Side) -> Option<&dyn RankedFormat> {
         let _ = (value, side);
         None
     }
 
-    /// The same format with a band for short values.
+    /// Adds a band for short values to the format.
     ///
     /// # Errors
     /// A format that has none.
@@ -73,7 +75,7 @@ pub trait StringFormat: fmt::Debug + Send + Sync {
     fn join(&self, value: &str, numerals: &[u16], side: Side, out: &mut String);
 }
 
-/// What [`StringFormat::split`] finds in one value. Reused from value to value: `split` appends.
+/// The result of [`StringFormat::split`]. Reused from value to value: `split` appends.
 #[derive(Debug, Default)]
 pub struct Parts {
     /// The numerals to encrypt, most significant first.

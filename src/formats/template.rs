@@ -73,7 +73,8 @@ impl Template {
             let pattern = Pattern::try_new(places, keep, check.as_ref()).map_err(in_pattern)?;
             if let Some(other) = patterns.iter().position(|other| !other.is_disjoint(&pattern)) {
                 return Err(Error::bad_policy(format!(
-                    "patterns \"{}\" and \"{source}\" have values in common, so it could not be told which one a value has",
+                    "patterns \"{}\" and \"{source}\" have values in common, so it could not be told which one a \
+                     value has",
                     sources[other]
                 )));
             }

@@ -6,9 +6,9 @@
 //!                             │
 //!                          columns                                          Arrow arrays in, Arrow arrays out
 //!                             │
-//!                         transform  ◄── policy · keys · tokens             the one joint: a rule and a key become a function
+//!                         transform  ◄── policy · keys · tokens      the one joint: a rule and a key become a function
 //!                             │              ▲
-//!                          formats          kms                             a value's text ⇄ numerals + what is kept clear
+//!                          formats          kms                      a value's text ⇄ numerals + what is kept clear
 //!                             │
 //!                          cipher                                           numerals in, numerals out
 //! ```
@@ -24,22 +24,25 @@
 //!
 //! Keys are slow to get and must not leak; rows are fast and many. So there is one moment, before the first row, when
 //! everything that can wait or fail is done: the policy is read, the keyring authenticated, the KMS asked, the types
-//! compared. After it comes code that waits for nothing and asks nobody; but for tokens, whose store is asked batch by batch.
+//! compared. After it comes code that waits for nothing and asks nobody; but for tokens, whose store is asked batch
+//! by batch.
 //!
 //! # The layers, from below
 //!
 //! **[`cipher`](crate::cipher)** takes numerals and gives numerals: FF1, and FF3-1 for old data; or takes and gives
-//! the symbols that stand for them. It knows no format, no column and no policy. *Invariants:* it is exactly the standard, with
-//! integers only (a rounded logarithm has broken other implementations at this very step; the one exception are the quotients of the
-//! kernel `avx2`, doubles whose error is bounded in `arith/reduce_fma` whichever way they are rounded, or corrected); every kernel
-//! gives every published answer; a kernel proves itself on known answers before its first use in a process; nothing in it branches or
-//! looks up by a key or a value, within the bounds that [`threats`](super::threats#timing) names. Rows of one shape go through the
-//! rounds side by side; the code for a processor's vector registers is in `cipher/kernels`, where text goes into registers, through
-//! the rounds and out again. A reference implementation, the steps of the standard in order on big integers, and the crate `fpe` are
-//! what the fast paths are compared with. Below it, `ascii` splits values with separators or kept ends into the symbols to encrypt and
-//! the rest (a `Splitter`), and groups values that are nothing but symbols by length (`LengthGroups`); `simd` compiles plain loops for
-//! wider registers. The three are crates of their own in `src`, which this one re-exports as far as users need them, so that they
-//! are compiled once, and all `unsafe` is in their kernels and in `columns/ascii`.
+//! the symbols that stand for them. It knows no format, no column and no policy. *Invariants:* it is exactly the
+//! standard, with integers only (a rounded logarithm has broken other implementations at this very step; the one
+//! exception are the quotients of the kernel `avx2`, doubles whose error is bounded in `arith/reduce_fma` whichever
+//! way they are rounded, or corrected); every kernel gives every published answer; a kernel proves itself on known
+//! answers before its first use in a process; nothing in it branches or looks up by a key or a value, within the
+//! bounds that [`threats`](super::threats#timing) names. Rows of one shape go through the rounds side by side; the
+//! code for a processor's vector registers is in `cipher/kernels`, where text goes into registers, through the rounds
+//! and out again. A reference implementation, the steps of the standard in order on big integers, and the crate `fpe`
+//! are what the fast paths are compared with. Below it, `ascii` splits values with separators or kept ends into the
+//! symbols to encrypt and the rest (a `Splitter`), and groups values that are nothing but symbols by length
+//! (`LengthGroups`); `simd` compiles plain loops for wider registers. The three are crates of their own in `src`,
+//! which this one re-exports as far as users need them, so that they are compiled once, and all `unsafe` is in their
+//! kernels and in `columns/ascii`.
 //!
 //! **[`formats`](crate::formats)** turns a text into numerals and the part that is kept clear, and back. *Invariants:*
 //! a value is its own layout, so `join(v, split(v)) == v`; a name and a version (`pan/1`) stand for one map for ever; a
@@ -51,8 +54,9 @@
 //! every KMS client passes one conformance suite, and so can yours: `kms::conformance::check`, with the feature
 //! `kms-conformance`. All remote clients share one HTTP, one TLS (rustls over ring) and one patience.
 //!
-//! **[`tokens`](crate::tokens)** draws random tokens, seals values and keeps both in a store. *Invariants:* a store never sees a value or a key; what
-//! makes a token unique is a constraint of the store, not a look before; a token is never issued again; every store passes one conformance suite.
+//! **[`tokens`](crate::tokens)** draws random tokens, seals values and keeps both in a store. *Invariants:* a store
+//! never sees a value or a key; what makes a token unique is a constraint of the store, not a look before; a token is
+//! never issued again; every store passes one conformance suite.
 //!
 //! **[`policy`](crate::policy)** reads `policy.toml`. *Invariants:* unknown fields are refused; an error says file,
 //! line and column; what comes out needs no more checks.

@@ -37,16 +37,18 @@
 //! | [`vin`](#template-vin-and-npi), `npi` | `1M8GDM9AXKP042788` | `keep` | mixed |
 //! | `opaque` | anything | | for [treatments](super::treatments) that keep no format |
 //!
-//! A format looks for text, in columns of `Utf8`, `LargeUtf8` or `Utf8View`; those that count something (`integer`, `decimal`, `date`,
-//! `time`, `timestamp`) also work on Arrow's columns of such. Columns may be dictionaries or run-end encoded; fields of structs and
-//! elements of lists are named by their path (see [treatments](super::treatments#nested-columns)).
+//! A format looks for text, in columns of `Utf8`, `LargeUtf8` or `Utf8View`; those that count something (`integer`,
+//! `decimal`, `date`, `time`, `timestamp`) also work on Arrow's columns of such. Columns may be dictionaries or
+//! run-end encoded; fields of structs and elements of lists are named by their path (see
+//! [treatments](super::treatments#nested-columns)).
 //!
 //! Formats over *numerals* run FF1 straight on the symbols. Any other FF1 with the same key, radix and tweak gives the
 //! same answer. *Ranked* formats number all well-formed values from 0, encrypt the number as a string of bits (FF1,
 //! radix 2) and do so again until the result is one of the numbers (*cycle walking*), so every result is well-formed.
-//! *Mixed* formats have choices of their own in each place, a letter here, a digit there: these make one number in mixed radix, which is
-//! encrypted as a rank is, among the numbers of values of the same shape. *Bits* are the same with choices of a power of two, so that
-//! nothing is walked. A number has at most 4,096 bits; a longer text does not fit.
+//! *Mixed* formats have choices of their own in each place, a letter here, a digit there: these make one number in
+//! mixed radix, which is encrypted as a rank is, among the numbers of values of the same shape. *Bits* are the same
+//! with choices of a power of two, so that nothing is walked. A number has at most 4,096 bits; a longer text does not
+//! fit.
 //!
 //! # A value there and back
 //!
@@ -106,8 +108,8 @@
 //!
 //! Each of them takes the place of the kept parts, rather than joining them. Kept parts are encoded so that no two
 //! lists of parts give the same bytes: each part behind its length (32 bits, big-endian); of symbols, the numeral of
-//! each as 16 bits, big-endian; an e-mail domain as UTF-8, ASCII letters in lower case. Where a format keeps nothing, the
-//! tweak has no bytes.
+//! each as 16 bits, big-endian; an e-mail domain as UTF-8, ASCII letters in lower case. Where a format keeps nothing,
+//! the tweak has no bytes.
 //!
 //! With a tweak column, equal values in rows with different tweaks differ: joins and counts on the protected column
 //! alone no longer work across them. That column must be there on `reveal`, with the same values; it may be protected
@@ -126,11 +128,12 @@
 //!
 //! What to do for short values (ZIP codes, names of two letters, extensions, codes):
 //!
-//! * **Let them share a band**: `on_short = "band"`. Values too short for the floor are encrypted among each other, all lengths together: in
-//!   a `digits` column every value of one to six digits becomes a value of one to six digits, in 1,111,110 all told. So a short value may
-//!   come out longer. Bands are there for `digits`, `alphanumeric`, `alphabet`, `hex` and `template` without `keep`, for US postcodes, and
-//!   in `text` and `name` for single words, of one script and case. A value with separators (`Bo Ng`) shares no band: it is under
-//!   the floor still.
+//! * **Let them share a band**: `on_short = "band"`. Values too short for the floor are encrypted among each other,
+//!   all lengths together: in a `digits` column every value of one to six digits becomes a value of one to six
+//!   digits, in 1,111,110 all told. So a short value may come out longer. Bands are there for `digits`,
+//!   `alphanumeric`, `alphabet`, `hex` and `template` without `keep`, for US postcodes, and in `text` and `name` for
+//!   single words, of one script and case. A value with separators (`Bo Ng`) shares no band: it is under the floor
+//!   still.
 //! * **Keep less.** A country code of 2 digits kept costs a factor of 100.
 //! * **Widen the range**, in integer columns: `min = 0, max = 999_999` takes a five-digit code; the result may have six
 //!   digits.
@@ -150,9 +153,9 @@
 //! | `on_empty = "invalid"` | an empty string does not fit | `on_invalid` decides |
 //!
 //! NULL stays NULL, always. The settings hold for `reveal` as well: a stored value that does not fit is an error, NULL,
-//! or left as it is. A policy that combines `"insecure-keep"` with `check_digit = "invalid"` in `pan` is refused: a card
-//! whose last digit is wrong by exactly one would stay in the clear and yet look protected, and `reveal` would make
-//! another number of it.
+//! or left as it is. A policy that combines `"insecure-keep"` with `check_digit = "invalid"` in `pan` is refused: a
+//! card whose last digit is wrong by exactly one would stay in the clear and yet look protected, and `reveal` would
+//! make another number of it.
 //!
 //! # Separators
 //!
@@ -166,8 +169,9 @@
 //!
 //! # Protected values that show they are
 //!
-//! `output`, in `digits`, `alphanumeric` and `alphabet`, lists more symbols for protected values than plain ones have. What the cipher
-//! makes is a number; it is written with these symbols, in the same layout and length, with leading zeros.
+//! `output`, in `digits`, `alphanumeric` and `alphabet`, lists more symbols for protected values than plain ones
+//! have. What the cipher makes is a number; it is written with these symbols, in the same layout and length, with
+//! leading zeros.
 //!
 //! ```
 //! use cipherform::formats::{Format, Side};
@@ -179,9 +183,9 @@
 //! # Ok::<(), cipherform::Error>(())
 //! ```
 //!
-//! `version_character = true` in a rule puts one more character behind each protected text: `1` to `9`, then `A` to `Z` and `a` to `z`, for
-//! versions 1 to 61 of the key. For stores that keep no metadata: `reveal` goes by that character, value by value, so that a
-//! column may hold values of several versions.
+//! `version_character = true` in a rule puts one more character behind each protected text: `1` to `9`, then `A` to
+//! `Z` and `a` to `z`, for versions 1 to 61 of the key. For stores that keep no metadata: `reveal` goes by that
+//! character, value by value, so that a column may hold values of several versions.
 //!
 //! # `digits`
 //!
@@ -213,8 +217,8 @@
 //! # `alphanumeric`
 //!
 //! ASCII letters and digits; digits come first, then upper case, then lower case. Parameters: `case = "mixed"` (radix
-//! 62, default), `"upper"` or `"lower"` (radix 36), `keep`, `separators`, `output`. With `"upper"`, a lower-case letter does not
-//! fit.
+//! 62, default), `"upper"` or `"lower"` (radix 36), `keep`, `separators`, `output`. With `"upper"`, a lower-case
+//! letter does not fit.
 //!
 //! A digit may become a letter and the other way round. For a shape like "two letters, then six digits", keep the
 //! letters.
@@ -286,9 +290,9 @@
 //!
 //! The letters and digits before the last `@` are encrypted together; dots, hyphens and the other marks of a dot-atom
 //! (RFC 5322) stay where they are, and so does the domain, which is the tweak (in ASCII lower case, so `Example.COM`
-//! and `example.com` agree). Parameters: `case = "mixed"` (radix 62, default), `"lower"` or `"upper"` (radix 36); `local` and `domain`,
-//! each `"keep"` or `"protect"`. With `domain = "protect"` all labels but the last are encrypted together with the local part; it wants
-//! `"lower"` or `"upper"`, for case means nothing in a domain.
+//! and `example.com` agree). Parameters: `case = "mixed"` (radix 62, default), `"lower"` or `"upper"` (radix 36);
+//! `local` and `domain`, each `"keep"` or `"protect"`. With `domain = "protect"` all labels but the last are
+//! encrypted together with the local part; it wants `"lower"` or `"upper"`, for case means nothing in a domain.
 //!
 //! With `"mixed"`, upper and lower case are different symbols: `Ann` and `ann` become unlike, and a system that folds
 //! addresses to lower case destroys the ciphertext. Fold first, then use `"lower"`; upper-case letters do not fit it.
@@ -311,17 +315,17 @@
 //!
 //! # `integer`
 //!
-//! Whole numbers from `min` to `max`, both included, in columns of any integer type that holds both, or as text. Bounds beyond 64 bits stand
-//! in quotes. As text only the plain
-//! form fits: no plus sign, no leading zeros, no spaces, no decimal point. The result is any number of the range, so
-//! its number of digits may differ.
+//! Whole numbers from `min` to `max`, both included, in columns of any integer type that holds both, or as text.
+//! Bounds beyond 64 bits stand in quotes. As text only the plain form fits: no plus sign, no leading zeros, no
+//! spaces, no decimal point. The result is any number of the range, so its number of digits may differ.
 //!
 //! Possible values: max − min + 1. A range far wider than the values hides nothing more: who may protect tries the
 //! values there are.
 //!
 //! ```
 //! use cipherform::formats::{Format, FormatError};
-//! let Format::Ranked(id) = Format::parse("integer", toml::toml! { min = -5  max = 999_999_999 })? else { unreachable!() };
+//! let id = Format::parse("integer", toml::toml! { min = -5  max = 999_999_999 })?;
+//! let Format::Ranked(id) = id else { unreachable!() };
 //! assert_eq!((id.size(), id.rank("-5"), id.rank("7")), (1_000_000_005, Ok(0), Ok(12)));
 //! assert_eq!(id.rank("1000000000"), Err(FormatError::OutOfRange));
 //! assert!(matches!(id.rank("007"), Err(FormatError::Malformed(_))));
@@ -351,8 +355,8 @@
 //!
 //! # `decimal`
 //!
-//! Decimal numbers from `min` to `max` with `scale` digits behind the point: in columns of `Decimal32` to `Decimal256` with that scale, or as
-//! text with just as many digits. Possible values: (max − min) × 10^scale + 1.
+//! Decimal numbers from `min` to `max` with `scale` digits behind the point: in columns of `Decimal32` to
+//! `Decimal256` with that scale, or as text with just as many digits. Possible values: (max − min) × 10^scale + 1.
 //!
 //! ```
 //! use cipherform::formats::Format;
@@ -365,12 +369,13 @@
 //!
 //! # `date`, `time` and `timestamp`
 //!
-//! From `min` to `max`, both included: by default all dates from 0001 to 9999, all of a day, the years 1900 to 2099. In columns of dates, times and timestamps
-//! (the zone stays; what is counted is UTC), or as text in `pattern`, as `strftime` has it, read strictly. `resolution` of times and
-//! timestamps is `"s"` (default), `"ms"`, `"us"` or `"ns"`; a column may have a finer unit, but not values between.
+//! From `min` to `max`, both included: by default all dates from 0001 to 9999, all of a day, the years 1900 to 2099.
+//! In columns of dates, times and timestamps (the zone stays; what is counted is UTC), or as text in `pattern`, as
+//! `strftime` has it, read strictly. `resolution` of times and timestamps is `"s"` (default), `"ms"`, `"us"` or
+//! `"ns"`; a column may have a finer unit, but not values between.
 //!
-//! Birthdays of a century are 36,525: under the floor. Widen the range, or accept it with `insecure_small_domain`; or move them, with
-//! treatment `shift`.
+//! Birthdays of a century are 36,525: under the floor. Widen the range, or accept it with `insecure_small_domain`; or
+//! move them, with treatment `shift`.
 //!
 //! ```
 //! use cipherform::formats::Format;
@@ -383,10 +388,11 @@
 //!
 //! # `text` and `name`
 //!
-//! Letters become other letters of the same script and case; `text` takes ASCII digits too, which become other digits. Everything else stays. Scripts: Latin
-//! with the letters of European languages and Vietnamese, Greek, Cyrillic, Armenian, Hebrew, Arabic, Georgian, Hiragana, Katakana, Hangul,
-//! and Chinese characters. Latin letters with accents become others with accents. A letter in no class does not fit, so that
-//! nothing stays in the clear by accident. The classes are frozen tables, not those of a Unicode version.
+//! Letters become other letters of the same script and case; `text` takes ASCII digits too, which become other
+//! digits. Everything else stays. Scripts: Latin with the letters of European languages and Vietnamese, Greek,
+//! Cyrillic, Armenian, Hebrew, Arabic, Georgian, Hiragana, Katakana, Hangul, and Chinese characters. Latin letters
+//! with accents become others with accents. A letter in no class does not fit, so that nothing stays in the clear by
+//! accident. The classes are frozen tables, not those of a Unicode version.
 //!
 //! ```
 //! use cipherform::formats::{Format, Places, Side};
@@ -444,7 +450,9 @@
 //! assert!(provider.split("1234567893", Side::Plain, &mut Places::default()).is_ok());
 //! assert!(provider.split("1234567890", Side::Plain, &mut Places::default()).is_err());
 //! for check in ["luhn", "mod11-10"] {
-//!     let with = |pattern: &str| [("pattern".into(), pattern.into()), ("check".into(), check.into())].into_iter().collect();
+//!     let with = |pattern: &str| {
+//!         [("pattern".into(), pattern.into()), ("check".into(), check.into())].into_iter().collect()
+//!     };
 //!     assert!(Format::parse("template", with("AA-9{7}")).is_ok());
 //!     assert!(Format::parse("template", with("9{7}[0-9A-Z]")).is_err());
 //! }
@@ -453,8 +461,9 @@
 //!
 //! # `iban`
 //!
-//! International bank account numbers (ISO 13616), in groups of four or without spaces. The country stays; each place of the rest keeps its kind, as the SWIFT
-//! registry has it, and the check digits are those of the result (ISO 7064, MOD 97-10).
+//! International bank account numbers (ISO 13616), in groups of four or without spaces. The country stays; each place
+//! of the rest keeps its kind, as the SWIFT registry has it, and the check digits are those of the result (ISO 7064,
+//! MOD 97-10).
 //!
 //! ```
 //! use cipherform::formats::{Format, Places, Side};
@@ -466,8 +475,9 @@
 //!
 //! # `phone`
 //!
-//! Telephone numbers, international (E.164) or national; the country code and leading zeros stay. `plan = "e164"` (default) or `"nanp"`, for
-//! numbers that are to be of the North American plan: area code and exchange then are such as can be.
+//! Telephone numbers, international (E.164) or national; the country code and leading zeros stay. `plan = "e164"`
+//! (default) or `"nanp"`, for numbers that are to be of the North American plan: area code and exchange then are such
+//! as can be.
 //!
 //! ```
 //! use cipherform::formats::{Format, Places, Side};
@@ -480,8 +490,8 @@
 //!
 //! # `postcode`
 //!
-//! `country = "US"` (ZIP and ZIP+4), `"GB"` or `"CA"`; for other countries write a template. ZIP codes of five digits are 100,000: give the
-//! rule `on_short = "band"`, and they share one with those of nine.
+//! `country = "US"` (ZIP and ZIP+4), `"GB"` or `"CA"`; for other countries write a template. ZIP codes of five digits
+//! are 100,000: give the rule `on_short = "band"`, and they share one with those of nine.
 //!
 //! ```
 //! use cipherform::formats::{Format, Places, Side};
@@ -493,9 +503,10 @@
 //!
 //! # `uuid`, `ipv4`, `ipv6` and `mac`
 //!
-//! A UUID (RFC 9562) keeps version and variant; 122 bits are left. An address keeps its first `prefix` bits (0): `ipv4` in decimal, `ipv6`
-//! in the canonical text of RFC 5952 or in full. A MAC address keeps the bits "group" and "locally administered", and with
-//! `vendor = "keep"` the first three octets. Hexadecimal digits are lower case, or with `case = "upper"` upper case.
+//! A UUID (RFC 9562) keeps version and variant; 122 bits are left. An address keeps its first `prefix` bits (0):
+//! `ipv4` in decimal, `ipv6` in the canonical text of RFC 5952 or in full. A MAC address keeps the bits "group" and
+//! "locally administered", and with `vendor = "keep"` the first three octets. Hexadecimal digits are lower case, or
+//! with `case = "upper"` upper case.
 //!
 //! ```
 //! use cipherform::formats::{Format, Places, Side};
@@ -508,8 +519,8 @@
 //!
 //! # `hex` and `base64url`
 //!
-//! `hex` is hexadecimal digits of one case; `keep` and `separators` as in `digits`. `base64url` (RFC 4648, section 5) is bytes, with padding
-//! or without; the result decodes to as many bytes.
+//! `hex` is hexadecimal digits of one case; `keep` and `separators` as in `digits`. `base64url` (RFC 4648, section 5)
+//! is bytes, with padding or without; the result decodes to as many bytes.
 //!
 //! ```
 //! use cipherform::formats::{Format, Places, Side};

@@ -12,7 +12,7 @@
 //! | local KMS | the embedded KMS: one sealed file | the user's configuration directory |
 //!
 //! ```text
-//! passphrase or key file ──► KMS key ──wraps──► data key version ──KBKDF──► subkey for FF1: one for each domain and format
+//! passphrase or key file ──► KMS key ──wraps──► data key version ──KBKDF──► subkey for FF1: one a domain and format
 //!                            (kms.json)         (keyring.json)        └───► check value: into the file's metadata
 //! ```
 //!
@@ -96,20 +96,21 @@
 //! | local KMS | `cipherform-local-kms/2` (`/1` is read, too) | KBKDF(unlock key, `cipherform local kms mac v1`, LP(file id), 32) |
 //!
 //! **The keyring's content**: its id; a generation that counts changes; the root key, wrapped; the keys, each with
-//! name, id, use, time, the reference of its KMS key, versions, and, where they are not the usual ones, periods and limit; when it was last in a backup;
-//! each version with number, id, state, time, its wrapped bytes in base64 (absent once removed), the time of its
-//! activation, and the states it went through. Wrapped is the key itself: 32 bytes for `derive` and for the root; AES key and check key
-//! for direct use.
+//! name, id, use, time, the reference of its KMS key, versions, and, where they are not the usual ones, periods and
+//! limit; when it was last in a backup; each version with number, id, state, time, its wrapped bytes in base64
+//! (absent once removed), the time of its activation, and the states it went through. Wrapped is the key itself: 32
+//! bytes for `derive` and for the root; AES key and check key for direct use.
 //!
 //! **The local KMS's content**: its id; a generation; how it is unlocked; its KMS keys, each with name, id, spec,
 //! origin, state, times, versions of material and history; aliases, each the id of a KMS key. A version of material has
-//! number, id, time, and its bytes sealed (absent once erased): 32 of a symmetric key, the 32 of the seed of Ed25519, or PKCS #8 of
-//! RSA; of asymmetric keys the public key; of imported material a check value, and when it expires. A wrapping key for an import
-//! is sealed like material, with its token in the place of a material id. Unlock key: the 32 bytes of the key file (raw, or 64
-//! hexadecimal digits), or Argon2id version 0x13 of the passphrase with the salt (16 bytes) and parameters in the file,
-//! 32 bytes; or PBKDF2 with HMAC-SHA-256, likewise; or 32 random bytes, in the operating system's keyring (service `cipherform local kms`, user: the file's id, `/`, an id that stands in the file),
-//! or wrapped by another KMS, with the context
-//! LP(`cipherform wrap v1`, file id, 16 zero bytes, an id that stands in the file, `local-kms-unlock`).
+//! number, id, time, and its bytes sealed (absent once erased): 32 of a symmetric key, the 32 of the seed of Ed25519,
+//! or PKCS #8 of RSA; of asymmetric keys the public key; of imported material a check value, and when it expires. A
+//! wrapping key for an import is sealed like material, with its token in the place of a material id. Unlock key: the
+//! 32 bytes of the key file (raw, or 64 hexadecimal digits), or Argon2id version 0x13 of the passphrase with the salt
+//! (16 bytes) and parameters in the file, 32 bytes; or PBKDF2 with HMAC-SHA-256, likewise; or 32 random bytes, in the
+//! operating system's keyring (service `cipherform local kms`, user: the file's id, `/`, an id that stands in the
+//! file), or wrapped by another KMS, with the context LP(`cipherform wrap v1`, file id, 16 zero bytes, an id that
+//! stands in the file, `local-kms-unlock`).
 //!
 //! | what | AES-256-GCM key | associated data | stored as |
 //! | --- | --- | --- | --- |
@@ -117,10 +118,10 @@
 //! | check value of imported material | | | KBKDF(material, `cipherform local kms check value v1`, LP(file id, KMS key id), 16) |
 //! | a wrapped data key | the material | LP(`cipherform local wrap v2`, KMS key id, material id, context) | 0x02 ‖ KMS key id ‖ material id ‖ nonce (12) ‖ ciphertext ‖ tag (16) |
 //!
-//! In format 1 a KMS key has one version of material and no id of it: it was sealed with LP(`cipherform local kms key v1`, file
-//! id, KMS key id). Bytes that it wrapped, 0x01 ‖ KMS key id ‖ nonce ‖ ciphertext ‖ tag with the associated data
-//! LP(`cipherform local wrap v1`, KMS key id, context), unwrap with material 1 for ever. The first change of such a file writes it in
-//! format 2; older programs do not read it then.
+//! In format 1 a KMS key has one version of material and no id of it: it was sealed with LP(`cipherform local kms key
+//! v1`, file id, KMS key id). Bytes that it wrapped, 0x01 ‖ KMS key id ‖ nonce ‖ ciphertext ‖ tag with the associated
+//! data LP(`cipherform local wrap v1`, KMS key id, context), unwrap with material 1 for ever. The first change of
+//! such a file writes it in format 2; older programs do not read it then.
 //!
 //! # Metadata of a protected column
 //!
@@ -149,23 +150,28 @@
 //! unlocked by that key file only, and likewise for a passphrase.
 //!
 //! `kms passphrase` changes what unlocks it: another passphrase, a key file (`--new-key-file`), or a key of another KMS
-//! (`--kms URI`): then a random unlock key is wrapped by an HSM or a cloud KMS, which is asked whenever the file is opened,
-//! and no passphrase is. Everything in the file is sealed anew, and it is replaced whole. Copies are still opened by what opened them
-//! before, so after a passphrase was seen by others, destroy the copies and move to new KMS keys. `--os-keyring` lets the keyring of the operating system (Secret Service,
-//! Keychain, Credential Manager; a build with the feature `os-keyring`, as releases and the Python wheel are) keep a random unlock key: whoever is logged in opens the file. Such a file does not open on another machine, so
-//! neither does its backup: give it a passphrase before you back it up.
+//! (`--kms URI`): then a random unlock key is wrapped by an HSM or a cloud KMS, which is asked whenever the file is
+//! opened, and no passphrase is. Everything in the file is sealed anew, and it is replaced whole. Copies are still
+//! opened by what opened them before, so after a passphrase was seen by others, destroy the copies and move to new
+//! KMS keys. `--os-keyring` lets the keyring of the operating system (Secret Service, Keychain, Credential Manager; a
+//! build with the feature `os-keyring`, as releases and the Python wheel are) keep a random unlock key: whoever is
+//! logged in opens the file. Such a file does not open on another machine, so neither does its backup: give it a
+//! passphrase before you back it up.
 //!
-//! A passphrase is stretched by Argon2id (64 MiB, 3 passes), or by PBKDF2 with HMAC-SHA-256 (600,000 iterations), which makes guessing cheaper for
-//! whoever has many processors and is what NIST has approved (SP 800-132): `init --kdf pbkdf2`, `kms passphrase --kdf pbkdf2`.
+//! A passphrase is stretched by Argon2id (64 MiB, 3 passes), or by PBKDF2 with HMAC-SHA-256 (600,000 iterations),
+//! which makes guessing cheaper for whoever has many processors and is what NIST has approved (SP 800-132): `init
+//! --kdf pbkdf2`, `kms passphrase --kdf pbkdf2`.
 //!
 //! Whatever it protects against, it does so by these two files being apart from the data and from each other. It is a
 //! guardrail on one machine; a KMS with permissions and an audit log is another thing.
 //!
 //! ## Its KMS keys
 //!
-//! `cipherform kms` looks after them, as `cipherform keys` does after data keys; `local:NAME` may be written `NAME` there. `kms list` shows them, `kms describe NAME` one
-//! of them with its history: who did what to it, when and why. In the audit log of the policy each change has an entry, too, before it is made; only a change
-//! of the very KMS key that keeps the keyring shut, by its state or its policy, is written down after it, and a warning says so where even that is not possible.
+//! `cipherform kms` looks after them, as `cipherform keys` does after data keys; `local:NAME` may be written `NAME`
+//! there. `kms list` shows them, `kms describe NAME` one of them with its history: who did what to it, when and why.
+//! In the audit log of the policy each change has an entry, too, before it is made; only a change of the very KMS key
+//! that keeps the keyring shut, by its state or its policy, is written down after it, and a warning says so where
+//! even that is not possible.
 //!
 //! | command | does |
 //! | --- | --- |
@@ -181,18 +187,20 @@
 //! | `kms cancel-deletion` | takes that back; the key is disabled then |
 //! | `kms alias create`, `update`, `delete`, `list` | other names, `local:alias/NAME`, which can move to another key |
 //!
-//! What time makes due, new material and the end of a waiting period, is done by the first `keys` command that changes a
-//! data key or a KMS key (in Rust [`LocalKms::tend`](crate::kms::LocalKms::tend)). Jobs, and commands that only show something, never write the file; `keys doctor`
-//! says what is due, and so do `keys list` and the like. From the end of its waiting period on a key is refused, whether or not its material is erased yet; it is called `destroyed` once that is so. Its entry and its
-//! name stay. What is erased is out of the file; copies of the file still have it, sealed, and so may the blocks of a disk, so destroy backups
-//! as well. A clock that is wrong by the waiting period deletes too early: set it right before you change keys. As long as the
-//! material is there, `kms cancel-deletion` keeps it, whatever the clock says, if nothing else is changed before.
+//! What time makes due, new material and the end of a waiting period, is done by the first `keys` command that
+//! changes a data key or a KMS key (in Rust [`LocalKms::tend`](crate::kms::LocalKms::tend)). Jobs, and commands that
+//! only show something, never write the file; `keys doctor` says what is due, and so do `keys list` and the like.
+//! From the end of its waiting period on a key is refused, whether or not its material is erased yet; it is called
+//! `destroyed` once that is so. Its entry and its name stay. What is erased is out of the file; copies of the file
+//! still have it, sealed, and so may the blocks of a disk, so destroy backups as well. A clock that is wrong by the
+//! waiting period deletes too early: set it right before you change keys. As long as the material is there, `kms
+//! cancel-deletion` keeps it, whatever the clock says, if nothing else is changed before.
 //!
-//! An alias wraps by the key that it means now, and unwraps by the key that the wrapped bytes name. Like rotation it does
-//! not touch what is wrapped: `keys rewrap --to local:NAME` wraps the data keys anew.
+//! An alias wraps by the key that it means now, and unwraps by the key that the wrapped bytes name. Like rotation it
+//! does not touch what is wrapped: `keys rewrap --to local:NAME` wraps the data keys anew.
 //!
-//! A key has one use: a symmetric one wraps data keys, RSA opens partners' keys, Ed25519 signs ours, and each is refused for
-//! anything else. Only symmetric keys whose material is made here are rotated.
+//! A key has one use: a symmetric one wraps data keys, RSA opens partners' keys, Ed25519 signs ours, and each is
+//! refused for anything else. Only symmetric keys whose material is made here are rotated.
 //!
 //! ## Material from elsewhere
 //!
@@ -206,41 +214,52 @@
 //! cipherform kms import-material local:ours --material wrapped.bin --token import.token --reason 'ceremony of 3 May'
 //! ```
 //!
-//! The material is 32 bytes. The wrapping key is RSA with 4,096 bits, made for this import; its private half is sealed in
-//! the file of the local KMS, good for one import within 24 hours, and erased by it. `--valid-to TIME` lets the material expire:
-//! then it is refused, and erased by the next `keys` command that changes a key; `keys doctor` says so 60 days before. `kms delete-material` erases it at once. Either way the key
-//! waits for the same material, and takes no other: what the other wrapped would be lost. Whether it is the same tells a check value
-//! in the file, 128 bits that are derived from the material; it says nothing about material that nobody can guess. Keep the material
-//! where you made it: here it is a copy. Such a key is not rotated; create another one, and `keys rewrap --to` it.
+//! The material is 32 bytes. The wrapping key is RSA with 4,096 bits, made for this import; its private half is
+//! sealed in the file of the local KMS, good for one import within 24 hours, and erased by it. `--valid-to TIME` lets
+//! the material expire: then it is refused, and erased by the next `keys` command that changes a key; `keys doctor`
+//! says so 60 days before. `kms delete-material` erases it at once. Either way the key waits for the same material,
+//! and takes no other: what the other wrapped would be lost. Whether it is the same tells a check value in the file,
+//! 128 bits that are derived from the material; it says nothing about material that nobody can guess. Keep the
+//! material where you made it: here it is a copy. Such a key is not rotated; create another one, and `keys rewrap
+//! --to` it.
 //!
 //! ## Key policies
 //!
-//! Who may do what with a KMS key of the local KMS say statements, as in AWS KMS and IAM ([`KeyPolicy`](crate::kms::KeyPolicy)):
+//! Who may do what with a KMS key of the local KMS say statements, as in AWS KMS and IAM
+//! ([`KeyPolicy`](crate::kms::KeyPolicy)):
 //!
 //! ```json
 //! { "Version": "2012-10-17", "Statement": [
-//!     { "Sid": "admin", "Effect": "Allow", "Principal": { "User": "ann@laptop" }, "Action": "kms:*", "Resource": "*" },
+//!     { "Sid": "admin", "Effect": "Allow",
+//!       "Principal": { "User": "ann@laptop" }, "Action": "kms:*", "Resource": "*" },
 //!     { "Sid": "jobs", "Effect": "Allow", "Principal": { "User": "etl@*" }, "Action": "kms:Decrypt", "Resource": "*",
 //!       "Condition": { "StringEquals": { "kms:EncryptionContext:cipherform:use": "derive" } } } ] }
 //! ```
 //!
-//! **They are guardrails.** The file is opened in the user's own process, with the user's own name for a principal: whoever can unlock it can read every
-//! key in it with other tools. They keep honest people and jobs from mistakes, and a server that alone unlocks the file can decide with the same code
-//! ([`evaluate`](crate::kms::evaluate)). Where people must be kept out, use a KMS that they do not open themselves.
+//! **They are guardrails.** The file is opened in the user's own process, with the user's own name for a principal:
+//! whoever can unlock it can read every key in it with other tools. They keep honest people and jobs from mistakes,
+//! and a server that alone unlocks the file can decide with the same code ([`evaluate`](crate::kms::evaluate)). Where
+//! people must be kept out, use a KMS that they do not open themselves.
 //!
-//! * An explicit deny goes before an allow; what no statement allows is denied. A key whose policy does not name you is closed to you.
-//! * A key has the policy that everybody who unlocks the file may do anything, until `kms policy put` puts another one in its place. So it is for
-//!   the keys of older files, too.
-//! * Principals are `"*"`, `{ "User": "user@host" }`, and `"identity-policies"`: that leaves the decision to the policy that is
-//!   attached to whoever asks (`kms policy put --identity user@host`). Denials in the policy of an identity count for every key.
-//! * Actions are those of AWS KMS ([`KmsAction`](crate::kms::KmsAction)). Jobs need `kms:Decrypt`, `keys create` and `rotate` `kms:GenerateDataKey`, `rewrap`
-//!   `kms:Encrypt`. The resource is `local:NAME`. In texts `*` stands for any characters and `?` for one.
-//! * Conditions are `StringEquals`, `StringNotEquals`, `StringLike` and `StringNotLike` on the wrap context: `kms:EncryptionContext:cipherform:keyring`,
-//!   `…:data-key`, `…:version`, `…:use`. A word that means nothing is an error, not a statement without effect.
-//! * A policy under which you could never put another one is refused, unless `--bypass-lockout-check` says that it is meant.
+//! * An explicit deny goes before an allow; what no statement allows is denied. A key whose policy does not name you
+//!   is closed to you.
+//! * A key has the policy that everybody who unlocks the file may do anything, until `kms policy put` puts another
+//!   one in its place. So it is for the keys of older files, too.
+//! * Principals are `"*"`, `{ "User": "user@host" }`, and `"identity-policies"`: that leaves the decision to the
+//!   policy that is attached to whoever asks (`kms policy put --identity user@host`). Denials in the policy of an
+//!   identity count for every key.
+//! * Actions are those of AWS KMS ([`KmsAction`](crate::kms::KmsAction)). Jobs need `kms:Decrypt`, `keys create` and
+//!   `rotate` `kms:GenerateDataKey`, `rewrap` `kms:Encrypt`. The resource is `local:NAME`. In texts `*` stands for
+//!   any characters and `?` for one.
+//! * Conditions are `StringEquals`, `StringNotEquals`, `StringLike` and `StringNotLike` on the wrap context:
+//!   `kms:EncryptionContext:cipherform:keyring`, `…:data-key`, `…:version`, `…:use`. A word that means nothing is an
+//!   error, not a statement without effect.
+//! * A policy under which you could never put another one is refused, unless `--bypass-lockout-check` says that it is
+//!   meant.
 //!
-//! `kms policy get` shows one, `kms policy simulate local:NAME --principal WHO --action kms:Decrypt` which statement would decide. `kms list`
-//! shows all keys to whoever unlocks the file, policies of identities are put by whoever unlocks it, and what time makes due is done whoever is at work.
+//! `kms policy get` shows one, `kms policy simulate local:NAME --principal WHO --action kms:Decrypt` which statement
+//! would decide. `kms list` shows all keys to whoever unlocks the file, policies of identities are put by whoever
+//! unlocks it, and what time makes due is done whoever is at work.
 //!
 //! # The KMS of the company
 //!
@@ -257,9 +276,9 @@
 //! | `gcp-kms:projects/P/locations/L/keyRings/R/cryptoKeys/K`; also `endpoint` | Google Cloud KMS | `kms-gcp` |
 //! | `azure-kv:https://VAULT.vault.azure.net/keys/NAME` | Azure Key Vault, Managed HSM | `kms-azure` |
 //!
-//! A URI holds no secret: it stands in the keyring. What stands behind `?` is percent-encoded. Keys travel over TLS only;
-//! `http://` is taken for this machine alone (127.0.0.1, `[::1]`, localhost), and never by a proxy. Trusted is what the system trusts;
-//! `SSL_CERT_FILE` names a file of certificates instead, for all providers.
+//! A URI holds no secret: it stands in the keyring. What stands behind `?` is percent-encoded. Keys travel over TLS
+//! only; `http://` is taken for this machine alone (127.0.0.1, `[::1]`, localhost), and never by a proxy. Trusted is
+//! what the system trusts; `SSL_CERT_FILE` names a file of certificates instead, for all providers.
 //!
 //! Data keys are made the KMS's way: by its generate-data-key (AWS, Vault), by the HSM's random numbers (PKCS#11), else
 //! by the operating system's, wrapped by the KMS. They are kept only wrapped, and used outside it.
@@ -300,11 +319,12 @@
 //! ```
 //!
 //! Who only protects and reveals needs `kms:Decrypt` alone; `kms:GenerateDataKey` is for `keys create` and `rotate`,
-//! `kms:Encrypt` for `rewrap`, `kms:DescribeKey` for `describe` and `doctor` (which the condition cannot cover, so give it
-//! in a statement of its own; with `kms:GetKeyRotationStatus` they tell the rotation, too). CloudTrail shows the context.
-//! `context.team=pay` adds a pair of your own. `CIPHERFORM_AWS_GRANT_TOKENS` holds grant tokens, between commas, for the
-//! minutes until a new grant is known everywhere. `AWS_CA_BUNDLE` names certificates to trust. Not built in: IAM Identity
-//! Center (`aws sso login`; `aws configure export-credentials` helps) and `credential_process`.
+//! `kms:Encrypt` for `rewrap`, `kms:DescribeKey` for `describe` and `doctor` (which the condition cannot cover, so
+//! give it in a statement of its own; with `kms:GetKeyRotationStatus` they tell the rotation, too). CloudTrail shows
+//! the context. `context.team=pay` adds a pair of your own. `CIPHERFORM_AWS_GRANT_TOKENS` holds grant tokens, between
+//! commas, for the minutes until a new grant is known everywhere. `AWS_CA_BUNDLE` names certificates to trust. Not
+//! built in: IAM Identity Center (`aws sso login`; `aws configure export-credentials` helps) and
+//! `credential_process`.
 //!
 //! ## HashiCorp Vault, OpenBao
 //!
@@ -332,19 +352,20 @@
 //! `CKA_DECRYPT` true; others are refused. With OpenSC:
 //!
 //! ```text
-//! pkcs11-tool --module M --login --token-label hsm --keygen --key-type aes:32 --label kek --id 01 --sensitive --private
+//! pkcs11-tool --module M --login --token-label hsm --keygen --key-type aes:32 --label kek --id 01 \
+//!   --sensitive --private
 //! ```
 //!
-//! The PIN comes from `pin-source=/path`, or `CIPHERFORM_PKCS11_PIN`, or the file `CIPHERFORM_PKCS11_PIN_FILE` names; the
-//! module from `module-path`, or `CIPHERFORM_PKCS11_MODULE`. A job needs no more than the user PIN of that token. The
-//! module is loaded into this process: name only one that you trust.
+//! The PIN comes from `pin-source=/path`, or `CIPHERFORM_PKCS11_PIN`, or the file `CIPHERFORM_PKCS11_PIN_FILE` names;
+//! the module from `module-path`, or `CIPHERFORM_PKCS11_MODULE`. A job needs no more than the user PIN of that token.
+//! The module is loaded into this process: name only one that you trust.
 //!
 //! ## KMIP
 //!
 //! An AES key of 256 bits in the state active, with the usage mask encrypt and decrypt, owned by the client of the
 //! certificate. `CIPHERFORM_KMIP_CERT`, `CIPHERFORM_KMIP_KEY` and `CIPHERFORM_KMIP_CA` are PEM files. The server wraps
-//! (AES-GCM, KMIP 1.4). A server that lacks those operations but gives the key out is asked for the key, and it wraps in
-//! this process: then the KMS key does leave its KMS.
+//! (AES-GCM, KMIP 1.4). A server that lacks those operations but gives the key out is asked for the key, and it wraps
+//! in this process: then the KMS key does leave its KMS.
 //!
 //! ## Google Cloud KMS
 //!
@@ -357,9 +378,9 @@
 //!
 //! An RSA key of 3072 or 4096 bits (RSA-OAEP-256), or in a Managed HSM an `oct-HSM` key of 256 bits (A256KW), with the
 //! operations wrapKey and unwrapKey; the role `Key Vault Crypto Service Encryption User` (get, wrapKey, unwrapKey).
-//! `AZURE_TENANT_ID` and `AZURE_CLIENT_ID` with `AZURE_CLIENT_SECRET` (or `…_FILE`), or `AZURE_FEDERATED_TOKEN_FILE`; else
-//! the machine's managed identity. What an RSA key wraps, anybody could wrap who has its public half; the keyring's MAC
-//! is what tells ours.
+//! `AZURE_TENANT_ID` and `AZURE_CLIENT_ID` with `AZURE_CLIENT_SECRET` (or `…_FILE`), or `AZURE_FEDERATED_TOKEN_FILE`;
+//! else the machine's managed identity. What an RSA key wraps, anybody could wrap who has its public half; the
+//! keyring's MAC is what tells ours.
 //!
 //! ## When a KMS is away
 //!
@@ -377,9 +398,10 @@
 //! ```
 //!
 //! From nine tenths of `ttl` on a key is renewed early. If the KMS is down then, the key serves on until `ttl` and is
-//! refused after it. A refusal (key disabled, permission taken) counts at once. A job resolves its keys before it begins,
-//! so an outage in its middle does not touch it. In Rust, [`KmsRegistry::with_audit`](crate::keys::KmsRegistry::with_audit)
-//! hears of each question to a KMS, and `tracing` of each attempt; neither tells a key or a credential.
+//! refused after it. A refusal (key disabled, permission taken) counts at once. A job resolves its keys before it
+//! begins, so an outage in its middle does not touch it. In Rust,
+//! [`KmsRegistry::with_audit`](crate::keys::KmsRegistry::with_audit) hears of each question to a KMS, and `tracing`
+//! of each attempt; neither tells a key or a credential.
 //!
 //! ## Moving to another KMS key
 //!
@@ -387,13 +409,15 @@
 //! touched. Each is unwrapped again before the keyring is written. Without names it takes the keyring's root along, and
 //! the former KMS key is needed only for older copies of the keyring.
 //!
-//! It does not remedy a compromised KMS key: who has had that, and a copy of the keyring, has the data keys. Then rotate
-//! the data keys, and protect the data anew.
+//! It does not remedy a compromised KMS key: who has had that, and a copy of the keyring, has the data keys. Then
+//! rotate the data keys, and protect the data anew.
 //!
-//! `keys doctor` reaches each KMS, tells each KMS key's state (and with AWS, by a dry run, whether it would make data keys for us), authenticates the keyring, unwraps each version, and says
-//! what is due: a period that ends soon or has ended, a suspended or compromised version, a key without an active version, imported material that
-//! expires, a rotation or a deletion that is due. A copy that is older than `keyring_generation` is not well, nor is an audit log that cannot be written.
-//! Its exit code is that of the first thing that is not well; what is due alone leaves it 0.
+//! `keys doctor` reaches each KMS, tells each KMS key's state (and with AWS, by a dry run, whether it would make data
+//! keys for us), authenticates the keyring, unwraps each version, and says what is due: a period that ends soon or
+//! has ended, a suspended or compromised version, a key without an active version, imported material that expires, a
+//! rotation or a deletion that is due. A copy that is older than `keyring_generation` is not well, nor is an audit
+//! log that cannot be written. Its exit code is that of the first thing that is not well; what is due alone leaves it
+//! 0.
 //!
 //! ## What a KMS key wraps, byte for byte
 //!
@@ -425,29 +449,30 @@
 //! assert!(KeyState::Active.may_become(KeyState::Suspended) && !KeyState::Active.may_become(KeyState::Removed));
 //! ```
 //!
-//! Every transition takes a reason (`--reason`, or a prompt; `created` and `rotation` where there is none to ask), which stands in the keyring with who and when, under its
-//! MAC, and in the audit log. It must hold no secret. *Who* is the user's name at that machine: it is told, not proven.
-//! What cannot be undone asks whether it is meant, unless `--yes` is there.
+//! Every transition takes a reason (`--reason`, or a prompt; `created` and `rotation` where there is none to ask),
+//! which stands in the keyring with who and when, under its MAC, and in the audit log. It must hold no secret. *Who*
+//! is the user's name at that machine: it is told, not proven. What cannot be undone asks whether it is meant, unless
+//! `--yes` is there.
 //!
 //! # Periods and limits
 //!
 //! A version protects for its *originator-usage period*, 730 days from its activation on, and reveals for its
 //! *recipient-usage period*, 1,825 days: what SP 800-57 Part 1, table 1, gives a symmetric data-encryption key.
 //! `keys periods NAME --protect DAYS --reveal DAYS --reason …` sets others. From 60 days before the end on, jobs and
-//! `keys doctor` warn; after it the version is refused. Time alone changes nothing in the file: a clock that jumps ahead
-//! makes refusals, which end when it is set right. A clock that goes back by more than a day, before the version was
-//! activated, is refused for protecting.
+//! `keys doctor` warn; after it the version is refused. Time alone changes nothing in the file: a clock that jumps
+//! ahead makes refusals, which end when it is set right. A clock that goes back by more than a day, before the
+//! version was activated, is refused for protecting.
 //!
 //! `keys limit NAME --values N --reason …` bounds how many values may be protected with one version. FF1 has no such
 //! bound in the standard; it is for those whose policy has one. The audit log counts, so without one a key with a limit
 //! does not protect. Counted are values, not rows of a dictionary, and those of jobs that failed as well. Jobs that run
-//! at the same time keep the limit together: before it protects, each sets aside in the log (`set-aside`) what it needs, or
-//! a 256th of the limit if that is more, and gives back (`released`) when it ends and has written down what it protected. What a
-//! process that was killed had set aside stays counted: it may have protected it. The log is the count: in one that does not hold the entry of the limit
-//! itself, since the log was moved aside or the policy names another, the key does not protect until the limit is set
-//! again, with a reason; from then on the former log counts no more. Of two copies of one log each counts for itself, which
-//! a checkpoint notices. A limit that is lowered holds for jobs that run already; one that is raised, from the next job
-//! on.
+//! at the same time keep the limit together: before it protects, each sets aside in the log (`set-aside`) what it
+//! needs, or a 256th of the limit if that is more, and gives back (`released`) when it ends and has written down what
+//! it protected. What a process that was killed had set aside stays counted: it may have protected it. The log is the
+//! count: in one that does not hold the entry of the limit itself, since the log was moved aside or the policy names
+//! another, the key does not protect until the limit is set again, with a reason; from then on the former log counts
+//! no more. Of two copies of one log each counts for itself, which a checkpoint notices. A limit that is lowered
+//! holds for jobs that run already; one that is raised, from the next job on.
 //!
 //! # Audit
 //!
@@ -475,69 +500,76 @@
 //! whose *end* was cut off, nor one that was written anew by somebody who may use the keyring. That is noticed against
 //! the last exported checkpoint, and only against that: number and MAC of the last entry and the keyring's generation,
 //! signed. Keep checkpoints where the users of the keyring cannot write, with the public key that `audit verify`
-//! tells. Whoever can open the keyring can sign as well, so a checkpoint proves something by where it is kept, not by its
-//! signature alone. An entry that was cut off in the middle, by a crash, is cut away by the next one, which says so.
+//! tells. Whoever can open the keyring can sign as well, so a checkpoint proves something by where it is kept, not by
+//! its signature alone. An entry that was cut off in the middle, by a crash, is cut away by the next one, which says
+//! so.
 //!
 //! The unwrapping of the root is written down once it has succeeded: before that there is no key to write entries with.
-//! Whoever has no access to the KMS leaves no trace here; the KMS's own log has that. `keys doctor` is written down like any
-//! other use. What `keys restore` unwraps to look at a backup is not: the backup may be of another machine.
+//! Whoever has no access to the KMS leaves no trace here; the KMS's own log has that. `keys doctor` is written down
+//! like any other use. What `keys restore` unwraps to look at a backup is not: the backup may be of another machine.
 //!
 //! # An older keyring
 //!
 //! A copy of the keyring from last month is a sound file. `keyring_generation = N` in the policy refuses one whose
-//! generation (`keys audit checkpoint` shows it) is smaller; so does `audit verify` with a checkpoint that is newer. Two copies that
-//! were both rotated have versions of the same number with different ids: a file remembers the id, so the wrong copy
-//! says that it has no such version, and no id ever stands for two keys. `keys restore` puts an older keyring back all the same, and says
-//! so: lower the line then, if the newer one is lost.
+//! generation (`keys audit checkpoint` shows it) is smaller; so does `audit verify` with a checkpoint that is newer.
+//! Two copies that were both rotated have versions of the same number with different ids: a file remembers the id, so
+//! the wrong copy says that it has no such version, and no id ever stands for two keys. `keys restore` puts an older
+//! keyring back all the same, and says so: lower the line then, if the newer one is lost.
 //!
 //! # Who may protect
 //!
 //! To protect is a right of its own: `card = { see = "plain", protect = true }` in a role. A role without it may not
-//! protect, whatever it sees. Where all values of a rule can be listed (up to 2^56 of them, or a number that depends on the
-//! value), protecting is revealing: then `protect = true` without `see = "plain"` is refused when the policy is read. It
-//! is checked before the KMS is asked for the rule's key, and before any data is read.
+//! protect, whatever it sees. Where all values of a rule can be listed (up to 2^56 of them, or a number that depends
+//! on the value), protecting is revealing: then `protect = true` without `see = "plain"` is refused when the policy
+//! is read. It is checked before the KMS is asked for the rule's key, and before any data is read.
 //!
 //! # Keys for partners
 //!
-//! Two companies can join on a protected column if both protect it under the same key. One exports the key of that domain:
+//! Two companies can join on a protected column if both protect it under the same key. One exports the key of that
+//! domain:
 //!
 //! ```text
 //! partner$ openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out private.pem
 //! partner$ openssl rsa -in private.pem -pubout -out partner.pem
-//! we$      cipherform keys export --domain customer-key --for partner.pem --reason 'joint campaign' -o customer-key.json
+//! we$      cipherform keys export --domain customer-key --for partner.pem -o customer-key.json \
+//!            --reason 'joint campaign'
 //! we$      cipherform keys public-key
-//! partner$ cipherform keys import customer-key.json --name partner --identity private.pem --from HEX --reason 'joint campaign'
+//! partner$ cipherform keys import customer-key.json --name partner --identity private.pem --from HEX \
+//!            --reason 'joint campaign'
 //! ```
 //!
-//! What leaves of a key of use `derive` is the subkey of one rule's domain and format, never the data key: one cannot be
-//! computed from the other. A key of use `direct-ff1-256` has no subkeys and leaves as a whole, so it is exported only if no
-//! other rule of the policy uses it; what it protected under earlier policies, the partner reveals as well. The
-//! partner writes a rule with the same domain, format and tweak and `key = "partner"`; another rule with that key is refused. Stored
-//! columns of both sides then join, and each side reveals the other's, since they name the same key version, and say the
-//! sender's check value.
+//! What leaves of a key of use `derive` is the subkey of one rule's domain and format, never the data key: one cannot
+//! be computed from the other. A key of use `direct-ff1-256` has no subkeys and leaves as a whole, so it is exported
+//! only if no other rule of the policy uses it; what it protected under earlier policies, the partner reveals as
+//! well. The partner writes a rule with the same domain, format and tweak and `key = "partner"`; another rule with
+//! that key is refused. Stored columns of both sides then join, and each side reveals the other's, since they name
+//! the same key version, and say the sender's check value.
 //!
-//! **The recipient can protect and reveal everything under that domain and key version**: columns that were protected before, too.
-//! So give a domain of its own, and better a key of its own, to what is exchanged. A rotation ends it: the new version has other
-//! subkeys, until it is exported as well, and imported under the same name, from the same sender. Then it is the partner's active version, and the
-//! one before still reveals. An imported key cannot be rotated, nor passed on. Its periods are the partner's own, and
-//! count from when the package was made.
+//! **The recipient can protect and reveal everything under that domain and key version**: columns that were protected
+//! before, too. So give a domain of its own, and better a key of its own, to what is exchanged. A rotation ends it:
+//! the new version has other subkeys, until it is exported as well, and imported under the same name, from the same
+//! sender. Then it is the partner's active version, and the one before still reveals. An imported key cannot be
+//! rotated, nor passed on. Its periods are the partner's own, and count from when the package was made.
 //!
-//! `partner.pem` decides who can open the package, `--from` whom it came from. Either compare public keys by another way, such as a
-//! call, or have an authority that both trust vouch for them:
+//! `partner.pem` decides who can open the package, `--from` whom it came from. Either compare public keys by another
+//! way, such as a call, or have an authority that both trust vouch for them:
 //!
 //! ```text
-//! we$      cipherform keys export --domain customer-key --for partner-certificate.pem --ca ca.pem --reason 'joint campaign' -o customer-key.json
+//! we$      cipherform keys export --domain customer-key --for partner-certificate.pem --ca ca.pem \
+//!            -o customer-key.json --reason 'joint campaign'
 //! we$      cipherform keys public-key --pem          # what the authority certifies of ours
-//! partner$ cipherform keys import customer-key.json --name partner --identity private.pem --from-certificate our-certificate.pem --ca ca.pem --reason 'joint campaign'
+//! partner$ cipherform keys import customer-key.json --name partner --identity private.pem \
+//!            --from-certificate our-certificate.pem --ca ca.pem --reason 'joint campaign'
 //! ```
 //!
-//! The file of certificates (X.509, PEM) takes the partner's first, then those between it and an authority in `ca.pem`. The path is
-//! validated at that moment (RFC 5280, section 6): signatures, validity, basic and name constraints; what the certificate is for
-//! must allow `keyEncipherment` in a recipient's, and `digitalSignature` in a sender's, if it has a key usage; extended key
-//! usages are not looked at, since none is for this. If `ca.pem` holds revocation lists (`X509 CRL`), each certificate of the path needs
-//! one of its issuer that is valid and does not name it; without any, revocation is not checked, and nothing is
-//! fetched, which is said. The authorities' own certificates are trusted as they are. Who it is, is printed, and stands in the audit log with the key's SHA-256: any certificate of that
-//! authority passes, so read it.
+//! The file of certificates (X.509, PEM) takes the partner's first, then those between it and an authority in
+//! `ca.pem`. The path is validated at that moment (RFC 5280, section 6): signatures, validity, basic and name
+//! constraints; what the certificate is for must allow `keyEncipherment` in a recipient's, and `digitalSignature` in
+//! a sender's, if it has a key usage; extended key usages are not looked at, since none is for this. If `ca.pem`
+//! holds revocation lists (`X509 CRL`), each certificate of the path needs one of its issuer that is valid and does
+//! not name it; without any, revocation is not checked, and nothing is fetched, which is said. The authorities' own
+//! certificates are trusted as they are. Who it is, is printed, and stands in the audit log with the key's SHA-256:
+//! any certificate of that authority passes, so read it.
 //!
 //! | what | is |
 //! | --- | --- |
@@ -548,13 +580,13 @@
 //! | signature | Ed25519 over LP(`cipherform-exchange/1`, the content as JSON without spaces) |
 //! | its seed | KBKDF(root key, `cipherform exchange signing v1`, LP(keyring id), 32) |
 //!
-//! Better than by OpenSSL, the partner makes the key pair in the local KMS: `kms create local:partners --spec rsa-4096`,
-//! `kms public-key local:partners > partner.pem`, and later `keys import … --for local:partners`, which leaves no private key in a file. In the same way
-//! `--sign-with local:NAME` signs with a KMS key for that use rather than with the key that is derived from the keyring's root; the partner then compares
-//! `kms public-key local:NAME`.
+//! Better than by OpenSSL, the partner makes the key pair in the local KMS: `kms create local:partners --spec
+//! rsa-4096`, `kms public-key local:partners > partner.pem`, and later `keys import … --for local:partners`, which
+//! leaves no private key in a file. In the same way `--sign-with local:NAME` signs with a KMS key for that use rather
+//! than with the key that is derived from the keyring's root; the partner then compares `kms public-key local:NAME`.
 //!
-//! A private key in PEM stands in a file that is not encrypted, while it is used: keep it where only its owner reads, and remove it after the
-//! import. RSA decryption here is blinded, and no service answers for it.
+//! A private key in PEM stands in a file that is not encrypted, while it is used: keep it where only its owner reads,
+//! and remove it after the import. RSA decryption here is blinded, and no service answers for it.
 //!
 //! # Approved algorithms
 //!
@@ -568,7 +600,8 @@
 //! | `insecure_small_domain` (under the floor of the drafts of SP 800-38G Rev 1) | bands, `tokenize` |
 //! | a local KMS whose passphrase is stretched by Argon2id (RFC 9106) | PBKDF2: `kms passphrase --kdf pbkdf2`; a key file; another KMS |
 //!
-//! What stays is FF1, HMAC-SHA-256, KBKDF, PBKDF2, AES-256-GCM, RSA-OAEP with 3,072 bits or more, Ed25519. That makes no validated module of this program: see the README.
+//! What stays is FF1, HMAC-SHA-256, KBKDF, PBKDF2, AES-256-GCM, RSA-OAEP with 3,072 bits or more, Ed25519. That makes
+//! no validated module of this program: see the README.
 //!
 //! # The same things elsewhere
 //!
@@ -599,32 +632,35 @@
 //! * a rule with `key = "pii@1"` stays with version 1, which no longer protects: `protect` refuses, and says so. To
 //!   reveal it makes no difference, since the file says which version it needs.
 //!
-//! `cipherform reprotect OLD NEW` brings a file to the current version in one pass: each batch is revealed and protected
-//! again in memory, and no plaintext is written. `--rule COLUMN=RULE` takes a column to another rule on the way. Columns
-//! that nobody can reveal stay as they are, and so do tokens, which `cipherform tokens reseal` looks after. Meanwhile each
-//! file is queried by its own version, and two values under two versions are compared by what they mean, never by how
-//! they are stored (unless `--stored` says so).
+//! `cipherform reprotect OLD NEW` brings a file to the current version in one pass: each batch is revealed and
+//! protected again in memory, and no plaintext is written. `--rule COLUMN=RULE` takes a column to another rule on the
+//! way. Columns that nobody can reveal stay as they are, and so do tokens, which `cipherform tokens reseal` looks
+//! after. Meanwhile each file is queried by its own version, and two values under two versions are compared by what
+//! they mean, never by how they are stored (unless `--stored` says so).
 //!
 //! What rotation does not do: take anything from someone who has had the old version.
 //!
 //! # Backup
 //!
-//! `cipherform keys backup --to FILE` writes one file with the keyring, the local KMS (if it guards the keyring) and the
-//! policy: sealed as they are, so no key stands in it in the clear, and whoever has it needs what unlocks the local KMS, as for
-//! the files themselves. It is authenticated as a whole under the keyring's root. Not in it are the passphrase or key file, which belong
-//! apart from it, token stores, the audit log and files of other local KMSs (`local:/path#NAME`).
+//! `cipherform keys backup --to FILE` writes one file with the keyring, the local KMS (if it guards the keyring) and
+//! the policy: sealed as they are, so no key stands in it in the clear, and whoever has it needs what unlocks the
+//! local KMS, as for the files themselves. It is authenticated as a whole under the keyring's root. Not in it are the
+//! passphrase or key file, which belong apart from it, token stores, the audit log and files of other local KMSs
+//! (`local:/path#NAME`).
 //!
-//! `keys doctor` says when there never was a backup, or keys or KMS keys were changed since the last. That is put down after the backup is written; whoever is
-//! interrupted in between has a backup too many.
+//! `keys doctor` says when there never was a backup, or keys or KMS keys were changed since the last. That is put
+//! down after the backup is written; whoever is interrupted in between has a backup too many.
 //!
-//! `cipherform keys restore FILE` opens the backup in a folder of its own first, and verifies it; `--check` ends there, so that a
-//! backup can be tried out. Then it puts the local KMS and the keyring where they belong, and the policy if there is none. A file that is
-//! newer than the backup stays as it is; if both are, or one is of another keyring, or damaged, nothing is changed: move it away first, and keep it. Files are replaced whole, the local KMS before the
-//! keyring; whoever is interrupted in between runs it again. An older backup lacks the versions that were made since. If the local KMS has since got another
-//! passphrase, the backup still has the one of then.
+//! `cipherform keys restore FILE` opens the backup in a folder of its own first, and verifies it; `--check` ends
+//! there, so that a backup can be tried out. Then it puts the local KMS and the keyring where they belong, and the
+//! policy if there is none. A file that is newer than the backup stays as it is; if both are, or one is of another
+//! keyring, or damaged, nothing is changed: move it away first, and keep it. Files are replaced whole, the local KMS
+//! before the keyring; whoever is interrupted in between runs it again. An older backup lacks the versions that were
+//! made since. If the local KMS has since got another passphrase, the backup still has the one of then.
 //!
-//! Without the command, back up three things, apart from each other and from the data: the keyring, after every change of keys; the file of the local KMS;
-//! its passphrase or key file. Each is useless without the others, and so is the data.
+//! Without the command, back up three things, apart from each other and from the data: the keyring, after every
+//! change of keys; the file of the local KMS; its passphrase or key file. Each is useless without the others, and so
+//! is the data.
 //!
 //! Keep the policy under version control: without a rule's exact definition its files do not reveal. Do not put an
 //! older keyring back while a newer one is lost in use: an older copy is a sound file, and is accepted when it is

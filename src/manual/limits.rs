@@ -24,7 +24,8 @@
 //! use cipherform::cipher::{AesKey, Cipher, DomainFloor, Radix};
 //! let key = AesKey::try_new(&[7; 32])?;
 //! let hundred = DomainFloor::insecure(100, "for the table above")?;
-//! for (radix, million, least) in [(2, 20, 7), (10, 6, 2), (16, 5, 2), (26, 5, 2), (36, 4, 2), (62, 4, 2), (1_000, 2, 2)] {
+//! let least_lengths = [(2, 20, 7), (10, 6, 2), (16, 5, 2), (26, 5, 2), (36, 4, 2), (62, 4, 2), (1_000, 2, 2)];
+//! for (radix, million, least) in least_lengths {
 //!     let cipher = Cipher::ff1(&key, Radix::try_new(radix)?);
 //!     assert_eq!(*cipher.lengths().start(), million);
 //!     assert_eq!(*cipher.with_floor(hundred.clone()).lengths().start(), least);
@@ -46,24 +47,25 @@
 //! | `email` | 64 octets before the @, 254 in all |
 //! | steps of a cycle walk | 256; each ends the walk with probability above 1/2, so to reach this is a fault of ours, and is reported as one |
 //!
-//! A format over numerals takes any length up to the cipher's. Once a half is beyond 128 bits, in decimal from 77 digits on, big
-//! integers take over, and the time for one value grows faster than its length: about as its power 1.5. One value in one call,
-//! encrypted:
+//! A format over numerals takes any length up to the cipher's. Once a half is beyond 128 bits, in decimal from 77
+//! digits on, big integers take over, and the time for one value grows faster than its length: about as its power
+//! 1.5. One value in one call, encrypted:
 //!
 //! | digits | 5,000 | 100,000 | 1,048,576 | 16,777,216 |
 //! | --- | --- | --- | --- | --- |
 //! | time | 0.13 to 0.24 ms | 11 to 20 ms | 0.40 to 0.52 s | 27 to 30 s |
 //!
 //! `cargo bench --no-default-features --bench cipher -- long` measures that, beside the crate `fpe`, and leaves it in
-//! `benches/results/long.csv`; these are the 90th percentile and the median on shared cores. If strangers choose the values, bound their lengths first.
+//! `benches/results/long.csv`; these are the 90th percentile and the median on shared cores. If strangers choose the
+//! values, bound their lengths first.
 //!
 //! Mixed formats refuse a value of more than 4,096 bits before they have listed its places, so that it takes no more
 //! memory than it has itself.
 //!
 //! # Kernels
 //!
-//! A [`Kernel`](crate::cipher::Kernel) is chosen by what the processor has; all give the same answers. A shape that a kernel has no
-//! code for goes through `portable`, and halves beyond 128 bits through big integers.
+//! A [`Kernel`](crate::cipher::Kernel) is chosen by what the processor has; all give the same answers. A shape that a
+//! kernel has no code for goes through `portable`, and halves beyond 128 bits through big integers.
 //!
 //! | kernel | needs | has code for |
 //! | --- | --- | --- |
@@ -74,9 +76,9 @@
 //!
 //! # Speed of formats
 //!
-//! `cargo bench --no-default-features --features columns --bench columns -- formats` races each format and treatment with a plain column of 16
-//! digits in one process; `benches/results/formats.csv` has a run of it, on one core with AVX-512. Of what that column does in the same time,
-//! these do:
+//! `cargo bench --no-default-features --features columns --bench columns -- formats` races each format and treatment
+//! with a plain column of 16 digits in one process; `benches/results/formats.csv` has a run of it, on one core with
+//! AVX-512. Of what that column does in the same time, these do:
 //!
 //! | what | ratio | why |
 //! | --- | --- | --- |
@@ -107,8 +109,8 @@
 //! Fields of maps and unions cannot be named by a policy. Compression and bloom filters are taken over
 //! from the source's first row group; other writer settings are the Parquet library's own.
 //!
-//! What `protect` writes gets the permission bits of its source. What `reveal` and `query -o` write is for its owner alone
-//! (mode 600).
+//! What `protect` writes gets the permission bits of its source. What `reveal` and `query -o` write is for its owner
+//! alone (mode 600).
 //!
 //! Ctrl-C (and SIGTERM) ends `protect` and `reveal` at the next batch, and removes the temporary file. SIGKILL and a
 //! power cut leave it behind; after a `reveal` it holds plaintext, readable for its owner alone. Remove it.
@@ -130,8 +132,8 @@
 //! | RSA keys of the local KMS | 3,072 or 4,096 bits |
 //! | a key file | 32 bytes, or 64 hexadecimal digits |
 //!
-//! Resolving the keys of a job (four columns, 10,002,432 rows; `cargo bench --bench keys`, on two shared cores) took 251 µs of 6.82 s
-//! with the local KMS (0.004 %), and 42.8 ms of 6.68 s with a KMS 20 ms away (0.64 %).
+//! Resolving the keys of a job (four columns, 10,002,432 rows; `cargo bench --bench keys`, on two shared cores) took
+//! 251 µs of 6.82 s with the local KMS (0.004 %), and 42.8 ms of 6.68 s with a KMS 20 ms away (0.64 %).
 //!
 //! Argon2id of the local KMS: new files are written with 64 MiB, 3 passes, 1 lane (RFC 9106, the second recommended
 //! choice, with one lane in place of four). Since a file's parameters are used before the file can be authenticated,
@@ -149,8 +151,8 @@
 //! | waiting for the answer of a PostgreSQL server to one batch | 60 seconds, or `CIPHERFORM_TOKENS_TIMEOUT` |
 //! | look-up hash | 128 bits: among 10^12 values, two share one with a probability of about 10^-15 |
 //!
-//! Against the plain work of the same store (`cargo bench --bench tokens`; cards, 200,000 rows in batches of 8,192, two shared cores that
-//! other work was running on; `benches/results/tokens.csv`):
+//! Against the plain work of the same store (`cargo bench --bench tokens`; cards, 200,000 rows in batches of 8,192,
+//! two shared cores that other work was running on; `benches/results/tokens.csv`):
 //!
 //! | | tokens/s | plain rows/s | ratio | what limits it |
 //! | --- | --- | --- | --- | --- |
@@ -159,9 +161,10 @@
 //! | PostgreSQL, new | 36,300 | 43,800, `COPY` and `INSERT … ON CONFLICT` | 0.83 | the server; then sealing and drawing, which wait for it |
 //! | PostgreSQL, known | 129,000 | 152,000, `SELECT … = ANY` | 0.84 | the search of the index, one by one; then the round trips, four a batch |
 //!
-//! Ten million distinct values into one SQLite file on the same machine: a new token took 65 µs up to half a million, 105 to 145 µs from
-//! one to six million, 110 to 130 µs up to ten (of which 19 µs were computed, 38 µs spent in the kernel, and the rest waited for
-//! the disk). The file had 164 MiB for each million, and the process never more than 208 MiB of memory.
+//! Ten million distinct values into one SQLite file on the same machine: a new token took 65 µs up to half a million,
+//! 105 to 145 µs from one to six million, 110 to 130 µs up to ten (of which 19 µs were computed, 38 µs spent in the
+//! kernel, and the rest waited for the disk). The file had 164 MiB for each million, and the process never more than
+//! 208 MiB of memory.
 //!
 //! # SQL
 //!

@@ -36,10 +36,11 @@
 //! the command, a table without metadata is revealed with `table=` and `key_version=`; a column with its rule, such as
 //! `"card@2"`.
 //!
-//! The KMS clients are those of a `full` build, set up as the command's: see [`keys`](super::keys#the-kms-of-the-company).
-//! There is no prompt. What unlocks the local KMS is given as `passphrase=`, `passphrase_file=` or `key_file=`, or else
-//! stands in the environment: one of `CIPHERFORM_KEY_FILE`, `CIPHERFORM_PASSPHRASE_FILE` and `CIPHERFORM_PASSPHRASE`.
-//! `local_kms=` or `CIPHERFORM_LOCAL_KMS` names its file. `role=` binds the engine to a role: see
+//! The KMS clients are those of a `full` build, set up as the command's: see
+//! [`keys`](super::keys#the-kms-of-the-company). There is no prompt. What unlocks the local KMS is given as
+//! `passphrase=`, `passphrase_file=` or `key_file=`, or else stands in the environment: one of `CIPHERFORM_KEY_FILE`,
+//! `CIPHERFORM_PASSPHRASE_FILE` and `CIPHERFORM_PASSPHRASE`. `local_kms=` or `CIPHERFORM_LOCAL_KMS` names its file.
+//! `role=` binds the engine to a role: see
 //! [`sql`](super::sql#roles).
 //!
 //! `sql` takes one statement that reads, as [`sql::query`](crate::sql::query) does, in a session that spills nothing to

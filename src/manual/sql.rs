@@ -18,8 +18,8 @@
 //!   one, and refused for others.
 //! * The type of the result is the type of `v`. NULL gives NULL. Text takes every format; `INT` and `BIGINT` take
 //!   `integer`.
-//! * They are immutable: constant arguments are computed once, when the query is planned. But `tokenize` and `detokenize` are volatile: they ask
-//!   their store when the query runs, and never while it is planned.
+//! * They are immutable: constant arguments are computed once, when the query is planned. But `tokenize` and
+//!   `detokenize` are volatile: they ask their store when the query runs, and never while it is planned.
 //! * Rows in an error message are counted within the batch, since a query has no file order.
 //!
 //! # Tables
@@ -33,8 +33,8 @@
 //! metadata there and then. So `SELECT … WHERE ssn = '…'` and joins on revealed values just work, whatever version each
 //! file has. Without an engine, the table is what is stored.
 //!
-//! A struct or list with protected fields comes with those revealed that the role may see; a role that may not see one of them may not see
-//! the column. What is one-way (hashes, masks, buckets) is what is stored.
+//! A struct or list with protected fields comes with those revealed that the role may see; a role that may not see
+//! one of them may not see the column. What is one-way (hashes, masks, buckets) is what is stored.
 //!
 //! Every row that a query needs is revealed. A comparison with a literal does not yet turn into one with its
 //! ciphertext, so the statistics of a protected column prune nothing.
@@ -46,13 +46,13 @@
 //!
 //! ```toml
 //! [roles.analyst]
-//! card = "masked"          # letters, digits and the format's other symbols replaced as the rule's `mask` says; integers are NULL
+//! card = "masked"          # symbols of the format replaced as the rule's `mask` says; integers are NULL
 //! custkey = "protected"    # the stored value
 //! phone = "plain"          # the value
 //! "*" = "denied"           # every other rule; without this line, too
 //!
 //! [roles.loader]
-//! card = { see = "plain", protect = true }    # `protect`, `fpe_encrypt`, `tokenize`: a right of its own, which no other line gives
+//! card = { see = "plain", protect = true }    # `protect`, `fpe_encrypt`, `tokenize`: a right of its own
 //! ```
 //!
 //! [`Engine::with_role`](crate::Engine::with_role) binds an engine to a role; the views and functions that are
@@ -73,8 +73,8 @@
 //! * Each file is a table named by its stem; `NAME=FILE` gives it another name. SQL folds names to lower case, so a
 //!   stem with upper-case letters, hyphens or dots goes in double quotes, or gets another name.
 //! * `-c` takes one statement or several, with semicolons between. Their results follow each other; CSV and Parquet
-//!   hold one result, so give them one statement. `-o` takes one, and without `--format` the ending of its name says how:
-//!   `.csv`, `.json`, `.parquet`, and a table for any other.
+//!   hold one result, so give them one statement. `-o` takes one, and without `--format` the ending of its name says
+//!   how: `.csv`, `.json`, `.parquet`, and a table for any other.
 //! * Without `-c` there is a prompt; with input from a pipe, statements are read from it, and the first that fails ends
 //!   it. They are parsed before the first is run.
 //! * With `--stored`, no policy and no key is needed or asked for; the functions are not there. Neither is needed if no
@@ -84,17 +84,17 @@
 //! * The format `table` gathers all rows before it prints; the others are written as rows come. So after an error, CSV
 //!   and JSON on stdout may have begun.
 //!
-//! It refuses `INSERT` and `COPY`, and `SET`, which could turn spill files on: so a query cannot write revealed values to
-//! disk but by `-o`. It does not refuse `CREATE VIEW`, `CREATE TABLE … AS` (in memory), `EXPLAIN`, `DESCRIBE`, `SHOW`, and
-//! `CREATE EXTERNAL TABLE`, which reads any file that you may read, as it is stored. With `--role`, whatever makes or drops
-//! tables and views is refused, too: it could look past a view, or take its place.
+//! It refuses `INSERT` and `COPY`, and `SET`, which could turn spill files on: so a query cannot write revealed
+//! values to disk but by `-o`. It does not refuse `CREATE VIEW`, `CREATE TABLE … AS` (in memory), `EXPLAIN`,
+//! `DESCRIBE`, `SHOW`, and `CREATE EXTERNAL TABLE`, which reads any file that you may read, as it is stored. With
+//! `--role`, whatever makes or drops tables and views is refused, too: it could look past a view, or take its place.
 //!
 //! # In a session of your own
 //!
 //! [`sql::context`](crate::sql::context) makes the session that the command uses: nothing spilled to disk.
-//! [`sql::query`](crate::sql::query) plans a statement and refuses the same as the command does. Neither is required: functions and tables
-//! go into any `SessionContext`, and its configuration is yours. For people you do not trust, forbid statements that
-//! read files or change settings with DataFusion's `SQLOptions`.
+//! [`sql::query`](crate::sql::query) plans a statement and refuses the same as the command does. Neither is required:
+//! functions and tables go into any `SessionContext`, and its configuration is yours. For people you do not trust,
+//! forbid statements that read files or change settings with DataFusion's `SQLOptions`.
 //!
 //! An error of ours comes out of DataFusion as it went in with [`from_datafusion`](crate::sql::from_datafusion): kind,
 //! message, hint.

@@ -30,11 +30,11 @@
 //! KMS that they cannot call it is of no use. The policy tells them which columns you think worth protecting.
 //!
 //! **The thief of the local KMS file.** With a passphrase, all rests on the passphrase: Argon2id makes a guess cost
-//! memory and time, but a weak one falls. Only passphrases under eight characters are refused. With a key file, all rests on the key
-//! file: keep it on another medium than the data. Where another KMS or an HSM guards the file (`kms passphrase --kms`),
-//! nothing can be guessed. The local KMS is an embedded convenience. A process that can read both of its files is not
-//! limited by any policy: key policies are guardrails, and so are disabled keys, since whoever can write the file can put
-//! an older copy of it back. What is deleted is out of the file, not out of its copies.
+//! memory and time, but a weak one falls. Only passphrases under eight characters are refused. With a key file, all
+//! rests on the key file: keep it on another medium than the data. Where another KMS or an HSM guards the file (`kms
+//! passphrase --kms`), nothing can be guessed. The local KMS is an embedded convenience. A process that can read both
+//! of its files is not limited by any policy: key policies are guardrails, and so are disabled keys, since whoever
+//! can write the file can put an older copy of it back. What is deleted is out of the file, not out of its copies.
 //!
 //! **The analyst with a role.** A role is a boundary where a host runs the queries and the analyst holds neither keys
 //! nor policy. `cipherform query --role` on a machine where one has the keys shows what a role would see; it binds
@@ -49,10 +49,10 @@
 //! role that sees the one plain and the other's ciphertexts reveals these with `reveal(column, 'the one')`.
 //!
 //! DataFusion has statements that read files (`CREATE EXTERNAL TABLE`), replace views or change settings (`SET`).
-//! [`sql::query`](crate::sql::query) refuses them under a role; a host that plans statements itself for people it does not
-//! trust has to refuse them itself (`SQLOptions::with_allow_ddl`, `with_allow_statements`), keep the process away from
-//! other files, and take the policy and the role from its own configuration. The role can be set by the host only, never
-//! by SQL.
+//! [`sql::query`](crate::sql::query) refuses them under a role; a host that plans statements itself for people it
+//! does not trust has to refuse them itself (`SQLOptions::with_allow_ddl`, `with_allow_statements`), keep the process
+//! away from other files, and take the policy and the role from its own configuration. The role can be set by the
+//! host only, never by SQL.
 //!
 //! **Who may use the KMS.** Unwrapping a data key once is enough: keys do not change, and copies of the data can be
 //! revealed later, elsewhere, without the KMS. So take one data key for each class of sensitive data, and give KMS
@@ -159,12 +159,12 @@
 //!
 //! * **Messages** name positions, lengths, columns, files and rules; never a value, never a key. A test feeds in bad
 //!   values and looks for them in every message. Errors that DataFusion raises while rows are worked on, such as a
-//!   failed cast, name the value: [`sql::from_execution`](crate::sql::from_execution) leaves such a message out whole. File paths and key names are
-//!   yours to judge before you pass a log on.
+//!   failed cast, name the value: [`sql::from_execution`](crate::sql::from_execution) leaves such a message out
+//!   whole. File paths and key names are yours to judge before you pass a log on.
 //! * **Query text** is yours: a literal in `WHERE ssn = '…'` stands in plans, so `EXPLAIN` prints it, and in the
 //!   shell's history and the list of processes when given with `-c`. The prompt keeps its history in memory only.
 //! * **Spill files**: the sessions of [`sql::context`](crate::sql::context), which `cipherform query` uses, have
-//!   spilling to disk switched off, and [`sql::query`](crate::sql::query) refuses the `SET` that would switch it on again. A
-//!   session of your own spills as you configure it.
+//!   spilling to disk switched off, and [`sql::query`](crate::sql::query) refuses the `SET` that would switch it on
+//!   again. A session of your own spills as you configure it.
 //! * **Temporary files**: `protect` and `reveal` write beside the target, readable for the owner alone until done. A
 //!   process that is killed outright leaves the file behind.

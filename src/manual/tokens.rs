@@ -1,7 +1,8 @@
 //! Tokens: random stand-ins, kept in a store.
 //!
-//! An encrypted value can be computed back by whoever has the key. A token cannot: it was drawn at random, and what it stands for is only in the store,
-//! sealed under the key. So there are two things to keep from others, and a single value can be forgotten.
+//! An encrypted value can be computed back by whoever has the key. A token cannot: it was drawn at random, and what
+//! it stands for is only in the store, sealed under the key. So there are two things to keep from others, and a
+//! single value can be forgotten.
 //!
 //! ```toml
 //! tokens = "sqlite:tokens.db"     # for every rule below that does not say otherwise; relative to the policy
@@ -28,72 +29,87 @@
 //! | `never_valid_as` | rules: no token is a valid value of one of their formats |
 //! | `on_forgotten` | what `reveal` makes of a token whose value was deleted or has expired: `"null"` (default), `"keep"` the token, `"error"` |
 //!
-//! Columns may be of text, integers, decimals, dates, times and timestamps, and dictionaries of these, if the format counts them (`opaque` and `digits` are for text); a date in a column of dates and
-//! in one of text, written in the rule's pattern, has one token. A value is equal to another when its text is, byte for byte: `4111-1111…` and `41111111…` get two tokens. A rule that tokenizes takes no `tweak`, and no
-//! floor of possible values: nothing can be computed from a token. Two rules with the same `domain` and store share tokens.
+//! Columns may be of text, integers, decimals, dates, times and timestamps, and dictionaries of these, if the format
+//! counts them (`opaque` and `digits` are for text); a date in a column of dates and in one of text, written in the
+//! rule's pattern, has one token. A value is equal to another when its text is, byte for byte: `4111-1111…` and
+//! `41111111…` get two tokens. A rule that tokenizes takes no `tweak`, and no floor of possible values: nothing can
+//! be computed from a token. Two rules with the same `domain` and store share tokens.
 //!
 //! # What is kept, and what it tells
 //!
 //! One row a token: the token, a look-up hash, the sealed value, the end of its life.
 //!
-//! * The **look-up hash** is HMAC-SHA-256 of the value, cut to 128 bits, under a key derived from the data key, the domain and the store's identity. It
-//!   is how a value's token is found. Its key stays the same when the data key is rotated, until `cipherform tokens reindex`.
-//! * The **sealed value** is AES-256-GCM under a key derived for each batch from the data key and 128 random bits. Store, domain, token, look-up hash,
-//!   key version and end of life are its associated data, so a row that somebody changed or moved does not open.
+//! * The **look-up hash** is HMAC-SHA-256 of the value, cut to 128 bits, under a key derived from the data key, the
+//!   domain and the store's identity. It is how a value's token is found. Its key stays the same when the data key is
+//!   rotated, until `cipherform tokens reindex`.
+//! * The **sealed value** is AES-256-GCM under a key derived for each batch from the data key and 128 random bits.
+//!   Store, domain, token, look-up hash, key version and end of life are its associated data, so a row that somebody
+//!   changed or moved does not open.
 //!
-//! Whoever has the store alone learns the tokens, how many there are, when they expire, which were minted together, and how long each value is. Values need
-//! the keyring and its KMS, too. Whoever has the key and the store, or may ask `tokenize` freely, can find out of any value whether it is there.
+//! Whoever has the store alone learns the tokens, how many there are, when they expire, which were minted together,
+//! and how long each value is. Values need the keyring and its KMS, too. Whoever has the key and the store, or may
+//! ask `tokenize` freely, can find out of any value whether it is there.
 //!
 //! # How full it may get
 //!
-//! A token must not be guessed, so at most half of the tokens that values of one shape may get are ever used: values with the same number of symbols and the same
-//! kept part. A batch that would go beyond is refused whole. From three quarters of that on
-//! `protect`, `query` and Python warn; `cipherform tokens stats` shows the fullest.
-//! What counts as one shape goes by the format's definition: after a change of it, and for a second rule of the same domain with another format, counting
-//! begins anew. Shapes with more than 2^36 tokens are not counted: half of them are 3.4 × 10^10 rows. With `never_valid_as` the tokens left may be fewer; when 128
-//! draws give none that is free, that is an error.
+//! A token must not be guessed, so at most half of the tokens that values of one shape may get are ever used: values
+//! with the same number of symbols and the same kept part. A batch that would go beyond is refused whole. From three
+//! quarters of that on `protect`, `query` and Python warn; `cipherform tokens stats` shows the fullest. What counts
+//! as one shape goes by the format's definition: after a change of it, and for a second rule of the same domain with
+//! another format, counting begins anew. Shapes with more than 2^36 tokens are not counted: half of them are 3.4 ×
+//! 10^10 rows. With `never_valid_as` the tokens left may be fewer; when 128 draws give none that is free, that is an
+//! error.
 //!
 //! A token is never issued twice. What was deleted or has expired leaves an empty row.
 //!
 //! # Many writers
 //!
-//! Two unique constraints of the store decide: a token stands once, a look-up hash stands once. Two processes that mint the same value at the same time get
-//! the same token, since one of them finds the other's row. A batch of up to 8,192 distinct values is one transaction; a process that is killed leaves
-//! whole batches or nothing of them. When a job fails, what it had minted until then stays, and the next one finds it. A job that fails has no target file.
+//! Two unique constraints of the store decide: a token stands once, a look-up hash stands once. Two processes that
+//! mint the same value at the same time get the same token, since one of them finds the other's row. A batch of up to
+//! 8,192 distinct values is one transaction; a process that is killed leaves whole batches or nothing of them. When a
+//! job fails, what it had minted until then stays, and the next one finds it. A job that fails has no target file.
 //!
-//! SQLite: one writer at a time; others wait for up to a minute. The file, its log (`-wal`) and its index (`-shm`) belong together: back up with
-//! `sqlite3 tokens.db ".backup copy.db"`. Every commit is synced. Not for network drives. PostgreSQL: for several machines; the user needs to make tables
-//! once, and temporary tables always. With `sslmode=require` its certificate must be of an authority that the system trusts, or one in the file that
-//! `SSL_CERT_FILE` names. A server that does not answer a batch within a minute is left; `CIPHERFORM_TOKENS_TIMEOUT` is another number of seconds. Tokens are lost with the store: back it up as often as files with tokens are written.
+//! SQLite: one writer at a time; others wait for up to a minute. The file, its log (`-wal`) and its index (`-shm`)
+//! belong together: back up with `sqlite3 tokens.db ".backup copy.db"`. Every commit is synced. Not for network
+//! drives. PostgreSQL: for several machines; the user needs to make tables once, and temporary tables always. With
+//! `sslmode=require` its certificate must be of an authority that the system trusts, or one in the file that
+//! `SSL_CERT_FILE` names. A server that does not answer a batch within a minute is left; `CIPHERFORM_TOKENS_TIMEOUT`
+//! is another number of seconds. Tokens are lost with the store: back it up as often as files with tokens are
+//! written.
 //!
 //! # Looking after it
 //!
 //! ```text
 //! cipherform tokens stats                                   how many, how full, by which key version values are found
 //! cipherform tokens delete account tok_…                    forget for ever; --values FILE finds the tokens of values
-//! cipherform tokens expire                                  forget what is past its ttl: until then it cannot be revealed, but is still there
-//! cipherform keys rotate pii && cipherform tokens reseal    seal every value with the new key version; others go on working
-//! cipherform tokens reindex account                         find values by the new key version; nothing is minted meanwhile
+//! cipherform tokens expire                                  forget values past their ttl, which cannot be revealed
+//! cipherform keys rotate pii && cipherform tokens reseal    seal every value with the new key version
+//! cipherform tokens reindex account                         find values by the new key version; nothing is minted then
 //! cipherform tokens export account --format json            every row, sealed as it is
 //! ```
 //!
-//! After `reseal` and `reindex` the older versions of the key are not needed for this store any more. Tokens stay as they are. A program that has the policy open
-//! must open it again after a rotation, to reveal what others sealed with the new version.
+//! After `reseal` and `reindex` the older versions of the key are not needed for this store any more. Tokens stay as
+//! they are. A program that has the policy open must open it again after a rotation, to reveal what others sealed
+//! with the new version.
 //!
-//! A store file that is missing is made by whoever may tokenize: `protect`, `tokenize`, and a session of SQL with a policy that tokenizes; not by `reveal` and
-//! `cipherform tokens`. If a key version that values are found by is removed before the re-index, minting ends until `cipherform tokens reindex`.
+//! A store file that is missing is made by whoever may tokenize: `protect`, `tokenize`, and a session of SQL with a
+//! policy that tokenizes; not by `reveal` and `cipherform tokens`. If a key version that values are found by is
+//! removed before the re-index, minting ends until `cipherform tokens reindex`.
 //!
-//! Deleting overwrites the row: in SQLite at once, in its log as well unless somebody reads at that moment; in PostgreSQL with the next `VACUUM`.
-//! Backups and replicas are yours to see to.
+//! Deleting overwrites the row: in SQLite at once, in its log as well unless somebody reads at that moment; in
+//! PostgreSQL with the next `VACUUM`. Backups and replicas are yours to see to.
 //!
 //! # In SQL
 //!
-//! `tokenize(v, 'rule')` and `detokenize(t, 'rule')` are volatile and asynchronous: nothing is minted by `EXPLAIN`, or for a constant that an optimizer would
-//! like to know. Protected files open with `detokenize`, as others do with `reveal`. DataFusion runs asynchronous functions in
-//! the columns of a SELECT and in WHERE; not in aggregates, GROUP BY, windows, VALUES, the condition of a join, or within each other. There an error says so;
-//! a query within does it: `SELECT t, count(*) FROM (SELECT tokenize(v, 'a') AS t FROM x) GROUP BY t`; one within the other takes two statements.
+//! `tokenize(v, 'rule')` and `detokenize(t, 'rule')` are volatile and asynchronous: nothing is minted by `EXPLAIN`,
+//! or for a constant that an optimizer would like to know. Protected files open with `detokenize`, as others do with
+//! `reveal`. DataFusion runs asynchronous functions in the columns of a SELECT and in WHERE; not in aggregates, GROUP
+//! BY, windows, VALUES, the condition of a join, or within each other. There an error says so; a query within does
+//! it: `SELECT t, count(*) FROM (SELECT tokenize(v, 'a') AS t FROM x) GROUP BY t`; one within the other takes two
+//! statements.
 //!
 //! # A store of one's own
 //!
-//! It implements [`TokenStore`](crate::tokens::TokenStore), passes [`conformance::check`](crate::tokens::conformance::check), and is given to
+//! It implements [`TokenStore`](crate::tokens::TokenStore), passes
+//! [`conformance::check`](crate::tokens::conformance::check), and is given to
 //! [`Engine::with_token_store`](crate::Engine::with_token_store).

@@ -50,18 +50,18 @@
 //! insecure_legacy = "the billing system reads nothing else until 2027"
 //! ```
 //!
-//! What is one-way stays on `reveal` as it is, and goes on saying in its metadata what it is. Each purpose has a subkey of its own, so what a
-//! hash shows helps nobody with what is encrypted.
+//! What is one-way stays on `reveal` as it is, and goes on saying in its metadata what it is. Each purpose has a
+//! subkey of its own, so what a hash shows helps nobody with what is encrypted.
 //!
 //! # `siv`
 //!
-//! Deterministic authenticated encryption: what somebody changed does not reveal. It keeps no format and shows only the length, and which
-//! values are equal. The tweak, `"none"` by default, is its associated data.
+//! Deterministic authenticated encryption: what somebody changed does not reveal. It keeps no format and shows only
+//! the length, and which values are equal. The tweak, `"none"` by default, is its associated data.
 //!
 //! # `hash`
 //!
-//! Fewer than 128 bits are refused: with as many rows as tables have, short hashes of different values are soon equal, and joins wrong. Without
-//! the key nobody can try values; who may protect can.
+//! Fewer than 128 bits are refused: with as many rows as tables have, short hashes of different values are soon
+//! equal, and joins wrong. Without the key nobody can try values; who may protect can.
 //!
 //! # `shift` is obfuscation
 //!
@@ -102,5 +102,5 @@
 //! entity of a shift, from a column of the row. Values behind a NULL struct or list are nobody's, and are not looked
 //! at. What is in maps, unions and list views cannot be named: leave such columns out, or make them structs or lists. A
 //! line that goes on from a column that is there and fits nothing in it is refused, so that a slip leaves nothing in
-//! the clear. If `"customer.email"` is for the table `customer`, and `orders` has a column `customer` with no `email` in
-//! it, say so: `"orders.customer" = "keep"`.
+//! the clear. If `"customer.email"` is for the table `customer`, and `orders` has a column `customer` with no `email`
+//! in it, say so: `"orders.customer" = "keep"`.

@@ -1,4 +1,4 @@
-//! Which column gets which rule.
+//! Columns bound to rules.
 
 use super::column_line::{ColumnLine, ColumnTarget};
 use super::policy::{Policy, Unlisted};
@@ -6,7 +6,7 @@ use super::rule::{Rule, Treatment};
 use crate::keys::Operation;
 use crate::{Error, Result};
 
-/// What happens to one column.
+/// The binding of one column.
 #[derive(Clone, Copy, Debug)]
 pub enum Bound<'a> {
     /// It is protected under this rule.
@@ -21,7 +21,7 @@ pub enum Bound<'a> {
 #[cfg(feature = "columns")]
 #[derive(Debug)]
 pub(crate) struct Astray<'a> {
-    /// Where it stands: `policy.toml:12:1`.
+    /// The line's place: `policy.toml:12:1`.
     pub(crate) at: &'a str,
     pub(crate) pattern: &'a str,
     /// The column, or the field within it, that is there: the line's path goes on from it.
@@ -84,12 +84,13 @@ impl Policy {
         Ok(astray)
     }
 
-    /// What happens to each of `columns` of `table`, in their order. Each is given by its name; a field within a nested column by its path
-    /// and the paths of what it is in, innermost first.
+    /// What happens to each of `columns` of `table`, in their order. Each is given by its name; a field within a
+    /// nested column by its path and the paths of what it is in, innermost first.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::BadPolicy`] when two lines fit a column equally well, when a `table.column` line names a column that
-    /// the table lacks (one that was dropped is not missed when data is revealed), or for a column that no line names if the policy says `unlisted = "error"`.
+    /// [`crate::ErrorKind::BadPolicy`] when two lines fit a column equally well, when a `table.column` line names a
+    /// column that the table lacks (one that was dropped is not missed when data is revealed), or for a column that
+    /// no line names if the policy says `unlisted = "error"`.
     pub fn bind<'a>(&'a self, table: &str, columns: &[&[String]], operation: Operation) -> Result<Vec<Bound<'a>>> {
         for line in &self.columns {
             let named = |name: &str| columns.iter().any(|names| names.iter().any(|known| known == name));
@@ -141,7 +142,8 @@ impl Policy {
                 Unlisted::Keep => Ok(Bound::Keep),
                 Unlisted::Drop => Ok(Bound::Drop),
                 Unlisted::Error => Err(Error::bad_policy(format!(
-                    "no line of [columns] names column `{column}` of table `{table}`, and the policy says unlisted = \"error\""
+                    "no line of [columns] names column `{column}` of table `{table}`, and the policy says unlisted = \
+                     \"error\""
                 ))
                 .with_hint(format!("add \"{table}.{column}\" = \"keep\" (or \"drop\", or a rule)"))),
             },
@@ -213,7 +215,8 @@ mod tests {
 
     fn policy(columns: &str) -> Policy {
         let text = format!(
-            "version = 1\nkeyring = \"k\"\n[rules.a]\nformat = \"digits\"\nkey = \"pii\"\n[rules.b]\nformat = \"digits\"\nkey = \"pii\"\n[columns]\n{columns}"
+            "version = 1\nkeyring = \"k\"\n[rules.a]\nformat = \"digits\"\nkey = \"pii\"\n[rules.b]\nformat = \
+             \"digits\"\nkey = \"pii\"\n[columns]\n{columns}"
         );
         Policy::parse(&text, "p.toml".as_ref()).expect("policy")
     }
@@ -271,7 +274,8 @@ mod tests {
 
     #[test]
     fn fields_of_nested_columns() {
-        let lines = "\"*\" = \"keep\"\naddress = \"drop\"\n\"address.postcode\" = \"a\"\n\"t.phones[]\" = \"b\"\ncards = \"a\"\n\"notes.*\" = \"b\"\nnotes = \"drop\"\n";
+        let lines = "\"*\" = \"keep\"\naddress = \"drop\"\n\"address.postcode\" = \"a\"\n\"t.phones[]\" = \
+            \"b\"\ncards = \"a\"\n\"notes.*\" = \"b\"\nnotes = \"drop\"\n";
         let policy = policy(lines);
         let bind = |path: &[&str]| {
             policy.bind_one("t", &names(path)).map(|bound| match bound {

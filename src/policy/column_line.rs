@@ -24,8 +24,8 @@ impl ColumnLine {
         matches(&self.pattern, column) || matches(&self.pattern, &format!("{table}.{column}"))
     }
 
-    /// Ranks the line: the more specific one wins, which is one without a wildcard, then one that names the table, then the
-    /// one with more characters.
+    /// Ranks the line: the more specific one wins, which is one without a wildcard, then one that names the table,
+    /// then the one with more characters.
     pub(super) fn rank(&self, table: &str) -> (bool, bool, usize) {
         let names_table = self.pattern.starts_with(&format!("{table}."));
         let characters = self.pattern.chars().filter(|c| *c != '*').count();

@@ -14,35 +14,35 @@ use crate::{Error, Result};
 /// One way to protect: treatment, format, key and tweak. Columns under the same rule join with each other.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// Its name in the policy.
+    /// The name in the policy.
     pub name: String,
-    /// What is done to a value.
+    /// The treatment of a value.
     pub treatment: Treatment,
-    /// What a value looks like.
+    /// The format of a value.
     pub format: Format,
-    /// Which data key.
+    /// The data key.
     pub key: KeyRef,
-    /// What the subkey is bound to, fixed for ever; by default the rule's name.
+    /// The domain that the subkey is bound to, fixed for ever; by default the rule's name.
     pub domain: String,
-    /// What goes into the cipher beside key and value.
+    /// The tweak, which goes into the cipher beside key and value.
     pub tweak: Tweak,
-    /// Whether the last character of a protected value says which version of the key made it.
+    /// The last character of a protected value names the version of the key that made it.
     pub version_character: bool,
-    /// What `masked` shows.
+    /// The view of whoever sees values masked.
     pub mask: Mask,
-    /// What becomes of a value that does not fit.
+    /// The handling of a value that does not fit.
     pub on_invalid: OnInvalid,
-    /// What becomes of an empty string.
+    /// The handling of an empty string.
     pub on_empty: OnEmpty,
-    /// What becomes of a value too short to hide among those of its shape. With a band, `format` has it.
+    /// The handling of a value too short to hide among those of its shape. With a band, `format` has it.
     pub on_short: OnShort,
     /// Why fewer than 1,000,000 possible values are accepted.
     pub insecure_small_domain: Option<String>,
     /// Why values are protected with FF3-1, which NIST has withdrawn; without a reason that treatment only reveals.
     pub insecure_legacy: Option<String>,
-    /// Where and how tokens are minted, for the treatment that does.
+    /// The minting of tokens, for the treatment that mints.
     pub tokens: Option<Tokens>,
-    /// What a bucket is, for the treatment that makes them.
+    /// The bucket, for the treatment that makes values coarser.
     pub bucket: Option<Bucket>,
     /// The furthest that a date is moved, in days, for the treatment that does.
     pub days: u32,
@@ -51,7 +51,8 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// How many values its usual value could be, after what the format keeps; `None` if that depends on the value.
+    /// The number of values that its usual value could be, after what the format keeps; `None` if that depends on the
+    /// value.
     pub fn possible_values(&self) -> Option<u128> {
         match &self.format {
             Format::String(format) => {
@@ -69,7 +70,7 @@ impl Rule {
     }
 }
 
-/// What values become that are made coarser.
+/// A way to make values coarser.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Bucket {
     /// The first so many characters of a text.
@@ -121,22 +122,22 @@ impl Period {
     }
 }
 
-/// Where and how tokens are minted.
+/// The minting of a rule's tokens.
 #[derive(Clone, Debug)]
 pub struct Tokens {
-    /// Where they are kept.
+    /// The store that they are kept in.
     pub store: StoreUrl,
-    /// Whether each occurrence of a value gets a token of its own; by default equal values get the same.
+    /// Each occurrence of a value gets a token of its own; by default equal values get one.
     pub per_occurrence: bool,
     /// How long a token can be revealed; by default for ever.
     pub ttl: Option<Duration>,
     /// No token is a valid value of these rules' formats.
     pub never_valid_as: Vec<Format>,
-    /// What `reveal` makes of a token whose value was deleted, or has expired.
+    /// The handling of a token whose value was deleted, or has expired.
     pub on_forgotten: OnForgotten,
 }
 
-/// What `reveal` makes of a token whose value was deleted, or has expired.
+/// The handling of a token whose value was deleted, or has expired.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnForgotten {
@@ -149,7 +150,7 @@ pub enum OnForgotten {
     Error,
 }
 
-/// What is done to a value.
+/// The treatment of a value.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -208,15 +209,15 @@ impl fmt::Display for Treatment {
     }
 }
 
-/// What goes into the cipher beside key and value, so that equal values in different places differ.
+/// The tweak, which goes into the cipher beside key and value, so that equal values in different places differ.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Tweak {
-    /// What the format keeps clear.
+    /// The parts that the format keeps clear.
     #[default]
     Kept,
     /// Nothing.
     None,
-    /// The same bytes for every row.
+    /// Fixed bytes for every row.
     Fixed(Vec<u8>),
     /// The plaintext of another column of the same row.
     Column(String),
@@ -234,7 +235,7 @@ impl fmt::Display for Tweak {
     }
 }
 
-/// What `masked` shows of a value: letters, digits and the format's other symbols are replaced, but for those
+/// The masked view of a value: letters, digits and the format's other symbols are replaced, but for those
 /// kept; the rest stays.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -245,10 +246,10 @@ pub struct Mask {
     /// Letters and digits kept at the end.
     #[serde(default)]
     pub keep_last: usize,
-    /// What stands in place of the others.
+    /// The character in place of the others.
     #[serde(default = "star")]
     pub with: char,
-    /// What stands in place of the whole value, whatever it is.
+    /// The text in place of every value.
     pub fixed: Option<String>,
 }
 
@@ -280,7 +281,7 @@ impl Default for Mask {
     }
 }
 
-/// What becomes of a value that does not fit its format.
+/// The handling of a value that does not fit its format.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnInvalid {
@@ -293,7 +294,7 @@ pub enum OnInvalid {
     InsecureKeep,
 }
 
-/// What becomes of an empty string.
+/// The handling of an empty string.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnEmpty {
@@ -304,7 +305,7 @@ pub enum OnEmpty {
     Invalid,
 }
 
-/// What becomes of a value with too few others of its shape to hide among.
+/// The handling of a value with too few others of its shape to hide among.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnShort {

@@ -27,8 +27,8 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
     Error::new(ErrorKind::BadInput, message)
 }
 
-/// As [`from_datafusion`], for an error of running a query, not of planning it. Whatever an expression says of the value it
-/// failed on is left out whole: that value may have been revealed just then.
+/// As [`from_datafusion`], for an error of running a query, not of planning it. Whatever an expression says of the
+/// value it failed on is left out whole: that value may have been revealed just then.
 pub fn from_execution(error: DataFusionError) -> Error {
     if let Some(ours) = ours(&error) {
         return ours;
@@ -36,10 +36,14 @@ pub fn from_execution(error: DataFusionError) -> Error {
     let what = match error.find_root() {
         DataFusionError::Internal(what) if what.contains("async functions should not be called directly") => {
             return Error::bad_input(
-                "tokenize or detokenize stands where DataFusion runs no asynchronous function: in an aggregate, GROUP BY, a window, VALUES, \
+                "tokenize or detokenize stands where DataFusion runs no asynchronous function: in an aggregate, \
+                 GROUP BY, a window, VALUES, \
                  the condition of a join, or another one's arguments",
             )
-            .with_hint("let a query within make its column: SELECT count(DISTINCT t) FROM (SELECT tokenize(v, 'rule') AS t FROM …); one within the other takes two statements");
+            .with_hint(
+                "let a query within make its column: SELECT count(DISTINCT t) FROM (SELECT tokenize(v, \
+                'rule') AS t FROM …); one within the other takes two statements",
+            );
         }
         DataFusionError::ArrowError(error, _) => match error.as_ref() {
             ArrowError::CastError(_) => "a value cannot be cast",

@@ -12,8 +12,8 @@
 //!
 //! The rule is a literal. Keys are resolved by [`register`], never while a query is planned or runs.
 //!
-//! Field metadata gets lost and goes stale inside a query engine, so it is read once, when a file is opened ([`register_file`]):
-//! the table is then a view in which each protected column is `reveal(column, 'rule@version')`.
+//! Field metadata gets lost and goes stale inside a query engine, so it is read once, when a file is opened
+//! ([`register_file`]): the table is then a view in which each protected column is `reveal(column, 'rule@version')`.
 
 mod errors;
 mod functions;

@@ -32,8 +32,9 @@ pub fn context() -> Result<SessionContext> {
     ))
 }
 
-/// Plans `statement`, which may read but not write: `INSERT` and `COPY` are refused, and so is `SET`, which could turn spill
-/// files on. Under a role (`engine` is bound to one) so is whatever makes or drops tables: it could look past a view.
+/// Plans `statement`, which may read but not write: `INSERT` and `COPY` are refused, and so is `SET`, which could
+/// turn spill files on. Under a role (`engine` is bound to one) so is whatever makes or drops tables: it could look
+/// past a view.
 ///
 /// # Errors
 /// A statement that does not parse, fit its tables, or read alone.
@@ -88,7 +89,8 @@ fn read_only(engine: Option<&Engine>) -> SQLOptions {
 /// ```
 ///
 /// # Errors
-/// A KMS that does not answer, or does not open the keyring's keys. A rule whose key alone cannot be had is an error when used.
+/// A KMS that does not answer, or does not open the keyring's keys. A rule whose key alone cannot be had is an error
+/// when used.
 pub async fn register(ctx: &SessionContext, engine: &Engine) -> Result<()> {
     engine.resolve_all().await?;
     for function in functions::all(engine) {
@@ -97,8 +99,8 @@ pub async fn register(ctx: &SessionContext, engine: &Engine) -> Result<()> {
     Ok(())
 }
 
-/// Registers the Parquet file at `path` as table `name`. With an engine, protected columns are revealed as its role may see
-/// them; without, the file is what is stored.
+/// Registers the Parquet file at `path` as table `name`. With an engine, protected columns are revealed as its role
+/// may see them; without, the file is what is stored.
 ///
 /// # Errors
 /// A file that is not Parquet; a key that cannot be had, or is not the one the file was protected with.
@@ -106,8 +108,8 @@ pub async fn register_file(ctx: &SessionContext, engine: Option<&Engine>, name: 
     tables::file::register(ctx, engine, name, path).await
 }
 
-/// Registers `batches`, all of `schema`, as table `name`. Columns that say they are protected are treated as those of a file are
-/// by [`register_file`].
+/// Registers `batches`, all of `schema`, as table `name`. Columns that say they are protected are treated as those of
+/// a file are by [`register_file`].
 ///
 /// # Errors
 /// As [`register_file`]; batches of another schema.

@@ -1,4 +1,4 @@
-//! What every store must pass, ours and others'.
+//! The conformance suite of token stores, ours and others'.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,7 +13,8 @@ const NOW: u64 = 2_000_000_000;
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Bug`] that says which promise of [`TokenStore`] is broken, or the store's own error where it should have succeeded.
+/// [`ErrorKind::Bug`] that says which promise of [`TokenStore`] is broken, or the store's own error where it should
+/// have succeeded.
 pub async fn check(store: Arc<dyn TokenStore>) -> Result<()> {
     let store = &*store;
     keeps_its_domains(store).await?;
@@ -378,7 +379,8 @@ async fn keeps_domains_apart(store: &dyn TokenStore) -> Result<()> {
     )
 }
 
-/// Many insertions at once, over few values and few tokens: what all of them were told must be one and the same bijection.
+/// Many insertions at once, over few values and few tokens: what all of them were told must be one and the same
+/// bijection.
 async fn tells_concurrent_writers_apart(store: &dyn TokenStore) -> Result<()> {
     let domain = Domain::new(store).await?;
     let lookups: Vec<Lookup> = (0..40).map(|_| lookup()).collect::<Result<_>>()?;
@@ -513,10 +515,7 @@ fn lookup() -> Result<Lookup> {
 }
 
 fn require(kept: bool, promise: &str) -> Result<()> {
-    match kept {
-        true => Ok(()),
-        false => Err(broken(promise)),
-    }
+    if kept { Ok(()) } else { Err(broken(promise)) }
 }
 
 fn broken(promise: &str) -> Error {

@@ -10,16 +10,18 @@ use crate::keys::encoding::length_prefixed;
 use crate::keys::random;
 use crate::{Error, Result};
 
-/// How often a token is drawn before there is said to be none. With half of the places taken, 2^-128 is the chance to be wrong.
+/// How often a token is drawn before there is said to be none. With half of the places taken, 2^-128 is the chance to
+/// be wrong.
 const DRAWS: usize = 128;
 
-/// Spaces above this size are not counted: half of it is 3.4 × 10^10 tokens of one shape and kept part, several terabytes.
+/// Spaces above this size are not counted: half of it is 3.4 × 10^10 tokens of one shape and kept part, several
+/// terabytes.
 const COUNTED: u128 = 1 << 36;
 
-/// What the tokens of one shape have in common.
+/// The common shape of some tokens.
 #[derive(Clone, Debug)]
 pub(super) struct Shape {
-    /// How many numerals are drawn, for formats that have them.
+    /// The number of numerals that are drawn, for formats that have them.
     numerals: usize,
     /// `None` if there are too many to be counted.
     pub(super) space: Option<Space>,
@@ -149,13 +151,14 @@ impl<'a> Minter<'a> {
     }
 }
 
-/// What is said when no free token is found.
+/// The error of a space in which no free token was found.
 pub(super) fn exhausted() -> Error {
     Error::bad_input(format!(
         "no token is free for a value: {DRAWS} draws gave only such as are taken, or excluded"
     ))
     .with_hint(
-        "keep less of the value in clear, use format = \"opaque\", or exclude less by never_valid_as; `cipherform tokens stats` shows how \
+        "keep less of the value in clear, use format = \"opaque\", or exclude less by never_valid_as; `cipherform \
+         tokens stats` shows how \
          full the store is",
     )
 }

@@ -19,7 +19,7 @@ const SALT: usize = 16;
 const HEAD: usize = 1 + 16 + SALT + 4;
 const TAG: usize = 16;
 
-/// What a value is sealed for.
+/// The place that a value is sealed for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row<'a> {
     pub(super) store: StoreId,

@@ -1,7 +1,7 @@
 //! Tokens in an SQLite file: the embedded default.
 //!
-//! Write-ahead logging with `synchronous = FULL`, so that what was told is there after a crash, too: a token that is in a protected file but not in its
-//! store could never be revealed. `secure_delete` overwrites what is emptied.
+//! Write-ahead logging with `synchronous = FULL`, so that what was told is there after a crash, too: a token that is
+//! in a protected file but not in its store could never be revealed. `secure_delete` overwrites what is emptied.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -219,15 +219,12 @@ impl TokenStore for SqliteTokens {
                     view.prepare_cached("SELECT 1 FROM cipherform_tokens WHERE domain = ?1 AND expires <= ?2 LIMIT 1")?;
                 let some_expired = expired.exists(params![domain, now.cast_signed()])?;
                 // One statement for all: a statement for each costs more than its search of the tree.
-                let mut query = view.prepare_cached(match some_expired {
-                    false => {
-                        "SELECT l.rowid, t.token FROM rarray(?1) l CROSS JOIN cipherform_tokens t
-                         WHERE t.domain = ?2 AND t.lookup = l.value"
-                    }
-                    true => {
-                        "SELECT l.rowid, t.token FROM rarray(?1) l CROSS JOIN cipherform_tokens t
+                let mut query = view.prepare_cached(if some_expired {
+                    "SELECT l.rowid, t.token FROM rarray(?1) l CROSS JOIN cipherform_tokens t
                          WHERE t.domain = ?2 AND t.lookup = l.value AND (t.expires IS NULL OR t.expires > ?3)"
-                    }
+                } else {
+                    "SELECT l.rowid, t.token FROM rarray(?1) l CROSS JOIN cipherform_tokens t
+                         WHERE t.domain = ?2 AND t.lookup = l.value"
                 })?;
                 let order = in_order(&lookups);
                 let wanted: Vec<Value> = order.iter().map(|at| Value::Blob(lookups[*at].to_vec())).collect();
@@ -544,7 +541,8 @@ fn in_order<T: Ord>(items: &[T]) -> Vec<usize> {
     order
 }
 
-/// Copies the log into the file and cuts it off, so that what was emptied stands in neither. While others read, it is left to the next time.
+/// Copies the log into the file and cuts it off, so that what was emptied stands in neither. While others read, it is
+/// left to the next time.
 fn forget_log(connection: &Connection) -> rusqlite::Result<()> {
     // While it waits for readers it keeps writers out.
     connection.busy_timeout(BRIEFLY)?;

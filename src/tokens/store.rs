@@ -1,4 +1,4 @@
-//! What a store of tokens does.
+//! The trait of token stores.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,40 +9,46 @@ use serde::Serialize;
 use crate::Result;
 use crate::keys::{KeyVersionId, StoreId};
 
-/// The keyed hash by which a value is found: 128 bits, so that among 10^12 values two share one with a probability of about 10^-15.
+/// The keyed hash by which a value is found: 128 bits, so that among 10^12 values two share one with a probability of
+/// about 10^-15.
 pub type Lookup = [u8; 16];
 
 /// Names the tokens that compete for the same places: those of one shape and one kept part, within a domain.
 pub type SpaceId = [u8; 16];
 
-/// Where tokens are kept. It holds only what is sealed or random; keys never come near it.
+/// A store of tokens. It holds only sealed and random bytes; keys never come near it.
 ///
 /// Tokens stand in *domains*, one for a rule (or for several that share its `domain`). Within a domain
 ///
-/// * a token stands once, for ever: its row is emptied ([`delete`](Self::delete), [`expire`](Self::expire)), never removed;
+/// * a token stands once, for ever: its row is emptied ([`delete`](Self::delete), [`expire`](Self::expire)), never
+///   removed;
 /// * a look-up hash stands once among the rows that are not emptied.
 ///
-/// Both must be kept by the store itself, whoever else writes to it at that moment: a unique constraint, not a look before the leap.
+/// Both must be kept by the store itself, whoever else writes to it at that moment: a unique constraint, not a look
+/// before the leap.
 ///
 /// Whoever implements one:
 ///
-/// * **All or nothing.** Each call that changes something is one transaction. After an error, or the end of the process in the middle, nothing of the
-///   call is there; after `Ok`, all of it is, even if the machine loses its power.
-/// * **Lists** are asked for in any order, without repeats, up to a few ten thousand at a time, and answered in the order asked, one answer each.
-/// * **Time** is given (seconds since 1970): the store has no clock. A row whose `expires` is not after `now` counts as emptied, although it is only
-///   emptied by [`expire`](Self::expire), or when its value is minted anew.
-/// * **Errors**: [`ProviderDown`](crate::ErrorKind::ProviderDown) when it cannot be reached, or somebody else holds it for too long;
+/// * **All or nothing.** Each call that changes something is one transaction. After an error, or the end of the
+///   process in the middle, nothing of the call is there; after `Ok`, all of it is, even if the machine loses its
+///   power.
+/// * **Lists** are asked for in any order, without repeats, up to a few ten thousand at a time, and answered in the
+///   order asked, one answer each.
+/// * **Time** is given (seconds since 1970): the store has no clock. A row whose `expires` is not after `now` counts
+///   as emptied, although it is only emptied by [`expire`](Self::expire), or when its value is minted anew.
+/// * **Errors**: [`ProviderDown`](crate::ErrorKind::ProviderDown) when it cannot be reached, or somebody else holds
+///   it for too long;
 ///   [`Io`](crate::ErrorKind::Io) when it is full or damaged; no text of a token or a value in a message.
 /// * Clones and processes may share it. No call may hold a lock after it returned.
 ///
 /// [`conformance::check`](super::conformance::check) tries all of this.
 #[async_trait]
 pub trait TokenStore: fmt::Debug + Send + Sync {
-    /// Its identity: random, made with the store, the same for ever. Values are sealed for it.
+    /// The store's identity: random, made with the store, fixed for ever. Values are sealed for it.
     fn id(&self) -> StoreId;
 
-    /// The state of the domain called `name`. One that is not there is made, with `index_key` as the key of its look-up hashes; of two who make it at
-    /// the same time, one does, and both are told the same.
+    /// The state of the domain called `name`. One that is not there is made, with `index_key` as the key of its
+    /// look-up hashes; of two who make it at the same time, one does, and both are told the same.
     async fn domain(&self, name: &str, index_key: KeyVersionId) -> Result<DomainState>;
 
     /// The tokens of `lookups`, those emptied or expired left out.
@@ -50,15 +56,16 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
 
     /// Puts in each entry whose look-up hash and token are both new, and counts it in its space.
     ///
-    /// Refused as a whole, as [`Inserted`] says, when a space would get more tokens than its limit (entries whose token is taken included: they will be
-    /// back with another), or the look-up hashes were made with another key than the domain's.
+    /// Refused as a whole, as [`Inserted`] says, when a space would get more tokens than its limit (entries whose
+    /// token is taken included: they will be back with another), or the look-up hashes were made with another key
+    /// than the domain's.
     async fn insert(&self, insertion: Arc<Insertion>) -> Result<Inserted>;
 
-    /// What stands behind `tokens`.
+    /// Looks up the rows of `tokens`.
     async fn reveal(&self, domain: &str, tokens: Vec<String>, now: u64) -> Result<Vec<Found>>;
 
-    /// Empties the rows of `tokens`: sealed value and look-up hash are overwritten, as far as the store can. Returns how many were not empty before;
-    /// tokens that are not there do not count.
+    /// Empties the rows of `tokens`: sealed value and look-up hash are overwritten, as far as the store can. Returns
+    /// how many were not empty before; tokens that are not there do not count.
     async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<u64>;
 
     /// Empties the rows that have expired by `now`, of one domain or of all. Returns how many.
@@ -67,14 +74,17 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     /// Every domain, by name.
     async fn stats(&self, now: u64) -> Result<Vec<DomainStats>>;
 
-    /// The rows of a domain, emptied ones too, in the order of their tokens' bytes: the first `limit` behind the token `after`.
+    /// The rows of a domain, emptied ones too, in the order of their tokens' bytes: the first `limit` behind the
+    /// token `after`.
     async fn scan(&self, domain: &str, after: Option<String>, limit: usize) -> Result<Vec<Record>>;
 
-    /// Puts new look-up hashes and sealed values in the place of old ones, each only if its row still holds the old sealed value. Returns how many.
+    /// Puts new look-up hashes and sealed values in the place of old ones, each only if its row still holds the old
+    /// sealed value. Returns how many.
     async fn replace(&self, domain: &str, replacements: Vec<Replacement>) -> Result<u64>;
 
-    /// From now on until [`end_reindex`](Self::end_reindex), [`insert`](Self::insert) is refused for `domain`, and `to` is the key that its look-up
-    /// hashes are being changed to. May be called again, with the same `to`, to take up what was interrupted.
+    /// From now on until [`end_reindex`](Self::end_reindex), [`insert`](Self::insert) is refused for `domain`, and
+    /// `to` is the key that its look-up hashes are being changed to. May be called again, with the same `to`, to take
+    /// up what was interrupted.
     ///
     /// # Errors
     /// [`BadInput`](crate::ErrorKind::BadInput) when it is being changed to another key.
@@ -87,7 +97,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     async fn end_reindex(&self, domain: &str, to: KeyVersionId) -> Result<()>;
 }
 
-/// What a store says of a domain.
+/// The state of a domain in a store.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct DomainState {
     /// The key version that its look-up hashes are made with.
@@ -107,7 +117,7 @@ pub struct Entry {
     pub sealed: Vec<u8>,
     /// When it expires, in seconds since 1970.
     pub expires: Option<u64>,
-    /// Its space, as a place in [`Insertion::spaces`]; `None` for one too large to be counted.
+    /// The token's space, as an index into [`Insertion::spaces`]; `None` for one too large to be counted.
     pub space: Option<usize>,
 }
 
@@ -125,7 +135,7 @@ pub struct Space {
 pub struct Insertion {
     /// The domain, which [`TokenStore::domain`] has made.
     pub domain: String,
-    /// What the look-up hashes were made with.
+    /// The key version that the look-up hashes were made with.
     pub index_key: KeyVersionId,
     /// The tokens.
     pub entries: Vec<Entry>,
@@ -135,44 +145,44 @@ pub struct Insertion {
     pub now: u64,
 }
 
-/// What became of an [`Insertion`].
+/// The result of an [`Insertion`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Inserted {
     /// Done.
     Done {
-        /// What became of each entry.
+        /// The result of each entry.
         minted: Vec<Minted>,
-        /// How many tokens each space holds now.
+        /// The number of tokens that each space holds now.
         used: Vec<u64>,
     },
     /// Nothing was put in: this space, a place in [`Insertion::spaces`], would get more tokens than its limit.
     Full {
         /// Which.
         space: usize,
-        /// How many it would have got.
+        /// The number of tokens that it would have got.
         used: u64,
     },
     /// Nothing was put in: the domain's look-up hashes are made with another key by now, or are being changed.
     OtherIndex,
 }
 
-/// What became of an entry.
+/// The result of an entry.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Minted {
     /// It was put in.
     New,
-    /// Its look-up hash has this token already.
+    /// The look-up hash has this token already.
     Known(String),
-    /// Its token was issued before, for another value: draw another one.
+    /// The token was issued before, for another value: draw another one.
     TokenTaken,
 }
 
-/// What stands behind a token.
+/// The row of a token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Found {
     /// A sealed value.
     Value {
-        /// Its look-up hash.
+        /// The look-up hash.
         lookup: Lookup,
         /// The value, sealed.
         sealed: Vec<u8>,
@@ -209,7 +219,7 @@ pub struct Replacement {
     pub sealed: Vec<u8>,
 }
 
-/// What a store tells of a domain.
+/// The statistics of a domain.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct DomainStats {

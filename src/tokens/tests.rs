@@ -16,7 +16,7 @@ pub(super) async fn handle() -> KeyHandle {
     handles(1).await.remove(0)
 }
 
-/// As many versions of one key.
+/// Makes as many versions of one key.
 async fn handles(count: u32) -> Vec<KeyHandle> {
     let folder = tempfile::tempdir().unwrap();
     let registry = KmsRegistry::new().with("memory", MemoryKms::new().with_key("main"));
@@ -244,7 +244,8 @@ async fn an_engine_that_slept_through_a_reindex_goes_on() {
     }
 }
 
-/// Each store in a task of its own, some given up in the middle: what they tell is one bijection, and so is what is stored.
+/// Each store in a task of its own, some given up in the middle: what they tell is one bijection, and so is what is
+/// stored.
 pub(super) async fn end_with_a_bijection(stores: Vec<Arc<dyn TokenStore>>) {
     let keys = handles(1).await;
     let values: Arc<Vec<String>> = Arc::new((0..4_000).map(|n| format!("{n:04}")).collect());

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::poll_fn;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,6 +12,8 @@ use std::time::Duration;
 use hmac::{Hmac, KeyInit as _, Mac};
 use sha2::Sha256;
 
+use super::distinct::{DistinctValues, Spaces};
+use super::lookup_index::LookupIndex;
 use super::mint::{self, Minter, Shape};
 use super::seal::{self, Opener, Row, Sealer};
 use super::{Entry, Found, Inserted, Insertion, Lookup, Minted, Record, Replacement, Space, TokenStore};
@@ -23,29 +24,28 @@ use crate::{Error, ErrorKind, Result};
 /// Values that are looked up, minted and stored together: one transaction.
 const BATCH: usize = 8192;
 
-/// As many are looked up first, where the batch before held nothing known. If none of them is known, the rest is taken for new, which saves looking it up.
+/// As many are looked up first, where the batch before held nothing known. If none of them is known, the rest is
+/// taken for new, which saves looking it up.
 const SAMPLE: usize = 64;
 
-/// As many of a batch are looked up in one go, where values are known.
+/// The number of values that are looked up in one go, where values are known.
 const PART: usize = 2048;
 
-/// Rows that are resealed or re-indexed together.
-const PAGE: usize = 2048;
-
-/// How often the tokens of a batch that turn out to be taken are drawn anew. At half-full spaces each round halves them.
+/// How often the tokens of a batch that turn out to be taken are drawn anew. At half-full spaces each round halves
+/// them.
 const ROUNDS: usize = 64;
 
-/// What part of its limit a space may be filled to before that is told, in percent.
+/// The part of its limit that a space is filled to before a warning, in percent.
 const TOLD_FROM: f64 = 75.0;
 
-/// What is minted, and for how long.
+/// The tokens of a rule, and their time to live.
 #[derive(Clone, Debug)]
 pub struct TokenRule {
-    /// What its tokens stand under in the store, and its subkeys are bound to.
+    /// The domain of its tokens in the store, which its subkeys are bound to.
     pub domain: String,
-    /// What values and tokens look like.
+    /// The format of values and tokens.
     pub format: Format,
-    /// Whether each occurrence of a value gets a token of its own.
+    /// Each occurrence of a value gets a token of its own.
     pub per_occurrence: bool,
     /// How long a token can be revealed.
     pub ttl: Option<Duration>,
@@ -55,33 +55,17 @@ pub struct TokenRule {
 
 /// A rule over a store, its keys at hand: tokens for values, values for tokens.
 pub struct Tokenizer {
-    store: Arc<dyn TokenStore>,
-    rule: TokenRule,
+    pub(super) store: Arc<dyn TokenStore>,
+    pub(super) rule: TokenRule,
     /// Seals new values, and is what look-up hashes move to.
     active: Option<KeyHandle>,
     /// All versions that open sealed values.
-    keys: HashMap<KeyVersionId, KeyHandle>,
-    index: RwLock<Option<Arc<Index>>>,
+    pub(super) keys: HashMap<KeyVersionId, KeyHandle>,
+    index: RwLock<Option<Arc<LookupIndex>>>,
     /// To what part of its limit the fullest space is filled that was minted in, in thousandths.
     fullest: AtomicU64,
-    /// Whether the last batch held values that were known.
+    /// The last batch held values that were known.
     met_known: AtomicBool,
-}
-
-/// Makes look-up hashes.
-struct Index {
-    key: KeyVersionId,
-    mac: Hmac<Sha256>,
-}
-
-impl Index {
-    fn of(&self, value: &str) -> Lookup {
-        let mut mac = self.mac.clone();
-        mac.update(value.as_bytes());
-        let mut lookup = Lookup::default();
-        lookup.copy_from_slice(&mac.finalize().into_bytes()[..16]);
-        lookup
-    }
 }
 
 /// The tokens of some values.
@@ -98,7 +82,7 @@ impl Tokenized {
     }
 }
 
-/// What a token stands for.
+/// The value of a token.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Revealed {
     /// This value.
@@ -119,7 +103,8 @@ pub struct Progress {
 }
 
 impl Tokenizer {
-    /// The rule over `store`. `active` seals new values: without it there is no minting. `keys` are the versions that open what is sealed.
+    /// The rule over `store`. `active` seals new values: without it there is no minting. `keys` are the versions that
+    /// open what is sealed.
     ///
     /// # Errors
     /// What the store says; [`ErrorKind::KeyNotUsable`] for a key that is not for deriving.
@@ -164,7 +149,8 @@ impl Tokenizer {
         let fullest = self.fullest_percent();
         (fullest > TOLD_FROM).then(|| {
             format!(
-                "domain `{}`: of the tokens that values of one shape may get, {fullest:.0} % are used up; at 100 % (half of all there are) no more are minted",
+                "domain `{}`: of the tokens that values of one shape may get, {fullest:.0} % are used up; at 100 % \
+                 (half of all there are) no more are minted",
                 self.rule.domain,
             )
         })
@@ -175,12 +161,12 @@ impl Tokenizer {
         self.fullest.load(Ordering::Relaxed) as f64 / 10.0
     }
 
-    /// The token of each value: the one it has, or else a new one. A value that does not fit is an error before anything is stored; with
-    /// `report_unfit` it only has no token.
+    /// The token of each value: the one it has, or else a new one. A value that does not fit is an error before
+    /// anything is stored; with `report_unfit` it only has no token.
     ///
     /// # Errors
-    /// A misfit; a space that would be more than half full ([`ErrorKind::BadInput`]); what the store says. What was minted before stays in the store,
-    /// and is found again.
+    /// A misfit; a space that would be more than half full ([`ErrorKind::BadInput`]); what the store says. What was
+    /// minted before stays in the store, and is found again.
     pub async fn tokenize(&self, values: &[&str], report_unfit: bool, now: Timestamp) -> Result<Tokenized, RowError> {
         let mut done = Tokenized::default();
         let mut minter = Minter::new(&self.rule.format, &self.rule.never_valid_as);
@@ -232,7 +218,7 @@ impl Tokenizer {
                 }
             }
             if !self
-                .mint(values, &batch, &index, pending, now, minter, &mut tokens)
+                .mint(values, &batch, (&index, now), pending, minter, &mut tokens)
                 .await?
             {
                 self.refresh_index().await?;
@@ -257,14 +243,15 @@ impl Tokenizer {
 
     /// The distinct values, and the tokens that are there for them.
     ///
-    /// Where values are known, as the batch before says, a part is looked up in the store while the hashes of the next one are made.
+    /// Where values are known, as the batch before says, a part is looked up in the store while the hashes of the
+    /// next one are made.
     async fn look_up(
         &self,
         values: &[&str],
-        index: &Index,
+        index: &LookupIndex,
         now: u64,
-    ) -> Result<(Distinct, Vec<Option<Result<String, FormatError>>>)> {
-        let mut batch = Distinct::with_capacity(values.len());
+    ) -> Result<(DistinctValues, Vec<Option<Result<String, FormatError>>>)> {
+        let mut batch = DistinctValues::with_capacity(values.len());
         if self.rule.per_occurrence {
             batch.add_each(values.len())?;
             let tokens = vec![None; values.len()];
@@ -312,10 +299,9 @@ impl Tokenizer {
     async fn mint(
         &self,
         values: &[&str],
-        batch: &Distinct,
-        index: &Index,
+        batch: &DistinctValues,
+        (index, now): (&LookupIndex, u64),
         mut pending: Vec<(usize, Shape)>,
-        now: u64,
         minter: &mut Minter<'_>,
         tokens: &mut [Option<Result<String, FormatError>>],
     ) -> Result<bool> {
@@ -391,17 +377,22 @@ impl Tokenizer {
 
     fn full(&self, space: Space, used: u64) -> Error {
         Error::bad_input(format!(
-            "the tokens of one shape would be {used} of {} in domain `{}`: no more than half are used, so that a token cannot be guessed",
+            "the tokens of one shape would be {used} of {} in domain `{}`: no more than half are used, so that a \
+             token cannot be guessed",
             2 * space.limit,
             self.rule.domain
         ))
-        .with_hint("nothing of this batch was minted; keep less of the value in clear, allow longer values, or use format = \"opaque\"")
+        .with_hint(
+            "nothing of this batch was minted; keep less of the value in clear, allow longer values, or use \
+            format = \"opaque\"",
+        )
     }
 
-    /// What each token stands for.
+    /// Reveals the value of each token.
     ///
     /// # Errors
-    /// A row that does not authenticate ([`ErrorKind::WrongKey`]); a key version that is not there; what the store says.
+    /// A row that does not authenticate ([`ErrorKind::WrongKey`]); a key version that is not there; what the store
+    /// says.
     pub async fn reveal(&self, tokens: &[&str], now: Timestamp) -> Result<Vec<Revealed>> {
         let mut revealed = Vec::with_capacity(tokens.len());
         let mut opener = Opener::new(&self.keys, &self.rule.domain);
@@ -453,7 +444,7 @@ impl Tokenizer {
         for key in keys.into_iter().flatten() {
             let index = self.make_index(key)?;
             for (batch, found) in values.chunks(BATCH).zip(found.chunks_mut(BATCH)) {
-                let mut distinct = Distinct::with_capacity(batch.len());
+                let mut distinct = DistinctValues::with_capacity(batch.len());
                 distinct.add(batch, &index);
                 let tokens = self.store.find(&self.domain(), distinct.lookups, seconds(now)).await?;
                 for (found, at) in found.iter_mut().zip(distinct.rows) {
@@ -490,125 +481,7 @@ impl Tokenizer {
         self.store.expire(Some(&self.domain()), seconds(now)).await
     }
 
-    /// Seals every value that an older key version sealed under the active one. Tokens stay; others may work meanwhile. What is interrupted can be taken
-    /// up again.
-    ///
-    /// # Errors
-    /// As for [`reveal`](Self::reveal).
-    pub async fn reseal(&self, told: &mut (dyn FnMut(Progress) + Send)) -> Result<Progress> {
-        let active = self.active()?;
-        self.walk(told, |record, opener, sealer| {
-            let Some((lookup, sealed)) = &record.value else {
-                return Ok(None);
-            };
-            if seal::key_version(sealed)? == active.version_id() {
-                return Ok(None);
-            }
-            self.replacement(record, lookup, sealed, *lookup, opener, sealer)
-                .map(Some)
-        })
-        .await
-    }
-
-    /// Makes every look-up hash anew, under the active key version. Meanwhile tokens are revealed, but a value may not be found, and none is minted: who
-    /// tokenizes is told to wait. What is interrupted must be taken up again.
-    ///
-    /// # Errors
-    /// As for [`reveal`](Self::reveal); a rule per occurrence has nothing to find values by.
-    pub async fn reindex(&self, told: &mut (dyn FnMut(Progress) + Send)) -> Result<Progress> {
-        let active = self.active()?.version_id();
-        let state = self.store.domain(&self.domain(), active).await?;
-        if let Some(begun) = state.reindexing_to.filter(|begun| *begun != active) {
-            // Interrupted, and the key was rotated since: brought to its end first.
-            self.reindex_to(begun, told).await?;
-        }
-        self.reindex_to(active, told).await
-    }
-
-    async fn reindex_to(&self, to: KeyVersionId, told: &mut (dyn FnMut(Progress) + Send)) -> Result<Progress> {
-        let domain = self.domain();
-        self.store.begin_reindex(&domain, to).await?;
-        let index = self.make_index(to)?;
-        let walked = match self.rule.per_occurrence {
-            true => Progress::default(),
-            false => {
-                self.walk(told, |record, opener, sealer| {
-                    let Some((lookup, sealed)) = &record.value else {
-                        return Ok(None);
-                    };
-                    let value = self.unseal(opener, &record.token, lookup, record.expires, sealed)?;
-                    match index.of(&value) {
-                        same if same == *lookup => Ok(None),
-                        other => self
-                            .replacement(record, lookup, sealed, other, opener, sealer)
-                            .map(Some),
-                    }
-                })
-                .await?
-            }
-        };
-        self.store.end_reindex(&domain, to).await?;
-        self.refresh_index().await?;
-        Ok(walked)
-    }
-
-    /// Offers every row to `change`, page by page, and puts its answers in the store: until none is left, since others may change rows meanwhile.
-    async fn walk(
-        &self,
-        told: &mut (dyn FnMut(Progress) + Send),
-        change: impl Fn(&Record, &mut Opener<'_>, &mut Sealer) -> Result<Option<Replacement>>,
-    ) -> Result<Progress> {
-        let domain = self.domain();
-        let (mut after, mut progress) = (None, Progress::default());
-        loop {
-            let page = self.store.scan(&domain, after.clone(), PAGE).await?;
-            let Some(last) = page.last() else { return Ok(progress) };
-            let mut opener = Opener::new(&self.keys, &self.rule.domain);
-            let mut sealer = Sealer::new(self.active()?, &self.rule.domain)?;
-            let mut replacements = Vec::new();
-            for record in &page {
-                replacements.extend(change(record, &mut opener, &mut sealer)?);
-            }
-            let wanted = replacements.len() as u64;
-            let replaced = match wanted {
-                0 => 0,
-                _ => self.store.replace(&domain, replacements).await?,
-            };
-            progress.changed += replaced;
-            if replaced == wanted {
-                progress.seen += page.len() as u64;
-                after = Some(last.token.clone());
-                told(progress);
-            }
-        }
-    }
-
-    fn replacement(
-        &self,
-        record: &Record,
-        old_lookup: &Lookup,
-        old: &[u8],
-        lookup: Lookup,
-        opener: &mut Opener<'_>,
-        sealer: &mut Sealer,
-    ) -> Result<Replacement> {
-        let value = self.unseal(opener, &record.token, old_lookup, record.expires, old)?;
-        let row = Row {
-            store: self.store.id(),
-            domain: &self.rule.domain,
-            token: &record.token,
-            lookup: &lookup,
-            expires: record.expires,
-        };
-        Ok(Replacement {
-            token: record.token.clone(),
-            old: old.to_vec(),
-            lookup,
-            sealed: sealer.seal(row, &value)?,
-        })
-    }
-
-    fn unseal(
+    pub(super) fn unseal(
         &self,
         opener: &mut Opener<'_>,
         token: &str,
@@ -628,19 +501,20 @@ impl Tokenizer {
 
     /// The name of the domain in the store. Tokens per occurrence have random look-up hashes, so they stand apart.
     pub fn domain(&self) -> String {
-        match self.rule.per_occurrence {
-            false => self.rule.domain.clone(),
-            true => format!("{} (per occurrence)", self.rule.domain),
+        if self.rule.per_occurrence {
+            format!("{} (per occurrence)", self.rule.domain)
+        } else {
+            self.rule.domain.clone()
         }
     }
 
-    fn active(&self) -> Result<&KeyHandle> {
+    pub(super) fn active(&self) -> Result<&KeyHandle> {
         self.active
             .as_ref()
             .ok_or_else(|| Error::new(ErrorKind::KeyNotUsable, "no key version may seal values"))
     }
 
-    async fn index(&self) -> Result<Arc<Index>> {
+    async fn index(&self) -> Result<Arc<LookupIndex>> {
         let known = self.index.read().unwrap_or_else(PoisonError::into_inner).clone();
         match known {
             Some(index) => Ok(index),
@@ -648,14 +522,14 @@ impl Tokenizer {
         }
     }
 
-    async fn refresh_index(&self) -> Result<Arc<Index>> {
+    pub(super) async fn refresh_index(&self) -> Result<Arc<LookupIndex>> {
         let state = self.store.domain(&self.domain(), self.active()?.version_id()).await?;
         let index = Arc::new(self.make_index(state.index_key)?);
         *self.index.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&index));
         Ok(index)
     }
 
-    fn make_index(&self, key: KeyVersionId) -> Result<Index> {
+    pub(super) fn make_index(&self, key: KeyVersionId) -> Result<LookupIndex> {
         let handle = self.keys.get(&key).ok_or_else(|| {
             Error::new(
                 ErrorKind::KeyNotFound,
@@ -665,12 +539,13 @@ impl Tokenizer {
                 ),
             )
             .with_hint(
-                "use the keyring that made the store; after a re-index, open the policy again; if that version was removed, run `cipherform tokens reindex`",
+                "use the keyring that made the store; after a re-index, open the policy again; if that version was \
+                 removed, run `cipherform tokens reindex`",
             )
         })?;
         let subkey = handle.subkey(Purpose::TokenIndex, &self.rule.domain, self.store.id().as_bytes(), 32)?;
         let mac = Hmac::new_from_slice(subkey.expose()).expect("HMAC takes a key of any length");
-        Ok(Index { key, mac })
+        Ok(LookupIndex { key, mac })
     }
 }
 
@@ -680,81 +555,6 @@ impl fmt::Debug for Tokenizer {
             .field("domain", &self.rule.domain)
             .field("store", &self.store)
             .finish_non_exhaustive()
-    }
-}
-
-/// The distinct values of a batch.
-struct Distinct {
-    lookups: Vec<Lookup>,
-    /// Where each first stands.
-    first: Vec<usize>,
-    /// For each row, the place of its value among the distinct.
-    rows: Vec<u32>,
-    places: HashMap<Lookup, u32, BuildHasherDefault<FirstBytes>>,
-}
-
-/// Look-up hashes are uniform already, and nobody without the key can choose them: a part of them will do.
-#[derive(Default)]
-struct FirstBytes(u64);
-
-impl Hasher for FirstBytes {
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk() {
-            self.0 = u64::from_le_bytes(*first);
-        }
-    }
-
-    fn write_usize(&mut self, _length: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-impl Distinct {
-    fn with_capacity(rows: usize) -> Self {
-        Self {
-            lookups: Vec::with_capacity(rows),
-            first: Vec::with_capacity(rows),
-            rows: Vec::with_capacity(rows),
-            places: HashMap::with_capacity_and_hasher(rows, BuildHasherDefault::default()),
-        }
-    }
-
-    /// Further rows.
-    fn add(&mut self, values: &[&str], index: &Index) {
-        for value in values {
-            let lookup = index.of(value);
-            let place = *self.places.entry(lookup).or_insert_with(|| {
-                self.lookups.push(lookup);
-                self.first.push(self.rows.len());
-                self.lookups.len() as u32 - 1
-            });
-            self.rows.push(place);
-        }
-    }
-
-    /// So many rows, each of which counts as another value.
-    fn add_each(&mut self, rows: usize) -> Result<()> {
-        self.lookups = (0..rows).map(|_| random::array()).collect::<Result<_>>()?;
-        self.first = (0..rows).collect();
-        self.rows = (0..rows as u32).collect();
-        Ok(())
-    }
-}
-
-#[derive(Default)]
-struct Spaces {
-    list: Vec<Space>,
-    places: HashMap<super::SpaceId, usize>,
-}
-
-impl Spaces {
-    fn place(&mut self, space: Space) -> usize {
-        *self.places.entry(space.id).or_insert_with(|| {
-            self.list.push(space);
-            self.list.len() - 1
-        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where a store of tokens is.
+//! Addresses of token stores.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::TokenStore;
 use crate::{Error, Result};
 
-/// Where a store of tokens is, as a policy says it: `sqlite:tokens.db`, `postgres://user@host/database`, `memory:NAME`.
+/// The address of a token store in a policy: `sqlite:tokens.db`, `postgres://user@host/database`, `memory:NAME`.
 ///
 /// It holds no password: that of a server comes from the environment.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -47,12 +47,13 @@ impl StoreUrl {
         }
     }
 
-    /// Whether it is a file that is not there.
+    /// Tells whether it is a file that does not exist.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Sqlite(path) if !path.exists())
     }
 
-    /// Opens a store that was made before: an empty file in the place of one that is missing would say that no token was ever issued.
+    /// Opens a store that was made before: an empty file in the place of one that is missing would say that no token
+    /// was ever issued.
     ///
     /// # Errors
     /// [`crate::ErrorKind::BadInput`] when there is no such file; as [`open`](Self::open).
@@ -61,7 +62,8 @@ impl StoreUrl {
             Self::Sqlite(path) if self.is_missing() => {
                 Err(
                     Error::bad_input(format!("there is no token store `{}`", path.display())).with_hint(
-                        "the first value that is tokenized makes it; if there was one, put it back, or correct `tokens` in the policy",
+                        "the first value that is tokenized makes it; if there was one, put it back, or correct \
+                         `tokens` in the policy",
                     ),
                 )
             }
@@ -72,8 +74,8 @@ impl StoreUrl {
     /// Opens the store, making it if it is not there.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::ProviderDown`] when it cannot be reached, [`crate::ErrorKind::BadInput`] when it is something else or needs a feature that
-    /// this build lacks, [`crate::ErrorKind::Io`] when the system refuses.
+    /// [`crate::ErrorKind::ProviderDown`] when it cannot be reached, [`crate::ErrorKind::BadInput`] when it is
+    /// something else or needs a feature that this build lacks, [`crate::ErrorKind::Io`] when the system refuses.
     pub async fn open(&self) -> Result<Arc<dyn TokenStore>> {
         match self {
             #[cfg(feature = "tokens-sqlite")]

@@ -22,7 +22,7 @@ pub(super) enum Bucketing {
 pub(super) enum Ranges {
     /// All as wide, one beginning at 0.
     Width(i128),
-    /// Where each begins, in order.
+    /// The beginning of each range, in order.
     Edges(Vec<i128>),
     Period(Period),
 }
@@ -73,7 +73,8 @@ impl Bucketing {
                     (Unit::Day, Period::Hour | Period::Day)
                     | (Unit::Integer | Unit::Decimal { .. } | Unit::TimeOfDay(_), _) => {
                         return Err(Error::bad_policy(
-                            "bucket = { to = … } takes a date (to month, quarter, year or decade) or a timestamp (also to hour or day)",
+                            "bucket = { to = … } takes a date (to month, quarter, year or decade) or a timestamp \
+                             (also to hour or day)",
                         ));
                     }
                     _ => Self::Ordinals(counts, Ranges::Period(*period)),

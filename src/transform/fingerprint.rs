@@ -1,11 +1,11 @@
-//! What must be equal for two results to be comparable, as bytes.
+//! Fingerprints of rules: equal if and only if their maps are, keys apart.
 
 use sha2::{Digest, Sha256};
 
 use crate::policy::{Rule, Treatment};
 
-/// SHA-256 over everything about a rule that defines its map, other than key, domain and tweak: the treatment, its algorithm,
-/// and the format's definition. It stands in the metadata, and goes into the check value.
+/// SHA-256 over everything about a rule that defines its map, other than key, domain and tweak: the treatment, its
+/// algorithm, and the format's definition. It stands in the metadata, and goes into the check value.
 pub(super) fn fingerprint(rule: &Rule) -> [u8; 32] {
     let algorithm = match rule.treatment {
         Treatment::Encrypt => "FF1".to_owned(),
@@ -29,8 +29,9 @@ pub(super) fn fingerprint(rule: &Rule) -> [u8; 32] {
     hashed(&parts)
 }
 
-/// What the subkey of `rule` is bound to, beside key and domain: everything that defines its map. Of a shift that is
-/// the number of days alone, and not what a date looks like: the dates and the timestamps of one entity move together.
+/// The context that the subkey of `rule` is bound to, beside key and domain: all that defines its map. Of a shift
+/// that is the number of days alone, and not what a date looks like: the dates and the timestamps of one entity move
+/// together.
 pub(super) fn subkey_context(rule: &Rule) -> [u8; 32] {
     match rule.treatment {
         Treatment::Shift => hashed(&[

@@ -77,7 +77,8 @@ impl Treatment for Hasher {
 mod tests {
     use super::*;
 
-    /// RFC 4231, test case 2 has the message that begins with what a tweak of no bytes puts first; so it is computed by hand here.
+    /// RFC 4231, test case 2 has the message that begins with what a tweak of no bytes puts first; so it is computed
+    /// by hand here.
     #[test]
     fn hmac_over_tweak_and_value() {
         let key = Secret::new(b"Jefe".to_vec());

@@ -15,6 +15,7 @@ mod mask;
 mod rows;
 mod shift;
 mod siv;
+mod token_rows;
 mod tokenize;
 mod transform;
 mod treatment;

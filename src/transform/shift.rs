@@ -147,7 +147,12 @@ mod tests {
 
         let policy: String = [
             ("day", "\"date\"", "visits", 90),
-            ("written", "{ type = \"date\", pattern = \"%d.%m.%Y\", min = 1990-01-01 }", "visits", 90),
+            (
+                "written",
+                "{ type = \"date\", pattern = \"%d.%m.%Y\", min = 1990-01-01 }",
+                "visits",
+                90,
+            ),
             ("instant", "{ type = \"timestamp\", resolution = \"s\" }", "visits", 90),
             ("wider", "\"date\"", "visits", 91),
             ("other", "\"date\"", "others", 90),
@@ -155,7 +160,8 @@ mod tests {
         .iter()
         .map(|(name, format, domain, days)| {
             format!(
-                "[rules.{name}]\ntreatment = \"shift\"\nformat = {format}\nkey = \"pii\"\nentity = \"id\"\ndomain = \"{domain}\"\ndays = {days}\n"
+                "[rules.{name}]\ntreatment = \"shift\"\nformat = {format}\nkey = \"pii\"\nentity = \"id\"\ndomain = \
+                 \"{domain}\"\ndays = {days}\n"
             )
         })
         .collect();

@@ -1,7 +1,7 @@
 //! `siv`: deterministic authenticated encryption (AES-SIV, RFC 5297) of values of any length.
 //!
-//! Equal values are equal still, so that columns join; nothing else is told but lengths. The result is longer by 16 bytes, as text in
-//! base64url without padding. What was changed, or protected otherwise, does not authenticate.
+//! Equal values are equal still, so that columns join; nothing else is told but lengths. The result is longer by 16
+//! bytes, as text in base64url without padding. What was changed, or protected otherwise, does not authenticate.
 
 use std::fmt;
 
@@ -58,7 +58,8 @@ impl SivBatch {
     /// Encrypts or decrypts the bytes of one value; the tweak is its associated data.
     fn bytes(&mut self, direction: Direction, value: &[u8], tweak: &[u8]) -> Result<Vec<u8>, FormatError> {
         match direction {
-            Direction::Encrypt => self.0.encrypt([tweak], value).map_err(|_| UNAUTHENTIC), // cannot fail with one header
+            // Cannot fail with one header.
+            Direction::Encrypt => self.0.encrypt([tweak], value).map_err(|_| UNAUTHENTIC),
             Direction::Decrypt => self.0.decrypt([tweak], value).map_err(|_| UNAUTHENTIC),
         }
     }
@@ -133,11 +134,13 @@ mod tests {
         }
     }
 
-    /// RFC 5297 has no vector for 512-bit keys; this one is from the crate `aes-siv`'s independent relatives in Miscreant's test suite.
+    /// RFC 5297 has no vector for 512-bit keys; this one is from the crate `aes-siv`'s independent relatives in
+    /// Miscreant's test suite.
     #[test]
     fn a_known_answer_of_a_256_bit_key_pair() {
         let key = hex::decode(
-            "fffefdfcfbfaf9f8f7f6f5f4f3f2f1f06f6e6d6c6b6a69686766656463626160f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff000102030405060708090a0b0c0d0e0f",
+            "fffefdfcfbfaf9f8f7f6f5f4f3f2f1f06f6e6d6c6b6a69686766656463626160\
+             f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff000102030405060708090a0b0c0d0e0f",
         )
         .unwrap();
         let associated = hex::decode("101112131415161718191a1b1c1d1e1f2021222324252627").unwrap();

@@ -35,7 +35,8 @@ pub struct Transform {
 }
 
 impl Transform {
-    /// Makes `rule` ready under `key`. To reveal under a rule with `version_character`, `others` are the other versions.
+    /// Makes `rule` ready under `key`. To reveal under a rule with `version_character`, `others` are the other
+    /// versions.
     ///
     /// # Errors
     /// [`crate::ErrorKind::BadPolicy`] when the rule's domain is under the floor;

@@ -1,4 +1,5 @@
-//! Google Cloud KMS and Azure Key Vault, for which there is no double: fakes on the wire that check what is sent, and answer as the documents say.
+//! Google Cloud KMS and Azure Key Vault, for which there is no double: fakes on the wire that check what is sent, and
+//! answer as the documents say.
 
 use std::collections::HashMap;
 use std::fs;

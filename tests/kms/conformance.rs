@@ -55,7 +55,8 @@ async fn moto_for_aws() {
     conforms(&aws(), &aws_uri(server.port, "alias/main")).await;
 }
 
-/// LocalStack generates data keys of 32 bytes whatever it is asked for; the other lengths are generated here, and wrapped by it.
+/// LocalStack generates data keys of 32 bytes whatever it is asked for; the other lengths are generated here, and
+/// wrapped by it.
 #[derive(Debug)]
 struct LocalStack(AwsKms);
 

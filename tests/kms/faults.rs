@@ -1,4 +1,5 @@
-//! What goes wrong with a KMS, each fault tried on the server itself: nothing is written, the exit code is 3, and the message names the key and what to do.
+//! What goes wrong with a KMS, each fault tried on the server itself: nothing is written, the exit code is 3, and the
+//! message names the key and what to do.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -34,7 +35,8 @@ fn down_at_the_start() {
     place.refuses(PROTECT, &[&key, "does not answer"]);
 }
 
-/// The server ends with the first batch; the job goes on to its end with the keys it has, and so does the next one on the same engine.
+/// The server ends with the first batch; the job goes on to its end with the keys it has, and so does the next one on
+/// the same engine.
 #[tokio::test]
 async fn down_in_the_middle_of_a_job() {
     let mut vault = openbao();
@@ -340,7 +342,8 @@ fn production_vault() {
     production.unseal();
 }
 
-/// An HSM that stands at a path of its own, so that it can be changed; the key of it, its place, and where the module is.
+/// An HSM that stands at a path of its own, so that it can be changed; the key of it, its place, and where the module
+/// is.
 fn changeable_hsm(more: &[(&'static str, &str)]) -> (SoftHsm, String, Place, PathBuf) {
     let hsm = SoftHsm::new();
     let mut environment = hsm_environment(&hsm);

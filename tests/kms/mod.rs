@@ -109,8 +109,8 @@ fn hsm_environment(hsm: &SoftHsm) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The key of an HSM in software. It reads where its tokens are from the environment, so the test called `test` runs itself once more with that set:
-/// here the answer is `None`, once that has passed.
+/// The key of an HSM in software. It reads where its tokens are from the environment, so the test called `test` runs
+/// itself once more with that set: here the answer is `None`, once that has passed.
 fn beside_an_hsm(test: &str) -> Option<String> {
     const INSIDE: &str = "CIPHERFORM_TEST_HSM_KEY";
     if let Ok(key) = std::env::var(INSIDE) {

@@ -441,7 +441,8 @@ cluster_addr = "https://127.0.0.1:{}"
     }
 }
 
-/// Two authorities; certificates of the first for the server and for the clients `job` and `stranger`; of the second, for `job`.
+/// Two authorities; certificates of the first for the server and for the clients `job` and `stranger`; of the second,
+/// for `job`.
 pub(crate) fn certificates(folder: &Path) {
     let openssl = |arguments: &str| {
         let output = Command::new("openssl")

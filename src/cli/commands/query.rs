@@ -29,7 +29,8 @@ Statements end with a semicolon. SHOW TABLES; and DESCRIBE table; tell what ther
 /// Ask SQL of Parquet files, protected or not.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Each file is a table named by its stem; SQL wants a name with capitals in double quotes. A protected file opens revealed, with
+Each file is a table named by its stem; SQL wants a name with capitals in double quotes. A protected file opens \
+    revealed, with
 the key version its footer names.
 
 Examples:
@@ -97,9 +98,10 @@ impl FromStr for TableFile {
 
 pub(in crate::cli) async fn run(args: QueryArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
     let ctx = sql::context()?;
-    let engine = match args.stored {
-        true => None,
-        false => Some(engine(&args, keys).await?),
+    let engine = if args.stored {
+        None
+    } else {
+        Some(engine(&args, keys).await?)
     };
     let engine = engine.flatten();
     if let Some(engine) = &engine {
@@ -133,7 +135,7 @@ pub(in crate::cli) async fn run(args: QueryArgs, keys: &KeyArgs, printer: &Print
     }
 }
 
-/// What statements are asked of.
+/// The tables and the engine that statements run against.
 struct QuerySession {
     ctx: SessionContext,
     engine: Option<Engine>,

@@ -17,7 +17,8 @@ Examples:
   cipherform keys rotate pii && cipherform reprotect safe.parquet safe-2.parquet
   cipherform reprotect safe.parquet safe-2.parquet --rule card=card-2026    to another rule, for one column
 
-Columns of the old and the new file do not join as they are stored. Hashes, masks and tokens stay as they are; tokens have
+Columns of the old and the new file do not join as they are stored. Hashes, masks and tokens stay as they are; \
+    tokens have
 `cipherform tokens reseal`.")]
 pub(in crate::cli) struct ReprotectArgs {
     #[command(flatten)]

@@ -44,11 +44,12 @@ pub(in crate::cli) fn run(args: &SelftestArgs, printer: &Printer) -> Result<()> 
             summary.files
         ))?;
     }
-    match summary.ok() {
-        true => Ok(()),
-        false => Err(
+    if summary.ok() {
+        Ok(())
+    } else {
+        Err(
             Error::bug("the ciphers of this build give wrong answers on this machine")
                 .with_hint("do not use it; the failed cases stand above"),
-        ),
+        )
     }
 }

@@ -49,7 +49,8 @@ pub(in crate::cli) enum TokensCommand {
     #[command(after_help = "\
 Examples:
   cipherform tokens delete account tok_3kTMd1Rz0QKvN5LxwY8CbA
-  cipherform tokens delete ssn --values forget.txt     one value a line; `-` reads stdin, so that no value is in a shell's history")]
+  cipherform tokens delete ssn --values forget.txt     one value a line; `-` reads stdin, so that no value is in a \
+      shell's history")]
     Delete {
         /// The rule
         rule: String,
@@ -288,7 +289,7 @@ impl TokenSession<'_> {
         self.resolve(rule, operation).await
     }
 
-    /// Whether there is no store yet; that is said.
+    /// Tells whether there is no store yet, and says so.
     fn is_missing(&self, rule: &Rule, url: &StoreUrl) -> bool {
         let is_missing = url.is_missing();
         if is_missing {
@@ -330,9 +331,10 @@ fn now() -> u64 {
 
 fn read(path: &Path) -> Result<String> {
     let mut text = String::new();
-    let read = match path == Path::new("-") {
-        true => std::io::stdin().read_to_string(&mut text).map(drop),
-        false => std::fs::read_to_string(path).map(|read| text = read),
+    let read = if path == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text).map(drop)
+    } else {
+        std::fs::read_to_string(path).map(|read| text = read)
     };
     read.map_err(|error| Error::io(format!("cannot read the values in `{}`", path.display()), error))?;
     Ok(text)

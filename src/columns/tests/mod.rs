@@ -284,15 +284,20 @@ async fn hints_offer_what_the_rule_takes() {
         ("marked", "format = \"digits\"\nversion_character = true"),
         ("widened", "format = { type = \"digits\", output = \"0123456789ABC\" }"),
         ("parted", "format = \"text\"\non_short = \"band\""),
-        ("century", "format = { type = \"date\", min = 1900-01-01, max = 1999-12-31 }"),
+        (
+            "century",
+            "format = { type = \"date\", min = 1900-01-01, max = 1999-12-31 }",
+        ),
         ("numbers", "format = { type = \"integer\", min = 0, max = 9_999_999 }"),
         (
             "legacy",
-            "treatment = \"encrypt-legacy\"\nformat = \"digits\"\ntweak = { column = \"k\" }\ninsecure_legacy = \"a test\"",
+            "treatment = \"encrypt-legacy\"\nformat = \"digits\"\ntweak = { column = \"k\" }\ninsecure_legacy = \"a \
+             test\"",
         ),
         (
             "old-dates",
-            "treatment = \"encrypt-legacy\"\nformat = \"date\"\ntweak = { column = \"k\" }\ninsecure_legacy = \"a test\"",
+            "treatment = \"encrypt-legacy\"\nformat = \"date\"\ntweak = { column = \"k\" }\ninsecure_legacy = \"a \
+             test\"",
         ),
     ]
     .map(|(name, rest)| rule(name, rest))

@@ -192,7 +192,8 @@ async fn units_finer_than_the_format_and_numbers_beyond_64_bits() {
         ),
         rule(
             "top",
-            "format = { type = \"integer\", min = \"18_446_744_073_700_000_000\", max = \"18_446_744_073_709_551_615\" }",
+            "format = { type = \"integer\", min = \"18_446_744_073_700_000_000\", max = \
+             \"18_446_744_073_709_551_615\" }",
         ),
     ];
     let (engine, _folder) = engine(&rules.concat()).await;

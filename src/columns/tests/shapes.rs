@@ -1,5 +1,5 @@
-//! Texts of all shapes, side by side, are what each is by itself: lengths that differ, separators, NULLs, empties, values that are too
-//! short or do not fit, whatever becomes of them.
+//! Texts of all shapes, side by side, are what each is by itself: lengths that differ, separators, NULLs, empties,
+//! values that are too short or do not fit, whatever becomes of them.
 
 use std::sync::Arc;
 
@@ -50,7 +50,8 @@ async fn engine() -> (Engine, Vec<u8>, tempfile::TempDir) {
                 other => other,
             };
             policy += &format!(
-                "[rules.{name}-{invalid}]\nkey = \"direct\"\n{format}\non_invalid = \"{invalid_line}\"\ninsecure_small_domain = \"a test\"\n"
+                "[rules.{name}-{invalid}]\nkey = \"direct\"\n{format}\non_invalid = \
+                 \"{invalid_line}\"\ninsecure_small_domain = \"a test\"\n"
             );
         }
     }

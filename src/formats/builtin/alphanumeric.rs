@@ -11,7 +11,7 @@ use crate::formats::{output, };
 use crate::formats::parameters::parse_parameters;
 use crate::Result;
 
-/// Which letters there are.
+/// The letters of the alphabet.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Case {

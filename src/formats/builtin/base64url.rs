@@ -1,7 +1,7 @@
 //! `base64url`: bytes as text (RFC 4648, section 5), with padding or without.
 //!
-//! All bytes are encrypted as one number; how many they are stays. The bits of the last symbol that stand for nothing stay zero, so every
-//! result is canonical and decodes.
+//! All bytes are encrypted as one number; how many they are stays. The bits of the last symbol that stand for nothing
+//! stay zero, so every result is canonical and decodes.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub(super) fn parse(table: toml::Table) -> Result<Format> {
     Ok(Format::Segmented(Arc::new(Base64Url(Alphabet::try_new(SYMBOLS)?))))
 }
 
-/// How many bits of the last of so many symbols stand for nothing.
+/// The number of bits of the last of `symbols` that carry nothing.
 fn idle_bits(symbols: usize) -> u32 {
     match symbols % 4 {
         2 => 4,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::formats::ordinal::{OrdinalFormat, OrdinalRange, OrdinalText, Unit};
+use crate::formats::ordinal::{OrdinalFormat, OrdinalText};
+use crate::formats::ordinal_range::{OrdinalRange, Unit};
 use crate::formats::format::Format;
 use crate::formats::error::FormatError;
 use crate::formats::parameters::parse_parameters;
@@ -96,7 +97,8 @@ impl OrdinalText for Decimal {
 
     fn read(&self, value: &str) -> Result<i128, FormatError> {
         let malformed = FormatError::Malformed(
-            "not a number with the digits behind the point that the format says (no spaces, plus sign, leading zeros or \
+            "not a number with the digits behind the point that the format says (no spaces, plus sign, leading zeros \
+             or \
              separators of thousands)",
         );
         let digits = value.strip_prefix('-').unwrap_or(value);

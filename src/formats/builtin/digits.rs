@@ -21,10 +21,10 @@ use crate::Result;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Digits {
-    /// How many digits at the start and at the end stay as they are.
+    /// Digits that are kept at the start and at the end.
     #[serde(default)]
     keep: [u8; 2],
-    /// What may stand between digits; by default the space and ASCII punctuation.
+    /// Separators between digits; by default the space and ASCII punctuation.
     separators: Option<String>,
     /// The symbols of protected values, if they are others.
     output: Option<String>,

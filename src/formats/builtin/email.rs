@@ -1,8 +1,8 @@
 //! `email`: local part and domain are each protected or kept.
 //!
-//! Letters and digits of what is protected are encrypted together; dots, hyphens and the other marks of a dot-atom (RFC 5321 and 5322) stay
-//! where they are, and so does the last label of a domain, so the result is a well-formed address. What is kept, in ASCII lower case, is the
-//! tweak.
+//! Letters and digits of what is protected are encrypted together; dots, hyphens and the other marks of a dot-atom
+//! (RFC 5321 and 5322) stay where they are, and so does the last label of a domain, so the result is a well-formed
+//! address. What is kept, in ASCII lower case, is the tweak.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::{Error, Result};
 const LONGEST_LOCAL: usize = 64;
 const LONGEST: usize = 254;
 
-/// What a dot-atom has beside letters and digits (RFC 5322, section 3.2.3), and the dot.
+/// Characters of a dot-atom beside letters and digits (RFC 5322, section 3.2.3), and the dot.
 const MARKS: &str = ".!#$%&'*+-/=?^_`{|}~";
 
 #[derive(Deserialize)]
@@ -36,7 +36,7 @@ struct EmailParameters {
     domain: PartTreatment,
 }
 
-/// What becomes of a part.
+/// The treatment of a part.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum PartTreatment {

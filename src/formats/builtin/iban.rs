@@ -1,8 +1,8 @@
 //! `iban`: international bank account numbers (ISO 13616).
 //!
-//! The country stays, and is the tweak; every place of the rest keeps its kind (letter, digit, either) as the country's structure in the
-//! SWIFT registry has it, and the two check digits are set to what makes the number valid (ISO 7064, MOD 97-10). Check digits that some
-//! countries have within the account number are digits like any other.
+//! The country stays, and is the tweak; every place of the rest keeps its kind (letter, digit, either) as the
+//! country's structure in the SWIFT registry has it, and the two check digits are set to what makes the number valid
+//! (ISO 7064, MOD 97-10). Check digits that some countries have within the account number are digits like any other.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use crate::formats::side::Side;
 use crate::formats::parameters::parse_parameters;
 use crate::Result;
 
-/// Each country's structure behind the four first characters: how many, and of which kind (`n` digits, `a` capitals, `c` either).
+/// Each country's structure behind the four first characters: how many, and of which kind (`n` digits, `a` capitals,
+/// `c` either).
 const STRUCTURES: &[(&str, &str)] = &[
     ("AD", "8n12c"),
     ("AE", "19n"),

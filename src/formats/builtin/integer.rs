@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::formats::ordinal::{OrdinalFormat, OrdinalRange, OrdinalText, Unit};
+use crate::formats::ordinal::{OrdinalFormat, OrdinalText};
+use crate::formats::ordinal_range::{OrdinalRange, Unit};
 use crate::formats::format::Format;
 use crate::formats::error::FormatError;
 use crate::formats::parameters::parse_parameters;

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Ipv6 {
-    /// How many bits at the start stay.
+    /// Bits that are kept at the start.
     #[serde(default)]
     prefix: u32,
     #[serde(default)]

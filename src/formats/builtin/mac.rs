@@ -24,7 +24,7 @@ struct Mac {
     vendor: Vendor,
 }
 
-/// What becomes of the first three octets (OUI), which name the vendor.
+/// The treatment of the first three octets (OUI), which name the vendor.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum Vendor {

@@ -1,10 +1,6 @@
 //! The formats that policies name: one file each.
 
-use super::format::Format;
-use crate::Result;
-
-/// Parses the parameters of one format.
-type ParseFormat = fn(toml::Table) -> Result<Format>;
+use super::parameters::ParseFormat;
 
 /// Declares the formats: a line each, with the name that policies have for it and its file.
 macro_rules! builtin_formats {

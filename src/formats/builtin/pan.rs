@@ -1,11 +1,12 @@
 //! `pan`: payment card numbers (ISO/IEC 7812), 13 to 19 digits.
 //!
-//! Spaces, hyphens and dots stay where they are. By default the last four digits are kept. With `check_digit = "valid"` (the
-//! default) every input must pass Luhn and every output does; with `"invalid"` every output fails it by exactly one, so that a
-//! protected card can never be charged; with `"off"` the last digit is a digit like any other.
+//! Spaces, hyphens and dots stay where they are. By default the last four digits are kept. With `check_digit =
+//! "valid"` (the default) every input must pass Luhn and every output does; with `"invalid"` every output fails it by
+//! exactly one, so that a protected card can never be charged; with `"off"` the last digit is a digit like any other.
 //!
-//! The check digit carries no information of its own. So one free digit, the last one not kept, is left out of the encryption
-//! and set afterwards to what makes the sum right: the effective domain has one digit fewer than those not kept.
+//! The check digit carries no information of its own. So one free digit, the last one not kept, is left out of the
+//! encryption and set afterwards to what makes the sum right: the effective domain has one digit fewer than those not
+//! kept.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -41,7 +42,7 @@ fn last_four() -> [u8; 2] {
     [0, 4]
 }
 
-/// What is asked of the Luhn digit.
+/// The check of the Luhn digit.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum CheckDigit {
@@ -52,7 +53,7 @@ enum CheckDigit {
 }
 
 impl CheckDigit {
-    /// What the Luhn sum of a text on `side` is.
+    /// The Luhn sum of texts on `side`.
     fn sum(self, side: Side) -> u16 {
         match (self, side) {
             (Self::Invalid, Side::Protected) => 1,

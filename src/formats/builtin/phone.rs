@@ -1,6 +1,7 @@
 //! `phone`: telephone numbers, international (E.164, `+44 20 7946 0958`) or national (`020 7946 0958`).
 //!
-//! The country code and leading zeros stay, and are the tweak; so does the layout. The first digit behind them stays one from 1 to 9.
+//! The country code and leading zeros stay, and are the tweak; so does the layout. The first digit behind them stays
+//! one from 1 to 9.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::Result;
 /// Digits of a number, with its country code (E.164, section 6.2.1: at most 15).
 const LONGEST: usize = 15;
 
-/// What may stand between digits.
+/// Separators between digits.
 const SEPARATORS: &str = " -./()\u{a0}";
 
 #[derive(Deserialize)]
@@ -26,21 +27,22 @@ struct PhoneParameters {
     plan: Plan,
 }
 
-/// Which numbers there are.
+/// The numbering plan.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum Plan {
     /// Those of E.164: any digits, at most 15.
     #[default]
     E164,
-    /// Those of North America: area code and exchange begin with 2 to 9 and do not end in 11, an area code's second digit is not 9.
+    /// Those of North America: area code and exchange begin with 2 to 9 and do not end in 11, an area code's second
+    /// digit is not 9.
     Nanp,
 }
 
 #[derive(Debug)]
 struct Phone {
     plan: Plan,
-    /// What area codes and exchanges there are.
+    /// Area codes and exchanges of the plan.
     areas: Vec<u16>,
     exchanges: Vec<u16>,
 }
@@ -52,8 +54,8 @@ pub(super) fn parse(table: toml::Table) -> Result<Format> {
     Ok(Format::Segmented(Arc::new(Phone { plan, areas, exchanges })))
 }
 
-/// How many digits the country code has with which `digits` begin (ITU-T E.164, list of assigned codes: one digit, two for those
-/// listed, else three).
+/// How many digits the country code has with which `digits` begin (ITU-T E.164, list of assigned codes: one digit,
+/// two for those listed, else three).
 fn country_code(digits: &[u8]) -> usize {
     match digits {
         [1 | 7, ..] => 1,
@@ -71,7 +73,7 @@ fn country_code(digits: &[u8]) -> usize {
 /// A number taken apart.
 struct Number {
     digits: Vec<u8>,
-    /// How many of the digits stay.
+    /// The number of digits that are kept.
     kept: usize,
 }
 

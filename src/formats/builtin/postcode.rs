@@ -1,8 +1,8 @@
 //! `postcode`: of the United States, the United Kingdom or Canada. Those of other countries are templates.
 //!
-//! British postcodes are of six patterns, the smallest with 920,000 values: they are all numbered together, so that every one passes the
-//! floor, and a result may be of another pattern. US ZIP codes of five digits are 100,000: under the floor, unless they share a band with
-//! those of nine.
+//! British postcodes are of six patterns, the smallest with 920,000 values: they are all numbered together, so that
+//! every one passes the floor, and a result may be of another pattern. US ZIP codes of five digits are 100,000: under
+//! the floor, unless they share a band with those of nine.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! `us-ssn`: United States social security numbers, as `AAA-GG-SSSS` or nine digits.
 //!
-//! Every output is one that could have been issued (SSA rules since 2011): area 001…899 without 666, group 01…99, serial
-//! 0001…9999. That makes 898 × 99 × 9,999 = 888,931,098 values, ranked in that order.
+//! Every output is one that could have been issued (SSA rules since 2011): area 001…899 without 666, group 01…99,
+//! serial 0001…9999. That makes 898 × 99 × 9,999 = 888,931,098 values, ranked in that order.
 
 use std::sync::Arc;
 

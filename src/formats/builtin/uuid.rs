@@ -17,7 +17,7 @@ const MARKS: u128 = 0xf000 << 64 | 0b11 << 62;
 
 const VARIANT: u128 = 0b10 << 62;
 
-/// Where the hyphens are.
+/// The places of the hyphens.
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
 #[derive(Debug, Deserialize)]
@@ -29,7 +29,7 @@ struct Uuid {
     version: Version,
 }
 
-/// What becomes of version and variant.
+/// The treatment of version and variant.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum Version {

@@ -117,7 +117,8 @@ impl RuleFile {
             Tweak::Column(_) => Ok(tweak),
             Tweak::Fixed(bytes) if bytes.len() == FF3_1_TWEAK => Ok(tweak),
             _ => Err(source.whole("FF3-1 takes a tweak of 56 bits").with_hint(
-                "add tweak = { hex = \"…\" } with 14 hexadecimal digits, or tweak = { column = \"…\" } with 7 bytes a row",
+                "add tweak = { hex = \"…\" } with 14 hexadecimal digits, or tweak = { column = \"…\" } with 7 bytes \
+                 a row",
             )),
         }
     }
@@ -156,7 +157,8 @@ impl RuleFile {
             return Err(source.error(at.span(), message));
         }
         if self.on_invalid == OnInvalid::InsecureKeep {
-            let message = "version_character does not go with on_invalid = \"insecure-keep\": what was left in the clear \
+            let message = "version_character does not go with on_invalid = \"insecure-keep\": what was left in the \
+                clear \
                            has no such character";
             return Err(source.error(at.span(), message));
         }

@@ -196,7 +196,8 @@ fn what_only_some_treatments_have() {
             "insecure_legacy is for rules",
         ),
         (
-            "treatment = \"encrypt-legacy\"\nformat = \"digits\"\ntweak = { hex = \"00000000000000\" }\ninsecure_legacy = \" \"",
+            "treatment = \"encrypt-legacy\"\nformat = \"digits\"\ntweak = { hex = \"00000000000000\" \
+             }\ninsecure_legacy = \" \"",
             "insecure_legacy takes the reason",
         ),
         (
@@ -246,7 +247,8 @@ fn what_only_tokens_have_and_what_they_do_not_have() {
             "treatment",
         ),
         (
-            "treatment = \"tokenize\"\nformat = \"opaque\"\nkey = \"pii\"\nttl = \"90 days\"\nnever_valid_as = [\"card\"]",
+            "treatment = \"tokenize\"\nformat = \"opaque\"\nkey = \"pii\"\nttl = \"90 days\"\nnever_valid_as = \
+             [\"card\"]",
             "format = \"opaque\"\nkey = \"pii\"",
             "p.toml:6:10",
             "opaque",

@@ -14,8 +14,8 @@ use crate::policy::rule::{Tokens, Treatment};
 use crate::tokens::StoreUrl;
 
 impl RuleFile {
-    /// Checks the settings of a rule that tokenizes, and that no other rule has them. `default` is the store of the policy,
-    /// `formats` those of all rules by name.
+    /// Checks the settings of a rule that tokenizes, and that no other rule has them. `default` is the store of the
+    /// policy, `formats` those of all rules by name.
     pub(super) fn check_tokens(
         &mut self,
         default: Option<&Spanned<String>>,

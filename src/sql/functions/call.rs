@@ -1,4 +1,4 @@
-//! What the functions share: their arguments, and who they are bound to.
+//! Calls of functions: their arguments, and the engine and role that they are bound to.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -45,7 +45,8 @@ impl Binding {
         }
     }
 
-    /// For a function that asks a token store: what it gives is not what it gave, so it is called for its rows alone, never while a query is planned.
+    /// For a function that asks a token store: what it gives is not what it gave, so it is called for its rows alone,
+    /// never while a query is planned.
     pub(super) fn volatile(engine: &Engine) -> Self {
         Self {
             engine: engine.clone(),
@@ -156,14 +157,15 @@ impl Binding {
         let task = Task::new(&transform, direction, column);
         let done = columns::apply(task, &array, tweaks.as_ref()).map_err(external)?;
         debug_assert_eq!(done.array.len(), rows);
-        match scalar {
-            true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&done.array, 0)?)),
-            false => Ok(ColumnarValue::Array(done.array)),
+        if scalar {
+            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&done.array, 0)?))
+        } else {
+            Ok(ColumnarValue::Array(done.array))
         }
     }
 }
 
-/// What a third argument means.
+/// The meaning of a third argument.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum TweakArgument {
     /// The tweak column of a rule that has one.

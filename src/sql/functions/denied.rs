@@ -1,4 +1,4 @@
-//! What stands in a view for a column that a role may not see: a query that needs the column fails.
+//! `denied`: in a view, a column that a role may not see. A query that needs the column fails.
 
 use arrow::datatypes::DataType;
 use datafusion::common::Result;

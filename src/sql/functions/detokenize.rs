@@ -1,4 +1,5 @@
-//! `detokenize(token, 'rule')`: the value of a token. One that was deleted, or has expired, is what the rule's `on_forgotten` says.
+//! `detokenize(token, 'rule')`: the value of a token. One that was deleted, or has expired, is what the rule's
+//! `on_forgotten` says.
 //!
 //! A role that may see values masked gets them masked.
 

@@ -70,9 +70,10 @@ impl ScalarUDFImpl for Mask {
             .map(|value| value.map(|value| mask(value, rule)))
             .collect();
         let masked: ArrayRef = cast(&(Arc::new(masked) as ArrayRef), array.data_type())?;
-        match scalar {
-            true => Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&masked, 0)?)),
-            false => Ok(ColumnarValue::Array(masked)),
+        if scalar {
+            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&masked, 0)?))
+        } else {
+            Ok(ColumnarValue::Array(masked))
         }
     }
 }

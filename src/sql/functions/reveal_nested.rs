@@ -1,4 +1,4 @@
-//! What stands in a view for a struct or list that has protected fields: the same, with those fields revealed as the role may see them.
+//! `reveal_nested`: in a view, a struct or list whose protected fields are revealed as the role may see them.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -53,9 +53,10 @@ impl RevealNested {
             plan: Arc::new(plan),
             signature: Signature::any(arguments, volatility),
         };
-        match asks_a_store {
-            true => AsyncScalarUDF::new(Arc::new(function)).into_scalar_udf(),
-            false => function.into(),
+        if asks_a_store {
+            AsyncScalarUDF::new(Arc::new(function)).into_scalar_udf()
+        } else {
+            function.into()
         }
     }
 

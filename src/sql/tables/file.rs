@@ -26,7 +26,8 @@ pub(in crate::sql) async fn register(
         .map_err(|error| error.context(format_args!("`{}`", path.display())))
 }
 
-/// The URL of one file. A bare path would be taken for a pattern, and `a*.parquet` reveal other files by the footer of one.
+/// The URL of one file. A bare path would be taken for a pattern, and `a*.parquet` reveal other files by the footer
+/// of one.
 fn url(path: &Path) -> Result<String> {
     let absolute = path.canonicalize();
     let absolute = absolute.map_err(|error| Error::io(format!("cannot open `{}`", path.display()), error))?;

@@ -17,11 +17,10 @@ use crate::{Error, ErrorKind, Result};
 
 /// Refuses a name that is taken.
 pub(super) fn check_name(ctx: &SessionContext, name: &str) -> Result<()> {
-    match ctx.table_exist(TableReference::bare(name)).map_err(from_datafusion)? {
-        false => Ok(()),
-        true => {
-            Err(Error::bad_input(format!("two of them would both be table `{name}`")).with_hint("rename one of them"))
-        }
+    if ctx.table_exist(TableReference::bare(name)).map_err(from_datafusion)? {
+        Err(Error::bad_input(format!("two of them would both be table `{name}`")).with_hint("rename one of them"))
+    } else {
+        Ok(())
     }
 }
 
@@ -43,9 +42,10 @@ pub(super) async fn register(
             let view = View::new(engine, schema, protected);
             let mut expressions = Vec::new();
             for field in schema.fields() {
-                let column = match field.data_type().is_nested() {
-                    true => view.nested(field).await?,
-                    false => view.column(field.name()).await?,
+                let column = if field.data_type().is_nested() {
+                    view.nested(field).await?
+                } else {
+                    view.column(field.name()).await?
                 };
                 expressions.push(column.alias(field.name()));
             }
@@ -71,12 +71,12 @@ impl<'a> View<'a> {
         Self {
             engine,
             schema,
-            reveal: Arc::new(functions::reveal(engine)),
+            reveal: Arc::new(functions::reveal_udf(engine)),
             protected: protected.into_iter().collect(),
         }
     }
 
-    /// What stands for column `name`: itself, `reveal(…)`, or a refusal.
+    /// The expression for column `name`: itself, `reveal(…)`, or a refusal.
     async fn column(&self, name: &str) -> Result<Expr> {
         let stored = Expr::Column(Column::from_name(name));
         let Some(described) = self.protected.get(name) else {
@@ -91,7 +91,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// What stands for a struct or a list: itself, with the fields revealed that the role may see, or a refusal.
+    /// The expression for a struct or a list: itself, with the fields revealed that the role may see, or a refusal.
     async fn nested(&self, field: &FieldRef) -> Result<Expr> {
         let name = field.name();
         let stored = || Expr::Column(Column::from_name(name));
@@ -106,7 +106,7 @@ impl<'a> View<'a> {
             Ok(plan) => {
                 let (plan, columns) = plan.narrowed();
                 let arguments = columns.iter().map(|column| Expr::Column(Column::from_name(column)));
-                Ok(functions::reveal_nested(plan).call(arguments.collect()))
+                Ok(functions::reveal_nested_udf(plan).call(arguments.collect()))
             }
             Err(error) if error.kind() == ErrorKind::NotAllowed => {
                 Ok(functions::denied(self.engine, error.message().to_owned(), None).call(vec![stored()]))
@@ -119,7 +119,7 @@ impl<'a> View<'a> {
         let transform = columns::resolve(self.engine, name, described).await?;
         let stored = Expr::Column(Column::from_name(name));
         if transform.tokenizer().is_some() {
-            return Ok(functions::detokenize(self.engine).call(vec![stored, lit(described.rule.as_str())]));
+            return Ok(functions::detokenize_udf(self.engine).call(vec![stored, lit(described.rule.as_str())]));
         }
         let rule = lit(format!("{}@{}", described.rule, transform.key().version()));
         let Tweak::Column(tweak) = &transform.rule().tweak else {
@@ -134,7 +134,8 @@ impl<'a> View<'a> {
             Some(other) => {
                 let role = self.engine.role().unwrap_or_default();
                 let message = format!(
-                    "column `{name}` needs the plain value of column `{tweak}`, and role `{role}` may not see that (rule `{}`)",
+                    "column `{name}` needs the plain value of column `{tweak}`, and role `{role}` may not see that \
+                     (rule `{}`)",
                     other.rule
                 );
                 let rule = RuleRef {

@@ -85,7 +85,8 @@ impl Engine {
         Ok(self)
     }
 
-    /// Uses `store` for the rules whose tokens the policy keeps at `url`: a store in memory, or one of the program's own.
+    /// Uses `store` for the rules whose tokens the policy keeps at `url`: a store in memory, or one of the program's
+    /// own.
     #[must_use]
     pub fn with_token_store(self, url: StoreUrl, store: Arc<dyn TokenStore>) -> Self {
         self.stores().insert(url, store);
@@ -126,12 +127,13 @@ impl Engine {
         self.role.as_deref()
     }
 
-    /// Tells this engine from every other of this process, and its roles from each other: what SQL functions compare by.
+    /// Tells this engine from every other of this process, and its roles from each other: what SQL functions compare
+    /// by.
     pub fn identity(&self) -> (u64, Option<&str>) {
         (self.state.id, self.role())
     }
 
-    /// What this engine's role sees under `rule`.
+    /// The grant of this engine's role under `rule`.
     ///
     /// # Errors
     /// [`ErrorKind::BadPolicy`] when there is no such rule.
@@ -140,7 +142,8 @@ impl Engine {
         self.state.policy.grant(self.role(), rule)
     }
 
-    /// What is due with the keys that this engine has protected or revealed with: periods that end soon, versions that are suspended or compromised.
+    /// Warnings about the keys that this engine has used: periods that end soon, versions that are suspended or
+    /// compromised.
     pub fn due(&self) -> Vec<String> {
         let transforms = self.transforms();
         let keys = transforms.values().flatten().map(|transform| transform.key());

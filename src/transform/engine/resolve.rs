@@ -13,8 +13,8 @@ impl Engine {
     /// The transform of a rule, its key resolved now if it was not before.
     ///
     /// # Errors
-    /// [`ErrorKind::NotAllowed`] when the role may not; a key that is missing, in a state that does not allow `operation`, or
-    /// refused by its KMS.
+    /// [`ErrorKind::NotAllowed`] when the role may not; a key that is missing, in a state that does not allow
+    /// `operation`, or refused by its KMS.
     pub async fn resolve(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
         let resolved = self.resolve_ahead(rule, operation).await;
         self.audit_access(rule, operation, resolved.as_deref().map(Transform::key))?;
@@ -78,7 +78,8 @@ impl Engine {
         self.resolve(&rule, Operation::Reveal).await
     }
 
-    /// Resolves every rule for its active or pinned key and for every version that can still reveal, as far as the role may.
+    /// Resolves every rule for its active or pinned key and for every version that can still reveal, as far as the
+    /// role may.
     ///
     /// A rule whose key cannot be had is passed over: it is an error when it is used.
     ///
@@ -148,7 +149,10 @@ impl Engine {
             };
             let error = Error::new(
                 ErrorKind::KeyNotUsable,
-                format!("rule `{rule}` is not ready to {operation}: key `{key}` has no such version, or its state forbids it"),
+                format!(
+                    "rule `{rule}` is not ready to {operation}: key `{key}` has no such version, or its state \
+                    forbids it"
+                ),
             )
             .with_hint(format!("see `cipherform keys describe {}`", key.name));
             Err(error)
@@ -161,7 +165,8 @@ impl Engine {
         Some(known.as_ref().map(Arc::clone).map_err(Error::again))
     }
 
-    /// Protecting is a right of its own; revealing is for those who see the rule's values, or see them masked, and get just that.
+    /// Protecting is a right of its own; revealing is for those who see the rule's values, or see them masked, and
+    /// get just that.
     fn allow(&self, rule: &RuleRef, operation: Operation) -> Result<Grant> {
         let protects = self.state.policy.may_protect(self.role(), &rule.rule)?;
         match (operation, self.grant(&rule.rule)?) {
@@ -177,7 +182,8 @@ impl Engine {
             )
             .with_hint(match operation {
                 Operation::Protect => format!(
-                    "to protect is a right of its own: {} = {{ see = \"plain\", protect = true }} in [roles.{}] of `{}`",
+                    "to protect is a right of its own: {} = {{ see = \"plain\", protect = true }} in [roles.{}] of \
+                     `{}`",
                     rule.rule,
                     self.role().unwrap_or_default(),
                     self.state.policy.path.display()
@@ -276,9 +282,11 @@ mod tests {
 
     #[tokio::test]
     async fn ff3_1_protects_only_where_the_rule_says_why() {
-        const RULE: &str = "treatment = \"encrypt-legacy\"\nformat = \"digits\"\nkey = \"pii\"\ndomain = \"old\"\ntweak = { hex = \"d8e7920afa330a\" }\n";
+        const RULE: &str = "treatment = \"encrypt-legacy\"\nformat = \"digits\"\nkey = \"pii\"\ndomain = \
+            \"old\"\ntweak = { hex = \"d8e7920afa330a\" }\n";
         let text = format!(
-            "version = 1\nkeyring = \"keyring.json\"\n[rules.reads]\n{RULE}[rules.writes]\n{RULE}insecure_legacy = \"the old system reads it\"\n"
+            "version = 1\nkeyring = \"keyring.json\"\n[rules.reads]\n{RULE}[rules.writes]\n{RULE}insecure_legacy = \
+             \"the old system reads it\"\n"
         );
         let folder = tempfile::tempdir().unwrap();
         let policy = Policy::parse(&text, &folder.path().join("policy.toml")).unwrap();

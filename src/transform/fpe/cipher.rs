@@ -1,11 +1,9 @@
-//! The ciphers of a rule, and the ways of values through them.
+//! The ciphers of a rule.
 
 use crate::cipher::{AesKey, Cipher, DomainFloor, Radix};
-use crate::formats::{Format, RowError, digit_groups};
+use crate::formats::{Format, digit_groups};
 use crate::keys::{DirectMode, KeyHandle, KeyUse, Purpose};
 use crate::policy::{Rule, Treatment as TreatmentName};
-use crate::transform::batch::{OrdinalBatch, Outcome, TextBatch, Texts, Values};
-use crate::transform::treatment::Treatment;
 use crate::{Error, Result};
 
 /// The smallest effective domain without an override (SP 800-38G Rev 1 drafts, section 5.1).
@@ -65,38 +63,6 @@ impl Fpe {
             cipher: cipher(radix)?,
             binary: cipher(2)?,
         })
-    }
-
-    /// Treats values that belong to no band.
-    pub(super) fn without_bands(
-        &self,
-        rule: &Rule,
-        batch: TextBatch<'_>,
-        out: &mut Texts,
-    ) -> Result<Outcome, RowError> {
-        match &rule.format {
-            Format::String(format) => self.strings(rule, format.as_ref(), batch, out),
-            Format::Ranked(format) => self.ranked_texts(rule, format.as_ref(), batch, out),
-            Format::Segmented(format) => self.segmented_texts(rule, format.as_ref(), batch, out),
-        }
-    }
-}
-
-impl Treatment for Fpe {
-    fn texts(&self, rule: &Rule, batch: TextBatch<'_>, out: &mut Texts) -> Result<Outcome, RowError> {
-        self.with_bands(rule, batch, out)
-    }
-
-    fn ordinals(&self, rule: &Rule, batch: OrdinalBatch<'_>) -> Result<Values<i128>, RowError> {
-        self.ranked_ordinals(rule, batch)
-    }
-
-    fn takes_ordinals(&self) -> bool {
-        true
-    }
-
-    fn fpe(&self) -> Option<&Fpe> {
-        Some(self)
     }
 }
 

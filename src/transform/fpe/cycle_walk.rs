@@ -96,8 +96,8 @@ impl Fpe {
         }
         let cipher = &self.binary;
         cipher.apply_bits(direction, tweaks, ranks, bits)?;
-        // Whether a row walks on is as good as random, so that a branch on it would be mispredicted half of the time: this
-        // writes each row's number without a branch, over the one before if that is inside.
+        // Whether a row walks on is as good as random, so that a branch on it would be mispredicted half of the time:
+        // this writes each row's number without a branch, over the one before if that is inside.
         let mut outside = vec![0; ranks.len()];
         let mut count = 0;
         for (at, rank) in ranks.iter().enumerate() {

@@ -7,6 +7,7 @@ mod cycle_walk;
 mod ranked;
 mod segmented;
 mod strings;
+mod treatment;
 
 pub use ascii::{AsciiRows, AsciiScratch};
 pub(super) use cipher::Fpe;

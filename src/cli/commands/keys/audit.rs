@@ -25,9 +25,10 @@ pub(in crate::cli) enum AuditCommand {
     #[command(after_help = "\
 Examples:
   cipherform keys audit verify
-  cipherform keys audit verify --checkpoint checkpoint.json    also that the end was not cut off since, and the keyring is no older copy")]
+  cipherform keys audit verify --checkpoint checkpoint.json    also that the end was not cut off since, and the \
+      keyring is no older copy")]
     Verify {
-        /// What `checkpoint` wrote then
+        /// A file that `checkpoint` wrote then
         #[arg(long, value_name = "FILE")]
         checkpoint: Option<PathBuf>,
     },

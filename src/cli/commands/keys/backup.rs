@@ -16,7 +16,8 @@ use crate::{Error, Result, fs};
 /// Write keyring, local KMS and policy into one file, sealed as they are.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-What unlocks the local KMS, its passphrase or key file, is not in it: keep that elsewhere. `keys restore FILE --check` tries a backup out.")]
+What unlocks the local KMS, its passphrase or key file, is not in it: keep that elsewhere. `keys restore FILE \
+    --check` tries a backup out.")]
 pub(in crate::cli) struct BackupArgs {
     /// The file to write; it must not be there yet
     #[arg(long, value_name = "FILE")]
@@ -26,10 +27,11 @@ pub(in crate::cli) struct BackupArgs {
 /// Put keyring and local KMS back from a backup, and the policy if there is none.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Files that are newer than the backup, or are of another keyring, are not overwritten. What was protected with key versions that were made since the backup
+Files that are newer than the backup, or are of another keyring, are not overwritten. What was protected with key \
+    versions that were made since the backup
 cannot be revealed with what is restored.")]
 pub(in crate::cli) struct RestoreArgs {
-    /// What `keys backup` wrote
+    /// A file that `keys backup` wrote
     pub(super) file: PathBuf,
     /// Only verify that the backup can be opened and is whole; write nothing
     #[arg(long)]
@@ -111,7 +113,8 @@ pub(super) async fn restore(file: &Path, check: bool, keys: &KeyArgs, report: &R
         }
         if backup.keyring_generation() < policy.keyring_generation {
             report.printer.say(format_args!(
-                "warning: the policy says keyring_generation = {}, and so refuses this keyring, of generation {}: lower that line, if the newer keyring is lost",
+                "warning: the policy says keyring_generation = {}, and so refuses this keyring, of generation {}: \
+                 lower that line, if the newer keyring is lost",
                 policy.keyring_generation,
                 backup.keyring_generation()
             ));

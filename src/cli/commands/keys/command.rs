@@ -58,7 +58,8 @@ enum KeysCommand {
     Compromise(LifecycleArgs),
     /// Take a version's key out of the keyring: what it protected cannot be revealed any more
     #[command(after_help = "\
-The version is `removed` then: a backup of the keyring and its KMS key together still have it. Run it again when that KMS
+The version is `removed` then: a backup of the keyring and its KMS key together still have it. Run it again when \
+    that KMS
 key is deleted, and the version is `destroyed`.")]
     #[command(mut_arg("key", |key| key.value_name("KEY@VERSION").help("The key and its version: NAME@VERSION")))]
     Remove(LifecycleArgs),

@@ -14,7 +14,8 @@ use crate::policy::Policy;
 Examples:
   cipherform keys create payroll
   cipherform keys create cards --kms aws-kms:alias/cards?region=eu-west-1   made and wrapped by AWS KMS
-  cipherform keys create cards --kms local:cards            wrapped by another KMS key of the local KMS: `kms create cards`
+  cipherform keys create cards --kms local:cards            wrapped by another KMS key of the local KMS: `kms create \
+      cards`
   cipherform keys create exchange --use direct-ff1-256      an FF1 key itself, to exchange data with other software")]
 pub(super) struct CreateArgs {
     /// The name

@@ -52,7 +52,8 @@ pub(super) async fn run(
                 Err(error) => (false, error.to_string()),
             };
             let hint = outcome.as_ref().err().and_then(Error::hint).map(hints::words);
-            report.json(&json!({ "subject": subject, "well": well, "said": said, "hint": hint, "due": advice.as_ref().map(hints::words) }))?;
+            let due = advice.as_ref().map(hints::words);
+            report.json(&json!({ "subject": subject, "well": well, "said": said, "hint": hint, "due": due }))?;
             continue;
         }
         match outcome {
@@ -74,8 +75,8 @@ pub(super) async fn run(
     }
 }
 
-/// The keyring with its log, in which the keys are written down that are looked at; nothing if there is no log, or the keyring does not open, which is found
-/// anyway.
+/// The keyring with its log, in which the keys are written down that are looked at; nothing if there is no log, or
+/// the keyring does not open, which is found anyway.
 async fn log<'a>(policy: &'a Policy, registry: &KmsRegistry) -> Option<(&'a Path, Result<Keyring>)> {
     let path = policy.audit.as_deref()?;
     let keyring = Keyring::open(&policy.keyring, registry).await.ok()?;

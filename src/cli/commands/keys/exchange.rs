@@ -23,10 +23,13 @@ use crate::{Error, ErrorKind, Result, Secret, fs};
 #[command(after_help = "\
 Examples:
   cipherform keys export --domain customer-key --for partner.pem --reason 'joint campaign' -o customer-key.json
-  cipherform keys public-key                                   the partner needs it, by another way, for `keys import --from`
+  cipherform keys public-key                                   the partner needs it, by another way, for `keys \
+      import --from`
 
-The partner can protect and reveal everything under that domain and format, old files included, and nothing else. A key of use
-`direct-ff1-256` has no subkeys, so it leaves as a whole, and only if the policy uses it for that one rule. `--for` takes an
+The partner can protect and reveal everything under that domain and format, old files included, and nothing else. A \
+    key of use
+`direct-ff1-256` has no subkeys, so it leaves as a whole, and only if the policy uses it for that one rule. `--for` \
+    takes an
 RSA public key in PEM of 3072 bits or more; its owner made it with `kms create NAME --spec rsa-4096` and
 `kms public-key NAME`, or so:
   openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out private.pem
@@ -56,14 +59,16 @@ pub(in crate::cli) struct ExportArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Example:
-  cipherform keys import customer-key.json --name partner --identity private.pem --from 3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29 --reason 'joint campaign'
+  cipherform keys import customer-key.json --name partner --identity private.pem --from \
+      3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29 --reason 'joint campaign'
 
-The rule that uses it needs the sender's domain, format and tweak; `keys describe` shows them. After the partner's rotation import the package of the new
+The rule that uses it needs the sender's domain, format and tweak; `keys describe` shows them. After the partner's \
+    rotation import the package of the new
 version under the same name: it becomes the active version, and the ones before still reveal.")]
 pub(in crate::cli) struct ImportArgs {
-    /// What the partner's `keys export` wrote
+    /// The file that the partner's `keys export` wrote
     pub(super) file: PathBuf,
-    /// What to call it here
+    /// The name that it gets here
     #[arg(long, value_parser = ours::<KeyName>)]
     pub(super) name: KeyName,
     /// The private key whose public half the partner was given, in PEM
@@ -199,7 +204,8 @@ fn expect_one_map(policy: &Policy, exchanged: &Rule) -> Result<()> {
         others => Err(Error::new(
             ErrorKind::KeyNotUsable,
             format!(
-                "key `{}` is used directly, without subkeys, and protects under {}, too: the partner would reveal those as well",
+                "key `{}` is used directly, without subkeys, and protects under {}, too: the partner would reveal \
+                 those as well",
                 exchanged.key.name,
                 others.join(", ")
             ),

@@ -22,7 +22,7 @@ pub(in crate::cli) struct LifecycleArgs {
 /// Show or set how long versions of a key may be used (SP 800-57 Part 1, section 5.3).
 #[derive(Args, Debug)]
 pub(in crate::cli) struct PeriodsArgs {
-    /// Its name
+    /// The key
     #[arg(value_parser = ours::<KeyName>)]
     pub(super) name: KeyName,
     /// For how many days a version protects, from its activation on: the originator-usage period
@@ -39,10 +39,10 @@ pub(in crate::cli) struct PeriodsArgs {
 /// Show or set how many values may be protected with one version of a key; the audit log counts them.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct LimitArgs {
-    /// Its name
+    /// The key
     #[arg(value_parser = ours::<KeyName>)]
     pub(super) name: KeyName,
-    /// So many values
+    /// The greatest number of values
     #[arg(long, requires = "reason", conflicts_with = "none")]
     pub(super) values: Option<u64>,
     /// No limit
@@ -71,7 +71,8 @@ pub(super) fn activate(keyring: &mut Keyring, args: &LifecycleArgs, report: &Rep
     let Some(prepared) = versions.iter().rev().find(prepared) else {
         let message = format!("key `{}` was not prepared: nothing is to be activated", args.key);
         return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(format!(
-            "`cipherform keys rotate {0} --prepare` makes a version for later; `keys resume` brings a suspended one back",
+            "`cipherform keys rotate {0} --prepare` makes a version for later; `keys resume` brings a suspended one \
+             back",
             args.key.name
         )));
     };
@@ -138,7 +139,8 @@ pub(super) async fn remove(
         .any(|version| !matches!(version.state, KeyState::Removed | KeyState::Destroyed));
     if is_there && !of_tokens.is_empty() {
         report.printer.say(format_args!(
-            "warning: tokens of {} may be sealed and found by this version: `cipherform tokens reseal` and `tokens reindex` move them to the active one",
+            "warning: tokens of {} may be sealed and found by this version: `cipherform tokens reseal` and `tokens \
+             reindex` move them to the active one",
             of_tokens.join(", ")
         ));
     }
@@ -157,7 +159,8 @@ pub(super) async fn remove(
             args.key
         ),
         _ => format!(
-            "Key `{}` is removed from this keyring. Backups of the keyring still have it, as long as KMS key `{}` is there.",
+            "Key `{}` is removed from this keyring. Backups of the keyring still have it, as long as KMS key `{}` is \
+             there.",
             args.key, key.kms_key
         ),
     };

@@ -34,7 +34,8 @@ pub(super) async fn run(args: RewrapArgs, keyring: &mut Keyring, report: &Report
     ));
     if names.is_empty() {
         report.printer.say(
-            "So is the keyring itself: the former KMS key is not needed for this keyring any more, but for its older copies.",
+            "So is the keyring itself: the former KMS key is not needed for this keyring any more, but for its older \
+             copies.",
         );
     }
     report.back_up(keyring);

@@ -18,7 +18,7 @@ pub(super) enum AliasCommand {
     List,
     /// Make a new one
     Create {
-        /// Its name: `local:alias/NAME` means the key from then on
+        /// The alias: `local:alias/NAME` means the key from then on
         #[arg(value_parser = ours::<KeyName>)]
         name: KeyName,
         /// The KMS key
@@ -27,7 +27,7 @@ pub(super) enum AliasCommand {
     },
     /// Move one to another key: that wraps from now on; what the former one wrapped still unwraps
     Update {
-        /// Its name
+        /// The alias
         #[arg(value_parser = ours::<KeyName>)]
         name: KeyName,
         /// The KMS key
@@ -36,7 +36,7 @@ pub(super) enum AliasCommand {
     },
     /// Take one away: what stands under it in a keyring is not found any more
     Delete {
-        /// Its name
+        /// The alias
         #[arg(value_parser = ours::<KeyName>)]
         name: KeyName,
         #[command(flatten)]

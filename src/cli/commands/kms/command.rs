@@ -143,15 +143,18 @@ pub(in crate::cli) async fn run(args: KmsArgs, keys: &KeyArgs, printer: &Printer
 fn managed_elsewhere(key: &KmsKeyRef) -> Error {
     let tool = match key.scheme() {
         "aws-kms" => {
-            "`aws kms create-key`, `enable-key`, `disable-key`, `rotate-key-on-demand`, `enable-key-rotation`, `schedule-key-deletion`, `cancel-key-deletion`, \
+            "`aws kms create-key`, `enable-key`, `disable-key`, `rotate-key-on-demand`, `enable-key-rotation`, \
+             `schedule-key-deletion`, `cancel-key-deletion`, \
              `create-alias`"
         }
         "vault" => {
-            "`vault write -f transit/keys/NAME` makes a key, `vault write -f transit/keys/NAME/rotate` rotates it, `vault delete transit/keys/NAME` deletes it \
+            "`vault write -f transit/keys/NAME` makes a key, `vault write -f transit/keys/NAME/rotate` rotates it, \
+             `vault delete transit/keys/NAME` deletes it \
              once `deletion_allowed` is set; `bao` likewise"
         }
         "gcp-kms" => {
-            "`gcloud kms keys create`, `gcloud kms keys versions create --primary` to rotate, `gcloud kms keys versions enable`, `disable`, `destroy`, `restore`"
+            "`gcloud kms keys create`, `gcloud kms keys versions create --primary` to rotate, `gcloud kms keys \
+             versions enable`, `disable`, `destroy`, `restore`"
         }
         "azure-kv" => {
             "`az keyvault key create`, `set-attributes --enabled true` or `false`, `rotate`, `delete`, `recover`"

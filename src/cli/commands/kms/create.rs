@@ -14,7 +14,8 @@ use crate::{Error, Result};
 #[command(after_help = "\
 Examples:
   cipherform kms create cards --rotate-every 365   `keys create cards --kms local:cards` then uses it
-  cipherform kms create ours --origin external     a key whose material is imported: `get-parameters-for-import` comes next
+  cipherform kms create ours --origin external     a key whose material is imported: `get-parameters-for-import` \
+      comes next
   cipherform kms create partners --spec rsa-4096   opens what partners export: `kms public-key`, `keys import --for`
   cipherform kms create seal --usage sign-verify   signs what we export: `keys export --sign-with`")]
 pub(super) struct CreateArgs {
@@ -27,7 +28,7 @@ pub(super) struct CreateArgs {
     /// The kind of key [default: symmetric-default, or ed25519 to sign]
     #[arg(long, value_enum)]
     spec: Option<Spec>,
-    /// Its one use [default: the one that the spec is for]
+    /// The one use of the key [default: the one that the spec is for]
     #[arg(long, value_enum)]
     usage: Option<Usage>,
     /// The origin of its material [default: local]

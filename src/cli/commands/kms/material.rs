@@ -75,7 +75,8 @@ pub(super) async fn parameters(args: &ParametersForImportArgs, change: Change<'_
     };
     let words = |_: &_| {
         format!(
-            "Wrote `{}` and `{}`: wrap 32 bytes with the one, and give both to `cipherform kms import-material` within 24 \
+            "Wrote `{}` and `{}`: wrap 32 bytes with the one, and give both to `cipherform kms import-material` \
+             within 24 \
              hours.",
             public_key.display(),
             token.display(),

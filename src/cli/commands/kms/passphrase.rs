@@ -18,8 +18,10 @@ use crate::{Error, Result};
 #[command(after_help = "\
 Examples:
   cipherform kms passphrase                                   asks for a new passphrase
-  cipherform kms passphrase --kdf pbkdf2                      the same, stretched as NIST has approved (approved_only = true)
-  cipherform kms passphrase --new-key-file ~/cf.key           no passphrase any more; the file is made if it is not there
+  cipherform kms passphrase --kdf pbkdf2                      the same, stretched as NIST has approved \
+      (approved_only = true)
+  cipherform kms passphrase --new-key-file ~/cf.key           no passphrase any more; the file is made if it is not \
+      there
   cipherform kms passphrase --kms 'pkcs11:token=hsm;object=kek?module-path=/usr/lib/softhsm/libsofthsm2.so'
 
 Everything is sealed anew. Copies of the file are still opened by what opened it before: destroy them.")]
@@ -31,7 +33,12 @@ pub(super) struct PassphraseArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "new_passphrase_file")]
     pub(super) new_key_file: Option<PathBuf>,
     /// A key of another KMS: it wraps a random unlock key, and is asked whenever the local KMS is opened
-    #[arg(long, value_name = "URI", value_parser = kms_key(), conflicts_with_all = ["new_passphrase_file", "new_key_file"])]
+    #[arg(
+        long,
+        value_name = "URI",
+        value_parser = kms_key(),
+        conflicts_with_all = ["new_passphrase_file", "new_key_file"]
+    )]
     pub(super) kms: Option<KmsKeyRef>,
     /// The keyring of the operating system keeps a random unlock key (Secret Service, Keychain, Credential Manager)
     #[arg(long, conflicts_with_all = ["new_passphrase_file", "new_key_file", "kms"])]
@@ -113,7 +120,8 @@ pub(super) async fn run(
         (None, None) => audited.around(entry, async || local.guard_by_os_keyring()).await?,
     }
     report.printer.say(format_args!(
-        "The local KMS `{}` is unlocked by {what} from now on. Copies of the file are still opened by what opened it before.",
+        "The local KMS `{}` is unlocked by {what} from now on. Copies of the file are still opened by what opened it \
+         before.",
         local.path().display()
     ));
     report

@@ -1,6 +1,6 @@
 //! `cipherform kms policy get | put | simulate`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -30,10 +30,13 @@ Examples:
 
 main.json:
   { \"Version\": \"2012-10-17\", \"Statement\": [
-    { \"Sid\": \"admin\", \"Effect\": \"Allow\", \"Principal\": { \"User\": \"ann@laptop\" }, \"Action\": \"kms:*\", \"Resource\": \"*\" },
-    { \"Sid\": \"jobs\", \"Effect\": \"Allow\", \"Principal\": { \"User\": \"etl@*\" }, \"Action\": \"kms:Decrypt\", \"Resource\": \"*\" } ] }
+    { \"Sid\": \"admin\", \"Effect\": \"Allow\", \"Principal\": { \"User\": \"ann@laptop\" }, \"Action\": \"kms:*\", \
+        \"Resource\": \"*\" },
+    { \"Sid\": \"jobs\", \"Effect\": \"Allow\", \"Principal\": { \"User\": \"etl@*\" }, \"Action\": \"kms:Decrypt\", \
+        \"Resource\": \"*\" } ] }
 
-Principals are \"*\", { \"User\": … }, and \"identity-policies\", which leaves the decision to the policy of the identity. The policy of an identity
+Principals are \"*\", { \"User\": … }, and \"identity-policies\", which leaves the decision to the policy of the \
+    identity. The policy of an identity
 names no principal; one without statements takes it away.")]
     Put {
         #[command(flatten)]
@@ -62,7 +65,7 @@ Example:
         /// What, as kms:Decrypt
         #[arg(long, value_parser = ours::<KmsAction>)]
         action: KmsAction,
-        /// What the wrapped bytes are bound to: keyring, data-key, version (ids), or use
+        /// A field that the wrapped bytes are bound to: keyring, data-key, version (ids), or use
         #[arg(long, value_name = "FIELD=VALUE", value_parser = context_field)]
         context: Vec<(String, String)>,
     },
@@ -97,28 +100,7 @@ pub(super) async fn run(
     report: &Report<'_>,
 ) -> Result<()> {
     match command {
-        PolicyCommand::Get { target } => {
-            let found = match target {
-                PolicyTarget { key: Some(key), .. } => in_local(Some(local), &key)?.key_policy(&key)?,
-                PolicyTarget { identity, .. } => {
-                    let identity = identity.unwrap_or_default();
-                    local.identity_policy(&identity)?.ok_or_else(|| {
-                        Error::bad_input(format!("no policy is attached to `{identity}`")).with_hint(
-                            "attach one: `cipherform kms policy put --identity`; without one, the policies of the keys decide",
-                        )
-                    })?
-                }
-            };
-            match report.format {
-                ListFormat::Json => report.json(&found),
-                ListFormat::Table => {
-                    let text = serde_json::to_string_pretty(&found);
-                    report
-                        .printer
-                        .line(text.map_err(|error| Error::bug("a policy that JSON cannot hold").with_source(error))?)
-                }
-            }
-        }
+        PolicyCommand::Get { target } => get(&target, local, report),
         PolicyCommand::Put {
             target,
             file,
@@ -126,46 +108,21 @@ pub(super) async fn run(
             reason,
         } => {
             let json = fs::read(&file)?;
-            let in_file = |error: Error| error.context(format_args!("`{}`", file.display()));
-            let audited_kms = AuditedKms::open(policy, clients, Scheduled::Run, report.printer).await?;
-            let audited = |entry: AuditEntry| AuditEntry {
-                reason: Some(reason.clone()),
-                ..entry
+            let audited = AuditedKms::open(policy, clients, Scheduled::Run, report.printer).await?;
+            let put = PutPolicy {
+                file: &file,
+                json: &json,
+                reason: &reason,
+                audited: &audited,
+                local,
             };
-            let (what, document) = match target {
-                PolicyTarget { key: Some(key), .. } => {
-                    let document = KeyPolicy::parse_for_key(&json).map_err(in_file)?;
-                    let local = in_local(Some(local), &key)?;
-                    let put = async || local.put_key_policy(&key, document.clone(), bypass_lockout_check, &reason);
-                    audited_kms
-                        .around(audited(entry(AuditEvent::Policy, &key, None)), put)
-                        .await?;
-                    (
-                        format!("`{}` is the policy of KMS key `{key}` from now on.", file.display()),
-                        document,
-                    )
-                }
-                PolicyTarget { identity, .. } => {
-                    let identity = identity.unwrap_or_default();
-                    let document = KeyPolicy::parse_for_identity(&json).map_err(in_file)?;
-                    let entry = AuditEntry {
-                        context: Some(format!("identity {identity}")),
-                        ..AuditEntry::new(AuditEvent::Policy)
-                    };
-                    let put = async || local.put_identity_policy(&identity, document.clone(), &reason);
-                    audited_kms.around(audited(entry), put).await?;
-                    let what = if document.is_empty() {
-                        format!("No policy is attached to `{identity}` any more.")
-                    } else {
-                        format!("`{}` is attached to `{identity}` from now on.", file.display())
-                    };
-                    (what, document)
-                }
+            let (what, document) = match (&target.key, &target.identity) {
+                (Some(key), _) => put.for_key(key, bypass_lockout_check).await?,
+                (None, identity) => put.for_identity(identity.as_deref().unwrap_or_default()).await?,
             };
-            report.printer.say(what);
-            report
-                .printer
-                .say(format_args!("Back up `{}`: it has changed.", local.path().display()));
+            let printer = report.printer;
+            printer.say(what);
+            printer.say(format_args!("Back up `{}`: it has changed.", local.path().display()));
             match report.format {
                 ListFormat::Json => report.json(&document),
                 ListFormat::Table => Ok(()),
@@ -191,6 +148,80 @@ pub(super) async fn run(
                     .line(format_args!("{principal}, {action} with {key}: {decision}")),
             }
         }
+    }
+}
+
+fn get(target: &PolicyTarget, local: &LocalKms, report: &Report<'_>) -> Result<()> {
+    let found = match (&target.key, &target.identity) {
+        (Some(key), _) => in_local(Some(local), key)?.key_policy(key)?,
+        (None, identity) => {
+            let identity = identity.as_deref().unwrap_or_default();
+            local.identity_policy(identity)?.ok_or_else(|| {
+                Error::bad_input(format!("no policy is attached to `{identity}`")).with_hint(
+                    "attach one: `cipherform kms policy put --identity`; without one, the policies of the keys decide",
+                )
+            })?
+        }
+    };
+    match report.format {
+        ListFormat::Json => report.json(&found),
+        ListFormat::Table => {
+            let text = serde_json::to_string_pretty(&found);
+            let text = text.map_err(|error| Error::bug("a policy that JSON cannot hold").with_source(error))?;
+            report.printer.line(text)
+        }
+    }
+}
+
+/// A policy that is to be put in the place of another.
+struct PutPolicy<'a> {
+    file: &'a Path,
+    json: &'a [u8],
+    reason: &'a Reason,
+    audited: &'a AuditedKms<'a>,
+    local: &'a LocalKms,
+}
+
+impl PutPolicy<'_> {
+    async fn for_key(&self, key: &KmsKeyRef, bypass_lockout_check: bool) -> Result<(String, KeyPolicy)> {
+        let document = KeyPolicy::parse_for_key(self.json).map_err(|error| self.in_file(error))?;
+        let local = in_local(Some(self.local), key)?;
+        let put = async || local.put_key_policy(key, document.clone(), bypass_lockout_check, self.reason);
+        self.audited
+            .around(self.entry(entry(AuditEvent::Policy, key, None)), put)
+            .await?;
+        let file = self.file.display();
+        Ok((
+            format!("`{file}` is the policy of KMS key `{key}` from now on."),
+            document,
+        ))
+    }
+
+    async fn for_identity(&self, identity: &str) -> Result<(String, KeyPolicy)> {
+        let document = KeyPolicy::parse_for_identity(self.json).map_err(|error| self.in_file(error))?;
+        let entry = AuditEntry {
+            context: Some(format!("identity {identity}")),
+            ..AuditEntry::new(AuditEvent::Policy)
+        };
+        let put = async || self.local.put_identity_policy(identity, document.clone(), self.reason);
+        self.audited.around(self.entry(entry), put).await?;
+        let what = if document.is_empty() {
+            format!("No policy is attached to `{identity}` any more.")
+        } else {
+            format!("`{}` is attached to `{identity}` from now on.", self.file.display())
+        };
+        Ok((what, document))
+    }
+
+    fn entry(&self, entry: AuditEntry) -> AuditEntry {
+        AuditEntry {
+            reason: Some(self.reason.clone()),
+            ..entry
+        }
+    }
+
+    fn in_file(&self, error: Error) -> Error {
+        error.context(format_args!("`{}`", self.file.display()))
     }
 }
 

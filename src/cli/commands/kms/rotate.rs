@@ -46,7 +46,8 @@ pub(super) async fn run(args: RotateArgs, change: Change<'_>) -> Result<()> {
     let words = |rotated: &crate::kms::LocalKeyInfo| {
         let number = rotated.material.last().map_or(0, |newest| newest.number);
         format!(
-            "KMS key `{key}` has material {number}: it wraps from now on; what the older material wrapped still unwraps. \
+            "KMS key `{key}` has material {number}: it wraps from now on; what the older material wrapped still \
+             unwraps. \
              `keys rewrap --to {key}` wraps it anew."
         )
     };

@@ -28,7 +28,7 @@ until then `cancel-deletion` brings the key back, disabled. Backups of the file 
 pub(super) struct ScheduleDeletionArgs {
     #[command(flatten)]
     pub(super) args: KmsKeyArgs,
-    /// How many days to wait, 7 to 30
+    /// Days to wait, 7 to 30
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     days: u32,
 }
@@ -65,7 +65,8 @@ pub(super) async fn schedule_deletion(
         (
             format!(" `{keyring}` needs it: `cipherform keys rewrap --to` another KMS key first."),
             format!(
-                " `{keyring}` needs it: take it back, enable it, and `cipherform keys rewrap --to` another KMS key, or its \
+                " `{keyring}` needs it: take it back, enable it, and `cipherform keys rewrap --to` another KMS key, \
+                 or its \
                  keys are lost as well."
             ),
         )

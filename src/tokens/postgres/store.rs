@@ -1,7 +1,8 @@
 //! Tokens in a PostgreSQL database, shared between machines.
 //!
-//! New rows go by COPY into a temporary table, and from there by one INSERT … ON CONFLICT DO NOTHING. `synchronous_commit` is on, so that what was told is
-//! there after a crash of the server, too. What is emptied is gone from the table at once, and from its files after the next VACUUM.
+//! New rows go by COPY into a temporary table, and from there by one INSERT … ON CONFLICT DO NOTHING.
+//! `synchronous_commit` is on, so that what was told is there after a crash of the server, too. What is emptied is
+//! gone from the table at once, and from its files after the next VACUUM.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,24 +15,21 @@ use futures_util::lock::Mutex;
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::config::Host;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Config, Row, Statement, Transaction};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{DomainState, DomainStats, Found, Inserted, Insertion, Lookup, Minted, Record, Replacement, TokenStore};
-use crate::error::Detail;
+use super::errors::{TIMEOUT, damaged, failed, ran_into_another, silent};
+use crate::tokens::{DomainState, DomainStats, Found, Inserted, Insertion, Lookup, Minted, Record, Replacement, TokenStore};
 use crate::keys::{KeyVersionId, StoreId};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// How long to wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long to wait for an answer, to calls that are about a bounded number of rows. As with SQLite, a minute is for others that write.
+/// How long to wait for an answer, to calls that are about a bounded number of rows. As with SQLite, a minute is for
+/// others that write.
 const ANSWER: Duration = Duration::from_secs(60);
-
-/// Another number of seconds for an answer.
-const TIMEOUT: &str = "CIPHERFORM_TOKENS_TIMEOUT";
 
 /// How often a transaction that ran into another one is done again.
 const ATTEMPTS: usize = 10;
@@ -68,7 +66,8 @@ CREATE INDEX IF NOT EXISTS cipherform_expiring ON cipherform_tokens (domain, exp
 CREATE UNIQUE INDEX IF NOT EXISTS cipherform_lookups ON cipherform_tokens (domain, lookup);
 ";
 
-/// A plan for each batch of look-ups would weigh every one of them, which takes longer than to find them, and might read all of a smaller table.
+/// A plan for each batch of look-ups would weigh every one of them, which takes longer than to find them, and might
+/// read all of a smaller table.
 const SETTINGS: &str = "
 SET synchronous_commit = on;
 SET client_min_messages = warning;
@@ -113,8 +112,8 @@ impl PostgresTokens {
     /// Connects to the database that `url` names, making the tables if they are not there.
     ///
     /// # Errors
-    /// [`ErrorKind::ProviderDown`] when the server does not answer, [`ErrorKind::NotAllowed`] when it refuses, [`ErrorKind::BadPolicy`] for a URL that it
-    /// does not understand.
+    /// [`ErrorKind::ProviderDown`] when the server does not answer, [`ErrorKind::NotAllowed`] when it refuses,
+    /// [`ErrorKind::BadPolicy`] for a URL that it does not understand.
     pub async fn open(url: &str) -> Result<Self> {
         let patience = match std::env::var(TIMEOUT) {
             Err(_) => ANSWER,
@@ -130,7 +129,8 @@ impl PostgresTokens {
         Self::open_with(url, std::env::var(PASSWORD).ok().map(Secret::new), patience).await
     }
 
-    /// The same, with nothing from the environment: a password, and how long to wait for the answer to a call about one batch.
+    /// Connects with nothing from the environment: a password, and the longest wait for the answer to a call about
+    /// one batch.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -165,8 +165,8 @@ impl PostgresTokens {
         })
     }
 
-    /// Does `work` on the connection, which is made anew if it was lost. One call at a time has it. With a `limit`, work that takes
-    /// longer is left, and the connection with it: the server undoes what was not committed.
+    /// Does `work` on the connection, which is made anew if it was lost. One call at a time has it. With a `limit`,
+    /// work that takes longer is left, and the connection with it: the server undoes what was not committed.
     async fn asked<T>(
         &self,
         limit: Option<Duration>,
@@ -198,7 +198,7 @@ impl PostgresTokens {
     }
 }
 
-/// What messages call a store: no user, and no password.
+/// The name of a store in messages: no user, and no password.
 fn place(config: &Config) -> String {
     let hosts = config.get_hosts().iter().enumerate().map(|(at, host)| {
         let ports = config.get_ports();
@@ -355,7 +355,8 @@ impl TokenStore for PostgresTokens {
             let mut attempt = 1;
             loop {
                 match insert(&mut connection.client, domain, &insertion).await {
-                    // Another transaction had rows that this one wanted, and the other way round: nothing of it is there.
+                    // Another transaction had rows that this one wanted, and the other way round: nothing of it is
+                    // there.
                     Err(error) if attempt < ATTEMPTS && ran_into_another(&error) => attempt += 1,
                     done => return done,
                 }
@@ -428,7 +429,8 @@ impl TokenStore for PostgresTokens {
     async fn stats(&self, now: u64) -> Result<Vec<DomainStats>> {
         self.asked(None, async |connection| {
             let query = "SELECT name, index_key, reindexing_to,
-                    (SELECT max(100.0 * used / greatest(most, 1))::float8 FROM cipherform_spaces s WHERE s.domain = d.domain),
+                    (SELECT max(100.0 * used / greatest(most, 1))::float8 FROM cipherform_spaces s WHERE s.domain = \
+                        d.domain),
                     count(t.sealed) - count(*) FILTER (WHERE t.sealed IS NOT NULL AND t.expires <= $1),
                     count(t.token) - count(t.sealed),
                     count(*) FILTER (WHERE t.sealed IS NOT NULL AND t.expires <= $1)
@@ -528,9 +530,10 @@ async fn insert(client: &mut Client, domain: i32, insertion: &Insertion) -> Resu
     }
     copy(&change, insertion).await?;
     let all = insertion.entries.len();
-    let minted = match put(&change, domain).await? == all as u64 {
-        true => vec![Minted::New; all],
-        false => tell_apart(&change, domain, insertion).await?,
+    let minted = if put(&change, domain).await? == all as u64 {
+        vec![Minted::New; all]
+    } else {
+        tell_apart(&change, domain, insertion).await?
     };
     let inserted = count(&change, domain, insertion, minted).await?;
     if matches!(inserted, Inserted::Done { .. }) {
@@ -559,14 +562,15 @@ async fn copy(change: &Transaction<'_>, insertion: &Insertion) -> Result<()> {
     writer.finish().await.map(drop).map_err(failed)
 }
 
-/// What is new of the temporary table, into the table: in one order for everybody, so that two wait for each other as seldom as may be.
+/// Inserts the new rows of the temporary table into the table: in one order for everybody, so that two seldom wait
+/// for each other.
 async fn put(change: &Transaction<'_>, domain: i32) -> Result<u64> {
     let statement = "INSERT INTO cipherform_tokens (domain, token, lookup, sealed, expires)
         SELECT $1, token, lookup, sealed, expires FROM cipherform_new ORDER BY lookup ON CONFLICT DO NOTHING";
     change.execute(statement, &[&domain]).await.map_err(failed)
 }
 
-/// What became of each entry, after some could not be put in.
+/// The result of each entry, after some could not be inserted.
 async fn tell_apart(change: &Transaction<'_>, domain: i32, insertion: &Insertion) -> Result<Vec<Minted>> {
     let empty = "UPDATE cipherform_tokens t SET lookup = NULL, sealed = NULL, expires = NULL FROM cipherform_new new
         WHERE t.domain = $1 AND t.lookup = new.lookup AND t.expires <= $2 AND t.xmin <> pg_current_xact_id()::xid";
@@ -661,69 +665,6 @@ fn record(row: &Row) -> Result<Record> {
 
 fn bytes(bytes: &[u8]) -> Option<[u8; 16]> {
     bytes.try_into().ok()
-}
-
-fn damaged() -> Error {
-    Error::new(
-        ErrorKind::Io,
-        "the token tables hold something else than this program has put there",
-    )
-}
-
-/// The error for a server that is there, and does not answer.
-fn silent(limit: Duration) -> Error {
-    Error::new(
-        ErrorKind::ProviderDown,
-        format!("does not answer within {} s", limit.as_secs()),
-    )
-    .with_hint(format!(
-        "nothing of this batch was stored; is it overloaded, or a lock held? {TIMEOUT} gives it more seconds"
-    ))
-}
-
-/// The server's code alone: its texts may quote what it was given.
-fn failed(error: tokio_postgres::Error) -> Error {
-    let Some(code) = error.code() else {
-        if let Some(tls) = tls_cause(&error) {
-            return Error::new(ErrorKind::ProviderDown, format!("its TLS is refused: {tls}")).with_hint(
-                "the system, or the file that SSL_CERT_FILE names, must know the authority of its certificate, which must be for this host",
-            );
-        }
-        return Error::new(ErrorKind::ProviderDown, "cannot be reached")
-            .with_source(error)
-            .with_hint("nothing of this batch was stored; is it running, and the URL right?");
-    };
-    let said = |kind, what: &str| Error::new(kind, format!("{what} (SQLSTATE {})", code.code()));
-    match *code {
-        SqlState::DISK_FULL => said(ErrorKind::Io, "its disk is full").with_hint("nothing of this batch was stored"),
-        SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-            said(ErrorKind::NotAllowed, "authentication failed").with_hint("set PGPASSWORD in the environment")
-        }
-        SqlState::INSUFFICIENT_PRIVILEGE => said(ErrorKind::NotAllowed, "this user may not do that")
-            .with_hint("the user needs to make tables once, to read and change them, and temporary tables"),
-        SqlState::INVALID_CATALOG_NAME => said(ErrorKind::BadInput, "there is no such database"),
-        SqlState::T_R_DEADLOCK_DETECTED | SqlState::T_R_SERIALIZATION_FAILURE => {
-            said(ErrorKind::ProviderDown, "others were in the way")
-                .with_detail(Detail::Conflict)
-                .with_hint("try again")
-        }
-        SqlState::ADMIN_SHUTDOWN
-        | SqlState::CRASH_SHUTDOWN
-        | SqlState::CANNOT_CONNECT_NOW
-        | SqlState::TOO_MANY_CONNECTIONS => said(ErrorKind::ProviderDown, "it takes no work now")
-            .with_hint("nothing of this batch was stored; try again"),
-        _ => said(ErrorKind::Io, "an operation failed").with_hint("the server's log says more"),
-    }
-}
-
-/// What rustls says, if that is behind `error`.
-fn tls_cause(error: &tokio_postgres::Error) -> Option<&rustls::Error> {
-    let error = std::error::Error::source(error)?.downcast_ref::<std::io::Error>()?;
-    error.get_ref()?.downcast_ref()
-}
-
-fn ran_into_another(error: &Error) -> bool {
-    error.detail() == Some(Detail::Conflict)
 }
 
 impl fmt::Debug for PostgresTokens {

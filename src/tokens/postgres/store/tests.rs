@@ -13,7 +13,7 @@ use crate::tokens::{conformance, tests};
 
 const PASSWORD_OF_TESTS: &str = "a password of tests";
 
-/// Where Debian and others put the programs of the server.
+/// The folder in which Debian and others install the programs of the server.
 fn program(name: &str) -> std::path::PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<_> = versions.map(|version| version.path().join("bin").join(name)).collect();
@@ -190,7 +190,7 @@ async fn conforms_and_survives_its_server() {
     assert!(!one.stats(0).await.unwrap().is_empty());
 }
 
-/// Which authorities are trusted stands in the environment, so the test runs itself once more with that set.
+/// Runs the test once more in a process of its own, since the trusted authorities stand in the environment.
 #[tokio::test]
 async fn tls_is_for_servers_whose_certificate_is_trusted() {
     const INSIDE: &str = "CIPHERFORM_TEST_TLS_URL";

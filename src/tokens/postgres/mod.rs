@@ -1,0 +1,6 @@
+//! Token stores in PostgreSQL databases.
+
+mod errors;
+mod store;
+
+pub use store::PostgresTokens;
