@@ -211,8 +211,8 @@ impl Keyring {
         })
     }
 
-    /// Applies `change` to the file as it is now, and saves it. Requests to the KMS come before, so that nobody waits for
-    /// it under the lock.
+    /// Applies `change` to the file as it is now, and saves it. Requests to the KMS come before, so that nobody waits
+    /// for it under the lock.
     ///
     /// `entry`, and one for each version that goes over to another state, go into the audit log before the change is
     /// made, so that there is no change without them; if it fails, the log says that, too.

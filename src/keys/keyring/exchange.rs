@@ -54,8 +54,8 @@ impl Keyring {
     /// Exports the key of one map for a partner. `key` is the key that its rule resolves to for protecting, `map` the
     /// rule.
     ///
-    /// From a key of use `derive` this is the subkey of that map: whoever opens the package can protect and reveal under
-    /// it, and under no other. A key of use `direct-ff1-256` has no subkeys: it leaves as a whole, so it should
+    /// From a key of use `derive` this is the subkey of that map: whoever opens the package can protect and reveal
+    /// under it, and under no other. A key of use `direct-ff1-256` has no subkeys: it leaves as a whole, so it should
     /// serve that one map only. The package is signed with `signer`, or else with the keyring's own key.
     ///
     /// # Errors
