@@ -46,16 +46,20 @@ pub(crate) mod wrap;
 
 pub use audit::{AuditEntry, AuditEvent, AuditLog, Checkpoint, VerifiedLog};
 pub use cache_limits::CacheLimits;
+#[cfg(feature = "kms-local")]
 pub(crate) use context::Context;
+#[cfg(feature = "kms-local")]
 pub(crate) use encoding::{Base64, length_prefixed};
 #[cfg(feature = "exchange")]
 pub use exchange::{Authorities, ExchangePackage, ExchangeSigner, Identity, Recipient, Sender};
 pub use exchanged_map::ExchangedMap;
 pub use handle::KeyHandle;
+#[cfg(feature = "kms-local")]
 pub(crate) use ids::random_id;
 pub use ids::{DataKeyId, KeyVersionId, KeyringId, StoreId};
 pub use key_ref::{KeyName, KeyRef, KmsKeyRef};
 pub use key_use::{DirectMode, KeyBits, KeyUse};
+#[cfg(feature = "kms-local")]
 pub(crate) use keyring::BackupRecord;
 #[cfg(feature = "exchange")]
 pub use keyring::KeyImport;
@@ -63,6 +67,7 @@ pub use keyring::{Backup, Finding, KeyInfo, Keyring, Periods, StagedBackup, Stat
 pub use reason::Reason;
 pub use state::{KeyState, Operation};
 pub use timestamp::Timestamp;
+#[cfg(feature = "kms-local")]
 pub(crate) use wrap::{Authenticated, derive};
 pub use wrap::{
     DataKey, KeyAction, KeyAudit, KeyEvent, KmsClient, KmsKeyInfo, KmsKeyState, KmsRegistry, Purpose, WrapContext,

@@ -27,7 +27,7 @@ impl Recipient {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`].
+    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput).
     pub fn from_pem(pem: &str) -> Result<Self> {
         if holds_certificates(pem) {
             return Err(
@@ -47,8 +47,8 @@ impl Recipient {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`]; [`ErrorKind::WrongKey`] if the certificate is not trusted `at` that time for wrapping
-    /// keys.
+    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput); [`ErrorKind::WrongKey`](crate::ErrorKind::WrongKey) if
+    /// the certificate is not trusted `at` that time for wrapping keys.
     pub fn from_certificates(pem: &str, authorities: &Authorities, at: Timestamp) -> Result<Self> {
         let certified = CertifiedKey::from_chain(pem, authorities, at, CertifiedFor::KeyEncipherment)?;
         Ok(Self {
@@ -81,7 +81,7 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`].
+    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput).
     pub fn from_pem(pem: &Secret<String>) -> Result<Self> {
         let key = PrivateKey::from_pkcs8_pem(pem.expose().trim()).map_err(|_| {
             Error::bad_input("this is not an RSA private key in PEM (PKCS #8, not encrypted)")

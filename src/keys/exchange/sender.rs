@@ -20,7 +20,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`].
+    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput).
     pub fn from_hex(text: &str) -> Result<Self> {
         let mut public_key = [0; 32];
         match hex::decode_to_slice(text.trim(), &mut public_key) {
@@ -34,8 +34,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`]; [`ErrorKind::WrongKey`] if the certificate is not trusted `at` that time for
-    /// signatures.
+    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput); [`ErrorKind::WrongKey`](crate::ErrorKind::WrongKey) if
+    /// the certificate is not trusted `at` that time for signatures.
     pub fn from_certificates(pem: &str, authorities: &Authorities, at: Timestamp) -> Result<Self> {
         let certified = CertifiedKey::from_chain(pem, authorities, at, CertifiedFor::DigitalSignature)?;
         let key = VerifyingKey::from_public_key_der(&certified.public_key)
@@ -60,7 +60,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`] if it is not a point of the curve.
+    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) if it is not a point of the curve.
     pub fn to_pem(&self) -> Result<String> {
         let no_key = || Error::bad_input("this is not an Ed25519 public key");
         let key = VerifyingKey::from_bytes(&self.public_key).map_err(|_| no_key())?;

@@ -52,7 +52,7 @@ impl KeyHandle {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotUsable`] once it is older than [`CacheLimits::max_hold`](super::CacheLimits::max_hold).
+    /// [`ErrorKind::KeyNotUsable`] once it is older than [`CacheLimits::max_hold`](crate::keys::CacheLimits::max_hold).
     pub fn check_lease(&self) -> Result<()> {
         if self.lease.is_valid() {
             return Ok(());

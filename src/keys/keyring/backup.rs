@@ -65,7 +65,7 @@ impl Backup {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`].
+    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput).
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let backup = Authenticated::parse(&[FORMAT], bytes).map(Self);
         backup.map_err(|error| error.or_hint("take another backup: this one was changed or cut off"))

@@ -19,6 +19,7 @@ mod tests;
 mod transitions;
 
 pub use backup::Backup;
+#[cfg(feature = "kms-local")]
 pub(crate) use backup_record::BackupRecord;
 pub use examine::Finding;
 #[cfg(feature = "exchange")]

@@ -22,7 +22,8 @@ impl LocalKms {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadInput`] if the name is taken; [`ErrorKind::WrongKey`] if the file does not unlock.
+    /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) if the name is taken;
+    /// [`ErrorKind::WrongKey`](crate::ErrorKind::WrongKey) if the file does not unlock.
     pub fn create_key(&self, name: &KeyName) -> Result<LocalKeyInfo> {
         let path = self.path().to_path_buf();
         self.add(&path, name, NewKmsKey::default())
@@ -32,8 +33,8 @@ impl LocalKms {
     ///
     /// # Errors
     ///
-    /// As for [`create_key`](Self::create_key); [`ErrorKind::BadInput`] for an alias, or a period of rotation out of
-    /// bounds.
+    /// As for [`create_key`](Self::create_key); [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) for an alias, or
+    /// a period of rotation out of bounds.
     pub fn create_kms_key(&self, key: &KmsKeyRef, new: NewKmsKey) -> Result<LocalKeyInfo> {
         match self.locate(key)? {
             (path, LocalName::Key(name)) => self.add(&path, &name, new),
@@ -71,7 +72,8 @@ impl LocalKms {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if it is in another state; errors of the file.
+    /// [`ErrorKind::KeyNotFound`](crate::ErrorKind::KeyNotFound);
+    /// [`ErrorKind::KeyNotUsable`](crate::ErrorKind::KeyNotUsable) if it is in another state; errors of the file.
     pub fn enable(&self, key: &KmsKeyRef, reason: &Reason) -> Result<LocalKeyInfo> {
         self.change_key(key, KmsAction::EnableKey, "enable", reason, |key, _| {
             expect_state(key, &[KmsKeyState::Disabled], "enable")?;
@@ -99,8 +101,8 @@ impl LocalKms {
     ///
     /// # Errors
     ///
-    /// As for [`enable`](Self::enable); [`ErrorKind::BadInput`] for a period that is not within
-    /// [`DELETION_WINDOW_DAYS`].
+    /// As for [`enable`](Self::enable); [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) for a period that is not
+    /// within [`DELETION_WINDOW_DAYS`].
     pub fn schedule_deletion(&self, key: &KmsKeyRef, days: u32, reason: &Reason) -> Result<LocalKeyInfo> {
         if !DELETION_WINDOW_DAYS.contains(&days) {
             return Err(Error::bad_input(format!(
@@ -161,7 +163,8 @@ impl LocalKms {
     ///
     /// # Errors
     ///
-    /// As for [`enable`](Self::enable); [`ErrorKind::BadInput`] if it is less than 90 days or more than 2,560.
+    /// As for [`enable`](Self::enable); [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) if it is less than 90
+    /// days or more than 2,560.
     pub fn set_rotation(&self, key: &KmsKeyRef, days: Option<u32>, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
         if let Some(days) = days {
             check_rotation(days)?;
@@ -185,7 +188,7 @@ impl LocalKms {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WrongKey`] if the file does not unlock.
+    /// [`ErrorKind::WrongKey`](crate::ErrorKind::WrongKey) if the file does not unlock.
     pub fn due_tasks(&self) -> Result<Vec<(KeyName, &'static str)>> {
         let (content, _) = self.content(self.path())?;
         let now = self.context.now();

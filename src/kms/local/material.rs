@@ -1,8 +1,12 @@
 //! Generation of material for KMS keys.
 
 use super::info::KmsKeySpec;
-use crate::keys::{ExchangeSigner, random};
-use crate::{Error, ErrorKind, Result, Secret};
+#[cfg(feature = "exchange")]
+use crate::keys::ExchangeSigner;
+use crate::keys::random;
+#[cfg(feature = "exchange")]
+use crate::{Error, ErrorKind};
+use crate::{Result, Secret};
 
 /// New material, before it is sealed.
 pub(super) struct NewMaterial {

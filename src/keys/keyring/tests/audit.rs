@@ -65,7 +65,7 @@ async fn a_limit_holds_over_processes() {
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     keyring.set_values_limit(&name("pii"), Some(10), &reason()).unwrap();
     let error = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap_err();
-    assert!(error.message().contains("nobody counts them"), "{error}");
+    assert!(error.message().contains("needs an audit log to count them"), "{error}");
     let mut keyring = bench.open().await.unwrap().with_audit_log(&log).unwrap();
     let handle = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
     let error = handle.count(Operation::Protect, 1).unwrap_err();

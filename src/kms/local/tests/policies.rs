@@ -60,7 +60,11 @@ async fn policies_are_enforced() {
         let error = refused.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotAllowed, "{error:?}");
         assert!(
-            error.hint().unwrap().to_string().contains("kms policy get local:main"),
+            error
+                .hint()
+                .unwrap()
+                .to_string()
+                .contains("read the policy of `local:main`"),
             "{error:?}"
         );
     }
