@@ -31,6 +31,9 @@
 
 use std::arch::x86_64::*;
 
+use cipherform_ascii::Symbols;
+use cipherform_simd::table::ByteTable;
+
 use crate::arith::reduce_ifma::ReductionIfma;
 use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
@@ -41,8 +44,6 @@ use crate::kernels::avx512::rounds::{HalvesIo512, rounds};
 use crate::kernels::prefix_source::{PackedTweaks, PrefixSource};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
-use cipherform_ascii::Symbols;
-use cipherform_simd::table::ByteTable;
 
 /// Bytes between a chunk of text and the one that is prefetched with it.
 const AHEAD: usize = 16 << 10;

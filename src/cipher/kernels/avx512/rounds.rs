@@ -33,6 +33,8 @@
 
 use std::arch::x86_64::*;
 
+use cipherform_simd::table::ByteTable;
+
 use crate::arith::reduce_ifma::{Modulus52, ReductionIfma};
 use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
@@ -45,7 +47,6 @@ use crate::kernels::avx512::registers::{Z, lower_halves, table};
 use crate::kernels::avx512::remainders::{fold, packed_end, wide_end};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
-use cipherform_simd::table::ByteTable;
 
 use crate::kernels::avx512::registers::{byte_table, load, store};
 
