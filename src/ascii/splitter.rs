@@ -3,11 +3,12 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use cipherform_simd::multiversion::Instructions;
+
 use crate::kernels::portable;
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::{avx2, avx512};
 use crate::split::{MAX_LENGTH, RowOutcome, Span, SplitPattern, SplitRows, SymbolGroup};
-use cipherform_simd::multiversion::Instructions;
 
 /// Splits values of one pattern and joins them again.
 pub struct Splitter(SplitKernel);

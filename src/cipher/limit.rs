@@ -61,14 +61,14 @@ impl RoundsAlone {
     pub fn run(&mut self, direction: Direction, rows: usize) -> u64 {
         let prefixes: [Prefixes; CHUNK / LANES] = std::array::from_fn(|_| Prefixes::Shared([1 << 127, 3]));
         for _ in 0..rows / CHUNK {
-            let mut groups = Chunk {
+            let mut chunk = Chunk {
                 rows: CHUNK,
                 left: self.left.as_chunks_mut().0,
                 right: self.right.as_chunks_mut().0,
                 prefixes: &prefixes,
             };
             let cipher = &self.cipher;
-            run_rounds(cipher.kernel, &cipher.aes, &self.prepared, direction, &mut groups);
+            run_rounds(cipher.kernel, &cipher.aes, &self.prepared, direction, &mut chunk);
         }
         self.left[0]
     }

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use cipherform_ascii::Symbols;
+
 use crate::batch::sizes::LANES;
 use crate::cipher::Cipher;
 use crate::kernels::kernel::Kernel;
@@ -13,7 +15,6 @@ use crate::spec::key::AesKey;
 use crate::spec::radix::{DomainFloor, Radix};
 use crate::spec::tweaks::Tweaks;
 use crate::spec::types::{Direction, Mode};
-use cipherform_ascii::Symbols;
 
 fn key() -> AesKey {
     AesKey::try_new(&[0xc5; 32]).unwrap()

@@ -23,11 +23,12 @@
 use std::arch::x86_64::*;
 use std::ops::RangeInclusive;
 
+use cipherform_simd::table::ByteTable;
+
 use crate::kept_ends::{blank_tweak, numeral_place, tweak_length};
 use crate::kernels::avx2::{ALIKE, DOUBLED, RUN};
 use crate::luhn::solution;
 use crate::split::{MAX_LENGTH, RowOutcome, Span, SplitPattern, SplitRows, SymbolGroup};
-use cipherform_simd::table::ByteTable;
 
 /// The class of a byte is its numeral if it is a symbol, else one of these.
 const SEPARATOR: u8 = 0x40;

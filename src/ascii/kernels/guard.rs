@@ -1,11 +1,12 @@
 //! Bounds of the splitters: buffers that begin and end at pages which cannot be touched.
 //! A byte too far ends the whole test process.
 
+use cipherform_simd::multiversion::Instructions;
+use cipherform_simd::testing::Guarded;
+
 use crate::alphabet::Symbols;
 use crate::split::{PADDING, RowOutcome, Span, SplitPattern, SplitRows};
 use crate::splitter::Splitter;
-use cipherform_simd::multiversion::Instructions;
-use cipherform_simd::testing::Guarded;
 
 const ALPHABET: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 

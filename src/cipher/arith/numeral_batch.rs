@@ -3,10 +3,11 @@
 //! Where a half is a word of bytes, this goes column by column: a loop for each step over all rows, of which the
 //! compiler makes vector code.
 
+use cipherform_simd::multiversion;
+
 use crate::arith::numeral::{Eight, HalfCodec64, HalfCodec128, Numeral, digit, eight_digits, num_of, scale, str_of};
 use crate::batch::sizes::LANES;
 use crate::spec::radix::Radix;
-use cipherform_simd::multiversion;
 
 /// Reads and writes the halves of rows.
 pub(crate) trait RowCodec<H>: Copy {

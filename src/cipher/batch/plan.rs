@@ -1,5 +1,7 @@
 //! Everything that messages of one mode, radix and length have in common.
 
+use cipherform_simd::multiversion;
+
 use crate::arith::numeral::Numeral;
 use crate::arith::numeral_batch::{NumRows, RowCodec, StrRows};
 use crate::batch::half::{ByteOrder, Half};
@@ -10,7 +12,6 @@ use crate::spec::key::Aes;
 use crate::spec::radix::Radix;
 use crate::spec::types::Mode;
 use crate::spec::{ff1, ff3_1};
-use cipherform_simd::multiversion;
 
 /// Everything public about one shape, common to all its values.
 pub(crate) struct ShapePlan<H: Half> {

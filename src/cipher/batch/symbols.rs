@@ -1,5 +1,7 @@
 //! Text in, text out: rows of symbols that are read, go through the rounds and are written without a numeral in memory.
 
+use cipherform_ascii::Symbols;
+
 use crate::batch::call::BatchCall;
 use crate::batch::plan::ShapePlan;
 use crate::batch::run::HalfRows;
@@ -13,7 +15,6 @@ use crate::selftest::known_answers;
 use crate::spec::error::{CipherError, Result};
 use crate::spec::tweaks::Tweaks;
 use crate::spec::types::Direction;
-use cipherform_ascii::Symbols;
 
 impl Cipher {
     /// Encrypts or decrypts a batch of text: `input` holds rows of `n` symbols, row after row, and so will

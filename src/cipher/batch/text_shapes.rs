@@ -2,8 +2,9 @@
 
 use std::sync::OnceLock;
 
-use crate::kernels::dispatch::{Prepared, TextCodec};
 use cipherform_ascii::Symbols;
+
+use crate::kernels::dispatch::{Prepared, TextCodec};
 
 /// Everything that texts of one length over one alphabet have in common.
 pub(crate) struct TextShape {

@@ -1,5 +1,7 @@
 //! The kernels behind one interface: each call goes to the fastest code that the kernel chosen has for its shape.
 
+use cipherform_ascii::Symbols;
+
 use crate::batch::call::BatchCall;
 use crate::batch::chunk::Chunk;
 use crate::batch::half::Half;
@@ -15,7 +17,6 @@ use crate::kernels::{avx2, avx512};
 use crate::spec::key::Aes;
 use crate::spec::radix::Radix;
 use crate::spec::types::{Direction, Mode};
-use cipherform_ascii::Symbols;
 
 /// A [`ShapePlan`], and the parameters that the vector kernels derive from it, where they have code for its shape.
 pub(crate) struct Prepared<H: Half> {

@@ -1,14 +1,15 @@
 //! Bounds of the kernels: buffers that begin and end at pages which cannot be touched.
 //! A byte too far ends the whole test process.
 
+use cipherform_ascii::Symbols;
+use cipherform_simd::testing::Guarded;
+
 use crate::cipher::Cipher;
 use crate::kernels::kernel::Kernel;
 use crate::spec::key::AesKey;
 use crate::spec::radix::Radix;
 use crate::spec::tweaks::Tweaks;
 use crate::spec::types::Direction;
-use cipherform_ascii::Symbols;
-use cipherform_simd::testing::Guarded;
 
 const ALPHABET: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use cipherform_simd::multiversion::Instructions;
+
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::{avx2, avx512};
 use crate::spec::error::{CipherError, Result};
-use cipherform_simd::multiversion::Instructions;
 
 /// A way to compute the ciphers. All give the same answers.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -1,11 +1,14 @@
 //! The lanes in plain Rust: loops over many rows, of which the compiler makes vector code, between calls of the
 //! crate `aes`.
 
-use crate::arith::barrett::mask;
 use aes::Block;
 use aes::cipher::consts::U16;
 use aes::cipher::typenum::Unsigned;
 use aes::cipher::{Array, BlockCipherEncBackend, BlockCipherEncClosure, BlockSizeUser};
+
+use crate::arith::barrett::mask;
+
+use cipherform_simd::multiversion;
 
 use crate::arith::barrett::{Barrett32, LOW};
 use crate::batch::chunk::Chunk;
@@ -16,7 +19,6 @@ use crate::batch::sizes::LANES;
 use crate::spec::feistel;
 use crate::spec::key::Aes;
 use crate::spec::types::Direction;
-use cipherform_simd::multiversion;
 
 /// Blocks of lanes that go through the rounds together. In each round all their blocks go through AES before the
 /// arithmetic waits for the first, and the other way round: with fewer, the processor waits more; with more, the

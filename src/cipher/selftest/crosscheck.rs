@@ -1,6 +1,7 @@
 //! The part of `selftest` that needs no published answers: every kernel, the reference implementation and the crate
 //! `fpe` must agree.
 
+use cipherform_ascii::Symbols;
 use fpe::ff1::{FF1, FlexibleNumeralString};
 
 use crate::cipher::Cipher;
@@ -12,7 +13,6 @@ use crate::spec::key::AesKey;
 use crate::spec::radix::Radix;
 use crate::spec::tweaks::Tweaks;
 use crate::spec::types::{Direction, Mode};
-use cipherform_ascii::Symbols;
 
 const RADICES: [u32; 16] = [2, 3, 7, 10, 16, 26, 32, 36, 62, 64, 85, 255, 256, 1000, 65_535, 65_536];
 

@@ -27,6 +27,8 @@
 
 use std::arch::x86_64::*;
 
+use cipherform_ascii::Symbols;
+
 use crate::arith::reduce_fma::ReductionFma;
 use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
@@ -38,7 +40,6 @@ use crate::kernels::avx2::rounds::{HalvesIo256, rounds};
 use crate::kernels::prefix_source::{PackedTweaks, PrefixSource};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
-use cipherform_ascii::Symbols;
 
 use crate::kernels::avx2::params::widest;
 

@@ -128,26 +128,29 @@ impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
             let first = round_key::<U>(schedule, 0);
             let chain = _mm256_xor_si256(broadcast(&chain.to_be_bytes()), first);
             let last = _mm256_xor_si256(round_key::<U>(schedule, schedule.rounds()), first);
-            let block = |row: usize, k: usize| {
-                let low = tweaks.as_ptr().add(row * length + 16 * k);
-                _mm256_and_si256(
-                    _mm256_loadu2_m128i(low.add(4 * length).cast(), low.cast()),
-                    broadcast(own(k)),
-                )
-            };
+            // A macro, as a closure might be called.
+            macro_rules! block {
+                ($row:expr, $k:expr) => {{
+                    let low = tweaks.as_ptr().add($row * length + 16 * $k);
+                    _mm256_and_si256(
+                        _mm256_loadu2_m128i(low.add(4 * length).cast(), low.cast()),
+                        broadcast(own($k)),
+                    )
+                }};
+            }
             // Eight registers fill the AES pipes.
             for (sixteen, blocks) in self.blocks[0][..rows / 16].iter_mut().enumerate() {
                 let rows: [usize; 8] = std::array::from_fn(|i| pair_rows(8 * sixteen + i)[0]);
                 let mut states = [[chain; 4]; 2];
                 for k in 0..whole_blocks {
                     for (row, state) in rows.iter().zip(states.as_flattened_mut()) {
-                        *state = _mm256_xor_si256(*state, block(*row, k));
+                        *state = _mm256_xor_si256(*state, block!(*row, k));
                     }
                     aes_inner_rounds::<U>(schedule, states.as_flattened_mut());
                     aes_last_round::<U>(last, states.as_flattened_mut());
                 }
                 for ((row, state), to) in rows.iter().zip(states.as_flattened()).zip(blocks) {
-                    *to = _mm256_xor_si256(*state, block(*row, whole_blocks));
+                    *to = _mm256_xor_si256(*state, block!(*row, whole_blocks));
                 }
             }
         }

@@ -80,13 +80,13 @@ fn walks_equal_the_portable_ones() {
                     for rows in [1, 15, 16, 17, 31, 32, 33, 48, 63, 64] {
                         let (left, right) = (halves(&mut random, highest[0]), halves(&mut random, highest[1]));
                         let (mut expected_left, mut expected_right) = (left, right);
-                        let mut groups = Chunk {
+                        let mut chunk = Chunk {
                             rows,
                             left: std::slice::from_mut(&mut expected_left),
                             right: std::slice::from_mut(&mut expected_right),
                             prefixes: std::slice::from_ref(prefixes),
                         };
-                        portable::run(&aes, plan, direction, &mut groups);
+                        portable::run(&aes, plan, direction, &mut chunk);
                         for vaes in [is_x86_feature_detected!("vaes"), false] {
                             params.vaes = vaes;
                             let (mut left, mut right) = (left, right);

@@ -31,6 +31,9 @@
 
 use std::arch::x86_64::*;
 
+use cipherform_ascii::Symbols;
+use cipherform_simd::table::ByteTable;
+
 use crate::arith::reduce_ifma::ReductionIfma;
 use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
@@ -41,8 +44,6 @@ use crate::kernels::avx512::rounds::{HalvesIo512, rounds};
 use crate::kernels::prefix_source::{PackedTweaks, PrefixSource};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
-use cipherform_ascii::Symbols;
-use cipherform_simd::table::ByteTable;
 
 /// Bytes between a chunk of text and the one that is prefetched with it.
 const AHEAD: usize = 16 << 10;
@@ -582,18 +583,23 @@ unsafe fn split<const TOPS: usize>(codec: &DecimalCodec512, x: Z) -> ([Z; 2], Z)
 unsafe fn split_wide<const TOPS: usize>(x: Z) -> (Z, Z) {
     // SAFETY: the caller promises the features of `available`.
     unsafe {
-        let product = |t, mu: u64| _mm512_madd52hi_epu64(_mm512_setzero_si512(), t, _mm512_set1_epi64(mu as i64));
+        // A macro, as a closure might be called.
+        macro_rules! product {
+            ($t:expr, $mu:expr) => {
+                _mm512_madd52hi_epu64(_mm512_setzero_si512(), $t, _mm512_set1_epi64($mu as i64))
+            };
+        }
         let (mut x, mut tops) = (x, _mm512_setzero_si512());
         if TOPS > 0 {
             // ⌊⌊x/2^16⌋/5^16⌋ for x < 10^19: e < 5^16, and 10^19/2^16·5^16 < 2^88.
             let mu = ((1u128 << 88) / 5u128.pow(16) + 1) as u64;
-            tops = _mm512_srli_epi64::<36>(product(_mm512_srli_epi64::<16>(x), mu));
+            tops = _mm512_srli_epi64::<36>(product!(_mm512_srli_epi64::<16>(x), mu));
             let sixteen = _mm512_set1_epi64(i64::from(EIGHT) * i64::from(EIGHT));
             x = _mm512_sub_epi64(x, _mm512_mullo_epi64(tops, sixteen));
         }
         // ⌊⌊x/2^8⌋/5^8⌋ for x < 10^16: e = 24,701, and 10^16/2^8·24,701 < 2^70.
         let mu = ((1u128 << 70) / 390_625 + 1) as u64;
-        let upper = _mm512_srli_epi64::<18>(product(_mm512_srli_epi64::<8>(x), mu));
+        let upper = _mm512_srli_epi64::<18>(product!(_mm512_srli_epi64::<8>(x), mu));
         // Only its lower 32 bits matter.
         let lower = _mm512_sub_epi64(x, _mm512_mul_epu32(upper, _mm512_set1_epi64(EIGHT.into())));
         (

@@ -1,8 +1,9 @@
 //! Shapes as the AVX-512 kernels take them.
 
+use cipherform_simd::table::ByteTable;
+
 use crate::arith::reduce_ifma::{Modulus52, ReductionIfma};
 use crate::batch::half::ByteOrder;
-use cipherform_simd::table::ByteTable;
 
 /// The parameters of a shape.
 #[derive(Clone, Copy, Debug)]

@@ -14,6 +14,8 @@
 
 use std::arch::x86_64::*;
 
+use cipherform_simd::table::ByteTable;
+
 use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
 use crate::kernels::aes::{AesUnit, Vaes512, aes_inner_rounds, aes_last_round, round_key};
@@ -21,7 +23,6 @@ use crate::kernels::avx512::params::REVERSED;
 use crate::kernels::avx512::registers::{Z, load, table};
 use crate::kernels::prefix_source::PackedTweaks;
 use crate::kernels::schedule::Schedule;
-use cipherform_simd::table::ByteTable;
 
 use crate::kernels::avx512::registers::byte_table;
 

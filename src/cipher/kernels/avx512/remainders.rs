@@ -21,6 +21,23 @@ use crate::kernels::avx512::params::{MASK, ONCE, SHORT, TINY, TWICE};
 use crate::kernels::avx512::registers::{Z, lower_halves};
 use crate::kernels::schedule::Schedule;
 
+// Macros and not closures: a closure in a function without features has none, either, and the compiler may choose to
+// call it, with all registers saved around the call.
+
+/// A number in each 32 bits.
+macro_rules! set32 {
+    ($x:expr) => {
+        _mm512_set1_epi32($x as i32)
+    };
+}
+
+/// A number in each 64 bits.
+macro_rules! set64 {
+    ($x:expr) => {
+        _mm512_set1_epi64($x as i64)
+    };
+}
+
 /// changed ± y modulo M for 16 rows.
 ///
 /// # Safety
@@ -40,7 +57,6 @@ pub(crate) unsafe fn packed_end<const ENCRYPT: bool, const REDUCTION: u8>(
             y
         };
         // Modulo 2^32, as 4M ≤ 2^32.
-        let set = |x: u64| _mm512_set1_epi32(x as i32);
         let low = lower_halves(y);
         if REDUCTION == MASK {
             let sum = if ENCRYPT {
@@ -48,7 +64,7 @@ pub(crate) unsafe fn packed_end<const ENCRYPT: bool, const REDUCTION: u8>(
             } else {
                 _mm512_sub_epi32(changed, low)
             };
-            return _mm512_and_si512(sum, set(modulus.m));
+            return _mm512_and_si512(sum, set32!(modulus.m));
         }
         // Quotients are below 2^32, but their products need 64 bits: they are found eight at a time, then packed
         // like the halves.
@@ -56,19 +72,19 @@ pub(crate) unsafe fn packed_end<const ENCRYPT: bool, const REDUCTION: u8>(
             packed_quotient::<REDUCTION>(y[0], modulus),
             packed_quotient::<REDUCTION>(y[1], modulus),
         ]);
-        let product = _mm512_mullo_epi32(q, set(modulus.m));
+        let product = _mm512_mullo_epi32(q, set32!(modulus.m));
         // The difference is below 3M, so that its lower 32 bits are all of it, whatever the upper ones of y and q·M
         // were.
         let lazy = _mm512_sub_epi32(low, product);
         let sum = if ENCRYPT {
             _mm512_add_epi32(changed, lazy)
         } else {
-            _mm512_sub_epi32(_mm512_add_epi32(changed, set(modulus.m3)), lazy)
+            _mm512_sub_epi32(_mm512_add_epi32(changed, set32!(modulus.m3)), lazy)
         };
         // Two conditional subtractions without a mask: where sum < 2M the difference wraps, and the minimum is sum
         // itself.
-        let sum = _mm512_min_epu32(sum, _mm512_sub_epi32(sum, set(modulus.m2)));
-        _mm512_min_epu32(sum, _mm512_sub_epi32(sum, set(modulus.m)))
+        let sum = _mm512_min_epu32(sum, _mm512_sub_epi32(sum, set32!(modulus.m2)));
+        _mm512_min_epu32(sum, _mm512_sub_epi32(sum, set32!(modulus.m)))
     }
 }
 
@@ -81,13 +97,12 @@ pub(crate) unsafe fn packed_end<const ENCRYPT: bool, const REDUCTION: u8>(
 unsafe fn packed_quotient<const REDUCTION: u8>(y: Z, modulus: &Modulus52) -> Z {
     // SAFETY: the caller promises the features of `available`.
     unsafe {
-        let set = |x: u64| _mm512_set1_epi64(x as i64);
         if REDUCTION == TINY {
             let t = _mm512_srl_epi64(y, _mm_cvtsi32_si128(modulus.shift as i32));
-            return upper_product(t, set(modulus.nu));
+            return upper_product(t, set64!(modulus.nu));
         }
         debug_assert!(REDUCTION == SHORT);
-        upper_product(_mm512_srli_epi64::<12>(y), set(modulus.mu))
+        upper_product(_mm512_srli_epi64::<12>(y), set64!(modulus.mu))
     }
 }
 
@@ -120,9 +135,12 @@ pub(crate) unsafe fn wide_end<const ENCRYPT: bool, const REDUCTION: u8>(
 ) -> Z {
     // SAFETY: the caller promises the features of `available`.
     unsafe {
-        let set = |x: u64| _mm512_set1_epi64(x as i64);
-        let m = set(modulus.m);
-        let rest = |z: Z, q: Z| _mm512_sub_epi64(z, _mm512_mullo_epi64(q, m));
+        let m = set64!(modulus.m);
+        macro_rules! rest {
+            ($z:expr, $q:expr) => {
+                _mm512_sub_epi64($z, _mm512_mullo_epi64($q, m))
+            };
+        }
         let lazy = match REDUCTION {
             MASK => {
                 let sum = if ENCRYPT {
@@ -132,10 +150,10 @@ pub(crate) unsafe fn wide_end<const ENCRYPT: bool, const REDUCTION: u8>(
                 };
                 return _mm512_and_si512(sum, m);
             }
-            SHORT => rest(low, upper_product(_mm512_srli_epi64::<12>(low), set(modulus.mu))),
+            SHORT => rest!(low, upper_product(_mm512_srli_epi64::<12>(low), set64!(modulus.mu))),
             TWICE => {
                 // First the upper 64 bits of y: g is what they leave, below 3M.
-                let g = rest(high, upper_product(_mm512_srli_epi64::<12>(high), set(modulus.mu)));
+                let g = rest!(high, upper_product(_mm512_srli_epi64::<12>(high), set64!(modulus.mu)));
                 let low = _mm512_maskz_mov_epi32(0x5555, low);
                 let (up, down) = (
                     _mm_cvtsi32_si128(32 - modulus.shift as i32),
@@ -144,12 +162,12 @@ pub(crate) unsafe fn wide_end<const ENCRYPT: bool, const REDUCTION: u8>(
                 // t = ⌊(g·2^32 + low)/2^shift⌋, without the 84 bits that this sum may have.
                 let t = _mm512_add_epi64(_mm512_sll_epi64(g, up), _mm512_srl_epi64(low, down));
                 let z = _mm512_or_si512(_mm512_slli_epi64::<32>(g), low);
-                rest(z, upper_product(t, set(modulus.nu)))
+                rest!(z, upper_product(t, set64!(modulus.nu)))
             }
-            ONCE => rest(low, upper_product(_mm512_srli_epi64::<12>(high), set(modulus.mu))),
+            ONCE => rest!(low, upper_product(_mm512_srli_epi64::<12>(high), set64!(modulus.mu))),
             _ => {
-                let q = upper_product(_mm512_srli_epi64::<12>(high), set(modulus.mu));
-                let lazy = rest(low, _mm512_srl_epi64(q, _mm_cvtsi32_si128(modulus.shift as i32)));
+                let q = upper_product(_mm512_srli_epi64::<12>(high), set64!(modulus.mu));
+                let lazy = rest!(low, _mm512_srl_epi64(q, _mm_cvtsi32_si128(modulus.shift as i32)));
                 let y = _mm512_min_epu64(lazy, _mm512_sub_epi64(lazy, m));
                 // Sums may pass 2^64, so differences, and M where they are negative.
                 let less = if ENCRYPT { _mm512_sub_epi64(m, y) } else { y };
@@ -161,9 +179,9 @@ pub(crate) unsafe fn wide_end<const ENCRYPT: bool, const REDUCTION: u8>(
         let sum = if ENCRYPT {
             _mm512_add_epi64(changed, lazy)
         } else {
-            _mm512_sub_epi64(_mm512_add_epi64(changed, set(modulus.m3)), lazy)
+            _mm512_sub_epi64(_mm512_add_epi64(changed, set64!(modulus.m3)), lazy)
         };
-        let sum = _mm512_min_epu64(sum, _mm512_sub_epi64(sum, set(modulus.m2)));
+        let sum = _mm512_min_epu64(sum, _mm512_sub_epi64(sum, set64!(modulus.m2)));
         _mm512_min_epu64(sum, _mm512_sub_epi64(sum, m))
     }
 }
@@ -194,10 +212,14 @@ pub(crate) unsafe fn fold(schedule: &Schedule, a: Z, b: Z, powers: &[u64; 3]) ->
         let (a, b) = (_mm512_aesenclast_epi128(a, key), _mm512_aesenclast_epi128(b, key));
         let low = _mm512_permutex2var_epi64(a, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b);
         let high = _mm512_permutex2var_epi64(a, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), b);
-        let part = |x: Z, power: u64| _mm512_mul_epu32(x, _mm512_set1_epi64(power as i64));
+        macro_rules! part {
+            ($x:expr, $power:expr) => {
+                _mm512_mul_epu32($x, set64!($power))
+            };
+        }
         let sum = _mm512_maskz_mov_epi32(0x5555, low);
-        let sum = _mm512_add_epi64(sum, part(_mm512_srli_epi64::<32>(low), powers[0]));
-        let sum = _mm512_add_epi64(sum, part(high, powers[1]));
-        _mm512_add_epi64(sum, part(_mm512_srli_epi64::<32>(high), powers[2]))
+        let sum = _mm512_add_epi64(sum, part!(_mm512_srli_epi64::<32>(low), powers[0]));
+        let sum = _mm512_add_epi64(sum, part!(high, powers[1]));
+        _mm512_add_epi64(sum, part!(_mm512_srli_epi64::<32>(high), powers[2]))
     }
 }

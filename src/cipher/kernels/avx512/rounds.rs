@@ -33,6 +33,8 @@
 
 use std::arch::x86_64::*;
 
+use cipherform_simd::table::ByteTable;
+
 use crate::arith::reduce_ifma::{Modulus52, ReductionIfma};
 use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
@@ -45,7 +47,6 @@ use crate::kernels::avx512::registers::{Z, lower_halves, table};
 use crate::kernels::avx512::remainders::{fold, packed_end, wide_end};
 use crate::kernels::schedule::Schedule;
 use crate::spec::types::Direction;
-use cipherform_simd::table::ByteTable;
 
 use crate::kernels::avx512::registers::{byte_table, load, store};
 
@@ -195,6 +196,18 @@ const fn steps<const H: usize>() -> ([usize; 4], [usize; 4]) {
     }
 }
 
+/// A register with the number of a round in byte 1, and zero in byte 0, for `places`.
+///
+/// # Safety
+///
+/// The processor has the features of [`available`](crate::kernels::avx512::params::available).
+#[inline(always)]
+unsafe fn round_number<const ENCRYPT: bool>(step: u8, last: u8) -> Z {
+    let i = if ENCRYPT { step } else { last - step };
+    // SAFETY: the caller promises the features of `available`.
+    unsafe { _mm512_set1_epi32(i32::from(i) << 8) }
+}
+
 /// Takes two groups, x and y, of 32 rows, whose halves take H registers each, through all rounds.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,vaes")]
 pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, const H: usize>(
@@ -210,11 +223,6 @@ pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8,
         let moduli = parities.map(|parity| &params.moduli[parity]);
         let powers = parities.map(|parity| &params.powers[parity]);
         let last = params.rounds - 1;
-        // Byte 0 is zero, byte 1 the round number, for `places`.
-        let round = |step: u8| {
-            let i = if ENCRYPT { step } else { last - step };
-            _mm512_set1_epi32(i32::from(i) << 8)
-        };
 
         let (ends_at, begins_at) = steps::<H>();
         let zero = _mm512_setzero_si512();
@@ -226,9 +234,10 @@ pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8,
                     let [left, right] = ends.load($group, k);
                     ($first[k], $second[k]) = if ENCRYPT { (left, right) } else { (right, left) };
                 }
+                let number = round_number::<ENCRYPT>(0, last);
                 for k in 0..H {
                     let place = [parities[0], $group, k];
-                    begin_round::<LAYOUT, H>(params, &mut $states, &$second, prefixes, place, round(0));
+                    begin_round::<LAYOUT, H>(params, &mut $states, &$second, prefixes, place, number);
                 }
             }};
         }
@@ -259,7 +268,7 @@ pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8,
         // group, which changes a half, and the start of its next, whose blocks hold what was changed.
         macro_rules! turn {
             ($running:ident, $ending:ident, $group:literal, $half:literal, $changed:ident, $step:expr) => {{
-                let next = round($step);
+                let next = round_number::<ENCRYPT>($step, last);
                 for r in 1..10 {
                     aes_round::<Vaes512>(schedule, r, &mut $running);
                     for k in 0..H {

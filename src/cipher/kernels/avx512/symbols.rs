@@ -24,10 +24,11 @@
 
 use std::arch::x86_64::*;
 
-use crate::batch::sizes::CHUNK;
-use crate::kernels::avx512::params::available;
 use cipherform_ascii::Symbols;
 use cipherform_simd::table::ByteTable;
+
+use crate::batch::sizes::CHUNK;
+use crate::kernels::avx512::params::available;
 
 /// Symbols of a group.
 const EIGHT: usize = 8;
