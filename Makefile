@@ -1,6 +1,6 @@
 # Two commands are all the set-up there is: `make demo` and `make test`.
 SHELL := /bin/bash
-.PHONY: demo test bench tools postgresql softhsm secret-service fmt clippy docs rust python
+.PHONY: demo test bench house tools postgresql softhsm secret-service fmt clippy docs rust python
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := .venv
@@ -11,7 +11,7 @@ demo:
 	tests/demo/demo.sh $(TARGET)/debug
 
 # Installs what the tests need and runs everything.
-test: tools fmt clippy docs rust python
+test: tools fmt house clippy docs rust python
 
 # Races against AES alone, the crate `fpe` and plain stores; the figures go to benches/results. Needs a quiet machine.
 bench:
@@ -46,10 +46,14 @@ softhsm:
 secret-service:
 	command -v dbus-daemon > /dev/null && command -v gnome-keyring-daemon > /dev/null || { apt-get update && apt-get install --yes --no-install-recommends dbus gnome-keyring; }
 
-# A macro declares the KMS clients, where cargo fmt does not find them.
+# Macros declare the KMS clients and the formats, where cargo fmt does not find them.
 fmt:
 	cargo fmt --all --check
-	rustfmt --edition 2024 --check src/kms/*.rs
+	rustfmt --edition 2024 --check src/kms/*.rs src/formats/builtin/*.rs
+
+# The rules of the source tree: layers, circles, words, lengths. Prints the counts.
+house:
+	cargo test --locked -p cipherform-house -- --nocapture
 
 clippy:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -58,10 +62,12 @@ clippy:
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace
 
-# The command, the demo's data and the tests in one build, so that nothing is linked or compiled twice: with every provider, as the wheel is built.
+# The command, the demo's data and the tests in one build, so that nothing is linked or compiled twice: with every provider, as the wheel is
+# built. The crates of the cipher have tests of their own.
+CRATES := -p cipherform -p cipherform-simd -p cipherform-ascii -p cipherform-cipher --features cipherform/full
 rust: tools
-	cargo test --locked --features full --all-targets
-	cargo test --locked --features full --doc
+	cargo test --locked $(CRATES) --all-targets
+	cargo test --locked $(CRATES) --doc
 
 # The wheel goes through the same profile and target folder as the tests.
 python: tools

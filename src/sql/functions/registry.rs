@@ -2,15 +2,15 @@
 
 use datafusion::logical_expr::ScalarUDF;
 
-use super::Denied;
-use super::Detokenize;
-use super::FpeDecrypt;
-use super::FpeEncrypt;
-use super::Mask;
-use super::Protect;
-use super::Reveal;
-use super::RevealNested;
-use super::Tokenize;
+use super::denied::Denied;
+use super::detokenize::Detokenize;
+use super::fpe_decrypt::FpeDecrypt;
+use super::fpe_encrypt::FpeEncrypt;
+use super::mask::Mask;
+use super::protect::Protect;
+use super::reveal::Reveal;
+use super::reveal_nested::RevealNested;
+use super::tokenize::Tokenize;
 use crate::columns::BatchPlan;
 use crate::policy::RuleRef;
 use crate::transform::Engine;

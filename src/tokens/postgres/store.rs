@@ -20,8 +20,10 @@ use tokio_postgres::{Client, Config, Row, Statement, Transaction};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::errors::{TIMEOUT, damaged, failed, ran_into_another, silent};
-use crate::tokens::{DomainState, DomainStats, Found, Inserted, Insertion, Lookup, Minted, Record, Replacement, TokenStore};
 use crate::keys::{KeyVersionId, StoreId};
+use crate::tokens::{
+    DomainState, DomainStats, Found, Inserted, Insertion, Lookup, Minted, Record, Replacement, TokenStore,
+};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// How long to wait for a connection.
@@ -498,7 +500,7 @@ impl TokenStore for PostgresTokens {
             let begun = connection.client.execute(update, &[&domain, &&to.as_bytes()[..]]).await;
             match begun.map_err(failed)? {
                 1 => Ok(()),
-                _ => Err(super::store::reindexing_elsewhere(domain)),
+                _ => Err(crate::tokens::store::reindexing_elsewhere(domain)),
             }
         })
         .await
@@ -512,7 +514,7 @@ impl TokenStore for PostgresTokens {
             let ended = connection.client.execute(update, &[&domain, &&to.as_bytes()[..]]).await;
             match ended.map_err(failed)? {
                 1 => Ok(()),
-                _ => Err(super::store::reindexing_elsewhere(domain)),
+                _ => Err(crate::tokens::store::reindexing_elsewhere(domain)),
             }
         })
         .await
