@@ -63,11 +63,13 @@ docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace
 
 # The command, the demo's data and the tests in one build, so that nothing is linked or compiled twice: with every provider, as the wheel is
-# built. The crates of the cipher have tests of their own.
-CRATES := -p cipherform -p cipherform-simd -p cipherform-ascii -p cipherform-cipher --features cipherform/full
+# built. The crates of the cipher have tests of their own, in a build of their own: these switch on a feature.
+KERNELS := -p cipherform-simd -p cipherform-ascii -p cipherform-cipher
 rust: tools
-	cargo test --locked $(CRATES) --all-targets
-	cargo test --locked $(CRATES) --doc
+	cargo test --locked --features full --all-targets
+	cargo test --locked --features full --doc
+	cargo test --locked $(KERNELS) --lib
+	cargo test --locked $(KERNELS) --doc
 
 # The wheel goes through the same profile and target folder as the tests.
 python: tools

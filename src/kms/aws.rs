@@ -28,10 +28,10 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use zeroize::Zeroize as _;
 
-use super::settings::Settings;
 use super::remote::http::{Http, LazyHttp, TlsIdentity, secured};
 use super::remote::refusal::{Complaint, Meaning, RefusalRule, means, rule, shortened};
 use super::remote::{Failure, Limiter, malformed, parameters};
+use super::settings::Settings;
 use crate::keys::{DataKey, KmsClient, KmsKeyInfo, KmsKeyRef, KmsKeyState, WrapContext, random};
 use crate::{Error, ErrorKind, Result, Secret};
 
@@ -426,10 +426,7 @@ impl HttpClient for AwsConnector {
 }
 
 fn incomplete() -> Error {
-    Error::new(
-        ErrorKind::ProviderDown,
-        "the response of AWS KMS is incomplete",
-    )
+    Error::new(ErrorKind::ProviderDown, "the response of AWS KMS is incomplete")
 }
 
 /// Refusals by the code of AWS; a gateway before AWS gives none.
@@ -560,9 +557,10 @@ mod tests {
         let arn = location("aws-kms:arn:aws:kms:eu-west-1:111122223333:key/1234").unwrap();
         assert_eq!(arn.access.region.as_deref(), Some("eu-west-1"));
         assert_eq!(arn.key, "arn:aws:kms:eu-west-1:111122223333:key/1234");
-        let alias =
-            location("aws-kms:alias/main?region=eu-west-1&profile=p&endpoint=http%3A%2F%2F127.0.0.1:1&context.team=pay")
-                .unwrap();
+        let alias = location(
+            "aws-kms:alias/main?region=eu-west-1&profile=p&endpoint=http%3A%2F%2F127.0.0.1:1&context.team=pay",
+        )
+        .unwrap();
         assert_eq!(
             (alias.key.as_str(), alias.access.profile.as_deref()),
             ("alias/main", Some("p"))

@@ -139,7 +139,8 @@ impl Provider for AzureProvider {
 
 impl AzureProvider {
     fn bundle(&self, location: &AzureKeyLocation) -> Result<AzureKeyBundle> {
-        self.request(location, "GET", &format!("keys/{}", location.name), None)?.json()
+        self.request(location, "GET", &format!("keys/{}", location.name), None)?
+            .json()
     }
 
     fn algorithm(kty: &str) -> Result<&'static str> {
@@ -147,9 +148,10 @@ impl AzureProvider {
             "RSA" | "RSA-HSM" => Ok("RSA-OAEP-256"),
             "oct" | "oct-HSM" => Ok("A256KW"),
             _ => Err(
-                Error::new(ErrorKind::KeyNotUsable, format!("a key of type {kty} cannot wrap"))
-                    .with_hint("create an RSA key of 3072 or 4096 bits, or in a Managed HSM an oct-HSM key of \
-                     256 bits"),
+                Error::new(ErrorKind::KeyNotUsable, format!("a key of type {kty} cannot wrap")).with_hint(
+                    "create an RSA key of 3072 or 4096 bits, or in a Managed HSM an oct-HSM key of \
+                     256 bits",
+                ),
             ),
         }
     }
@@ -306,7 +308,12 @@ const REFUSALS: [RefusalRule; 9] = [
         Meaning::NoSuchKey,
         "check vault and name; a deleted key can be recovered with `az keyvault key recover` for a while",
     ),
-    rule(403, "Key*", ErrorKind::KeyNotUsable, "enable the key, or change its validity"),
+    rule(
+        403,
+        "Key*",
+        ErrorKind::KeyNotUsable,
+        "enable the key, or change its validity",
+    ),
     rule(
         403,
         "ForbiddenByFirewall",
@@ -332,7 +339,12 @@ const REFUSALS: [RefusalRule; 9] = [
         "the key is being deleted or recovered: wait, or recover it",
     ),
     means(400, UNWRAP, Meaning::DoesNotUnwrap, ""),
-    rule(400, "", ErrorKind::KeyNotUsable, "the key must allow wrapKey and unwrapKey"),
+    rule(
+        400,
+        "",
+        ErrorKind::KeyNotUsable,
+        "the key must allow wrapKey and unwrapKey",
+    ),
     rule(
         0,
         "",

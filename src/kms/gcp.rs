@@ -18,8 +18,8 @@ use super::remote::http::{self, Http, HttpResponse, LazyHttp, TlsIdentity};
 use super::remote::oauth::{access_token, form, machine_token};
 use super::remote::refusal::{Complaint, Meaning, RefusalRule, means, rule, shortened};
 use super::remote::token_cache::TokenCache;
-use super::settings::Settings;
 use super::remote::{Provider, malformed, parameters, remote_client};
+use super::settings::Settings;
 use crate::keys::{KmsKeyInfo, KmsKeyRef, KmsKeyState, Timestamp, WrapContext};
 use crate::{Error, ErrorKind, Result, Secret};
 
@@ -179,7 +179,10 @@ impl GcpProvider {
         body: Option<Value>,
     ) -> Result<HttpResponse> {
         let http = self.http.get(self.settings.timeouts(), || Ok(TlsIdentity::default()))?;
-        let token = self.token.get((), None, || access_token(&self.fetch_token(&http)?))?.header;
+        let token = self
+            .token
+            .get((), None, || access_token(&self.fetch_token(&http)?))?
+            .header;
         let uri = format!("{}/v1/{}{action}", location.endpoint, location.name);
         let what = if action.is_empty() { "describe" } else { &action[1..] };
         let response = http.send(
@@ -293,8 +296,10 @@ impl GcpKeyLocation {
             .remove("endpoint")
             .unwrap_or_else(|| "https://cloudkms.googleapis.com".to_owned());
         if let Some(name) = parameters.keys().next() {
-            return Err(malformed(key, &format!("unknown parameter `{name}`")).with_hint("the only parameter is \
-             `endpoint`"));
+            return Err(malformed(key, &format!("unknown parameter `{name}`")).with_hint(
+                "the only parameter is \
+             `endpoint`",
+            ));
         }
         let plain = |part: &str| {
             !part.is_empty()

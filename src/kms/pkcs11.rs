@@ -229,9 +229,10 @@ impl Pkcs11Provider {
         let pin = match &location.pin_source {
             Some(path) => read_secret(path)?,
             None => self.settings.secret("CIPHERFORM_PKCS11_PIN")?.ok_or_else(|| {
-                Error::new(ErrorKind::NotAllowed, "the HSM's token needs a PIN, and none was found")
-                    .with_hint("set CIPHERFORM_PKCS11_PIN or CIPHERFORM_PKCS11_PIN_FILE, or write \
-                     `pin-source=/path` into the reference")
+                Error::new(ErrorKind::NotAllowed, "the HSM's token needs a PIN, and none was found").with_hint(
+                    "set CIPHERFORM_PKCS11_PIN or CIPHERFORM_PKCS11_PIN_FILE, or write \
+                     `pin-source=/path` into the reference",
+                )
             })?,
         };
         let pin = AuthPin::new(pin.expose().as_str().into());
@@ -280,8 +281,13 @@ impl Pkcs11KeyLocation {
                 "model" => location.token.model = Some(text()?),
                 "object" => location.object = Some(text()?),
                 "id" => {
-                    location.id = Some(decode_bytes(value).ok_or_else(|| malformed(key, "`id` is not \
-                     percent-encoded"))?)
+                    location.id = Some(decode_bytes(value).ok_or_else(|| {
+                        malformed(
+                            key,
+                            "`id` is not \
+                     percent-encoded",
+                        )
+                    })?)
                 }
                 "type" if value == "secret-key" => {}
                 _ => {

@@ -157,7 +157,12 @@ impl Provider for VaultProvider {
             ciphertext: String,
         }
         let body = json!({ "bits": 8 * length, "associated_data": STANDARD.encode(context.to_bytes()) });
-        let response = self.request(location, "POST", &format!("datakey/plaintext/{}", location.name), Some(body))?;
+        let response = self.request(
+            location,
+            "POST",
+            &format!("datakey/plaintext/{}", location.name),
+            Some(body),
+        )?;
         let made = response.json::<VaultData<GeneratedKey>>()?.data;
         let plaintext = made.plaintext.bytes()?;
         // Old servers do not bind the context: unwrapping shows it before the key is in use.
@@ -180,7 +185,11 @@ impl Provider for VaultProvider {
             "associated_data": STANDARD.encode(context.to_bytes()),
         });
         let response = self.request(location, "POST", &format!("encrypt/{}", location.name), Some(body))?;
-        Ok(response.json::<VaultData<EncryptedData>>()?.data.ciphertext.into_bytes())
+        Ok(response
+            .json::<VaultData<EncryptedData>>()?
+            .data
+            .ciphertext
+            .into_bytes())
     }
 
     fn unwrap(&self, location: &VaultKeyLocation, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
@@ -268,12 +277,7 @@ impl VaultProvider {
     }
 
     /// Returns a token for the server, other than the one that was `rejected`.
-    fn token(
-        &self,
-        http: &Http,
-        location: &VaultKeyLocation,
-        rejected: Option<&CachedToken>,
-    ) -> Result<CachedToken> {
+    fn token(&self, http: &Http, location: &VaultKeyLocation, rejected: Option<&CachedToken>) -> Result<CachedToken> {
         let server = (location.server.clone(), location.namespace.clone());
         self.tokens.get(server, rejected, || self.log_in(http, location))
     }
@@ -329,10 +333,15 @@ impl VaultProvider {
         let uri = format!("{}/v1/auth/{mount}/login", location.server);
         let response = http.send("login", &http::request("POST", &uri, &headers, Some(&body))?)?;
         if !(200..=299).contains(&response.status) {
-            let message = format!("`{}` refused the {method} login: {}", location.server, complaint(&response));
-            return Err(Error::new(ErrorKind::NotAllowed, message)
-                .with_hint("check role, secret id (each may end, or serve a number of times) or certificate, \
-                 and where the login is mounted"));
+            let message = format!(
+                "`{}` refused the {method} login: {}",
+                location.server,
+                complaint(&response)
+            );
+            return Err(Error::new(ErrorKind::NotAllowed, message).with_hint(
+                "check role, secret id (each may end, or serve a number of times) or certificate, \
+                 and where the login is mounted",
+            ));
         }
         let LoginResponse { auth } = response.json()?;
         // A lease of 0 does not expire; log in again every hour.
@@ -354,11 +363,13 @@ impl VaultProvider {
             .map(|home| std::path::Path::new(home).join(".vault-token"));
         match path.filter(|path| path.exists()) {
             Some(path) => read_secret(&path),
-            None => Err(Error::new(ErrorKind::NotAllowed, "no credentials found for Vault").with_hint(
-                "set VAULT_TOKEN or VAULT_TOKEN_FILE, or VAULT_ROLE_ID and VAULT_SECRET_ID, or \
+            None => Err(
+                Error::new(ErrorKind::NotAllowed, "no credentials found for Vault").with_hint(
+                    "set VAULT_TOKEN or VAULT_TOKEN_FILE, or VAULT_ROLE_ID and VAULT_SECRET_ID, or \
                  VAULT_AUTH_METHOD=cert with VAULT_CLIENT_CERT \
                  and VAULT_CLIENT_KEY; or run `vault login`",
-            )),
+                ),
+            ),
         }
     }
 }
@@ -368,8 +379,10 @@ impl VaultKeyLocation {
         let (url, mut parameters) = parameters(key)?;
         let namespace = parameters.remove("namespace");
         if let Some(name) = parameters.keys().next() {
-            return Err(malformed(key, &format!("unknown parameter `{name}`")).with_hint("the only parameter is \
-             `namespace`"));
+            return Err(malformed(key, &format!("unknown parameter `{name}`")).with_hint(
+                "the only parameter is \
+             `namespace`",
+            ));
         }
         let form = || malformed(key, "the form is wrong").with_hint("write `vault:https://host:8200/transit/NAME`");
         let (scheme, rest) = url.split_once("://").ok_or_else(form)?;
@@ -414,9 +427,7 @@ fn complaint(response: &HttpResponse) -> String {
         errors: Vec<String>,
     }
     match serde_json::from_slice::<VaultErrors>(response.body.expose()) {
-        Ok(VaultErrors { errors }) if !errors.is_empty() => {
-            shortened(&errors.join("; "))
-        }
+        Ok(VaultErrors { errors }) if !errors.is_empty() => shortened(&errors.join("; ")),
         _ => format!("HTTP {}", response.status),
     }
 }
@@ -464,7 +475,12 @@ const REFUSALS: [RefusalRule; 10] = [
         ErrorKind::KeyNotUsable,
         "the key must be of an AEAD type: aes256-gcm96, aes128-gcm96, chacha20-poly1305",
     ),
-    rule(0, "", ErrorKind::ProviderDown, "see the server's log, or run this again later"),
+    rule(
+        0,
+        "",
+        ErrorKind::ProviderDown,
+        "see the server's log, or run this again later",
+    ),
 ];
 
 fn refusal(response: &HttpResponse) -> Error {

@@ -187,9 +187,9 @@
 //! | `kms cancel-deletion` | takes that back; the key is disabled then |
 //! | `kms alias create`, `update`, `delete`, `list` | other names, `local:alias/NAME`, which can move to another key |
 //!
-//! What time makes due, new material and the end of a waiting period, is done by the first `keys` command that
-//! changes a data key or a KMS key (in Rust [`LocalKms::run_due`](crate::kms::LocalKms::run_due)). Jobs, and commands that
-//! only show something, never write the file; `keys doctor` says what is due, and so do `keys list` and the like.
+//! What time makes due, new material and the end of a waiting period, is done by the first command that changes a data
+//! key or a KMS key (in Rust [`LocalKms::run_due`](crate::kms::LocalKms::run_due)). Jobs, and commands
+//! that only show something, never write the file; `keys doctor` says what is due, and so do `keys list` and the like.
 //! From the end of its waiting period on a key is refused, whether or not its material is erased yet; it is called
 //! `destroyed` once that is so. Its entry and its name stay. What is erased is out of the file; copies of the file
 //! still have it, sealed, and so may the blocks of a disk, so destroy backups as well. A clock that is wrong by the

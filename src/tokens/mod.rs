@@ -1,13 +1,13 @@
 //! Tokens: random stand-ins, kept in a store, reversible for those who may.
 //!
 //! Where a value must have no mathematical tie to its stand-in, it gets a random token of the same format. A
-//! [`Tokenizer`] is one rule over one [`TokenStore`]: it draws tokens, seals values, and finds the token of a value that
-//! has one.
+//! [`Tokenizer`] is one rule over one [`TokenStore`]: it draws tokens, seals values, and finds the token of a value
+//! that has one.
 //!
 //! ```text
 //! value ──HMAC, index key──► look-up hash ──► in the store? its token
-//!                                         └─► else: a random token of the format, stored with the value, which is sealed
-//!                                             under a key of this batch
+//!                                         └─► else: a random token of the format, stored with
+//!                                             the value, sealed under a key of this batch
 //! token ──► sealed value ──key of its batch──► value
 //! ```
 //!

@@ -4,12 +4,12 @@
 
 use serde::Deserialize;
 
-use crate::formats::layout::Layout;
+use crate::Result;
 use crate::formats::alphabet::Alphabet;
 use crate::formats::format::Format;
-use crate::formats::{output, };
+use crate::formats::layout::Layout;
+use crate::formats::output;
 use crate::formats::parameters::parse_parameters;
-use crate::Result;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

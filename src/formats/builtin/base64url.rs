@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::Result;
 use crate::formats::alphabet::Alphabet;
-use crate::formats::format::Format;
 use crate::formats::error::FormatError;
+use crate::formats::format::Format;
+use crate::formats::parameters::parse_parameters;
 use crate::formats::segmented::{SegmentedFormat, Segments};
 use crate::formats::side::Side;
-use crate::formats::parameters::parse_parameters;
-use crate::Result;
 
 const SYMBOLS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -57,10 +57,15 @@ impl SegmentedFormat for Base64Url {
         }
         let (last, mut bits) = (symbols.len().wrapping_sub(1), 0);
         for (i, symbol) in symbols.chars().enumerate() {
-            let numeral = self.0.numeral(symbol).ok_or(FormatError::Character { position: i + 1 })?;
+            let numeral = self
+                .0
+                .numeral(symbol)
+                .ok_or(FormatError::Character { position: i + 1 })?;
             let idle = if i == last { idle_bits(symbols.len()) } else { 0 };
             if u32::from(numeral) % (1 << idle) != 0 {
-                return Err(FormatError::Malformed("the last symbol has bits set that stand for nothing"));
+                return Err(FormatError::Malformed(
+                    "the last symbol has bits set that stand for nothing",
+                ));
             }
             places.push_of_many(u64::from(numeral) >> idle, 64 >> idle, &mut bits)?;
         }
@@ -82,8 +87,8 @@ impl SegmentedFormat for Base64Url {
 
 #[cfg(test)]
 mod tests {
-    use crate::formats::bits::tests::there_and_back;
     use super::*;
+    use crate::formats::bits::tests::there_and_back;
 
     #[test]
     fn bytes_stay_bytes() {

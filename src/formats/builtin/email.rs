@@ -10,11 +10,11 @@ use serde::Deserialize;
 
 use super::alphanumeric::Case;
 use crate::formats::alphabet::Alphabet;
-use crate::formats::format::Format;
 use crate::formats::error::FormatError;
-use crate::formats::string::{Parts, StringFormat};
-use crate::formats::side::Side;
+use crate::formats::format::Format;
 use crate::formats::parameters::parse_parameters;
+use crate::formats::side::Side;
+use crate::formats::string::{Parts, StringFormat};
 use crate::{Error, Result};
 
 /// RFC 5321, section 4.5.3.1: octets in a local part, and in a whole address (errata 1690).
@@ -136,7 +136,9 @@ impl StringFormat for Email {
             ));
         }
         if local.is_empty() || local.starts_with('.') || local.ends_with('.') || local.contains("..") {
-            return Err(FormatError::Malformed("the part before the @ is not a dot-atom (RFC 5322)"));
+            return Err(FormatError::Malformed(
+                "the part before the @ is not a dot-atom (RFC 5322)",
+            ));
         }
         if !is_domain(domain) {
             return Err(FormatError::Malformed("the part after the @ is not a domain name"));

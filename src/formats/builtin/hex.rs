@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::formats::bits::HexCase;
-use crate::formats::layout::Layout;
-use crate::formats::alphabet::Alphabet;
-use crate::formats::format::Format;
-use crate::formats::parameters::parse_parameters;
 use crate::Result;
+use crate::formats::alphabet::Alphabet;
+use crate::formats::bits::HexCase;
+use crate::formats::format::Format;
+use crate::formats::layout::Layout;
+use crate::formats::parameters::parse_parameters;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

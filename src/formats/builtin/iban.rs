@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::Result;
 use crate::formats::class::{CharClass, Position};
-use crate::formats::format::Format;
 use crate::formats::error::FormatError;
+use crate::formats::format::Format;
+use crate::formats::parameters::parse_parameters;
 use crate::formats::segmented::{SegmentedFormat, Segments};
 use crate::formats::side::Side;
-use crate::formats::parameters::parse_parameters;
-use crate::Result;
 
 /// Each country's structure behind the four first characters: how many, and of which kind (`n` digits, `a` capitals,
 /// `c` either).
@@ -173,10 +173,9 @@ impl SegmentedFormat for Iban {
             .take(LONGEST + 1)
             .collect();
         let country: String = symbols.iter().take(2).collect();
-        let structure = self
-            .0
-            .get(country.as_str())
-            .ok_or(FormatError::Malformed("no country with IBANs has the code it begins with"))?;
+        let structure = self.0.get(country.as_str()).ok_or(FormatError::Malformed(
+            "no country with IBANs has the code it begins with",
+        ))?;
         let check = symbols.get(2..4).filter(|check| check.iter().all(char::is_ascii_digit));
         let account = symbols.get(4..).unwrap_or_default();
         let fits = account.len() == structure.len()
@@ -231,8 +230,8 @@ fn check_digits(account: &[char], country: &str) -> [char; 2] {
 
 #[cfg(test)]
 mod tests {
-    use crate::formats::bits::tests::there_and_back;
     use super::*;
+    use crate::formats::bits::tests::there_and_back;
 
     #[test]
     fn no_country_has_more_than_an_iban_can_have() {
@@ -266,7 +265,9 @@ mod tests {
                 "{other}"
             );
         }
-        let Format::Segmented(iban) = format else { unreachable!() };
+        let Format::Segmented(iban) = format else {
+            unreachable!()
+        };
         for value in [
             "",
             "G",

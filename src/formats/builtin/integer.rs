@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::formats::error::FormatError;
+use crate::formats::format::Format;
 use crate::formats::ordinal::{OrdinalFormat, OrdinalText};
 use crate::formats::ordinal_range::{OrdinalRange, Unit};
-use crate::formats::format::Format;
-use crate::formats::error::FormatError;
 use crate::formats::parameters::parse_parameters;
 use crate::{Error, Result};
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::formats::bits::{BitString, Bits, lowest};
-use crate::formats::format::Format;
 use crate::formats::error::FormatError;
+use crate::formats::format::Format;
 use crate::formats::parameters::parse_parameters;
 use crate::{Error, Result};
 
@@ -53,8 +53,8 @@ impl Bits for Ipv4 {
 
 #[cfg(test)]
 mod tests {
-    use crate::formats::bits::tests::there_and_back;
     use super::*;
+    use crate::formats::bits::tests::there_and_back;
 
     #[test]
     fn the_prefix_stays() {

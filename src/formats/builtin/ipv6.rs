@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::formats::bits::{BitString, Bits, HexCase, lowest};
-use crate::formats::format::Format;
 use crate::formats::error::FormatError;
+use crate::formats::format::Format;
 use crate::formats::parameters::parse_parameters;
 use crate::{Error, Result};
 
@@ -57,7 +57,9 @@ impl Bits for Ipv6 {
     }
 
     fn read(&self, value: &str) -> Result<u128, FormatError> {
-        let address: Ipv6Addr = value.parse().map_err(|_| FormatError::Malformed("not an IPv6 address"))?;
+        let address: Ipv6Addr = value
+            .parse()
+            .map_err(|_| FormatError::Malformed("not an IPv6 address"))?;
         let mut text = String::with_capacity(value.len());
         self.write(address.to_bits(), value, &mut text);
         match (text == value, self.form) {
@@ -77,8 +79,8 @@ impl Bits for Ipv6 {
 
 #[cfg(test)]
 mod tests {
-    use crate::formats::bits::tests::there_and_back;
     use super::*;
+    use crate::formats::bits::tests::there_and_back;
 
     #[test]
     fn the_prefix_stays() {

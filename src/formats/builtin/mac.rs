@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::formats::bits::{BitString, Bits, HexCase, lowest};
-use crate::formats::format::Format;
-use crate::formats::error::FormatError;
-use crate::formats::parameters::parse_parameters;
 use crate::Result;
+use crate::formats::bits::{BitString, Bits, HexCase, lowest};
+use crate::formats::error::FormatError;
+use crate::formats::format::Format;
+use crate::formats::parameters::parse_parameters;
 
 /// The two lowest bits of the first octet (IEEE 802-2014, section 8.2).
 const MARKS: u128 = 0b11 << 40;
@@ -34,7 +34,9 @@ enum Vendor {
 }
 
 pub(super) fn parse(table: toml::Table) -> Result<Format> {
-    Ok(Format::Segmented(Arc::new(BitString::new(parse_parameters::<Mac>(table)?))))
+    Ok(Format::Segmented(Arc::new(BitString::new(parse_parameters::<Mac>(
+        table,
+    )?))))
 }
 
 impl Bits for Mac {
@@ -86,8 +88,8 @@ impl Bits for Mac {
 
 #[cfg(test)]
 mod tests {
-    use crate::formats::bits::tests::there_and_back;
     use super::*;
+    use crate::formats::bits::tests::there_and_back;
 
     #[test]
     fn layouts_and_marks_stay() {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::alphanumeric::Case;
-use crate::formats::alphabet::Alphabet;
-use crate::formats::format::Format;
-use crate::formats::error::FormatError;
-use crate::formats::string::{Parts, StringFormat};
-use crate::formats::side::Side;
-use crate::formats::parameters::parse_parameters;
 use crate::Result;
+use crate::formats::alphabet::Alphabet;
+use crate::formats::error::FormatError;
+use crate::formats::format::Format;
+use crate::formats::parameters::parse_parameters;
+use crate::formats::side::Side;
+use crate::formats::string::{Parts, StringFormat};
 
 const PREFIX: &str = "tok_";
 

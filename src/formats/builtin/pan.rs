@@ -13,14 +13,14 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::formats::layout::{Keep, keep_ends};
-use crate::formats::format::Format;
-use crate::formats::error::FormatError;
-use crate::formats::string::{Parts, StringFormat};
-use crate::formats::ascii_layout::AsciiLayout;
-use crate::formats::side::Side;
-use crate::formats::parameters::parse_parameters;
 use crate::ascii::{Symbols, luhn};
+use crate::formats::ascii_layout::AsciiLayout;
+use crate::formats::error::FormatError;
+use crate::formats::format::Format;
+use crate::formats::layout::{Keep, keep_ends};
+use crate::formats::parameters::parse_parameters;
+use crate::formats::side::Side;
+use crate::formats::string::{Parts, StringFormat};
 use crate::{Error, Result};
 
 /// Digits of a card number.
@@ -245,7 +245,10 @@ mod tests {
         let format = pan([0, 4], CheckDigit::Valid);
         let split = |value| format.split(value, Side::Plain, &mut Parts::default());
         assert_eq!(split("4111111111111112"), Err(FormatError::CheckDigit));
-        assert!(matches!(split("411111111111"), Err(FormatError::Length { found: 12, .. })));
+        assert!(matches!(
+            split("411111111111"),
+            Err(FormatError::Length { found: 12, .. })
+        ));
         assert!(matches!(
             split("41111111111111111111"),
             Err(FormatError::Length { found: 20, .. })

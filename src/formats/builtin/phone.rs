@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::formats::format::Format;
+use crate::Result;
 use crate::formats::error::FormatError;
+use crate::formats::format::Format;
+use crate::formats::parameters::parse_parameters;
 use crate::formats::segmented::{SegmentedFormat, Segments};
 use crate::formats::side::Side;
-use crate::formats::parameters::parse_parameters;
-use crate::Result;
 
 /// Digits of a number, with its country code (E.164, section 6.2.1: at most 15).
 const LONGEST: usize = 15;
@@ -117,7 +117,9 @@ impl Phone {
                 && self.areas.binary_search(&three(&digits[kept..])).is_ok()
                 && self.exchanges.binary_search(&three(&digits[kept + 3..])).is_ok();
             if !known {
-                return Err(FormatError::Malformed("not a number of the North American Numbering Plan"));
+                return Err(FormatError::Malformed(
+                    "not a number of the North American Numbering Plan",
+                ));
             }
         }
         Ok(Number { digits, kept })
@@ -202,8 +204,8 @@ impl SegmentedFormat for Phone {
 
 #[cfg(test)]
 mod tests {
-    use crate::formats::bits::tests::there_and_back;
     use super::*;
+    use crate::formats::bits::tests::there_and_back;
 
     #[test]
     fn country_codes_and_zeros_stay() {
@@ -217,7 +219,9 @@ mod tests {
         ] {
             assert_eq!(there_and_back(&format, value), other, "{value}");
         }
-        let Format::Segmented(phone) = format else { unreachable!() };
+        let Format::Segmented(phone) = format else {
+            unreachable!()
+        };
         for value in [
             "+",
             "+0 123",
@@ -274,12 +278,16 @@ mod tests {
         let format = parse(toml::toml! { plan = "nanp" }).expect("nanp");
         for value in ["(212) 555-0100", "1-800-234-5678", "+1 212 555 0100", "9892345678"] {
             let made = there_and_back(&format, value);
-            let Format::Segmented(phone) = &format else { unreachable!() };
+            let Format::Segmented(phone) = &format else {
+                unreachable!()
+            };
             phone
                 .split(&made, Side::Plain, &mut Segments::default())
                 .expect("a number");
         }
-        let Format::Segmented(phone) = format else { unreachable!() };
+        let Format::Segmented(phone) = format else {
+            unreachable!()
+        };
         for value in [
             "112 555 0100",
             "212 155 0100",

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::formats::class::{CharClass, PatternUnion, Position};
-use crate::formats::layout::Keep;
-use crate::formats::template::Template;
-use crate::formats::format::Format;
-use crate::formats::error::FormatError;
-use crate::formats::ranked::RankedFormat;
-use crate::formats::parameters::parse_parameters;
 use crate::Result;
+use crate::formats::class::{CharClass, PatternUnion, Position};
+use crate::formats::error::FormatError;
+use crate::formats::format::Format;
+use crate::formats::layout::Keep;
+use crate::formats::parameters::parse_parameters;
+use crate::formats::ranked::RankedFormat;
+use crate::formats::template::Template;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,8 +137,8 @@ impl RankedFormat for British {
 
 #[cfg(test)]
 mod tests {
-    use crate::formats::bits::tests::there_and_back;
     use super::*;
+    use crate::formats::bits::tests::there_and_back;
 
     fn of(country: &str) -> Format {
         parse(toml::Table::from_iter([("country".to_owned(), country.into())])).expect("a country")

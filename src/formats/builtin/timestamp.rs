@@ -14,5 +14,10 @@ pub(super) fn parse(mut table: toml::Table) -> Result<Format> {
         "%Y-%m-%d %H:%M:%S%.9f",
     ];
     let range = ["1900-01-01T00:00:00", "2099-12-31T23:59:59.999999999"];
-    build(CalendarKind::Timestamp(resolution), parse_parameters(table)?, patterns, range)
+    build(
+        CalendarKind::Timestamp(resolution),
+        parse_parameters(table)?,
+        patterns,
+        range,
+    )
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::formats::format::Format;
-use crate::formats::error::FormatError;
-use crate::formats::ranked::RankedFormat;
-use crate::formats::parameters::parse_parameters;
 use crate::Result;
+use crate::formats::error::FormatError;
+use crate::formats::format::Format;
+use crate::formats::parameters::parse_parameters;
+use crate::formats::ranked::RankedFormat;
 
 const AREAS: u128 = 898;
 const GROUPS: u128 = 99;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::formats::bits::{BitString, Bits, HexCase};
-use crate::formats::format::Format;
-use crate::formats::error::FormatError;
-use crate::formats::parameters::parse_parameters;
 use crate::Result;
+use crate::formats::bits::{BitString, Bits, HexCase};
+use crate::formats::error::FormatError;
+use crate::formats::format::Format;
+use crate::formats::parameters::parse_parameters;
 
 /// Version and variant: bits 48 to 51, and 64 and 65, from the left.
 const MARKS: u128 = 0xf000 << 64 | 0b11 << 62;
@@ -40,7 +40,9 @@ enum Version {
 }
 
 pub(super) fn parse(table: toml::Table) -> Result<Format> {
-    Ok(Format::Segmented(Arc::new(BitString::new(parse_parameters::<Uuid>(table)?))))
+    Ok(Format::Segmented(Arc::new(BitString::new(parse_parameters::<Uuid>(
+        table,
+    )?))))
 }
 
 impl Bits for Uuid {
@@ -74,7 +76,9 @@ impl Bits for Uuid {
         }
         let version = bits >> 76 & 15;
         if self.version == Version::Keep && (bits & 0b11 << 62 != VARIANT || !(1..=8).contains(&version)) {
-            return Err(FormatError::Malformed("not of version 1 to 8 and the variant of RFC 9562"));
+            return Err(FormatError::Malformed(
+                "not of version 1 to 8 and the variant of RFC 9562",
+            ));
         }
         Ok(bits)
     }
@@ -86,8 +90,8 @@ impl Bits for Uuid {
 
 #[cfg(test)]
 mod tests {
-    use crate::formats::bits::tests::there_and_back;
     use super::*;
+    use crate::formats::bits::tests::there_and_back;
 
     #[test]
     fn version_and_variant_stay() {

@@ -12,6 +12,7 @@ use super::lookup::{LocalName, find};
 use super::material::NewMaterial;
 use super::model::{LocalKeyEntry, LocalKmsContent, MaterialEntry, UnlockMethod};
 use super::unlock::{PassphraseKdf, Unlock};
+use super::unlock_key::UnlockKey;
 use super::{lifecycle, maintenance, unlock};
 use crate::keys::{
     Context, DataKey, KeyName, KmsClient, KmsKeyInfo, KmsKeyRef, Timestamp, WrapContext, length_prefixed, random,
@@ -38,8 +39,6 @@ pub struct LocalKms {
     pub(super) context: Context,
     pub(super) unlocked: Mutex<HashMap<PathBuf, (UnlockMethod, UnlockKey)>>,
 }
-
-pub(super) type UnlockKey = Arc<Secret<Vec<u8>>>;
 
 impl LocalKms {
     /// Returns the default path of the file: `cipherform/kms.json` in the user's configuration directory.

@@ -2,9 +2,9 @@
 
 use super::history::record;
 use super::ids::LocalKeyId;
-use super::local_kms::UnlockKey;
 use super::material::NewMaterial;
 use super::model::{LocalKeyEntry, LocalKmsContent, MaterialEntry};
+use super::unlock_key::UnlockKey;
 use crate::Result;
 use crate::keys::{Context, KmsKeyState, Reason, Timestamp};
 

@@ -8,11 +8,12 @@ use super::info::{KmsKeyOrigin, LocalKeyInfo, NewKmsKey};
 use super::lifecycle::{
     DELETION_WINDOW_DAYS, add_key, check, check_rotation, expect_state, expect_symmetric, not_rotated, refuse_rotation,
 };
-use super::local_kms::{LocalKms, UnlockKey};
+use super::local_kms::LocalKms;
 use super::lookup::{LocalName, find};
 use super::maintenance::{due_tasks, rotate, run_due};
 use super::material::NewMaterial;
 use super::model::{LocalKeyEntry, LocalKmsContent};
+use super::unlock_key::UnlockKey;
 use crate::keys::{KeyName, KmsKeyRef, KmsKeyState, Reason, Timestamp};
 use crate::kms::local::key_policy::KmsAction;
 use crate::{Error, Hint, Remedy, Result};

@@ -38,6 +38,7 @@ mod rekey;
 mod tests;
 mod unlock;
 mod unlock_env;
+mod unlock_key;
 
 #[cfg(feature = "exchange")]
 pub use import::ImportParameters;

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use super::file::LocalKmsFile;
-use super::local_kms::{LocalKms, UnlockKey, in_file};
+use super::local_kms::{LocalKms, in_file};
 use super::model::{LocalKmsContent, UnlockMethod};
 use super::unlock::{PassphraseKdf, Unlock};
+use super::unlock_key::UnlockKey;
 use super::{os_keyring, unlock};
 use crate::keys::{Base64, KeyVersionId, KmsKeyRef, KmsRegistry, random};
 use crate::{Error, ErrorKind, Result, Secret, fs};

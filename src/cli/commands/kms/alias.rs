@@ -9,7 +9,7 @@ use crate::cli::args::{ConfirmArgs, ListFormat, local_key, ours};
 use crate::cli::audited::entry;
 use crate::cli::report::Report;
 use crate::keys::{AuditEntry, AuditEvent, KeyName, KmsKeyRef};
-use crate::kms::{LocalKeyInfo, LocalKms};
+use crate::kms::LocalKms;
 
 /// The verbs for aliases.
 #[derive(Debug, Subcommand)]
@@ -90,8 +90,11 @@ pub(super) fn list(local: &LocalKms, report: &Report<'_>) -> Result<()> {
         .iter()
         .flat_map(|key| key.aliases.iter().map(move |alias| (alias, key)));
     if report.format == ListFormat::Json {
-        let line = |(alias, key): (&KeyName, &LocalKeyInfo)| json!({ "alias": KmsKeyRef::local_alias(alias), "kms_key": KmsKeyRef::local(&key.name) });
-        return aliases.map(line).try_for_each(|line| report.json(&line));
+        let mut lines = aliases.map(|(alias, key)| {
+            let alias = KmsKeyRef::local_alias(alias);
+            json!({ "alias": alias, "kms_key": KmsKeyRef::local(&key.name) })
+        });
+        return lines.try_for_each(|line| report.json(&line));
     }
     let mut rows = vec![["ALIAS", "KMS KEY"].map(String::from)];
     rows.extend(aliases.map(|(alias, key)| {
