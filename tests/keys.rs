@@ -817,7 +817,7 @@ fn material_comes_from_elsewhere() {
     fs::copy(sandbox.path("wrapped.bin"), sandbox.path("import.token")).unwrap();
     let swapped = text(&import(&[]).stderr);
     assert!(
-        swapped.contains("with `import.token`: this is no import token"),
+        swapped.contains("with `import.token`: this is not an import token"),
         "{swapped}"
     );
     sandbox.ok(&["keys", "create", "ours", "--kms", "local:ours"]);
@@ -828,7 +828,7 @@ fn material_comes_from_elsewhere() {
     assert!(refused.contains("not well"), "{refused}");
     let doctor = text(&sandbox.run(&["keys", "doctor"]).stdout);
     assert!(
-        doctor.contains("hint: its material is missing: import it again"),
+        doctor.contains("hint: its material is missing"),
         "{doctor}"
     );
     parameters();
@@ -1097,7 +1097,7 @@ fn key_policies_are_put_shown_simulated_and_enforced() {
     let refused = put("ann.json", &[]);
     assert_eq!(refused.status.code(), Some(3));
     assert!(
-        text(&refused.stderr).contains("you could never put another one"),
+        text(&refused.stderr).contains("you could not replace it again"),
         "{}",
         text(&refused.stderr)
     );
@@ -1195,7 +1195,7 @@ fn key_policies_are_put_shown_simulated_and_enforced() {
 #[test]
 fn a_backup_brings_everything_back() {
     let sandbox = audited();
-    assert!(sandbox.ok(&["keys", "doctor"]).contains("there never was a backup"));
+    assert!(sandbox.ok(&["keys", "doctor"]).contains("there is no backup yet"));
     sandbox.ok(&["protect", "people.parquet", "one.parquet"]);
     sandbox.ok(&["kms", "rotate", "local:main"]);
     sandbox.ok(&["keys", "backup", "--to", "first.json"]);

@@ -394,7 +394,7 @@ fn a_partner_is_known_by_its_certificate() {
             3,
             "do not say whether it was revoked",
         ),
-        ("--for revoked.pem --ca glued.pem", 1, "glued.pem`: this"),
+        ("--for revoked.pem --ca glued.pem", 1, "glued.pem`: some of this is not"),
         ("--for revoked.pem --ca with-key.pem", 1, "some of this is not"),
         ("--for idle-chain.pem --ca ca.pem", 3, "may not sign certificates"),
         ("--for partner-chain.pem --ca sender.pem", 1, "not an authority's"),

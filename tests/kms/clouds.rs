@@ -115,7 +115,7 @@ fn a_profile_in_the_reference_goes_before_the_environment() {
         let key = format!("aws-kms:alias/main?region=us-east-1{profile}&endpoint=http://127.0.0.1:{port}");
         place.refuses(
             &["keys", "create", "x", "--kms", &key],
-            &[&key, "answers HTTP status 403"],
+            &[&key, "refused the request (HTTP 403)"],
         );
     }
     assert_eq!(*signed_by.lock().unwrap(), ["oftheenvironment", "oftheprofile"]);

@@ -78,7 +78,7 @@ impl Engine {
     /// This engine for a role of the policy: it reveals, masks or refuses as `[roles.NAME]` says.
     ///
     /// # Errors
-    /// [`ErrorKind::NotAllowed`] when the policy has no such role.
+    /// [`ErrorKind::NotAllowed`](crate::ErrorKind::NotAllowed) when the policy has no such role.
     pub fn with_role(mut self, role: &str) -> Result<Self> {
         self.state.policy.grant(Some(role), "*")?;
         self.role = Some(role.into());
@@ -136,7 +136,7 @@ impl Engine {
     /// The grant of this engine's role under `rule`.
     ///
     /// # Errors
-    /// [`ErrorKind::BadPolicy`] when there is no such rule.
+    /// [`ErrorKind::BadPolicy`](crate::ErrorKind::BadPolicy) when there is no such rule.
     pub fn grant(&self, rule: &str) -> Result<Grant> {
         self.state.policy.rule(rule)?;
         self.state.policy.grant(self.role(), rule)

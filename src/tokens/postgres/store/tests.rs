@@ -212,7 +212,7 @@ async fn tls_is_for_servers_whose_certificate_is_trusted() {
         Command::new(std::env::current_exe().unwrap())
             .args([
                 "--exact",
-                "tokens::postgres::tests::tls_is_for_servers_whose_certificate_is_trusted",
+                "tokens::postgres::store::tests::tls_is_for_servers_whose_certificate_is_trusted",
             ])
             .env(INSIDE, &url)
             .env(PASSWORD, PASSWORD_OF_TESTS)
