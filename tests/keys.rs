@@ -827,10 +827,7 @@ fn material_comes_from_elsewhere() {
     let refused = sandbox.fails(3, &["keys", "doctor"]);
     assert!(refused.contains("not well"), "{refused}");
     let doctor = text(&sandbox.run(&["keys", "doctor"]).stdout);
-    assert!(
-        doctor.contains("hint: its material is missing"),
-        "{doctor}"
-    );
+    assert!(doctor.contains("hint: its material is missing"), "{doctor}");
     parameters();
     wrap("other.bin");
     let other = text(&import(&[]).stderr);
