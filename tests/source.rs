@@ -59,9 +59,12 @@ pub(crate) fn source_files() -> Vec<SourceFile> {
             .map(&relative)
             .next();
         let path = relative(&path);
-        let crate_root = crate_root.unwrap_or_else(|| match path.starts_with("python") {
-            true => "python/src".to_owned(),
-            false => "src".to_owned(),
+        let crate_root = crate_root.unwrap_or_else(|| {
+            if path.starts_with("python") {
+                "python/src".to_owned()
+            } else {
+                "src".to_owned()
+            }
         });
         let below = path[crate_root.len() + 1..].trim_end_matches(".rs");
         let module = below.split('/').filter(|name| !["mod", "lib", "main"].contains(name));

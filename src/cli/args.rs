@@ -8,7 +8,6 @@ use std::str::FromStr;
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 
-use super::hints;
 use crate::Error;
 use crate::keys::{KmsKeyRef, Reason};
 use crate::kms::PassphraseKdf;

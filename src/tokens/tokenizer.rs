@@ -9,16 +9,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::Duration;
 
-use hmac::{Hmac, KeyInit as _, Mac};
-use sha2::Sha256;
+use hmac::{Hmac, KeyInit as _};
 
 use super::distinct::{DistinctValues, Spaces};
 use super::lookup_index::LookupIndex;
 use super::mint::{self, Minter, Shape};
-use super::seal::{self, Opener, Row, Sealer};
-use super::{Entry, Found, Inserted, Insertion, Lookup, Minted, Record, Replacement, Space, TokenStore};
+use super::seal::{Opener, Row, Sealer};
+use super::{Entry, Found, Inserted, Insertion, Lookup, Minted, Space, TokenStore};
 use crate::formats::{Format, FormatError, RowError};
-use crate::keys::{KeyHandle, KeyVersionId, Purpose, Timestamp, random};
+use crate::keys::{KeyHandle, KeyVersionId, Purpose, Timestamp};
 use crate::{Error, ErrorKind, Result};
 
 /// Values that are looked up, minted and stored together: one transaction.

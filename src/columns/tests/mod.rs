@@ -17,14 +17,14 @@ use tempfile::TempDir;
 
 use super::task::CHUNK;
 use super::*;
+use crate::Result;
 use crate::cipher::Direction;
 use crate::keys::Operation;
 use crate::keys::{KeyUse, Keyring, KmsRegistry};
 use crate::kms::MemoryKms;
 use crate::policy::Policy;
-use crate::transform::{TextBatch, Transform};
+use crate::transform::Transform;
 use crate::{Engine, ErrorKind};
-use crate::{Error, Result};
 
 /// An engine with these rules, all under one key.
 async fn engine(rules: &str) -> (Engine, TempDir) {

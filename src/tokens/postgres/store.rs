@@ -24,7 +24,7 @@ use crate::keys::{KeyVersionId, StoreId};
 use crate::tokens::{
     DomainState, DomainStats, Found, Inserted, Insertion, Lookup, Minted, Record, Replacement, TokenStore,
 };
-use crate::{Error, ErrorKind, Result, Secret};
+use crate::{Error, Result, Secret};
 
 /// How long to wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
+use crate::ErrorKind;
 use crate::tokens::{conformance, tests};
 
 const PASSWORD_OF_TESTS: &str = "a password of tests";
