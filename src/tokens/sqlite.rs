@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rusqlite::types::Value;
@@ -88,7 +88,7 @@ impl SqliteTokens {
             connection.busy_timeout(PATIENCE)?;
             rusqlite::vtab::array::load_module(&connection)?;
             connection.set_prepared_statement_cache_capacity(32);
-            connection.pragma_update(None, "journal_mode", "WAL")?;
+            write_ahead(&connection)?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "secure_delete", "ON")?;
             // Sorts and temporary tables would be files elsewhere.
@@ -551,6 +551,22 @@ fn forget_log(connection: &Connection) -> rusqlite::Result<()> {
     done
 }
 
+/// Gives the file a write-ahead log, which it keeps.
+///
+/// SQLite reads the file's mode before it changes it, and with a read lock in hand does not wait for another process
+/// that is changing it, too, as `busy_timeout` would have it: that could wait for ever. So the waiting is ours.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let start = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && start.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            done => return done,
+        }
+    }
+}
+
 /// Makes the file, if it is not there, for its owner alone. SQLite gives its log the same mode.
 fn make_private(path: &Path) -> Result<()> {
     let mut options = std::fs::OpenOptions::new();
@@ -612,6 +628,24 @@ mod tests {
         assert_eq!(one.id(), two.id());
         conformance::check(Arc::new(one)).await.unwrap();
         conformance::check(Arc::new(two)).await.unwrap();
+    }
+
+    #[test]
+    fn many_may_open_a_new_store_at_once() {
+        for _ in 0..40 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("tokens.db");
+            let start = std::sync::Barrier::new(8);
+            let ids: Vec<StoreId> = std::thread::scope(|scope| {
+                let open = || {
+                    start.wait();
+                    SqliteTokens::open_blocking(path.clone()).unwrap().id
+                };
+                let openers: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+                openers.into_iter().map(|opener| opener.join().unwrap()).collect()
+            });
+            assert!(ids.iter().all(|id| *id == ids[0]));
+        }
     }
 
     #[tokio::test]
