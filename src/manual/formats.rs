@@ -54,6 +54,7 @@
 //!
 //! ```
 //! use cipherform::cipher::Direction;
+//! use cipherform::formats::RowError;
 //! use cipherform::keys::{KeyUse, Keyring, KmsRegistry, Operation};
 //! use cipherform::kms::MemoryKms;
 //! use cipherform::policy::Policy;
@@ -395,12 +396,12 @@
 //! accident. The classes are frozen tables, not those of a Unicode version.
 //!
 //! ```
-//! use cipherform::formats::{Format, Places, Side};
+//! use cipherform::formats::{Format, Segments, Side};
 //! let Format::Segmented(name) = Format::parse("name", toml::Table::new())? else { unreachable!() };
-//! let mut places = Places::default();
-//! name.split("Zoé", Side::Plain, &mut places).expect("a name");
-//! assert_eq!(places.choices[..2], [26, 26]); // a capital, a small letter, a small one with an accent
-//! assert!(name.split("ไทย", Side::Plain, &mut Places::default()).is_err());
+//! let mut segments = Segments::default();
+//! name.split("Zoé", Side::Plain, &mut segments).expect("a name");
+//! assert_eq!(segments.choices[..2], [26, 26]); // a capital, a small letter, a small one with an accent
+//! assert!(name.split("ไทย", Side::Plain, &mut Segments::default()).is_err());
 //! # Ok::<(), cipherform::Error>(())
 //! ```
 //!
@@ -433,22 +434,22 @@
 //! 162.406).
 //!
 //! ```
-//! use cipherform::formats::{Format, Places, Side};
+//! use cipherform::formats::{Format, Segments, Side};
 //! let plate = toml::toml! { type = "template"  patterns = ["AA-9999", "[A-C]{2}\\d{6}"] };
 //! # let mut plate = plate; plate.remove("type");
 //! let Format::Segmented(plate) = Format::parse("template", plate)? else { unreachable!() };
-//! let mut places = Places::default();
-//! plate.split("XY-0042", Side::Plain, &mut places).expect("the first pattern");
-//! assert_eq!(places.choices.iter().product::<u64>(), 26 * 26 * 10_000);
+//! let mut segments = Segments::default();
+//! plate.split("XY-0042", Side::Plain, &mut segments).expect("the first pattern");
+//! assert_eq!(segments.choices.iter().product::<u64>(), 26 * 26 * 10_000);
 //!
 //! let Format::Segmented(vin) = Format::parse("vin", toml::Table::new())? else { unreachable!() };
-//! assert!(vin.split("1M8GDM9AXKP042788", Side::Plain, &mut Places::default()).is_ok());
-//! assert!(vin.split("1M8GDM9A1KP042788", Side::Plain, &mut Places::default()).is_err());
+//! assert!(vin.split("1M8GDM9AXKP042788", Side::Plain, &mut Segments::default()).is_ok());
+//! assert!(vin.split("1M8GDM9A1KP042788", Side::Plain, &mut Segments::default()).is_err());
 //!
 //! let provider = toml::toml! { pattern = "[12]9{9}"  check = { luhn = { prefix = "80840" } } };
 //! let Format::Segmented(provider) = Format::parse("template", provider)? else { unreachable!() };
-//! assert!(provider.split("1234567893", Side::Plain, &mut Places::default()).is_ok());
-//! assert!(provider.split("1234567890", Side::Plain, &mut Places::default()).is_err());
+//! assert!(provider.split("1234567893", Side::Plain, &mut Segments::default()).is_ok());
+//! assert!(provider.split("1234567890", Side::Plain, &mut Segments::default()).is_err());
 //! for check in ["luhn", "mod11-10"] {
 //!     let with = |pattern: &str| {
 //!         [("pattern".into(), pattern.into()), ("check".into(), check.into())].into_iter().collect()
@@ -466,10 +467,10 @@
 //! MOD 97-10).
 //!
 //! ```
-//! use cipherform::formats::{Format, Places, Side};
+//! use cipherform::formats::{Format, Segments, Side};
 //! let Format::Segmented(iban) = Format::parse("iban", toml::Table::new())? else { unreachable!() };
-//! assert!(iban.split("DE89 3704 0044 0532 0130 00", Side::Plain, &mut Places::default()).is_ok());
-//! assert!(iban.split("DE88 3704 0044 0532 0130 00", Side::Plain, &mut Places::default()).is_err());
+//! assert!(iban.split("DE89 3704 0044 0532 0130 00", Side::Plain, &mut Segments::default()).is_ok());
+//! assert!(iban.split("DE88 3704 0044 0532 0130 00", Side::Plain, &mut Segments::default()).is_err());
 //! # Ok::<(), cipherform::Error>(())
 //! ```
 //!
@@ -480,11 +481,11 @@
 //! as can be.
 //!
 //! ```
-//! use cipherform::formats::{Format, Places, Side};
+//! use cipherform::formats::{Format, Segments, Side};
 //! let Format::Segmented(phone) = Format::parse("phone", toml::Table::new())? else { unreachable!() };
-//! let mut places = Places::default();
-//! phone.split("+44 20 7946 0958", Side::Plain, &mut places).expect("a number");
-//! assert_eq!(places.choices.iter().product::<u64>(), 9 * 10u64.pow(9)); // the first digit is not 0
+//! let mut segments = Segments::default();
+//! phone.split("+44 20 7946 0958", Side::Plain, &mut segments).expect("a number");
+//! assert_eq!(segments.choices.iter().product::<u64>(), 9 * 10u64.pow(9)); // the first digit is not 0
 //! # Ok::<(), cipherform::Error>(())
 //! ```
 //!
@@ -494,10 +495,10 @@
 //! are 100,000: give the rule `on_short = "band"`, and they share one with those of nine.
 //!
 //! ```
-//! use cipherform::formats::{Format, Places, Side};
+//! use cipherform::formats::{Format, Segments, Side};
 //! let Format::Segmented(canada) = Format::parse("postcode", toml::toml! { country = "CA" })? else { unreachable!() };
-//! assert!(canada.split("K1A 0B1", Side::Plain, &mut Places::default()).is_ok());
-//! assert!(canada.split("D1A 0B1", Side::Plain, &mut Places::default()).is_err());
+//! assert!(canada.split("K1A 0B1", Side::Plain, &mut Segments::default()).is_ok());
+//! assert!(canada.split("D1A 0B1", Side::Plain, &mut Segments::default()).is_err());
 //! # Ok::<(), cipherform::Error>(())
 //! ```
 //!
@@ -509,11 +510,11 @@
 //! with `case = "upper"` upper case.
 //!
 //! ```
-//! use cipherform::formats::{Format, Places, Side};
+//! use cipherform::formats::{Format, Segments, Side};
 //! let Format::Segmented(address) = Format::parse("ipv4", toml::toml! { prefix = 8 })? else { unreachable!() };
-//! let mut places = Places::default();
-//! address.split("10.20.30.40", Side::Plain, &mut places).expect("an address");
-//! assert_eq!(places.choices.iter().product::<u64>(), 1 << 24);
+//! let mut segments = Segments::default();
+//! address.split("10.20.30.40", Side::Plain, &mut segments).expect("an address");
+//! assert_eq!(segments.choices.iter().product::<u64>(), 1 << 24);
 //! # Ok::<(), cipherform::Error>(())
 //! ```
 //!
@@ -523,9 +524,9 @@
 //! is bytes, with padding or without; the result decodes to as many bytes.
 //!
 //! ```
-//! use cipherform::formats::{Format, Places, Side};
+//! use cipherform::formats::{Format, Segments, Side};
 //! let Format::Segmented(bytes) = Format::parse("base64url", toml::Table::new())? else { unreachable!() };
-//! assert!(bytes.split("_-AbCd01", Side::Plain, &mut Places::default()).is_ok());
-//! assert!(bytes.split("AB=", Side::Plain, &mut Places::default()).is_err());
+//! assert!(bytes.split("_-AbCd01", Side::Plain, &mut Segments::default()).is_ok());
+//! assert!(bytes.split("AB=", Side::Plain, &mut Segments::default()).is_err());
 //! # Ok::<(), cipherform::Error>(())
 //! ```
