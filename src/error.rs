@@ -366,10 +366,18 @@ impl fmt::Display for Hint {
 pub enum Remedy {
     /// Set up a policy with its keyring and KMS.
     Initialize,
+    /// Name the file of the policy.
+    NamePolicy,
     /// Create a data key, of that name if one is given.
     CreateKey(Option<String>),
+    /// Create a data key that FF1 uses directly, instead of one that keys are derived from.
+    CreateFf1Key,
     /// List the data keys of the keyring.
     ListKeys,
+    /// Show a data key, with its versions and their states.
+    DescribeKey(String),
+    /// Say which version of the keys a file was protected with.
+    NameKeyVersion,
     /// Give a data key a new version.
     RotateKey(String),
     /// Bring a version of a data key into use.
@@ -397,6 +405,10 @@ pub enum Remedy {
     GiveReason,
     /// Write to another file, or allow replacing the existing one.
     ReplaceOutput,
+    /// Find the values of a token store by the current version of its key.
+    ReindexTokens,
+    /// Show how full a token store is.
+    ShowTokenStats,
     /// Verify the audit log.
     VerifyAuditLog,
     /// Make a backup.
@@ -443,9 +455,13 @@ impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Initialize => f.write_str("set up a policy and its keyring"),
+            Self::NamePolicy => f.write_str("name the file of the policy"),
             Self::CreateKey(None) => f.write_str("create a key"),
             Self::CreateKey(Some(name)) => write!(f, "create key `{name}`"),
+            Self::CreateFf1Key => f.write_str("create a key for FF1"),
             Self::ListKeys => f.write_str("list the keys"),
+            Self::DescribeKey(name) => write!(f, "look at the versions of key `{name}`"),
+            Self::NameKeyVersion => f.write_str("name the version of its keys"),
             Self::RotateKey(name) => write!(f, "give key `{name}` a new version"),
             Self::ActivateVersion(version) => write!(f, "activate `{version}`"),
             Self::ResumeVersion(version) => write!(f, "resume `{version}`"),
@@ -458,6 +474,8 @@ impl fmt::Display for Remedy {
             Self::NameAuthority => f.write_str("name the certificate of the authority"),
             Self::GiveReason => f.write_str("give the reason in a sentence, such as `staff change`"),
             Self::ReplaceOutput => f.write_str("choose another name, or allow replacing the file"),
+            Self::ReindexTokens => f.write_str("re-index the token store"),
+            Self::ShowTokenStats => f.write_str("look at the statistics of the token store"),
             Self::VerifyAuditLog => f.write_str("verify the audit log"),
             Self::MakeBackup => f.write_str("make a backup"),
             Self::RestoreBackup => f.write_str("restore a backup"),

@@ -20,7 +20,12 @@ fn a_missing_policy() {
     let sandbox = Sandbox::new();
     sandbox.write("people.parquet", &people());
     fs::remove_file(sandbox.path("policy.toml")).unwrap();
-    refused(&sandbox, 1, "hint: pass --policy FILE", PROTECT);
+    refused(
+        &sandbox,
+        1,
+        "hint: name the file of the policy: `--policy FILE`",
+        PROTECT,
+    );
 }
 
 #[test]

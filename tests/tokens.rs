@@ -197,7 +197,10 @@ fn a_store_found_by_a_removed_version_is_mended_by_a_reindex() {
     );
     sandbox.ok(&["reveal", "safe.parquet", "back.parquet"]);
     let told = sandbox.fails(3, &["protect", "plain.parquet", "again.parquet"]);
-    assert!(told.contains("run `cipherform tokens reindex`"), "{told}");
+    assert!(
+        told.contains("re-index the token store: `cipherform tokens reindex`"),
+        "{told}"
+    );
     sandbox.ok(&["tokens", "reindex", "account"]);
     sandbox.ok(&["protect", "plain.parquet", "again.parquet"]);
     assert_eq!(

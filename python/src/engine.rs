@@ -8,12 +8,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::column::GivenTweak;
+use crate::column_op::{ColumnOp, OpKind};
 use crate::data::Given;
-use crate::job::{Act, Job};
+use crate::detach::detached;
 use crate::runtime::Runtime;
 use crate::table::Table;
 use crate::unlock::KeyArguments;
-use crate::work::detached;
 use crate::{errors, query};
 
 /// A policy and its keys: protects and reveals Arrow data, and asks SQL of it.
@@ -126,12 +126,12 @@ impl Engine {
         table: Option<&str>,
         tweak: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        let job = Job {
+        let op = ColumnOp {
             rule,
             table,
-            ..Job::new(Act::Protect)
+            ..ColumnOp::new(OpKind::Protect)
         };
-        self.run(job, data, tweak)
+        self.run(op, data, tweak)
     }
 
     /// Reveals what was protected.
@@ -165,13 +165,13 @@ impl Engine {
         key_version: Option<u32>,
         tweak: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        let job = Job {
+        let op = ColumnOp {
             rule,
             table,
             key_version,
-            ..Job::new(Act::Reveal)
+            ..ColumnOp::new(OpKind::Reveal)
         };
-        self.run(job, data, tweak)
+        self.run(op, data, tweak)
     }
 
     /// Encrypts a column with the key and format of a rule; the result carries no metadata.
@@ -194,7 +194,11 @@ impl Engine {
     ///     True
     #[pyo3(signature = (array, rule, tweak=None))]
     fn encrypt(&self, array: &Bound<'_, PyAny>, rule: &str, tweak: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
-        self.run(Job::of(Act::Crypt(Direction::Encrypt), rule), array, tweak)
+        self.run(
+            ColumnOp::for_rule(OpKind::Crypt(Direction::Encrypt), rule),
+            array,
+            tweak,
+        )
     }
 
     /// Decrypts what `encrypt` encrypted with the same rule and tweak.
@@ -216,7 +220,11 @@ impl Engine {
     ///     ['4111111111111111']
     #[pyo3(signature = (array, rule, tweak=None))]
     fn decrypt(&self, array: &Bound<'_, PyAny>, rule: &str, tweak: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
-        self.run(Job::of(Act::Crypt(Direction::Decrypt), rule), array, tweak)
+        self.run(
+            ColumnOp::for_rule(OpKind::Crypt(Direction::Decrypt), rule),
+            array,
+            tweak,
+        )
     }
 
     /// The token of each value of a column, minted for those that have none; the result carries no metadata.
@@ -242,7 +250,11 @@ impl Engine {
     ///     True
     #[pyo3(signature = (array, rule))]
     fn tokenize(&self, array: &Bound<'_, PyAny>, rule: &str) -> PyResult<Py<PyAny>> {
-        self.run(Job::of(Act::Tokens(Direction::Encrypt), rule), array, None)
+        self.run(
+            ColumnOp::for_rule(OpKind::Tokens(Direction::Encrypt), rule),
+            array,
+            None,
+        )
     }
 
     /// The value of each token of a column.
@@ -266,7 +278,11 @@ impl Engine {
     ///     ['ann', None]
     #[pyo3(signature = (array, rule))]
     fn detokenize(&self, array: &Bound<'_, PyAny>, rule: &str) -> PyResult<Py<PyAny>> {
-        self.run(Job::of(Act::Tokens(Direction::Decrypt), rule), array, None)
+        self.run(
+            ColumnOp::for_rule(OpKind::Tokens(Direction::Decrypt), rule),
+            array,
+            None,
+        )
     }
 
     /// Replaces letters and digits of a column in the clear, as the rule's `mask` says. There is no way back.
@@ -285,7 +301,7 @@ impl Engine {
     ///     ['****-****-****-1234']
     #[pyo3(signature = (array, rule))]
     fn mask(&self, array: &Bound<'_, PyAny>, rule: &str) -> PyResult<Py<PyAny>> {
-        self.run(Job::of(Act::Mask, rule), array, None)
+        self.run(ColumnOp::for_rule(OpKind::Mask, rule), array, None)
     }
 
     /// Asks SQL. Protected tables open revealed, as the role may see them; nothing is spilled to disk.
@@ -333,7 +349,7 @@ impl Engine {
 }
 
 impl Engine {
-    fn run(&self, job: Job<'_>, data: &Bound<'_, PyAny>, tweak: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+    fn run(&self, op: ColumnOp<'_>, data: &Bound<'_, PyAny>, tweak: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         let py = data.py();
         let given = Given::from_python(data)?;
         let tweak = match tweak {
@@ -343,8 +359,8 @@ impl Engine {
         };
         let (done, kept_clear) = detached(py, || {
             let data = given.read()?;
-            let context = job.context();
-            let done = self.runtime.block_on(job.run(&self.engine, data, tweak));
+            let context = op.context();
+            let done = self.runtime.block_on(op.run(&self.engine, data, tweak));
             self.engine.audit_usage(context)?;
             done
         })?;

@@ -4,9 +4,9 @@ use cipherform::cipher::{Cipher, Direction};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
+use crate::detach::detached;
 use crate::fpe::Fpe;
-use crate::values::Answer;
-use crate::work::detached;
+use crate::values::Output;
 
 /// FF1 of NIST SP 800-38G: the result has the length and the alphabet of the value.
 ///
@@ -62,7 +62,7 @@ impl FF1 {
     ///     >>> cipher.encrypt(cipher.decrypt("4111111111"))
     ///     '4111111111'
     #[pyo3(signature = (value, tweak=&b""[..]), text_signature = "($self, value, tweak=b'')")]
-    fn encrypt(&self, py: Python<'_>, value: &Bound<'_, PyAny>, tweak: &[u8]) -> PyResult<Answer> {
+    fn encrypt(&self, py: Python<'_>, value: &Bound<'_, PyAny>, tweak: &[u8]) -> PyResult<Output> {
         self.fpe.one(py, Direction::Encrypt, value, tweak)
     }
 
@@ -85,7 +85,7 @@ impl FF1 {
     ///     >>> cipher.decrypt(cipher.encrypt("4111111111"))
     ///     '4111111111'
     #[pyo3(signature = (value, tweak=&b""[..]), text_signature = "($self, value, tweak=b'')")]
-    fn decrypt(&self, py: Python<'_>, value: &Bound<'_, PyAny>, tweak: &[u8]) -> PyResult<Answer> {
+    fn decrypt(&self, py: Python<'_>, value: &Bound<'_, PyAny>, tweak: &[u8]) -> PyResult<Output> {
         self.fpe.one(py, Direction::Decrypt, value, tweak)
     }
 

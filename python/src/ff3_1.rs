@@ -4,9 +4,9 @@ use cipherform::cipher::{Cipher, Direction};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
+use crate::detach::detached;
 use crate::fpe::Fpe;
-use crate::values::Answer;
-use crate::work::detached;
+use crate::values::Output;
 
 /// FF3-1 of a withdrawn draft of NIST SP 800-38G: legacy, for data that was written with it.
 ///
@@ -63,7 +63,7 @@ impl FF3_1 {
     ///     >>> cipher.encrypt(cipher.decrypt("4111111111", bytes(7)), bytes(7))
     ///     '4111111111'
     #[pyo3(signature = (value, tweak=&b""[..]), text_signature = "($self, value, tweak=b'')")]
-    fn encrypt(&self, py: Python<'_>, value: &Bound<'_, PyAny>, tweak: &[u8]) -> PyResult<Answer> {
+    fn encrypt(&self, py: Python<'_>, value: &Bound<'_, PyAny>, tweak: &[u8]) -> PyResult<Output> {
         self.fpe.one(py, Direction::Encrypt, value, tweak)
     }
 
@@ -86,7 +86,7 @@ impl FF3_1 {
     ///     >>> cipher.decrypt(cipher.encrypt("4111111111", bytes(7)), bytes(7))
     ///     '4111111111'
     #[pyo3(signature = (value, tweak=&b""[..]), text_signature = "($self, value, tweak=b'')")]
-    fn decrypt(&self, py: Python<'_>, value: &Bound<'_, PyAny>, tweak: &[u8]) -> PyResult<Answer> {
+    fn decrypt(&self, py: Python<'_>, value: &Bound<'_, PyAny>, tweak: &[u8]) -> PyResult<Output> {
         self.fpe.one(py, Direction::Decrypt, value, tweak)
     }
 

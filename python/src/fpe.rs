@@ -14,9 +14,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use crate::data::{Data, Given};
+use crate::detach::detached;
 use crate::tweaks::{GivenTweaks, RowTweaks};
-use crate::values::{Answer, Value, decode, encode, in_row};
-use crate::work::detached;
+use crate::values::{Output, Value, decode, encode, in_row};
 
 /// The alphabet of radices up to 36.
 const DIGITS: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
@@ -63,7 +63,7 @@ impl Fpe {
         direction: Direction,
         value: &Bound<'_, PyAny>,
         tweak: &[u8],
-    ) -> PyResult<Answer> {
+    ) -> PyResult<Output> {
         let value = Value::from_python(value, self.radix(), None)?;
         detached(py, || {
             let mut numerals = Vec::new();
@@ -71,7 +71,7 @@ impl Fpe {
             let length = numerals.len();
             self.cipher
                 .apply(direction, Tweaks::Shared(tweak), &mut numerals, length)?;
-            Ok(self.answer(&value, &numerals))
+            Ok(self.output(&value, &numerals))
         })
     }
 
@@ -114,7 +114,7 @@ impl Fpe {
         Ok(done.into_pyobject(py)?.unbind())
     }
 
-    fn list(&self, direction: Direction, values: &Bound<'_, PyAny>, tweaks: &GivenTweaks) -> PyResult<Vec<Answer>> {
+    fn list(&self, direction: Direction, values: &Bound<'_, PyAny>, tweaks: &GivenTweaks) -> PyResult<Vec<Output>> {
         let mut rows = Vec::with_capacity(values.len()?);
         for (row, value) in values.try_iter()?.enumerate() {
             rows.push(Value::from_python(&value?, self.radix(), Some(row))?);
@@ -126,7 +126,7 @@ impl Fpe {
                 let places: Vec<usize> = (chunk * CHUNK..).take(values.len()).collect();
                 let encode = |row: usize, numerals: &mut Vec<u16>| self.encode(&values[row - places[0]], numerals);
                 self.rows(direction, &places, tweaks, encode, |row, numerals| {
-                    answers.push(self.answer(&values[row - places[0]], numerals));
+                    answers.push(self.output(&values[row - places[0]], numerals));
                 })?;
             }
             Ok(answers)
@@ -242,10 +242,10 @@ impl Fpe {
         Ok(())
     }
 
-    fn answer(&self, value: &Value, numerals: &[u16]) -> Answer {
+    fn output(&self, value: &Value, numerals: &[u16]) -> Output {
         match (value, &self.alphabet) {
-            (Value::Text(_), Some(alphabet)) => Answer::Text(decode(alphabet, numerals)),
-            _ => Answer::Numerals(numerals.to_vec()),
+            (Value::Text(_), Some(alphabet)) => Output::Text(decode(alphabet, numerals)),
+            _ => Output::Numerals(numerals.to_vec()),
         }
     }
 }

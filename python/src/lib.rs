@@ -3,27 +3,27 @@
 mod array;
 mod chunked_array;
 mod column;
+mod column_op;
 mod data;
+mod detach;
 mod engine;
 mod errors;
 mod ff1;
 mod ff3_1;
 mod fpe;
-mod job;
 mod query;
 mod runtime;
 mod table;
+mod table_ops;
 mod tweaks;
 mod unlock;
 mod values;
-mod whole;
-mod work;
 
 use pyo3::prelude::*;
 
 #[pymodule]
 fn _cipherform(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    work::quiet_panics();
+    detach::quiet_panics();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<array::Array>()?;
     module.add_class::<chunked_array::ChunkedArray>()?;

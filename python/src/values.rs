@@ -17,7 +17,7 @@ pub(crate) enum Value {
 
 /// A result, written as its value was.
 #[derive(IntoPyObject)]
-pub(crate) enum Answer {
+pub(crate) enum Output {
     Text(String),
     Numerals(Vec<u16>),
 }

@@ -20,7 +20,11 @@ fn command(remedy: &Remedy) -> String {
     let kms_key = |key: &Option<String>| key.clone().unwrap_or_else(|| "local:NAME".to_owned());
     match remedy {
         Remedy::Initialize => "cipherform init".to_owned(),
+        Remedy::NamePolicy => "--policy FILE".to_owned(),
         Remedy::CreateKey(name) => format!("cipherform keys create {}", named(name)),
+        Remedy::CreateFf1Key => "cipherform keys create NAME --use direct-ff1-256".to_owned(),
+        Remedy::DescribeKey(name) => format!("cipherform keys describe {name}"),
+        Remedy::NameKeyVersion => "--key-version N".to_owned(),
         Remedy::ListKeys => "cipherform keys list".to_owned(),
         Remedy::RotateKey(name) => format!("cipherform keys rotate {name}"),
         Remedy::ActivateVersion(version) => format!("cipherform keys activate {version}"),
@@ -39,6 +43,8 @@ fn command(remedy: &Remedy) -> String {
         Remedy::NameAuthority => "--ca ca.pem".to_owned(),
         Remedy::GiveReason => "--reason 'staff change'".to_owned(),
         Remedy::ReplaceOutput => "--force".to_owned(),
+        Remedy::ReindexTokens => "cipherform tokens reindex".to_owned(),
+        Remedy::ShowTokenStats => "cipherform tokens stats".to_owned(),
         Remedy::VerifyAuditLog => "cipherform keys audit verify".to_owned(),
         Remedy::MakeBackup => "cipherform keys backup --to FILE".to_owned(),
         Remedy::RestoreBackup => "cipherform keys restore".to_owned(),

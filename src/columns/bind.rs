@@ -16,7 +16,7 @@ use crate::keys::{KeyVersionId, Operation};
 use crate::policy::Grant;
 use crate::policy::{Astray, Bound, Rule, RuleRef, Treatment, Tweak};
 use crate::transform::{Engine, Transform};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Hint, Remedy, Result};
 
 /// How to reveal data that does not say how it was protected.
 #[derive(Clone, Copy, Debug, Default)]
@@ -103,7 +103,7 @@ impl BatchPlan {
         if !changed {
             return Err(
                 Error::bad_input("every column is protected by the current version of its key already")
-                    .with_hint("`cipherform keys rotate NAME` makes a new version"),
+                    .with_hint("there is something to do once a key has a new version"),
             );
         }
         let protect = Self::protect_bound(engine, reveal.output(), &leaves, &bound).await?;
@@ -183,7 +183,7 @@ impl BatchPlan {
             Some(_) => {
                 return Err(
                     Error::bad_input("the file says itself which key version it was protected with")
-                        .with_hint("leave out --key-version"),
+                        .with_hint("leave the key version out"),
                 );
             }
             None => None,
@@ -223,7 +223,8 @@ impl BatchPlan {
             ))
             .with_hint("use it as it is")),
             (true, None) => Err(Error::bad_input("no column says that it is protected").with_hint(
-                "if it is, and its metadata was lost on the way, pass --key-version N to go by the policy's [columns]",
+                Hint::from("if it is, and its metadata was lost on the way, go by the policy's [columns] and ")
+                    .then(Remedy::NameKeyVersion),
             )),
             (false, _) => Self::reveal_with(schema, &leaves, transforms),
         }

@@ -9,7 +9,7 @@ use super::column_line::ColumnLine;
 use super::grant::Rights;
 use super::rule::Rule;
 use crate::keys::{CacheLimits, DirectMode, KeyUse};
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 
 /// Treatment of a column that no line names.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
@@ -62,7 +62,7 @@ impl Policy {
                 "`{}` says approved_only = true, and NIST has withdrawn FF3-1",
                 self.path.display()
             ))
-            .with_hint("make a key for FF1: --use direct-ff1-256")),
+            .with_hint(Remedy::CreateFf1Key)),
             _ => Ok(()),
         }
     }

@@ -8,7 +8,7 @@ use super::{Space, SpaceId};
 use crate::formats::{Format, FormatError, Parts, Segments, Side};
 use crate::keys::encoding::length_prefixed;
 use crate::keys::random;
-use crate::{Error, Result};
+use crate::{Error, Hint, Remedy, Result};
 
 /// How often a token is drawn before there is said to be none. With half of the places taken, 2^-128 is the chance to
 /// be wrong.
@@ -157,9 +157,11 @@ pub(super) fn exhausted() -> Error {
         "no token is free for a value: {DRAWS} draws gave only such as are taken, or excluded"
     ))
     .with_hint(
-        "keep less of the value in clear, use format = \"opaque\", or exclude less by never_valid_as; `cipherform \
-         tokens stats` shows how \
-         full the store is",
+        Hint::from(
+            "keep less of the value in clear, use format = \"opaque\", or exclude less by never_valid_as; to see how \
+             full the store is, ",
+        )
+        .then(Remedy::ShowTokenStats),
     )
 }
 

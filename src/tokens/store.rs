@@ -244,5 +244,7 @@ pub(super) fn reindexing_elsewhere(domain: &str) -> crate::Error {
     crate::Error::bad_input(format!(
         "the look-up hashes of `{domain}` are being changed to another key version"
     ))
-    .with_hint("finish that first: run `cipherform tokens reindex` with the keyring as it was then")
+    .with_hint(
+        crate::Hint::from("to finish that first, with the keyring as it was then, ").then(crate::Remedy::ReindexTokens),
+    )
 }

@@ -18,7 +18,7 @@ use super::seal::{Opener, Row, Sealer};
 use super::{Entry, Found, Inserted, Insertion, Lookup, Minted, Space, TokenStore};
 use crate::formats::{Format, FormatError, RowError};
 use crate::keys::{KeyHandle, KeyVersionId, Purpose, Timestamp};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Hint, Remedy, Result};
 
 /// Values that are looked up, minted and stored together: one transaction.
 const BATCH: usize = 8192;
@@ -236,7 +236,7 @@ impl Tokenizer {
                     self.rule.domain
                 ),
             )
-            .with_hint("wait until `cipherform tokens reindex` is done; if it was interrupted, run it again"),
+            .with_hint(Hint::from("wait until that is done; if it was interrupted, ").then(Remedy::ReindexTokens)),
         ))
     }
 
@@ -538,8 +538,11 @@ impl Tokenizer {
                 ),
             )
             .with_hint(
-                "use the keyring that made the store; after a re-index, open the policy again; if that version was \
-                 removed, run `cipherform tokens reindex`",
+                Hint::from(
+                    "use the keyring that made the store; after a re-index, open the policy again; if that version \
+                     was removed, ",
+                )
+                .then(Remedy::ReindexTokens),
             )
         })?;
         let subkey = handle.subkey(Purpose::TokenIndex, &self.rule.domain, self.store.id().as_bytes(), 32)?;

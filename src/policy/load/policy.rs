@@ -14,7 +14,7 @@ use crate::formats::Format;
 use crate::policy::column_line::{ColumnLine, ColumnTarget};
 use crate::policy::policy::Policy;
 use crate::policy::rule::Rule;
-use crate::{Error, Result};
+use crate::{Error, Hint, Remedy, Result};
 
 /// Words of `[columns]` in place of a rule's name: the column stays as it is, or is left out.
 const KEEP: &str = "keep";
@@ -30,7 +30,8 @@ impl Policy {
             let missing = error.kind() == std::io::ErrorKind::NotFound;
             let error = Error::io(format!("cannot read the policy `{}`", path.display()), error);
             if missing {
-                error.with_hint("pass --policy FILE, set CIPHERFORM_POLICY, or make one with `cipherform init`")
+                let hint = Hint::from(Remedy::NamePolicy).then(", here or in CIPHERFORM_POLICY, or ");
+                error.with_hint(hint.then(Remedy::Initialize))
             } else {
                 error
             }

@@ -7,7 +7,7 @@ use crate::keys::{KeyHandle, KeyRef, KeyVersionId, Operation};
 use crate::policy::{Grant, Rule, RuleRef, Tokens, Treatment};
 use crate::tokens::{TokenRule, Tokenizer};
 use crate::transform::transform::Transform;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 impl Engine {
     /// The transform of a rule, its key resolved now if it was not before.
@@ -154,7 +154,7 @@ impl Engine {
                     forbids it"
                 ),
             )
-            .with_hint(format!("see `cipherform keys describe {}`", key.name));
+            .with_hint(Remedy::DescribeKey(key.name.to_string()));
             Err(error)
         })
     }

@@ -1,14 +1,14 @@
-//! Jobs of an engine over Arrow data of any shape.
+//! Operations of an engine on Arrow data of any shape: an array, a chunked array, a table.
 
 use cipherform::cipher::Direction;
 use cipherform::{Engine, Error, Result};
 
 use crate::column::{self, Column, GivenTweak};
 use crate::data::Data;
-use crate::whole;
+use crate::table_ops;
 
-/// The operation.
-pub(crate) enum Act {
+/// The kinds of operation.
+pub(crate) enum OpKind {
     Protect,
     Reveal,
     Crypt(Direction),
@@ -16,9 +16,9 @@ pub(crate) enum Act {
     Mask,
 }
 
-/// The operation, and the caller's description of the data.
-pub(crate) struct Job<'a> {
-    pub(crate) act: Act,
+/// One operation, and the caller's description of the data.
+pub(crate) struct ColumnOp<'a> {
+    pub(crate) kind: OpKind,
     /// Of a column.
     pub(crate) rule: Option<&'a str>,
     /// The name of a table in the policy.
@@ -27,47 +27,52 @@ pub(crate) struct Job<'a> {
     pub(crate) key_version: Option<u32>,
 }
 
-impl<'a> Job<'a> {
-    pub(crate) fn new(act: Act) -> Self {
+impl<'a> ColumnOp<'a> {
+    pub(crate) fn new(kind: OpKind) -> Self {
         Self {
-            act,
+            kind,
             rule: None,
             table: None,
             key_version: None,
         }
     }
 
-    pub(crate) fn of(act: Act, rule: &'a str) -> Self {
+    pub(crate) fn for_rule(kind: OpKind, rule: &'a str) -> Self {
         Self {
             rule: Some(rule),
-            ..Self::new(act)
+            ..Self::new(kind)
         }
     }
 
-    /// The name of the job in the audit log.
+    /// The name of the operation in the audit log.
     pub(crate) fn context(&self) -> &'static str {
-        match self.act {
-            Act::Protect => "Engine.protect",
-            Act::Reveal => "Engine.reveal",
-            Act::Crypt(Direction::Encrypt) => "Engine.encrypt",
-            Act::Crypt(Direction::Decrypt) => "Engine.decrypt",
-            Act::Tokens(Direction::Encrypt) => "Engine.tokenize",
-            Act::Tokens(Direction::Decrypt) => "Engine.detokenize",
-            Act::Mask => "Engine.mask",
+        match self.kind {
+            OpKind::Protect => "Engine.protect",
+            OpKind::Reveal => "Engine.reveal",
+            OpKind::Crypt(Direction::Encrypt) => "Engine.encrypt",
+            OpKind::Crypt(Direction::Decrypt) => "Engine.decrypt",
+            OpKind::Tokens(Direction::Encrypt) => "Engine.tokenize",
+            OpKind::Tokens(Direction::Decrypt) => "Engine.detokenize",
+            OpKind::Mask => "Engine.mask",
         }
     }
 
-    /// Does it: the result has the shape of `data`.
-    pub(crate) async fn run(self, engine: &Engine, data: Data, tweak: Option<GivenTweak>) -> Result<whole::Done> {
+    /// Runs the operation; the result has the shape of `data`.
+    pub(crate) async fn run(
+        self,
+        engine: &Engine,
+        data: Data,
+        tweak: Option<GivenTweak>,
+    ) -> Result<table_ops::Applied> {
         let (chunks, field, chunked) = match data {
             Data::Table(batches, schema) => {
                 refuse(
                     self.rule.is_some() || tweak.is_some(),
                     "a table goes by its columns' own rules and tweaks",
                 )?;
-                return match self.act {
-                    Act::Protect => whole::protect(engine, self.table, &schema, &batches).await,
-                    _ => whole::reveal(engine, self.table, self.key_version, &schema, &batches).await,
+                return match self.kind {
+                    OpKind::Protect => table_ops::protect(engine, self.table, &schema, &batches).await,
+                    _ => table_ops::reveal(engine, self.table, self.key_version, &schema, &batches).await,
                 };
             }
             Data::Array(array, field) => (vec![array], field, false),
@@ -96,12 +101,12 @@ impl<'a> Job<'a> {
             self.rule
                 .ok_or_else(|| error.with_hint("name it: protect(array, \"card\")"))
         };
-        match self.act {
-            Act::Protect => column.protect(engine, named()?).await,
-            Act::Reveal => column.reveal(engine, self.rule).await,
-            Act::Crypt(direction) => column.crypt(engine, named()?, direction).await,
-            Act::Tokens(direction) => column.tokens(engine, named()?, direction).await,
-            Act::Mask => column.mask(engine, named()?),
+        match self.kind {
+            OpKind::Protect => column.protect(engine, named()?).await,
+            OpKind::Reveal => column.reveal(engine, self.rule).await,
+            OpKind::Crypt(direction) => column.crypt(engine, named()?, direction).await,
+            OpKind::Tokens(direction) => column.tokens(engine, named()?, direction).await,
+            OpKind::Mask => column.mask(engine, named()?),
         }
     }
 }

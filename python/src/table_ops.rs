@@ -3,19 +3,19 @@
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use cipherform::columns::{BatchPlan, RevealOptions};
-use cipherform::{Engine, Error, Result};
+use cipherform::{Engine, Error, HintPart, Remedy, Result};
 
 use crate::data::Data;
 
 /// A table done, and how many values of which columns were left in the clear.
-pub(crate) type Done = (Data, Vec<(String, usize)>);
+pub(crate) type Applied = (Data, Vec<(String, usize)>);
 
 pub(crate) async fn protect(
     engine: &Engine,
     table: Option<&str>,
     schema: &SchemaRef,
     batches: &[RecordBatch],
-) -> Result<Done> {
+) -> Result<Applied> {
     // Without its name only some of its lines would be found, and the rest would stay in the clear.
     let plan = BatchPlan::protect(engine, table.ok_or_else(which)?, schema).await?;
     apply(&plan, batches).await
@@ -27,23 +27,30 @@ pub(crate) async fn reveal(
     key_version: Option<u32>,
     schema: &SchemaRef,
     batches: &[RecordBatch],
-) -> Result<Done> {
+) -> Result<Applied> {
     let table = match key_version {
         None => table.unwrap_or_default(),
         Some(_) => table.ok_or_else(which)?,
     };
     let plan = BatchPlan::reveal(engine, table, schema, RevealOptions { key_version }).await;
-    let plan = plan.map_err(|error| match error.hint() {
-        Some(hint) if hint.to_string().contains("--key-version") => error.with_hint(
-            "if it is, and its metadata was lost on the way, pass table= and key_version= to go by \
-                the policy's [columns]",
-        ),
-        _ => error,
+    let asks_for_version = HintPart::Remedy(Remedy::NameKeyVersion);
+    let plan = plan.map_err(|error| {
+        if error
+            .hint()
+            .is_some_and(|hint| hint.parts().contains(&asks_for_version))
+        {
+            error.with_hint(
+                "if it is, and its metadata was lost on the way, pass table= and key_version= to go by the policy's \
+                 [columns]",
+            )
+        } else {
+            error
+        }
     })?;
     apply(&plan, batches).await
 }
 
-async fn apply(plan: &BatchPlan, batches: &[RecordBatch]) -> Result<Done> {
+async fn apply(plan: &BatchPlan, batches: &[RecordBatch]) -> Result<Applied> {
     let mut done = Vec::with_capacity(batches.len());
     let mut base = 0;
     for batch in batches {
