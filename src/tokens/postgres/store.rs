@@ -114,8 +114,8 @@ impl PostgresTokens {
     /// Connects to the database that `url` names, making the tables if they are not there.
     ///
     /// # Errors
-    /// [`ErrorKind::ProviderDown`] when the server does not answer, [`ErrorKind::NotAllowed`] when it refuses,
-    /// [`ErrorKind::BadPolicy`] for a URL that it does not understand.
+    /// [`crate::ErrorKind::ProviderDown`] when the server does not answer, [`crate::ErrorKind::NotAllowed`] when it
+    /// refuses, [`crate::ErrorKind::BadPolicy`] for a URL that it does not understand.
     pub async fn open(url: &str) -> Result<Self> {
         let patience = match std::env::var(TIMEOUT) {
             Err(_) => ANSWER,
