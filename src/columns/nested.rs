@@ -1,6 +1,6 @@
 //! Fields within structs and lists.
 //!
-//! What can be protected is a leaf: a column that is neither struct nor list, or a field within one, named by its
+//! A leaf is what can be protected: a column that is neither struct nor list, or a field within one, named by its
 //! path. `address.postcode` is a field of a struct, `phones[]` the elements of a list, `orders[].card` a field of
 //! each.
 

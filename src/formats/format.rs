@@ -72,8 +72,8 @@ impl Format {
         }
     }
 
-    /// The same format, but short values are encrypted among each other, in one ranked domain that passes the floor:
-    /// a result may then be longer or shorter than its value (`on_short = "band"`).
+    /// Returns a copy of the format in which short values are encrypted among each other, in one ranked domain that
+    /// passes the floor: a result may then be longer or shorter than its value (`on_short = "band"`).
     ///
     /// # Errors
     /// [`crate::ErrorKind::BadPolicy`] for a format that has no short values, or cannot join them.

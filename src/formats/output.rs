@@ -1,8 +1,8 @@
 //! `output`: protected values over more symbols than plain ones.
 //!
-//! What the cipher makes is the number that its numerals spell, written anew in the larger radix, with leading zeros
-//! so that it has as many symbols as before. So a protected value mostly shows that it is one, and none is mistaken
-//! for a plain one that it equals.
+//! The result of the cipher is read as the number that its numerals spell, and is written anew in the larger radix,
+//! with leading zeros so that it has as many symbols as before. So a protected value mostly shows that it is one, and
+//! none is mistaken for a plain one that it equals.
 
 use std::sync::Arc;
 

@@ -242,7 +242,7 @@ impl SegmentedFormat for Script {
     }
 }
 
-/// What short words are encrypted among: words of at most so many letters, all of one script; their letters all small
+/// The ranked domain of short words: words of at most so many letters, all of one script; their letters all small
 /// or all capitals, or one capital and then small ones. In Latin, words that have a letter with an accent are apart
 /// from those that have none.
 #[derive(Debug)]

@@ -20,8 +20,8 @@ pub trait StringFormat: fmt::Debug + Send + Sync {
     /// The number of symbols of the alphabet.
     fn radix(&self) -> u32;
 
-    /// How many numerals a usual value leaves to encrypt, when the format knows: a rule whose usual value falls under
-    /// the domain floor is refused before any data is read.
+    /// Returns the number of numerals that a usual value leaves to encrypt, when the format knows: a rule whose usual
+    /// value falls under the domain floor is refused before any data is read.
     fn usual_numerals(&self) -> Option<usize> {
         None
     }
@@ -42,9 +42,9 @@ pub trait StringFormat: fmt::Debug + Send + Sync {
         symbol.is_alphanumeric()
     }
 
-    /// The same format for whole columns, if it is one of ASCII symbols and separators. It must give the same answers
-    /// as
-    /// [`split`](Self::split) and [`join`](Self::join), or leave a value to them.
+    /// Returns the layout by which whole columns are split, if the format is one of ASCII symbols and separators.
+    ///
+    /// It must give the same answers as [`split`](Self::split) and [`join`](Self::join), or leave a value to them.
     fn ascii_layout(&self) -> Option<AsciiLayout<'_>> {
         None
     }

@@ -1,6 +1,6 @@
 //! NUM and STR of both halves of many rows.
 //!
-//! Where a half is a word of bytes, this goes column by column: a loop for each step over all rows, of which the
+//! Halves that are a word of bytes are converted column by column: a loop for each step over all rows, of which the
 //! compiler makes vector code.
 
 use cipherform_simd::multiversion;

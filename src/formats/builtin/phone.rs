@@ -54,8 +54,8 @@ pub(super) fn parse(table: toml::Table) -> Result<Format> {
     Ok(Format::Segmented(Arc::new(Phone { plan, areas, exchanges })))
 }
 
-/// How many digits the country code has with which `digits` begin (ITU-T E.164, list of assigned codes: one digit,
-/// two for those listed, else three).
+/// Returns the number of digits of the country code with which `digits` begin (ITU-T E.164, list of assigned codes: one
+/// digit, two for those listed, else three).
 fn country_code(digits: &[u8]) -> usize {
     match digits {
         [1 | 7, ..] => 1,

@@ -9,7 +9,7 @@
 //!                                          └─────► seal key: AES-256-GCM over each version of each KMS key's material
 //! ```
 //!
-//! What a KMS key wraps: a byte 2, the ids of the KMS key and of the version of its material (16 bytes each), then
+//! A wrapped key is stored as a byte 2, the ids of the KMS key and of the version of its material (16 bytes each), then
 //! AES-256-GCM bound to both ids and the wrap context.
 
 mod alias;

@@ -22,10 +22,10 @@
 //! temporaries. Halves of 64 bits take 16, so that some of the group that is in AES wait in memory. Tables of bytes
 //! come from the first-level cache.
 //!
-//! Where y has 8 bytes, two blocks share the last round of AES: SubBytes works byte by byte and ShiftRows is a
+//! Two blocks share the last round of AES where FF1's y has 8 bytes: SubBytes works byte by byte and ShiftRows is a
 //! fixed permutation, so the bytes that end in y can be brought together before it, in the order in which they are
-//! wanted, if the last round key is permuted likewise. That is half of all last rounds, and the permutation is
-//! needed anyway.
+//! wanted, if the last round key is permuted likewise. That is half of all last rounds, and the permutation is needed
+//! anyway.
 //!
 //! Only the functions that are called from outside are compiled for the processor's features. The functions they
 //! are made of must be inlined, which Rust promises only for functions without features of their own: hence these
