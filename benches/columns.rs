@@ -16,7 +16,7 @@ use arrow::datatypes::{DataType, Int64Type};
 use cipherform::cipher::limit::AesAlone;
 use cipherform::cipher::{AesKey, Direction, Kernel};
 use cipherform::columns::{Task, apply};
-use cipherform::keys::{DirectMode, KeyBits, KeyUse, Keyring, KmsRegistry, Operation};
+use cipherform::keys::{DirectMode, KeyBits, KeyUse, Keyring, KmsRegistry};
 use cipherform::kms::MemoryKms;
 use cipherform::policy::{Policy, RuleRef};
 use cipherform::{Engine, transform::Transform};
@@ -303,11 +303,11 @@ async fn formats(report: &mut Report) {
     };
     let digits = column(&["4111111111111111".to_owned()], &DataType::Utf8);
     let plain = "digits".parse().expect("a rule");
-    let plain = engine.resolve(&plain, Operation::Protect).await.expect("a transform");
+    let plain = engine.resolve(&plain, Direction::Encrypt).await.expect("a transform");
     for answer in answers {
         let rule: RuleRef = answer.rule.parse().expect("a rule");
-        let protect = engine.resolve(&rule, Operation::Protect).await.expect("a transform");
-        let reveal = engine.resolve(&rule, Operation::Reveal).await.expect("a transform");
+        let protect = engine.resolve(&rule, Direction::Encrypt).await.expect("a transform");
+        let reveal = engine.resolve(&rule, Direction::Decrypt).await.expect("a transform");
         let values = column(&answer.values, &answer.r#type.parse().expect("a type"));
         let tweaks = answer.tweaks.map(|tweaks| column(&tweaks, &DataType::Utf8));
         let done = |transform, direction, column: &ArrayRef| {
@@ -407,7 +407,7 @@ async fn transform(folder: &Path, shape: &Shape) -> (Arc<Transform>, Vec<u8>) {
         .await
         .expect("a key");
     let handle = keyring
-        .handle(&"key".parse().expect("a reference"), Operation::Protect)
+        .handle(&"key".parse().expect("a reference"), Direction::Encrypt)
         .await
         .expect("a key");
     let key = handle.direct_key(mode).expect("a key").expose().clone();
@@ -424,7 +424,7 @@ async fn transform(folder: &Path, shape: &Shape) -> (Arc<Transform>, Vec<u8>) {
     let engine = Engine::new(policy, keyring);
     let rule = "rule".parse().expect("a name");
     (
-        engine.resolve(&rule, Operation::Protect).await.expect("a transform"),
+        engine.resolve(&rule, Direction::Encrypt).await.expect("a transform"),
         key,
     )
 }

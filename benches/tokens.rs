@@ -15,8 +15,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cipherform::cipher::Direction;
 use cipherform::formats::Format;
-use cipherform::keys::{KeyHandle, KeyUse, Keyring, KmsRegistry, Operation, Timestamp};
+use cipherform::keys::{KeyHandle, KeyUse, Keyring, KmsRegistry, Timestamp};
 use cipherform::kms::MemoryKms;
 use cipherform::tokens::{Record, SqliteTokens, TokenRule, TokenStore, Tokenizer};
 use rusqlite::{Connection, params};
@@ -88,7 +89,7 @@ async fn key() -> KeyHandle {
         .await
         .unwrap();
     keyring
-        .handle(&"pii".parse().unwrap(), Operation::Protect)
+        .handle(&"pii".parse().unwrap(), Direction::Encrypt)
         .await
         .unwrap()
 }

@@ -13,10 +13,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use cipherform::cipher::Direction;
 use cipherform::columns::{Task, apply};
-use cipherform::keys::Operation;
 use cipherform::policy::RuleRef;
-use cipherform::sql::{register, register_batches};
-use datafusion::prelude::SessionContext;
+use cipherform::sql::Session;
 use serde::Deserialize;
 
 use crate::sandbox::{Sandbox, read};
@@ -105,7 +103,7 @@ async fn answers_never_change() {
     for case in cases() {
         let rule: RuleRef = case.rule.parse().unwrap();
         let tweaks = case.tweaks();
-        let transform = engine.resolve(&rule, Operation::Protect).await.unwrap();
+        let transform = engine.resolve(&rule, Direction::Encrypt).await.unwrap();
         let task = Task::new(&transform, Direction::Encrypt, &case.rule);
         let protected = apply(task, &case.array(), tweaks.as_ref()).unwrap().array;
         assert_eq!(protected.data_type(), &case.data_type());
@@ -115,7 +113,7 @@ async fn answers_never_change() {
         if case.is_one_way() {
             continue;
         }
-        let transform = engine.resolve(&rule, Operation::Reveal).await.unwrap();
+        let transform = engine.resolve(&rule, Direction::Decrypt).await.unwrap();
         let task = Task::new(&transform, Direction::Decrypt, &case.rule);
         let revealed = apply(task, &protected, tweaks.as_ref()).unwrap().array;
         assert_eq!(&revealed, &case.array(), "{}", case.name());
@@ -149,15 +147,15 @@ async fn nothing_is_left_out() {
 async fn sql_gives_the_same() {
     let sandbox = sandbox("");
     let engine = sandbox.engine().await;
-    let ctx = SessionContext::new();
-    register(&ctx, &engine).await.unwrap();
+    let session = Session::new(&engine).await.unwrap();
     for (at, case) in cases().iter().enumerate() {
         let mut columns = vec![("v", case.array())];
         columns.extend(case.tweaks().map(|tweaks| ("tweak", tweaks)));
         let tweak = if case.tweaks.is_some() { ", tweak" } else { "" };
         let batch = RecordBatch::try_from_iter(columns).unwrap();
         let table = format!("t{at}");
-        register_batches(&ctx, None, &table, &batch.schema(), vec![batch])
+        session
+            .register_batches(&table, &batch.schema(), vec![batch])
             .await
             .unwrap();
         let reveal = match case.is_one_way() {
@@ -165,7 +163,7 @@ async fn sql_gives_the_same() {
             false => format!("reveal(protect(v, '{rule}'{tweak}), '{rule}'{tweak})", rule = case.rule),
         };
         let sql = format!("SELECT protect(v, '{}'{tweak}), {reveal} FROM {table}", case.rule);
-        let done = ctx.sql(&sql).await.unwrap().collect().await.unwrap();
+        let done = session.query(&sql).await.unwrap().collect().await.unwrap();
         let column = |at: usize| {
             let chunks: Vec<&dyn Array> = done.iter().map(|batch| batch.column(at).as_ref()).collect();
             concat(&chunks).unwrap()

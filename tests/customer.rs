@@ -13,8 +13,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Fields, Int32Type, i256};
 use cipherform::columns::{BatchPlan, RevealOptions, protected_columns};
-use cipherform::sql::{register, register_file};
-use datafusion::prelude::SessionContext;
+use cipherform::sql::Session;
 
 use crate::sandbox::{Sandbox, read};
 
@@ -694,13 +693,11 @@ async fn a_whole_file_there_and_back_and_as_sql_sees_it() {
     }
 
     let engine = sandbox.engine().await;
-    let ctx = SessionContext::new();
-    register(&ctx, &engine).await.unwrap();
-    register_file(&ctx, Some(&engine), "customer", &sandbox.path("safe.parquet"))
-        .await
-        .unwrap();
-    let batches = ctx
-        .sql("SELECT * FROM customer")
+    let session = Session::new(&engine).await.unwrap();
+    let safe = sandbox.path("safe.parquet");
+    session.register_file("customer", &safe).await.unwrap();
+    let batches = session
+        .query("SELECT * FROM customer")
         .await
         .unwrap()
         .collect()
@@ -710,7 +707,7 @@ async fn a_whole_file_there_and_back_and_as_sql_sees_it() {
     check_revealed(&plain, &seen);
 
     let count = |sql: &'static str| {
-        let ctx = ctx.clone();
+        let ctx = session.context().clone();
         async move {
             let batches = ctx.sql(sql).await.unwrap().collect().await.unwrap();
             batches[0]
@@ -736,13 +733,11 @@ async fn roles_see_nested_fields_as_they_may() {
     sandbox.write("customer.parquet", &table());
     sandbox.ok(&["protect", "customer.parquet", "safe.parquet"]);
     let engine = sandbox.engine().await.with_role("support").unwrap();
-    let ctx = SessionContext::new();
-    register(&ctx, &engine).await.unwrap();
-    register_file(&ctx, Some(&engine), "customer", &sandbox.path("safe.parquet"))
-        .await
-        .unwrap();
+    let session = Session::new(&engine).await.unwrap();
+    let safe = sandbox.path("safe.parquet");
+    session.register_file("customer", &safe).await.unwrap();
     let ask = |sql: &'static str| {
-        let ctx = ctx.clone();
+        let ctx = session.context().clone();
         async move { ctx.sql(sql).await?.collect().await }
     };
     let batches = ask("SELECT unnest(orders)['card'] AS card, unnest(orders)['placed'] AS placed FROM customer")

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use cipherform::cipher::Direction;
-use cipherform::keys::Operation;
 use cipherform::transform::{OrdinalBatch, Outcome, TextBatch, Texts, Transform};
 
 use crate::sandbox::Sandbox;
@@ -68,12 +67,15 @@ async fn small_domains_are_permuted() {
     let engine = sandbox.engine().await;
     let both = async |rule: &str| {
         let protect = engine
-            .resolve(&rule.parse().unwrap(), Operation::Protect)
+            .resolve(&rule.parse().unwrap(), Direction::Encrypt)
             .await
             .unwrap();
         (
             protect,
-            engine.resolve(&rule.parse().unwrap(), Operation::Reveal).await.unwrap(),
+            engine
+                .resolve(&rule.parse().unwrap(), Direction::Decrypt)
+                .await
+                .unwrap(),
         )
     };
 

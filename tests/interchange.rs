@@ -9,7 +9,7 @@ use arrow::datatypes::Int64Type;
 use cipherform::cipher::Direction;
 use cipherform::columns::{Task, apply};
 use cipherform::formats::{Format, Parts, Segments, Side};
-use cipherform::keys::{DirectMode, KeyBits, KeyUse, Keyring, Operation};
+use cipherform::keys::{DirectMode, KeyBits, KeyUse, Keyring};
 use cipherform::policy::{Rule, RuleRef, Tweak};
 use fpe::ff1::{FF1, FlexibleNumeralString};
 use num_bigint::BigUint;
@@ -70,7 +70,7 @@ impl Fixture {
             .await
             .unwrap();
         let handle = keyring
-            .handle(&"exchange".parse().unwrap(), Operation::Protect)
+            .handle(&"exchange".parse().unwrap(), Direction::Encrypt)
             .await
             .unwrap();
         let key = handle.direct_key(DirectMode::Ff1).unwrap().expose().clone();
@@ -80,7 +80,7 @@ impl Fixture {
     async fn protect(&self, rule: &str, array: ArrayRef) -> ArrayRef {
         let engine = self.sandbox.engine().await;
         let rule: RuleRef = rule.parse().unwrap();
-        let transform = engine.resolve(&rule, Operation::Protect).await.unwrap();
+        let transform = engine.resolve(&rule, Direction::Encrypt).await.unwrap();
         let task = Task::new(&transform, Direction::Encrypt, "c");
         apply(task, &array, None).unwrap().array
     }

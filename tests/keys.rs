@@ -400,7 +400,6 @@ async fn rows_of_two_versions_never_compare_equal_by_accident() {
     use arrow::array::{AsArray, RecordBatch, StringArray};
     use cipherform::cipher::Direction;
     use cipherform::columns::{Task, apply};
-    use cipherform::keys::Operation;
 
     let sandbox = audited();
     sandbox.ok(&["keys", "rotate", "pii"]);
@@ -409,7 +408,7 @@ async fn rows_of_two_versions_never_compare_equal_by_accident() {
         let engine = engine.clone();
         async move {
             engine
-                .resolve(&format!("ssn@{version}").parse().unwrap(), Operation::Reveal)
+                .resolve(&format!("ssn@{version}").parse().unwrap(), Direction::Decrypt)
                 .await
                 .unwrap()
         }

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use cipherform::Engine;
+use cipherform::cipher::Direction;
 use cipherform::columns::RevealOptions;
 use cipherform::files::Job;
 use cipherform::keys::{
-    DirectMode, Identity, KeyImport, KeyUse, Keyring, KmsClient, KmsKeyRef, KmsRegistry, Operation, Purpose, Recipient,
-    Sender, WrapContext,
+    DirectMode, Identity, KeyImport, KeyUse, Keyring, KmsClient, KmsKeyRef, KmsRegistry, Purpose, Recipient, Sender,
+    WrapContext,
 };
 use cipherform::kms::{KmsKeySpec, LocalKms, MemoryKms, NewKmsKey, PassphraseKdf, Unlock};
 use cipherform::{Result, Secret};
@@ -82,7 +83,7 @@ pub(crate) async fn work(
     keyring
         .create_key(&"exchange".parse()?, "direct-ff1-256".parse::<KeyUse>()?, None)
         .await?;
-    let direct = keyring.handle(&"exchange".parse()?, Operation::Protect).await?;
+    let direct = keyring.handle(&"exchange".parse()?, Direction::Encrypt).await?;
     wanted.add("the key for direct use", direct.direct_key(DirectMode::Ff1)?.expose());
     let document: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     let key = keyring.describe(&"pii".parse()?)?;
@@ -104,7 +105,7 @@ pub(crate) async fn work(
 
     let engine = Engine::open(&folder.join("policy.toml"), registry).await?;
     for rule in ["card", "ssn", "id"] {
-        let transform = engine.resolve(&rule.parse()?, Operation::Protect).await?;
+        let transform = engine.resolve(&rule.parse()?, Direction::Encrypt).await?;
         let subkey = transform
             .key()
             .subkey(Purpose::Ff1, rule, &transform.fingerprint(), 32)?;
@@ -249,7 +250,7 @@ fn import_and_exchange_leave_nothing() {
         prepare(&sandbox, &ours, &registry).await;
         let engine = sandbox.engine().await;
         let transform = engine
-            .resolve(&"ssn".parse().unwrap(), Operation::Protect)
+            .resolve(&"ssn".parse().unwrap(), Direction::Encrypt)
             .await
             .unwrap();
         let subkey = transform
@@ -287,7 +288,7 @@ fn import_and_exchange_leave_nothing() {
             })
             .await
             .unwrap();
-        theirs.handle(&name.into(), Operation::Protect).await.unwrap();
+        theirs.handle(&name.into(), Direction::Encrypt).await.unwrap();
         wanted
     });
     assert_eq!(wanted.found(), Vec::<String>::new());

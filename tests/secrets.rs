@@ -6,8 +6,9 @@ use std::fs;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use cipherform::cipher::Direction;
 use cipherform::cipher::{AesKey, Cipher, Radix};
-use cipherform::keys::{DirectMode, KeyBits, KeyUse, Keyring, Operation, Purpose};
+use cipherform::keys::{DirectMode, KeyBits, KeyUse, Keyring, Purpose};
 use cipherform::kms::{LocalKms, MemoryKms, Unlock};
 use cipherform::policy::RuleRef;
 use cipherform::{Error, Secret};
@@ -112,19 +113,19 @@ async fn keys_are_in_no_file_and_no_debug() {
         .await
         .unwrap();
     let handle = keyring
-        .handle(&"exchange".parse().unwrap(), Operation::Protect)
+        .handle(&"exchange".parse().unwrap(), Direction::Encrypt)
         .await
         .unwrap();
     let key = handle.direct_key(DirectMode::Ff1).unwrap();
     let derived = keyring
-        .handle(&"pii".parse().unwrap(), Operation::Protect)
+        .handle(&"pii".parse().unwrap(), Direction::Encrypt)
         .await
         .unwrap();
     let subkey = derived.subkey(Purpose::Ff1, "card", b"fingerprint", 32).unwrap();
 
     let engine = sandbox.engine().await;
     let rule: RuleRef = "card".parse().unwrap();
-    let transform = engine.resolve(&rule, Operation::Protect).await.unwrap();
+    let transform = engine.resolve(&rule, Direction::Encrypt).await.unwrap();
     let cipher = Cipher::ff1(&AesKey::try_new(key.expose()).unwrap(), Radix::try_new(10).unwrap());
     let unlock = Unlock::Passphrase(Secret::new("a passphrase of mine".to_owned()));
     let log = keyring.audit_log().unwrap();

@@ -1,9 +1,9 @@
 //! SQL functions in any DataFusion session.
 
 use arrow::util::pretty::pretty_format_batches;
-use cipherform::sql::{from_datafusion, register, register_file};
-use cipherform::{Engine, ErrorKind, Result};
-use datafusion::prelude::SessionContext;
+use cipherform::sql::{Session, from_datafusion};
+use cipherform::{ErrorKind, Result};
+use datafusion::prelude::{ParquetReadOptions, SessionContext};
 
 use crate::sandbox::{Sandbox, people};
 
@@ -33,32 +33,34 @@ key = "pii"
 "people.id" = "id"
 "#;
 
-struct Session {
+struct People {
     sandbox: Sandbox,
-    ctx: SessionContext,
-    engine: Engine,
+    session: Session,
 }
 
-impl Session {
+impl People {
     async fn new() -> Self {
         let sandbox = Sandbox::new();
         sandbox.policy(POLICY);
         sandbox.write("people.parquet", &people());
         sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
         let engine = sandbox.engine().await;
-        let ctx = SessionContext::new();
-        register(&ctx, &engine).await.unwrap();
+        let session = Session::in_context(SessionContext::new(), &engine).await.unwrap();
         for name in ["people", "safe"] {
             let path = sandbox.path(&format!("{name}.parquet"));
-            register_file(&ctx, Some(&engine), name, &path).await.unwrap();
+            session.register_file(name, &path).await.unwrap();
         }
         let stored = sandbox.path("safe.parquet");
-        register_file(&ctx, None, "stored", &stored).await.unwrap();
-        Self { sandbox, ctx, engine }
+        let options = ParquetReadOptions::default();
+        let ctx = session.context();
+        ctx.register_parquet("stored", stored.to_str().unwrap(), options)
+            .await
+            .unwrap();
+        Self { sandbox, session }
     }
 
     async fn ask(&self, sql: &str) -> Result<String> {
-        let frame = self.ctx.sql(sql).await.map_err(from_datafusion)?;
+        let frame = self.session.context().sql(sql).await.map_err(from_datafusion)?;
         let batches = frame.collect().await.map_err(from_datafusion)?;
         Ok(pretty_format_batches(&batches).unwrap().to_string())
     }
@@ -77,7 +79,7 @@ impl Session {
 
 #[tokio::test]
 async fn functions_agree_with_the_file() {
-    let session = Session::new().await;
+    let session = People::new().await;
     for (sql, expected) in [
         (
             "SELECT count(*) FROM people p JOIN stored s ON protect(p.ssn, 'ssn') = s.ssn",
@@ -137,7 +139,7 @@ async fn functions_agree_with_the_file() {
 
 #[tokio::test]
 async fn types_are_kept() {
-    let session = Session::new().await;
+    let session = People::new().await;
     for (sql, expected) in [
         ("SELECT arrow_typeof(protect(id, 'id')) FROM people LIMIT 1", "Int64"),
         ("SELECT arrow_typeof(protect(arrow_cast(7, 'Int64'), 'id'))", "Int64"),
@@ -160,7 +162,7 @@ async fn types_are_kept() {
 
 #[tokio::test]
 async fn mistakes_are_said_clearly() {
-    let session = Session::new().await;
+    let session = People::new().await;
     for (sql, kind, what) in [
         (
             "SELECT protect('x', 'no-such')",
@@ -220,27 +222,27 @@ async fn mistakes_are_said_clearly() {
 
 #[tokio::test]
 async fn two_engines_keep_apart() {
-    let (one, two) = (Session::new().await, Session::new().await);
+    let (one, two) = (People::new().await, People::new().await);
     let sql = "SELECT protect('123-45-6789', 'ssn')";
     assert_ne!(one.value(sql).await, two.value(sql).await);
-    // Registered in one session, the later engine answers.
-    register(&one.ctx, &two.engine).await.unwrap();
-    assert_eq!(one.value(sql).await, two.value(sql).await);
+    // A function is called by its name, so that one context can have one engine.
+    let (ctx, engine) = (one.session.context().clone(), two.session.engine().unwrap());
+    let refused = Session::in_context(ctx.clone(), engine).await;
+    assert!(refused.is_err_and(|error| error.to_string().contains("another engine")));
+    Session::in_context(ctx, one.session.engine().unwrap()).await.unwrap();
 }
 
 #[tokio::test]
 async fn two_files_cannot_be_one_table() {
-    let session = Session::new().await;
+    let session = People::new().await;
     let path = session.sandbox.path("people.parquet");
-    let error = register_file(&session.ctx, None, "people", &path)
-        .await
-        .expect_err("taken");
+    let error = session.session.register_file("people", &path).await.expect_err("taken");
     assert!(error.to_string().contains("table `people`"), "{error}");
 }
 
 #[tokio::test]
 async fn a_view_shows_its_binding_and_nothing_secret() {
-    let session = Session::new().await;
+    let session = People::new().await;
     let plan = session.ask("EXPLAIN SELECT ssn FROM safe").await.unwrap();
     assert!(plan.contains("ssn@1"), "{plan}");
 }

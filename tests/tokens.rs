@@ -11,9 +11,8 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use cipherform::sql::{from_datafusion, register};
+use cipherform::sql::{Session, from_datafusion};
 use cipherform::tokens::{SqliteTokens, TokenStore};
-use datafusion::prelude::SessionContext;
 use rand::prelude::*;
 
 use crate::sandbox::{Sandbox, read, text};
@@ -366,10 +365,9 @@ fn rotation_changes_no_token() {
 async fn sql_mints_for_rows_alone() {
     let sandbox = sandbox();
     let engine = sandbox.engine().await;
-    let ctx = SessionContext::new();
-    register(&ctx, &engine).await.unwrap();
+    let session = Session::new(&engine).await.unwrap();
     let ask = async |sql: &str| {
-        let batches = ctx.sql(sql).await.map_err(from_datafusion)?.collect().await;
+        let batches = session.query(sql).await?.collect().await;
         batches.map_err(from_datafusion)
     };
     let store = SqliteTokens::open(&sandbox.path("tokens.db")).await.unwrap();
@@ -407,12 +405,8 @@ async fn sql_mints_for_rows_alone() {
     }
     // A clerk sees cards masked, and can make no token.
     let clerk = sandbox.engine().await.with_role("clerk").unwrap();
-    let ctx = SessionContext::new();
-    register(&ctx, &clerk).await.unwrap();
-    let refused = ctx
-        .sql("SELECT tokenize('4111111111111111', 'card')")
-        .await
-        .map_err(from_datafusion);
+    let session = Session::new(&clerk).await.unwrap();
+    let refused = session.query("SELECT tokenize('4111111111111111', 'card')").await;
     assert_eq!(refused.unwrap_err().kind(), cipherform::ErrorKind::NotAllowed);
 }
 

@@ -8,7 +8,6 @@ use arrow::compute::{cast, concat};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use cipherform::cipher::Direction;
 use cipherform::columns::{self, BatchPlan, METADATA_KEY, ProtectedColumn, RevealOptions, Task};
-use cipherform::keys::Operation;
 use cipherform::policy::RuleRef;
 use cipherform::transform::{Transform, mask};
 use cipherform::{Engine, Error, Result};
@@ -96,7 +95,7 @@ impl Column {
             return Err(Error::bad_input(format!("column `{}` is protected already", self.name))
                 .with_hint("reveal it first; protecting twice would make it unreadable by its own metadata"));
         }
-        let transform = engine.resolve(&rule.parse()?, Operation::Protect).await?;
+        let transform = engine.resolve(&rule.parse()?, Direction::Encrypt).await?;
         self.check_tweak(&transform)?;
         let mut done = self.apply(&transform, Direction::Encrypt).await?;
         let described = serde_json::to_string(&ProtectedColumn::of(&transform))
@@ -116,7 +115,7 @@ impl Column {
                 self.reveal_described(engine, &described).await
             }
             (None, Some(rule)) => {
-                let transform = engine.resolve(&rule, Operation::Reveal).await?;
+                let transform = engine.resolve(&rule, Direction::Decrypt).await?;
                 self.check_tweak(&transform)?;
                 self.apply(&transform, Direction::Decrypt).await
             }
@@ -127,11 +126,7 @@ impl Column {
 
     /// The FPE underneath a rule, with the tweak given in place of the rule's.
     pub(crate) async fn crypt(&self, engine: &Engine, rule: &str, direction: Direction) -> Result<Done> {
-        let operation = match direction {
-            Direction::Encrypt => Operation::Protect,
-            Direction::Decrypt => Operation::Reveal,
-        };
-        let transform = engine.resolve(&rule.parse()?, operation).await?;
+        let transform = engine.resolve(&rule.parse()?, direction).await?;
         if transform.tokenizer().is_some() {
             return Err(
                 Error::bad_policy(format!("rule `{rule}` tokenizes, which is not encryption"))
@@ -146,11 +141,7 @@ impl Column {
 
     /// The tokens of a rule that tokenizes.
     pub(crate) async fn tokens(&self, engine: &Engine, rule: &str, direction: Direction) -> Result<Done> {
-        let operation = match direction {
-            Direction::Encrypt => Operation::Protect,
-            Direction::Decrypt => Operation::Reveal,
-        };
-        let transform = engine.resolve(&rule.parse()?, operation).await?;
+        let transform = engine.resolve(&rule.parse()?, direction).await?;
         if transform.tokenizer().is_none() {
             return Err(Error::bad_policy(format!("rule `{rule}` does not tokenize"))
                 .with_hint("use protect and reveal, or encrypt and decrypt"));

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use cipherform::{Engine, Error, Result, sql};
+use cipherform::sql::{self, Session};
+use cipherform::{Engine, Error, Result};
 use pyo3::prelude::*;
 
 use crate::data::{Data, Given};
@@ -30,20 +31,19 @@ pub(crate) async fn run(
     query: &str,
     tables: Vec<(String, Source)>,
 ) -> Result<(Vec<RecordBatch>, SchemaRef)> {
-    let ctx = sql::context()?;
-    sql::register(&ctx, engine).await?;
+    let session = Session::new(engine).await?;
     for (name, source) in tables {
         match source {
-            Source::File(path) => sql::register_file(&ctx, Some(engine), &name, &path).await?,
+            Source::File(path) => session.register_file(&name, &path).await?,
             Source::Given(given) => {
                 let Data::Table(batches, schema) = given.read()? else {
                     return Err(Error::bad_input(format!("`{name}` is one column, not a table")));
                 };
-                sql::register_batches(&ctx, Some(engine), &name, &schema, batches).await?;
+                session.register_batches(&name, &schema, batches).await?;
             }
         }
     }
-    let answer = sql::query(&ctx, Some(engine), query).await?;
+    let answer = session.query(query).await?;
     let schema: SchemaRef = answer.schema().as_arrow().clone().into();
     let batches = answer.collect().await.map_err(sql::from_execution)?;
     // The schema of what was computed, which may say more of what can be null than that of the plan.

@@ -12,7 +12,7 @@ use crate::selftest::known_answers;
 use crate::spec::error::{CipherError, Result};
 use crate::spec::key::{Aes, AesKey};
 use crate::spec::radix::{DomainFloor, Radix};
-use crate::spec::tweaks::{CheckedTweaks, Tweaks};
+use crate::spec::tweaks::Tweaks;
 use crate::spec::types::{Direction, Mode};
 
 /// A format-preserving cipher: key, mode, radix, domain floor and kernel. Cheap to clone.
@@ -110,14 +110,14 @@ impl Cipher {
             let numerals = numerals.len();
             return Err(CipherError::RaggedBatch { numerals, length: n });
         }
-        let tweaks = self.check_tweaks(tweaks, numerals.len() / n)?;
+        self.check_tweaks(tweaks, numerals.len() / n)?;
         self.check_numerals(numerals, n)?;
         known_answers::prove(self.kernel)?;
         numerals::apply(self.call(direction, tweaks), self.mode, self.radix, numerals, n);
         Ok(())
     }
 
-    pub(crate) fn call<'a>(&'a self, direction: Direction, tweaks: CheckedTweaks<'a>) -> BatchCall<'a> {
+    pub(crate) fn call<'a>(&'a self, direction: Direction, tweaks: Tweaks<'a>) -> BatchCall<'a> {
         BatchCall {
             kernel: self.kernel,
             aes: &self.aes,
@@ -126,7 +126,8 @@ impl Cipher {
         }
     }
 
-    pub(crate) fn check_tweaks<'a>(&self, tweaks: Tweaks<'a>, rows: usize) -> Result<CheckedTweaks<'a>, CipherError> {
+    /// Checks that the tweaks suit the mode, and are as many as the rows.
+    pub(crate) fn check_tweaks(&self, tweaks: Tweaks<'_>, rows: usize) -> Result<(), CipherError> {
         let check = |row: Option<usize>, tweak: &[u8]| {
             let bytes = tweak.len();
             let takes = match self.mode {
@@ -138,7 +139,7 @@ impl Cipher {
             Err(CipherError::TweakLength { row, bytes, takes })
         };
         match tweaks {
-            Tweaks::Shared(tweak) => check(None, tweak).map(|()| CheckedTweaks::Shared(tweak)),
+            Tweaks::Shared(tweak) => check(None, tweak),
             Tweaks::PerRow(tweaks) if tweaks.len() != rows => {
                 let tweaks = tweaks.len();
                 Err(CipherError::TweakCount { tweaks, rows })
@@ -147,16 +148,13 @@ impl Cipher {
                 for (row, tweak) in tweaks.iter().enumerate() {
                     check(Some(row), tweak)?;
                 }
-                Ok(CheckedTweaks::PerRow(tweaks))
+                Ok(())
             }
             Tweaks::Packed { bytes, length } if Some(bytes.len()) != length.checked_mul(rows) => {
                 let tweaks = bytes.len().checked_div(length).unwrap_or_default();
                 Err(CipherError::TweakCount { tweaks, rows })
             }
-            Tweaks::Packed { bytes, length } => {
-                check(None, bytes.get(..length).unwrap_or_default())?;
-                Ok(CheckedTweaks::Packed { bytes, length })
-            }
+            Tweaks::Packed { bytes, length } => check(None, bytes.get(..length).unwrap_or_default()),
         }
     }
 

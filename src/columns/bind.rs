@@ -11,7 +11,7 @@ use super::nested::{self, Leaf};
 use super::tweak;
 use super::types::check_type;
 use crate::cipher::Direction;
-use crate::keys::{KeyVersionId, Operation};
+use crate::keys::KeyVersionId;
 #[cfg(feature = "sql")]
 use crate::policy::Grant;
 use crate::policy::{Astray, Bound, Rule, RuleRef, Treatment, Tweak};
@@ -35,8 +35,8 @@ impl BatchPlan {
     pub async fn protect(engine: &Engine, table: &str, schema: &SchemaRef) -> Result<Self> {
         let leaves = nested::leaves(schema);
         let names: Vec<&[String]> = leaves.iter().map(|leaf| leaf.names.as_slice()).collect();
-        check_paths(engine, table, &leaves, &names, Operation::Protect)?;
-        let bound = engine.policy().bind(table, &names, Operation::Protect)?;
+        check_paths(engine, table, &leaves, &names, Direction::Encrypt)?;
+        let bound = engine.policy().bind(table, &names, Direction::Encrypt)?;
         if bound.iter().all(|bound| matches!(bound, Bound::Drop)) {
             return Err(Error::bad_policy(format!(
                 "the policy `{}` drops every column of table `{table}`: nothing would be left",
@@ -96,7 +96,7 @@ impl BatchPlan {
                 }
             };
             let rule = engine.policy().rule(rule)?;
-            let current = engine.resolve(&reference(rule, None), Operation::Protect).await?;
+            let current = engine.resolve(&reference(rule, None), Direction::Encrypt).await?;
             changed |= described.is_none_or(|described| described.compare(&current).is_err());
             bound.push(Bound::Rule(rule));
         }
@@ -132,7 +132,7 @@ impl BatchPlan {
                 );
             }
             check_tweaks(rule, leaf.path(), bound, leaves)?;
-            let transform = engine.resolve(&reference(rule, None), Operation::Protect).await?;
+            let transform = engine.resolve(&reference(rule, None), Direction::Encrypt).await?;
             let described = ProtectedColumn::of(&transform).write(&made(leaf, &transform)?)?;
             let tweak = places.tweak(&transform, leaf)?;
             fates.push(Some((Arc::new(described), Some(works.len()))));
@@ -177,8 +177,8 @@ impl BatchPlan {
         let from_policy = match options.key_version {
             Some(version) if described.iter().all(Option::is_none) => {
                 let names: Vec<&[String]> = leaves.iter().map(|leaf| leaf.names.as_slice()).collect();
-                check_paths(engine, table, &leaves, &names, Operation::Reveal)?;
-                Some((engine.policy().bind(table, &names, Operation::Reveal)?, version))
+                check_paths(engine, table, &leaves, &names, Direction::Decrypt)?;
+                Some((engine.policy().bind(table, &names, Direction::Decrypt)?, version))
             }
             Some(_) => {
                 return Err(
@@ -211,7 +211,7 @@ impl BatchPlan {
                 (Some(described), _) => Some(resolve(engine, leaf.path(), described).await?),
                 (None, Some((rule, version))) => Some(
                     engine
-                        .resolve(&reference(rule, Some(version)), Operation::Reveal)
+                        .resolve(&reference(rule, Some(version)), Direction::Decrypt)
                         .await?,
                 ),
                 (None, None) => None,
@@ -312,7 +312,7 @@ pub(crate) async fn resolve(engine: &Engine, column: &str, described: &Protected
                 rule: described.rule.clone(),
                 version: None,
             };
-            engine.resolve(&rule, Operation::Reveal).await
+            engine.resolve(&rule, Direction::Decrypt).await
         }
         _ => {
             let id: KeyVersionId = described
@@ -388,8 +388,8 @@ impl<'a> Places<'a> {
 
 /// Refuses a line of `[columns]` that means something within a column, and fits nothing there: what it means would stay
 /// in the clear.
-fn check_paths(engine: &Engine, table: &str, leaves: &[Leaf], names: &[&[String]], operation: Operation) -> Result<()> {
-    for line in engine.policy().astray(table, names, operation)? {
+fn check_paths(engine: &Engine, table: &str, leaves: &[Leaf], names: &[&[String]], direction: Direction) -> Result<()> {
+    for line in engine.policy().astray(table, names, direction)? {
         let Astray { known, rest, .. } = line;
         let leaf = leaves.iter().find(|leaf| leaf.path() == known);
         let is_leaf = leaf.is_some_and(|leaf| leaf.steps.is_empty());

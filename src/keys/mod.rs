@@ -12,7 +12,8 @@
 //! subkeys.
 //!
 //! ```
-//! use cipherform::keys::{KeyUse, Keyring, KmsRegistry, Operation, Purpose};
+//! use cipherform::cipher::Direction;
+//! use cipherform::keys::{KeyUse, Keyring, KmsRegistry, Purpose};
 //! use cipherform::kms::MemoryKms;
 //!
 //! # async fn example(directory: &std::path::Path) -> cipherform::Result<()> {
@@ -20,7 +21,7 @@
 //! let mut keyring = Keyring::create(directory.join("keyring.json"), &"memory:main".parse()?, &registry).await?;
 //! keyring.create_key(&"pii".parse()?, KeyUse::Derive, None).await?;
 //!
-//! let key = keyring.handle(&"pii".parse()?, Operation::Protect).await?;
+//! let key = keyring.handle(&"pii".parse()?, Direction::Encrypt).await?;
 //! let subkey = key.subkey(Purpose::Ff1, "customer-key", b"fingerprint", 32)?;
 //! # Ok(())
 //! # }
@@ -65,7 +66,8 @@ pub(crate) use keyring::BackupRecord;
 pub use keyring::KeyImport;
 pub use keyring::{Backup, Finding, KeyInfo, Keyring, Periods, StagedBackup, StateChange, VersionInfo};
 pub use reason::Reason;
-pub use state::{KeyState, Operation};
+pub use state::KeyState;
+pub(crate) use state::verb;
 pub use timestamp::Timestamp;
 #[cfg(feature = "kms-local")]
 pub(crate) use wrap::{Authenticated, derive};

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cipher::Direction;
+
 /// The state of a key version: SP 800-57 Part 1 Revision 5, section 7.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -37,14 +39,14 @@ impl KeyState {
         Self::Destroyed,
     ];
 
-    /// Checks whether a version in this state may be used for an operation: SP 800-57 Part 1, section 7.3.
+    /// Checks whether a version in this state may be used in a direction: SP 800-57 Part 1, section 7.3.
     ///
     /// Only an active key applies protection. Suspended and compromised keys still process what they protected: to
     /// reveal with them is at the reader's own risk, and without it no data could be moved to a new key.
-    pub const fn may(self, operation: Operation) -> bool {
-        match operation {
-            Operation::Protect => matches!(self, Self::Active),
-            Operation::Reveal => matches!(
+    pub const fn may(self, direction: Direction) -> bool {
+        match direction {
+            Direction::Encrypt => matches!(self, Self::Active),
+            Direction::Decrypt => matches!(
                 self,
                 Self::Active | Self::Suspended | Self::Deactivated | Self::Compromised
             ),
@@ -85,22 +87,11 @@ impl fmt::Display for KeyState {
     }
 }
 
-/// An operation on values.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Operation {
-    /// To protect new values.
-    Protect,
-    /// To reveal what is protected.
-    Reveal,
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Protect => "protect",
-            Self::Reveal => "reveal",
-        })
+/// The verb of a direction, in messages and in the audit log: `protect` or `reveal`.
+pub(crate) const fn verb(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Encrypt => "protect",
+        Direction::Decrypt => "reveal",
     }
 }
 
@@ -119,8 +110,8 @@ mod tests {
             (KeyState::Removed, false, false),
             (KeyState::Destroyed, false, false),
         ] {
-            assert_eq!(state.may(Operation::Protect), protect, "{state}");
-            assert_eq!(state.may(Operation::Reveal), reveal, "{state}");
+            assert_eq!(state.may(Direction::Encrypt), protect, "{state}");
+            assert_eq!(state.may(Direction::Decrypt), reveal, "{state}");
             assert_eq!(serde_json::to_string(&state).unwrap(), format!("\"{state}\""));
         }
     }

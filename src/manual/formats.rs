@@ -55,7 +55,7 @@
 //! ```
 //! use cipherform::cipher::Direction;
 //! use cipherform::formats::RowError;
-//! use cipherform::keys::{KeyUse, Keyring, KmsRegistry, Operation};
+//! use cipherform::keys::{KeyUse, Keyring, KmsRegistry};
 //! use cipherform::kms::MemoryKms;
 //! use cipherform::policy::Policy;
 //! use cipherform::transform::{TextBatch, Texts};
@@ -79,7 +79,7 @@
 //! let engine = Engine::new(policy, keyring);
 //!
 //! let failed = |error: RowError| format!("{error:?}");
-//! let card = engine.resolve(&"card".parse()?, Operation::Protect).await?;
+//! let card = engine.resolve(&"card".parse()?, Direction::Encrypt).await?;
 //! let mut protected = Texts::default();
 //! let batch = TextBatch::new(Direction::Encrypt, &[Some("4111-1111-1111-1111"), None]);
 //! card.texts(batch, &mut protected).map_err(failed)?;
@@ -87,7 +87,7 @@
 //! assert!(protected[0].is_some_and(|text| text.len() == 19 && text.ends_with("-1111")));
 //! assert_eq!(protected[1], None);
 //!
-//! let card = engine.resolve(&"card".parse()?, Operation::Reveal).await?;
+//! let card = engine.resolve(&"card".parse()?, Direction::Decrypt).await?;
 //! let mut revealed = Texts::default();
 //! card.texts(TextBatch::new(Direction::Decrypt, &protected), &mut revealed).map_err(failed)?;
 //! assert_eq!(revealed.iter().next(), Some(Some("4111-1111-1111-1111")));

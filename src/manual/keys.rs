@@ -444,8 +444,9 @@
 //! | destroyed | no | no | `keys remove` once more, when the KMS key that wrapped it is gone | |
 //!
 //! ```
-//! use cipherform::keys::{KeyState, Operation};
-//! assert!(KeyState::Compromised.may(Operation::Reveal) && !KeyState::Compromised.may(Operation::Protect));
+//! use cipherform::cipher::Direction;
+//! use cipherform::keys::KeyState;
+//! assert!(KeyState::Compromised.may(Direction::Decrypt) && !KeyState::Compromised.may(Direction::Encrypt));
 //! assert!(KeyState::Active.may_become(KeyState::Suspended) && !KeyState::Active.may_become(KeyState::Removed));
 //! ```
 //!

@@ -169,5 +169,5 @@
 //! # SQL
 //!
 //! A table is one Parquet file, or record batches in memory. Folders, partitions and remote object stores are not there
-//! yet. The sessions of [`sql::context`](crate::sql::context) may use as much memory as there is and spill nothing to
+//! yet. A [`Session`](crate::sql::Session) may use as much memory as there is and spills nothing to
 //! disk, so a large sort or join needs the memory for it.

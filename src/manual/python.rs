@@ -43,8 +43,8 @@
 //! `role=` binds the engine to a role: see
 //! [`sql`](super::sql#roles).
 //!
-//! `sql` takes one statement that reads, as [`sql::query`](crate::sql::query) does, in a session that spills nothing to
-//! disk. Each table is an Arrow table or the path of a Parquet file.
+//! `sql` takes one statement that reads, as [`Session::query`](crate::sql::Session::query) does, in a session that
+//! spills nothing to disk. Each table is an Arrow table or the path of a Parquet file.
 //!
 //! # The bare cipher
 //!

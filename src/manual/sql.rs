@@ -24,14 +24,15 @@
 //!
 //! # Tables
 //!
-//! [`register`](crate::sql::register) gives a DataFusion session the functions, and resolves every key version they may
-//! need. A rule whose key is missing is an error when it is used; a KMS that does not answer is one at once.
+//! A [`Session`](crate::sql::Session) has the functions and the tables, and resolves every key version that they may
+//! need when it begins. A rule whose key is missing is an error when it is used; a KMS that does not answer is one at
+//! once.
 //!
-//! [`register_file`](crate::sql::register_file) opens one Parquet file, and
-//! [`register_batches`](crate::sql::register_batches) record batches in memory. With an engine, each protected column
-//! becomes `reveal(column, 'rule@version')` with what its metadata names, in a view; rule and key are compared with the
-//! metadata there and then. So `SELECT … WHERE ssn = '…'` and joins on revealed values just work, whatever version each
-//! file has. Without an engine, the table is what is stored.
+//! [`register_file`](crate::sql::Session::register_file) opens one Parquet file, and
+//! [`register_batches`](crate::sql::Session::register_batches) record batches in memory. With an engine, each protected
+//! column becomes `reveal(column, 'rule@version')` with what its metadata names, in a view; rule and key are compared
+//! with the metadata there and then. So `SELECT … WHERE ssn = '…'` and joins on revealed values just work, whatever
+//! version each file has. Without an engine, the table is what is stored.
 //!
 //! A struct or list with protected fields comes with those revealed that the role may see; a role that may not see
 //! one of them may not see the column. What is one-way (hashes, masks, buckets) is what is stored.
@@ -91,9 +92,10 @@
 //!
 //! # In a session of your own
 //!
-//! [`sql::context`](crate::sql::context) makes the session that the command uses: nothing spilled to disk.
-//! [`sql::query`](crate::sql::query) plans a statement and refuses the same as the command does. Neither is required:
-//! functions and tables go into any `SessionContext`, and its configuration is yours. For people you do not trust,
+//! [`Session::new`](crate::sql::Session::new) makes the session that the command uses: nothing spilled to disk.
+//! [`query`](crate::sql::Session::query) plans a statement and refuses the same as the command does. Neither is
+//! required: with [`in_context`](crate::sql::Session::in_context) functions and tables go into any `SessionContext`,
+//! and its configuration is yours. One context has one engine, and so one role. For people you do not trust,
 //! forbid statements that read files or change settings with DataFusion's `SQLOptions`.
 //!
 //! An error of ours comes out of DataFusion as it went in with [`from_datafusion`](crate::sql::from_datafusion): kind,

@@ -49,10 +49,10 @@
 //! role that sees the one plain and the other's ciphertexts reveals these with `reveal(column, 'the one')`.
 //!
 //! DataFusion has statements that read files (`CREATE EXTERNAL TABLE`), replace views or change settings (`SET`).
-//! [`sql::query`](crate::sql::query) refuses them under a role; a host that plans statements itself for people it
-//! does not trust has to refuse them itself (`SQLOptions::with_allow_ddl`, `with_allow_statements`), keep the process
-//! away from other files, and take the policy and the role from its own configuration. The role can be set by the
-//! host only, never by SQL.
+//! [`Session::query`](crate::sql::Session::query) refuses them under a role; a host that plans statements itself for
+//! people it does not trust has to refuse them itself (`SQLOptions::with_allow_ddl`, `with_allow_statements`), keep the
+//! process away from other files, and take the policy and the role from its own configuration. The role can be set by
+//! the host only, never by SQL.
 //!
 //! **Who may use the KMS.** Unwrapping a data key once is enough: keys do not change, and copies of the data can be
 //! revealed later, elsewhere, without the KMS. So take one data key for each class of sensitive data, and give KMS
@@ -163,8 +163,8 @@
 //!   whole. File paths and key names are yours to judge before you pass a log on.
 //! * **Query text** is yours: a literal in `WHERE ssn = '…'` stands in plans, so `EXPLAIN` prints it, and in the
 //!   shell's history and the list of processes when given with `-c`. The prompt keeps its history in memory only.
-//! * **Spill files**: the sessions of [`sql::context`](crate::sql::context), which `cipherform query` uses, have
-//!   spilling to disk switched off, and [`sql::query`](crate::sql::query) refuses the `SET` that would switch it on
+//! * **Spill files**: a [`Session`](crate::sql::Session), which `cipherform query` uses, has
+//!   spilling to disk switched off, and [`query`](crate::sql::Session::query) refuses the `SET` that would switch it on
 //!   again. A session of your own spills as you configure it.
 //! * **Temporary files**: `protect` and `reveal` write beside the target, readable for the owner alone until done. A
 //!   process that is killed outright leaves the file behind.

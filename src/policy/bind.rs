@@ -3,7 +3,7 @@
 use super::column_line::{ColumnLine, ColumnTarget};
 use super::policy::{Policy, Unlisted};
 use super::rule::{Rule, Treatment};
-use crate::keys::Operation;
+use crate::cipher::Direction;
 use crate::{Error, Result};
 
 /// The binding of one column.
@@ -43,7 +43,7 @@ impl Policy {
         &'a self,
         table: &str,
         columns: &[&'a [String]],
-        operation: Operation,
+        direction: Direction,
     ) -> Result<Vec<Astray<'a>>> {
         let known = || columns.iter().flat_map(|names| names.iter());
         let mut astray = Vec::new();
@@ -68,7 +68,7 @@ impl Policy {
             let is_lost = match self.binding(line)? {
                 Bound::Keep => false,
                 // What was dropped is not missed.
-                Bound::Drop => operation == Operation::Protect,
+                Bound::Drop => direction == Direction::Encrypt,
                 Bound::Rule(_) => true,
             };
             if is_lost && !known().any(|name| line.names(table, name)) {
@@ -91,14 +91,14 @@ impl Policy {
     /// [`crate::ErrorKind::BadPolicy`] when two lines fit a column equally well, when a `table.column` line names a
     /// column that the table lacks (one that was dropped is not missed when data is revealed), or for a column that
     /// no line names if the policy says `unlisted = "error"`.
-    pub fn bind<'a>(&'a self, table: &str, columns: &[&[String]], operation: Operation) -> Result<Vec<Bound<'a>>> {
+    pub fn bind<'a>(&'a self, table: &str, columns: &[&[String]], direction: Direction) -> Result<Vec<Bound<'a>>> {
         for line in &self.columns {
             let named = |name: &str| columns.iter().any(|names| names.iter().any(|known| known == name));
             if let Some(column) = line.pattern.strip_prefix(&format!("{table}."))
                 && line.is_literal()
                 && !named(column)
                 && !named(&line.pattern)
-                && !(operation == Operation::Reveal && matches!(self.binding(line)?, Bound::Drop))
+                && !(direction == Direction::Decrypt && matches!(self.binding(line)?, Bound::Drop))
             {
                 let names: Vec<&str> = columns.iter().map(|names| names[0].as_str()).collect();
                 return Err(
@@ -248,7 +248,7 @@ mod tests {
         let policy = policy("\"*\" = \"a\"\nnote = \"keep\"\ntemp = \"drop\"\n");
         let columns = [["x"], ["note"], ["temp"]].map(|name| names(&name));
         let columns = columns.each_ref().map(Vec::as_slice);
-        let bound = policy.bind("t", &columns, Operation::Protect).expect("bound");
+        let bound = policy.bind("t", &columns, Direction::Encrypt).expect("bound");
         assert!(matches!(bound[..], [Bound::Rule(_), Bound::Keep, Bound::Drop]));
     }
 
@@ -264,12 +264,12 @@ mod tests {
     fn a_table_column_line_must_exist_in_its_table() {
         let policy = policy("\"t.missing\" = \"a\"\n\"u.gone\" = \"drop\"\nanywhere = \"a\"\n");
         let x = names(&["x"]);
-        let bind = |table, operation| policy.bind(table, &[&x], operation);
-        let error = bind("t", Operation::Protect).expect_err("missing column");
+        let bind = |table, direction| policy.bind(table, &[&x], direction);
+        let error = bind("t", Direction::Encrypt).expect_err("missing column");
         assert_eq!(error.to_string(), "p.toml:10:1: table `t` has no column `missing`");
-        assert!(bind("u", Operation::Protect).is_err());
-        assert!(bind("u", Operation::Reveal).is_ok());
-        assert!(bind("other", Operation::Protect).is_ok());
+        assert!(bind("u", Direction::Encrypt).is_err());
+        assert!(bind("u", Direction::Decrypt).is_ok());
+        assert!(bind("other", Direction::Encrypt).is_ok());
     }
 
     #[test]

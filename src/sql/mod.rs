@@ -1,4 +1,4 @@
-//! SQL: functions and protected tables for any DataFusion `SessionContext`.
+//! SQL: functions and protected tables, in a session of their own or in any DataFusion `SessionContext`.
 //!
 //! | function | does |
 //! | --- | --- |
@@ -10,17 +10,17 @@
 //! | `detokenize(t, 'rule')` | the value of a token |
 //! | `mask(v, 'rule')` | letters, digits and the format's other symbols replaced as the rule's `mask` says |
 //!
-//! The rule is a literal. Keys are resolved by [`register`], never while a query is planned or runs.
+//! The rule is a literal. Keys are resolved when a [`Session`] begins, never while a query is planned or runs.
 //!
 //! Field metadata gets lost and goes stale inside a query engine, so it is read once, when a file is opened
-//! ([`register_file`]): the table is then a view in which each protected column is `reveal(column, 'rule@version')`.
+//! ([`Session::register_file`]): the table is then a view in which each protected column is `reveal(column, 'rule@version')`.
 
 mod errors;
 mod functions;
 mod session;
 mod tables;
 
-pub use session::{context, query, query_statement, register, register_batches, register_file, statements};
+pub use session::{Session, statements};
 
 use errors::external;
 pub use errors::{from_datafusion, from_execution};

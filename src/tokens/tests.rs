@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use super::{MemoryTokens, Revealed, TokenRule, TokenStore, Tokenizer};
 use crate::ErrorKind;
+use crate::cipher::Direction;
 use crate::formats::Format;
 use crate::formats::RowError;
-use crate::keys::{KeyHandle, KeyUse, Keyring, KmsRegistry, Operation, Timestamp};
+use crate::keys::{KeyHandle, KeyUse, Keyring, KmsRegistry, Timestamp};
 use crate::kms::MemoryKms;
 
 /// A key for deriving, of a keyring that is gone.
@@ -33,7 +34,7 @@ async fn handles(count: u32) -> Vec<KeyHandle> {
         }
         handles.push(
             keyring
-                .handle(&"pii".parse().unwrap(), Operation::Protect)
+                .handle(&"pii".parse().unwrap(), Direction::Encrypt)
                 .await
                 .unwrap(),
         );

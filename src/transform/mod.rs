@@ -6,7 +6,6 @@
 
 mod batch;
 mod bucket;
-mod direction;
 mod engine;
 mod fingerprint;
 mod fpe;

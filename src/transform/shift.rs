@@ -140,7 +140,7 @@ mod tests {
     async fn dates_and_timestamps_of_one_entity_move_together() {
         use crate::Engine;
         use crate::cipher::Tweaks;
-        use crate::keys::{KeyUse, Keyring, KmsRegistry, Operation};
+        use crate::keys::{KeyUse, Keyring, KmsRegistry};
         use crate::kms::MemoryKms;
         use crate::policy::Policy;
         use crate::transform::{TextBatch, Texts};
@@ -182,7 +182,7 @@ mod tests {
         let mut prints = HashSet::new();
         let mut moved = async |rule: &str, value: &str, pattern: &str| -> Vec<i64> {
             let transform = engine
-                .resolve(&rule.parse().unwrap(), Operation::Protect)
+                .resolve(&rule.parse().unwrap(), Direction::Encrypt)
                 .await
                 .unwrap();
             prints.insert((transform.fingerprint(), transform.check_value()));

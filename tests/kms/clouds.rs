@@ -443,7 +443,7 @@ async fn azure_refuses() {
     for (status, body, kind) in [
         (
             403,
-            r#"{"error":{"code":"Forbidden","message":"Operation wrapKey is not allowed on a disabled key.","innererror":{"code":"KeyDisabled"}}}"#,
+            r#"{"error":{"code":"Forbidden","message":"Direction wrapKey is not allowed on a disabled key.","innererror":{"code":"KeyDisabled"}}}"#,
             ErrorKind::KeyNotUsable,
         ),
         (

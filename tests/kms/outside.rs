@@ -5,9 +5,10 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use cipherform::cipher::Direction;
 use cipherform::keys::{
     CacheLimits, KeyAction, KeyAudit, KeyEvent, KeyUse, Keyring, KmsClient, KmsKeyInfo, KmsKeyRef, KmsKeyState,
-    KmsRegistry, Operation, WrapContext,
+    KmsRegistry, WrapContext,
 };
 use cipherform::kms::{MemoryKms, conformance};
 use cipherform::{Error, ErrorKind, Result, Secret};
@@ -66,7 +67,7 @@ async fn a_provider_of_ones_own() {
         .unwrap();
     let keyring = Keyring::open(&path, &registry).await.unwrap();
     keyring
-        .handle(&"pii".parse().unwrap(), Operation::Protect)
+        .handle(&"pii".parse().unwrap(), Direction::Encrypt)
         .await
         .unwrap();
 }

@@ -14,7 +14,7 @@ use crate::arith::numeral::HalfCodec64;
 use crate::spec::ff1::{CachedAesP, Ff1Shape};
 use crate::spec::key::Aes;
 use crate::spec::radix::Radix;
-use crate::spec::tweaks::CheckedTweaks;
+use crate::spec::tweaks::Tweaks;
 use crate::spec::types::Direction;
 use crate::spec::{feistel, ff1};
 
@@ -25,26 +25,19 @@ const SMALL: usize = 15;
 const RECIPROCAL: u64 = 64 * 64;
 
 /// Encrypts or decrypts rows of `n` numerals.
-pub(crate) fn apply(
-    aes: &Aes,
-    radix: Radix,
-    direction: Direction,
-    tweaks: CheckedTweaks<'_>,
-    numerals: &mut [u16],
-    n: usize,
-) {
+pub(crate) fn apply(aes: &Aes, radix: Radix, direction: Direction, tweaks: Tweaks<'_>, numerals: &mut [u16], n: usize) {
     let shape = Ff1Shape::new(radix, n);
     let codec = BigCodec::new(radix, shape.v);
     let moduli = [shape.u, shape.v].map(|m| BigModulus::new(radix.power(m)));
     let mut round = BigRound::new(&shape);
     let mut cached = CachedAesP::default();
     let mut prefix = [0];
-    if let CheckedTweaks::Shared(tweak) = tweaks {
+    if let Tweaks::Shared(tweak) = tweaks {
         shape.prefixes(aes, &mut cached, [tweak].into_iter(), &mut prefix);
     }
     for (row, numerals) in numerals.chunks_exact_mut(n).enumerate() {
-        if !matches!(tweaks, CheckedTweaks::Shared(_)) {
-            shape.prefixes(aes, &mut cached, [tweaks.of(row)].into_iter(), &mut prefix);
+        if !matches!(tweaks, Tweaks::Shared(_)) {
+            shape.prefixes(aes, &mut cached, [tweaks.get(row)].into_iter(), &mut prefix);
         }
         let (to_left, to_right) = numerals.split_at_mut(shape.u);
         let (mut left, mut right) = (codec.num(to_left), codec.num(to_right));

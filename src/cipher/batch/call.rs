@@ -2,7 +2,7 @@
 
 use crate::kernels::kernel::Kernel;
 use crate::spec::key::Aes;
-use crate::spec::tweaks::CheckedTweaks;
+use crate::spec::tweaks::Tweaks;
 use crate::spec::types::Direction;
 
 /// A key, the kernel that computes with it, the direction, and the rows' tweaks.
@@ -12,5 +12,5 @@ pub(crate) struct BatchCall<'a> {
     pub(crate) aes: &'a Aes,
     pub(crate) direction: Direction,
     /// Checked: they suit the mode, and there are as many as rows.
-    pub(crate) tweaks: CheckedTweaks<'a>,
+    pub(crate) tweaks: Tweaks<'a>,
 }

@@ -86,7 +86,8 @@ impl Cipher {
         }
         let n = bits as usize;
         self.radix.check_length(self.mode, &self.floor, n)?;
-        let call = self.call(direction, self.check_tweaks(tweaks, values.len())?);
+        self.check_tweaks(tweaks, values.len())?;
+        let call = self.call(direction, tweaks);
         if !W::fit(values, bits) {
             let too_wide = |value: &W| !W::fit(&[*value], bits);
             let row = values.iter().position(too_wide).unwrap_or_default();

@@ -43,7 +43,7 @@ pub(crate) fn apply(call: BatchCall<'_>, mode: Mode, radix: Radix, numerals: &mu
     } = call;
     if kernel == Kernel::Naive {
         for (row, numerals) in numerals.chunks_exact_mut(n).enumerate() {
-            let done = reference::apply(mode, aes, radix, direction, tweaks.of(row), numerals);
+            let done = reference::apply(mode, aes, radix, direction, tweaks.get(row), numerals);
             numerals.copy_from_slice(&done);
         }
         return;

@@ -8,7 +8,7 @@ use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::{CHUNK, LANES};
 use crate::kernels::dispatch::{KernelOps, Prepared, run_rounds};
 use crate::spec::ff1::CachedAesP;
-use crate::spec::tweaks::CheckedTweaks;
+use crate::spec::tweaks::Tweaks;
 
 /// A source of values, to which their results go back.
 pub(crate) trait HalfRows<H: Half> {
@@ -26,8 +26,8 @@ pub(crate) fn run<H: KernelOps>(call: BatchCall<'_>, prepared: &Prepared<H>, row
     let (BatchCall { aes, tweaks, .. }, plan) = (call, &prepared.plan);
     let mut cached = CachedAesP::default();
     let shared = match tweaks {
-        CheckedTweaks::Shared(tweak) => plan.shared_prefixes(aes, tweak),
-        CheckedTweaks::PerRow(_) | CheckedTweaks::Packed { .. } => Prefixes::Shared([0; 2]), // until the rows' own come
+        Tweaks::Shared(tweak) => plan.shared_prefixes(aes, tweak),
+        Tweaks::PerRow(_) | Tweaks::Packed { .. } => Prefixes::Shared([0; 2]), // until the rows' own come
     };
     let mut prefixes: [Prefixes; CHUNK / LANES] = std::array::from_fn(|_| shared.clone());
     let (mut left, mut right) = ([H::default(); CHUNK], [H::default(); CHUNK]);
@@ -38,11 +38,11 @@ pub(crate) fn run<H: KernelOps>(call: BatchCall<'_>, prepared: &Prepared<H>, row
             let these = start + first..start + count.min(first + LANES);
             let mut per_row = [[0; LANES]; 2];
             match tweaks {
-                CheckedTweaks::Shared(_) => break,
-                CheckedTweaks::PerRow(tweaks) => {
+                Tweaks::Shared(_) => break,
+                Tweaks::PerRow(tweaks) => {
                     plan.prefixes(aes, &mut cached, tweaks[these].iter().copied(), &mut per_row);
                 }
-                CheckedTweaks::Packed { bytes, length } => {
+                Tweaks::Packed { bytes, length } => {
                     let tweaks = these.map(|row| &bytes[row * length..][..length]);
                     plan.prefixes(aes, &mut cached, tweaks, &mut per_row);
                 }

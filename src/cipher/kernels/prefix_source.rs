@@ -7,7 +7,7 @@ use crate::batch::plan::ShapePlan;
 use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
 use crate::spec::ff1::CachedAesP;
-use crate::spec::tweaks::CheckedTweaks;
+use crate::spec::tweaks::Tweaks;
 
 /// A source of prefixes, for kernels that read text themselves.
 pub(crate) enum PrefixSource<'a> {
@@ -42,15 +42,15 @@ pub(crate) fn with_prefixes(
     let mut cached = CachedAesP::default();
     let mut per_row = |rows: std::ops::Range<usize>| {
         let mut prefixes = [[0; LANES]; 2];
-        plan.prefixes(aes, &mut cached, rows.map(|row| tweaks.of(row)), &mut prefixes);
+        plan.prefixes(aes, &mut cached, rows.map(|row| tweaks.get(row)), &mut prefixes);
         Prefixes::PerRow(prefixes)
     };
     let (shared, joined);
     // Tweaks of one length are read together.
     let tweaks = match tweaks {
-        CheckedTweaks::PerRow(each @ [first, others @ ..]) if others.iter().all(|tweak| tweak.len() == first.len()) => {
+        Tweaks::PerRow(each @ [first, others @ ..]) if others.iter().all(|tweak| tweak.len() == first.len()) => {
             joined = each.concat();
-            CheckedTweaks::Packed {
+            Tweaks::Packed {
                 bytes: &joined,
                 length: first.len(),
             }
@@ -58,11 +58,11 @@ pub(crate) fn with_prefixes(
         other => other,
     };
     let prefixes = match tweaks {
-        CheckedTweaks::Shared(tweak) => {
+        Tweaks::Shared(tweak) => {
             shared = plan.shared_prefixes(aes, tweak);
             PrefixSource::Shared(&shared)
         }
-        CheckedTweaks::Packed { bytes, length } => match plan.chain(aes, length) {
+        Tweaks::Packed { bytes, length } => match plan.chain(aes, length) {
             Some((chain, whole_blocks)) => PrefixSource::Packed(PackedTweaks {
                 chain,
                 whole_blocks,
@@ -71,7 +71,7 @@ pub(crate) fn with_prefixes(
             }),
             None => PrefixSource::Each(&mut per_row),
         },
-        CheckedTweaks::PerRow(_) => PrefixSource::Each(&mut per_row),
+        Tweaks::PerRow(_) => PrefixSource::Each(&mut per_row),
     };
     run(prefixes)
 }

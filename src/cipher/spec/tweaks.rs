@@ -1,4 +1,4 @@
-//! The tweaks of a batch, as callers give them and as the kernels take them.
+//! The tweaks of a batch.
 
 /// The tweaks of a batch.
 ///
@@ -24,29 +24,6 @@ impl<'a> Tweaks<'a> {
     /// # Panics
     /// If there are fewer rows.
     pub fn get(self, row: usize) -> &'a [u8] {
-        match self {
-            Self::Shared(tweak) => tweak,
-            Self::PerRow(tweaks) => tweaks[row],
-            Self::Packed { bytes, length } => &bytes[row * length..][..length],
-        }
-    }
-}
-
-/// The tweaks of a batch, once checked.
-#[derive(Clone, Copy)]
-pub(crate) enum CheckedTweaks<'a> {
-    Shared(&'a [u8]),
-    PerRow(&'a [&'a [u8]]),
-    /// All of one length, one after the other.
-    Packed {
-        bytes: &'a [u8],
-        length: usize,
-    },
-}
-
-impl<'a> CheckedTweaks<'a> {
-    /// The tweak of one row.
-    pub(crate) fn of(self, row: usize) -> &'a [u8] {
         match self {
             Self::Shared(tweak) => tweak,
             Self::PerRow(tweaks) => tweaks[row],

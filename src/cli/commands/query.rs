@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use datafusion::dataframe::DataFrame;
-use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 
@@ -20,7 +19,8 @@ use crate::cli::printer::Printer;
 use crate::cli::results::{ResultFormat, Results};
 use crate::cli::{job, session};
 use crate::files::{OutputFile, Source};
-use crate::{Engine, Error, ErrorKind, Hint, Result, files, sql};
+use crate::sql::{self, Session};
+use crate::{Engine, Error, ErrorKind, Hint, Result, files};
 
 const HELP: &str = "\
 Statements end with a semicolon. SHOW TABLES; and DESCRIBE table; tell what there is.
@@ -97,30 +97,24 @@ impl FromStr for TableFile {
 }
 
 pub(in crate::cli) async fn run(args: QueryArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
-    let ctx = sql::context()?;
-    let engine = if args.stored {
-        None
-    } else {
-        Some(engine(&args, keys).await?)
+    let engine = if args.stored { None } else { engine(&args, keys).await? };
+    let session = match &engine {
+        Some(engine) => Session::new(engine).await?,
+        None => Session::stored()?,
     };
-    let engine = engine.flatten();
-    if let Some(engine) = &engine {
-        sql::register(&ctx, engine).await?;
-    }
     for file in &args.files {
-        sql::register_file(&ctx, engine.as_ref(), &file.name, &file.path).await?;
+        session.register_file(&file.name, &file.path).await?;
     }
     let tables = args.files.iter().map(|file| file.name.clone()).collect();
-    let session = QuerySession {
-        ctx,
-        engine,
+    let shell = Shell {
+        session,
         tables,
         warned: Mutex::default(),
     };
     let format = args.format();
     if let Some(statement) = &args.command {
         return answer(
-            &session,
+            &shell,
             statement,
             format,
             args.output.as_deref().map(|path| (path, args.force)),
@@ -129,16 +123,15 @@ pub(in crate::cli) async fn run(args: QueryArgs, keys: &KeyArgs, printer: &Print
         .await;
     }
     if std::io::stdin().is_terminal() {
-        prompt(&session, format, printer).await
+        prompt(&shell, format, printer).await
     } else {
-        script(&session, format, printer).await
+        script(&shell, format, printer).await
     }
 }
 
-/// The tables and the engine that statements run against.
-struct QuerySession {
-    ctx: SessionContext,
-    engine: Option<Engine>,
+/// The session that statements run in, and what was said of it.
+struct Shell {
+    session: Session,
     tables: Vec<String>,
     /// The warnings that were given: once is enough.
     warned: Mutex<BTreeSet<String>>,
@@ -169,7 +162,7 @@ async fn engine(args: &QueryArgs, keys: &KeyArgs) -> Result<Option<Engine>> {
 
 /// Runs statements and writes their results: to stdout, or whole or not at all to a file that only its owner can read.
 async fn answer(
-    session: &QuerySession,
+    shell: &Shell,
     text: &str,
     format: ResultFormat,
     output: Option<(&Path, bool)>,
@@ -183,13 +176,13 @@ async fn answer(
         )));
     }
     for statement in statements {
-        let done = one(session, statement, format, output, printer).await;
+        let done = one(shell, statement, format, output, printer).await;
         // Not the statement itself, which may hold values.
-        let tables = session.tables.join(", ");
+        let tables = shell.tables.join(", ");
         let ended = if done.is_ok() { "" } else { ", which failed" };
-        if let Some(engine) = &session.engine {
+        if let Some(engine) = shell.session.engine() {
             engine.audit_usage(&format!("query {tables}{ended}"))?;
-            warn(engine, session, printer);
+            warn(engine, shell, printer);
         }
         done?;
     }
@@ -197,8 +190,8 @@ async fn answer(
 }
 
 /// Warns of what is due with the keys that were used, and with tokens: once.
-fn warn(engine: &Engine, session: &QuerySession, printer: &Printer) {
-    let mut warned = session.warned.lock().unwrap_or_else(PoisonError::into_inner);
+fn warn(engine: &Engine, shell: &Shell, printer: &Printer) {
+    let mut warned = shell.warned.lock().unwrap_or_else(PoisonError::into_inner);
     for warning in engine.due().into_iter().chain(engine.filling_up()) {
         if !warned.contains(&warning) {
             printer.say(format_args!("warning: {warning}"));
@@ -208,13 +201,13 @@ fn warn(engine: &Engine, session: &QuerySession, printer: &Printer) {
 }
 
 async fn one(
-    session: &QuerySession,
+    shell: &Shell,
     statement: Statement,
     format: ResultFormat,
     output: Option<(&Path, bool)>,
     printer: &Printer,
 ) -> Result<()> {
-    let answer = sql::query_statement(&session.ctx, session.engine.as_ref(), statement).await?;
+    let answer = shell.session.query_statement(statement).await?;
     let Some((path, force)) = output else {
         return stream(answer, format, printer.stdout()).await;
     };
@@ -248,7 +241,7 @@ async fn stream(answer: DataFrame, format: ResultFormat, out: impl Write + Send)
 }
 
 /// Statements from a terminal, until the person leaves.
-async fn prompt(session: &QuerySession, format: ResultFormat, printer: &Printer) -> Result<()> {
+async fn prompt(shell: &Shell, format: ResultFormat, printer: &Printer) -> Result<()> {
     let broken = |error: rustyline::error::ReadlineError| Error::bug("the prompt failed").with_source(error);
     let mut editor = rustyline::DefaultEditor::new().map_err(broken)?;
     printer.say(HELP);
@@ -285,7 +278,7 @@ async fn prompt(session: &QuerySession, format: ResultFormat, printer: &Printer)
         }
         // The history stays in memory: statements may hold values.
         let _ = editor.add_history_entry(statement.trim());
-        if let Err(error) = answer(session, &statement, format, None, printer).await {
+        if let Err(error) = answer(shell, &statement, format, None, printer).await {
             printer.error(&error);
         }
         statement.clear();
@@ -293,9 +286,9 @@ async fn prompt(session: &QuerySession, format: ResultFormat, printer: &Printer)
 }
 
 /// Statements from a pipe, up to the first that fails.
-async fn script(session: &QuerySession, format: ResultFormat, printer: &Printer) -> Result<()> {
+async fn script(shell: &Shell, format: ResultFormat, printer: &Printer) -> Result<()> {
     let mut text = String::new();
     let read = std::io::stdin().read_to_string(&mut text);
     read.map_err(|error| Error::io("cannot read statements from stdin", error))?;
-    answer(session, &text, format, None, printer).await
+    answer(shell, &text, format, None, printer).await
 }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use crate::cipher::Direction;
 use crate::cli::args::{KeyArgs, ListFormat};
 use crate::cli::printer::{Printer, count};
 use crate::cli::session;
-use crate::keys::{Operation, Timestamp};
+use crate::keys::Timestamp;
 use crate::policy::{Rule, RuleRef};
 use crate::tokens::{DomainStats, Progress, StoreUrl, Tokenizer};
 use crate::transform::{Engine, Transform};
@@ -116,7 +117,7 @@ impl TokenSession<'_> {
             if self.is_missing(rule, url) {
                 continue;
             }
-            let transform = self.resolve(rule, Operation::Reveal).await?;
+            let transform = self.resolve(rule, Direction::Decrypt).await?;
             let tokenizer = tokenizer(&transform)?;
             if !stores.contains_key(url) {
                 let stats = tokenizer.store().stats(now()).await?;
@@ -175,7 +176,7 @@ impl TokenSession<'_> {
     }
 
     async fn export(&self, rule: &str) -> Result<()> {
-        let transform = self.named(rule, Operation::Reveal).await?;
+        let transform = self.named(rule, Direction::Decrypt).await?;
         let tokenizer = tokenizer(&transform)?;
         let (domain, mut after) = (tokenizer.domain(), None);
         loop {
@@ -210,7 +211,7 @@ impl TokenSession<'_> {
             if all && self.is_missing(rule, store_of(rule)?) {
                 continue;
             }
-            let transform = self.resolve(rule, Operation::Reveal).await?;
+            let transform = self.resolve(rule, Direction::Decrypt).await?;
             let forgotten = tokenizer(&transform)?.expire(Timestamp::now()).await?;
             self.told(&rule.name, "forgot", forgotten)?;
         }
@@ -219,9 +220,9 @@ impl TokenSession<'_> {
 
     async fn delete(&self, rule: &str, tokens: Vec<String>, values: Option<&Path>) -> Result<()> {
         let (transform, tokens) = match values {
-            None => (self.named(rule, Operation::Reveal).await?, tokens),
+            None => (self.named(rule, Direction::Decrypt).await?, tokens),
             Some(path) => {
-                let transform = self.named(rule, Operation::Protect).await?;
+                let transform = self.named(rule, Direction::Encrypt).await?;
                 let text = Secret::new(read(path)?);
                 let values: Vec<&str> = text.expose().lines().filter(|line| !line.is_empty()).collect();
                 // At the beginning of time nothing has expired: what has is to be forgotten as well.
@@ -241,14 +242,14 @@ impl TokenSession<'_> {
     }
 
     async fn reindex(&self, rule: &str) -> Result<()> {
-        let transform = self.named(rule, Operation::Protect).await?;
+        let transform = self.named(rule, Direction::Encrypt).await?;
         let walked = tokenizer(&transform)?.reindex(&mut |_| {}).await?;
         self.walked(rule, "re-indexed", walked)
     }
 
     async fn reseal(&self, rule: Option<&str>) -> Result<()> {
         for rule in self.rules(rule)? {
-            let transform = self.resolve(rule, Operation::Protect).await?;
+            let transform = self.resolve(rule, Direction::Encrypt).await?;
             let walked = tokenizer(&transform)?.reseal(&mut |_| {}).await?;
             self.walked(&rule.name, "resealed", walked)?;
         }
@@ -283,10 +284,10 @@ impl TokenSession<'_> {
         }
     }
 
-    async fn named(&self, rule: &str, operation: Operation) -> Result<Arc<Transform>> {
+    async fn named(&self, rule: &str, direction: Direction) -> Result<Arc<Transform>> {
         let rule = self.engine.policy().rule(rule)?;
         store_of(rule)?;
-        self.resolve(rule, operation).await
+        self.resolve(rule, direction).await
     }
 
     /// Tells whether there is no store yet, and says so.
@@ -299,14 +300,14 @@ impl TokenSession<'_> {
         is_missing
     }
 
-    async fn resolve(&self, rule: &Rule, operation: Operation) -> Result<Arc<Transform>> {
+    async fn resolve(&self, rule: &Rule, direction: Direction) -> Result<Arc<Transform>> {
         // No store is made here, whatever is done with it.
-        self.engine.token_store(store_of(rule)?, Operation::Reveal).await?;
+        self.engine.token_store(store_of(rule)?, Direction::Decrypt).await?;
         let reference = RuleRef {
             rule: rule.name.clone(),
             version: None,
         };
-        self.engine.resolve(&reference, operation).await
+        self.engine.resolve(&reference, direction).await
     }
 }
 

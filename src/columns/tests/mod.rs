@@ -19,7 +19,6 @@ use super::task::CHUNK;
 use super::*;
 use crate::Result;
 use crate::cipher::Direction;
-use crate::keys::Operation;
 use crate::keys::{KeyUse, Keyring, KmsRegistry};
 use crate::kms::MemoryKms;
 use crate::policy::Policy;
@@ -45,8 +44,8 @@ fn rule(name: &str, rest: &str) -> String {
     format!("[rules.{name}]\nkey = \"pii\"\n{rest}\n")
 }
 
-async fn transform(engine: &Engine, rule: &str, operation: Operation) -> Arc<Transform> {
-    engine.resolve(&rule.parse().unwrap(), operation).await.unwrap()
+async fn transform(engine: &Engine, rule: &str, direction: Direction) -> Arc<Transform> {
+    engine.resolve(&rule.parse().unwrap(), direction).await.unwrap()
 }
 
 const DAY: i64 = 86_400_000;
@@ -118,7 +117,7 @@ async fn types_that_few_have() {
     ];
     for (rule, array) in cases {
         let what = format!("{rule} of {}", array.data_type());
-        let protect = transform(&engine, rule, Operation::Protect).await;
+        let protect = transform(&engine, rule, Direction::Encrypt).await;
         let done = apply(Task::new(&protect, Direction::Encrypt, "c"), &array, None).expect(&what);
         assert_eq!(done.array.data_type(), array.data_type());
         assert_ne!(&done.array, &array, "{what}");
@@ -126,7 +125,7 @@ async fn types_that_few_have() {
         if protect.rule().treatment.is_one_way() {
             continue;
         }
-        let reveal = transform(&engine, rule, Operation::Reveal).await;
+        let reveal = transform(&engine, rule, Direction::Decrypt).await;
         let back = apply(Task::new(&reveal, Direction::Decrypt, "c"), &done.array, None).expect(&what);
         assert_eq!(&back.array, &array, "{what}");
     }
@@ -223,8 +222,8 @@ async fn hostile_strings_give_an_error_or_a_value() {
     let all: ArrayRef = Arc::new(StringArray::from_iter_values(&rows));
     for (at, format) in formats.iter().enumerate() {
         let [strict, lenient] = ["e", "n"].map(|kind| format!("{kind}{at}"));
-        let protect = transform(&engine, &lenient, Operation::Protect).await;
-        let reveal = transform(&engine, &lenient, Operation::Reveal).await;
+        let protect = transform(&engine, &lenient, Direction::Encrypt).await;
+        let reveal = transform(&engine, &lenient, Direction::Decrypt).await;
         for data_type in [DataType::Utf8, DataType::LargeUtf8, DataType::Utf8View] {
             let array = cast(&all, &data_type).unwrap();
             let done = apply(Task::new(&protect, Direction::Encrypt, "c"), &array, None)
@@ -242,7 +241,7 @@ async fn hostile_strings_give_an_error_or_a_value() {
             apply(Task::new(&reveal, Direction::Decrypt, "c"), &array, None).unwrap();
 
             // With errors, the first row that became NULL is the one that is named; and its value is not.
-            let strict = transform(&engine, &strict, Operation::Protect).await;
+            let strict = transform(&engine, &strict, Direction::Encrypt).await;
             let result = apply(Task::new(&strict, Direction::Encrypt, "c"), &array, None);
             match (0..rows.len()).find(|row| done.is_null(*row)) {
                 None => assert_eq!(&result.unwrap().array, &done, "{format}"),
@@ -263,8 +262,8 @@ async fn hostile_strings_give_an_error_or_a_value() {
             }
         }
         // Each alone, so that no other row decides what way it goes.
-        let protect = transform(&engine, &strict, Operation::Protect).await;
-        let reveal = transform(&engine, &strict, Operation::Reveal).await;
+        let protect = transform(&engine, &strict, Direction::Encrypt).await;
+        let reveal = transform(&engine, &strict, Direction::Decrypt).await;
         for row in 0..rows.len() {
             let alone = all.slice(row, 1);
             if let Ok(done) = apply(Task::new(&protect, Direction::Encrypt, "c"), &alone, None) {
@@ -304,7 +303,7 @@ async fn hints_offer_what_the_rule_takes() {
     .concat();
     let (engine, _folder) = engine(&rules).await;
     let refusal = async |rule: &str, value: &str| {
-        let protect = transform(&engine, rule, Operation::Protect).await;
+        let protect = transform(&engine, rule, Direction::Encrypt).await;
         let array: ArrayRef = Arc::new(StringArray::from(vec![value]));
         let error = apply(Task::new(&protect, Direction::Encrypt, "c"), &array, None).unwrap_err();
         error.hint().unwrap().to_string()
@@ -332,7 +331,7 @@ async fn hints_offer_what_the_rule_takes() {
     }
 
     // Rows count from 1, wherever a batch begins, and rows whose value is NULL as well.
-    let protect = transform(&engine, "legacy", Operation::Protect).await;
+    let protect = transform(&engine, "legacy", Direction::Encrypt).await;
     let values: ArrayRef = Arc::new(StringArray::from(vec![None, Some("1234567"), Some("1234567")]));
     let tweaks: ArrayRef = Arc::new(StringArray::from(vec!["", "seventy", "short"]));
     let task = Task::new(&protect, Direction::Encrypt, "c").after(100);
@@ -344,20 +343,20 @@ async fn hints_offer_what_the_rule_takes() {
     assert!(apply(task, &values.slice(0, 2), Some(&tweaks.slice(0, 2))).is_ok());
 
     // A rule is named once, and dates are dates.
-    let resolved = async |rule: &str| engine.resolve(&rule.parse().unwrap(), Operation::Protect).await;
+    let resolved = async |rule: &str| engine.resolve(&rule.parse().unwrap(), Direction::Encrypt).await;
     let error = resolved("century").await.unwrap_err().to_string();
     let expected = "rule `century`: format date/1 from 1900-01-01 to 1999-12-31 leaves 36,524 possible values";
     assert!(error.starts_with(expected), "{error}");
     let error = resolved("old-dates").await.unwrap_err().to_string();
     assert!(error.starts_with("rule `old-dates`: treatment"), "{error}");
 
-    let numbers = transform(&engine, "numbers", Operation::Protect).await;
+    let numbers = transform(&engine, "numbers", Direction::Encrypt).await;
     for (data_type, what) in [
         (DataType::Boolean, "nothing to hide among"),
         (DataType::Duration(TimeUnit::Second), "lengths of time"),
         (NullArray::new(1).data_type().clone(), "nothing but NULLs"),
     ] {
-        for transform in [&numbers, &transform(&engine, "digits", Operation::Protect).await] {
+        for transform in [&numbers, &transform(&engine, "digits", Direction::Encrypt).await] {
             let error = check_type(transform, "c", &data_type).unwrap_err();
             assert!(error.hint().unwrap().to_string().contains(what), "{error:?}");
         }

@@ -129,7 +129,7 @@ async fn a_tweak_a_row_goes_with_its_row() {
         rule("c", &fixed("63")),
     ];
     let (engine, _folder) = engine(&rules.concat()).await;
-    let own = transform(&engine, "own", Operation::Protect).await;
+    let own = transform(&engine, "own", Direction::Encrypt).await;
     for tweaks in [["a", "c"], ["a", "bb"]] {
         for (odd, misfit) in [(Some(7), Some(5)), (None, Some(5)), (Some(7), Some(-1))] {
             let rows = 1_000;

@@ -11,7 +11,7 @@ use fpe::ff1::{FF1, FlexibleNumeralString};
 use super::super::task::CHUNK;
 use super::super::*;
 use crate::cipher::{Direction, Tweaks};
-use crate::keys::{DirectMode, KeyBits, KeyUse, Keyring, KmsRegistry, Operation};
+use crate::keys::{DirectMode, KeyBits, KeyUse, Keyring, KmsRegistry};
 use crate::kms::MemoryKms;
 use crate::policy::Policy;
 use crate::transform::{TextBatch, Texts, Transform};
@@ -66,7 +66,7 @@ async fn engine() -> (Engine, Vec<u8>, tempfile::TempDir) {
         .await
         .unwrap();
     let handle = keyring
-        .handle(&"direct".parse().unwrap(), Operation::Protect)
+        .handle(&"direct".parse().unwrap(), Direction::Encrypt)
         .await
         .unwrap();
     let key = handle.direct_key(mode).unwrap().expose().clone();
@@ -189,11 +189,7 @@ async fn side_by_side_is_one_by_one() {
                 let rule = format!("{name}-{invalid}");
                 let mut values = all.clone();
                 for direction in [Direction::Encrypt, Direction::Decrypt] {
-                    let operation = match direction {
-                        Direction::Encrypt => Operation::Protect,
-                        Direction::Decrypt => Operation::Reveal,
-                    };
-                    let transform = engine.resolve(&rule.parse().unwrap(), operation).await.unwrap();
+                    let transform = engine.resolve(&rule.parse().unwrap(), direction).await.unwrap();
                     let tweak_bytes = of_column.then_some(&tweak_bytes[..]);
                     let expected = alone(&transform, direction, &values, tweak_bytes);
                     if name == "digits" && direction == Direction::Encrypt {

@@ -5,10 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::cipher::Direction;
 use crate::keys::ids::KeyVersionId;
 use crate::keys::key_ref::KmsKeyRef;
 use crate::keys::reason::Reason;
-use crate::keys::state::Operation;
 use crate::keys::timestamp::Timestamp;
 
 /// One entry of the audit log: who did what with which key. It holds no value and no key, wrapped or not.
@@ -37,9 +37,9 @@ pub struct AuditEntry {
     /// KMS key of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kms_key: Option<KmsKeyRef>,
-    /// Operation that the key was used for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub purpose: Option<Operation>,
+    /// Direction that the key was used for.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "purpose")]
+    pub purpose: Option<Direction>,
     /// Rule of the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
@@ -188,5 +188,29 @@ impl fmt::Display for AuditEvent {
             Self::Failed => "failed",
             Self::Mended => "mended",
         })
+    }
+}
+
+/// The log's spelling of a direction: `protect` or `reveal`.
+mod purpose {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::cipher::Direction;
+    use crate::keys::state::verb;
+
+    pub(super) fn serialize<S: Serializer>(purpose: &Option<Direction>, to: S) -> Result<S::Ok, S::Error> {
+        purpose.map(verb).serialize(to)
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Option<Direction>, D::Error> {
+        let Some(word) = Option::<String>::deserialize(from)? else {
+            return Ok(None);
+        };
+        [Direction::Encrypt, Direction::Decrypt]
+            .into_iter()
+            .find(|direction| verb(*direction) == word)
+            .map(Some)
+            .ok_or_else(|| D::Error::unknown_variant(&word, &["protect", "reveal"]))
     }
 }

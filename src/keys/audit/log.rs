@@ -13,10 +13,10 @@ use sha2::Sha256;
 use super::checkpoint::Checkpoint;
 use super::entry::{AuditEntry, AuditEvent};
 use super::tally::UsageTally;
+use crate::cipher::Direction;
 use crate::keys::context::Context;
 use crate::keys::encoding::{Base64, length_prefixed};
 use crate::keys::ids::KeyringId;
-use crate::keys::state::Operation;
 use crate::keys::wrap::{KeyAction, KeyAudit, KeyEvent, Purpose, derive, public_key};
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
@@ -138,7 +138,7 @@ impl AuditLog {
                 // A running tally keeps a limit that was removed meanwhile.
                 tally.limit = entry.values.filter(|_| set_here).or(tally.limit);
             }
-            if entry.version != Some(tally.version) || entry.purpose != Some(Operation::Protect) {
+            if entry.version != Some(tally.version) || entry.purpose != Some(Direction::Encrypt) {
                 continue;
             }
             let values = entry.values.unwrap_or(0);
@@ -437,7 +437,7 @@ mod tests {
     fn used(values: u64) -> AuditEntry {
         AuditEntry {
             version: Some(KeyVersionId::from_bytes([2; 16])),
-            purpose: Some(Operation::Protect),
+            purpose: Some(Direction::Encrypt),
             values: Some(values),
             ..AuditEntry::new(AuditEvent::Use)
         }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::lease::Lease;
 use super::material::KeyMaterial;
 use super::usage::VersionUsage;
+use crate::cipher::Direction;
 use crate::keys::exchanged_map::ExchangedMap;
 use crate::keys::ids::KeyVersionId;
 use crate::keys::key_ref::KeyName;
 use crate::keys::key_use::{DirectMode, KeyUse};
-use crate::keys::state::Operation;
 use crate::keys::wrap::{Purpose, derive};
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret};
 
@@ -34,8 +34,8 @@ impl KeyHandle {
     ///
     /// [`ErrorKind::KeyNotUsable`] if more would be protected than the key's limit allows; errors of the audit log,
     /// in which a key with a limit sets values aside.
-    pub fn count(&self, operation: Operation, values: u64) -> Result<()> {
-        self.usage.count(operation, values)
+    pub fn count(&self, direction: Direction, values: u64) -> Result<()> {
+        self.usage.count(direction, values)
     }
 
     /// Checks whether anything was protected or revealed with this version.

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::cipher::Direction;
 use crate::keys::audit::{AuditEntry, AuditEvent, AuditLog, UsageTally};
 use crate::keys::ids::KeyVersionId;
 use crate::keys::key_ref::KeyName;
-use crate::keys::state::Operation;
 use crate::{Error, ErrorKind, Hint, Remedy, Result};
 
 /// Part of a limit that a process sets aside at once, beyond its need: one in 256. The log stays short, and a process
@@ -52,7 +52,7 @@ struct Allowance {
 
 /// The usage since the last report.
 pub(crate) struct UsageReport {
-    pub(crate) uses: [(Operation, u64); 2],
+    pub(crate) uses: [(Direction, u64); 2],
     /// Values that are no longer set aside; `uses` says how many were protected.
     pub(crate) released: u64,
 }
@@ -89,15 +89,15 @@ impl VersionUsage {
     /// # Errors
     ///
     /// [`ErrorKind::KeyNotUsable`] if they are more than may be protected; errors of the audit log.
-    pub(crate) fn count(&self, operation: Operation, values: u64) -> Result<()> {
-        match (operation, &self.shared_limit) {
-            (Operation::Reveal, _) => {
+    pub(crate) fn count(&self, direction: Direction, values: u64) -> Result<()> {
+        match (direction, &self.shared_limit) {
+            (Direction::Decrypt, _) => {
                 self.revealed.fetch_add(values, Ordering::Relaxed);
             }
-            (Operation::Protect, None) => {
+            (Direction::Encrypt, None) => {
                 self.protected.fetch_add(values, Ordering::Relaxed);
             }
-            (Operation::Protect, Some(shared_limit)) => {
+            (Direction::Encrypt, Some(shared_limit)) => {
                 let mut allowance = shared_limit.allowance();
                 let wanted = allowance.used.saturating_add(values);
                 let missing = wanted.saturating_sub(allowance.set_aside);
@@ -128,8 +128,8 @@ impl VersionUsage {
             self.revealed.load(Ordering::Relaxed),
         );
         let uses = [
-            (Operation::Protect, now.0 - reported.0),
-            (Operation::Reveal, now.1 - reported.1),
+            (Direction::Encrypt, now.0 - reported.0),
+            (Direction::Decrypt, now.1 - reported.1),
         ];
         *reported = now;
         let released = allowance.map_or(0, |mut allowance| {
@@ -161,7 +161,7 @@ impl SharedLimit {
             let entry = AuditEntry {
                 key: Some(format!("{}@{}", self.key, self.number)),
                 version: Some(self.version),
-                purpose: Some(Operation::Protect),
+                purpose: Some(Direction::Encrypt),
                 values: Some(more),
                 ..AuditEntry::new(AuditEvent::SetAside)
             };

@@ -8,9 +8,10 @@ use super::document::{DataKeyEntry, KeyringDocument, VersionEntry};
 use super::file::{parse, verified};
 use super::keyring::{Keyring, ROOT, refuse_older};
 use super::lifecycle;
+use crate::cipher::Direction;
 use crate::keys::handle::KeyMaterial;
 use crate::keys::key_ref::KmsKeyRef;
-use crate::keys::state::{KeyState, Operation};
+use crate::keys::state::KeyState;
 use crate::keys::timestamp::Timestamp;
 use crate::keys::wrap::{KmsKeyInfo, KmsKeyState, KmsRegistry, envelope};
 use crate::{Error, ErrorKind, Hint, Remedy, Result};
@@ -112,8 +113,8 @@ impl Keyring {
 
 /// Returns what is due with a version that unwraps; `newest` is the version that the name alone means.
 fn advice(key: &DataKeyEntry, version: &VersionEntry, newest: Option<u32>, now: Timestamp) -> Option<String> {
-    let over = |operation| {
-        lifecycle::check(key, version, operation, now)
+    let over = |direction| {
+        lifecycle::check(key, version, direction, now)
             .err()
             .map(|error| error.message().to_owned())
     };
@@ -124,10 +125,10 @@ fn advice(key: &DataKeyEntry, version: &VersionEntry, newest: Option<u32>, now: 
             lifecycle::renewal(key)
         )
     });
-    let said: Vec<String> = [Operation::Protect, Operation::Reveal]
+    let said: Vec<String> = [Direction::Encrypt, Direction::Decrypt]
         .into_iter()
-        .filter(|operation| version.state.may(*operation))
-        .filter_map(|operation| over(operation).or_else(|| lifecycle::due(key, version, operation, now)))
+        .filter(|direction| version.state.may(*direction))
+        .filter_map(|direction| over(direction).or_else(|| lifecycle::due(key, version, direction, now)))
         .chain(idle)
         .collect();
     (!said.is_empty()).then(|| said.join("; "))

@@ -9,12 +9,12 @@ use super::document::{DataKeyEntry, KeyringDocument, RootEntry, VersionEntry};
 use super::file::{in_file, parse, sealed, verified};
 use super::info::KeyInfo;
 use super::lifecycle;
+use crate::cipher::Direction;
 use crate::keys::audit::{AuditEntry, AuditEvent, AuditLog};
 use crate::keys::encoding::Base64;
 use crate::keys::handle::{Cache, KeyHandle, KeyMaterial, UsageLimit, UsageReport, VersionUsage};
 use crate::keys::ids::{KeyVersionId, KeyringId};
 use crate::keys::key_ref::{KeyName, KeyRef, KmsKeyRef};
-use crate::keys::state::Operation;
 use crate::keys::wrap::{KmsRegistry, envelope};
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
@@ -176,7 +176,7 @@ impl Keyring {
                 let UsageReport { uses, released } = usage.take();
                 let used = uses.map(|(purpose, values)| (AuditEvent::Use, purpose, values));
                 // Last, so that a process that ends in between counts too many values rather than too few.
-                let released = (AuditEvent::Released, Operation::Protect, released);
+                let released = (AuditEvent::Released, Direction::Encrypt, released);
                 for (event, purpose, values) in used.into_iter().chain([released]) {
                     if values > 0 {
                         entries.push(AuditEntry {
@@ -277,16 +277,16 @@ impl Keyring {
         self.entry(name).map(DataKeyEntry::info)
     }
 
-    /// Resolves the version that `key` names, for `operation`. Without a number it is the current one: the newest
+    /// Resolves the version that `key` names, for `direction`. Without a number it is the current one: the newest
     /// that is or was in use.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if its state forbids the operation; errors of the KMS
+    /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if its state forbids the direction; errors of the KMS
     /// otherwise.
-    pub async fn handle(&self, key: &KeyRef, operation: Operation) -> Result<KeyHandle> {
+    pub async fn handle(&self, key: &KeyRef, direction: Direction) -> Result<KeyHandle> {
         let (entry, version) = self.version(key)?;
-        self.resolve(entry, version, operation).await
+        self.resolve(entry, version, direction).await
     }
 
     pub(super) fn version(&self, key: &KeyRef) -> Result<(&DataKeyEntry, &VersionEntry)> {
@@ -310,7 +310,7 @@ impl Keyring {
         Ok((entry, version))
     }
 
-    /// Resolves the version that protected data names, for `operation`. `key` is the name of the data key, or its id.
+    /// Resolves the version that protected data names, for `direction`. `key` is the name of the data key, or its id.
     ///
     /// # Errors
     ///
@@ -319,7 +319,7 @@ impl Keyring {
         &self,
         key: &str,
         version: KeyVersionId,
-        operation: Operation,
+        direction: Direction,
     ) -> Result<KeyHandle> {
         let found = self.document.keys.iter().find_map(|entry| {
             let known_as = entry.name.as_str() == key || entry.id.to_string() == key;
@@ -336,12 +336,12 @@ impl Keyring {
                     .then(Remedy::ListKeys),
             )
         })?;
-        self.resolve(entry, version, operation).await
+        self.resolve(entry, version, direction).await
     }
 
-    async fn resolve(&self, key: &DataKeyEntry, version: &VersionEntry, operation: Operation) -> Result<KeyHandle> {
+    async fn resolve(&self, key: &DataKeyEntry, version: &VersionEntry, direction: Direction) -> Result<KeyHandle> {
         let now = self.registry.context().now();
-        lifecycle::check(key, version, operation, now)?;
+        lifecycle::check(key, version, direction, now)?;
         let wrapped = version
             .wrapped
             .as_ref()
@@ -368,7 +368,7 @@ impl Keyring {
             lease,
             usage,
             only_for: version.only_for.clone().map(Arc::new),
-            due: lifecycle::due(key, version, operation, now),
+            due: lifecycle::due(key, version, direction, now),
         })
     }
 

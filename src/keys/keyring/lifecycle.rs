@@ -2,22 +2,23 @@
 
 use super::document::{DataKeyEntry, VersionEntry};
 use super::info::StateChange;
+use crate::cipher::Direction;
 use crate::keys::key_ref::KeyName;
 use crate::keys::reason::Reason;
-use crate::keys::state::{KeyState, Operation};
+use crate::keys::state::{KeyState, verb};
 use crate::keys::timestamp::Timestamp;
 use crate::{Error, ErrorKind, Hint, Remedy, Result};
 
-/// Checks that a version may be used for an operation now.
-pub(super) fn check(key: &DataKeyEntry, version: &VersionEntry, operation: Operation, now: Timestamp) -> Result<()> {
+/// Checks that a version may be used in a direction now.
+pub(super) fn check(key: &DataKeyEntry, version: &VersionEntry, direction: Direction, now: Timestamp) -> Result<()> {
     let (name, number, state) = (&key.name, version.number, version.state);
-    if !state.may(operation) {
-        return Err(refused_by_state(key, version, operation));
+    if !state.may(direction) {
+        return Err(refused_by_state(key, version, direction));
     }
     let periods = key.periods();
-    let (until, what, remedy) = match operation {
-        Operation::Protect => (version.protects_until(periods), "originator-usage period", renewal(key)),
-        Operation::Reveal => (
+    let (until, what, remedy) = match direction {
+        Direction::Encrypt => (version.protects_until(periods), "originator-usage period", renewal(key)),
+        Direction::Decrypt => (
             version.reveals_until(periods),
             "recipient-usage period",
             Hint::from("protect the data anew with a newer version; to reveal it once more, ")
@@ -25,14 +26,16 @@ pub(super) fn check(key: &DataKeyEntry, version: &VersionEntry, operation: Opera
         ),
     };
     if let Some(until) = until.filter(|until| now >= *until) {
-        let message =
-            format!("key `{name}@{number}` may not {operation}: its {what} ended at {until}, and the clock says {now}");
+        let message = format!(
+            "key `{name}@{number}` may not {}: its {what} ended at {until}, and the clock says {now}",
+            verb(direction)
+        );
         return Err(Error::new(ErrorKind::KeyNotUsable, message)
             .with_hint(Hint::from("if the clock is wrong, set it right; else ").and(remedy)));
     }
     // Clocks may differ by a day.
     let begun = version.activated().filter(|begun| now.plus_days(1) < *begun);
-    if let (Some(begun), Operation::Protect) = (begun, operation) {
+    if let (Some(begun), Direction::Encrypt) = (begun, direction) {
         let message =
             format!("key `{name}@{number}` may not protect yet: it came into use at {begun}, and the clock says {now}");
         return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint("set the clock right"));
@@ -41,24 +44,24 @@ pub(super) fn check(key: &DataKeyEntry, version: &VersionEntry, operation: Opera
 }
 
 /// Returns a notice about a version in use: a period that ends soon, a state that calls for action.
-pub(super) fn due(key: &DataKeyEntry, version: &VersionEntry, operation: Operation, now: Timestamp) -> Option<String> {
+pub(super) fn due(key: &DataKeyEntry, version: &VersionEntry, direction: Direction, now: Timestamp) -> Option<String> {
     let (name, number, periods) = (&key.name, version.number, key.periods());
     let soon = |until: Option<Timestamp>| until.filter(|until| until.is_near(now));
-    let state = match (operation, version.state) {
-        (Operation::Reveal, KeyState::Compromised) => Some(format!(
+    let state = match (direction, version.state) {
+        (Direction::Decrypt, KeyState::Compromised) => Some(format!(
             "key `{name}@{number}` is compromised: others may have what it protects, and may have changed it"
         )),
-        (Operation::Reveal, KeyState::Suspended) => Some(format!("key `{name}@{number}` is suspended")),
+        (Direction::Decrypt, KeyState::Suspended) => Some(format!("key `{name}@{number}` is suspended")),
         _ => None,
     };
-    let period = match operation {
-        Operation::Protect => soon(version.protects_until(periods)).map(|until| {
+    let period = match direction {
+        Direction::Encrypt => soon(version.protects_until(periods)).map(|until| {
             format!(
                 "key `{name}@{number}` protects until {until}; before that, {}",
                 renewal(key)
             )
         }),
-        Operation::Reveal => soon(version.reveals_until(periods)).map(|until| {
+        Direction::Decrypt => soon(version.reveals_until(periods)).map(|until| {
             format!("key `{name}@{number}` reveals until {until}: protect anew before that, with a newer version")
         }),
     };
@@ -76,23 +79,25 @@ pub(super) fn renewal(key: &DataKeyEntry) -> Hint {
     }
 }
 
-pub(super) fn refused_by_state(key: &DataKeyEntry, version: &VersionEntry, operation: Operation) -> Error {
+pub(super) fn refused_by_state(key: &DataKeyEntry, version: &VersionEntry, direction: Direction) -> Error {
     let (name, number, state) = (&key.name, version.number, version.state);
     let (key_name, version) = (name.to_string(), format!("{name}@{number}"));
-    let hint = match (operation, state) {
-        (Operation::Protect, _) if key.current().is_some_and(|current| current.state.may(operation)) => {
+    let hint = match (direction, state) {
+        (Direction::Encrypt, _) if key.current().is_some_and(|current| current.state.may(direction)) => {
             format!("name the key without a version: `{name}`").into()
         }
-        (Operation::Protect, KeyState::PreActivation) => Remedy::ActivateVersion(version).into(),
-        (Operation::Protect, KeyState::Suspended) => Hint::from(Remedy::ResumeVersion(version))
+        (Direction::Encrypt, KeyState::PreActivation) => Remedy::ActivateVersion(version).into(),
+        (Direction::Encrypt, KeyState::Suspended) => Hint::from(Remedy::ResumeVersion(version))
             .then(", or ")
             .then(Remedy::RotateKey(key_name)),
-        (Operation::Protect, _) => renewal(key),
-        (Operation::Reveal, KeyState::PreActivation) => "it has protected nothing yet; name another version".into(),
-        (Operation::Reveal, KeyState::Removed) => "a backup of the keyring from before the removal still has it".into(),
-        (Operation::Reveal, _) => "what this version protected can no longer be revealed".into(),
+        (Direction::Encrypt, _) => renewal(key),
+        (Direction::Decrypt, KeyState::PreActivation) => "it has protected nothing yet; name another version".into(),
+        (Direction::Decrypt, KeyState::Removed) => {
+            "a backup of the keyring from before the removal still has it".into()
+        }
+        (Direction::Decrypt, _) => "what this version protected can no longer be revealed".into(),
     };
-    let message = format!("key `{name}@{number}` is {state} and may not {operation}");
+    let message = format!("key `{name}@{number}` is {state} and may not {}", verb(direction));
     Error::new(ErrorKind::KeyNotUsable, message).with_hint(hint)
 }
 

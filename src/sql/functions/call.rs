@@ -11,7 +11,6 @@ use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArg
 use crate::Error;
 use crate::cipher::Direction;
 use crate::columns::{self, Task};
-use crate::keys::Operation;
 use crate::policy::RuleRef;
 use crate::sql::external;
 use crate::transform::{Engine, Transform};
@@ -56,15 +55,15 @@ impl Binding {
     }
 
     /// The transform that the rule argument names.
-    pub(super) fn transform(&self, rule: &str, operation: Operation) -> Result<Arc<Transform>> {
+    pub(super) fn transform(&self, rule: &str, direction: Direction) -> Result<Arc<Transform>> {
         let rule: RuleRef = rule.parse().map_err(external)?;
-        self.engine.resolved(&rule, operation).map_err(external)
+        self.engine.resolved(&rule, direction).map_err(external)
     }
 
     /// The field of a result of tokens.
-    pub(super) fn token_field(&self, name: &str, operation: Operation, args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    pub(super) fn token_field(&self, name: &str, direction: Direction, args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let rule = literal(name, args.scalar_arguments.get(1).copied().flatten())?;
-        let transform = self.transform(rule, operation)?;
+        let transform = self.transform(rule, direction)?;
         if transform.tokenizer().is_none() {
             let rule = &transform.rule().name;
             return Err(external(
@@ -75,7 +74,7 @@ impl Binding {
         if args.arg_fields[0].data_type() == &DataType::Null {
             return Ok(Arc::new(Field::new(name, DataType::Utf8, true)));
         }
-        self.return_field(name, operation, args)
+        self.return_field(name, direction, args)
     }
 
     /// Asks the token store for the tokens of values, or the values of tokens.
@@ -85,12 +84,8 @@ impl Binding {
         direction: Direction,
         args: ScalarFunctionArgs,
     ) -> Result<ColumnarValue> {
-        let operation = match direction {
-            Direction::Encrypt => Operation::Protect,
-            Direction::Decrypt => Operation::Reveal,
-        };
         let rule = args.args[1].to_array(1)?;
-        let transform = self.transform(literal(name, Some(&ScalarValue::try_from_array(&rule, 0)?))?, operation)?;
+        let transform = self.transform(literal(name, Some(&ScalarValue::try_from_array(&rule, 0)?))?, direction)?;
         let mut array = args.args[0].to_array(args.number_rows)?;
         if array.data_type() == &DataType::Null {
             array = new_null_array(&DataType::Utf8, array.len());
@@ -104,12 +99,12 @@ impl Binding {
     pub(super) fn return_field(
         &self,
         name: &str,
-        operation: Operation,
+        direction: Direction,
         args: &ReturnFieldArgs<'_>,
     ) -> Result<FieldRef> {
         let transform = self.transform(
             literal(name, args.scalar_arguments.get(1).copied().flatten())?,
-            operation,
+            direction,
         )?;
         let value = &args.arg_fields[0];
         if transform.tokenizer().is_some() && self.signature.volatility == Volatility::Immutable {
@@ -131,14 +126,10 @@ impl Binding {
         tweak: TweakArgument,
         args: &ScalarFunctionArgs,
     ) -> Result<ColumnarValue> {
-        let operation = match direction {
-            Direction::Encrypt => Operation::Protect,
-            Direction::Decrypt => Operation::Reveal,
-        };
         let ColumnarValue::Scalar(rule) = &args.args[1] else {
             return exec_err!("{name}: the rule must be a literal");
         };
-        let transform = self.transform(literal(name, Some(rule))?, operation)?;
+        let transform = self.transform(literal(name, Some(rule))?, direction)?;
         let given = args.args.get(2);
         let transform = match (given, tweak) {
             (Some(_), TweakArgument::Replaces) => Arc::new(transform.with_tweak_argument()),

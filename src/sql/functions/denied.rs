@@ -5,7 +5,7 @@ use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 use super::call::Binding;
-use crate::keys::Operation;
+use crate::cipher::Direction;
 use crate::policy::RuleRef;
 use crate::sql::external;
 use crate::transform::Engine;
@@ -49,7 +49,7 @@ impl ScalarUDFImpl for Denied {
         if let Some(rule) = &self.rule {
             let engine = &self.binding.engine;
             engine
-                .audit_refusal(rule, Operation::Reveal, &refusal)
+                .audit_refusal(rule, Direction::Decrypt, &refusal)
                 .map_err(external)?;
         }
         Err(external(refusal))

@@ -15,7 +15,6 @@ use datafusion::logical_expr::{
 
 use super::call::Binding;
 use crate::cipher::Direction;
-use crate::keys::Operation;
 use crate::transform::Engine;
 
 const NAME: &str = "detokenize";
@@ -47,7 +46,7 @@ impl ScalarUDFImpl for Detokenize {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        self.binding.token_field(NAME, Operation::Reveal, &args)
+        self.binding.token_field(NAME, Direction::Decrypt, &args)
     }
 
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {

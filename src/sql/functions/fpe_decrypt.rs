@@ -6,7 +6,6 @@ use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArg
 
 use super::call::{Binding, TweakArgument, coerce};
 use crate::cipher::Direction;
-use crate::keys::Operation;
 use crate::transform::Engine;
 
 const NAME: &str = "fpe_decrypt";
@@ -43,7 +42,7 @@ impl ScalarUDFImpl for FpeDecrypt {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        self.binding.return_field(NAME, Operation::Reveal, &args)
+        self.binding.return_field(NAME, Direction::Decrypt, &args)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

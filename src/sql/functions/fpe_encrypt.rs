@@ -8,7 +8,6 @@ use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArg
 
 use super::call::{Binding, TweakArgument, coerce};
 use crate::cipher::Direction;
-use crate::keys::Operation;
 use crate::transform::Engine;
 
 const NAME: &str = "fpe_encrypt";
@@ -45,7 +44,7 @@ impl ScalarUDFImpl for FpeEncrypt {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        self.binding.return_field(NAME, Operation::Protect, &args)
+        self.binding.return_field(NAME, Direction::Encrypt, &args)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

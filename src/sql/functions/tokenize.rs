@@ -14,7 +14,6 @@ use datafusion::logical_expr::{
 
 use super::call::Binding;
 use crate::cipher::Direction;
-use crate::keys::Operation;
 use crate::transform::Engine;
 
 const NAME: &str = "tokenize";
@@ -46,7 +45,7 @@ impl ScalarUDFImpl for Tokenize {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        self.binding.token_field(NAME, Operation::Protect, &args)
+        self.binding.token_field(NAME, Direction::Encrypt, &args)
     }
 
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {

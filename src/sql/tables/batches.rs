@@ -5,27 +5,24 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::datasource::MemTable;
-use datafusion::prelude::SessionContext;
 
 use super::view;
-use crate::sql::from_datafusion;
-use crate::transform::Engine;
+use crate::sql::{Session, from_datafusion};
 use crate::{Error, Result};
 
 pub(in crate::sql) async fn register(
-    ctx: &SessionContext,
-    engine: Option<&Engine>,
+    session: &Session,
     name: &str,
     schema: &SchemaRef,
     batches: Vec<RecordBatch>,
 ) -> Result<()> {
-    view::check_name(ctx, name)?;
+    view::check_name(session, name)?;
     // As with files, metadata does not go into plans, where it would get lost or stale.
     let bare = Arc::new(without_metadata(schema));
     let batches = batches.into_iter().map(|batch| with_schema(batch, &bare));
     let table = MemTable::try_new(Arc::clone(&bare), vec![batches.collect::<Result<_>>()?]).map_err(from_datafusion)?;
-    let stored = ctx.read_table(Arc::new(table)).map_err(from_datafusion)?;
-    view::register(ctx, engine, name, schema, stored)
+    let stored = session.context().read_table(Arc::new(table)).map_err(from_datafusion)?;
+    view::register(session, name, schema, stored)
         .await
         .map_err(|error| error.context(format_args!("table `{name}`")))
 }

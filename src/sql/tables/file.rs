@@ -2,26 +2,21 @@
 
 use std::path::Path;
 
-use datafusion::prelude::{ParquetReadOptions, SessionContext};
+use datafusion::prelude::ParquetReadOptions;
 
 use super::view;
 use crate::files::Source;
-use crate::sql::from_datafusion;
-use crate::transform::Engine;
+use crate::sql::{Session, from_datafusion};
 use crate::{Error, Result};
 
-pub(in crate::sql) async fn register(
-    ctx: &SessionContext,
-    engine: Option<&Engine>,
-    name: &str,
-    path: &Path,
-) -> Result<()> {
-    view::check_name(ctx, name)?;
+pub(in crate::sql) async fn register(session: &Session, name: &str, path: &Path) -> Result<()> {
+    view::check_name(session, name)?;
     let source = Source::open(path)?;
     let location = url(path)?;
     let options = ParquetReadOptions::default().file_extension("");
-    let stored = ctx.read_parquet(location, options).await.map_err(from_datafusion)?;
-    view::register(ctx, engine, name, source.schema(), stored)
+    let stored = session.context().read_parquet(location, options).await;
+    let stored = stored.map_err(from_datafusion)?;
+    view::register(session, name, source.schema(), stored)
         .await
         .map_err(|error| error.context(format_args!("`{}`", path.display())))
 }

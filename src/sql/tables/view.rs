@@ -7,17 +7,17 @@ use arrow::datatypes::{FieldRef, Schema};
 use datafusion::common::{Column, TableReference};
 use datafusion::dataframe::DataFrame;
 use datafusion::logical_expr::{Expr, ScalarUDF, lit};
-use datafusion::prelude::SessionContext;
 
 use crate::columns::{self, BatchPlan, ProtectedColumn};
 use crate::policy::{Grant, RuleRef, Tweak};
-use crate::sql::{from_datafusion, functions};
+use crate::sql::{Session, from_datafusion, functions};
 use crate::transform::Engine;
 use crate::{Error, ErrorKind, Result};
 
 /// Refuses a name that is taken.
-pub(super) fn check_name(ctx: &SessionContext, name: &str) -> Result<()> {
-    if ctx.table_exist(TableReference::bare(name)).map_err(from_datafusion)? {
+pub(super) fn check_name(session: &Session, name: &str) -> Result<()> {
+    let exists = session.context().table_exist(TableReference::bare(name));
+    if exists.map_err(from_datafusion)? {
         Err(Error::bad_input(format!("two of them would both be table `{name}`")).with_hint("rename one of them"))
     } else {
         Ok(())
@@ -25,15 +25,9 @@ pub(super) fn check_name(ctx: &SessionContext, name: &str) -> Result<()> {
 }
 
 /// Registers what is `stored`, whose columns say in `schema` how they are protected, as table `name`.
-pub(super) async fn register(
-    ctx: &SessionContext,
-    engine: Option<&Engine>,
-    name: &str,
-    schema: &Schema,
-    stored: DataFrame,
-) -> Result<()> {
+pub(super) async fn register(session: &Session, name: &str, schema: &Schema, stored: DataFrame) -> Result<()> {
     let protected = columns::protected_columns(schema)?;
-    let provider = match engine {
+    let provider = match session.engine() {
         Some(engine) if !protected.is_empty() => {
             columns::check_circles(
                 engine,
@@ -53,8 +47,8 @@ pub(super) async fn register(
         }
         _ => stored.into_view(),
     };
-    ctx.register_table(TableReference::bare(name), provider)
-        .map_err(from_datafusion)?;
+    let registered = session.context().register_table(TableReference::bare(name), provider);
+    registered.map_err(from_datafusion)?;
     Ok(())
 }
 

@@ -3,7 +3,8 @@
 use std::sync::PoisonError;
 
 use super::engine::Engine;
-use crate::keys::{AuditEntry, AuditEvent, KeyHandle, Operation};
+use crate::cipher::Direction;
+use crate::keys::{AuditEntry, AuditEvent, KeyHandle};
 use crate::policy::RuleRef;
 use crate::{Error, Result};
 
@@ -12,7 +13,7 @@ impl Engine {
     pub(super) fn audit_access(
         &self,
         rule: &RuleRef,
-        operation: Operation,
+        direction: Direction,
         key: Result<&KeyHandle, &Error>,
     ) -> Result<()> {
         if self.state.keyring.audit_log().is_none() {
@@ -22,7 +23,7 @@ impl Engine {
             role: self.role().map(str::to_owned),
             key: key.ok().map(|key| format!("{}@{}", key.name(), key.version())),
             version: key.ok().map(KeyHandle::version_id),
-            purpose: Some(operation),
+            purpose: Some(direction),
             rule: Some(rule.to_string()),
             refused: key.err().map(|error| error.kind().to_string()),
             ..AuditEntry::new(AuditEvent::Access)
@@ -44,17 +45,17 @@ impl Engine {
     /// # Errors
     /// What the log's file says.
     #[cfg(feature = "sql")]
-    pub(crate) fn audit_refusal(&self, rule: &RuleRef, operation: Operation, refusal: &Error) -> Result<()> {
-        if self.is_first(rule, operation) {
-            self.audit_access(rule, operation, Err(refusal))
+    pub(crate) fn audit_refusal(&self, rule: &RuleRef, direction: Direction, refusal: &Error) -> Result<()> {
+        if self.is_first(rule, direction) {
+            self.audit_access(rule, direction, Err(refusal))
         } else {
             Ok(())
         }
     }
 
     /// Tells whether this access is the first, however often a query is planned and in how many parts it runs.
-    pub(super) fn is_first(&self, rule: &RuleRef, operation: Operation) -> bool {
+    pub(super) fn is_first(&self, rule: &RuleRef, direction: Direction) -> bool {
         let mut audited = self.state.audited.lock().unwrap_or_else(PoisonError::into_inner);
-        audited.insert((self.role().map(Into::into), rule.clone(), operation))
+        audited.insert((self.role().map(Into::into), rule.clone(), direction))
     }
 }

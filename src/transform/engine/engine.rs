@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::Result;
-use crate::keys::{KeyHandle, Keyring, KmsRegistry, Operation};
+use crate::cipher::Direction;
+use crate::keys::{KeyHandle, Keyring, KmsRegistry};
 use crate::policy::{Grant, Policy, RuleRef};
 use crate::tokens::{StoreUrl, TokenStore, Tokenizer};
 use crate::transform::transform::Transform;
@@ -33,11 +34,11 @@ pub(super) struct EngineState {
     stores: Mutex<HashMap<StoreUrl, Arc<dyn TokenStore>>>,
 }
 
-/// A role, and the rule and operation that it asked for.
-pub(super) type AuditedAccess = (Option<Arc<str>>, RuleRef, Operation);
+/// A role, and the rule and direction that it asked for.
+pub(super) type AuditedAccess = (Option<Arc<str>>, RuleRef, Direction);
 
-/// Transforms by the rule, operation and grant that they were resolved for.
-type ResolvedTransforms = HashMap<(RuleRef, Operation, Grant), Result<Arc<Transform>>>;
+/// Transforms by the rule, direction and grant that they were resolved for.
+type ResolvedTransforms = HashMap<(RuleRef, Direction, Grant), Result<Arc<Transform>>>;
 
 impl Engine {
     /// Reads the policy at `path` and opens its keyring through `registry`.
@@ -97,14 +98,14 @@ impl Engine {
     ///
     /// # Errors
     /// As [`StoreUrl::open`] and [`StoreUrl::open_existing`].
-    pub async fn token_store(&self, url: &StoreUrl, operation: Operation) -> Result<Arc<dyn TokenStore>> {
+    pub async fn token_store(&self, url: &StoreUrl, direction: Direction) -> Result<Arc<dyn TokenStore>> {
         let known = self.stores().get(url).cloned();
         match known {
             Some(store) => Ok(store),
             None => {
-                let store = match operation {
-                    Operation::Protect => url.open().await?,
-                    Operation::Reveal => url.open_existing().await?,
+                let store = match direction {
+                    Direction::Encrypt => url.open().await?,
+                    Direction::Decrypt => url.open_existing().await?,
                 };
                 // Whoever opened it first at the same time: one connection is enough.
                 Ok(Arc::clone(self.stores().entry(url.clone()).or_insert(store)))

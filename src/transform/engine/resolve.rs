@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::engine::Engine;
-use crate::keys::{KeyHandle, KeyRef, KeyVersionId, Operation};
+use crate::cipher::Direction;
+use crate::keys::{KeyHandle, KeyRef, KeyVersionId, verb};
 use crate::policy::{Grant, Rule, RuleRef, Tokens, Treatment};
 use crate::tokens::{TokenRule, Tokenizer};
 use crate::transform::transform::Transform;
@@ -14,25 +15,25 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::NotAllowed`] when the role may not; a key that is missing, in a state that does not allow
-    /// `operation`, or refused by its KMS.
-    pub async fn resolve(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
-        let resolved = self.resolve_ahead(rule, operation).await;
-        self.audit_access(rule, operation, resolved.as_deref().map(Transform::key))?;
+    /// `direction`, or refused by its KMS.
+    pub async fn resolve(&self, rule: &RuleRef, direction: Direction) -> Result<Arc<Transform>> {
+        let resolved = self.resolve_ahead(rule, direction).await;
+        self.audit_access(rule, direction, resolved.as_deref().map(Transform::key))?;
         resolved
     }
 
     /// Like [`resolve`](Self::resolve), but writes no audit entry: used to resolve ahead of any access.
-    async fn resolve_ahead(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
-        let grant = self.allow(rule, operation)?;
-        if let Some(Ok(transform)) = self.known(rule, operation, grant)
+    async fn resolve_ahead(&self, rule: &RuleRef, direction: Direction) -> Result<Arc<Transform>> {
+        let grant = self.allow(rule, direction)?;
+        if let Some(Ok(transform)) = self.known(rule, direction, grant)
             && transform.key().is_fresh()
         {
             return Ok(transform);
         }
         let definition = self.state.policy.rule(&rule.rule)?;
         let transform = match &definition.tokens {
-            Some(tokens) => self.tokens(definition, tokens, rule, operation).await,
-            None => self.cipher(definition, rule, operation).await,
+            Some(tokens) => self.tokens(definition, tokens, rule, direction).await,
+            None => self.cipher(definition, rule, direction).await,
         };
         let transform = transform.map_err(|error| error.context(format_args!("rule `{}`", rule.rule)))?;
         let transform = Arc::new(if grant == Grant::Masked {
@@ -47,9 +48,9 @@ impl Engine {
                 rule: rule.rule.clone(),
                 version: Some(transform.key().version()),
             };
-            transforms.insert((numbered, operation, grant), Ok(transform.clone()));
+            transforms.insert((numbered, direction, grant), Ok(transform.clone()));
         }
-        transforms.insert((rule.clone(), operation, grant), Ok(transform.clone()));
+        transforms.insert((rule.clone(), direction, grant), Ok(transform.clone()));
         Ok(transform)
     }
 
@@ -75,7 +76,7 @@ impl Engine {
             rule: rule.to_owned(),
             version: Some(version.number),
         };
-        self.resolve(&rule, Operation::Reveal).await
+        self.resolve(&rule, Direction::Decrypt).await
     }
 
     /// Resolves every rule for its active or pinned key and for every version that can still reveal, as far as the
@@ -98,8 +99,8 @@ impl Engine {
                     rule: rule.name.clone(),
                     version,
                 };
-                for operation in [Operation::Protect, Operation::Reveal] {
-                    match self.resolve_ahead(&reference, operation).await {
+                for direction in [Direction::Encrypt, Direction::Decrypt] {
+                    match self.resolve_ahead(&reference, direction).await {
                         // A token store that is down concerns its own rules only.
                         Err(error)
                             if matches!(error.kind(), ErrorKind::ProviderDown | ErrorKind::WrongKey)
@@ -110,7 +111,7 @@ impl Engine {
                         Err(error) => {
                             let grant = self.grant(&rule.name)?;
                             self.transforms()
-                                .insert((reference.clone(), operation, grant), Err(error));
+                                .insert((reference.clone(), direction, grant), Err(error));
                         }
                         Ok(_) => {}
                     }
@@ -124,17 +125,17 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::NotAllowed`] when the role may not; else why there is none.
-    pub fn resolved(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
-        let resolved = self.look_up(rule, operation);
-        if self.is_first(rule, operation) {
-            self.audit_access(rule, operation, resolved.as_deref().map(Transform::key))?;
+    pub fn resolved(&self, rule: &RuleRef, direction: Direction) -> Result<Arc<Transform>> {
+        let resolved = self.look_up(rule, direction);
+        if self.is_first(rule, direction) {
+            self.audit_access(rule, direction, resolved.as_deref().map(Transform::key))?;
         }
         resolved
     }
 
-    fn look_up(&self, rule: &RuleRef, operation: Operation) -> Result<Arc<Transform>> {
-        let grant = self.allow(rule, operation)?;
-        let known = self.known(rule, operation, grant).map(|known| {
+    fn look_up(&self, rule: &RuleRef, direction: Direction) -> Result<Arc<Transform>> {
+        let grant = self.allow(rule, direction)?;
+        let known = self.known(rule, direction, grant).map(|known| {
             let transform = known?;
             transform.key().check_lease()?;
             Ok(transform)
@@ -150,8 +151,8 @@ impl Engine {
             let error = Error::new(
                 ErrorKind::KeyNotUsable,
                 format!(
-                    "rule `{rule}` is not ready to {operation}: key `{key}` has no such version, or its state \
-                    forbids it"
+                    "rule `{rule}` is not ready to {}: key `{key}` has no such version, or its state forbids it",
+                    verb(direction)
                 ),
             )
             .with_hint(Remedy::DescribeKey(key.name.to_string()));
@@ -159,43 +160,44 @@ impl Engine {
         })
     }
 
-    fn known(&self, rule: &RuleRef, operation: Operation, grant: Grant) -> Option<Result<Arc<Transform>>> {
+    fn known(&self, rule: &RuleRef, direction: Direction, grant: Grant) -> Option<Result<Arc<Transform>>> {
         let transforms = self.transforms();
-        let known = transforms.get(&(rule.clone(), operation, grant))?;
+        let known = transforms.get(&(rule.clone(), direction, grant))?;
         Some(known.as_ref().map(Arc::clone).map_err(Error::again))
     }
 
     /// Protecting is a right of its own; revealing is for those who see the rule's values, or see them masked, and
     /// get just that.
-    fn allow(&self, rule: &RuleRef, operation: Operation) -> Result<Grant> {
+    fn allow(&self, rule: &RuleRef, direction: Direction) -> Result<Grant> {
         let protects = self.state.policy.may_protect(self.role(), &rule.rule)?;
-        match (operation, self.grant(&rule.rule)?) {
-            (Operation::Protect, _) if protects => Ok(Grant::Plain),
-            (Operation::Reveal, grant @ (Grant::Plain | Grant::Masked)) => Ok(grant),
+        match (direction, self.grant(&rule.rule)?) {
+            (Direction::Encrypt, _) if protects => Ok(Grant::Plain),
+            (Direction::Decrypt, grant @ (Grant::Plain | Grant::Masked)) => Ok(grant),
             _ => Err(Error::new(
                 ErrorKind::NotAllowed,
                 format!(
-                    "role `{}` may not {operation} what is under rule `{}`",
+                    "role `{}` may not {} what is under rule `{}`",
                     self.role().unwrap_or_default(),
+                    verb(direction),
                     rule.rule
                 ),
             )
-            .with_hint(match operation {
-                Operation::Protect => format!(
+            .with_hint(match direction {
+                Direction::Encrypt => format!(
                     "to protect is a right of its own: {} = {{ see = \"plain\", protect = true }} in [roles.{}] of \
                      `{}`",
                     rule.rule,
                     self.role().unwrap_or_default(),
                     self.state.policy.path.display()
                 ),
-                Operation::Reveal => format!("[roles.…] in `{}` says who may", self.state.policy.path.display()),
+                Direction::Decrypt => format!("[roles.…] in `{}` says who may", self.state.policy.path.display()),
             })),
         }
     }
 
-    async fn cipher(&self, definition: &Rule, rule: &RuleRef, operation: Operation) -> Result<Transform> {
+    async fn cipher(&self, definition: &Rule, rule: &RuleRef, direction: Direction) -> Result<Transform> {
         if definition.treatment == Treatment::EncryptLegacy
-            && operation == Operation::Protect
+            && direction == Direction::Encrypt
             && definition.insecure_legacy.is_none()
         {
             return Err(Error::bad_policy(
@@ -210,9 +212,9 @@ impl Engine {
             version: rule.version.or(definition.key.version),
             ..definition.key.clone()
         };
-        let key = self.state.keyring.handle(&key, operation).await?;
+        let key = self.state.keyring.handle(&key, direction).await?;
         let mut others = Vec::new();
-        if definition.version_character && operation == Operation::Reveal {
+        if definition.version_character && direction == Direction::Decrypt {
             others = self.handles(&definition.key).await?;
             others.retain(|other| other.version() != key.version());
         }
@@ -228,7 +230,7 @@ impl Engine {
                 version: Some(version.number),
                 ..key.clone()
             };
-            match keyring.handle(&version, Operation::Reveal).await {
+            match keyring.handle(&version, Direction::Decrypt).await {
                 Ok(handle) => handles.push(handle),
                 Err(error) if error.kind() == ErrorKind::ProviderDown => return Err(error),
                 // What it protected cannot be revealed; that is said where such a value is met.
@@ -244,13 +246,13 @@ impl Engine {
         definition: &Rule,
         tokens: &Tokens,
         rule: &RuleRef,
-        operation: Operation,
+        direction: Direction,
     ) -> Result<Transform> {
-        if rule.version.is_some() && operation == Operation::Protect {
+        if rule.version.is_some() && direction == Direction::Encrypt {
             return Err(no_version_of_tokens());
         }
         let keyring = &self.state.keyring;
-        let key = keyring.handle(&definition.key, operation).await?;
+        let key = keyring.handle(&definition.key, direction).await?;
         let keys = self.handles(&definition.key).await?;
         let token_rule = TokenRule {
             domain: definition.domain.clone(),
@@ -259,8 +261,8 @@ impl Engine {
             ttl: tokens.ttl,
             never_valid_as: tokens.never_valid_as.clone(),
         };
-        let store = self.token_store(&tokens.store, operation).await?;
-        let active = (operation == Operation::Protect).then(|| key.clone());
+        let store = self.token_store(&tokens.store, direction).await?;
+        let active = (direction == Direction::Encrypt).then(|| key.clone());
         Transform::with_tokenizer(definition, key, Tokenizer::open(token_rule, store, active, keys).await?)
     }
 }
@@ -300,7 +302,7 @@ mod tests {
         let engine = Engine::new(policy, keyring);
         let [reads, writes] = ["reads", "writes"].map(|rule| rule.parse::<RuleRef>().unwrap());
 
-        let writes = engine.resolve(&writes, Operation::Protect).await.unwrap();
+        let writes = engine.resolve(&writes, Direction::Encrypt).await.unwrap();
         let (mut protected, mut revealed) = (Texts::default(), Texts::default());
         writes
             .texts(
@@ -310,14 +312,14 @@ mod tests {
             .unwrap();
 
         engine.resolve_all().await.unwrap();
-        let by_table = engine.resolved(&reads, Operation::Protect).unwrap_err();
-        let error = engine.resolve(&reads, Operation::Protect).await.unwrap_err();
+        let by_table = engine.resolved(&reads, Direction::Encrypt).unwrap_err();
+        let error = engine.resolve(&reads, Direction::Encrypt).await.unwrap_err();
         for error in [error, by_table] {
             assert_eq!(error.kind(), ErrorKind::BadPolicy);
             assert!(error.to_string().contains("only reveals"), "{error}");
             assert!(error.hint().unwrap().to_string().contains("insecure_legacy = "));
         }
-        let reads = engine.resolve(&reads, Operation::Reveal).await.unwrap();
+        let reads = engine.resolve(&reads, Direction::Decrypt).await.unwrap();
         let rows: Vec<Option<&str>> = protected.iter().collect();
         reads
             .texts(TextBatch::new(Direction::Decrypt, &rows), &mut revealed)

@@ -144,7 +144,7 @@ impl Treatment for Versioned {
 mod tests {
     use super::*;
     use crate::Engine;
-    use crate::keys::{KeyUse, Keyring, KmsRegistry, Operation};
+    use crate::keys::{KeyUse, Keyring, KmsRegistry};
     use crate::kms::MemoryKms;
     use crate::policy::Policy;
     use crate::transform::Transform;
@@ -192,8 +192,8 @@ version_character = true
             let policy = Policy::parse(POLICY, &folder.path().join("policy.toml")).unwrap();
             let engine = Engine::new(policy, Keyring::open(&path, &registry).await.unwrap());
             let resolve =
-                async |rule: &str, operation| engine.resolve(&rule.parse().unwrap(), operation).await.unwrap();
-            let protect = resolve("phone", Operation::Protect).await;
+                async |rule: &str, direction| engine.resolve(&rule.parse().unwrap(), direction).await.unwrap();
+            let protect = resolve("phone", Direction::Encrypt).await;
             let protected = done(&protect, Direction::Encrypt, &values);
             let text = protected[0].as_deref().unwrap();
             assert!(
@@ -204,7 +204,7 @@ version_character = true
             column.extend(protected);
             let rows: Vec<Option<&str>> = column.iter().map(Option::as_deref).collect();
             for rule in ["phone".to_owned(), "phone@1".to_owned()] {
-                let revealed = done(&resolve(&rule, Operation::Reveal).await, Direction::Decrypt, &rows);
+                let revealed = done(&resolve(&rule, Direction::Decrypt).await, Direction::Decrypt, &rows);
                 let expected = values
                     .iter()
                     .cycle()
@@ -213,23 +213,23 @@ version_character = true
                 assert_eq!(revealed, expected.collect::<Vec<_>>());
             }
             // A version that is not there, and no character at all.
-            let reveal = resolve("phone", Operation::Reveal).await;
+            let reveal = resolve("phone", Direction::Decrypt).await;
             assert_eq!(
                 done(&reveal, Direction::Decrypt, &[Some("555-010-01009"), Some("-")]),
                 [None, None]
             );
 
             let note = done(
-                &resolve("note", Operation::Protect).await,
+                &resolve("note", Direction::Encrypt).await,
                 Direction::Encrypt,
                 &[Some("anything")],
             );
-            let reveal = resolve("note", Operation::Reveal).await;
+            let reveal = resolve("note", Direction::Decrypt).await;
             assert_eq!(
                 done(&reveal, Direction::Decrypt, &[note[0].as_deref()]),
                 [Some("anything".to_owned())]
             );
-            assert!(!reveal.takes_bytes() && !resolve("narrow", Operation::Protect).await.takes_ordinals());
+            assert!(!reveal.takes_bytes() && !resolve("narrow", Direction::Encrypt).await.takes_ordinals());
         }
         assert!(character(0).is_ok() && matches!(character(61), Ok('z')) && character(62).is_err());
     }

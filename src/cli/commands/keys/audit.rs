@@ -9,7 +9,7 @@ use clap::Subcommand;
 use crate::cli::args::ListFormat;
 use crate::cli::printer;
 use crate::cli::report::Report;
-use crate::keys::{AuditEntry, AuditEvent, AuditLog, Checkpoint, Keyring, VerifiedLog};
+use crate::keys::{AuditEntry, AuditEvent, AuditLog, Checkpoint, Keyring, VerifiedLog, verb};
 use crate::{Error, Result, fs};
 
 /// The verbs for audit logs.
@@ -112,7 +112,7 @@ fn show(log: &AuditLog, last: Option<usize>, report: &Report<'_>) -> Result<()> 
 
 fn row(entry: &AuditEntry, failed: bool) -> [String; 9] {
     let text = |text: Option<String>| text.unwrap_or("-".to_owned());
-    let purpose = entry.purpose.map(|purpose| purpose.to_string());
+    let purpose = entry.purpose.map(|purpose| verb(purpose).to_owned());
     let purpose = [
         purpose,
         entry.rule.clone().map(|rule| format!("under {rule}")),

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::cipher::Direction;
 use crate::cli::args::{ListFormat, kms_key, local_key, ours};
 use crate::cli::printer::Printer;
 use crate::cli::report::Report;
 use crate::cli::session::in_local;
 use crate::keys::{
-    Authorities, ExchangePackage, Identity, KeyImport, KeyInfo, KeyName, KeyState, KeyUse, Keyring, KmsKeyRef,
-    Operation, Reason, Recipient, Sender, Timestamp,
+    Authorities, ExchangePackage, Identity, KeyImport, KeyInfo, KeyName, KeyState, KeyUse, Keyring, KmsKeyRef, Reason,
+    Recipient, Sender, Timestamp,
 };
 use crate::kms::LocalKms;
 use crate::policy::{Policy, Rule, RuleRef, Treatment};
@@ -124,7 +125,7 @@ pub(super) async fn export(
         version: None,
     };
     let engine = Engine::new(policy, keyring);
-    let transform = engine.resolve(&rule, Operation::Protect).await?;
+    let transform = engine.resolve(&rule, Direction::Encrypt).await?;
     let map = transform.exchanged_map()?;
     let package = engine
         .keyring()

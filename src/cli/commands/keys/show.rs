@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use crate::Result;
+use crate::cipher::Direction;
 use crate::cli::args::ListFormat;
 use crate::cli::report::Report;
-use crate::keys::{KeyInfo, KeyName, Keyring, Operation};
+use crate::keys::{KeyInfo, KeyName, Keyring};
 
 /// Lists the data keys.
 pub(super) fn list(keyring: &Keyring, report: &Report<'_>) -> Result<()> {
@@ -22,7 +23,7 @@ fn row(key: &KeyInfo) -> [String; 6] {
         .versions
         .iter()
         .rev()
-        .find(|version| version.state.may(Operation::Protect));
+        .find(|version| version.state.may(Direction::Encrypt));
     [
         key.name.to_string(),
         key.key_use.to_string(),

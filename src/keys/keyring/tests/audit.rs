@@ -3,6 +3,7 @@
 #[allow(unused_imports)]
 use super::bench::*;
 use crate::ErrorKind;
+use crate::cipher::Direction;
 use crate::keys::*;
 
 #[tokio::test]
@@ -11,9 +12,9 @@ async fn everything_is_written_down_before_it_is_done() {
     let log = bench.directory.path().join("audit.jsonl");
     let mut keyring = bench.create().await.with_audit_log(&log).unwrap();
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
-    let handle = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
-    handle.count(Operation::Protect, 5).unwrap();
-    handle.count(Operation::Reveal, 6).unwrap();
+    let handle = keyring.handle(&reference("pii"), Direction::Encrypt).await.unwrap();
+    handle.count(Direction::Encrypt, 5).unwrap();
+    handle.count(Direction::Decrypt, 6).unwrap();
     keyring.audit_usage(Some("loader"), "protect people").unwrap();
     keyring.audit_usage(Some("loader"), "nothing since").unwrap();
     keyring
@@ -64,24 +65,24 @@ async fn a_limit_holds_over_processes() {
     let mut keyring = bench.create().await;
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     keyring.set_values_limit(&name("pii"), Some(10), &reason()).unwrap();
-    let error = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap_err();
+    let error = keyring.handle(&reference("pii"), Direction::Encrypt).await.unwrap_err();
     assert!(error.message().contains("needs an audit log to count them"), "{error}");
     let mut keyring = bench.open().await.unwrap().with_audit_log(&log).unwrap();
-    let handle = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
-    let error = handle.count(Operation::Protect, 1).unwrap_err();
+    let handle = keyring.handle(&reference("pii"), Direction::Encrypt).await.unwrap();
+    let error = handle.count(Direction::Encrypt, 1).unwrap_err();
     assert!(error.message().contains("was not set in audit log"), "{error}");
     keyring.set_values_limit(&name("pii"), Some(10), &reason()).unwrap();
     for (values, fits) in [(6, true), (4, true), (1, false)] {
         let keyring = bench.open().await.unwrap().with_audit_log(&log).unwrap();
-        let handle = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
-        assert_eq!(handle.count(Operation::Protect, values).is_ok(), fits, "{values}");
-        assert!(handle.count(Operation::Reveal, 100).is_ok());
+        let handle = keyring.handle(&reference("pii"), Direction::Encrypt).await.unwrap();
+        assert_eq!(handle.count(Direction::Encrypt, values).is_ok(), fits, "{values}");
+        assert!(handle.count(Direction::Decrypt, 100).is_ok());
         keyring.audit_usage(None, "a job").unwrap();
     }
     let mut keyring = bench.open().await.unwrap().with_audit_log(&log).unwrap();
     keyring.rotate(&name("pii"), None).await.unwrap();
-    let handle = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
-    assert!(handle.count(Operation::Protect, 10).is_ok(), "the limit is a version's");
+    let handle = keyring.handle(&reference("pii"), Direction::Encrypt).await.unwrap();
+    assert!(handle.count(Direction::Encrypt, 10).is_ok(), "the limit is a version's");
 }
 
 #[tokio::test]
@@ -93,10 +94,10 @@ async fn jobs_at_the_same_time_share_a_limit() {
     keyring.set_values_limit(&name("pii"), Some(1_000), &reason()).unwrap();
     let open = async || {
         let keyring = bench.open().await.unwrap().with_audit_log(&log).unwrap();
-        let handle = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
+        let handle = keyring.handle(&reference("pii"), Direction::Encrypt).await.unwrap();
         (keyring, handle)
     };
-    let count = |handle: &KeyHandle, values| handle.count(Operation::Protect, values).is_ok();
+    let count = |handle: &KeyHandle, values| handle.count(Direction::Encrypt, values).is_ok();
     let (mut one, other, killed) = (open().await, open().await, open().await);
     assert!(count(&one.1, 600) && count(&other.1, 300) && count(&killed.1, 90));
     assert!(!count(&other.1, 11) && count(&other.1, 10), "1000 in all");
@@ -112,11 +113,11 @@ async fn jobs_at_the_same_time_share_a_limit() {
 
     // Raising the limit forgets nothing that was not written down yet.
     one.0.set_values_limit(&name("pii"), Some(1_100), &reason()).unwrap();
-    let handle = one.0.handle(&reference("pii"), Operation::Protect).await.unwrap();
+    let handle = one.0.handle(&reference("pii"), Direction::Encrypt).await.unwrap();
     assert!(!count(&handle, 101) && count(&handle, 100));
     one.0.audit_usage(None, "a job").unwrap();
     let events: Vec<_> = (one.0.audit_log().unwrap().verify().unwrap().entries.iter())
-        .filter(|entry| entry.purpose == Some(Operation::Protect) && entry.values.is_some())
+        .filter(|entry| entry.purpose == Some(Direction::Encrypt) && entry.values.is_some())
         .map(|entry| (entry.event, entry.values.unwrap()))
         .collect();
     let sum = |event| {
@@ -149,9 +150,9 @@ async fn what_is_set_aside_and_not_used_goes_back() {
         .set_values_limit(&name("pii"), Some(256_000), &reason())
         .unwrap();
     let keyring = bench.open().await.unwrap().with_audit_log(&log).unwrap();
-    let handle = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
+    let handle = keyring.handle(&reference("pii"), Direction::Encrypt).await.unwrap();
     for _ in 0..10 {
-        handle.count(Operation::Protect, 1).unwrap();
+        handle.count(Direction::Encrypt, 1).unwrap();
     }
     let entries = || keyring.audit_log().unwrap().verify().unwrap().entries;
     let set_aside: Vec<_> = (entries().iter())
@@ -168,8 +169,8 @@ async fn what_is_set_aside_and_not_used_goes_back() {
         .collect();
     assert_eq!(last, [(AuditEvent::Released, Some(1_000)), (AuditEvent::Use, Some(10))]);
     let clone = handle.clone();
-    assert!(handle.count(Operation::Protect, 255_989).is_ok() && clone.count(Operation::Protect, 1).is_ok());
-    let error = clone.count(Operation::Protect, 1).unwrap_err();
+    assert!(handle.count(Direction::Encrypt, 255_989).is_ok() && clone.count(Direction::Encrypt, 1).is_ok());
+    let error = clone.count(Direction::Encrypt, 1).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::KeyNotUsable);
     assert!(error.message().contains("may protect 256000 values"), "{error}");
 }

@@ -3,6 +3,7 @@
 #[allow(unused_imports)]
 use super::bench::*;
 use crate::ErrorKind;
+use crate::cipher::Direction;
 use crate::keys::*;
 use crate::kms::MemoryKms;
 
@@ -30,13 +31,13 @@ async fn missing_keys_say_what_to_do() {
 
     let mut keyring = bench.create().await;
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
-    let error = keyring.handle(&reference("pij"), Operation::Protect).await.unwrap_err();
+    let error = keyring.handle(&reference("pij"), Direction::Encrypt).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::KeyNotFound);
     assert!(error.message().contains("it has pii"), "{error}");
     assert!(error.hint().unwrap().to_string().contains("create key `pij`"));
 
     let error = keyring
-        .handle(&reference("pii@2"), Operation::Protect)
+        .handle(&reference("pii@2"), Direction::Encrypt)
         .await
         .unwrap_err();
     assert_eq!(
@@ -45,7 +46,7 @@ async fn missing_keys_say_what_to_do() {
     );
     let unknown = KeyVersionId::from_bytes([0; 16]);
     let error = keyring
-        .handle_by_version_id("pii", unknown, Operation::Reveal)
+        .handle_by_version_id("pii", unknown, Direction::Decrypt)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::KeyNotFound);
@@ -112,7 +113,7 @@ async fn swapped_keys_are_noticed() {
     // Even with a right MAC, for the wrapping is bound to the ids.
     let (one, two) = keyring.document.keys.split_at_mut(1);
     std::mem::swap(&mut one[0].versions[0].wrapped, &mut two[0].versions[0].wrapped);
-    let error = keyring.handle(&reference("one"), Operation::Reveal).await.unwrap_err();
+    let error = keyring.handle(&reference("one"), Direction::Decrypt).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongKey);
     assert!(error.message().contains("key `one@1`"), "{error}");
 }
@@ -210,7 +211,7 @@ async fn debug_and_file_show_no_key() {
         bits: KeyBits::B256,
     };
     keyring.create_key(&name("pii"), direct, None).await.unwrap();
-    let handle = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
+    let handle = keyring.handle(&reference("pii"), Direction::Encrypt).await.unwrap();
     let shown = format!(
         "{keyring:?} {handle:?} {}",
         std::fs::read_to_string(bench.path()).unwrap()

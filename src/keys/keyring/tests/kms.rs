@@ -3,6 +3,7 @@
 #[allow(unused_imports)]
 use super::bench::*;
 use crate::ErrorKind;
+use crate::cipher::Direction;
 use crate::keys::*;
 
 #[tokio::test]
@@ -19,7 +20,7 @@ async fn each_version_is_unwrapped_once() {
     let before = bench.kms.calls().unwrap;
     for column in 0..1_000 {
         keyring
-            .handle(&reference(&format!("key{}", column % 10)), Operation::Protect)
+            .handle(&reference(&format!("key{}", column % 10)), Direction::Encrypt)
             .await
             .unwrap();
     }
@@ -41,7 +42,7 @@ async fn each_version_is_unwrapped_once_by_many_tasks() {
     let tasks: Vec<_> = (0..50)
         .map(|_| {
             let keyring = keyring.clone();
-            tokio::spawn(async move { keyring.handle(&reference("pii"), Operation::Protect).await.is_ok() })
+            tokio::spawn(async move { keyring.handle(&reference("pii"), Direction::Encrypt).await.is_ok() })
         })
         .collect();
     let mut succeeded = 0;
@@ -78,6 +79,6 @@ async fn futures_are_send() {
     send(Keyring::open(bench.path(), &registry));
     send(keyring.create_key(&name, KeyUse::Derive, None));
     send(keyring.rotate(&name, None));
-    send(keyring.handle(&key, Operation::Protect));
-    send(keyring.handle_by_version_id("pii", KeyVersionId::from_bytes([0; 16]), Operation::Reveal));
+    send(keyring.handle(&key, Direction::Encrypt));
+    send(keyring.handle_by_version_id("pii", KeyVersionId::from_bytes([0; 16]), Direction::Decrypt));
 }

@@ -2,6 +2,7 @@
 
 #[allow(unused_imports)]
 use super::bench::*;
+use crate::cipher::Direction;
 use crate::keys::*;
 use crate::{ErrorKind, Result};
 use std::sync::Arc;
@@ -19,8 +20,8 @@ async fn keys_survive_reopening() {
         .create_key(&name("old"), direct, Some(&"memory:other".parse().unwrap()))
         .await
         .unwrap();
-    let pii = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
-    let old = keyring.handle(&reference("old"), Operation::Protect).await.unwrap();
+    let pii = keyring.handle(&reference("pii"), Direction::Encrypt).await.unwrap();
+    let old = keyring.handle(&reference("old"), Direction::Encrypt).await.unwrap();
 
     let reopened = bench.open().await.unwrap();
     assert_eq!((reopened.id(), reopened.generation()), (keyring.id(), 3));
@@ -30,10 +31,10 @@ async fn keys_survive_reopening() {
         "memory:other"
     );
     assert_eq!(
-        subkey(&reopened.handle(&reference("pii@1"), Operation::Reveal).await.unwrap()),
+        subkey(&reopened.handle(&reference("pii@1"), Direction::Decrypt).await.unwrap()),
         subkey(&pii)
     );
-    let again = reopened.handle(&reference("old"), Operation::Protect).await.unwrap();
+    let again = reopened.handle(&reference("old"), Direction::Encrypt).await.unwrap();
     let keys = [&again, &old].map(|key| key.direct_key(DirectMode::Ff31Legacy).unwrap().expose().clone());
     assert_eq!(keys[0], keys[1]);
     assert_eq!(keys[0].len(), 24);
@@ -48,7 +49,7 @@ async fn an_old_version_reveals_but_does_not_protect() {
     let bench = KeyringBench::new();
     let mut keyring = bench.create().await;
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
-    let first = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
+    let first = keyring.handle(&reference("pii"), Direction::Encrypt).await.unwrap();
     let info = keyring.rotate(&name("pii"), None).await.unwrap();
     assert_eq!(
         info.versions.iter().map(|version| version.number).collect::<Vec<_>>(),
@@ -59,12 +60,12 @@ async fn an_old_version_reveals_but_does_not_protect() {
         [KeyState::Deactivated, KeyState::Active]
     );
 
-    let current = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
+    let current = keyring.handle(&reference("pii"), Direction::Encrypt).await.unwrap();
     assert_eq!(current.version(), 2);
     assert_ne!(subkey(&current), subkey(&first));
 
     let refused = keyring
-        .handle(&reference("pii@1"), Operation::Protect)
+        .handle(&reference("pii@1"), Direction::Encrypt)
         .await
         .unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::KeyNotUsable);
@@ -74,7 +75,7 @@ async fn an_old_version_reveals_but_does_not_protect() {
     let id = keyring.describe(&name("pii")).unwrap().id.to_string();
     for known_as in ["pii", &id] {
         let old = keyring
-            .handle_by_version_id(known_as, first.version_id(), Operation::Reveal)
+            .handle_by_version_id(known_as, first.version_id(), Direction::Decrypt)
             .await
             .unwrap();
         assert_eq!(subkey(&old), subkey(&first));
@@ -93,15 +94,15 @@ async fn the_state_of_a_version_decides() {
         KeyState::Destroyed,
     ];
     // Unwrapped already, which must not matter.
-    keyring.handle(&reference("pii@1"), Operation::Reveal).await.unwrap();
+    keyring.handle(&reference("pii@1"), Direction::Decrypt).await.unwrap();
     for state in states {
         keyring.document.keys[0].versions[0].state = state;
-        for operation in [Operation::Protect, Operation::Reveal] {
-            let result = keyring.handle(&reference("pii@1"), operation).await;
-            assert_eq!(result.is_ok(), state.may(operation), "{state} {operation}");
+        for direction in [Direction::Encrypt, Direction::Decrypt] {
+            let result = keyring.handle(&reference("pii@1"), direction).await;
+            assert_eq!(result.is_ok(), state.may(direction), "{state} {direction:?}");
             let id = keyring.document.keys[0].versions[0].id;
-            let result = keyring.handle_by_version_id("pii", id, operation).await;
-            assert_eq!(result.is_ok(), state.may(operation), "{state} {operation}");
+            let result = keyring.handle_by_version_id("pii", id, direction).await;
+            assert_eq!(result.is_ok(), state.may(direction), "{state} {direction:?}");
         }
     }
     assert_eq!(
@@ -158,9 +159,9 @@ async fn every_transition_is_recorded_or_refused() {
                     assert_eq!(std::fs::read(bench.path()).unwrap(), before);
                 }
             }
-            for operation in [Operation::Protect, Operation::Reveal] {
-                let handed_out = keyring.handle(&key, operation).await;
-                assert_eq!(handed_out.is_ok(), state_of(&keyring, 2).may(operation));
+            for direction in [Direction::Encrypt, Direction::Decrypt] {
+                let handed_out = keyring.handle(&key, direction).await;
+                assert_eq!(handed_out.is_ok(), state_of(&keyring, 2).may(direction));
             }
         }
     }
@@ -197,7 +198,7 @@ async fn activation_takes_the_place_of_the_active_version() {
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     keyring.prepare(&name("pii")).await.unwrap();
     // What is prepared is not what the name means.
-    let handle = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap();
+    let handle = keyring.handle(&reference("pii"), Direction::Encrypt).await.unwrap();
     assert_eq!(handle.version(), 1);
     keyring
         .transition(&reference("pii@2"), KeyState::Active, &reason())
@@ -249,7 +250,7 @@ async fn what_is_removed_is_nowhere_in_the_file() {
             .open()
             .await
             .unwrap()
-            .handle(&reference("pii@1"), Operation::Reveal)
+            .handle(&reference("pii@1"), Direction::Decrypt)
             .await
             .is_ok()
     );
@@ -269,15 +270,15 @@ async fn periods_end_and_a_clock_that_jumps_does_no_harm() {
     let mut keyring = Keyring::create(bench.path(), &main, &registry).await.unwrap();
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     let before = std::fs::read(bench.path()).unwrap();
-    let ask = async |operation| keyring.handle(&reference("pii"), operation).await;
-    let due = async |operation| ask(operation).await.unwrap().due().map(str::to_owned);
+    let ask = async |direction| keyring.handle(&reference("pii"), direction).await;
+    let due = async |direction| ask(direction).await.unwrap().due().map(str::to_owned);
 
     at(600);
-    assert_eq!(due(Operation::Protect).await, None);
+    assert_eq!(due(Direction::Encrypt).await, None);
     at(670);
-    assert!(due(Operation::Protect).await.unwrap().contains("protects until"));
+    assert!(due(Direction::Encrypt).await.unwrap().contains("protects until"));
     at(730);
-    let error = ask(Operation::Protect).await.unwrap_err();
+    let error = ask(Direction::Encrypt).await.unwrap_err();
     assert!(error.message().contains("originator-usage period ended"), "{error}");
     assert!(
         error
@@ -286,26 +287,26 @@ async fn periods_end_and_a_clock_that_jumps_does_no_harm() {
             .to_string()
             .contains("give key `pii` a new version")
     );
-    assert_eq!(due(Operation::Reveal).await, None);
+    assert_eq!(due(Direction::Decrypt).await, None);
     at(1_800);
-    assert!(due(Operation::Reveal).await.unwrap().contains("reveals until"));
+    assert!(due(Direction::Decrypt).await.unwrap().contains("reveals until"));
     at(1_825);
-    let error = ask(Operation::Reveal).await.unwrap_err();
+    let error = ask(Direction::Decrypt).await.unwrap_err();
     assert!(error.message().contains("recipient-usage period ended"), "{error}");
     // The clock is set right: all is as it was.
     at(10);
-    assert!(ask(Operation::Protect).await.is_ok() && ask(Operation::Reveal).await.is_ok());
+    assert!(ask(Direction::Encrypt).await.is_ok() && ask(Direction::Decrypt).await.is_ok());
     assert_eq!(std::fs::read(bench.path()).unwrap(), before);
 
     at(2_000);
     keyring
         .set_periods(&name("pii"), Periods::try_new(3_000, 4_000).unwrap(), &reason())
         .unwrap();
-    assert!(keyring.handle(&reference("pii"), Operation::Protect).await.is_ok());
+    assert!(keyring.handle(&reference("pii"), Direction::Encrypt).await.is_ok());
     keyring.rotate(&name("pii"), None).await.unwrap();
     // A clock that goes back before the version was made.
     at(1_990);
-    let error = keyring.handle(&reference("pii"), Operation::Protect).await.unwrap_err();
+    let error = keyring.handle(&reference("pii"), Direction::Encrypt).await.unwrap_err();
     assert!(error.message().contains("may not protect yet"), "{error}");
     assert!(Periods::try_new(0, 1).is_err() && Periods::try_new(2, 1).is_err() && Periods::try_new(1, 36_501).is_err());
 }

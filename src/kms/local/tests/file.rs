@@ -2,6 +2,7 @@
 
 use super::bench::*;
 use crate::ErrorKind;
+use crate::cipher::Direction;
 use crate::keys::*;
 use crate::kms::conformance;
 use crate::kms::*;
@@ -116,7 +117,7 @@ async fn format_1_is_read_and_converted() {
         let keyring = Keyring::open(bench.path("keyring.json"), &registry).await.unwrap();
         for version in ["pii@1", "pii@2"] {
             keyring
-                .handle(&version.parse().unwrap(), Operation::Reveal)
+                .handle(&version.parse().unwrap(), Direction::Decrypt)
                 .await
                 .unwrap();
         }

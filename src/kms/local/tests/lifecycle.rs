@@ -1,6 +1,7 @@
 //! States, rotation and deletion of KMS keys.
 
 use super::bench::*;
+use crate::cipher::Direction;
 use crate::keys::*;
 use crate::kms::conformance;
 use crate::kms::*;
@@ -242,7 +243,7 @@ async fn it_guards_a_keyring() {
     let registry = KmsRegistry::new().with("local", bench.open());
     let keyring = Keyring::open(&path, &registry).await.unwrap();
     let handle = keyring
-        .handle(&"pii".parse().unwrap(), Operation::Protect)
+        .handle(&"pii".parse().unwrap(), Direction::Encrypt)
         .await
         .unwrap();
     assert!(handle.subkey(Purpose::Siv, "domain", b"", 64).is_ok());
