@@ -20,5 +20,6 @@ mod memory;
 mod partners;
 mod sandbox;
 mod secrets;
+mod shapes;
 mod sql;
 mod tokens;

@@ -323,6 +323,11 @@ pub(crate) async fn resolve(engine: &Engine, column: &str, described: &Protected
         }
     };
     let transform = transform.map_err(|error| error.context(format_args!("column `{column}`")))?;
+    if let Some(retired) = described.retired(&transform) {
+        let message = format!("column `{column}` was protected {retired}");
+        return Err(Error::bad_input(message)
+            .with_hint("reveal it with the release that protected it, and protect it again with this one"));
+    }
     described.compare(&transform).map_err(|what| {
         Error::new(
             ErrorKind::WrongKey,

@@ -118,6 +118,23 @@ impl ProtectedColumn {
         Ok(field.clone().with_metadata(metadata))
     }
 
+    /// The version that protected the column, if this release has a later one of it and can no longer read it: of its
+    /// format, or of the bands of its short values.
+    pub(super) fn retired(&self, transform: &Transform) -> Option<String> {
+        let name = |version: &str| version.split('/').next().unwrap_or_default().to_owned();
+        let ours = transform.rule().format.version();
+        if self.format != ours && name(&self.format) == name(&ours) {
+            return Some(format!(
+                "with format {}; this release has {ours}, which binds the classes of a value's characters to the tweak",
+                self.format
+            ));
+        }
+        let first = transform.first_band_fingerprint()?;
+        (self.fingerprint == hex::encode(first)).then(|| {
+            "with bands of version 1; this release has bands of version 2, which are bound to the tweak".to_owned()
+        })
+    }
+
     /// Does it describe what `transform` does? If not, what differs.
     pub(super) fn compare(&self, transform: &Transform) -> Result<(), &'static str> {
         let ours = Self::of(transform);

@@ -101,7 +101,7 @@ impl fmt::Debug for CharClass {
 }
 
 /// One position of a pattern.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Position {
     Literal(char),
     Class(Arc<CharClass>),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::band::no_band;
+use super::band::{Band, no_band};
 use super::ordinal_range::{OrdinalRange, Unit};
 use super::ranked::RankedFormat;
 use super::segmented::SegmentedFormat;
@@ -87,7 +87,7 @@ impl Format {
     }
 
     /// The band of `value` on `side`, if it is a short one of a format that has bands.
-    pub fn band(&self, value: &str, side: Side) -> Option<&dyn RankedFormat> {
+    pub fn band(&self, value: &str, side: Side) -> Option<Band<'_>> {
         match self {
             Self::String(format) => format.band(value, side),
             Self::Segmented(format) => format.band(value, side),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::alphabet::Alphabet;
 use super::ascii_layout::AsciiLayout;
+use super::band::{Band, SHORT_BAND};
 use super::class::FLOOR;
 use super::error::FormatError;
 use super::ranked::RankedFormat;
@@ -220,7 +221,7 @@ impl StringFormat for Layout {
     fn definition(&self) -> String {
         // Separators do not define the map: they only say what is accepted.
         let symbols: String = self.alphabet.symbols().iter().collect();
-        let short = if self.band.is_some() { " short=band" } else { "" };
+        let short = if self.band.is_some() { SHORT_BAND } else { "" };
         format!(
             "{} keep={},{}{short} symbols={symbols}",
             self.name, self.keep.first, self.keep.last
@@ -246,9 +247,13 @@ impl StringFormat for Layout {
         })
     }
 
-    fn band(&self, value: &str, _: Side) -> Option<&dyn RankedFormat> {
+    fn band(&self, value: &str, _: Side) -> Option<Band<'_>> {
         let short = self.band.as_ref()?;
-        short.rank(value).is_ok().then_some(short)
+        let band = Band {
+            domain: short,
+            number: 0,
+        };
+        short.rank(value).is_ok().then_some(band)
     }
 
     fn banded(&self) -> Result<Arc<dyn StringFormat>> {

@@ -41,6 +41,7 @@ mod template;
 
 pub use alphabet::Alphabet;
 pub use ascii_layout::AsciiLayout;
+pub use band::Band;
 pub use error::FormatError;
 pub(crate) use error::digit_groups;
 pub use format::Format;

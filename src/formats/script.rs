@@ -1,17 +1,17 @@
 //! `text` and `name`: letters become other letters of the same script and case; everything that is no letter or digit
 //! stays.
 //!
-//! The classes of letters are tables of this crate, not of the Unicode version that it was built with: `text/1` and
-//! `name/1` are frozen. A letter in none of them does not fit, so that nothing is silently left in the clear. Texts
+//! The classes of letters are tables of this crate, not of the Unicode version that it was built with: `text/2` and
+//! `name/2` are frozen. A letter in none of them does not fit, so that nothing is silently left in the clear. Texts
 //! are taken by code point, as they are (Unicode Normalization Form C is usual): combining accents stay where they
 //! are.
 
 use std::sync::{Arc, LazyLock};
 
+use super::band::{Band, SHORT_BAND};
 use super::class::{CharClass, FLOOR, PatternUnion, Position, size};
 use super::error::FormatError;
 use super::format::Format;
-use super::ranked::RankedFormat;
 use super::segmented::{SegmentedFormat, Segments};
 use super::side::Side;
 use crate::Result;
@@ -29,7 +29,10 @@ struct Letters {
 const LATIN_UPPER: usize = 0;
 const LATIN_LOWER: usize = 1;
 
-/// Every class of letters. The order does not matter to the map; the ranges do.
+/// The number of the class of digits, after those of [`LETTERS`].
+const DIGIT_CLASS: usize = 18;
+
+/// Every class of letters. Both the order, which numbers the classes, and the ranges define the map.
 static LETTERS: LazyLock<Vec<Letters>> = LazyLock::new(|| {
     let letters = |ranges: &[(char, char, u32)], next, accented| Letters {
         class: Arc::new(CharClass::new(ranges)),
@@ -195,7 +198,7 @@ impl Script {
 impl SegmentedFormat for Script {
     fn definition(&self) -> String {
         match self.bands {
-            Some(_) => format!("{} short=band", self.name),
+            Some(_) => format!("{}{SHORT_BAND}", self.name),
             None => self.name.to_owned(),
         }
     }
@@ -203,13 +206,14 @@ impl SegmentedFormat for Script {
     fn split(&self, value: &str, _: Side, places: &mut Segments) -> Result<(), FormatError> {
         let mut bits = 0;
         for (i, symbol) in value.chars().enumerate() {
-            let class: &CharClass = match self.kind(symbol) {
-                Some(SymbolKind::Letter(at)) => &LETTERS[at].class,
-                Some(SymbolKind::Digit) => &DIGITS,
+            let (number, class): (usize, &CharClass) = match self.kind(symbol) {
+                Some(SymbolKind::Letter(at)) => (at, &LETTERS[at].class),
+                Some(SymbolKind::Digit) => (DIGIT_CLASS, &DIGITS),
                 Some(SymbolKind::Mark) => continue,
                 None => return Err(FormatError::Character { position: i + 1 }),
             };
             places.push_of_many(class.index(symbol).unwrap_or_default(), class.size(), &mut bits)?;
+            places.shape.extend_from_slice(&(number as u16).to_be_bytes()); // at most `DIGIT_CLASS`
         }
         Ok(())
     }
@@ -224,13 +228,21 @@ impl SegmentedFormat for Script {
         }
     }
 
-    fn band(&self, value: &str, _: Side) -> Option<&dyn RankedFormat> {
+    fn is_symbol(&self, symbol: char) -> bool {
+        // Letters of flags are no letters to Unicode.
+        symbol.is_alphanumeric() || self.class(symbol).is_some()
+    }
+
+    fn band(&self, value: &str, _: Side) -> Option<Band<'_>> {
         let bands = self.bands.as_ref()?;
         if value.chars().nth(bands.longest).is_some() {
             return None;
         }
-        let band = bands.unions.iter().find(|union| union.takes(value))?;
-        Some(band)
+        let number = bands.unions.iter().position(|union| union.takes(value))?;
+        Some(Band {
+            domain: &bands.unions[number],
+            number: number as u16, // a few for each class of letters
+        })
     }
 
     fn banded(&self) -> Result<Arc<dyn SegmentedFormat>> {
@@ -476,7 +488,7 @@ mod tests {
         for value in [
             "Li", "Ann", "JO", "x", "Éva", "Zoé", "ĀĒ", "Ö", "Ян", "李", "Bo", "あい",
         ] {
-            let band = banded.band(value, Side::Plain).expect(value);
+            let band = banded.band(value, Side::Plain).expect(value).domain;
             assert!(band.size() >= FLOOR, "{value}");
             // Every result belongs to the same band.
             for rank in (0..band.size())
@@ -485,7 +497,7 @@ mod tests {
             {
                 let mut text = String::new();
                 band.unrank(rank, value, &mut text);
-                let again = banded.band(&text, Side::Protected).expect("a band");
+                let again = banded.band(&text, Side::Protected).expect("a band").domain;
                 assert_eq!((again.size(), again.rank(&text)), (band.size(), Ok(rank)), "{text}");
             }
         }

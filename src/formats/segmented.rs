@@ -6,9 +6,8 @@ use std::sync::Arc;
 use num_bigint::BigUint;
 use num_traits::{One, ToPrimitive, Zero};
 
-use super::band::no_band;
+use super::band::{Band, no_band};
 use super::error::FormatError;
-use super::ranked::RankedFormat;
 use super::side::Side;
 use crate::Result;
 use crate::ascii::append_kept;
@@ -25,6 +24,10 @@ pub struct Segments {
     pub choices: Vec<u64>,
     /// The parts kept clear, encoded as in [`super::Parts::kept`].
     pub kept: Vec<u8>,
+    /// The shape of the value: which class stands in each place, where values of one bit length may differ in that.
+    /// Empty for formats whose values have one shape for each bit length. It is bound to the tweak: without that, all
+    /// shapes of one bit length would share a permutation, and a ciphertext spelt in another shape would decrypt.
+    pub shape: Vec<u8>,
 }
 
 impl Segments {
@@ -54,8 +57,8 @@ impl Segments {
 
 /// A format whose values are places, each with choices of its own (a number in mixed radix).
 ///
-/// The places that a value has, and the choices of each, are its shape; every value of that shape is well-formed. So
-/// a value is a number 0…N−1, N the product of the choices, and is encrypted as those of a [`super::RankedFormat`]
+/// The places that a value has, and the class of characters of each, are its shape; every value of that shape is
+/// well-formed. So a value is a number 0…N−1, N the product of the choices, and is encrypted as those of a [`super::RankedFormat`]
 /// are.
 pub trait SegmentedFormat: fmt::Debug + Send + Sync {
     /// Name, version and every parameter that defines the map, in one canonical line: `uuid/1 case=lower version=keep`.
@@ -90,7 +93,7 @@ pub trait SegmentedFormat: fmt::Debug + Send + Sync {
     fn join(&self, value: &str, digits: &[u64], side: Side, out: &mut String);
 
     /// The band of a short value, where [`super::Format::banded`] gave the format bands.
-    fn band(&self, value: &str, side: Side) -> Option<&dyn RankedFormat> {
+    fn band(&self, value: &str, side: Side) -> Option<Band<'_>> {
         let _ = (value, side);
         None
     }

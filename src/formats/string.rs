@@ -4,9 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::ascii_layout::AsciiLayout;
-use super::band::no_band;
+use super::band::{Band, no_band};
 use super::error::FormatError;
-use super::ranked::RankedFormat;
 use super::side::Side;
 use crate::Result;
 use crate::ascii::append_kept;
@@ -50,7 +49,7 @@ pub trait StringFormat: fmt::Debug + Send + Sync {
     }
 
     /// The band of a short value, where [`Format::banded`](super::Format::banded) gave the format bands.
-    fn band(&self, value: &str, side: Side) -> Option<&dyn RankedFormat> {
+    fn band(&self, value: &str, side: Side) -> Option<Band<'_>> {
         let _ = (value, side);
         None
     }

@@ -16,6 +16,7 @@ use std::iter::Peekable;
 use std::str::Chars;
 use std::sync::Arc;
 
+use super::band::{Band, SHORT_BAND};
 use super::check::Check;
 use super::class::{CharClass, PatternUnion, Position, fits, short};
 use super::error::FormatError;
@@ -42,6 +43,9 @@ pub(super) struct Template {
 
 #[derive(Debug)]
 struct Pattern {
+    /// The number of the first pattern that has the same classes and the same letters and digits between them. So a
+    /// value has one ciphertext, whether it is written with hyphens or without.
+    shape: u16,
     places: Vec<Position>,
     /// Of each place, what becomes of it.
     roles: Vec<PositionRole>,
@@ -70,7 +74,7 @@ impl Template {
         for source in &sources {
             let in_pattern = |error: Error| error.context(format_args!("pattern \"{source}\""));
             let places = compile(source).map_err(in_pattern)?;
-            let pattern = Pattern::try_new(places, keep, check.as_ref()).map_err(in_pattern)?;
+            let mut pattern = Pattern::try_new(places, keep, check.as_ref()).map_err(in_pattern)?;
             if let Some(other) = patterns.iter().position(|other| !other.is_disjoint(&pattern)) {
                 return Err(Error::bad_policy(format!(
                     "patterns \"{}\" and \"{source}\" have values in common, so it could not be told which one a \
@@ -78,6 +82,8 @@ impl Template {
                     sources[other]
                 )));
             }
+            let like = patterns.iter().find(|other| other.differs_in_marks_alone(&pattern));
+            pattern.shape = like.map_or(patterns.len() as u16, |like| like.shape); // at most `MOST`
             patterns.push(pattern);
         }
         Ok(Self {
@@ -129,7 +135,16 @@ impl Pattern {
             }
             roles[at] = kept;
         }
-        Ok(Self { places, roles })
+        let shape = 0;
+        Ok(Self { shape, places, roles })
+    }
+
+    /// Has the other pattern the same places but for literals that are neither letters nor digits?
+    fn differs_in_marks_alone(&self, other: &Self) -> bool {
+        let is_mark = |place: &Position| matches!(place, Position::Literal(literal) if !literal.is_alphanumeric());
+        let mut one = self.places.iter().filter(|place| !is_mark(place));
+        let mut other = other.places.iter().filter(|place| !is_mark(place));
+        one.by_ref().all(|place| other.next() == Some(place)) && other.next().is_none()
     }
 
     /// The place whose symbol makes the check right.
@@ -165,7 +180,7 @@ impl SegmentedFormat for Template {
             definition.push_str(&format!(" check={check}"));
         }
         if self.band.is_some() {
-            definition.push_str(" short=band");
+            definition.push_str(SHORT_BAND);
         }
         for source in &self.sources {
             definition.push_str(&format!(" {source:?}"));
@@ -206,6 +221,7 @@ impl SegmentedFormat for Template {
                 _ => {}
             }
         }
+        places.shape.extend_from_slice(&pattern.shape.to_be_bytes());
         if self.keep.count() > 0 {
             places.keep(first.as_bytes());
             places.keep(last.as_bytes());
@@ -232,9 +248,9 @@ impl SegmentedFormat for Template {
         }
     }
 
-    fn band(&self, value: &str, _: Side) -> Option<&dyn RankedFormat> {
-        let band = self.band.as_ref().filter(|band| band.takes(value))?;
-        Some(band)
+    fn band(&self, value: &str, _: Side) -> Option<Band<'_>> {
+        let domain = self.band.as_ref().filter(|band| band.takes(value))?;
+        Some(Band { domain, number: 0 })
     }
 
     fn banded(&self) -> Result<Arc<dyn SegmentedFormat>> {
@@ -545,7 +561,7 @@ mod tests {
         let zip = Format::parse("template", toml::toml! { patterns = ["99999", "99999-9999"] }).expect("zip");
         let Format::Segmented(zip) = zip else { unreachable!() };
         let banded = zip.banded().expect("a band");
-        let band = banded.band("12345", Side::Plain).expect("short");
+        let band = banded.band("12345", Side::Plain).expect("short").domain;
         assert_eq!(band.size(), 100_000 + 1_000_000_000);
         assert!(zip.band("12345", Side::Plain).is_none());
         assert_ne!(zip.definition(), banded.definition());

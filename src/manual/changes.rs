@@ -7,7 +7,9 @@
 //!
 //! | what | name | where it stands |
 //! | --- | --- | --- |
-//! | formats | each format's name and `/1`: `pan/1`; what they make of given values is in `tests/vectors/ours` | metadata, fingerprint |
+//! | formats | each format's name and version: `pan/1`, `text/2`; what they make of given values is in `tests/vectors/ours` | metadata, fingerprint |
+//! | bands of short values | version 2: `short=band/2` | fingerprint |
+//! | shapes in the tweak | `cipherform shape v1` | tweaks |
 //! | what defines a map | `cipherform fingerprint v1` | metadata, derivation |
 //! | the FF1 subkey | `cipherform ff1 subkey v1` | derivation |
 //! | token look-up and sealing | `cipherform token index subkey v1`, `cipherform token seal subkey v1`, `cipherform sealed token v1` | derivation, associated data |
@@ -26,6 +28,10 @@
 //! | what wrapping is bound to | `cipherform wrap v1` | wrapped keys |
 //! | the local KMS's wrapped bytes | a first byte 2, `cipherform local wrap v2`; a first byte 1, `cipherform local wrap v1`, unwraps for ever | keyring |
 //! | the policy | `version = 1` | the file |
+//!
+//! `text/1`, `name/1`, `template/1`, `vin/1`, `npi/1`, `postcode/1` of the US and Canada, `iban/1` and bands of version
+//! 1 are gone: they bound no shape to the tweak, and no release had them. A file with such a column says which version
+//! it has, and why it cannot be read.
 //!
 //! The labels of the other purposes of a key ([`Purpose`](crate::keys::Purpose)) are frozen as well, those not used yet
 //! included.

@@ -112,6 +112,19 @@
 //! each as 16 bits, big-endian; an e-mail domain as UTF-8, ASCII letters in lower case. Where a format keeps nothing,
 //! the tweak has no bytes.
 //!
+//! Before it, whatever it is, stands the *shape* of a value where values of one bit length may differ in it: 16 bytes,
+//! the first of SHA-256(LP(`cipherform shape v1`) ‖ LP(format and version) ‖ LP(shape)), where LP puts the length
+//! before its argument (32 bits, big-endian). So each shape has a permutation of its own: a known pair of `Ann` tells
+//! nothing of `ANN`, and a ciphertext that is spelt anew in another shape decrypts to something else. A shape is
+//!
+//! | format | shape |
+//! | --- | --- |
+//! | `text`, `name` | the class of each letter and digit, by its number (16 bits, big-endian), in order |
+//! | `template`, and `vin`, `npi`, `postcode` of the US and Canada, which are templates | the number of the pattern (16 bits, big-endian); patterns that differ in marks alone have the first one's, so `123-45` and `12345` agree |
+//! | `iban` | the country |
+//! | a value in a band, of any format | `band`, and the band's number (16 bits, big-endian) |
+//! | any other | none: each bit length has one shape |
+//!
 //! With a tweak column, equal values in rows with different tweaks differ: joins and counts on the protected column
 //! alone no longer work across them. That column must be there on `reveal`, with the same values; it may be protected
 //! itself, if the columns do not form a circle. NULL there is an error, unless the value is NULL as well.

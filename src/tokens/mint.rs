@@ -66,12 +66,13 @@ impl<'a> Minter<'a> {
                 self.places.digits.clear();
                 self.places.choices.clear();
                 self.places.kept.clear();
+                self.places.shape.clear();
                 format.split(value, Side::Plain, &mut self.places)?;
                 self.parts.kept.append(&mut self.places.kept);
-                // The choices are the shape.
                 for choices in &self.places.choices {
                     self.parts.kept.extend_from_slice(&choices.to_be_bytes());
                 }
+                self.parts.kept.append(&mut self.places.shape);
                 self.places.digits.len()
             }
         };
@@ -132,6 +133,7 @@ impl<'a> Minter<'a> {
                     self.places.digits.clear();
                     self.places.choices.clear();
                     self.places.kept.clear();
+                    self.places.shape.clear();
                     // It has passed `shape`.
                     format
                         .split(value, Side::Plain, &mut self.places)

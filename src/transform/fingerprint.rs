@@ -7,6 +7,18 @@ use crate::policy::{Rule, Treatment};
 /// SHA-256 over everything about a rule that defines its map, other than key, domain and tweak: the treatment, its
 /// algorithm, and the format's definition. It stands in the metadata, and goes into the check value.
 pub(super) fn fingerprint(rule: &Rule) -> [u8; 32] {
+    fingerprint_with(rule, &rule.format.definition())
+}
+
+/// The fingerprint that a rule had while its bands were of their first version, which bound nothing of a value to the
+/// tweak; `None` for a rule without bands.
+pub(super) fn first_band_fingerprint(rule: &Rule) -> Option<[u8; 32]> {
+    let definition = rule.format.definition();
+    let first = definition.replace(" short=band/2", " short=band");
+    (first != definition).then(|| fingerprint_with(rule, &first))
+}
+
+fn fingerprint_with(rule: &Rule, format: &str) -> [u8; 32] {
     let algorithm = match rule.treatment {
         Treatment::Encrypt => "FF1".to_owned(),
         Treatment::Tokenize => "random".to_owned(),
@@ -21,8 +33,7 @@ pub(super) fn fingerprint(rule: &Rule) -> [u8; 32] {
         },
         Treatment::Drop => "none".to_owned(),
     };
-    let format = rule.format.definition();
-    let mut parts = vec!["cipherform fingerprint v1", rule.treatment.name(), &algorithm, &format];
+    let mut parts = vec!["cipherform fingerprint v1", rule.treatment.name(), &algorithm, format];
     if rule.version_character {
         parts.push("version_character");
     }

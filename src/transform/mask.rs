@@ -3,7 +3,7 @@
 use super::batch::{Outcome, TextBatch, Texts};
 use super::rows::each_text;
 use super::treatment::Treatment;
-use crate::formats::RowError;
+use crate::formats::{OrdinalRange, RowError, Unit};
 use crate::policy::Rule;
 
 /// Replaces the symbols of values for good.
@@ -52,6 +52,30 @@ pub fn mask(value: &str, rule: &Rule) -> String {
         .collect()
 }
 
+/// Masks `value` for a role: like [`mask`], but a number is as wide as the widest of its format, so that a mask tells
+/// nothing of its size.
+pub(super) fn mask_for_role(value: &str, rule: &Rule) -> String {
+    let masked = mask(value, rule);
+    let is_number = |range: &OrdinalRange| matches!(range.unit, Unit::Integer | Unit::Decimal { .. });
+    let (Some(format), Some(_), None) = (
+        rule.format.ranked(),
+        rule.format.ordinal_range().filter(is_number),
+        &rule.mask.fixed,
+    ) else {
+        return masked;
+    };
+    let width = |rank: u128| {
+        let mut end = String::new();
+        format.unrank(rank, "", &mut end);
+        end.chars().count()
+    };
+    let widest = width(0).max(width(format.size() - 1));
+    let missing = widest.saturating_sub(masked.chars().count());
+    std::iter::repeat_n(rule.mask.with, missing)
+        .chain(masked.chars())
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -59,10 +83,14 @@ mod tests {
     use super::*;
     use crate::policy::{Mask, Policy};
 
-    fn masked(value: &str, format: &str, keep_first: usize, keep_last: usize) -> String {
+    fn rule(format: &str) -> Rule {
         let text = format!("version = 1\nkeyring = \"k\"\n[rules.r]\nformat = {format}\nkey = \"pii\"\n");
         let policy = Policy::parse(&text, Path::new("p.toml")).unwrap();
-        let mut rule = policy.rule("r").unwrap().clone();
+        policy.rule("r").unwrap().clone()
+    }
+
+    fn masked(value: &str, format: &str, keep_first: usize, keep_last: usize) -> String {
+        let mut rule = rule(format);
         rule.mask = Mask {
             keep_first,
             keep_last,
@@ -79,6 +107,23 @@ mod tests {
         assert_eq!(masked("ab", "\"digits\"", 1, 1), "##");
         assert_eq!(masked("", "\"digits\"", 1, 1), "");
         assert_eq!(masked("abc", "\"digits\"", usize::MAX, 1), "###");
+    }
+
+    #[test]
+    fn a_role_does_not_see_how_large_a_number_is() {
+        let of_role = |value: &str, format: &str, keep_last: usize| {
+            let mut rule = rule(format);
+            rule.mask.keep_last = keep_last;
+            mask_for_role(value, &rule)
+        };
+        let integer = "{ type = \"integer\", min = -7, max = 9_000_000 }";
+        for value in ["-7", "5", "1234567"] {
+            assert_eq!(of_role(value, integer, 0), "*******");
+        }
+        assert_eq!(of_role("1234567", integer, 2), "*****67");
+        let decimal = "{ type = \"decimal\", min = 0, max = 1_000_000, scale = 2 }";
+        assert_eq!(of_role("1.50", decimal, 0), of_role("123456.00", decimal, 0));
+        assert_eq!(of_role("12345", "\"digits\"", 0), "*****");
     }
 
     #[test]

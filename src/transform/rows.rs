@@ -86,7 +86,16 @@ impl<'a> GatheredTweaks<'a> {
     pub(super) fn from_rows(tweaks: Tweaks<'a>, rows: impl Iterator<Item = usize>) -> Self {
         match tweaks {
             Tweaks::Shared(tweak) => Self::Shared(tweak),
-            tweaks => Self::PerRow(rows.map(|row| tweaks.get(row)).collect()),
+            tweaks => Self::collect(rows.map(|row| tweaks.get(row))),
+        }
+    }
+
+    /// Gathers tweaks. Where all are the same bytes in memory, they are shared: the cipher then hashes them once.
+    pub(super) fn collect(tweaks: impl Iterator<Item = &'a [u8]>) -> Self {
+        let tweaks: Vec<&[u8]> = tweaks.collect();
+        match tweaks.first() {
+            Some(first) if tweaks.iter().all(|tweak| std::ptr::eq(*tweak, *first)) => Self::Shared(first),
+            _ => Self::PerRow(tweaks),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::batch::{BytesBatch, OrdinalBatch, Outcome, TextBatch, Texts, Values};
 use super::bucket::Bucketing;
-use super::fingerprint::{fingerprint, subkey_context};
+use super::fingerprint::{fingerprint, first_band_fingerprint, subkey_context};
 use super::fpe::{AsciiRows, AsciiScratch, Fpe};
 use super::hash::{self, Hasher};
 use super::mask::Masker;
@@ -269,6 +269,11 @@ impl Transform {
     /// SHA-256 of all that defines the map, beside key, domain and tweak.
     pub fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
+    }
+
+    /// The fingerprint that the rule had while its bands were of their first version; `None` for a rule without bands.
+    pub(crate) fn first_band_fingerprint(&self) -> Option<[u8; 32]> {
+        first_band_fingerprint(&self.rule)
     }
 
     /// Tells this key, rule and tweak definition from every other (SP 800-57 part 1 has key check values; ours is 128

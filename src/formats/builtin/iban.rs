@@ -162,7 +162,7 @@ fn remainder(symbols: impl Iterator<Item = char>) -> u32 {
 
 impl SegmentedFormat for Iban {
     fn definition(&self) -> String {
-        "iban/1".to_owned()
+        "iban/2".to_owned()
     }
 
     fn split(&self, value: &str, _: Side, places: &mut Segments) -> Result<(), FormatError> {
@@ -195,6 +195,8 @@ impl SegmentedFormat for Iban {
             }
         }
         places.keep(country.as_bytes());
+        // One for each country, since its structure says which class stands where.
+        places.shape.extend_from_slice(country.as_bytes());
         Ok(())
     }
 

@@ -7,5 +7,5 @@ use crate::formats::script::Script;
 
 pub(super) fn parse(table: toml::Table) -> Result<Format> {
     let NoParameters {} = parse_parameters(table)?;
-    Ok(Script::format("name/1", false))
+    Ok(Script::format("name/2", false))
 }

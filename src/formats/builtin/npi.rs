@@ -12,5 +12,5 @@ pub(super) fn parse(table: toml::Table) -> Result<Format> {
     let check = Check::Luhn {
         prefix: "80840".to_owned(),
     };
-    Template::format("npi/1", vec!["[12]9{9}".to_owned()], keep.into(), Some(check))
+    Template::format("npi/2", vec!["[12]9{9}".to_owned()], keep.into(), Some(check))
 }

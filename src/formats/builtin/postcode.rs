@@ -41,12 +41,12 @@ pub(super) fn parse(table: toml::Table) -> Result<Format> {
     match country {
         Country::UnitedStates => {
             let patterns = ["99999", "99999-9999"].map(str::to_owned);
-            Template::format("postcode/1", patterns.into(), Keep::default(), None)
+            Template::format("postcode/2", patterns.into(), Keep::default(), None)
         }
         Country::Canada => {
             let end = "9[ABCEGHJ-NPRSTV-Z]9";
             let patterns = [format!("{CANADA} {end}"), format!("{CANADA}{end}")];
-            Template::format("postcode/1", patterns.into(), Keep::default(), None)
+            Template::format("postcode/2", patterns.into(), Keep::default(), None)
         }
         Country::UnitedKingdom => Ok(Format::Ranked(Arc::new(British::new()))),
     }

@@ -33,5 +33,5 @@ pub(super) fn parse(table: toml::Table) -> Result<Format> {
                 .with_hint("write format = { type = \"template\", pattern = \"AA-9999\" }"));
         }
     };
-    Template::format("template/1", sources, keep.into(), check)
+    Template::format("template/2", sources, keep.into(), check)
 }

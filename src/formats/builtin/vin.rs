@@ -10,5 +10,5 @@ use crate::formats::template::Template;
 pub(super) fn parse(table: toml::Table) -> Result<Format> {
     let KeptEnds { keep } = parse_parameters(table)?;
     let pattern = r"[A-HJ-NPR-Z0-9]{8}[0-9X][A-HJ-NPR-TV-Y1-9][A-HJ-NPR-Z0-9]{3}\d{4}";
-    Template::format("vin/1", vec![pattern.to_owned()], keep.into(), Some(Check::Vin))
+    Template::format("vin/2", vec![pattern.to_owned()], keep.into(), Some(Check::Vin))
 }

@@ -6,6 +6,7 @@ mod cipher;
 mod cycle_walk;
 mod ranked;
 mod segmented;
+mod shape;
 mod strings;
 mod treatment;
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use num_bigint::BigUint;
 
 use super::cipher::Fpe;
+use super::shape::ShapedTweaks;
 use crate::formats::{FormatError, MAX_RANK_BITS, Rank, RowError, SegmentedFormat, Segments, Side};
 use crate::policy::{Rule, Tweak};
 use crate::transform::batch::{Outcome, TextBatch, Texts};
@@ -15,6 +16,7 @@ struct SegmentedRow {
     row: usize,
     digits: Range<usize>,
     kept: Range<usize>,
+    shape: Range<usize>,
 }
 
 /// Ranks by width, each with the number of its row among those that are encrypted.
@@ -53,6 +55,7 @@ impl Fpe {
                 Some(value) if stays_empty(rule, value) => RowResult::Clear,
                 Some(value) => {
                     let (start, kept) = (segments.digits.len(), segments.kept.len());
+                    let shape = segments.shape.len();
                     match self.split_segments(format, value, from, &mut segments) {
                         Ok(rank) => {
                             ranks.push(live.len(), rank);
@@ -60,6 +63,7 @@ impl Fpe {
                                 row,
                                 digits: start..segments.digits.len(),
                                 kept: kept..segments.kept.len(),
+                                shape: shape..segments.shape.len(),
                             });
                             RowResult::Treated(live.len() - 1)
                         }
@@ -67,6 +71,7 @@ impl Fpe {
                             segments.digits.truncate(start);
                             segments.choices.truncate(start);
                             segments.kept.truncate(kept);
+                            segments.shape.truncate(shape);
                             RowResult::for_unfit(rule, row, cause)?
                         }
                     }
@@ -123,23 +128,28 @@ impl Fpe {
         segments: &Segments,
         ranks: RanksByWidth,
     ) -> Result<Vec<Option<Rank>>, RowError> {
-        let tweaks_of = |at: &[usize]| -> Result<GatheredTweaks<'_>, RowError> {
-            if rule.tweak == Tweak::Kept && !segments.kept.is_empty() {
-                let kept = at.iter().map(|at| &segments.kept[live[*at].kept.clone()]);
-                return Ok(GatheredTweaks::PerRow(kept.collect()));
-            }
-            let rows = at.iter().map(|at| live[*at].row);
-            Ok(GatheredTweaks::for_rule(rule, batch.tweaks, rows)?)
+        let tweaks = if rule.tweak == Tweak::Kept && !segments.kept.is_empty() {
+            GatheredTweaks::PerRow(live.iter().map(|row| &segments.kept[row.kept.clone()]).collect())
+        } else {
+            GatheredTweaks::for_rule(rule, batch.tweaks, live.iter().map(|row| row.row))?
+        };
+        let shaped = (!segments.shape.is_empty()).then(|| {
+            let shapes = live.iter().map(|row| &segments.shape[row.shape.clone()]);
+            ShapedTweaks::new(&rule.format.version(), shapes, (0..live.len()).map(|at| tweaks.get(at)))
+        });
+        let tweaks_of = |at: &[usize]| match &shaped {
+            Some(shaped) => shaped.gather(at.iter().copied()),
+            None => GatheredTweaks::from_rows(tweaks.as_tweaks(), at.iter().copied()),
         };
         let RanksByWidth { narrow, mut wide } = ranks;
         let at: Vec<usize> = narrow.iter().map(|(at, ..)| *at).collect();
         let lasts: Vec<u128> = narrow.iter().map(|(.., last)| *last).collect();
         let mut ranks: Vec<u128> = narrow.iter().map(|(_, rank, _)| *rank).collect();
-        let tweaks = tweaks_of(&at)?;
-        self.cycle_walk(batch.direction, &mut ranks, |i| lasts[i], tweaks.as_tweaks())?;
+        let narrow_tweaks = tweaks_of(&at);
+        self.cycle_walk(batch.direction, &mut ranks, |i| lasts[i], narrow_tweaks.as_tweaks())?;
         let wide_rows: Vec<usize> = wide.iter().map(|(at, ..)| *at).collect();
-        let tweaks = tweaks_of(&wide_rows)?;
-        self.cycle_walk_wide(batch.direction, &mut wide, tweaks.as_tweaks())?;
+        let wide_tweaks = tweaks_of(&wide_rows);
+        self.cycle_walk_wide(batch.direction, &mut wide, wide_tweaks.as_tweaks())?;
         let mut results: Vec<Option<Rank>> = vec![None; live.len()];
         for ((at, rank), last) in at.into_iter().zip(ranks).zip(lasts) {
             results[at] = Some(Rank::Narrow { rank, last });

@@ -7,7 +7,7 @@ use crate::formats::RowError;
 use crate::policy::{OnEmpty, Rule};
 use crate::tokens::Tokenizer;
 use crate::transform::batch::{BytesBatch, OrdinalBatch, Outcome, TextBatch, Texts, Values};
-use crate::transform::mask::mask;
+use crate::transform::mask::mask_for_role;
 use crate::transform::treatment::Treatment;
 
 /// A treatment that reveals values masked: text with its symbols replaced, everything else as NULL.
@@ -22,7 +22,7 @@ impl Treatment for Masked {
         let outcome = self.0.texts(rule, batch, &mut clear)?;
         for text in clear.iter() {
             match text {
-                Some(text) => out.push_with(|out| out.push_str(&mask(text, rule))),
+                Some(text) => out.push_with(|out| out.push_str(&mask_for_role(text, rule))),
                 None => out.push_null(),
             }
         }
