@@ -9,6 +9,9 @@
 //! each round goes through all registers before the next one begins: `aesenc` takes three to five cycles, but one
 //! or two can start in each, so that eight registers in flight keep the AES units busy.
 //!
+//! Registers: the states, and one for the key of the round. The rest is the caller's, for the arithmetic that it has
+//! between rounds; with AES-NI a state takes two registers of 128 bits.
+//!
 //! An [`AesUnit`] names the instructions. Everything here is inlined into functions that are compiled for the
 //! features of its unit: Rust promises that only for functions without features of their own, hence these are
 //! `unsafe`.

@@ -1,4 +1,13 @@
 //! Registers of 256 bits: loads, stores and moves between lanes.
+//!
+//! ```text
+//! halves, one register:     lane 0: rows 0 1 2 3        lane 1: rows 4 5 6 7           32 bits each
+//! blocks, four registers:   lane 0: row i               lane 1: row 4 + i              128 bits each, register i
+//! y, two registers:         lane 0: rows 0 1, or 2 3    lane 1: rows 4 5, or 6 7       64 bits each
+//! ```
+//!
+//! Row i of each lane meets its block in that lane, so that a round needs no move between lanes, which takes three
+//! cycles where a shuffle within them takes one.
 
 use std::arch::x86_64::*;
 

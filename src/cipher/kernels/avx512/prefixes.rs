@@ -11,6 +11,10 @@
 //!
 //! Between two blocks the last round key and the first are added (exclusive or) at once: AES ends with the one and
 //! begins with the other.
+//!
+//! Registers, of 32: eight states, the chain, the first round key, the last one with the first added, the key of the
+//! round, and two for the tweaks of four rows. The prefixes that are done, 16 registers or 32, stand in memory: each
+//! is read once a round.
 
 use std::arch::x86_64::*;
 

@@ -1,4 +1,11 @@
 //! Registers of 512 bits: loads, stores and tables.
+//!
+//! ```text
+//! packed halves:   rows 0 … 15, 32 bits each           from decimal text in the order 0, 4, 8, 12, 1, 5, …
+//! wide halves:     rows 0 … 7, 64 bits each
+//! blocks:          four in the order of the halves, 128 bits each: register j has those from the 4j-th on
+//! y:               eight, 64 bits each: those of two registers of blocks
+//! ```
 
 use std::arch::x86_64::*;
 
