@@ -35,6 +35,7 @@ impl<'a> Tweaks<'a> {
 /// The tweaks of a batch, once checked.
 #[derive(Clone, Copy)]
 pub(crate) enum CheckedTweaks<'a> {
+    // Lengths suit the mode, and there are as many tweaks as rows: kernels do not ask again.
     Shared(&'a [u8]),
     PerRow(&'a [&'a [u8]]),
     /// All of one length, one after the other.
