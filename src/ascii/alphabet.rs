@@ -36,6 +36,8 @@ impl Symbols {
                 return None;
             }
             bytes[numeral] = byte;
+            // Alphabets are a few ranges nearly always (0-9, A-Z, a-z): a loop over ranges, each by comparison and
+            // subtraction, serves any processor, where a table of 256 entries would be read at secret addresses.
             match ranges.last_mut() {
                 Some(range) if range.first + range.length == byte => range.length += 1,
                 _ => ranges.push(CharRange {
@@ -124,6 +126,8 @@ impl multiversion::MultiversionTask for Read<'_> {
             text,
             numerals,
         } = self;
+        // `and` of all ranges: each gives ones for bytes outside of it, and the one that has the byte gives the
+        // numeral.
         numerals.fill(0xFF);
         for range in &symbols.ranges {
             let CharRange { first, length, base } = *range;
@@ -152,8 +156,11 @@ impl multiversion::MultiversionTask for AreAll<'_> {
         let ranges = &self.symbols.ranges;
         if let [only] = ranges[..] {
             let place = |byte: &u8| byte.wrapping_sub(only.first);
+            // The highest place of all tells: no branch for a byte, and the loop becomes maxima of whole registers.
+            // Bytes below the range wrap to high places.
             return self.text.iter().map(place).fold(0, u8::max) < only.length;
         }
+        // By 64 bytes, so that what was found stays in registers from range to range.
         let mut all = [0xFF; 64];
         for text in self.text.chunks(64) {
             let mut inside = [0; 64];

@@ -56,6 +56,7 @@ impl LengthGroups {
     pub fn gather(&mut self, bytes: &[u8], spans: &[Span]) -> usize {
         // Several counters for each length, so that a value does not wait for the one before it.
         let mut counts = [[0; MAX_LENGTH + 1]; 4];
+        // First pass of the counting sort: the number of values of each length, from which their places follow.
         for (row, span) in spans.iter().enumerate() {
             if let Some(length) = self.length(*span) {
                 counts[row % 4][length] += 1;
@@ -67,6 +68,7 @@ impl LengthGroups {
             self.texts.resize(end, 0);
             self.results.resize(end, 0);
         }
+        // Copies of 32 bytes where that is enough: half the bytes to move.
         if self.widest() <= 32 {
             self.gather_all::<32>(bytes, spans, starts);
         } else {
@@ -78,6 +80,8 @@ impl LengthGroups {
     fn gather_all<const WIDTH: usize>(&mut self, bytes: &[u8], spans: &[Span], mut ends: [usize; MAX_LENGTH + 1]) {
         for span in spans {
             if let Some(length) = self.length(*span) {
+                // A register is copied, of which `length` bytes count; the next value of that length is copied over
+                // the others, and padding takes those of the last one.
                 let end = &mut ends[length];
                 copy::<WIDTH>(&bytes[span.start as usize..], &mut self.texts[*end..], length);
                 *end += length;
@@ -91,6 +95,7 @@ impl LengthGroups {
         let (mut texts, mut results, mut before) = (&self.texts[..], &mut self.results[..], 0);
         let used = self.counts.iter().enumerate().filter(|(_, rows)| **rows > 0);
         used.map(move |(length, rows)| {
+            // Groups are handed out as disjoint parts of two buffers; `skipped` is the padding between them.
             let (skipped, size) = (starts[length] - before, length * rows);
             before = starts[length] + size;
             let (own_texts, own_results);
@@ -123,6 +128,8 @@ impl LengthGroups {
     fn scatter_all<const WIDTH: usize>(&self, bytes: &[u8], spans: &[Span], output: &mut [u8]) {
         let (mut ends, _) = self.starts();
         for span in spans {
+            // In the order of the spans, which ascend and do not overlap, as Arrow's offsets do: so each value
+            // mends what the one before has written over it.
             let start = span.start as usize;
             match self.length(*span) {
                 Some(length) => {
@@ -146,6 +153,7 @@ impl LengthGroups {
         let starts = std::array::from_fn(|length| {
             let start = end;
             if self.counts[length] > 0 {
+                // Groups without values take no room.
                 end += length * self.counts[length] + PADDING;
             }
             start

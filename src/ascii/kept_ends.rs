@@ -13,6 +13,8 @@ const LENGTH: usize = 4;
 pub fn append_kept(kept: &mut Vec<u8>, part: &[u8]) {
     // A value is an Arrow string, at most 2 GiB; a longer one would only make its own tweak differ.
     let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+    // With its length before it, no part can pass for the beginning of the next: different kept values have
+    // different tweaks.
     kept.extend_from_slice(&length.to_be_bytes());
     kept.extend_from_slice(part);
 }

@@ -8,6 +8,8 @@ pub fn sum<T: Copy + Into<u16>>(digits: &[T]) -> u16 {
         sum += u64::from((*digit).into());
         if let Some(digit) = from_end.next() {
             let digit = (*digit).into();
+            // 2·digit, or the sum of its digits, which is 9 less where there are two. Arithmetic, as digits are
+            // secret.
             sum += u64::from(2 * digit - 9 * u16::from(digit > 4));
         }
     }
@@ -19,6 +21,7 @@ pub fn solve<T: Copy + Into<u16>>(digits: &[T], place: usize, wanted: u16) -> u1
     let doubled = (digits.len() - 1 - place) % 2 == 1;
     let own: u16 = digits[place].into();
     let own = if doubled { 2 * own - 9 * u16::from(own > 4) } else { own };
+    // The sum without the digit that stands there; + 10 keeps it above 0.
     solution(wanted, sum(digits) + 10 - own, doubled).into()
 }
 
@@ -26,6 +29,7 @@ pub fn solve<T: Copy + Into<u16>>(digits: &[T], place: usize, wanted: u16) -> u1
 /// `others`, below 1,000.
 #[inline]
 pub(crate) fn solution(wanted: u16, others: u16, doubled: bool) -> u8 {
+    // 1,000 keeps the difference above 0. A remainder by a constant is a multiplication, not a division.
     let missing = (wanted + 1000 - others) % 10;
     // Doubling permutes the digits: 0…4 → 0 2 4 6 8, 5…9 → 1 3 5 7 9.
     let digit = if doubled {

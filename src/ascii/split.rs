@@ -71,8 +71,10 @@ impl SymbolGroup {
     pub(crate) fn room(bytes: &mut Vec<u8>, at: usize, more: usize) -> &mut [u8] {
         #[cold]
         fn grow(bytes: &mut Vec<u8>, least: usize) {
+            // Twice what is needed, so that growing stays rare.
             bytes.resize((2 * least).max(4096), 0);
         }
+        // The check is one comparison a row or a run; the code that grows is out of its way.
         let end = at + more + PADDING;
         if bytes.len() < end {
             grow(bytes, end);

@@ -25,6 +25,7 @@ impl Splitter {
     ///
     /// If a span is not in `bytes`.
     pub fn split(&mut self, bytes: &[u8], spans: &[Span], rows: &mut SplitRows) {
+        // Skipped until a kernel says otherwise, so that kernels need not write about rows that do not fit.
         rows.outcomes.clear();
         rows.outcomes.resize(spans.len(), RowOutcome::Skipped);
         rows.masks.clear();
@@ -44,6 +45,7 @@ impl Splitter {
     ///
     /// If `rows` is of other spans, or a result is too short.
     pub fn join(&mut self, bytes: &[u8], spans: &[Span], rows: &SplitRows, results: &[Vec<u8>], output: &mut [u8]) {
+        // Kernels load and store whole registers at the same offsets of both.
         assert_eq!(bytes.len(), output.len(), "spans are the same in both");
         self.0.join(bytes, spans, rows, results, output);
     }
@@ -68,6 +70,8 @@ impl SplitKernel {
     fn new(instructions: Instructions, free: RangeInclusive<usize>, pattern: &SplitPattern<'_>) -> Self {
         #[cfg(target_arch = "x86_64")]
         if instructions == Instructions::Avx512
+            // A kernel refuses patterns that do not fit its registers: the next one then has its turn, and the last
+            // takes all.
             && let Some(form) = avx512::Avx512Splitter::new(free.clone(), pattern)
         {
             return Self::Avx512(Box::new(form));

@@ -67,6 +67,7 @@ impl Cipher {
     pub fn with_kernel(self, kernel: Kernel) -> Self {
         Self {
             kernel,
+            // Shapes hold the codec of their kernel, so that another kernel begins with none.
             shapes: Arc::new(TextShapes::new()),
             ..self
         }
@@ -112,6 +113,8 @@ impl Cipher {
         }
         self.check_tweaks(tweaks, numerals.len() / n)?;
         self.check_numerals(numerals, n)?;
+        // Once a process: rounds that a processor or an emulator computes wrongly are found before they change
+        // data.
         known_answers::prove(self.kernel)?;
         numerals::apply(self.call(direction, tweaks), self.mode, self.radix, numerals, n);
         Ok(())
@@ -131,6 +134,7 @@ impl Cipher {
         let check = |row: Option<usize>, tweak: &[u8]| {
             let bytes = tweak.len();
             let takes = match self.mode {
+                // [t]^4 of P (step 5) holds lengths below 2^32.
                 Mode::Ff1 if u32::try_from(bytes).is_err() => "up to 2^32 − 1",
                 Mode::Ff3_1 if bytes != 7 => "exactly 7",
                 Mode::Ff3 if bytes != 8 => "exactly 8",
@@ -150,6 +154,7 @@ impl Cipher {
                 }
                 Ok(())
             }
+            // The product is checked: for lengths that overflow it no buffer is long enough.
             Tweaks::Packed { bytes, length } if Some(bytes.len()) != length.checked_mul(rows) => {
                 let tweaks = bytes.len().checked_div(length).unwrap_or_default();
                 Err(CipherError::TweakCount { tweaks, rows })

@@ -30,6 +30,7 @@ impl AesAlone {
             (Some(schedule), Kernel::Avx2) => return avx2::rounds::aes_alone(schedule, blocks),
             _ => {}
         }
+        // Zeros will do: the time of AES does not depend on the blocks.
         let mut batch = [aes::Block::default(); 64];
         for _ in 0..blocks / 64 {
             self.0.encrypt_blocks(&mut batch);
@@ -59,6 +60,7 @@ impl RoundsAlone {
 
     /// Takes `rows` rows through the rounds, rounded down to whole batches of [`RoundsAlone::CHUNK`].
     pub fn run(&mut self, direction: Direction, rows: usize) -> u64 {
+        // Any prefixes: what counts is that the rounds run as they do for rows.
         let prefixes: [Prefixes; CHUNK / LANES] = std::array::from_fn(|_| Prefixes::Shared([1 << 127, 3]));
         for _ in 0..rows / CHUNK {
             let mut chunk = Chunk {

@@ -32,6 +32,7 @@ pub enum Instructions {
 impl Instructions {
     /// The widest set of this processor.
     pub fn widest() -> Self {
+        // The answer is kept by the standard library: asking again is a load and a test.
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") {
             let all = is_x86_feature_detected!("avx512f")
@@ -60,6 +61,7 @@ impl Instructions {
 
 /// Runs `task`, compiled for the widest instruction set of this processor.
 pub fn run<T: MultiversionTask>(task: T) -> T::Output {
+    // Once a call and not once a row: tasks are loops over many rows.
     // SAFETY: `widest` has found the features on this processor.
     unsafe { run_unchecked(Instructions::widest(), task) }
 }

@@ -49,6 +49,7 @@ fn available() -> bool {
 
 /// Splits values of up to 32 bytes in AVX2; longer ones in plain Rust.
 pub(crate) struct Avx2Splitter {
+    // For values longer than a register, and for the bounds that both share.
     plain: portable::PortableSplitter,
     classes: CharClasses,
     /// The other bytes of a tweak than its numerals.
@@ -69,6 +70,7 @@ impl Avx2Splitter {
     /// `None` if a tweak does not fit a register.
     pub(crate) fn new(free: RangeInclusive<usize>, pattern: &SplitPattern<'_>) -> Option<Self> {
         let plain = portable::PortableSplitter::new(free, pattern);
+        // 8 bytes, and 2 for each kept numeral: up to 12 of these fit. More are left to plain Rust.
         if !available() || plain.tweak > WIDTH {
             return None;
         }
@@ -78,6 +80,9 @@ impl Avx2Splitter {
             ranges: pattern.symbols.ranges().to_vec(),
         };
         let symbols = &pattern.symbols.bytes()[..pattern.symbols.radix()];
+        // ASCII has eight rows of sixteen characters. `symbols[i]` has a bit for each row in which column i is a
+        // symbol: 128 answers in one register, which `pshufb` looks up by the lower four bits. Any set of
+        // characters fits, not only ranges.
         for byte in (0..128u8).filter(|byte| symbols.contains(byte)) {
             classes.symbols[usize::from(byte & 15)] |= 1 << (byte >> 4);
         }
@@ -101,6 +106,7 @@ impl Avx2Splitter {
         assert!(available(), "this kernel was chosen on another processor");
         // SAFETY: `available` has found the features.
         unsafe {
+            // As constants, so that formats without tweak and check do not pay for them in each value.
             match (self.plain.tweak > 0, self.plain.check.is_some()) {
                 (false, false) => self.split_rows::<false, false>(bytes, spans, rows),
                 (false, true) => self.split_rows::<false, true>(bytes, spans, rows),
@@ -142,18 +148,22 @@ impl Avx2Splitter {
             masks: known,
         } = self;
         let sum = plain.check.map_or(0, |[sum, _]| sum);
+        // `alike` counts rows in succession with one mask.
         let (mut row, mut before, mut alike) = (0, 0, 0);
         while row < spans.len() {
             let (at, span) = (row, spans[row]);
             row += 1;
             let length = span.length as usize;
+            // Also for empty values and NULL, whose lengths wrap to, or are, large numbers.
             if length.wrapping_sub(1) >= WIDTH {
                 (outcomes[at], masks[at]) = plain.split_row(bytes, span, groups);
                 continue;
             }
             let text = text(bytes, span);
+            // Bytes after the value belong to the next one: they are cut off before anything depends on them.
             let [symbols, separators] = classes.of(text).map(|found| found & whole(length));
             let mask = known.of(symbols, plain);
+            // Skipped is what outcomes are filled with, so that nothing is written here.
             if mask.free == MaskMoves::NONE || symbols | separators != whole(length) {
                 continue;
             }
@@ -166,12 +176,14 @@ impl Avx2Splitter {
             };
             alike = if before == symbols { alike + 1 } else { 0 };
             before = symbols;
+            // A run gets room for all its rows at once.
             let most = if alike < ALIKE { 1 } else { RUN };
             let next = &spans[at..spans.len().min(at + most)];
             let run = take.run(bytes, next, text, &mut groups[usize::from(mask.free)]);
             for (outcome, mask_of_row) in outcomes[at..at + run].iter_mut().zip(&mut masks[at..]) {
                 (*outcome, *mask_of_row) = (RowOutcome::Split(mask.free), symbols.into());
             }
+            // None, if the check digit of the first is wrong: that row is then skipped.
             row = at + run.max(1);
         }
     }
@@ -201,6 +213,7 @@ impl Avx2Splitter {
                 continue;
             }
             let (start, length) = (span.start as usize, span.length as usize);
+            // Copied exactly, and in order: bytes that a store before has written over are mended here.
             let RowOutcome::Split(n) = rows.outcomes[at] else {
                 output[start..][..length].copy_from_slice(&bytes[start..][..length]);
                 continue;
@@ -220,6 +233,7 @@ impl Avx2Splitter {
             alike = if before == symbols { alike + 1 } else { 0 };
             before = symbols;
             if alike >= ALIKE {
+                // Skipped rows have mask 0, and this one has symbols: equal masks mean the same outcome.
                 let alike = |row: &usize| rows.masks[*row] == symbols && spans[*row].length == span.length;
                 run += (row..spans.len()).take_while(alike).count();
             }
@@ -253,9 +267,12 @@ impl<const TWEAK: bool, const CHECK: bool> SplitRun<'_, TWEAK, CHECK> {
         } else {
             text
         };
+        // A branch for validity, which the outcome tells anyway; the digits go through arithmetic alone.
         if CHECK && luhn(numerals, self.mask) % 10 != self.sum {
             return false;
         }
+        // 32 bytes, of which `free` count: the next row of the group is written over the others, and padding
+        // follows the last one.
         store_in(self.mask.gather.of(text), symbols, k * usize::from(self.mask.free));
         if TWEAK {
             let tweak = _mm256_or_si256(self.mask.tweak.of(numerals), load(self.constants));
@@ -277,6 +294,8 @@ impl<const TWEAK: bool, const CHECK: bool> SplitRun<'_, TWEAK, CHECK> {
             &mut []
         };
         let mut run = 0;
+        // In a run nothing is looked up by the mask: `are` tells with one comparison if the next value has the same
+        // one.
         while self.row(text, [&mut *symbols, &mut *tweaks], run) {
             run += 1;
             match spans.get(run) {
@@ -306,14 +325,18 @@ impl<const CHECK: bool> JoinRun<'_, CHECK> {
     #[target_feature(enable = "avx2")]
     fn row(&self, text: __m256i, free: &[u8], to: &mut [u8; WIDTH]) {
         let mask = self.mask;
+        // Symbols move to their places, all other places get zeros, which the blend does not take.
         let free = mask
             .scatter
             .of(load(free.first_chunk().expect("results have some bytes more")));
+        // Separators and kept symbols come from the value itself, so that they need not be stored between split and
+        // join.
         let text = _mm256_blendv_epi8(text, free, load(&mask.changed));
         store(text, to);
         if CHECK {
             // A zero, which counts nothing, for the digit that is sought.
             let text = _mm256_or_si256(text, load(&mask.zero));
+            // The digit depends on the encrypted ones, so that it can be computed only now.
             let others = luhn(self.classes.numerals(text), mask);
             to[usize::from(mask.check)] = b'0' + solution(self.sum, others, mask.check_doubled);
         }
@@ -329,6 +352,8 @@ impl<const CHECK: bool> JoinRun<'_, CHECK> {
             let text = text(bytes, *span);
             let to = &mut output[span.start as usize..];
             let there = to.len() >= WIDTH;
+            // Where fewer than 32 bytes are left, the register goes to a buffer first: nothing is written beyond
+            // the output.
             let register = to.first_chunk_mut().unwrap_or(&mut last);
             self.row(text, &free[row * n..], register);
             if !there {
@@ -344,6 +369,8 @@ impl CharClasses {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn of(&self, text: __m256i) -> [u32; 2] {
+        // A byte of the table and a bit of the upper half: their `and` is the bit itself or nothing. pshufb gives 0
+        // for bytes beyond ASCII, so that these have no class.
         let bit = bits(text);
         [&self.symbols, &self.separators].map(|table| {
             let found = _mm256_and_si256(_mm256_shuffle_epi8(broadcast(table), text), bit);
@@ -358,6 +385,7 @@ impl CharClasses {
         let bit = bits(text);
         let [symbols, separators] =
             [&self.symbols, &self.separators].map(|table| _mm256_shuffle_epi8(broadcast(table), text));
+        // The expected class of each byte is looked up in its own table; one comparison then covers both.
         let classes = _mm256_blendv_epi8(separators, symbols, load(&mask.inside));
         let found = _mm256_cmpeq_epi8(_mm256_and_si256(classes, bit), bit);
         _mm256_movemask_epi8(found) as u32 & whole(length) == whole(length)
@@ -367,12 +395,15 @@ impl CharClasses {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn numerals(&self, text: __m256i) -> __m256i {
+        // One range, such as digits: a subtraction. What is none of the symbols is masked where it would matter.
         if let [CharRange { first, .. }] = self.ranges[..] {
             return _mm256_sub_epi8(text, _mm256_set1_epi8(first as i8));
         }
         let mut numerals = _mm256_setzero_si256();
         for CharRange { first, length, base } in &self.ranges {
             let at = _mm256_sub_epi8(text, _mm256_set1_epi8(*first as i8));
+            // at ≤ length − 1, unsigned: AVX2 compares signed bytes only, so a minimum and a test for equality.
+            // Bytes below `first` wrap to large numbers.
             let inside = _mm256_cmpeq_epi8(_mm256_min_epu8(at, _mm256_set1_epi8((*length - 1) as i8)), at);
             let numeral = _mm256_add_epi8(at, _mm256_set1_epi8(*base as i8));
             numerals = _mm256_or_si256(numerals, _mm256_and_si256(numeral, inside));
@@ -387,6 +418,7 @@ impl CharClasses {
 #[target_feature(enable = "avx2")]
 fn bits(text: __m256i) -> __m256i {
     let bits = broadcast(&[1, 2, 4, 8, 16, 32, 64, 128, 1, 1, 1, 1, 1, 1, 1, 1]);
+    // There is no shift of bytes: in 16 bits the neighbour's bits come in from above, and the mask takes them out.
     let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(text), _mm256_set1_epi8(15));
     _mm256_shuffle_epi8(bits, upper)
 }
@@ -444,6 +476,7 @@ impl MaskMoves {
 
     fn new(symbols: u32, form: &portable::PortableSplitter) -> Self {
         let mut mask = Self { symbols, ..Self::UNFIT };
+        // Slow, and once a mask: what follows is worked out for thousands of values.
         let places: Vec<usize> = (0..WIDTH).filter(|at| symbols >> at & 1 == 1).collect();
         let count = places.len();
         let Some(n) = form.free(count) else {
@@ -455,6 +488,7 @@ impl MaskMoves {
         }
         let [first, last] = form.keep;
         for (i, place) in places[first..first + n].iter().enumerate() {
+            // Both directions of one move: the i-th symbol to encrypt stands at `place`.
             mask.gather.set(i, *place);
             mask.scatter.set(*place, i);
             mask.changed[*place] = 0xFF;
@@ -467,6 +501,7 @@ impl MaskMoves {
             }
         }
         if form.check.is_some() {
+            // ISO/IEC 7812-1 counts from the check digit at the end: every second digit before it counts double.
             for (from_end, place) in places.iter().rev().enumerate() {
                 let weighed = if from_end % 2 == 1 {
                     &mut mask.twice
@@ -504,6 +539,8 @@ impl MaskCache {
     #[inline]
     fn of(&mut self, symbols: u32, form: &portable::PortableSplitter) -> &MaskMoves {
         // A multiplier with which texts of 1 to 32 symbols without separators do not meet, and those in groups hardly.
+        // Multiplicative hashing: the upper eight bits of the product depend on all bits of the mask. The index
+        // comes from the layout of a value, which the output shows, not from its symbols.
         let slot = (symbols.wrapping_mul(0xB937_A989) >> 24) as u8;
         let at = usize::from(self.slots[usize::from(slot)]);
         if self.known[at].symbols == symbols {
@@ -528,6 +565,8 @@ impl MaskCache {
             }
             slot = slot.wrapping_add(1);
         }
+        // A column made to have many masks only costs time: the cache is emptied, and at most 96 of 256 slots are
+        // taken, so that a free one is found soon.
         if self.known.len() > MASKS {
             *self = Self::new();
         }
@@ -552,6 +591,9 @@ impl Moves {
     };
 
     fn set(&mut self, to: usize, from: usize) {
+        // pshufb moves bytes within lanes of 16. So each byte comes either from its own lane or from the other,
+        // after the two are exchanged; 0x80 makes zeros of the bytes that come from elsewhere, and an `or` joins
+        // both.
         let way = if to / 16 == from / 16 {
             &mut self.same
         } else {
@@ -575,9 +617,12 @@ impl Moves {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn luhn(digits: __m256i, mask: &MaskMoves) -> u16 {
+    // A look-up of all 32 at once, in a register: the time does not depend on the digits.
     let doubled = _mm256_shuffle_epi8(broadcast(&DOUBLED), digits);
     let once = _mm256_and_si256(digits, load(&mask.once));
     let weighed = _mm256_or_si256(once, _mm256_and_si256(doubled, load(&mask.twice)));
+    // Differences from zero, added up: eight bytes to one sum in each 64 bits. At most 32·9 = 288, so that `others`
+    // below 1,000 holds.
     let sums = _mm256_sad_epu8(weighed, _mm256_setzero_si256());
     let sums = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
     (_mm_cvtsi128_si64(sums) + _mm_extract_epi64::<1>(sums)) as u16
@@ -593,6 +638,7 @@ fn text(bytes: &[u8], span: Span) -> __m256i {
         Some(bytes) => load(bytes),
         None => {
             let mut last = [0; WIDTH];
+            // Fewer than 32 bytes are left, as for the last values of a buffer: a copy cannot read too far.
             last[..length].copy_from_slice(&bytes[..length]);
             load(&last)
         }

@@ -124,9 +124,12 @@ impl Avx512Splitter {
         } else {
             0
         };
+        // More kept symbols than bytes fit no value.
         if !available() || first + last > MAX_LENGTH || *free.start() > MAX_LENGTH || tweak > 64 {
             return None;
         }
+        // Separators first, so that a character of both sets is a symbol, as in the other kernels. Bytes beyond
+        // ASCII alias those 128 below them, and are told by their own highest bit.
         let mut classes = [[STRANGE; 64]; 2];
         for byte in (0..128u8).filter(|byte| pattern.separators >> byte & 1 == 1) {
             classes[usize::from(byte / 64)][usize::from(byte % 64)] = SEPARATOR;
@@ -142,6 +145,7 @@ impl Avx512Splitter {
                 from_start |= 1u64 << byte;
                 numerals[byte] = i as u8; // at most 64
             }
+            // Counted from the end, as bytes modulo 256: adding the number of symbols gives the place of each.
             for i in 0..last {
                 let byte = numeral_place(pattern.keep, 1, i);
                 from_end |= 1u64 << byte;
@@ -187,6 +191,8 @@ impl Avx512Splitter {
         let mut row = 0;
         while row < spans.len() {
             let (next, outcomes_of, masks_of) = (&spans[row..], &mut outcomes[row..], &mut masks[row..]);
+            // Two loops in turns: one for values that differ, until some are alike, and one for those, until one
+            // differs. The first does at least one row a turn, so that this ends.
             row += match (self.tweak, self.check) {
                 (0, None) => self.split_mixed::<false, false>(bytes, next, outcomes_of, masks_of, groups),
                 (0, Some(_)) => self.split_mixed::<false, true>(bytes, next, outcomes_of, masks_of, groups),
@@ -198,6 +204,7 @@ impl Avx512Splitter {
             };
             // The last one was like those before it, and so may the next ones be.
             let (length, symbols) = (spans[row - 1].length, masks[row - 1]);
+            // At most 256, for which the group is given room at once.
             let next = &spans[row..spans.len().min(row + RUN)];
             let group = &mut groups[usize::from(n)];
             let shape = self.shape(length, symbols, n.into());
@@ -242,17 +249,24 @@ impl Avx512Splitter {
             (*outcome, *mask) = (RowOutcome::Split(split.n), symbols);
             let n = usize::from(split.n);
             let group = &mut groups[n];
+            // All bytes are symbols to encrypt: nothing moves.
             let free = if n == span.length as usize {
                 text
             } else {
                 alike = if before == symbols { alike + 1 } else { 0 };
                 before = symbols;
+                // Compression packs all symbols; the permutation then drops those that are kept at the start. What
+                // it leaves after the last one is overwritten or padding.
                 _mm512_permutexvar_epi8(down, _mm512_maskz_compress_epi8(symbols, text))
             };
             append(&mut group.symbols, group.rows, free, n);
             if TWEAK {
                 let count = _mm512_set1_epi8(symbols.count_ones() as i8);
+                // Kept symbols of the end stand at places that depend on the number of symbols: place − last +
+                // count, with one masked addition.
                 let from = _mm512_mask_add_epi8(numerals, self.from_end, numerals, count);
+                // Numerals, not characters, are what a tweak holds; the class of a symbol is its numeral. The upper
+                // byte of each 16 bits and the lengths come from the constants.
                 let all = _mm512_maskz_compress_epi8(symbols, classes);
                 let kept = _mm512_maskz_permutexvar_epi8(self.from_start | self.from_end, from, all);
                 append(
@@ -263,6 +277,7 @@ impl Avx512Splitter {
                 );
             }
             group.rows += 1;
+            // A run works in half a register; values or tweaks beyond that stay in this loop.
             if alike >= ALIKE && span.length as usize <= HALF && self.tweak <= HALF {
                 return row + 1;
             }
@@ -275,6 +290,8 @@ impl Avx512Splitter {
     fn shape(&self, length: u32, symbols: u64, n: usize) -> RunShape {
         // Where the symbols are, one after the other; the free ones of these, and the kept ones where they stand in
         // a tweak.
+        // The moves are found by moving indices in place of bytes: compressing 0, 1, 2, … tells where each symbol
+        // stands.
         let all = _mm512_maskz_compress_epi8(symbols, load(&SAME));
         let count = _mm512_set1_epi8(symbols.count_ones() as i8);
         let numerals = load(&self.numerals);
@@ -287,6 +304,7 @@ impl Avx512Splitter {
             doubled: doubled(symbols) as u32,
             free: _mm512_castsi512_si256(_mm512_permutexvar_epi8(load(&self.down), all)),
             kept: _mm512_castsi512_si256(_mm512_permutexvar_epi8(numerals, all)),
+            // The inverse, likewise: expanding 0, 1, 2, … tells which symbol goes where.
             back: _mm512_castsi512_si256(_mm512_maskz_expand_epi8(changed, load(&SAME))),
             changed: changed as u32,
             check: self.check_digit(symbols, n) as u32,
@@ -309,6 +327,8 @@ impl Avx512Splitter {
         );
         let [sum, _] = self.check.unwrap_or_default();
         let whole = u32::MAX >> (HALF as u32 - shape.length);
+        // The class that each byte must have, where that is one value: SEPARATOR or, for symbols, a numeral, whose
+        // two highest bits are 0. So the difference in these two bits tells all.
         let separators = _mm256_maskz_set1_epi8(!shape.symbols, SEPARATOR as i8);
         let (strange, both) = (
             _mm256_set1_epi8(STRANGE as i8),
@@ -322,11 +342,14 @@ impl Avx512Splitter {
         };
         let mut run = 0;
         for span in spans {
+            // Fewer than 32 bytes are left: the other loop loads under a mask.
             let Some(text) = bytes[span.start as usize..].first_chunk() else {
                 break;
             };
             let text = load_half(text);
             let classes = _mm512_castsi512_si256(self.classes(_mm512_castsi256_si512(text)));
+            // Bit 6 of the difference: symbol where a separator is due, or the other way round. Bit 7: neither, or
+            // beyond ASCII. One test for both bits in all bytes of the value.
             let other = _mm256_or_si256(_mm256_xor_si256(classes, separators), _mm256_and_si256(text, strange));
             if span.length != shape.length || _mm256_mask_test_epi8_mask(whole, other, both) != 0 {
                 break;
@@ -335,6 +358,8 @@ impl Avx512Splitter {
                 break;
             }
             store_half(
+                // One permutation of a known run in place of compression and permutation: the moves are in a
+                // register since the run began.
                 _mm256_permutexvar_epi8(shape.free, text),
                 &mut free_symbols[run * shape.n..],
             );
@@ -358,8 +383,11 @@ impl Avx512Splitter {
         }
         let text = self.text(bytes, span);
         let classes = self.classes(text);
+        // 1 ≤ length ≤ 64, so that the shift is in bounds.
         let whole = u64::MAX >> (64 - length);
+        // Highest bits: of the class for ASCII characters of no class, of the byte itself for what is beyond ASCII.
         let strange = _mm512_movepi8_mask(_mm512_or_si512(classes, text)) & whole;
+        // Numerals are below 64 = SEPARATOR, so that one comparison tells symbols.
         let symbols = _mm512_mask_cmplt_epu8_mask(whole, classes, _mm512_set1_epi8(SEPARATOR as i8));
         let count = symbols.count_ones() as usize;
         let n = count.wrapping_sub(self.outer);
@@ -393,6 +421,8 @@ impl Avx512Splitter {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
     fn classes(&self, text: __m512i) -> __m512i {
+        // 128 entries in two registers, looked up for 64 bytes at once. Nothing is read from an address that
+        // depends on a byte.
         _mm512_permutex2var_epi8(load(&self.classes[0]), text, load(&self.classes[1]))
     }
 
@@ -446,10 +476,13 @@ impl Avx512Splitter {
                         alike = if before == *mask { alike + 1 } else { 0 };
                         before = *mask;
                         let text = self.text(bytes, *span);
+                        // The inverse of compression: symbols go to the places of the mask, all other bytes stay
+                        // those of the value.
                         let mut text = _mm512_mask_expand_epi8(text, self.changed(*mask, n), free);
                         if CHECK {
                             let (check, doubled) = (self.check_digit(*mask, n), doubled(*mask));
                             let digits = _mm512_sub_epi8(text, _mm512_set1_epi8(b'0' as i8));
+                            // The old check digit is left out of the sum, as another takes its place.
                             let others = luhn(digits, *mask & !check, doubled);
                             let digit = b'0' + solution(sum, others, doubled & check != 0);
                             text = _mm512_mask_set1_epi8(text, check, digit as i8);
@@ -494,6 +527,7 @@ impl Avx512Splitter {
                 .first_chunk()
                 .expect("results have some bytes more");
             let free = load_half(free);
+            // As `expand`, with the moves of the run: bytes that are not changed are those of the value.
             let mut text = _mm256_mask_permutexvar_epi8(load_half(text), shape.changed, shape.back, free);
             if CHECK {
                 let others = luhn_of_half(_mm256_sub_epi8(text, zero), shape.symbols & !shape.check, shape.doubled);
@@ -510,6 +544,8 @@ impl Avx512Splitter {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
     fn changed(&self, symbols: u64, n: usize) -> u64 {
+        // Ones for symbols keep[0] to keep[0] + n − 1, counted among symbols; the deposit puts each at the byte
+        // where that symbol stands. n is 1 to 64, as FF1 takes no fewer than two numerals.
         _pdep_u64((u64::MAX >> (64 - n)) << self.keep[0], symbols)
     }
 
@@ -518,6 +554,7 @@ impl Avx512Splitter {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,popcnt,bmi1,bmi2")]
     fn check_digit(&self, symbols: u64, n: usize) -> u64 {
         match self.check {
+            // The symbol after those to encrypt, before those that are kept at the end.
             Some(_) => _pdep_u64(1 << (self.keep[0] + n), symbols),
             None => 0,
         }
@@ -568,6 +605,7 @@ fn load_free(bytes: &[u8], length: usize) -> __m512i {
     // SAFETY: at most 64 bytes are read.
     unsafe {
         match length {
+            // Values of a column mostly have one length, so that the branch is predicted.
             ..=32 => _mm512_zextsi256_si512(_mm256_loadu_si256(bytes.as_ptr().cast())),
             _ => _mm512_loadu_si512(bytes.as_ptr().cast()),
         }
@@ -607,6 +645,8 @@ fn store_half(register: __m256i, to: &mut [u8]) {
 #[inline]
 #[target_feature(enable = "popcnt,bmi2")]
 fn doubled(symbols: u64) -> u64 {
+    // Counted from the last symbol, which counts once, every second one is doubled: with an even number of symbols
+    // these are the 0th, 2nd, …, with an odd number the 1st, 3rd, …
     let first_or_second = 0x5555_5555_5555_5555 << (symbols.count_ones() % 2);
     _pdep_u64(first_or_second, symbols)
 }
@@ -618,6 +658,8 @@ fn luhn(digits: __m512i, which: u64, doubled: u64) -> u16 {
     // SAFETY: 16 bytes are read.
     let twice = _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(DOUBLED.as_ptr().cast()) });
     let digits = _mm512_maskz_mov_epi8(which, digits);
+    // A masked look-up: doubled digits are replaced by what they contribute, the others stay. At most 64·9 = 576 in
+    // all.
     let weighed = _mm512_mask_shuffle_epi8(digits, doubled, twice, digits);
     _mm512_reduce_add_epi64(_mm512_sad_epu8(weighed, _mm512_setzero_si512())) as u16
 }
@@ -637,5 +679,6 @@ fn luhn_of_half(digits: __m256i, which: u32, doubled: u32) -> u16 {
 
 #[inline]
 fn within([first, last]: [usize; 2], n: usize) -> bool {
+    // One comparison for both bounds: what is below `first` wraps to a large number.
     n.wrapping_sub(first) <= last - first
 }

@@ -23,6 +23,7 @@ fn text(radix: usize, length: usize) -> Vec<u8> {
 #[test]
 fn texts_of_every_length_taken_apart() {
     let symbols = symbols(10);
+    // No kept symbols; ten of them, which make a tweak of 28 bytes; a check digit to compute.
     for (keep, check) in [([0, 0], None), ([6, 4], None), ([0, 4], Some([0, 3]))] {
         let pattern = SplitPattern {
             symbols: &symbols,
@@ -34,10 +35,13 @@ fn texts_of_every_length_taken_apart() {
         };
         for instructions in Instructions::available() {
             let mut splitter = Splitter::new(*instructions, 6..=usize::MAX, &pattern);
+            // Past 32 and 64 bytes, where the kernels change registers and give up.
             for length in 1..=70 {
                 for count in [1, 2, 3, 63, 64, 65] {
                     for at_start in [true, false] {
                         let mut all = text(10, length * count);
+                        // The first value then has a separator and a byte of no class: it is skipped and has to be
+                        // copied.
                         if length > 20 {
                             all[length / 2] = b'-';
                             all[length - 1] = b'x';
@@ -58,6 +62,7 @@ fn texts_of_every_length_taken_apart() {
                             .map(|(n, group)| {
                                 let mut result = group.symbols.clone();
                                 result.truncate(n * group.rows);
+                                // The padding that is promised, and no more.
                                 result.resize(n * group.rows + PADDING, 0xEE);
                                 result
                             })

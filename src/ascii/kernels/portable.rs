@@ -36,6 +36,7 @@ impl PortableSplitter {
             keep: pattern.keep,
             outer: pattern.keep[0] + pattern.keep[1] + usize::from(pattern.check.is_some()),
             lengths: [*pattern.lengths.start(), *pattern.lengths.end()],
+            // A value has no more symbols than bytes, so that a cut bound refuses nothing.
             free: [*free.start(), *free.end().min(&MAX_LENGTH)],
             check: pattern.check,
             tweak,
@@ -54,6 +55,7 @@ impl PortableSplitter {
     }
 
     pub(crate) fn join(&self, bytes: &[u8], spans: &[Span], rows: &SplitRows, results: &[Vec<u8>], output: &mut [u8]) {
+        // Results of a group stand in the order of its rows: one place for each group says which comes next.
         let mut used = [0; MAX_LENGTH + 1];
         for ((span, outcome), mask) in spans.iter().zip(&rows.outcomes).zip(&rows.masks) {
             if *span == Span::NULL {
@@ -81,6 +83,8 @@ impl PortableSplitter {
     /// Splits one value. Returns the outcome, and the bytes that are symbols, as bits.
     pub(crate) fn split_row(&self, bytes: &[u8], span: Span, groups: &mut [SymbolGroup]) -> (RowOutcome, u64) {
         let length = span.length as usize;
+        // One comparison for three cases: an empty value wraps to the highest number, NULL has length 2^32 − 1, and
+        // long values are beyond the masks of 64 bits.
         if length.wrapping_sub(1) >= MAX_LENGTH {
             return (RowOutcome::Skipped, 0);
         }
@@ -89,15 +93,20 @@ impl PortableSplitter {
         self.symbols.read(text, &mut marks[..length]);
         let (mut symbols, mut numerals) = ([0; MAX_LENGTH], [0; MAX_LENGTH]);
         let (mut count, mut mask, mut strange) = (0, 0, false);
+        // The place to write to advances by 0 or 1, in place of a branch: branches for each character would be
+        // mispredicted where values differ.
         for (at, (byte, mark)) in text.iter().zip(marks).enumerate() {
             // No more are written than bytes were read. What is no symbol is written over.
             (symbols[count], numerals[count]) = (*byte, mark);
             let is_symbol = mark < 64;
             count += usize::from(is_symbol);
             mask |= u64::from(is_symbol) << at;
+            // A shift by seven bits finds the byte in the set of separators, 128 bits; no table in memory is
+            // indexed by a byte.
             strange |= !is_symbol & ((*byte >= 128) | (self.separators >> (byte & 127) & 1 == 0));
         }
         let numerals = &numerals[..count];
+        // The first branch on the value: on the classes of its bytes, not on which symbols they are.
         let Some(n) = self.free(count).filter(|_| !strange) else {
             return (RowOutcome::Skipped, 0);
         };
@@ -108,6 +117,7 @@ impl PortableSplitter {
         let [first, last] = self.keep;
         SymbolGroup::room(&mut group.symbols, group.rows * n, n)[..n].copy_from_slice(&symbols[first..first + n]);
         if self.tweak > 0 {
+            // The vector is as long as the rows before; padding that another kernel has left behind is cut off.
             let at = group.rows * self.tweak;
             group.tweaks.resize(at, 0);
             append_kept_numerals(&mut group.tweaks, &numerals[..first]);
@@ -130,12 +140,14 @@ impl PortableSplitter {
             let (count, place) = (at, first + free.len());
             let mut digits = [0; MAX_LENGTH];
             self.symbols.read(&symbols[..count], &mut digits[..count]);
+            // Zero counts nothing, counted double or not: the sum is that of the others.
             digits[place] = 0;
             symbols[place] = b'0' + luhn::solve(&digits[..count], place, sum) as u8; // below 10
         }
         let mut at = 0;
         for (i, byte) in text.iter_mut().enumerate() {
             let is_symbol = (mask >> i & 1) as u8;
+            // Takes the symbol where the mask is all ones and leaves the byte where it is zero: again no branch.
             *byte ^= (*byte ^ symbols[at]) & is_symbol.wrapping_neg();
             at += usize::from(is_symbol);
         }

@@ -18,6 +18,8 @@ pub(crate) struct Barrett {
 
 impl Barrett {
     pub(crate) fn new(m: u128) -> Self {
+        // 2^128 itself does not fit the type; ⌊(2^128 − 1)/M⌋ is smaller, by 1, for powers of two alone, and the
+        // bound above is about it.
         Self { m, mu: u128::MAX / m }
     }
 
@@ -25,8 +27,11 @@ impl Barrett {
     #[inline(always)]
     pub(crate) fn div_rem(&self, y: u128) -> (u128, u128) {
         let q = high_product(y, self.mu);
+        // Modulo 2^128, where the true difference, below 2M, fits: see above for M > 2^127.
         let r = y.wrapping_sub(q.wrapping_mul(self.m));
         let (less, borrow) = r.overflowing_sub(self.m);
+        // A borrow says r < M, so r stays. Both candidates are computed, and a mask takes one: no branch on a
+        // secret.
         let keep = mask(borrow);
         (q + u128::from(!borrow), r & keep | less & !keep)
     }
@@ -62,6 +67,7 @@ impl Barrett32 {
     pub(crate) fn new(m: u64) -> Self {
         debug_assert!((3..1 << 32).contains(&m) && !m.is_power_of_two());
         let bits = 64 - m.leading_zeros();
+        // bits ≤ 32, so that the shift is at most 63.
         let mu = (1u64 << (bits + 31)) / m;
         let c = (1 << 32) % m;
         Self { m, c, mu, bits }
@@ -70,12 +76,14 @@ impl Barrett32 {
     /// (half + y) mod M for half < M.
     #[inline(always)]
     pub(crate) fn add(&self, half: u64, y: u64) -> u64 {
+        // Half < M and a number below 4M: the sum is below 5M < 2^35.
         self.settle(half + self.close(y))
     }
 
     /// (half − y) mod M, likewise.
     #[inline(always)]
     pub(crate) fn sub(&self, half: u64, y: u64) -> u64 {
+        // 4M first, so that nothing goes below 0: from 1 up to 5M − 1.
         self.settle(half + 4 * self.m - self.close(y))
     }
 
@@ -88,6 +96,7 @@ impl Barrett32 {
     /// A number below 4M with the remainder of y.
     #[inline(always)]
     fn close(&self, y: u64) -> u64 {
+        // 2^32 ≡ c, so that y's upper half comes down by one product; z < 2^64 as shown above.
         let z = product_32(y >> 32, self.c) + (y & LOW);
         let q = product_32(z >> self.bits, self.mu) >> 31;
         z - product_32(q, self.m)
@@ -96,6 +105,7 @@ impl Barrett32 {
     /// x mod M for x < 5M.
     #[inline(always)]
     fn settle(&self, x: u64) -> u64 {
+        // 5M − 1 → below 3M → below 2M → below M. With 2M twice, as after one of them up to 3M − 1 may be left.
         less(less(less(x, 2 * self.m), 2 * self.m), self.m)
     }
 }
@@ -114,6 +124,7 @@ pub(crate) struct Barrett62 {
 impl Barrett62 {
     pub(crate) fn new(m: u64) -> Self {
         debug_assert!(m > 1 << 32 && m <= 1 << 62);
+        // M > 2^32, so that µ < 2^64.
         let mu = u64::try_from((1u128 << 96) / u128::from(m)).expect("m is above 2^32");
         Self { m, mu }
     }
@@ -133,12 +144,14 @@ impl Barrett62 {
     /// A number below 3M with the remainder of y.
     #[inline(always)]
     fn close(&self, high: u64, low: u64) -> u64 {
+        // The rest is below 3M < 2^64, so that y's and q̂·M's lower 64 bits give it exactly.
         low.wrapping_sub(high_product_32(high, self.mu).wrapping_mul(self.m))
     }
 
     /// x mod M for x < 4M.
     #[inline(always)]
     fn settle(&self, x: u64) -> u64 {
+        // Below 4M → below 2M → below M.
         less(less(x, 2 * self.m), self.m)
     }
 }
@@ -173,13 +186,18 @@ impl Barrett160 {
     pub(crate) fn rem(&self, x: u128, s: u32) -> u128 {
         let m = self.barrett.m;
         let r = self.barrett.rem(x);
+        // t < 2^64 and ν ≤ 2^33: the product has at most 97 bits.
         let q = ((r >> self.shift) * u128::from(self.nu)) >> 64;
+        // q̂·M has up to 161 bits: two products of at most 34 by 64 bits, and carries by hand. `above` is what the
+        // rest has beyond 128 bits.
         let (low, high) = (q * (m & u128::from(u64::MAX)), q * (m >> 64));
         let (product, carry) = low.overflowing_add(high << 64);
         let (mut rest, borrow) = (r << 32 | u128::from(s)).overflowing_sub(product);
         let mut above = (r >> 96)
             .wrapping_sub((high >> 64) + u128::from(carry))
             .wrapping_sub(u128::from(borrow));
+        // Always twice, whether it is needed or not: the time does not depend on y. M is taken off if there is
+        // anything above 128 bits, or if the difference does not borrow.
         for _ in 0..2 {
             let (less, borrow) = rest.overflowing_sub(m);
             let take = mask((above != 0) | !borrow);
@@ -227,6 +245,7 @@ impl BarrettTall {
     /// A number below 3M with the remainder of y.
     #[inline(always)]
     fn close(&self, high: u64, low: u128) -> u128 {
+        // One product of 64 bits where `Barrett` has four: that is why M has to be above 2^(w − 64).
         let q = u128::from(high_product_64(high, self.mu));
         low.wrapping_sub(q.wrapping_mul(self.m))
     }
@@ -252,6 +271,7 @@ pub(crate) fn mask(flag: bool) -> u128 {
 /// minimum is x.
 #[inline(always)]
 fn less(x: u64, m: u64) -> u64 {
+    // Compilers make a vector instruction or a conditional move of a minimum, and no branch.
     x.min(x.wrapping_sub(m))
 }
 
@@ -273,6 +293,7 @@ pub(crate) fn high_product_64(x: u64, y: u64) -> u64 {
 /// ⌊x·y/2^64⌋ from products of 32 bits: more of them, but there are vectors of those.
 #[inline(always)]
 fn high_product_32(x: u64, y: u64) -> u64 {
+    // Schoolbook multiplication in base 2^32. No sum overflows: (2^32 − 1)² + 2·(2^32 − 1) = 2^64 − 1.
     let across = product_32(x >> 32, y) + (product_32(x, y) >> 32);
     let middle = product_32(x, y >> 32) + (across & LOW);
     product_32(x >> 32, y >> 32) + (across >> 32) + (middle >> 32)
@@ -281,6 +302,7 @@ fn high_product_32(x: u64, y: u64) -> u64 {
 /// ⌊x·y/2^128⌋.
 #[inline(always)]
 fn high_product(x: u128, y: u128) -> u128 {
+    // Likewise in base 2^64: (2^64 − 1)² + 2·(2^64 − 1) = 2^128 − 1.
     let low = |x: u128| x & u128::from(u64::MAX);
     let bottom = low(x) * low(y);
     let across = (x >> 64) * low(y) + (bottom >> 64);

@@ -27,6 +27,7 @@ const RECIPROCAL: u64 = 64 * 64;
 /// Encrypts or decrypts rows of `n` numerals.
 pub(crate) fn apply(aes: &Aes, radix: Radix, direction: Direction, tweaks: Tweaks<'_>, numerals: &mut [u16], n: usize) {
     let shape = Ff1Shape::new(radix, n);
+    // For v numerals, as the right half is the longer one; its levels serve the left one, too.
     let codec = BigCodec::new(radix, shape.v);
     let moduli = [shape.u, shape.v].map(|m| BigModulus::new(radix.power(m)));
     let mut round = BigRound::new(&shape);
@@ -44,6 +45,8 @@ pub(crate) fn apply(aes: &Aes, radix: Radix, direction: Direction, tweaks: Tweak
         feistel::rounds(direction, ff1::ROUNDS, &mut left, &mut right, |i, changed, fixed| {
             let modulus = &moduli[usize::from(i % 2)];
             let y = modulus.rem(round.y(aes, prefix[0], i, fixed));
+            // Both summands are below radix^m, so that one subtraction reduces their sum. This branches on a value:
+            // big integers are not constant time anyway, as the module says.
             *changed += match direction {
                 Direction::Encrypt => y,
                 Direction::Decrypt => &modulus.m - y,
@@ -68,6 +71,7 @@ struct BigModulus {
 
 impl BigModulus {
     fn new(m: BigUint) -> Self {
+        // 128 bits are enough for a quotient of up to 80, with an error far below 1.
         let shift = m.bits().saturating_sub(128);
         let above = (&m >> shift) + 1u8;
         Self { m, shift, above }
@@ -123,16 +127,19 @@ impl BigRound {
             let word = words.next().unwrap_or_default().to_be_bytes();
             bytes.copy_from_slice(&word[4 - bytes.len()..]);
         }
+        // `rest` is a multiple of 16 bytes, so that nothing is left over.
         let (blocks, _) = self.rest.as_chunks::<16>();
         let r = aes.chain(prefix, blocks);
         // iii. Let S be the first d bytes of R ‖ CIPH(R ⊕ [1]^16) ‖ …
         for (j, block) in (0u128..).zip(&mut self.s) {
             *block = Block::from((r ^ j).to_be_bytes());
         }
+        // R itself is the first block of S; the others, CIPH(R ⊕ [j]^16), do not wait for each other.
         aes.encrypt_blocks(&mut self.s[1..]);
         // iv. Let y = NUM(S): d is a multiple of four.
         let words = self.s.iter().flat_map(|block| block.0.as_chunks::<4>().0);
         let mut words: Vec<u32> = words.take(self.d / 4).map(|word| u32::from_be_bytes(*word)).collect();
+        // Words come most significant first and big integers take them least significant first.
         words.reverse();
         BigUint::new(words)
     }
@@ -207,6 +214,8 @@ impl SplitCodec {
                 Some(last) => last.next(),
             };
             split.levels.push(level);
+            // Each level splits off twice as many as the one before, so that the upper part, what is left, is at
+            // most as long: large multiplications want factors of about one length.
             numerals *= 2;
         }
         split
@@ -223,6 +232,8 @@ impl SplitCodec {
             let (high, low) = numerals.split_at(numerals.len() - low);
             return &level.divisor * self.num(high) + self.num(low);
         }
+        // Short ones by Horner's rule, a word of numerals at a time: number·word + chunk, with the carry from word
+        // to word. Below `SMALL` words that is quicker than splitting.
         let (first, chunks) = numerals.split_at(numerals.len() % self.chunk);
         let radix = u64::from(self.radix.value());
         let mut words = vec![
@@ -233,6 +244,7 @@ impl SplitCodec {
         for chunk in chunks.chunks_exact(self.chunk) {
             let mut carry = numeral::num_of(self.word_codec, chunk, false);
             for word in &mut words {
+                // At most (2^64 − 1)² + 2^64 − 1 < 2^128.
                 let product = u128::from(*word) * u128::from(self.word) + u128::from(carry);
                 (*word, carry) = (product as u64, (product >> 64) as u64);
             }
@@ -255,6 +267,7 @@ impl SplitCodec {
             return;
         }
         let (first, chunks) = numerals.split_at_mut(numerals.len() % self.chunk);
+        // From the least significant chunk on: each remainder is a word, which `str_of` spells without division.
         for chunk in chunks.rchunks_exact_mut(self.chunk) {
             let (rest, word) = x.div_rem(&self.word.into());
             numeral::str_of(self.word_codec, low_word(&word), chunk, false);
@@ -284,6 +297,7 @@ impl SplitLevel {
     fn next(&self) -> Self {
         let d = &self.divisor * &self.divisor;
         let bits = d.bits();
+        // Below this length division is quicker than a product and the work for the reciprocal.
         if bits < RECIPROCAL {
             return Self::first(d);
         }
@@ -324,6 +338,7 @@ impl SplitLevel {
         };
         let t = &x >> (d.bits() - 1);
         let mut q = (reciprocal * t) >> (d.bits() + 1);
+        // q̂ is never too large, so that this does not go below 0.
         x -= d * &q;
         while x >= *d {
             x -= d;
@@ -340,6 +355,7 @@ fn num_bits(width: u32, numerals: &[u16]) -> BigUint {
     for numeral in numerals.iter().rev() {
         pending |= u32::from(*numeral) << bits;
         bits += width;
+        // At most 7 bits wait here and 16 come, so that 32 bits hold them.
         while bits >= 8 {
             bytes.push(pending as u8);
             pending >>= 8;

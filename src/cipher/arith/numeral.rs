@@ -86,6 +86,7 @@ impl HalfCodec64 {
     pub(crate) fn new(radix: Radix, m: usize) -> Self {
         let highest = radix.highest(m).expect("halves were measured");
         debug_assert!(highest <= u64::MAX.into());
+        // Parts of at most 2^32, so that their fractions take one word and one product a numeral.
         let narrow = |m: usize| radix.power_up_to(m, 1 << 32);
         let lower = (1..=m).take_while(|m| narrow(*m).is_some()).last().unwrap_or(1);
         let parts = [narrow(m - lower), narrow(lower)];
@@ -104,9 +105,11 @@ impl HalfCodec64 {
                 scales: [scale(upper), scale(by)],
             }
         } else {
+            // Two words of fraction: with one, digits could be wrong, as M² > 2^64.
             let scale = u128::MAX / modulus + 1;
             StrMethod::Wide { scale }
         };
+        // A byte holds a numeral below 256, and eight of them are a word: fewer are read one by one.
         let eight = (radix <= 256 && m >= 8).then(|| Eight::new(radix));
         Self {
             radix,
@@ -128,6 +131,7 @@ impl HalfCodec64 {
                     high_product_64(x, mu),
                     x.wrapping_sub(high_product_64(x, mu).wrapping_mul(by)),
                 );
+                // A correction by arithmetic, as x is secret.
                 let more = u64::from(rest >= by);
                 let (q, rest) = (q + more, rest - by * more);
                 let upper = numerals.len() - lower;
@@ -138,6 +142,8 @@ impl HalfCodec64 {
                 let fraction = u128::from(x).wrapping_mul(scale);
                 let (mut high, mut low) = ((fraction >> 64) as u64, fraction as u64);
                 for numeral in numerals {
+                    // The fraction has 128 bits: radix times it, in two words, and what passes the point is the
+                    // numeral. The lower product's carry is at most radix − 1, so that the sum fits 128 bits.
                     let carry = u128::from(low) * u128::from(radix);
                     let product = u128::from(high) * u128::from(radix) + (carry >> 64);
                     *numeral = T::from_value((product >> 64) as u64);
@@ -163,6 +169,7 @@ impl Eight {
     /// For a radix up to 256: radix^2 fits the 16 bits of a pair, and so on.
     pub(crate) const fn new(radix: u64) -> Self {
         let powers = [radix, radix.pow(2), radix.pow(4)];
+        // 256^8 = 2^64 wraps to 0, which is never used: a half of that radix has eight numerals at most.
         let above = powers[2].wrapping_mul(powers[2]);
         Self { powers, above }
     }
@@ -173,6 +180,8 @@ impl Eight {
         const BYTES: u64 = 0x00FF_00FF_00FF_00FF;
         const PAIRS: u64 = 0x0000_FFFF_0000_FFFF;
         const FOURS: u64 = 0x0000_0000_FFFF_FFFF;
+        // Four products in one, as no pair reaches its neighbour: 255·256 + 255 < 2^16. Likewise (2^16 − 1)·2^16 +
+        // 2^16 − 1 < 2^32 for fours.
         let pairs = (word & BYTES) * self.powers[0] + (word >> 8 & BYTES);
         let fours = (pairs & PAIRS) * self.powers[1] + (pairs >> 16 & PAIRS);
         (fours & FOURS) * self.powers[2] + (fours >> 32)
@@ -199,10 +208,14 @@ fn split_eight_digits(x: u64) -> (u64, u64) {
 /// ⌈2^19/100⌉ and ⌈2^10/10⌉; `a_word_has_the_digits` tries all that the last two get, and of the first all steps.
 #[inline(always)]
 pub(crate) fn eight_digits(x: u64) -> u64 {
+    // x < 10^8 < 2^27 and the factor is below 2^27: no product passes 2^54.
     let high = (x * 109_951_163) >> 40; // ⌊x/10^4⌋
     let fours = high | (x - high * 10_000) << 32;
+    // Two fours in one word: 9,999·5243 < 2^26, so that the lower product does not reach the upper one; the mask
+    // takes out what the shift brings down.
     let high = (fours * 5243) >> 19 & 0x0000_007F_0000_007F; // ⌊·/100⌋
     let pairs = high | (fours - high * 100) << 16;
+    // Four pairs in one word: 99·103 < 2^14.
     let high = (pairs * 103) >> 10 & 0x000F_000F_000F_000F; // ⌊·/10⌋
     high | (pairs - high * 10) << 8
 }
@@ -234,6 +247,7 @@ impl HalfCodec128 {
             return Self::Decimal(Divisor::new(EIGHT_DIGITS.pow(2), highest));
         }
         let power = |m| radix.power_up_to(m, 1 << 62);
+        // 2^62 and not 2^64, as `Divisor` needs 2D ≤ 2^63.
         let chunk = (1..=m).take_while(|m| power(*m).is_some()).last().unwrap_or(1);
         let chunks = m.div_ceil(chunk);
         Self::Chunks(WordChunks {
@@ -349,6 +363,8 @@ enum DivisionMethod {
 
 impl Divisor {
     fn new(d: u64, highest: u128) -> Self {
+        // s = k − 63 for numbers of up to k bits: one more than t would need to fit 64 bits, so that each of the
+        // two errors of q̂ is at most 1/2.
         let shift = 65u32.saturating_sub(highest.leading_zeros());
         let method = if 2 << shift <= u128::from(d) {
             let mu = (BigUint::from(1u8) << (shift + 64)) / d;
@@ -384,6 +400,8 @@ pub(crate) fn num_of<T: Numeral>(codec: HalfCodec64, numerals: &[T], least_first
     match codec.eight {
         Some(eight) => {
             let m = numerals.len();
+            // The first word has what is left of a multiple of eight, so that all others are whole: no loop over
+            // single numerals.
             let mut number = eight.num(first_word(numerals, least_first));
             for at in (first_length(m)..m).step_by(8) {
                 number = number.wrapping_mul(eight.above) + eight.num(word(numerals, at, least_first));
@@ -430,6 +448,7 @@ fn word<T: Numeral>(numerals: &[T], at: usize, least_first: bool) -> u64 {
 /// The first 1 to 8 of at least eight numerals, after zeros.
 #[inline(always)]
 fn first_word<T: Numeral>(numerals: &[T], least_first: bool) -> u64 {
+    // Eight are read in any case, and those that belong to the next word are shifted out.
     word(numerals, 0, least_first) << (64 - 8 * first_length(numerals.len()))
 }
 
@@ -459,6 +478,7 @@ fn put_words<T: Numeral, const WORDS: usize>(words: [u64; WORDS], numerals: &mut
         } else {
             (at, word)
         };
+        // Each word is written whole; where two overlap, both have the same numerals there.
         numerals[at..at + 8].copy_from_slice(&T::eight(word));
     }
 }
@@ -474,6 +494,7 @@ pub(crate) fn scale(modulus: u64) -> u64 {
 /// bits, of which there are vectors.
 #[inline(always)]
 pub(crate) fn digit(fraction: u64, radix: u64) -> (u64, u64) {
+    // radix ≤ 2^16, so that radix times each half of the fraction has at most 48 bits, and no carry is lost.
     let low = product_32(fraction, radix);
     let high = product_32(fraction >> 32, radix) + (low >> 32);
     (high >> 32, high << 32 | low & LOW)
@@ -482,6 +503,8 @@ pub(crate) fn digit(fraction: u64, radix: u64) -> (u64, u64) {
 /// STR of a number below 2^32.
 #[inline(always)]
 fn narrow_str<'a, T: Numeral + 'a>(x: u64, radix: u64, scale: u64, numerals: impl Iterator<Item = &'a mut T>) {
+    // x·C < 2^64, as x < M and C is 2^64/M rounded up: for powers of two exactly, and else (M − 1)·(2^64/M + 1) <
+    // 2^64 for M ≤ 2^32.
     let mut fraction = x.wrapping_mul(scale);
     for numeral in numerals {
         *numeral = T::from_value(high_product_64(fraction, radix));

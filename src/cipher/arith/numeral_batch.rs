@@ -167,6 +167,8 @@ struct ByteWords {
 impl ByteWords {
     fn new(radix: Radix, lengths: [usize; 2]) -> Option<Self> {
         let [u, v] = lengths;
+        // Below eight numerals a row, a word would reach into its neighbours; a row of eight or more can be read as
+        // its first and its last eight bytes, which may overlap.
         if radix.value() > 256 || u.max(v) > 8 || u + v < 8 {
             return None;
         }
@@ -199,8 +201,12 @@ impl ByteWords {
             *right = T::word(row.last_chunk().expect("a row has eight"));
         }
         let (behind, before) = (free_bits(u), free_bits(v));
+        // A loop for each step over all rows, in place: each is a few vector instructions, where one loop with all
+        // steps for a row would stay scalar.
         for half in left {
             let word = if least_first {
+                // Two shifts clear what belongs to the other half; the order of the numerals decides from which
+                // end.
                 half.swap_bytes() >> behind << behind
             } else {
                 *half << behind
@@ -242,10 +248,13 @@ impl ByteWords {
                     [*left >> free_bits(u), *right >> free_bits(v)]
                 };
                 // The first eight of the row and the last eight.
+                // Shifts by 64 occur, for halves of eight: `unbounded` gives 0 there.
                 *left = from_left | from_right.unbounded_shl(8 * u as u32);
                 *right = from_right << free_bits(v) | from_left.unbounded_shr(8 * (n - 8) as u32);
             }
             for ((row, first), last) in rows.chunks_exact_mut(n).zip(lefts).zip(rights) {
+                // Two stores of eight that may overlap, with the same numerals where they do: no loop over a
+                // length.
                 row[..8].copy_from_slice(&T::eight(*first));
                 row[n - 8..].copy_from_slice(&T::eight(*last));
             }
@@ -265,6 +274,7 @@ impl ByteWords {
         for (fraction, half) in fractions.iter_mut().zip(halves) {
             *fraction = half.wrapping_mul(scales[side]);
         }
+        // One numeral of all rows at a time: products of 32 bits, of which there are vectors.
         for _ in 0..m {
             for (word, fraction) in words.iter_mut().zip(&mut fractions) {
                 let (numeral, rest) = digit(*fraction, self.radix);

@@ -70,6 +70,7 @@ impl QuotientFma {
     fn new(c: u128, more: i64) -> Self {
         debug_assert!(c < 1 << 53);
         Self {
+            // Both conversions are exact: C and k − C + more are integers below 2^53.
             by: c as f64 / UNIT as f64,
             to: (3 * (UNIT / 2) as i64 - c as i64 + more) as f64,
         }
@@ -80,6 +81,8 @@ impl ReductionFma {
     /// The reduction modulo the powers of one radix that both halves have; `None` where nothing fits.
     pub(crate) fn for_moduli(moduli: [u128; 2]) -> Option<(Self, [Modulus53; 2])> {
         type Fits = fn(u128) -> bool;
+        // The cheapest first. The bounds are those of the proofs above, without fractions: 15·M > 2^20, and 9M/16 +
+        // 2^16 < 2^31 times 16.
         let fits: [(Self, Fits); 4] = [
             (Self::Mask, |m| m.is_power_of_two() && m <= 1 << 32),
             (Self::Short, |m| 15 * m > 1 << 20 && m <= 1 << 30),
@@ -91,6 +94,7 @@ impl ReductionFma {
     }
 
     fn modulus(self, m: u128) -> Modulus53 {
+        // q̂ − 1 and q̂ + 2: see above. `Signed` takes q̂ as it is, since 4M has no room in 32 bits.
         let (plus, minus) = match self {
             Self::Mask => {
                 return Modulus53 {
@@ -102,6 +106,7 @@ impl ReductionFma {
             Self::Signed => (0, 0),
         };
         let shift = if self == Self::Tiny && m <= 1 << 18 { 0 } else { 16 };
+        // C ≤ 2^(52 + shift)/M < 2^53: exact as a double, and so is C/2^52, which only moves the exponent.
         let c = (1 << (52 + shift)) / m;
         Modulus53 {
             m: m as u32,

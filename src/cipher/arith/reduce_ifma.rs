@@ -61,6 +61,8 @@ impl ReductionIfma {
     /// nothing fits.
     pub(crate) fn for_moduli(moduli: [u128; 2], bits: u32) -> Option<(Self, [Modulus52; 2])> {
         type Fits = fn(u128) -> bool;
+        // The cheapest first: the first class that has room for both halves is taken. Both must share it, as one
+        // loop reduces both.
         let fits: &[(Self, Fits)] = match bits {
             64 => &[
                 (Self::Mask, |m| m.is_power_of_two() && m <= 1 << 64),
@@ -74,11 +76,13 @@ impl ReductionIfma {
                 (Self::Wide, |m| m > 1 << 50 && m < (1 << 64) - (1 << 48)),
             ],
         };
+        // Shapes that find nothing are left to the portable kernel.
         let (reduction, _) = fits.iter().find(|(_, fits)| moduli.into_iter().all(fits))?;
         Some((*reduction, moduli.map(|m| reduction.modulus(m))))
     }
 
     fn modulus(self, m: u128) -> Modulus52 {
+        // Integer arithmetic on public numbers, once a shape: here division is allowed.
         let reciprocal = |w: u32| ((1u128 << w) / m) as u64;
         let bits = |x: u128| 128 - x.leading_zeros();
         let (mu, nu, shift) = match self {
@@ -107,6 +111,7 @@ impl ReductionIfma {
         let m = m as u64; // no more than 64 bits, as `for_moduli` has seen
         Modulus52 {
             m,
+            // `Mask` and `Wide` use neither; for the others M ≤ 2^62, so that 3M fits.
             m2: m.wrapping_mul(2),
             m3: m.wrapping_mul(3),
             mu,

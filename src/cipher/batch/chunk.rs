@@ -1,4 +1,4 @@
-//! HalfRows on their way through the rounds.
+//! Rows on their way through the rounds.
 
 use crate::batch::prefixes::Prefixes;
 use crate::batch::sizes::LANES;
@@ -30,6 +30,7 @@ impl<H> Chunk<'_, H> {
         let rows = self.rows;
         let groups = (0..rows).step_by(LANES).zip(halves).zip(self.prefixes);
         groups.map(move |((start, (left, right)), prefixes)| Lanes {
+            // The last lanes may be partly filled; what is in the others is valid, if old.
             rows: LANES.min(rows - start),
             left,
             right,

@@ -42,6 +42,7 @@ impl Half for u64 {
     fn modulus(highest: u128, order: ByteOrder) -> Modulus64 {
         let m = highest + 1;
         match u64::try_from(m) {
+            // Up to 2^64, which does not fit the type, but its mask does.
             _ if m.is_power_of_two() => Modulus64::Mask(highest as u64),
             Ok(m) if order == (ByteOrder::BigEndian { d: 8 }) => Modulus64::Short(Barrett32::new(m)),
             Ok(m) if order == (ByteOrder::BigEndian { d: 12 }) && m < 1 << 32 => Modulus64::Twice(Barrett32::new(m)),
@@ -80,6 +81,7 @@ impl Half for u128 {
     type Codec = RowCodec128;
 
     fn modulus(highest: u128, order: ByteOrder) -> Modulus128 {
+        // 2^128 does not fit, and is a power of two: the mask serves.
         let Some(m) = highest.checked_add(1).filter(|m| !m.is_power_of_two()) else {
             return Modulus128::Mask(highest);
         };
@@ -131,6 +133,7 @@ impl ByteOrder {
     #[inline(always)]
     pub(crate) fn y(self, block: &Block) -> u128 {
         match self {
+            // What follows the first d bytes is shifted out: S is R cut to d bytes (FF1 step 6.iii).
             Self::BigEndian { d } => u128::from_be_bytes(block.0) >> (128 - 8 * d.min(16)),
             Self::LittleEndian => u128::from_le_bytes(block.0),
         }

@@ -86,14 +86,20 @@ impl Cipher {
         }
         let n = bits as usize;
         self.radix.check_length(self.mode, &self.floor, n)?;
+<<<<<<< HEAD
         self.check_tweaks(tweaks, values.len())?;
         let call = self.call(direction, tweaks);
+=======
+        let call = self.call(direction, self.check_tweaks(tweaks, values.len())?);
+        // Before anything is changed. Which value it is matters only in an error, so only then each is looked at.
+>>>>>>> comments-kernels
         if !W::fit(values, bits) {
             let too_wide = |value: &W| !W::fit(&[*value], bits);
             let row = values.iter().position(too_wide).unwrap_or_default();
             return Err(CipherError::ValueTooWide { row, bits });
         }
         known_answers::prove(self.kernel)?;
+        // The reference takes numerals: bits, most significant first.
         if self.kernel == Kernel::Naive {
             let bit = |value: u128| move |i: u32| (value >> (bits - 1 - i) & 1) as u16;
             let mut numerals: Vec<u16> = values
@@ -107,6 +113,8 @@ impl Cipher {
             return Ok(());
         }
         let prepared = Prepared::new(self.mode, self.radix, n);
+        // NUM of the right half is the lowest v bits, NUM of the left one the others: reading a number of binary
+        // numerals is splitting it.
         let width = prepared.plan.lengths(n)[1] as u32;
         run(call, &prepared, values, width);
         Ok(())

@@ -1,4 +1,4 @@
-//! HalfRows of numerals.
+//! Rows of numerals.
 
 use crate::arith::bignum;
 use crate::batch::call::BatchCall;
@@ -13,7 +13,7 @@ use crate::spec::radix::Radix;
 use crate::spec::reference;
 use crate::spec::types::Mode;
 
-/// HalfRows of `n` numerals.
+/// Rows of `n` numerals.
 pub(crate) struct NumeralRows<'a> {
     pub(crate) numerals: &'a mut [u16],
     pub(crate) n: usize,
@@ -48,6 +48,7 @@ pub(crate) fn apply(call: BatchCall<'_>, mode: Mode, radix: Radix, numerals: &mu
         }
         return;
     }
+    // The longer half decides: FF1 has it on the right, FF3-1 on the left, and both have ⌈n/2⌉ numerals.
     match radix.highest(n.div_ceil(2)) {
         Some(highest) if highest <= u64::MAX.into() => {
             let prepared = Prepared::<u64>::new(mode, radix, n);
@@ -57,6 +58,7 @@ pub(crate) fn apply(call: BatchCall<'_>, mode: Mode, radix: Radix, numerals: &mu
             let prepared = Prepared::<u128>::new(mode, radix, n);
             run::run(call, &prepared, &mut NumeralRows { numerals, n });
         }
+        // FF1 alone: FF3-1's halves are at most 2^96.
         None => bignum::apply(aes, radix, direction, tweaks, numerals, n),
     }
 }

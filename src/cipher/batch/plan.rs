@@ -41,6 +41,8 @@ impl<H: Half> ShapePlan<H> {
             Mode::Ff1 => {
                 let shape = Ff1Shape::new(radix, n);
                 let (order, shift) = (ByteOrder::BigEndian { d: shape.d }, shape.round_shift());
+                // b = 13 to 16 have d = 20; b = 16 alone leaves no byte for [i] in the block of NUM(B). Beyond 16
+                // bytes there is `bignum`.
                 let (split, u) = (shape.b == 16, shape.u);
                 (TweakedMode::Ff1(shape), ff1::ROUNDS, order, shift, split, u)
             }
@@ -99,6 +101,7 @@ impl<H: Half> ShapePlan<H> {
             TweakedMode::Ff1(shape) => {
                 let rows = tweaks.len();
                 shape.prefixes(aes, cached, tweaks, &mut prefixes[0][..rows]);
+                // FF1's Q is the same for even and odd rounds but for [i] and NUM(B).
                 prefixes[1] = prefixes[0];
             }
             TweakedMode::Ff3 => {

@@ -1,4 +1,4 @@
-//! HalfRows of any lengths: those of one length go through the rounds together.
+//! Rows of any lengths: those of one length go through the rounds together.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use crate::spec::types::Direction;
 
 impl Cipher {
     /// Encrypts or decrypts a batch in place whose rows may differ in length: row i is `numerals[rows[i]]`, most
-    /// significant first. HalfRows must not overlap.
+    /// significant first. Rows must not overlap.
     ///
     /// # Errors
     ///
@@ -21,6 +21,7 @@ impl Cipher {
         numerals: &mut [u16],
         rows: &[Range<usize>],
     ) -> Result<()> {
+        // All checks of all rows before the first is changed: an error leaves the batch as it was.
         self.check_tweaks(tweaks, rows.len())?;
         for (row, range) in rows.iter().enumerate() {
             let checked = self.radix.check_length(self.mode, &self.floor, range.len());
@@ -41,6 +42,8 @@ impl Cipher {
         order.sort_by_key(|row| rows[*row].len());
         let mut batch: Vec<u16> = Vec::new();
         for shape in order.chunk_by(|a, b| rows[*a].len() == rows[*b].len()) {
+            // Rows of one length are copied together, go through the rounds as one batch, and are copied back: two
+            // copies cost little beside ten rounds of AES.
             batch.clear();
             for row in shape {
                 batch.extend_from_slice(&numerals[rows[*row].clone()]);
@@ -75,7 +78,7 @@ mod tests {
         Cipher::ff1(&AesKey::try_new(&[3; 32]).unwrap(), Radix::try_new(10).unwrap())
     }
 
-    /// HalfRows of mixed lengths one after the other.
+    /// Rows of mixed lengths one after the other.
     fn mixed(lengths: &[usize]) -> (Vec<u16>, Vec<Range<usize>>) {
         let mut rows = Vec::new();
         let mut end = 0;

@@ -30,10 +30,12 @@ pub(crate) fn run<H: KernelOps>(call: BatchCall<'_>, prepared: &Prepared<H>, row
         Tweaks::PerRow(_) | Tweaks::Packed { .. } => Prefixes::Shared([0; 2]), // until the rows' own come
     };
     let mut prefixes: [Prefixes; CHUNK / LANES] = std::array::from_fn(|_| shared.clone());
+    // Zeros are halves of every shape: lanes that no row fills may go through the rounds as well.
     let (mut left, mut right) = ([H::default(); CHUNK], [H::default(); CHUNK]);
     for start in (0..rows.len()).step_by(CHUNK) {
         let count = CHUNK.min(rows.len() - start);
         rows.load(plan, start, count, &mut left, &mut right);
+        // 64 tweaks at a time: their blocks share calls of AES.
         for (first, prefixes) in (0..count).step_by(LANES).zip(&mut prefixes) {
             let these = start + first..start + count.min(first + LANES);
             let mut per_row = [[0; LANES]; 2];

@@ -54,9 +54,13 @@ impl Cipher {
             output: &mut *output,
             n,
         };
+        // By the width of the longer half, and to the fastest code that there is for the shape. Bytes that are no
+        // symbols come out as a flag, so that valid text is read once.
         let fits = match self.radix.highest(n.div_ceil(2)) {
             Some(highest) if self.kernel != Kernel::Naive && highest <= u64::MAX.into() => {
                 let fresh;
+                // Made by the first call that meets the length, also by several threads at once; an alphabet that
+                // differs has its shape made anew, as it is rare.
                 let met = self
                     .shapes
                     .0
@@ -133,7 +137,7 @@ fn run_text_rows<H: KernelOps>(
     !rows.unknown
 }
 
-/// HalfRows of symbols, read and written by a codec.
+/// Rows of symbols, read and written by a codec.
 struct TextRows<'a> {
     text: SymbolRows<'a>,
     /// True if a byte was no symbol.

@@ -9,6 +9,9 @@
 //! each round goes through all registers before the next one begins: `aesenc` takes three to five cycles, but one
 //! or two can start in each, so that eight registers in flight keep the AES units busy.
 //!
+//! Registers: the states, and one for the key of the round. The rest is the caller's, for the arithmetic that it has
+//! between rounds; with AES-NI a state takes two registers of 128 bits.
+//!
 //! An [`AesUnit`] names the instructions. Everything here is inlined into functions that are compiled for the
 //! features of its unit: Rust promises that only for functions without features of their own, hence these are
 //! `unsafe`.
@@ -52,6 +55,8 @@ impl AesUnit for Vaes512 {
 
     #[inline(always)]
     unsafe fn broadcast(block: &[u8; 16]) -> __m512i {
+        // With its operand in memory the broadcast is done by the load port: it takes no shuffle port, and no
+        // register but its result.
         // SAFETY: the caller promises AVX-512F; 16 bytes are read.
         unsafe { _mm512_broadcast_i32x4(_mm_loadu_si128(block.as_ptr().cast())) }
     }
@@ -112,7 +117,10 @@ impl AesUnit for AesNi256 {
     unsafe fn round(state: __m256i, key: __m256i) -> __m256i {
         // SAFETY: the caller promises AVX2 and AES.
         unsafe {
+            // Both lanes of `key` are the same block, so the lower one serves both: no extraction.
             let key = _mm256_castsi256_si128(key);
+            // The insertion at the end of a round and the extraction at the beginning of the next one undo each
+            // other: the compiler drops both, and keeps two registers of 128 bits.
             let (low, high) = lanes(state);
             join(_mm_aesenc_si128(low, key), _mm_aesenc_si128(high, key))
         }
@@ -176,6 +184,8 @@ pub(crate) unsafe fn round_key<U: AesUnit>(schedule: &Schedule, round: usize) ->
 pub(crate) unsafe fn aes_round<U: AesUnit>(schedule: &Schedule, round: usize, states: &mut [U::Register]) {
     // SAFETY: the caller promises the unit's features.
     unsafe {
+        // One load of the key serves all states of the round. Keys are loaded anew in each round: 11 to 15 of them
+        // would take up the registers that the blocks need, and they stay in the first-level cache.
         let key = round_key::<U>(schedule, round);
         for state in states {
             *state = U::round(*state, key);
@@ -192,6 +202,8 @@ pub(crate) unsafe fn aes_round<U: AesUnit>(schedule: &Schedule, round: usize, st
 pub(crate) unsafe fn aes_inner_rounds<U: AesUnit>(schedule: &Schedule, states: &mut [U::Register]) {
     // SAFETY: the caller promises the unit's features.
     unsafe {
+        // The nine inner rounds that every key length has (FIPS 197: Nr = 10, 12 or 14, and the last round is
+        // another instruction). The constant bound lets the compiler unroll them.
         for round in 1..10 {
             aes_round::<U>(schedule, round, states);
         }
@@ -208,6 +220,8 @@ pub(crate) unsafe fn aes_inner_rounds<U: AesUnit>(schedule: &Schedule, states: &
 pub(crate) unsafe fn aes_long_key_rounds<U: AesUnit>(schedule: &Schedule, states: &mut [U::Register]) {
     // SAFETY: the caller promises the unit's features.
     unsafe {
+        // The only branch of AES depends on the length of the key, which is public, and goes the same way for all
+        // blocks under one key. `aesenc` itself looks nothing up in memory: its time does not depend on the state.
         if schedule.rounds() > 10 {
             aes_round::<U>(schedule, 10, states);
             aes_round::<U>(schedule, 11, states);
@@ -226,6 +240,8 @@ pub(crate) unsafe fn aes_long_key_rounds<U: AesUnit>(schedule: &Schedule, states
 /// The processor has the features of `U`.
 #[inline(always)]
 pub(crate) unsafe fn aes_last_round<U: AesUnit>(key: U::Register, states: &mut [U::Register]) {
+    // The key is an argument and not taken from the schedule: a CBC-MAC that goes on adds the first round key of
+    // the next block to it, so that one exclusive or does for both.
     for state in states {
         // SAFETY: the caller promises the unit's features.
         *state = unsafe { U::last_round(*state, key) };

@@ -34,6 +34,8 @@ impl<H: Half> Prepared<H> {
         #[cfg(target_arch = "x86_64")]
         let highest = plan.lengths(n).map(|m| radix.highest(m).expect("halves were measured"));
         Self {
+            // The parameters of both vector kernels, whichever is chosen: what is prepared does not know its
+            // kernel.
             #[cfg(target_arch = "x86_64")]
             avx512: avx512::params::Params512::new(highest, plan.rounds, plan.round_shift, plan.order),
             #[cfg(target_arch = "x86_64")]
@@ -51,6 +53,8 @@ pub(crate) fn run_rounds<H: KernelOps>(
     direction: Direction,
     chunk: &mut Chunk<'_, H>,
 ) {
+    // The guards do the work. A kernel that has no code for a shape says so before it changes a row, so that the
+    // rows are as they were when the portable code takes them.
     match kernel {
         #[cfg(target_arch = "x86_64")]
         Kernel::Avx512 if H::avx512(aes, prepared, direction, chunk) => {}
@@ -96,6 +100,8 @@ impl KernelOps for u64 {
     #[cfg(target_arch = "x86_64")]
     fn avx512(aes: &Aes, prepared: &Prepared<u64>, direction: Direction, chunk: &mut Chunk<'_, u64>) -> bool {
         match (aes.schedule(), &prepared.avx512) {
+            // All 64 lanes go through the rounds, whatever the number of rows: the lanes beyond them hold halves of
+            // the shape, so that no arithmetic leaves its bounds, and nobody reads their results.
             (Some(schedule), Some(params)) => {
                 for lanes in chunk.lanes() {
                     avx512::rounds::run_lanes(schedule, params, direction, lanes.prefixes, lanes.left, lanes.right);
@@ -109,6 +115,7 @@ impl KernelOps for u64 {
     #[cfg(target_arch = "x86_64")]
     fn avx2(aes: &Aes, prepared: &Prepared<u64>, direction: Direction, chunk: &mut Chunk<'_, u64>) -> bool {
         match (aes.schedule(), &prepared.avx2) {
+            // Here the number of rows counts: pairs of groups beyond the last row are left out.
             (Some(schedule), Some(params)) => {
                 for mut lanes in chunk.lanes() {
                     avx2::rounds::run_lanes(schedule, params, direction, &mut lanes);
@@ -130,6 +137,8 @@ impl KernelOps for u64 {
         let TextCodec::Symbols512(codec) = codec else {
             return false;
         };
+        // A flag for the whole batch, and no branch for a byte: which byte is no symbol is found out only if there
+        // is one.
         *unknown |= !codec.read(text, left, right);
         true
     }
@@ -183,6 +192,8 @@ impl TextCodec {
             {
                 return Self::Symbols512(Box::new(codec));
             }
+            // Both halves of up to 8 digits are below 10^8 < 2^30, so that every shape that the codec takes has
+            // parameters of one of two reductions, Tiny or Short.
             if let (Kernel::Avx2, Some(_)) = (kernel, &prepared.avx2)
                 && let Some(codec) = avx2::decimal::DecimalCodec256::new(symbols, lengths, least_first)
             {
@@ -213,6 +224,8 @@ pub(crate) fn run_text(
     #[cfg(target_arch = "x86_64")]
     {
         let (direction, input, output) = (call.direction, text.input, &mut *text.output);
+        // The codec was made for this kernel and these parameters, so both `?` find what they ask for; if not, the
+        // caller goes by way of halves in memory.
         let all_symbols = match codec {
             TextCodec::Decimal512(codec) => {
                 let (schedule, params) = (call.aes.schedule()?, prepared.avx512.as_ref()?);
@@ -240,6 +253,8 @@ pub(crate) fn run_text(
 /// Takes integers, whose right halves are their lowest `width` bits, through all rounds where a kernel has code
 /// that needs no halves in memory: says whether it has.
 pub(crate) fn run_integers(call: BatchCall<'_>, prepared: &Prepared<u64>, values: &mut [u64], width: u32) -> bool {
+    // Radix 2 alone comes here: powers of two are reduced by a mask, and the halves of an integer are its upper and
+    // its lower bits. NUM and STR (algorithms 1 and 3 of SP 800-38G) need no arithmetic then.
     #[cfg(target_arch = "x86_64")]
     if call.kernel == Kernel::Avx512
         && let (Some(schedule), Some(params)) = (call.aes.schedule(), &prepared.avx512)

@@ -34,6 +34,8 @@ fn packed(bytes: &[u8]) -> Tweaks<'_> {
 
 #[test]
 fn text_of_every_number_of_rows() {
+    // Halves of up to 8, 9, 16, 18 and 19 digits, at which the decimal codecs change, and of one more; other
+    // radices for the codecs of any alphabet.
     for (radix, lengths) in [
         (10, &[6, 9, 12, 16, 17, 18, 19, 20, 25, 32, 33, 36, 38, 40][..]),
         (2, &[20, 64]),
@@ -45,6 +47,7 @@ fn text_of_every_number_of_rows() {
             let plain = text(radix, 200 * n);
             let tweaks: Vec<u8> = (0..200 * 5).map(|i| i as u8).collect();
             let mut expected = vec![0; plain.len()];
+            // The portable kernel loads and stores by way of slices alone.
             let reference = cipher(radix).with_kernel(Kernel::Portable);
             reference
                 .apply_text(Direction::Encrypt, packed(&tweaks), &symbols, &plain, &mut expected, n)
@@ -54,7 +57,10 @@ fn text_of_every_number_of_rows() {
                 .filter(|kernel| *kernel != Kernel::Naive)
             {
                 let cipher = cipher(radix).with_kernel(kernel);
+                // Every number of rows up to a few groups of 64, as the last group is the one that could reach too
+                // far.
                 for rows in 1..=200 {
+                    // At the start a read or write before the buffer hits a page, at the end one after it.
                     for at_start in [true, false] {
                         let input = Guarded::new(&plain[..rows * n], at_start);
                         let tweaks = Guarded::new(&tweaks[..rows * 5], at_start);

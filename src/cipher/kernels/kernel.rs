@@ -29,6 +29,7 @@ pub enum Kernel {
 impl Kernel {
     /// Every kernel that this processor can run, the fastest first.
     pub fn available() -> Vec<Self> {
+        // Found out at run time and not when compiled: one binary serves every processor of its architecture.
         let mut kernels = Vec::new();
         #[cfg(target_arch = "x86_64")]
         if avx512::params::available() {
@@ -38,6 +39,8 @@ impl Kernel {
         if avx2::params::available() {
             kernels.push(Self::Avx2);
         }
+        // Plain Rust runs everywhere, so that there is always a fastest kernel and always an independent one to
+        // compare it with.
         kernels.extend([Self::Portable, Self::Naive]);
         kernels
     }
@@ -51,6 +54,7 @@ impl Kernel {
     #[doc(hidden)]
     pub fn instructions(self) -> Instructions {
         match self {
+            // These sets are subsets of what the kernel itself needs: whoever may run the kernel may run the loops.
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => Instructions::Avx512,
             #[cfg(target_arch = "x86_64")]
@@ -82,6 +86,7 @@ impl FromStr for Kernel {
     type Err = CipherError;
 
     fn from_str(name: &str) -> Result<Self> {
+        // Only what this processor can run may be named: a `Kernel` that exists is one that is safe to call.
         let kernels = Self::available();
         kernels
             .iter()

@@ -30,6 +30,7 @@ const ROWS: usize = FEW * LANES;
 
 /// Takes `chunk` through all rounds, a few inside one call of AES.
 pub(crate) fn run<H: EndRound>(aes: &Aes, plan: &ShapePlan<H>, direction: Direction, chunk: &mut Chunk<'_, H>) {
+    // One call of the closure for all rounds: the backend of AES is chosen once for 256 rows, and not once a round.
     for chunk in chunk.split(FEW) {
         aes.with_backend(AllRounds { plan, direction, chunk });
     }
@@ -62,14 +63,20 @@ impl<H: EndRound> BlockCipherEncClosure for AllRounds<'_, '_, H> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
         let (plan, order, prefixes) = (self.plan, self.plan.order, self.chunk.prefixes);
+        // 4 KiB of blocks and 4 KiB of their ends: with the halves, 4 or 8 KiB, and the prefixes of rows that have
+        // their own, 8 KiB, all of it fits a first-level cache of 32 KiB.
         let rows = self.chunk.rows.min(ROWS);
         let mut blocks = [Block::default(); ROWS];
         let mut ends = [Block::default(); ROWS];
+        // d = 20 means b > 12, so that halves have more than 64 bits. The first condition is known to the compiler,
+        // which can leave the second AES out of the code for `u64`.
         let two = size_of::<H>() > 8 && order == ByteOrder::BigEndian { d: 20 };
         let Chunk { left, right, .. } = self.chunk;
+        // The plan is public and the same for all rows: which of the following steps run depends on no value.
         feistel::rounds(self.direction, plan.rounds, left, right, |i, changed, fixed| {
             let changed = &mut changed.as_flattened_mut()[..rows];
             let fixed = &fixed.as_flattened()[..rows];
+            // FF1 steps 6.i and 6.ii, FF3-1 steps 4.ii and 4.iii: the block that ends with NUM(B), and AES of it.
             multiversion::run(FillBlocks {
                 plan,
                 i,
@@ -92,6 +99,8 @@ impl<H: EndRound> BlockCipherEncClosure for AllRounds<'_, '_, H> {
                 }
                 encrypt(backend, &mut ends, rows);
             }
+            // FF1 steps 6.iv to 6.vii, FF3-1 steps 4.iv and 4.v: y, and (NUM(A) ± y) mod radix^m. The halves stay
+            // numbers: STR and NUM of every round undo each other.
             multiversion::run(EndRounds {
                 modulus: if i % 2 == 0 { &plan.left } else { &plan.right },
                 order,
@@ -122,7 +131,12 @@ impl<H: EndRound> multiversion::MultiversionTask for FillBlocks<'_, H> {
         let plan = self.plan;
         let (parity, round) = (usize::from(self.i % 2), u128::from(self.i) << plan.round_shift);
         let groups = self.blocks.chunks_mut(LANES).zip(self.fixed.chunks(LANES));
+        // The prefix is known up to the round number, which is the same for all rows. It is added (exclusive or)
+        // and not put in: FF1's prefix is a chaining value with bits everywhere, and FF3-1's holds W, to which step
+        // 4.ii adds i.
         for ((blocks, fixed), prefixes) in groups.zip(self.prefixes) {
+            // This block then ends with [i], and NUM(B) is added to what AES makes of it: zeros in its place here
+            // keep one loop for both cases.
             let fixed = if plan.split {
                 &[H::default(); LANES][..fixed.len()]
             } else {
@@ -195,6 +209,8 @@ impl EndRound for u64 {
     ) {
         match modulus {
             Modulus64::Mask(mask) => each(halves, blocks, |half, block| {
+                // A power of two up to 2^64: bits of y above it do not matter, and carries beyond 64 bits may be
+                // lost, so that the lower 64 bits of y are all that is needed.
                 let y = order.y(block) as u64;
                 mask & match direction {
                     Direction::Encrypt => half.wrapping_add(y),
@@ -206,6 +222,8 @@ impl EndRound for u64 {
                 Direction::Encrypt => each(halves, blocks, |half, block| short.add(half, be(block, 0))),
                 Direction::Decrypt => each(halves, blocks, |half, block| short.sub(half, be(block, 0))),
             },
+            // Schoolbook division with digits of 32 bits, from the top: what the upper digits leave is below M <
+            // 2^32, and takes its place before the next digit.
             Modulus64::Twice(short) => match direction {
                 Direction::Encrypt => each(halves, blocks, |half, block| short.add(half, fold_96(short, block))),
                 Direction::Decrypt => each(halves, blocks, |half, block| short.sub(half, fold_96(short, block))),
@@ -214,6 +232,8 @@ impl EndRound for u64 {
                 Direction::Encrypt => each(halves, blocks, |half, block| short.add(half, fold_128(short, block))),
                 Direction::Decrypt => each(halves, blocks, |half, block| short.sub(half, fold_128(short, block))),
             },
+            // Bytes 0 to 7 are ⌊y/2^32⌋, bytes 4 to 11 are y mod 2^64: both in 64 bits, as there are no vectors of
+            // 96 or 128.
             Modulus64::Medium(medium) => match direction {
                 Direction::Encrypt => each(halves, blocks, |half, block| {
                     medium.add(half, be(block, 0), be(block, 0) << 32 | be(block, 8) >> 32)
@@ -222,6 +242,8 @@ impl EndRound for u64 {
                     medium.sub(half, be(block, 0), be(block, 0) << 32 | be(block, 8) >> 32)
                 }),
             },
+            // The result is below M ≤ 2^64, so that the cast loses nothing; the sums before it need more than 64
+            // bits. These loops are scalar: there are no vectors of products of 128 bits.
             Modulus64::Tall(tall) => match direction {
                 Direction::Encrypt => each(halves, blocks, |half, block| {
                     tall.add(half.into(), be(block, 0), order.y(block)) as u64
@@ -249,6 +271,8 @@ impl EndRound for u128 {
     ) {
         match modulus {
             Modulus128::Mask(mask) => {
+                // y of 160 bits is read as its first 128; modulo 2^128 it is these shifted up, with the last 32 at
+                // their end. What the shift pushes out is a multiple of 2^128.
                 let two = order == ByteOrder::BigEndian { d: 20 };
                 for ((half, block), end) in halves.iter_mut().zip(blocks).zip(ends) {
                     let y = order.y(block);
@@ -284,6 +308,8 @@ impl EndRound for u128 {
 /// CIPH_K of the first `rows` blocks, and of others if that is quicker.
 #[inline(always)]
 fn encrypt<B: BlockCipherEncBackend<BlockSize = U16>>(backend: &B, blocks: &mut [Block; ROWS], rows: usize) {
+    // Rows beyond the last one hold zeros or what an earlier round has left: any block may be encrypted, and nobody
+    // reads them.
     let wide = B::ParBlocksSize::USIZE;
     // Backends take a part of their width block by block: from an eighth of it, a full width is quicker.
     let fill = rows % wide > wide / 8 && rows.next_multiple_of(wide) <= ROWS;
@@ -307,12 +333,16 @@ fn each<H: EndRound>(halves: &mut [H], blocks: &[Block], step: impl Fn(H, &Block
 /// A number of 64 bits with the remainder of FF1's y of 96.
 #[inline(always)]
 fn fold_96(short: &Barrett32, block: &Block) -> u64 {
+    // The remainder is below M < 2^32: shifted up it still fits, and its lower half is free for y's last four
+    // bytes.
     short.rem(be(block, 0)) << 32 | be(block, 8) >> 32
 }
 
 /// A number of 64 bits with the remainder of FF3's y of 128.
 #[inline(always)]
 fn fold_128(short: &Barrett32, block: &Block) -> u64 {
+    // REVB of the block makes its last bytes the most significant ones (FF3-1 step 4.iii). The upper 64 bits are
+    // reduced, and what is left takes its place before the next 32, twice; `short` reduces the last number itself.
     let (high, low) = (le(block, 8), le(block, 0));
     let rest = short.rem(high) << 32 | low >> 32;
     short.rem(rest) << 32 | low & LOW
@@ -328,6 +358,7 @@ fn tall_step(
     join: impl Fn(u128, u64, u128) -> u128,
 ) {
     let one = |half, y: u128| join(half, (y >> 64) as u64, y);
+    // One loop for each order, as in `FillBlocks`: the order is public and the same for all rows.
     match order {
         ByteOrder::BigEndian { d: 20 } => {
             for ((half, block), end) in halves.iter_mut().zip(blocks).zip(ends) {
@@ -343,6 +374,8 @@ fn tall_step(
 /// (half ± y) mod m for half, y < m < 2^128.
 #[inline(always)]
 fn join_wide(direction: Direction, half: u128, y: u128, m: u128) -> u128 {
+    // half + y could pass 2^128. half − (M − y) is the same modulo M, lies between −M and M − 1, and its sign is
+    // the borrow. M is added by a mask and not by a branch, as halves are secret.
     let (rest, borrow) = half.overflowing_sub(match direction {
         Direction::Encrypt => m - y,
         Direction::Decrypt => y,

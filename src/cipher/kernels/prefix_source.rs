@@ -40,15 +40,20 @@ pub(crate) fn with_prefixes(
 ) -> bool {
     let BatchCall { aes, tweaks, .. } = call;
     let mut cached = CachedAesP::default();
+    // AES(P) depends on the length of the tweak, not on its bytes; the last one is kept from call to call, so that
+    // rows in succession with tweaks of one length compute it once. FF3-1 has no P and needs no AES here.
     let mut per_row = |rows: std::ops::Range<usize>| {
         let mut prefixes = [[0; LANES]; 2];
         plan.prefixes(aes, &mut cached, rows.map(|row| tweaks.get(row)), &mut prefixes);
         Prefixes::PerRow(prefixes)
     };
+    // Declared before the sources that borrow them: both have to live until `run` returns.
     let (shared, joined);
     // Tweaks of one length are read together.
     let tweaks = match tweaks {
         Tweaks::PerRow(each @ [first, others @ ..]) if others.iter().all(|tweak| tweak.len() == first.len()) => {
+            // One copy, after which whole blocks of the tweaks can be loaded at fixed distances. Tweaks of several
+            // lengths have different numbers of blocks, so their chains would not stay in step.
             joined = each.concat();
             Tweaks::Packed {
                 bytes: &joined,
@@ -59,9 +64,13 @@ pub(crate) fn with_prefixes(
     };
     let prefixes = match tweaks {
         Tweaks::Shared(tweak) => {
+            // P and T are the same for all rows: one CBC-MAC, for the whole call, of all that FF1 step 6.i puts
+            // before [i].
             shared = plan.shared_prefixes(aes, tweak);
             PrefixSource::Shared(&shared)
         }
+        // FF1: the chain goes on from AES(P), in the kernel, many rows at a time. FF3-1: two words of each tweak,
+        // which is quick row by row.
         Tweaks::Packed { bytes, length } => match plan.chain(aes, length) {
             Some((chain, whole_blocks)) => PrefixSource::Packed(PackedTweaks {
                 chain,

@@ -46,16 +46,22 @@ impl Schedule {
 
 #[target_feature(enable = "aes")]
 fn expand(key: &[u8]) -> Box<Schedule> {
+    // FIPS 197 calls these Nk, the words of the key, and Nr = Nk + 6. All branches and indices below depend on them
+    // and on i, never on a byte of the key.
     let nk = key.len() / 4;
     let mut schedule = Box::new(Schedule {
         rounds: nk + 6,
         keys: [[0; 16]; 15],
         shared: [0; 16],
     });
+    // Expanded in place, in memory that is wiped on drop.
     let words = schedule.keys.as_flattened_mut();
     words[..key.len()].copy_from_slice(key);
+    // Nr + 1 round keys of four words each: w[i] for i from Nk to 4·(Nr + 1) − 1.
     let (mut rcon, last) = (1u8, 4 * (nk + 7));
     for i in nk..last {
+        // Words are read least significant byte first. So byte 0 of a word of FIPS 197 is the lowest one here:
+        // RotWord turns to the right, and Rcon goes to the lowest byte.
         let word = |at: usize, words: &[u8]| u32::from_le_bytes(*words[4 * at..].first_chunk().expect("four bytes"));
         let mut temp = word(i - 1, words);
         if i % nk == 0 {
@@ -63,12 +69,15 @@ fn expand(key: &[u8]) -> Box<Schedule> {
             temp = sub_word(temp.rotate_right(8)) ^ u32::from(rcon);
             rcon = rcon << 1 ^ 0x1b & (rcon >> 7).wrapping_neg();
         } else if nk == 8 && i % nk == 4 {
+            // Keys of 256 bits alone have this SubWord in the middle of each eight words, without RotWord and Rcon.
             temp = sub_word(temp);
         }
         let new = word(i - nk, words) ^ temp;
         words[4 * i..4 * i + 4].copy_from_slice(&new.to_le_bytes());
     }
     // For kernels that do the last round of two blocks at once: only the bytes that end in y are wanted.
+    // y is big-endian, and the permutation before the shared last round also turns its bytes around, so that it
+    // comes out as an integer: byte p of the result has to meet byte 7 − p of the key.
     let end = schedule.keys[schedule.rounds];
     schedule.shared = std::array::from_fn(|p| end[7 - p % 8]);
     schedule

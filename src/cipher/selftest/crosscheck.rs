@@ -62,6 +62,7 @@ fn shapes(radix: Radix) -> Vec<(Mode, usize)> {
     for mode in [Mode::Ff1, Mode::Ff3_1, Mode::Ff3] {
         let lengths = cipher(&key, mode, radix).lengths();
         let mut chosen = vec![*lengths.start(), *lengths.start() + 1];
+        // Where code for one width ends and the next begins.
         for bits in [32, 40, 62, 64, 96, 120, 128] {
             // The longest half of that many bits.
             let half = (1..=bits).take_while(|m| radix.bits(*m) <= bits).last().unwrap_or(1);
@@ -110,6 +111,7 @@ impl ShapeCase {
             .map(|_| random.below(radix.value() as usize) as u16)
             .collect();
         for (row, numerals) in numerals.chunks_exact_mut(n).enumerate() {
+            // The ends of the range are where carries and corrections happen.
             match row % 3 {
                 0 if random.below(2) == 0 => numerals.fill(0),
                 1 => numerals.fill(highest),
@@ -150,6 +152,7 @@ impl ShapeCase {
                     reference.apply(direction, Tweaks::Shared(tweak), &mut expected, self.n)?;
                     agrees &= expected == after;
                 }
+                // Independent of all our code, AES apart: the strongest of the comparisons.
                 if self.mode == Mode::Ff1 {
                     agrees &= fpe(&self.key, self.radix, direction, tweak, before).as_deref() == Some(after);
                 }
@@ -159,6 +162,8 @@ impl ShapeCase {
                 Direction::Encrypt => Direction::Decrypt,
                 Direction::Decrypt => Direction::Encrypt,
             };
+            // A round trip proves nothing by itself, but it covers all rows, of which the slow references compute a
+            // few.
             cipher.apply(back, tweaks, &mut done, self.n)?;
             agrees &= done == self.numerals;
         }

@@ -57,6 +57,7 @@ pub(crate) const ANSWERS: &[KnownAnswer] = &[
 
 /// Lets `kernel` be used if it has given the known answers once in this process.
 pub(crate) fn prove(kernel: Kernel) -> Result<()> {
+    // One for each kernel, and none for a cipher: the answers test code, not keys.
     #[cfg(target_arch = "x86_64")]
     static AVX512: OnceLock<bool> = OnceLock::new();
     #[cfg(target_arch = "x86_64")]
@@ -118,6 +119,7 @@ fn gives_answer(kernel: Kernel, answer: &KnownAnswer) -> Option<bool> {
         numerals::apply(call, mode, radix, &mut numerals, n);
         numerals
     };
+    // Both directions, as each has its own code in the vector kernels.
     Some(run(Direction::Encrypt, &plain) == encrypted && run(Direction::Decrypt, &encrypted) == plain)
 }
 

@@ -144,6 +144,7 @@ impl CipherError {
     /// A stable name, as files of test vectors use it.
     pub fn name(&self) -> &'static str {
         match self {
+            // Frozen: files of vectors outside of this crate name them.
             Self::Radix { .. } => "radix",
             Self::FloorTooLow { .. } => "floor_too_low",
             Self::FloorWithoutReason => "floor_without_reason",
@@ -171,6 +172,7 @@ impl fmt::Display for CipherError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Radix { value } => write!(f, "a radix is 2 to 65,536, not {value}"),
+            // Lengths, positions and limits, and never a numeral, a tweak or a key: these texts end in logs.
             Self::FloorTooLow { min } => {
                 write!(
                     f,

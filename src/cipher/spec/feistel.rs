@@ -16,6 +16,8 @@ pub(crate) fn rounds<H: ?Sized>(
     right: &mut H,
     mut round: impl FnMut(u8, &mut H, &H),
 ) {
+    // The rounds of every kernel but the reference, which follows the standard's text, and the vector kernels,
+    // which interleave two groups. The branches depend on the round alone.
     for step in 0..count {
         let i = match direction {
             Direction::Encrypt => step,

@@ -45,6 +45,7 @@ impl Ff1Shape {
 
     /// Bytes between \[i\] and the right end of its block.
     pub(crate) fn round_shift(&self) -> u32 {
+        // [i] stands right before the b bytes of NUM(B). If these fill a block, [i] ends the block before.
         8 * (self.b % 16) as u32
     }
 
@@ -57,6 +58,8 @@ impl Ff1Shape {
         prefixes: &mut [u128],
     ) {
         for (tweak, prefix) in tweaks.clone().zip(&mut *prefixes) {
+            // t is in P (step 5), so AES(P) differs by the length of the tweak. Tweaks of one length mostly come
+            // together.
             *prefix = match cached.0 {
                 Some((t, cipher_p)) if t == tweak.len() => cipher_p,
                 _ => {
@@ -67,6 +70,7 @@ impl Ff1Shape {
             };
         }
         // The k-th blocks of all tweaks that have one go through AES together.
+        // CBC-MAC (algorithm 6) is serial within a row, but not across rows: one call fills the pipeline of AES.
         let most = tweaks.clone().map(|tweak| self.whole_blocks(tweak.len())).max();
         let mut blocks = Vec::new();
         for k in 0..most.unwrap_or_default() {
@@ -82,6 +86,8 @@ impl Ff1Shape {
             }
         }
         for (tweak, prefix) in tweaks.zip(prefixes) {
+            // The rest of T, before [i] ‖ NUM(B): what a round adds has zeros there, so that exclusive or puts all
+            // together.
             *prefix ^= block(tweak, self.whole_blocks(tweak.len()));
         }
     }
@@ -89,6 +95,8 @@ impl Ff1Shape {
     /// 5. Let P = \[1\] ‖ \[2\] ‖ \[1\] ‖ \[radix\]^3 ‖ \[10\] ‖ \[u mod 256\] ‖ \[n\]^4 ‖ \[t\]^4.
     fn p(&self, t: usize) -> u128 {
         let radix = u128::from(self.radix.value());
+        // One integer, most significant byte first: [1] ‖ [2] ‖ [1] in bytes 0 to 2, the radix up to byte 5, then
+        // one byte each of [10] and u, and twice four bytes.
         (0x01_02_01 << 104)
             | radix << 80
             | 10 << 72
@@ -105,6 +113,8 @@ impl Ff1Shape {
     /// The number of whole blocks of T ‖ 0^((−t−b−1) mod 16).
     pub(crate) fn whole_blocks(&self, t: usize) -> usize {
         // Together with [i] and NUM(B) it fills blocks exactly.
+        // T, the zeros and [i] ‖ NUM(B) are a multiple of 16 bytes; what is before [i] has this many, of which the
+        // whole blocks are known before the rounds.
         let fixed = (t + self.b + 1).next_multiple_of(16) - self.b - 1;
         fixed / 16
     }

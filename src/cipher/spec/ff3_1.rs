@@ -27,6 +27,8 @@ pub(crate) fn words(tweak: &[u8]) -> (u128, u128) {
         [t0, t1, t2, t3, t4, t5, t6, t7] => ([t0, t1, t2, t3], [t4, t5, t6, t7]),
         _ => unreachable!("tweak lengths were checked"),
     };
+    // P = W ⊕ [i]^4 ‖ [NUM(REV(B))]^12 (step 4.ii): read from its other end, W is what comes after 96 bits of
+    // NUM(B), and i is added to its last byte, which is the lowest of the word.
     let word = |bytes| u128::from(u32::from_be_bytes(bytes)) << ROUND_SHIFT;
     (word(right), word(left))
 }

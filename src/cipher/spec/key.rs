@@ -62,6 +62,7 @@ enum Portable {
 impl Aes {
     pub(crate) fn new(key: &AesKey) -> Self {
         let bytes = key.0.as_slice();
+        // The conversion fails unless the length is that of the key type, so the three lengths choose their type.
         let portable = if let Ok(bytes) = <&Array<u8, _>>::try_from(bytes) {
             Portable::Aes128(Aes128Enc::new(bytes))
         } else if let Ok(bytes) = <&Array<u8, _>>::try_from(bytes) {
@@ -72,6 +73,8 @@ impl Aes {
         };
         Self {
             portable,
+            // Expanded a second time: the crate keeps its round keys to itself, and our kernels need them. Both
+            // happen once a key.
             #[cfg(target_arch = "x86_64")]
             schedule: Schedule::new(bytes),
         }
@@ -86,6 +89,8 @@ impl Aes {
     /// Runs `f` once with this key's fastest way through the crate `aes`.
     pub(crate) fn with_backend(&self, f: impl BlockCipherEncClosure<BlockSize = U16>) {
         match &self.portable {
+            // The closure is generic over the backend, so that its loops are compiled into the code for AES-NI,
+            // VAES or plain Rust, and not called for each block.
             Portable::Aes128(aes) => aes.encrypt_with_backend(f),
             Portable::Aes192(aes) => aes.encrypt_with_backend(f),
             Portable::Aes256(aes) => aes.encrypt_with_backend(f),
@@ -136,6 +141,7 @@ impl BlockSizeUser for Chain<'_> {
 impl BlockCipherEncClosure for Chain<'_> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
+        // A chain: each block waits for the one before it. What can go in parallel is other rows, which callers do.
         for block in self.blocks {
             let sum = u128::from_ne_bytes(self.chain.0) ^ u128::from_ne_bytes(*block);
             *self.chain = Block::from(sum.to_ne_bytes());

@@ -45,6 +45,7 @@ impl Radix {
     pub(crate) fn power_up_to(self, m: usize, limit: u64) -> Option<u64> {
         let mut power = 1u64;
         for _ in 0..m {
+            // Exact: a logarithm in floating point may be off by one where a power meets the limit.
             power = power.checked_mul(u64::from(self.0)).filter(|power| *power <= limit)?;
         }
         Some(power)
@@ -74,6 +75,7 @@ impl Radix {
 
     /// radix^`m`.
     pub(crate) fn power(self, m: usize) -> BigUint {
+        // A shift, where the general power multiplies ever larger numbers.
         if self.0.is_power_of_two() {
             return BigUint::from(1u8) << (m * self.0.ilog2() as usize);
         }
@@ -87,6 +89,8 @@ impl Radix {
 
     /// The smallest length with radix^length ≥ `limit`, and at least 2.
     fn length_reaching(self, limit: u64) -> usize {
+        // radix ≥ 2, so that this ends at 64 at the latest; lengths are looked up once a call, and the loop is a
+        // few multiplications.
         (2..)
             .find(|n| self.power_below(*n, limit).is_none())
             .expect("a power of two or more passes any u64 by the 64th")
@@ -95,6 +99,8 @@ impl Radix {
     /// FF3's maxlen: 2·⌊log_radix(2^96)⌋.
     fn ff3_longest(self) -> usize {
         let (mut power, mut digits) = (1u128, 0);
+        // A half has to fit the 12 bytes that P gives to NUM(REV(B)), in this order: floor of the logarithm first,
+        // then twice. The product is at most 2^96·2^16: no overflow.
         while power * u128::from(self.0) <= 1 << 96 {
             power *= u128::from(self.0);
             digits += 1;
@@ -105,6 +111,7 @@ impl Radix {
     /// The lengths that `mode` takes when a domain needs `floor` values.
     pub(crate) fn lengths(self, mode: Mode, floor: &DomainFloor) -> RangeInclusive<usize> {
         let longest = match mode {
+            // [n]^4 of P (step 5) holds lengths below 2^32.
             Mode::Ff1 => usize::try_from(u32::MAX).unwrap_or(usize::MAX),
             Mode::Ff3_1 | Mode::Ff3 => self.ff3_longest(),
         };
@@ -124,6 +131,8 @@ impl Radix {
                 radix: self.0,
             });
         }
+        // Two reasons, as there are two remedies: nobody may go below 100 values, while the floor above that can be
+        // lowered with a reason.
         let never = n < 2 || self.power_below(n, DomainFloor::NEVER_BELOW).is_some();
         Err(if never {
             CipherError::MessageTooShort {
@@ -168,6 +177,7 @@ impl DomainFloor {
     ///
     /// A [`CipherError`] if `min` is below 100 or the reason is blank.
     pub fn insecure(min: u64, reason: &str) -> Result<Self> {
+        // The standard of 2016 requires radix^minlen ≥ 100; the drafts of its revision, a million.
         if min < Self::NEVER_BELOW {
             return Err(CipherError::FloorTooLow { min });
         }

@@ -40,6 +40,7 @@ fn ff1(aes: &Aes, radix: u32, direction: Direction, tweak: &[u8], x: &[u16]) -> 
     p.extend((n as u32).to_be_bytes());
     p.extend((t as u32).to_be_bytes());
     // 6. For i from 0 to 9 (decryption: from 9 to 0):
+    // Both directions in one loop: decryption takes the rounds in reverse, keeps A and changes B, and subtracts.
     for step in 0..10u8 {
         let i = match direction {
             Direction::Encrypt => step,

@@ -66,6 +66,7 @@ impl DecimalCodec256 {
     /// `None` if other code must do it.
     pub(crate) fn new(symbols: &Symbols, lengths: [usize; 2], least_first: bool) -> Option<Self> {
         let zero = symbols.bytes()[0];
+        // Digits that follow one another are read by a subtraction and written by an addition, without a table.
         let consecutive = symbols.bytes()[..10]
             .iter()
             .zip(zero..)
@@ -76,6 +77,7 @@ impl DecimalCodec256 {
         let mut codec = Self {
             n: lengths[0] + lengths[1],
             zero,
+            // 0x80 makes a zero: digits that a half lacks on its left count nothing.
             gather: [0x80; 16],
             scatter: [0x80; 16],
         };
@@ -83,6 +85,7 @@ impl DecimalCodec256 {
         for (half, place) in places {
             let at = half * lengths[0] + place;
             let up = if least_first { place } else { lengths[half] - 1 - place }; // the digit's power of ten
+            // Most significant first, at the right end of each eight bytes.
             let slot = 8 * half + 7 - up;
             codec.gather[slot] = at as u8;
             codec.scatter[at] = slot as u8;
@@ -92,6 +95,7 @@ impl DecimalCodec256 {
 
     /// Bytes from the start of `rows` rows that are read and written, some of which belong to what comes after them.
     fn reach(&self, rows: usize) -> usize {
+        // Every row is read and written as 16 bytes, whatever its length; the last one reaches furthest.
         (rows - 1) * self.n + 16
     }
 }
@@ -138,6 +142,7 @@ pub(crate) fn run(
     }
     // Powers of ten up to 10^8 are of two classes.
     match (params.layout, params.reduction) {
+        // `Short` takes 10^5 to 10^8, `Tiny` is for shapes with a shorter half; powers of ten are no powers of two.
         (Layout256::Eight, ReductionFma::Tiny) => rows!(Eight, Tiny),
         (Layout256::Eight, _) => rows!(Eight, Short),
         (Layout256::Reversed, ReductionFma::Tiny) => rows!(Reversed, Tiny),
@@ -203,6 +208,7 @@ unsafe fn rows<
     // SAFETY: the caller promises the features of `available`; what is loaded and stored reaches no further than
     // the slices they are given.
     unsafe {
+        // 8 KiB: two parities of 16 times 8 registers, of which FF1 uses the first half.
         let mut prepared = PrefixBlocks256::<SIXTEENS>::new::<LAYOUT>(schedule, shared);
         let mut most = _mm256_setzero_si256();
         let mut start = 0;
@@ -210,11 +216,14 @@ unsafe fn rows<
             // So many whole groups of `LANES` rows that what they reach is there, together as far as they share
             // their prefixes or these are prepared together; then rows that are the last with room behind them.
             let whole = (count - start) / LANES * LANES;
+            // With shared prefixes nothing is prepared, and all rows go through in one run.
             let mut rows = if PER_ROW { whole.min(16 * SIXTEENS) } else { whole };
+            // One step at most: a row reaches less than 16 bytes beyond its end, and 64 rows have more.
             while rows > 0 && start * n + codec.reach(rows) > input.len() {
                 rows -= LANES;
             }
             let there = rows > 0;
+            // Too few bytes behind the last rows: these go by way of buffers that are long enough.
             if !there {
                 rows = (count - start).min(LANES);
             }
@@ -222,6 +231,8 @@ unsafe fn rows<
                 PrefixSource::Shared(_) => {}
                 PrefixSource::Packed(all) => {
                     let length = all.length;
+                    // Prefixes are prepared for whole groups of 64 rows; the tweaks that are missing are zeros, and
+                    // their results are not used.
                     let whole_rows = rows.next_multiple_of(LANES);
                     let reach = PrefixBlocks256::<SIXTEENS>::reach(whole_rows, all);
                     let (mut last, mut bytes) = (Vec::new(), &all.bytes[start * length..]);
@@ -243,6 +254,7 @@ unsafe fn rows<
             let (mut last_in, mut last_out) = (Vec::new(), Vec::new());
             if !there {
                 last_in.extend_from_slice(&input[begin..end]);
+                // Rows of zeros, which are valid digits, follow the last rows.
                 last_in.resize(codec.reach(LANES), codec.zero);
                 last_out.resize(last_in.len(), 0);
             }
@@ -251,6 +263,7 @@ unsafe fn rows<
             } else {
                 (&last_in[..], &mut last_out[..])
             };
+            // Once for the run: the check that follows covers every load and store.
             let pairs = rows.div_ceil(2 * ROWS * H);
             assert!(codec.reach(pairs * 2 * ROWS * H) <= from.len() && from.len() == to.len());
             let mut ends = DecimalText256 {
@@ -292,6 +305,8 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
             let (zero, gather) = (_mm256_set1_epi8(codec.zero as i8), broadcast(&codec.gather));
             let mut halves = [[_mm256_setzero_si256(); H]; 2];
             for k in 0..H {
+                // Eight rows, four registers of text with two rows each, become one register of left halves and one
+                // of right ones.
                 let mut eights = [_mm256_setzero_si256(); 2];
                 for pair in 0..2 {
                     let mut fours = [_mm256_setzero_si256(); 2];
@@ -314,6 +329,7 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
                 }
                 // A slot's two eights are neighbours: left, right. Even parts are the left halves, odd parts the
                 // right ones.
+                // The rows i and i + 4 share a register, so that this order needs no move across lanes.
                 let (a, b) = (_mm256_castsi256_ps(eights[0]), _mm256_castsi256_ps(eights[1]));
                 halves[0][k] = _mm256_castps_si256(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
                 halves[1][k] = _mm256_castps_si256(_mm256_shuffle_ps::<0b11_01_11_01>(a, b));
@@ -332,6 +348,7 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
             for k in 0..H {
                 let (left, right) = (pairs(lefts[k]), pairs(rights[k]));
                 // Back to slots: the four pairs of a left half, then those of its right half, two rows to a lane.
+                // All within lanes, as when loading: row i in the lower one, row i + 4 in the upper.
                 let (low, high) = (_mm256_unpacklo_epi32(left, right), _mm256_unpackhi_epi32(left, right));
                 let (low, high) = (digits(low), digits(high));
                 let mut rows = [low[0], low[1], high[0], high[1]];
@@ -357,15 +374,21 @@ impl<const H: usize> HalvesIo256<H> for DecimalText256<'_> {
 fn pairs(x: Y) -> Y {
     // e = 1,168, and 10^8·1,168 < 2^45.
     let mu = _mm256_set1_epi64x((1i64 << 45) / i64::from(FOUR) + 1);
+    // µ < 2^32 and x < 10^8: the product fits 64 bits. There is no upper half of a product of 32 bits by 32, so
+    // even and odd parts are multiplied apart; the shift by 13 leaves the odd quotients in the upper 32 bits, where
+    // the blend takes them.
     let even = _mm256_srli_epi64::<45>(_mm256_mul_epu32(x, mu));
     let odd = _mm256_srli_epi64::<13>(_mm256_mul_epu32(_mm256_srli_epi64::<32>(x), mu));
     let q = _mm256_blend_epi32::<0b10_10_10_10>(even, odd);
     // The quotient in the lower 16 bits, the remainder in the upper ones.
     let less = _mm256_set1_epi32(1i32.wrapping_sub(FOUR << 16));
+    // x·2^16 + q·(1 − 10^4·2^16) = q + (x − 10^4·q)·2^16, modulo 2^32: one product for the remainder and its place.
     let fours = _mm256_add_epi32(_mm256_slli_epi32::<16>(x), _mm256_mullo_epi32(q, less));
     // e = 12, and 10^4·12 < 2^19.
     let q = _mm256_srli_epi16::<3>(_mm256_mulhi_epu16(fours, _mm256_set1_epi16(5243)));
     let less = _mm256_set1_epi16(1 - (100 << 8));
+    // Likewise in 16 bits. The more significant part is the lower one each time: bytes come out in the order of the
+    // text.
     _mm256_add_epi16(_mm256_slli_epi16::<8>(fours), _mm256_mullo_epi16(q, less))
 }
 
@@ -380,6 +403,8 @@ fn digits(pairs: Y) -> [Y; 2] {
     let low = _mm256_set1_epi16(0x00FF);
     let upper = _mm256_andnot_si256(low, _mm256_mulhi_epu16(pairs, tenth));
     let tens = _mm256_or_si256(upper, _mm256_mulhi_epu16(_mm256_and_si256(pairs, low), tenth));
+    // Both tens of 16 bits times 10 at once: 9·10 fits a byte, so that nothing is carried from one to the other.
+    // AVX2 has no product of bytes and no look-up of 100 entries, hence the arithmetic.
     let ones = _mm256_sub_epi8(pairs, _mm256_mullo_epi16(tens, _mm256_set1_epi16(10)));
     [_mm256_unpacklo_epi8(tens, ones), _mm256_unpackhi_epi8(tens, ones)]
 }

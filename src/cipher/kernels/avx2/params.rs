@@ -37,16 +37,20 @@ impl Params256 {
         let moduli = [highest[0].checked_add(1)?, highest[1].checked_add(1)?];
         let byte = round_shift as usize / 8;
         // d is 8 for halves of up to 32 bits; this kernel has no code for longer ones.
+        // [i] stands before NUM(B), which has b = round_shift/8 bytes: at byte 15 − b of FF1's block, and at byte
+        // 12 of FF3-1's, which is read from its other end.
         let (layout, byte) = match order {
             ByteOrder::BigEndian { d: 8 } => (Layout256::Eight, 15 - byte),
             ByteOrder::LittleEndian => (Layout256::Reversed, byte),
             ByteOrder::BigEndian { .. } => return None,
         };
+        // For `fold` and FF3-1 alone; each is below M ≤ 2^32.
         let powers = moduli.map(|m| [32, 64, 96].map(|k| ((1u128 << k) % m) as u32));
         let (reduction, moduli) = ReductionFma::for_moduli(moduli)?;
         if (layout, reduction) == (Layout256::Reversed, ReductionFma::Signed) {
             return None; // `fold` takes M up to 2^30
         }
+        // Whole blocks and not numbers: a round takes its own by one broadcast load, and adds it by exclusive or.
         let number = |i| {
             let mut block = [0; 16];
             block[byte] = i as u8;
@@ -55,6 +59,8 @@ impl Params256 {
         Some(Self {
             layout,
             reduction,
+            // Not part of `available`: AES-NI does the same at half the width, and processors before VAES are many.
+            // A field, so that tests can try both.
             vaes: is_x86_feature_detected!("vaes"),
             rounds: rounds.into(),
             numbers: std::array::from_fn(number),
@@ -66,6 +72,7 @@ impl Params256 {
 
 /// True if this processor has the features that the functions here are compiled for, but for VAES: AVX2, FMA and AES.
 pub(crate) fn available() -> bool {
+    // These three came with Haswell and Zen, years before VAES.
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("aes")
 }
 
@@ -83,6 +90,7 @@ macro_rules! widest {
 pub(crate) use widest;
 
 // `Layout256` and `ReductionFma` as parameters of functions.
+// Rust takes integers there and no enums.
 pub(crate) const EIGHT: u8 = Layout256::Eight as u8;
 
 pub(crate) const MASK: u8 = ReductionFma::Mask as u8;

@@ -58,14 +58,18 @@ impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
     pub(crate) unsafe fn set<const LAYOUT: u8>(&mut self, schedule: &Schedule, prefixes: &Prefixes, start: usize) {
         // SAFETY: the caller promises the features of `available`.
         unsafe {
+            // The first round key, which AES begins with, is added here: once for a row and not once a round. A
+            // broadcast is the same for both units.
             let first = round_key::<AesNi256>(schedule, 0);
             let block = |prefix: u128| {
                 if LAYOUT == EIGHT {
+                    // FF1's blocks are big-endian; FF3-1's, after REVB, little-endian.
                     prefix.to_be_bytes()
                 } else {
                     prefix.to_le_bytes()
                 }
             };
+            // T_R for even rounds and T_L for odd ones (FF3-1 step 4.i); FF1 has one T for all.
             let parities = if LAYOUT == EIGHT { 1 } else { 2 };
             for parity in 0..parities {
                 match prefixes {
@@ -74,6 +78,8 @@ impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
                     }
                     Prefixes::PerRow(rows) => {
                         let blocks = self.blocks[parity].as_flattened_mut();
+                        // In the order in which halves lie: the i-th row of the lower lane with the i-th of the
+                        // upper, so that shuffles within lanes bring halves to their blocks.
                         for (at, pair) in blocks[start / 2..][..LANES / 2].iter_mut().enumerate() {
                             let [low, high] = pair_rows(at).map(|row| block(rows[parity][row]));
                             *pair = _mm256_xor_si256(two(&low, &high), first);
@@ -121,11 +127,14 @@ impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
         };
         let own = |k: usize| {
             let own = length.saturating_sub(16 * k).min(16);
+            // A window of 16 bytes into 16 ones and 16 zeros: it begins with `own` ones. The index depends on the
+            // tweak's length alone.
             OWN[16 - own..].first_chunk().expect("own is at most 16")
         };
         // SAFETY: the caller promises the features of `available`; there are as many bytes as are read.
         unsafe {
             let first = round_key::<U>(schedule, 0);
+            // The same in every row: P depends on the length of the tweak alone (FF1 step 5).
             let chain = _mm256_xor_si256(broadcast(&chain.to_be_bytes()), first);
             let last = _mm256_xor_si256(round_key::<U>(schedule, schedule.rounds()), first);
             // A macro, as a closure might be called.
@@ -141,6 +150,8 @@ impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
             // Eight registers fill the AES pipes.
             for (sixteen, blocks) in self.blocks[0][..rows / 16].iter_mut().enumerate() {
                 let rows: [usize; 8] = std::array::from_fn(|i| pair_rows(8 * sixteen + i)[0]);
+                // Blocks of one tweak wait for each other, those of 16 rows do not. With AES-NI these are 16 blocks
+                // of 128 bits, so that some of them wait in memory.
                 let mut states = [[chain; 4]; 2];
                 for k in 0..whole_blocks {
                     for (row, state) in rows.iter().zip(states.as_flattened_mut()) {
@@ -150,6 +161,8 @@ impl<const SIXTEENS: usize> PrefixBlocks256<SIXTEENS> {
                     aes_last_round::<U>(last, states.as_flattened_mut());
                 }
                 for ((row, state), to) in rows.iter().zip(states.as_flattened()).zip(blocks) {
+                    // The last bytes of T, and zeros where [i] ‖ NUM(B) come: each round adds these by exclusive
+                    // or.
                     *to = _mm256_xor_si256(*state, block!(*row, whole_blocks));
                 }
             }

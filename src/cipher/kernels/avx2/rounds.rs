@@ -71,6 +71,8 @@ macro_rules! by_shape {
 
 /// Takes a group of rows through all rounds.
 pub(crate) fn run_lanes(schedule: &Schedule, params: &Params256, direction: Direction, group: &mut Lanes<'_, u64>) {
+    // A parameter of the function, too: with shared prefixes one register serves all blocks, and the loads and
+    // exclusive ors of rows fall away.
     let per_row = matches!(group.prefixes, Prefixes::PerRow(_));
     macro_rules! rounds {
         ($layout:ident, $reduction:ident) => {{
@@ -141,8 +143,11 @@ fn aes_alone_aes(schedule: &Schedule, blocks: u64) -> u64 {
 unsafe fn aes_in_registers<U: AesUnit<Register = Y>, const H: usize>(schedule: &Schedule, blocks: u64) -> u64 {
     // SAFETY: the caller promises the features of `available`.
     unsafe {
+        // As many blocks in flight as the rounds have: eight registers with VAES; without, four, which are eight of
+        // 128 bits.
         let mut states = [[round_key::<U>(schedule, 0); 4]; H];
         for (k, state) in states.as_flattened_mut().iter_mut().enumerate() {
+            // All different, or the compiler could compute one of them and copy it.
             *state = _mm256_add_epi64(*state, _mm256_set1_epi64x(k as i64));
         }
         for _ in 0..blocks / 64 * (8 / H as u64) {
@@ -185,6 +190,7 @@ impl<const H: usize> HalvesIo256<H> for MemoryHalves256<'_> {
         unsafe {
             let mut halves = [[_mm256_setzero_si256(); H]; 2];
             for k in 0..H {
+                // Groups stand one after the other, each of H registers of 8 rows.
                 let at = ROWS * (H * group + k);
                 halves[0][k] = load_halves(left, at);
                 halves[1][k] = load_halves(right, at);
@@ -248,6 +254,8 @@ unsafe fn rounds_in_memory<
     // SAFETY: the caller promises the features of `available`.
     unsafe {
         let prefixes = PrefixBlocks256::<{ LANES / 16 }>::new::<LAYOUT>(schedule, group.prefixes);
+        // Whole pairs of groups. A shape's lanes beyond the rows hold valid halves; 64 lanes are whole pairs for
+        // either H.
         let pairs = group.rows.div_ceil(2 * ROWS * H);
         let mut ends = MemoryHalves256([group.left, group.right]);
         rounds::<U, ENCRYPT, PER_ROW, LAYOUT, REDUCTION, H, { LANES / 16 }>(
@@ -290,16 +298,21 @@ pub(crate) unsafe fn rounds<
     unsafe {
         // Rounds change one half and then the other: the left one first when encrypting.
         let parities: [usize; 2] = if ENCRYPT { [0, 1] } else { [1, 0] };
+        // "First" is the half that the first round changes, so that both directions share the code below;
+        // decryption differs in constants.
         let moduli = parities.map(|parity| &params.moduli[parity]);
         let powers = parities.map(|parity| &params.powers[parity]);
         let last = params.rounds - 1;
         let mut pair = 0;
+        // The first reading has nothing to overlap with; all others happen in the midst of a turn.
         let [mut first_x, mut second_x] = in_order::<ENCRYPT, H>(ends.load(0));
         let [mut first_y, mut second_y] = in_order::<ENCRYPT, H>(ends.load(1));
 
         // The blocks of a group for a round, from the half that this leaves as it is.
         macro_rules! begin {
             ($group:literal, $half:literal, $fixed:ident, $step:expr) => {{
+                // [i] of FF1 step 6.i, or the i of W ⊕ [i]^4 in FF3-1 step 4.ii: rounds go from the last to the
+                // first when decrypting.
                 let number = broadcast(&params.numbers[if ENCRYPT { $step } else { last - $step }]);
                 begin_round::<PER_ROW, LAYOUT, H, SIXTEENS>(
                     &$fixed,
@@ -317,20 +330,29 @@ pub(crate) unsafe fn rounds<
                 $group:literal, $half:literal, $fixed:ident, $step:expr,
                 $ending:literal, $changed:ident, $y:ident, $between:block
             ) => {{
+                // Blocks are made right before their AES and not a turn earlier: there are 16 registers, and two
+                // groups of blocks would take all of them.
                 let mut states = begin!($group, $half, $fixed, $step);
+                // One round of AES first: the arithmetic then fills the cycles in which it waits for its results.
                 aes_round::<U>(schedule, 1, states.as_flattened_mut());
                 for k in 0..H {
+                    // Register by register between rounds, so that the arithmetic does not hold its temporaries for
+                    // both at once.
                     aes_round::<U>(schedule, 2 + k, states.as_flattened_mut());
                     $changed[k] = end_round::<ENCRYPT, LAYOUT, REDUCTION>($changed[k], $y[k], moduli[$ending]);
                 }
                 $between
+                // Rounds 1 to 1 + H are done. The arithmetic before these does not hold them up: they do not depend
+                // on it, and the processor starts them out of order.
                 for r in 2 + H..10 {
                     aes_round::<U>(schedule, r, states.as_flattened_mut());
                 }
                 aes_long_key_rounds::<U>(schedule, states.as_flattened_mut());
+                // The turn's value is y of the running group: half as many registers as its blocks.
                 last_round::<U, LAYOUT, REDUCTION, H>(schedule, &states, powers[$half])
             }};
         }
+        // x alone, to start with: y's first turn then ends x's first round.
         let mut states = begin!(0, 0, second_x, 0);
         aes_inner_rounds::<U>(schedule, states.as_flattened_mut());
         let mut y_of_x = last_round::<U, LAYOUT, REDUCTION, H>(schedule, &states, powers[0]);
@@ -338,8 +360,12 @@ pub(crate) unsafe fn rounds<
             let mut step = 0;
             let mut y_of_y;
             loop {
+                // y encrypts its blocks of a round while x ends the same round; then x begins the next one while y
+                // ends this one.
                 y_of_y = turn!(1, 0, second_y, step, 0, first_x, y_of_x, {});
                 y_of_x = turn!(0, 1, first_x, step + 1, 0, first_y, y_of_y, {});
+                // The number of rounds is even, so that the last one changes the second half: the pass is left in
+                // its middle.
                 if step + 1 == last {
                     break;
                 }
@@ -348,6 +374,8 @@ pub(crate) unsafe fn rounds<
                 step += 2;
             }
             let (x, y) = (2 * pair, 2 * pair + 1);
+            // Rows are written and read while y's last blocks are in AES, so that the AES units have work between
+            // pairs, too.
             let more = pair + 1 < pairs;
             y_of_y = turn!(1, 1, first_y, last, 1, second_x, y_of_x, {
                 ends.store(x, in_order::<ENCRYPT, H>([first_x, second_x]));
@@ -356,6 +384,7 @@ pub(crate) unsafe fn rounds<
                 }
             });
             pair += 1;
+            // The very last end of a round: there is no other group left to run beside it.
             if !more {
                 for k in 0..H {
                     second_y[k] = end_round::<ENCRYPT, LAYOUT, REDUCTION>(second_y[k], y_of_y[k], moduli[1]);
@@ -363,6 +392,7 @@ pub(crate) unsafe fn rounds<
                 ends.store(y, in_order::<ENCRYPT, H>([first_y, second_y]));
                 return;
             }
+            // The first round of the next x runs beside the last end of this y.
             y_of_x = turn!(0, 0, second_x, 0, 1, second_y, y_of_y, {
                 ends.store(y, in_order::<ENCRYPT, H>([first_y, second_y]));
                 [first_y, second_y] = in_order::<ENCRYPT, H>(ends.load(y + 2));
@@ -381,11 +411,14 @@ fn begin_round<const PER_ROW: bool, const LAYOUT: u8, const H: usize, const SIXT
     group: usize,
     number: Y,
 ) -> [[Y; 4]; H] {
+    // Indices are constants but for the group: no address depends on a value.
     let blocks = &prefixes.blocks[if LAYOUT == EIGHT { 0 } else { parity }];
     let shared = _mm256_xor_si256(blocks[0][0], number);
     let mut states = [[shared; 4]; H];
     for k in 0..H {
         for i in 0..4 {
+            // Shuffles of bytes stay within lanes, hence the order of rows; an index of 0x80 makes a zero, where
+            // prefix and number show.
             let place = broadcast(if LAYOUT == EIGHT { &LAST_FOUR[i] } else { &FIRST_FOUR[i] });
             let half = _mm256_shuffle_epi8(halves[k], place);
             if PER_ROW {
@@ -433,12 +466,16 @@ unsafe fn last_round<U: AesUnit<Register = Y>, const LAYOUT: u8, const REDUCTION
 ) -> [[Y; 2]; H] {
     // SAFETY: the caller promises the features of `available`.
     unsafe {
+        // Unlike AVX-512's, this last round is not shared by two blocks: to bring bytes of two registers together
+        // before it, AVX2 would need two shuffles and an `or`, and it saves one `aesenclast`.
         let key = round_key::<U>(schedule, schedule.rounds());
         let mut y = [[_mm256_setzero_si256(); 2]; H];
         for k in 0..H {
             for i in 0..2 {
                 let a = U::last_round(states[k][2 * i], key);
                 let b = U::last_round(states[k][2 * i + 1], key);
+                // Bytes 0 to 7 of each block, which are all of FF1's y for d = 8: two registers become one, so that
+                // less has to wait until the end of the round.
                 y[k][i] = _mm256_unpacklo_epi64(a, b);
                 if LAYOUT != EIGHT && REDUCTION != MASK {
                     y[k][i] = fold(y[k][i], _mm256_unpackhi_epi64(a, b), powers);

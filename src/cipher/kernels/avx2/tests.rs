@@ -12,7 +12,7 @@ use crate::spec::key::{Aes, AesKey};
 use crate::spec::radix::Radix;
 use crate::spec::types::{Direction, Mode};
 
-/// MemoryHalves256 at the ends of their range and in it.
+/// Halves at the ends of their range and in it.
 fn halves(random: &mut SplitMix64, highest: u64) -> [u64; LANES] {
     std::array::from_fn(|lane| match lane % 5 {
         0 => 0,

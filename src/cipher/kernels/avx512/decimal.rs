@@ -59,7 +59,7 @@ pub(crate) struct DecimalCodec512 {
     zero: u8,
     /// Bytes from the start of 64 rows that are read and written, some of which belong to what comes after it.
     reach: usize,
-    /// DecimalText512 of the longer half.
+    /// Digits of the longer half.
     longest: usize,
     /// The source of each digit of four slots, and the bytes that have one.
     gather: ByteTable,
@@ -82,6 +82,8 @@ impl DecimalCodec512 {
     /// `None` if other code must do it.
     pub(crate) fn new(symbols: &Symbols, lengths: [usize; 2], least_first: bool) -> Option<Self> {
         let zero = symbols.bytes()[0];
+        // Digits that follow one another are read by a subtraction and written by an addition; any other ten
+        // symbols go by `SymbolCodec`.
         let consecutive = symbols.bytes()[..10]
             .iter()
             .zip(zero..)
@@ -97,6 +99,7 @@ impl DecimalCodec512 {
             n,
             zero,
             reach: match longest {
+                // The furthest 64 bytes: of the last four rows; of their second half; of the last row alone.
                 ..=8 => 60 * n + 64,
                 9 => 62 * n + 64,
                 _ => 63 * n + 64,
@@ -112,6 +115,8 @@ impl DecimalCodec512 {
             tens: [none; 2],
             ones: [none; 2],
         };
+        // Both digits of a pair are looked up with the character for 0 added: no further step makes characters of
+        // them.
         for pair in 0..100 {
             codec.tens[pair / 64].0[pair % 64] = zero + pair as u8 / 10;
             codec.ones[pair / 64].0[pair % 64] = zero + pair as u8 % 10;
@@ -131,6 +136,8 @@ impl DecimalCodec512 {
 
     /// Four rows fill a register, a slot each: the left half and the right half.
     fn place_packed(&mut self, half: usize, at: usize, up: usize) {
+        // Slots have the digits of a half at their right end, most significant first; the bytes to their left are
+        // cleared by `filled` and count as zeros.
         for row in 0..4 {
             // Two registers bring what is more than 64 bytes: the first and the last 64 of them.
             let place = row * self.n + at;
@@ -144,6 +151,8 @@ impl DecimalCodec512 {
                 }
             }
             if self.longest == 9 {
+                // A ninth digit has no place in its eight. It is read into the lane of 32 bits where its row's
+                // halves come out: `four` counts the loads, of four rows each.
                 for four in 0..4 {
                     // The register of tops has a row's two in the lane where its halves have it.
                     let lane = 16 * row + 4 * four;
@@ -169,6 +178,8 @@ impl DecimalCodec512 {
                 self.gather.0[slot + 15 - up] = from as u8;
                 self.filled |= 1 << (slot + 15 - up);
             } else {
+                // Three tops at most: `join` makes one number of their 32 bits. `odd` tells rows 1 and 3 from rows
+                // 0 and 2, beside which they stand.
                 for odd in 0..2 {
                     let byte = slot + 8 * odd + 3 - (up - 16);
                     self.gather_tops[odd].0[byte] = from as u8;
@@ -178,6 +189,8 @@ impl DecimalCodec512 {
         }
         for lane in 0..4 {
             if up < 16 {
+                // For stores the two halves of a row come from two registers, those of the left and of the right
+                // halves: hence 64·half.
                 self.scatter[lane].0[at] = (64 * half + 16 * lane + 15 - up) as u8;
             } else {
                 self.scatter_tops[lane].0[at] = (16 * lane + 8 * half + 7 - (up - 16)) as u8;
@@ -219,12 +232,15 @@ pub(crate) fn run(
         }};
     }
     match (params.layout, params.reduction, codec.longest) {
+        // 10^9 < 2^30 < 10^10: nine digits are the most that are packed. `Tiny` is for a half of up to three
+        // digits, 10^3 ≤ 2^12.
         (Packed, Tiny, ..=8) => rows_by!(Packed, Tiny, 2, 0),
         (Packed, Short, ..=8) => rows_by!(Packed, Short, 2, 0),
         (Packed, Short, 9) => rows_by!(Packed, Short, 2, 1),
         (PackedReversed, Tiny, ..=8) => rows_by!(PackedReversed, Tiny, 2, 0),
         (PackedReversed, Short, ..=8) => rows_by!(PackedReversed, Short, 2, 0),
         (PackedReversed, Short, 9) => rows_by!(PackedReversed, Short, 2, 1),
+        // From ten digits on b is 5 to 8 bytes, hence d = 12.
         (Twelve, Twice, 10..=16) => rows_by!(Twelve, Twice, 4, 0),
         (Twelve, Once, 10..=16) => rows_by!(Twelve, Once, 4, 0),
         (Twelve, Once, 17..=18) => rows_by!(Twelve, Once, 4, 2),
@@ -270,6 +286,7 @@ where
     unsafe {
         let mut prepared = PrefixBlocks512::new::<LAYOUT>(schedule, shared);
         let mut most = _mm512_setzero_si512();
+        // 64 rows a pass, the two groups of `rounds`. No address and no branch depends on a digit.
         for start in (0..rows).step_by(LANES) {
             let count = LANES.min(rows - start);
             match &mut prefixes {
@@ -300,6 +317,8 @@ where
             for line in (0..LANES * codec.n).step_by(64) {
                 _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(line).cast());
             }
+            // Whole registers are read and written, also beyond the 64 rows: what is there belongs to rows that
+            // come later. The last rows go by way of buffers that are long enough.
             if begin + codec.reach <= input.len() {
                 let (input, output) = (&input[begin..], &mut output[begin..]);
                 let mut ends = DecimalText512::<TOPS> {
@@ -313,6 +332,8 @@ where
             } else {
                 last_in.clear();
                 last_in.extend_from_slice(&input[begin..end]);
+                // The rows beyond the last are numbers, all zeros: valid digits, which `most` does not count as
+                // others.
                 last_in.resize(codec.reach, codec.zero);
                 last_out.resize(codec.reach, 0);
                 let mut ends = DecimalText512::<TOPS> {
@@ -326,6 +347,8 @@ where
                 output[begin..end].copy_from_slice(&last_out[..end - begin]);
             }
         }
+        // One comparison for the whole text. The result of text with other bytes is computed all the same and is of
+        // no use.
         _mm512_cmpgt_epu8_mask(most, _mm512_set1_epi8(9)) == 0
     }
 }
@@ -339,7 +362,7 @@ struct DecimalText512<'a, const TOPS: usize> {
     most: Z,
 }
 
-/// MemoryHalves512 of up to 8 digits, or 9 with `TOPS` = 1. The 16 rows of a register stand in the order 0, 4, 8,
+/// Halves of up to 8 digits, or 9 with `TOPS` = 1. The 16 rows of a register stand in the order 0, 4, 8,
 /// 12, 1, 5, …
 impl<const TOPS: usize> HalvesIo512<2> for DecimalText512<'_, TOPS> {
     #[inline(always)]
@@ -348,6 +371,7 @@ impl<const TOPS: usize> HalvesIo512<2> for DecimalText512<'_, TOPS> {
         // SAFETY: the caller promises the features of `available`; the codec reaches all that is read.
         unsafe {
             let zero = _mm512_set1_epi8(codec.zero as i8);
+            // Four registers of text of four rows each become one register of left halves and one of right ones.
             let mut fours = [_mm512_setzero_si512(); 4];
             let mut tops = _mm512_setzero_si512();
             for j in 0..4 {
@@ -360,8 +384,11 @@ impl<const TOPS: usize> HalvesIo512<2> for DecimalText512<'_, TOPS> {
                     let top = table(&codec.gather_tops[j]);
                     let top = _mm512_maskz_permutex2var_epi8(codec.filled_tops[j], first, top, last);
                     tops = _mm512_or_si512(tops, top);
+                    // Index bit 6 chooses between the two loads.
                     _mm512_permutex2var_epi8(first, table(&codec.gather), last)
                 } else {
+                    // Up to 16 digits a row: four rows are in 64 bytes, and the permutation of one register is the
+                    // cheaper one.
                     _mm512_permutexvar_epi8(table(&codec.gather), first)
                 };
                 // A byte below '0' wraps to 208 or more, so that one maximum for all rows finds both kinds of other
@@ -381,7 +408,9 @@ impl<const TOPS: usize> HalvesIo512<2> for DecimalText512<'_, TOPS> {
                 let filled = codec.filled_tops[0] | codec.filled_tops[1] | codec.filled_tops[2] | codec.filled_tops[3];
                 let tops = _mm512_maskz_sub_epi8(filled, tops, zero);
                 self.most = _mm512_max_epu8(self.most, tops);
+                // Top·10^8 + eight < 10^9 < 2^30: 32 bits hold it.
                 let weight = _mm512_set1_epi32(EIGHT as i32);
+                // A lane has the left half's top in its lower 16 bits and the right half's in the upper.
                 let left_tops = _mm512_maskz_mov_epi16(0x5555_5555, tops);
                 let right_tops = _mm512_srli_epi32::<16>(tops);
                 left = _mm512_add_epi32(left, _mm512_mullo_epi32(left_tops, weight));
@@ -406,12 +435,16 @@ impl<const TOPS: usize> HalvesIo512<2> for DecimalText512<'_, TOPS> {
                 _mm512_unpacklo_epi64(left[1], right[1]),
                 _mm512_unpackhi_epi64(left[1], right[1]),
             ];
+            // Tops are single digits, a byte each, so that both halves' share a lane and one addition makes
+            // characters of them.
             let tops = _mm512_or_si512(left_tops, _mm512_slli_epi32::<8>(right_tops));
             let tops = _mm512_add_epi8(tops, _mm512_set1_epi8(codec.zero as i8));
             for j in 0..4 {
                 let row = 32 * group + 16 * k + 4 * j;
                 let to = self.output.as_mut_ptr().add(row * codec.n);
                 if TOPS > 0 {
+                    // Four rows of 17 or 18 digits are more than 64 bytes: two stores of two rows, the second over
+                    // what the first has written too much.
                     let first = _mm512_permutex2var_epi8(slots[j], table(&codec.scatter[2 * j]), tops);
                     let second = _mm512_permutex2var_epi8(slots[j], table(&codec.scatter[2 * j + 1]), tops);
                     _mm512_storeu_si512(to.cast(), first);
@@ -425,7 +458,7 @@ impl<const TOPS: usize> HalvesIo512<2> for DecimalText512<'_, TOPS> {
     }
 }
 
-/// MemoryHalves512 of 10 to 19 digits, up to `TOPS` of them more than 16.
+/// Halves of 10 to 19 digits, up to `TOPS` of them more than 16.
 impl<const TOPS: usize> HalvesIo512<4> for DecimalText512<'_, TOPS> {
     #[inline(always)]
     unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2] {
@@ -433,6 +466,8 @@ impl<const TOPS: usize> HalvesIo512<4> for DecimalText512<'_, TOPS> {
         // SAFETY: the caller promises the features of `available`; the codec reaches all that is read.
         unsafe {
             let zero = _mm512_set1_epi8(codec.zero as i8);
+            // A row has 19 to 38 digits: two loads, the second two rows further on, bring two rows to a register, a
+            // slot for each of their four halves.
             let mut quads = [_mm512_setzero_si512(); 2];
             for quad in 0..2 {
                 let mut fours = [_mm512_setzero_si512(); 2];
@@ -455,6 +490,8 @@ impl<const TOPS: usize> HalvesIo512<4> for DecimalText512<'_, TOPS> {
                 }
                 // Of each half: the upper eight, the lower eight. One product of 32 bits joins them in the 64 bits
                 // they share.
+                // Packing brings rows 0 and 2 beside 1 and 3, so that the lanes of 64 bits come in the order of
+                // rows.
                 let eights = join_fours(fours[0], fours[1]);
                 let upper = _mm512_mul_epu32(eights, _mm512_set1_epi64(EIGHT.into()));
                 let mut halves = _mm512_add_epi64(upper, _mm512_srli_epi64::<32>(eights));
@@ -462,12 +499,14 @@ impl<const TOPS: usize> HalvesIo512<4> for DecimalText512<'_, TOPS> {
                     let filled = codec.filled_tops[0] | codec.filled_tops[1];
                     let tops = _mm512_maskz_sub_epi8(filled, tops, zero);
                     self.most = _mm512_max_epu8(self.most, tops);
+                    // At most 999·10^16 + 10^16 − 1 < 10^19 < 2^64. The product needs 64 bits, hence mullo_epi64.
                     let weight = _mm512_set1_epi64(i64::from(EIGHT) * i64::from(EIGHT));
                     halves = _mm512_add_epi64(halves, _mm512_mullo_epi64(join(tops), weight));
                 }
                 quads[quad] = halves;
             }
             [
+                // The lower halves of both quads are left halves of rows, the upper ones right halves.
                 _mm512_inserti64x4::<1>(quads[0], _mm512_castsi512_si256(quads[1])),
                 _mm512_shuffle_i64x2::<0b11_10_11_10>(quads[0], quads[1]),
             ]
@@ -487,12 +526,16 @@ impl<const TOPS: usize> HalvesIo512<4> for DecimalText512<'_, TOPS> {
             let mut tops = [_mm512_setzero_si512(); 2];
             if TOPS > 0 {
                 let both = _mm512_or_si512(left_tops, _mm512_slli_epi64::<32>(right_tops));
+                // Tops are below 1,000 and fill 32 bits of a lane each: one split makes digits of those of both
+                // halves.
                 (tops, _) = split::<0>(codec, both);
             }
             for lane in 0..4 {
                 for odd in 0..2 {
                     let row = 32 * group + 8 * k + 2 * lane + odd;
                     let scatter = table(&codec.scatter[lane]);
+                    // One row at a time: the next one stands in other registers, so that no permutation of two
+                    // could bring both.
                     let mut bytes = _mm512_permutex2var_epi8(left[odd], scatter, right[odd]);
                     if TOPS > 0 {
                         let scatter = table(&codec.scatter_tops[lane]);
@@ -511,7 +554,7 @@ impl<const TOPS: usize> HalvesIo512<4> for DecimalText512<'_, TOPS> {
     }
 }
 
-/// DecimalText512 to fours, in 32 bits.
+/// Digits to fours, in 32 bits.
 ///
 /// # Safety
 ///
@@ -520,7 +563,10 @@ impl<const TOPS: usize> HalvesIo512<4> for DecimalText512<'_, TOPS> {
 unsafe fn join(digits: Z) -> Z {
     // SAFETY: the caller promises the features of `available`.
     unsafe {
+        // The first factor is unsigned, the second signed. Sums of 16 bits are saturated, but even 255·10 + 255, of
+        // bytes that are no digits, is far from that.
         let pairs = _mm512_maddubs_epi16(digits, _mm512_set1_epi16(0x01_0a));
+        // The lower 16 bits hold the more significant pair: its weight is 100, the other's 1.
         _mm512_madd_epi16(pairs, _mm512_set1_epi32(0x0001_0064))
     }
 }
@@ -532,6 +578,7 @@ unsafe fn join(digits: Z) -> Z {
 /// The processor has the features of [`available`](crate::kernels::avx512::params::available).
 #[inline(always)]
 unsafe fn join_fours(a: Z, b: Z) -> Z {
+    // Fours are below 10^4 < 2^15, so that packing does not saturate and madd's signed factors are right.
     // SAFETY: the caller promises the features of `available`.
     unsafe { _mm512_madd_epi16(_mm512_packus_epi32(a, b), _mm512_set1_epi32(1 << 16 | FOUR as i32)) }
 }
@@ -548,21 +595,29 @@ unsafe fn split<const TOPS: usize>(codec: &DecimalCodec512, x: Z) -> ([Z; 2], Z)
     unsafe {
         // e = 1,168, and 10^9·1,168 < 2^45.
         let mu = _mm512_set1_epi64((1i64 << 45) / i64::from(FOUR) + 1);
+        // µ < 2^32 and x < 10^9 < 2^30: the product fits 64 bits. There is no upper half of a product of 32 bits by
+        // 32, so even and odd lanes are multiplied apart; the shift by 13 leaves the odd quotients in the upper 32
+        // bits, where the mask takes them.
         let even = _mm512_srli_epi64::<45>(_mm512_mul_epu32(x, mu));
         let odd = _mm512_srli_epi64::<13>(_mm512_mul_epu32(_mm512_srli_epi64::<32>(x), mu));
         let q = _mm512_mask_mov_epi32(even, 0xAAAA, odd);
         // The quotient in the lower 16 bits, the remainder in the upper ones.
         let less = _mm512_set1_epi32(1i32.wrapping_sub((FOUR << 16) as i32));
+        // x·2^16 + q·(1 − 10^4·2^16) = q + (x − 10^4·q)·2^16, modulo 2^32: one product for the remainder and its
+        // place. The first four comes first in memory, too.
         let mut fours = _mm512_add_epi32(_mm512_slli_epi32::<16>(x), _mm512_mullo_epi32(q, less));
         let mut top = _mm512_setzero_si512();
         if TOPS > 0 {
             // ⌊⌊q/16⌋/625⌋ for q < 10^5: e = 71, and 6,250·71 < 2^22.
             top = _mm512_srli_epi32::<22>(_mm512_mullo_epi32(_mm512_srli_epi32::<4>(q), _mm512_set1_epi32(6711)));
+            // q < 10^5 may pass 16 bits; without top·10^4 it is below 10^4 again, and the remainder above it is as
+            // it should be.
             fours = _mm512_sub_epi32(fours, _mm512_mullo_epi32(top, _mm512_set1_epi32(FOUR as i32)));
         }
         // e = 12, and 10^4·12 < 2^19.
         let q = _mm512_srli_epi16::<3>(_mm512_mulhi_epu16(fours, _mm512_set1_epi16(5243)));
         let less = _mm512_set1_epi16(1 - (100 << 8));
+        // Likewise in 16 bits: the quotient below 100 in the lower byte, the remainder in the upper.
         let pairs = _mm512_add_epi16(_mm512_slli_epi16::<8>(fours), _mm512_mullo_epi16(q, less));
         // A pair below 100 is an index of seven bits into two registers: the last quotient, by 10, is a look-up.
         let tens = _mm512_permutex2var_epi8(table(&codec.tens[0]), pairs, table(&codec.tens[1]));
@@ -589,6 +644,8 @@ unsafe fn split_wide<const TOPS: usize>(x: Z) -> (Z, Z) {
                 _mm512_madd52hi_epu64(_mm512_setzero_si512(), $t, _mm512_set1_epi64($mu as i64))
             };
         }
+        // Factors of two come out of the divisor first: 10^16 = 2^16·5^16, and a shift divides by 2^16 exactly. So
+        // both factors fit the 52 bits of IFMA.
         let (mut x, mut tops) = (x, _mm512_setzero_si512());
         if TOPS > 0 {
             // ⌊⌊x/2^16⌋/5^16⌋ for x < 10^19: e < 5^16, and 10^19/2^16·5^16 < 2^88.
@@ -603,6 +660,8 @@ unsafe fn split_wide<const TOPS: usize>(x: Z) -> (Z, Z) {
         // Only its lower 32 bits matter.
         let lower = _mm512_sub_epi64(x, _mm512_mul_epu32(upper, _mm512_set1_epi64(EIGHT.into())));
         (
+            // Both eights are below 10^8 < 2^27: the upper one in the lower 32 bits, so that digits come out in the
+            // order of the text.
             _mm512_mask_mov_epi32(upper, 0xAAAA, _mm512_slli_epi64::<32>(lower)),
             tops,
         )

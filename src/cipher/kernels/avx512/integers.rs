@@ -30,6 +30,7 @@ const REDUCTION: u8 = ReductionIfma::Mask as u8;
 
 /// True if [`run`] has code for a shape: that of halves of up to 32 bits.
 pub(crate) fn covers(params: &Params512) -> bool {
+    // Halves of up to 32 bits fill one lane of 32 and need no quotient. Wider ones go by way of halves in memory.
     (params.layout, params.reduction) == (Layout512::Packed, ReductionIfma::Mask)
 }
 
@@ -63,10 +64,12 @@ fn all_rows<const ENCRYPT: bool>(
 ) {
     let shared = match prefixes {
         PrefixSource::Shared(prefixes) => prefixes,
+        // Any: those of the rows come with each chunk, before they are used.
         _ => &Prefixes::Shared([0; 2]),
     };
     // SAFETY: this function is compiled for the features of `available`.
     let mut prepared = unsafe { PrefixBlocks512::new::<LAYOUT>(schedule, shared) };
+    // 64 integers at a time, in place: all of a chunk is read before any of it is written.
     for (k, chunk) in values.chunks_mut(LANES).enumerate() {
         let (start, count) = (k * LANES, chunk.len());
         // SAFETY: as above.
@@ -75,6 +78,8 @@ fn all_rows<const ENCRYPT: bool>(
                 PrefixSource::Shared(_) => {}
                 PrefixSource::Packed(all) => {
                     let mut bytes = Cow::Borrowed(&all.bytes[start * all.length..]);
+                    // Tweaks of rows that are not there: their results are thrown away, but the kernel reads 64 of
+                    // them.
                     if count < LANES {
                         bytes.to_mut().resize(LANES * all.length, 0);
                     }
@@ -85,6 +90,8 @@ fn all_rows<const ENCRYPT: bool>(
                 }
             }
         }
+        // A whole chunk is read and written where it stands; the last one may be shorter and goes by way of a copy,
+        // so that nothing beyond the slice is touched.
         match chunk.as_mut_array::<LANES>() {
             Some(values) => {
                 rounds::<ENCRYPT, LAYOUT, REDUCTION, 2>(
@@ -119,11 +126,16 @@ impl HalvesIo512<2> for IntegerValues<'_> {
     unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2] {
         // SAFETY: the caller promises the features of `available`.
         unsafe {
+            // A count in a register, the same for all lanes: `srl` takes it, where `srlv` would need a register of
+            // counts.
             let width = _mm_cvtsi32_si128(self.width as i32);
+            // NUM(B) is the lowest `width` bits (1 to 32), so that the shift by 32 − width is at most 31.
             let lowest = _mm512_set1_epi32((u32::MAX >> (32 - self.width)) as i32);
             let at = 32 * group + 16 * k;
             let values = [load(&*self.values, at), load(&*self.values, at + 8)];
             [
+                // The caller has seen that values have no bits above the left half: what is above the right half
+                // fits a lane without a mask.
                 lower_halves([_mm512_srl_epi64(values[0], width), _mm512_srl_epi64(values[1], width)]),
                 _mm512_and_si512(lower_halves(values), lowest),
             ]
@@ -136,6 +148,8 @@ impl HalvesIo512<2> for IntegerValues<'_> {
         unsafe {
             let width = _mm_cvtsi32_si128(self.width as i32);
             let at = 32 * group + 16 * k;
+            // Packed lanes are in the order of rows, so widening the lower and the upper eight brings each to the
+            // place where it was read.
             let halves = [_mm512_castsi512_si256(left), _mm512_castsi512_si256(right)];
             store(joined(halves, width), &mut *self.values, at);
             let halves = [
@@ -156,6 +170,7 @@ impl HalvesIo512<2> for IntegerValues<'_> {
 unsafe fn joined([left, right]: [__m256i; 2], width: __m128i) -> Z {
     // SAFETY: the caller promises the features of `available`.
     unsafe {
+        // The right half is below 2^width: `or` adds, without a carry.
         let left = _mm512_sll_epi64(_mm512_cvtepu32_epi64(left), width);
         _mm512_or_si512(left, _mm512_cvtepu32_epi64(right))
     }

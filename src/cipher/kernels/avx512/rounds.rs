@@ -61,6 +61,8 @@ pub(crate) fn run_lanes(
 ) {
     use Layout512::{Eight, Packed, PackedReversed, Twelve};
     use ReductionIfma::{Mask, Once, Short, Tiny, Twice, Wide};
+    // A function for each layout, reduction and direction: in its loops nothing is asked about the shape.
+    // Combinations that never occur share an arm with one that does.
     macro_rules! rounds {
         ($layout:ident, $reduction:ident, $registers:literal) => {{
             const LAYOUT: u8 = $layout as u8;
@@ -79,6 +81,8 @@ pub(crate) fn run_lanes(
             (PackedReversed, Mask) => rounds!(PackedReversed, Mask, 2),
             (PackedReversed, Tiny) => rounds!(PackedReversed, Tiny, 2),
             (PackedReversed, _) => rounds!(PackedReversed, Short, 2),
+            // Eight is what d = 8 leaves where halves are not packed: M between 2^30 and 2^32, and no power of two.
+            // The shorter half is above 2^30/2^16, so that `Short` takes both.
             (Eight, _) => rounds!(Eight, Short, 4),
             (Twelve, Mask) => rounds!(Twelve, Mask, 4),
             (Twelve, Twice) => rounds!(Twelve, Twice, 4),
@@ -101,8 +105,10 @@ pub(crate) fn aes_alone(schedule: &Schedule, blocks: u64) -> u64 {
 fn aes_in_registers(schedule: &Schedule, blocks: u64) -> u64 {
     // SAFETY: this function is compiled for the features they need.
     unsafe {
+        // 16 registers of blocks, as many as the rounds hold.
         let mut states = [round_key::<Vaes512>(schedule, 0); 16];
         for (k, state) in states.iter_mut().enumerate() {
+            // All different, or the compiler could compute one of them and copy it.
             *state = _mm512_add_epi64(*state, _mm512_set1_epi64(k as i64));
         }
         for _ in 0..blocks / 64 {
@@ -111,6 +117,7 @@ fn aes_in_registers(schedule: &Schedule, blocks: u64) -> u64 {
         }
         states
             .iter()
+            // What is returned depends on every block, or some of the work could be left out.
             .fold(0, |sum, state| sum ^ _mm512_reduce_add_epi64(*state) as u64)
     }
 }
@@ -153,6 +160,7 @@ impl<const LAYOUT: u8, const H: usize> HalvesIo512<H> for MemoryHalves512<'_, LA
     #[inline(always)]
     unsafe fn load(&mut self, group: usize, k: usize) -> [Z; 2] {
         let [left, right] = &self.0;
+        // A group has 32 rows, a register of its halves 32/H of them.
         let at = 32 * group + 32 / H * k;
         // SAFETY: the caller promises the features of `available`.
         unsafe { [load_halves::<LAYOUT>(*left, at), load_halves::<LAYOUT>(*right, at)] }
@@ -179,6 +187,7 @@ fn rounds_in_memory<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, 
 ) {
     // SAFETY: this function is compiled for the features of `available`.
     unsafe {
+        // 2 KiB on this function's stack, which the rounds read from the first-level cache.
         let prefixes = PrefixBlocks512::new::<LAYOUT>(schedule, prefixes);
         rounds::<ENCRYPT, LAYOUT, REDUCTION, H>(schedule, params, &prefixes, &mut MemoryHalves512::<LAYOUT>(halves));
     }
@@ -191,6 +200,9 @@ fn rounds_in_memory<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, 
 /// processor's schedulers, where the blocks would find no place.
 const fn steps<const H: usize>() -> ([usize; 4], [usize; 4]) {
     match H {
+        // begins_at[k] > ends_at[k], always: the next blocks of a register of halves hold what the end of the round
+        // has made of it, and they overwrite the states that it reads. The distance, three to five rounds of AES of
+        // eight cycles each, covers the arithmetic, which is a chain of some thirty cycles.
         2 => ([2, 5, 0, 0], [7, 9, 0, 0]),
         _ => ([1, 2, 4, 6], [5, 7, 8, 9]),
     }
@@ -204,6 +216,8 @@ const fn steps<const H: usize>() -> ([usize; 4], [usize; 4]) {
 #[inline(always)]
 unsafe fn round_number<const ENCRYPT: bool>(step: u8, last: u8) -> Z {
     let i = if ENCRYPT { step } else { last - step };
+    // Byte 0 is zero and byte 1 is i, so that one register serves as the source of all padding and of [i] (FF1 step
+    // 6.i) or W ⊕ [i]^4 (FF3-1 step 4.ii).
     // SAFETY: the caller promises the features of `available`.
     unsafe { _mm512_set1_epi32(i32::from(i) << 8) }
 }
@@ -220,20 +234,30 @@ pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8,
     unsafe {
         // Rounds change one half and then the other: the left one first when encrypting.
         let parities: [usize; 2] = if ENCRYPT { [0, 1] } else { [1, 0] };
+        // By the order of the rounds and not by left and right: a half is "first" if the first round changes it. So
+        // the code below is one for both directions, and decryption differs in constants alone.
         let moduli = parities.map(|parity| &params.moduli[parity]);
         let powers = parities.map(|parity| &params.powers[parity]);
         let last = params.rounds - 1;
 
+        // Constants after inlining: the comparisons with r in `turn` are decided by the compiler.
         let (ends_at, begins_at) = steps::<H>();
         let zero = _mm512_setzero_si512();
+        // 8 registers of 4 blocks a group: all 32 rows. Arrays whose indices are all constants can be kept in
+        // registers.
         let (mut x, mut y) = ([zero; 8], [zero; 8]);
         let (mut first_x, mut second_x, mut first_y, mut second_y) = ([zero; H], [zero; H], [zero; H], [zero; H]);
+        // Macros, for the reason given in `remainders`: everything below is to be one straight piece of code that
+        // the compiler may not put into calls.
         macro_rules! load {
             ($group:literal, $first:ident, $second:ident, $states:ident) => {{
                 for k in 0..H {
+                    // No swap of halves after a round: A ← B, B ← C of the standard is a renaming, and here the
+                    // names alternate.
                     let [left, right] = ends.load($group, k);
                     ($first[k], $second[k]) = if ENCRYPT { (left, right) } else { (right, left) };
                 }
+                // Round 0, or the last one when decrypting.
                 let number = round_number::<ENCRYPT>(0, last);
                 for k in 0..H {
                     let place = [parities[0], $group, k];
@@ -255,10 +279,13 @@ pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8,
         }
         macro_rules! store {
             ($group:literal, $first:ident, $second:ident, $states:ident) => {{
+                // The last round changes the second half alone. First all ends, which are independent of one
+                // another, then the stores.
                 for k in 0..H {
                     end!($states, 1, $second, k);
                 }
                 for k in 0..H {
+                    // The number of rounds is even (10 or 8), so that the halves end where they began.
                     let (first, second) = ($first[k], $second[k]);
                     ends.store($group, k, if ENCRYPT { [first, second] } else { [second, first] });
                 }
@@ -270,10 +297,15 @@ pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8,
             ($running:ident, $ending:ident, $group:literal, $half:literal, $changed:ident, $step:expr) => {{
                 let next = round_number::<ENCRYPT>($step, last);
                 for r in 1..10 {
+                    // Eight independent `aesenc` of one round: the next round waits for the first of these only,
+                    // which is done when the eighth starts.
                     aes_round::<Vaes512>(schedule, r, &mut $running);
                     for k in 0..H {
                         if r == ends_at[k] {
                             end!($ending, $half, $changed, k);
+                            // After the last block of this round and the changed half: what is written before stays
+                            // before, what is after stays after. So the arithmetic keeps its place between two
+                            // rounds of AES.
                             in_order!($running[7], $changed[k]);
                         }
                         if r == begins_at[k] {
@@ -282,6 +314,8 @@ pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8,
                         }
                     }
                 }
+                // Not in the loop: its nine rounds are the same for all keys, and these are behind one
+                // well-predicted branch.
                 aes_long_key_rounds::<Vaes512>(schedule, &mut $running);
             }};
         }
@@ -291,10 +325,14 @@ pub(crate) fn rounds<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8,
         load!(1, first_y, second_y, y);
         aes_inner_rounds::<Vaes512>(schedule, &mut x);
         let mut step = 0;
+        // Two rounds a pass, as they change different halves, and different registers need different code. `step`
+        // is the number of the round in the order of the direction.
         loop {
             turn!(y, x, 0, 0, first_x, step + 1);
             turn!(x, y, 1, 0, first_y, step + 1);
             step += 2;
+            // In the middle of the pass: the last round of each group ends in `store`, with nothing after it to
+            // begin.
             if step > last {
                 break;
             }
@@ -327,6 +365,8 @@ unsafe fn begin_round<const LAYOUT: u8, const H: usize>(
             // One permutation brings NUM(B) to the right end of each block, the round number before it, and zeros
             // elsewhere.
             let number = _mm512_permutex2var_epi8(halves[k], table(&params.places[i]), round);
+            // Register k of the halves fills 8/H registers of blocks: four for 16 packed halves, two for 8 wide
+            // ones.
             let at = k * (8 / H) + i;
             states[at] = _mm512_xor_si512(number, prefixes.of::<LAYOUT>(parity, 8 * group + at));
         }
@@ -349,6 +389,7 @@ unsafe fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, 
 ) {
     // SAFETY: the caller promises the features of `available`.
     unsafe {
+        // LAYOUT is a constant: one arm is left of this match.
         let half = changed[k];
         changed[k] = match LAYOUT {
             PACKED => {
@@ -366,11 +407,14 @@ unsafe fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, 
                 packed_end::<ENCRYPT, REDUCTION>(half, y, modulus)
             }
             EIGHT => {
+                // y < 2^64 is `low` alone; `high` is for y of 96 bits, and `Short` does not look at it.
                 let y = shared_end(schedule, states[2 * k], states[2 * k + 1]);
                 wide_end::<ENCRYPT, REDUCTION>(half, y, y, modulus)
             }
             _ => {
                 let key = round_key::<Vaes512>(schedule, schedule.rounds());
+                // 12 of 16 bytes of each block are wanted, so that two blocks do not fit one: the last round is not
+                // shared.
                 let a = _mm512_aesenclast_epi128(states[2 * k], key);
                 let b = _mm512_aesenclast_epi128(states[2 * k + 1], key);
                 // 12 bytes do not fit a lane: bytes 0 to 7 are ⌊y/2^32⌋, bytes 4 to 11 are y mod 2^64.
@@ -391,6 +435,10 @@ unsafe fn end_round<const ENCRYPT: bool, const LAYOUT: u8, const REDUCTION: u8, 
 unsafe fn shared_end(schedule: &Schedule, a: Z, b: Z) -> Z {
     // SAFETY: the caller promises the features of `available`.
     unsafe {
+        // SubBytes and the addition of the key work byte by byte, and the last round has no MixColumns: a byte of
+        // the result depends on one byte of the state. So the bytes of y from two blocks go through one
+        // `aesenclast` together, with the key's bytes in their order. Half of the last rounds are saved, and the
+        // bytes come out as integers, which needs a permutation in any case.
         let key = Vaes512::broadcast(schedule.shared_key());
         _mm512_aesenclast_epi128(_mm512_permutex2var_epi8(a, table(&SHARED), b), key)
     }
@@ -406,6 +454,7 @@ unsafe fn load_halves<const LAYOUT: u8>(halves: &[u64], at: usize) -> Z {
     // SAFETY: the caller promises the features of `available`.
     unsafe {
         if LAYOUT == PACKED || LAYOUT == REVERSED {
+            // Packed halves are below 2^32: the upper halves of their words are zeros, and nothing is lost.
             lower_halves([load(halves, at), load(halves, at + 8)])
         } else {
             load(halves, at)
@@ -443,6 +492,7 @@ const LOWER: ByteTable = byte_table!(|block, p| 16 * (2 * block + p / 8) + 11 - 
 
 /// The byte of a block that ShiftRows moves to `p`.
 const fn shifted(p: usize) -> usize {
+    // FIPS 197, section 5.1.2: the state is filled column by column, and row r moves left by r columns.
     let (row, column) = (p % 4, p / 4);
     row + 4 * ((column + row) % 4)
 }
@@ -454,6 +504,8 @@ const SHARED: ByteTable = {
     while at < 64 {
         let (block, p) = (at / 16, at % 16);
         // Byte p of the result is byte 7 − p % 8 of its block's last state.
+        // The permutation puts it at shifted(p), whence ShiftRows brings it to p, and takes it from shifted(7 − p %
+        // 8), whence ShiftRows would have brought it in a block of its own.
         bytes[16 * block + shifted(p)] = (16 * (2 * block + p / 8) + shifted(7 - p % 8)) as u8;
         at += 1;
     }
