@@ -40,12 +40,16 @@ pub enum ErrorKind {
 impl From<CipherError> for Error {
     fn from(error: CipherError) -> Self {
         match error {
+            // The number of the row and never its value: messages go to logs, which live longer than the
+            // data.
             CipherError::InRow { row, error } => Self::from(*error).context(format_args!("row {row}")),
+            // Wrong results of our own code on this processor. The caller's input is not at fault.
             CipherError::KernelFailsKnownAnswers { .. } => Self::bug(error.to_string()).with_source(error),
             CipherError::NoSuchKernel { ref available, .. } => {
                 let hint = format!("one of: {}", available.join(", "));
                 Self::bad_input(error.to_string()).with_hint(hint).with_source(error)
             }
+            // What is left are lengths, radices, tweaks and numerals that do not fit: the caller's.
             _ => Self::bad_input(error.to_string()).with_source(error),
         }
     }
@@ -121,6 +125,8 @@ impl Error {
     /// Makes an error of `kind` with the message `message`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let bare = message.into();
+        // Boxed, since a `Result` is as large as the larger of its two sides, and each row may return
+        // one.
         Self(Box::new(ErrorParts {
             kind,
             detail: None,
@@ -162,6 +168,7 @@ impl Error {
     /// Adds `hint` unless the error has one already.
     #[must_use]
     pub(crate) fn or_hint(self, hint: impl Into<Hint>) -> Self {
+        // The hint from where the error arose knows more than that of a caller.
         if self.0.hint.is_some() {
             self
         } else {
@@ -197,6 +204,7 @@ impl Error {
     }
 
     fn in_context(mut self, context: ErrorContext) -> Self {
+        // Kept beside the parts, since `message` returns a reference.
         self.0.message = format!("{context}: {}", self.0.message);
         self.0.contexts.push(context);
         self
@@ -207,6 +215,8 @@ impl Error {
     #[must_use]
     #[cfg(feature = "cli")]
     pub(crate) fn without_folder(mut self, folder: &Path) -> Self {
+        // Made anew from its parts: a folder's name could also stand within the message, where it means
+        // something else.
         let mut message = self.0.bare.clone();
         for context in &mut self.0.contexts {
             if let ErrorContext::File(_, path) = context
@@ -222,7 +232,9 @@ impl Error {
 
     /// Copies the error; its causes are in the message of the copy.
     pub(crate) fn again(&self) -> Self {
+        // Causes are trait objects and cannot be cloned, so their text goes into the message.
         let mut again = Self::new(self.kind(), self.to_string());
+        // The detail, too: whoever runs a conflict again must know it in the copy as well.
         again.0.detail = self.0.detail;
         again.0.hint = self.0.hint.clone();
         again
@@ -257,6 +269,7 @@ impl fmt::Display for Error {
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             let text = error.to_string();
+            // Libraries often repeat the text of their causes in their own.
             if !self.0.message.contains(&text) {
                 write!(f, ": {text}")?;
             }
@@ -269,6 +282,8 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // As text, not as fields: test failures and logs of hosts print `Debug`, and the causes of others
+        // could hold more than their text says.
         write!(f, "{:?}: {self}", self.0.kind)?;
         match &self.0.hint {
             Some(hint) => write!(f, " (hint: {hint})"),
@@ -353,6 +368,8 @@ impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|part| match part {
             HintPart::Text(text) => f.write_str(text),
+            // In words that hold everywhere: a hint in a log of Python must not name a command of the
+            // shell.
             HintPart::Remedy(remedy) => write!(f, "{remedy}"),
         })
     }

@@ -32,12 +32,15 @@ impl<T: Zeroize> Secret<T> {
 
 impl<T: Zeroize + Clone> Clone for Secret<T> {
     fn clone(&self) -> Self {
+        // A copy with a wipe of its own; it is asked for by name, never made by the way.
         Self(self.0.clone())
     }
 }
 
 impl<T: Zeroize> Drop for Secret<T> {
     fn drop(&mut self) {
+        // With volatile writes, which the compiler may not leave out although nobody reads the memory
+        // again.
         self.0.zeroize();
     }
 }
@@ -46,6 +49,7 @@ impl<T: Zeroize> ZeroizeOnDrop for Secret<T> {}
 
 impl<T: Zeroize> fmt::Debug for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One width for every content: even a length helps whoever guesses a passphrase.
         f.write_str("****")
     }
 }

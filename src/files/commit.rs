@@ -16,6 +16,8 @@ pub(crate) struct OutputFile {
 impl OutputFile {
     /// Starts the file that will be `target`; with `replace` it may exist already.
     pub(crate) fn create(target: &Path, replace: bool) -> Result<Self> {
+        // Not followed: a link that leads nowhere is something that exists, too. Asked now, before hours
+        // of work; the commit decides again.
         if !replace && target.symlink_metadata().is_ok() {
             return Err(already_exists(target));
         }
@@ -44,6 +46,7 @@ impl OutputFile {
     pub(crate) fn commit(self, permissions: Option<Permissions>) -> Result<()> {
         let Self { file, target } = self;
         file.commit(permissions).map_err(|error| match error.kind() {
+            // Somebody has made the file while the job ran.
             io::ErrorKind::AlreadyExists => already_exists(&target),
             _ => cannot_write(&target, error),
         })

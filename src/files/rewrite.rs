@@ -59,6 +59,8 @@ impl Job {
     pub async fn protect(engine: &Engine, source: &Path, table: Option<&str>) -> Result<Self> {
         let source = Source::open(source)?;
         let table = table.map_or_else(|| table_name(&source.path), str::to_owned);
+        // Rules and keys are resolved here, before anything is written: a key that is missing costs no
+        // half-written file.
         let plan = BatchPlan::protect(engine, &table, source.schema()).await;
         Self::new(engine, source, plan.map(|plan| vec![plan]), "protect")
     }
@@ -149,6 +151,8 @@ impl Job {
         let mut rows = 0;
         for row_group in 0..self.source.row_groups() {
             for batch in self.source.read(row_group)? {
+                // Between two batches, where nothing is half done. Returning drops the file, which
+                // removes it.
                 if cancel.load(Ordering::Relaxed) {
                     return Err(Error::new(ErrorKind::Interrupted, "interrupted; nothing was written"));
                 }
@@ -164,8 +168,10 @@ impl Job {
                 rows += done.num_rows() as u64;
                 progress(Progress { rows, total });
             }
+            // Ends a row group where the source's ends, so the memory is that of one.
             writer.flush().map_err(failed)?;
         }
+        // Writes the footer. An error here, such as a full disk, must not be lost in a drop.
         let buffered = writer.into_inner().map_err(failed)?;
         buffered
             .into_inner()
@@ -183,12 +189,15 @@ impl Job {
         let parquet = self.source.parquet();
         let mut properties = WriterProperties::builder()
             .set_created_by(concat!("cipherform ", env!("CARGO_PKG_VERSION")).to_owned())
+            // The writer must not cut by itself: groups of the source would come out in other sizes.
             .set_max_row_group_row_count(None)
             .set_key_value_metadata(self.key_values());
         if let Some(row_group) = parquet.row_groups().first() {
             for column in row_group.columns() {
                 let path: ColumnPath = column.column_path().clone();
                 properties = properties.set_column_compression(path.clone(), column.compression());
+                // The writer fills the filter anew, from what is written: that of the source would tell
+                // which plain values there were.
                 properties = bloom_filter(properties, path, column.bloom_filter_offset().is_some());
             }
         }
@@ -201,6 +210,8 @@ impl Job {
         Some(
             key_values
                 .iter()
+                // It describes the types of the source. A reader would apply them to protected columns of
+                // other types.
                 .filter(|pair| pair.key != ARROW_SCHEMA_META_KEY)
                 .cloned()
                 .collect(),

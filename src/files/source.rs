@@ -36,6 +36,8 @@ impl Source {
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|error| Error::io(format!("cannot open `{}`", path.display()), error))?;
         let is_file = file.metadata().map(|metadata| metadata.is_file());
+        // Opening a folder succeeds on Unix, and fails only at the first read, with a message that helps
+        // nobody.
         if !is_file.map_err(|error| Error::io(format!("cannot open `{}`", path.display()), error))? {
             return Err(
                 Error::bad_input(format!("`{}` is not a file", path.display())).with_hint("name one Parquet file")
@@ -85,9 +87,12 @@ impl Source {
 
     /// The batches of one row group.
     pub(super) fn read(&self, row_group: usize) -> Result<ParquetRecordBatchReader> {
+        // The file that was opened, not its path: another file put in its place meanwhile would not fit
+        // the footer.
         let file = self.file.try_clone();
         let file = file.map_err(|error| Error::io(format!("cannot read `{}`", self.path.display()), error))?;
         ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+            // One at a time: a reader over all of them would hold several.
             .with_row_groups(vec![row_group])
             .with_batch_size(BATCH)
             .build()

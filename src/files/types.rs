@@ -106,6 +106,7 @@ pub(super) fn with_zones(read: &Schema, file: &ParquetMetaData) -> Option<Schema
     let encoded = key_values.iter().find(|pair| pair.key == ARROW_SCHEMA_META_KEY)?;
     let bytes = BASE64_STANDARD.decode(encoded.value.as_ref()?).ok()?;
     let written = try_schema_from_ipc_buffer(&bytes).ok()?;
+    // The note is not of this file's columns; what stands in the file counts.
     if written.fields().len() != read.fields().len() {
         return None;
     }
@@ -118,6 +119,7 @@ pub(super) fn with_zones(read: &Schema, file: &ParquetMetaData) -> Option<Schema
 fn zoned(read: &FieldRef, written: &Field, found: &mut bool) -> FieldRef {
     let data_type = match (read.data_type(), written.data_type()) {
         (DataType::Timestamp(unit, Some(utc)), DataType::Timestamp(TimeUnit::Second, Some(zone)))
+            // Only where the reader has lost the zone; a zone that it knows is left alone.
             if *unit != TimeUnit::Second && utc != zone =>
         {
             *found = true;

@@ -35,6 +35,8 @@ pub(crate) enum IfExists {
 impl AtomicFile {
     /// Creates an empty file in the folder of `target`, which only its owner can read.
     pub(crate) fn create(target: &Path, if_exists: IfExists) -> io::Result<Self> {
+        // In the folder of the target: a rename is atomic only within one file system, and a folder for
+        // temporary files may be on another, or be readable by others. The file is made with mode 0600.
         let file = tempfile::Builder::new()
             .prefix(".cipherform-")
             .suffix(".tmp")
@@ -59,11 +61,16 @@ impl AtomicFile {
             if_exists,
         } = self;
         if let Some(permissions) = permissions {
+            // On the open file, before it has its name: there is no moment with the name and other
+            // permissions.
             file.as_file().set_permissions(permissions)?;
         }
+        // Before the rename: otherwise a crash may leave the new name with empty or half content, as
+        // journals may write the rename first.
         file.as_file().sync_all()?;
         let persisted = match if_exists {
             IfExists::Replace => file.persist(&target),
+            // One step of the file system, not a look and then a rename: of two processes one is refused.
             IfExists::Refuse => file.persist_noclobber(&target),
         };
         persisted.map_err(|error| error.error)?;
@@ -100,6 +107,7 @@ pub(crate) fn create_directory(path: &Path) -> Result<()> {
     };
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
+    // For its owner alone: names of files in it tell which keys there are.
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder

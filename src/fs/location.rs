@@ -12,6 +12,7 @@ pub(super) fn resolve(path: &Path) -> PathBuf {
 pub(super) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
+        // `Path::parent` of a bare name is the empty path, which cannot be opened or synced.
         _ => Path::new("."),
     }
 }

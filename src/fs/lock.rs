@@ -18,6 +18,7 @@ pub(crate) struct FileLock {
 /// The lock is on a sibling, `.NAME.lock`, since every change replaces the file itself. The sibling is never removed:
 /// another process may be about to lock it.
 pub(crate) fn lock(path: &Path) -> Result<FileLock> {
+    // Of the file behind links, so that two processes which name it by two paths lock the same sibling.
     let target = resolve(path);
     let sibling = folder_of(&target).join(format!(".{}.lock", name(&target)?));
     let mut options = OpenOptions::new();
@@ -26,6 +27,8 @@ pub(crate) fn lock(path: &Path) -> Result<FileLock> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, PRIVATE);
     let file = options
         .open(&sibling)
+        // The lock is of the operating system, and ends with the process: after a kill nobody has to
+        // remove anything.
         .and_then(|file| file.lock().map(|()| file))
         .map_err(|error| Error::io(format!("cannot lock `{}`", sibling.display()), error))?;
     Ok(FileLock { _file: file })
@@ -50,6 +53,7 @@ mod tests {
         let path = directory.path().join("count");
         fs::write(&path, "0").unwrap();
         std::thread::scope(|scope| {
+            // Threads with a file handle each: the lock holds between them as between processes.
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..25 {

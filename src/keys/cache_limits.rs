@@ -25,9 +25,13 @@ pub struct CacheLimits {
 impl Default for CacheLimits {
     fn default() -> Self {
         Self {
+            // The age is also how long a revoked permission may go unnoticed: a KMS that is not asked
+            // cannot refuse.
             ttl: Duration::from_secs(3_600),
             refresh: Duration::from_secs(3_240),
             max_uses: u64::MAX,
+            // Longer than `ttl`, since a job that stopped in the middle of a table would be worse than an
+            // older key; but not for ever, or a service that never ends would never hear of a revocation.
             max_hold: Duration::from_secs(24 * 3_600),
         }
     }
@@ -37,6 +41,7 @@ impl CacheLimits {
     /// Sets the age from which a key is no longer handed out, and renews it from nine tenths of that on.
     #[must_use]
     pub fn with_ttl(mut self, ttl: Duration) -> Self {
+        // The last tenth is the time in which an outage of the KMS is bridged.
         (self.ttl, self.refresh) = (ttl, ttl * 9 / 10);
         self
     }

@@ -14,10 +14,13 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn now(&self) -> Timestamp {
+        // An injected clock lets a test move through the periods of a key without waiting years.
         self.clock.as_ref().map_or_else(Timestamp::now, |clock| clock())
     }
 
     pub(crate) fn actor(&self) -> &str {
+        // The actor is a claim of this process, not an authenticated identity: it says who, among those
+        // who may unwrap, says to have done something.
         self.actor.as_deref().unwrap_or("unknown")
     }
 

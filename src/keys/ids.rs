@@ -13,6 +13,9 @@ macro_rules! random_id {
         impl $name {
             /// Makes a new id from the operating system's random bytes.
             $visibility fn random() -> $crate::Result<Self> {
+                // 128 random bits: processes that never meet make ids without a collision, so copies of a
+                // keyring can be told apart, and an id that was used once is never used again for another
+                // key.
                 Ok(Self($crate::keys::random::array()?))
             }
 
@@ -29,12 +32,15 @@ macro_rules! random_id {
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                // Always lower case, since the text stands in files that must be written again byte for
+                // byte.
                 f.write_str(&hex::encode(self.0))
             }
         }
 
         impl std::fmt::Debug for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                // Ids are public: they stand in the metadata of protected columns and in the audit log.
                 std::fmt::Display::fmt(self, f)
             }
         }
@@ -44,6 +50,8 @@ macro_rules! random_id {
 
             fn from_str(text: &str) -> $crate::Result<Self> {
                 let mut bytes = [0; 16];
+                // A slice of fixed length refuses shorter and longer texts. Upper case is read too: in an
+                // authenticated file the comparison with the bytes as written refuses it.
                 hex::decode_to_slice(text, &mut bytes)
                     .map_err(|_| $crate::Error::bad_input("an id is 32 hexadecimal digits"))?;
                 Ok(Self(bytes))

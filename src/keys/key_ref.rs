@@ -35,6 +35,8 @@ impl FromStr for KeyName {
             )
         } else if let Some(position) = text
             .chars()
+            // The position is told and not the character: it may be one that changes how a terminal shows
+            // the line.
             .position(|c| !matches!(c, 'a'..='z' | '0'..='9' | '_' | '-'))
         {
             format!("has a character at position {} that may not stand there", position + 1)
@@ -73,6 +75,8 @@ impl FromStr for KeyRef {
             return Ok(Self::from(KeyName::from_str(text)?));
         };
         let number = Some(version)
+            // One spelling for each version: `+3` and `03` would parse as numbers, and be other texts in
+            // a policy.
             .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0'))
             .and_then(|digits| digits.parse().ok())
             .ok_or_else(|| {
@@ -146,6 +150,8 @@ impl FromStr for KmsKeyRef {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
+        // A reference comes from files that are not authenticated yet, and goes into messages: its length
+        // is bounded, and control characters are refused before anything is printed.
         let problem = if text.len() > Self::LONGEST {
             format!("has {} bytes; the limit is {}", text.len(), Self::LONGEST)
         } else if text.chars().any(char::is_control) || text.trim() != text {
@@ -163,6 +169,8 @@ impl FromStr for KmsKeyRef {
             match text.split_once(':') {
                 None => "has no scheme".to_string(),
                 Some((_, "")) => "has nothing after the scheme".to_string(),
+                // The scheme chooses the client, by its exact text; `Local` must not look like a scheme
+                // that is merely absent.
                 Some((scheme, _)) if !is_scheme(scheme) => {
                     "has a scheme that is not letters, digits and `-`".to_string()
                 }
@@ -184,6 +192,7 @@ impl FromStr for KmsKeyRef {
 
 /// Checks for user information (RFC 3986, section 3.2.1) or a PIN (RFC 7512), percent-encoded or not.
 fn has_credentials(text: &str) -> bool {
+    // Case is folded, since `%2F` and `%2f` are one character, and hosts have no case.
     let mut text = text.to_ascii_lowercase();
     // Twice, since a part may be encoded in itself.
     for _ in 0..2 {
@@ -198,15 +207,20 @@ fn has_credentials(text: &str) -> bool {
             text = text.replace(encoded, plain);
         }
     }
+    // RFC 7512 has `pin-value` for the PIN itself and `pin-source` for a file that holds it; only the
+    // latter is taken.
     if text.contains("pin-value") {
         return true;
     }
+    // Only the authority may hold user information; an `@` behind the first `/` belongs to a path, and
+    // key names may have one.
     let authority = |rest: &str| {
         rest.split(['/', '?', '#', '&'])
             .next()
             .unwrap_or_default()
             .contains('@')
     };
+    // Every `://`, not the first alone: an option such as `endpoint=` holds another address.
     text.split("://").skip(1).any(authority)
 }
 
@@ -259,6 +273,7 @@ mod tests {
             "kmip://ann@host/1",
             "aws-kms:alias/main?endpoint=http://ann:secret@host:1",
             "aws-kms:alias/main?endpoint=http%3A%2F%2Fann%3asecret%40host:1",
+            // Encoded twice: a check that decodes once would not see the password.
             "aws-kms:alias/main?endpoint=http%253A%252F%252Fann%253asecret%2540host:1",
             "pkcs11:token=a;object=b?pin-value=1234&module-path=/m.so",
             "pkcs11:token=a;object=b?pin%2Dvalue=1234",
@@ -271,6 +286,7 @@ mod tests {
                 "{error}"
             );
         }
+        // An `@` outside the authority is no user information.
         for text in [
             "vault:https://vault/transit/a@b",
             "local:/home/a@b/kms.json#main",
@@ -310,6 +326,7 @@ mod tests {
             "pii@+3",
             "pii@-1",
             "pii@x",
+            // 2^32, one more than a version number holds.
             "pii@4294967296",
             "@3",
             "pii@3@3",

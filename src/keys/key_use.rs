@@ -25,6 +25,7 @@ pub enum KeyUse {
 }
 
 impl KeyUse {
+    // A closed list: the text is bound into the wrapping of each key, so a use has exactly one spelling.
     const ALL: [Self; 7] = [
         Self::Derive,
         Self::direct(DirectMode::Ff1, KeyBits::B128),
@@ -55,6 +56,7 @@ impl FromStr for KeyUse {
     fn from_str(text: &str) -> Result<Self> {
         Self::ALL
             .into_iter()
+            // Compared with what would be written, so parsing and writing cannot drift apart.
             .find(|candidate| candidate.to_string() == text)
             .ok_or_else(|| {
                 let all = Self::ALL.map(|candidate| candidate.to_string()).join(", ");
@@ -90,6 +92,7 @@ impl fmt::Display for DirectMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ff1 => "ff1",
+            // The word stands in the text so that nobody chooses the mode without seeing it.
             Self::Ff31Legacy => "ff3-1-legacy",
         })
     }

@@ -14,6 +14,8 @@ use crate::{Error, Remedy, Result};
 pub struct Reason(String);
 
 impl Reason {
+    // Keeps an entry of the audit log far below the 64 KiB at the end of the file in which the log looks
+    // for its last entry: a longer one could not be found, and nothing could be appended any more.
     const LONGEST: usize = 500;
 
     /// Returns the reason as text.
@@ -26,6 +28,8 @@ impl FromStr for Reason {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
+        // Control characters are refused because reasons are printed: an escape sequence could rewrite
+        // what a terminal shows of a history, and a line feed could look like another entry.
         let text = text.trim();
         let problem = if text.is_empty() {
             "is empty".to_owned()

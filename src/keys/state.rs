@@ -45,6 +45,8 @@ impl KeyState {
     /// reveal with them is at the reader's own risk, and without it no data could be moved to a new key.
     pub const fn may(self, direction: Direction) -> bool {
         match direction {
+            // Suspended is not enough to protect: the suspicion may prove right, and what was protected
+            // meanwhile would have to be protected anew.
             Direction::Encrypt => matches!(self, Self::Active),
             Direction::Decrypt => matches!(
                 self,
@@ -57,10 +59,15 @@ impl KeyState {
     /// is an addition: it comes before *destroyed*, since copies of a file from which bytes are removed may exist.
     pub const fn may_become(self, next: Self) -> bool {
         match self {
+            // A version that protected nothing may be removed at once; an active one must be deactivated
+            // first, so that two decisions stand between a key in use and the loss of what it protects.
             Self::PreActivation => matches!(next, Self::Active | Self::Compromised | Self::Removed),
             Self::Active => matches!(next, Self::Suspended | Self::Deactivated | Self::Compromised),
             Self::Suspended => matches!(next, Self::Active | Self::Deactivated | Self::Compromised),
+            // No way back to *active*: its period is over, or another version has taken its place.
             Self::Deactivated => matches!(next, Self::Compromised | Self::Removed),
+            // A compromise is never taken back, not even by deactivation, since knowledge of a key cannot
+            // be.
             Self::Compromised => matches!(next, Self::Removed),
             Self::Removed => matches!(next, Self::Destroyed),
             Self::Destroyed => false,
@@ -136,6 +143,7 @@ mod tests {
             (Compromised, Removed),
             (Removed, Destroyed),
         ];
+        // All 49 pairs, so that a transition which SP 800-57 does not have cannot slip in unnoticed.
         for from in KeyState::ALL {
             for to in KeyState::ALL {
                 assert_eq!(from.may_become(to), allowed.contains(&(from, to)), "{from} to {to}");

@@ -27,6 +27,7 @@ impl Timestamp {
 
     /// Checks whether the time is past, or less than 60 days ahead.
     pub(crate) fn is_near(self, now: Self) -> bool {
+        // Added to the present, not subtracted from `self`: nothing here can go below the epoch.
         now.plus_days(60) >= self
     }
 
@@ -38,6 +39,7 @@ impl Timestamp {
 
     /// Returns the whole days since `then`; 0 if that is later.
     pub fn days_since(self, then: Self) -> u64 {
+        // Clocks go back; a negative age is no reason to fail.
         self.0.duration_since(then.0).map_or(0, |since| since.as_secs() / DAY)
     }
 
@@ -53,6 +55,9 @@ impl From<SystemTime> for Timestamp {
         let seconds = time
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
+        // Whole seconds are all that RFC 3339 text without a fraction holds. A time that was kept finer
+        // in memory than in the file would differ after reading, and the file would not be written again
+        // byte for byte.
         Self(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
     }
 }

@@ -87,8 +87,12 @@ impl AwsKms {
     async fn location(&self, key: &KmsKeyRef) -> Result<(AwsKeyLocation, Client)> {
         let location = AwsKeyLocation::parse(key)?;
         if let Some(endpoint) = &location.access.endpoint {
+            // Before a client is made: making one looks for credentials, and these must not go to an
+            // address in the clear.
             secured(&endpoint.parse().map_err(|_| malformed(key, "the endpoint is no URL"))?)?;
         }
+        // The lock is not held while a client is made, which may ask other services for credentials. Two
+        // tasks may make two; the first one in the map serves both.
         let known = self.inner.lock().get(&location.access).cloned();
         let client = match known {
             Some(client) => client,
@@ -129,6 +133,8 @@ impl KmsClient for AwsKms {
             Some(KeyState::Enabled) => KmsKeyState::Enabled,
             Some(KeyState::Disabled) => KmsKeyState::Disabled,
             Some(KeyState::PendingDeletion | KeyState::PendingReplicaDeletion) => KmsKeyState::PendingDeletion,
+            // Creating, Updating, PendingImport, and states of later versions of AWS KMS: none of them
+            // wraps for sure.
             _ => KmsKeyState::Unavailable,
         };
         let mut info = KmsKeyInfo::new("aws-kms", metadata.arn().unwrap_or(metadata.key_id()), state);
@@ -166,7 +172,11 @@ impl KmsClient for AwsKms {
         let response = client
             .generate_data_key()
             .key_id(&location.key)
+            // By bytes and not by `KeySpec`, which has 128 and 256 bits only: a key for direct use has
+            // 48, 56 or 64 bytes.
             .number_of_bytes(i32::try_from(length).map_err(|_| Error::bug("a data key of 2 GiB"))?)
+            // The encryption context is the associated data: Decrypt fails unless every pair is the same.
+            // It is not secret, and CloudTrail logs it.
             .set_encryption_context(Some(location.encryption_context(context)))
             .set_grant_tokens(self.grant_tokens())
             .send()
@@ -212,6 +222,7 @@ impl KmsClient for AwsKms {
     }
 
     async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
+        // AWS would answer with a validation error, which is also that of a wrong reference.
         if wrapped.is_empty() {
             return Err(Error::bad_input("the wrapped bytes are not from AWS KMS"));
         }
@@ -243,6 +254,7 @@ impl AwsClients {
     async fn client(&self, access: &AwsAccess) -> Client {
         let timeouts = self.settings.timeouts();
         let retry = RetryConfig::standard()
+            // The SDK retries by itself; our own loop around it would multiply the attempts.
             .with_max_attempts(timeouts.attempts)
             .with_initial_backoff(timeouts.pause);
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
@@ -267,10 +279,13 @@ impl AwsClients {
                     .build();
                 loader = loader.profile_name(profile).credentials_provider(credentials);
             }
+            // The settings go before the SDK's own search of the environment: a host may have given
+            // others than its process has.
             (None, Some(id), Some(secret)) => {
                 let token = self.settings.get("AWS_SESSION_TOKEN").map(str::to_owned);
                 loader = loader.credentials_provider(Credentials::new(id, secret, token, None, "settings"));
             }
+            // All else is left to the SDK: web identity, container, instance.
             _ => {}
         }
         let shared = loader.load().await;
@@ -299,6 +314,8 @@ impl AwsKeyLocation {
         if let Some(rest) = name.strip_prefix("arn:") {
             match rest.split(':').collect::<Vec<_>>().as_slice() {
                 [_, "kms", region, account, _] if !region.is_empty() && !account.is_empty() => {
+                    // The region of an ARN is the only one that has the key. A default region would
+                    // answer that there is no such key.
                     access.region = Some((*region).to_owned())
                 }
                 _ => {
@@ -316,6 +333,8 @@ impl AwsKeyLocation {
                 "profile" => access.profile = Some(value),
                 "endpoint" => access.endpoint = Some(value),
                 _ => match parameter.strip_prefix("context.") {
+                    // Our own pairs cannot be overridden: with them a reference could undo the binding to
+                    // keyring, key and version.
                     Some(name) if !name.is_empty() && !name.starts_with("cipherform") => {
                         context.push((name.to_owned(), value))
                     }
@@ -398,10 +417,14 @@ impl AwsConnector {
                 .and_then(|target| target.to_str().ok())
                 .unwrap_or("credentials")
                 .to_owned();
+            // `once`, since the SDK retries; the outer `Ok` is the limiter's, the inner result the
+            // request's.
             Ok(http.once(&what, request))
         });
         let response = match response.await.map_err(other)? {
             Ok(response) => response,
+            // The SDK retries I/O errors and gives up on others, so the two kinds of failure keep their
+            // meaning.
             Err(Failure::Passing(error)) => return Err(ConnectorError::io(error.into())),
             Err(Failure::Lasting(error)) => return Err(ConnectorError::other(error.into(), None)),
         };
@@ -438,6 +461,7 @@ const REFUSALS: [RefusalRule; 22] = [
         "check account, region and key id; a key is in one region, and is gone once its waiting time for \
          deletion is over",
     ),
+    // AWS says the same for changed bytes and for another encryption context.
     means(0, "InvalidCiphertextException", Meaning::DoesNotUnwrap, OTHER_KEY),
     means(0, "IncorrectKeyException", Meaning::DoesNotUnwrap, OTHER_KEY),
     rule(
@@ -459,6 +483,7 @@ const REFUSALS: [RefusalRule; 22] = [
         ErrorKind::KeyNotUsable,
         "it must be a symmetric key for ENCRYPT_DECRYPT",
     ),
+    // AWS services spell such codes with and without `Exception` at the end.
     rule(0, "ExpiredToken*", ErrorKind::NotAllowed, SESSION_ENDED),
     rule(0, "RequestExpired", ErrorKind::NotAllowed, SESSION_ENDED),
     rule(
@@ -473,6 +498,7 @@ const REFUSALS: [RefusalRule; 22] = [
     rule(0, "InvalidSignatureException", ErrorKind::NotAllowed, CREDENTIALS),
     rule(0, "SignatureDoesNotMatch", ErrorKind::NotAllowed, CREDENTIALS),
     rule(0, "IncompleteSignature", ErrorKind::NotAllowed, CREDENTIALS),
+    // A limited rate passes: the key is not refused, and a cached one stays in use.
     rule(0, "Throttling*", ErrorKind::ProviderDown, RATE_LIMIT),
     rule(0, "LimitExceededException", ErrorKind::ProviderDown, RATE_LIMIT),
     rule(0, "RequestLimitExceeded", ErrorKind::ProviderDown, RATE_LIMIT),
@@ -506,6 +532,7 @@ where
 {
     let region = location.access.region.as_deref().unwrap_or("the default region");
     if let SdkError::ServiceError(response) = &error {
+        // Codes are stable; messages are for people, and are only shown.
         let code = response.err().code().unwrap_or_default();
         let complaint = Complaint {
             service: "AWS KMS",
@@ -523,6 +550,8 @@ where
         }
         cause = error.source();
     }
+    // The SDK has no types for these two failures, so its words decide. A change of them costs the better
+    // hint only.
     let text = aws_sdk_kms::error::DisplayErrorContext(&error).to_string();
     let error = |kind, message: &str, hint: &'static str| Error::new(kind, message).with_hint(hint);
     if text.contains("region") || text.contains("Missing Region") {
@@ -569,8 +598,10 @@ mod tests {
         assert_eq!(alias.context, [("team".to_owned(), "pay".to_owned())]);
         for bad in [
             "aws-kms:arn:aws:s3:::bucket",
+            // One of both is a mistake, and nobody can say which.
             "aws-kms:arn:aws:kms:eu-west-1:1:key/2?region=eu-west-2",
             "aws-kms:alias/x?colour=red",
+            // Would claim another use than the key has.
             "aws-kms:alias/x?context.cipherform:use=derive",
         ] {
             assert_eq!(location(bad).unwrap_err().kind(), ErrorKind::BadInput, "{bad}");

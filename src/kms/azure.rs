@@ -131,6 +131,8 @@ impl Provider for AzureProvider {
         let (version, sealed) = rest.split_at_checked(usize::from(*length)).ok_or_else(not_ours)?;
         let version = std::str::from_utf8(version)
             .ok()
+            // The version comes from wrapped bytes, which anybody may have changed, and goes into the
+            // path of a URL.
             .filter(|version| version.bytes().all(|byte| byte.is_ascii_alphanumeric()))
             .ok_or_else(not_ours)?;
         without_digest(&self.unwrap_bytes(location, version, sealed)?, context)
@@ -145,7 +147,10 @@ impl AzureProvider {
 
     fn algorithm(kty: &str) -> Result<&'static str> {
         match kty {
+            // At most 96 bytes are wrapped. OAEP with SHA-256 leaves 190 in a key of 2,048 bits.
             "RSA" | "RSA-HSM" => Ok("RSA-OAEP-256"),
+            // AES key wrap (RFC 3394) takes multiples of 8 bytes: 16 to 64 of key and 32 of digest always
+            // are.
             "oct" | "oct-HSM" => Ok("A256KW"),
             _ => Err(
                 Error::new(ErrorKind::KeyNotUsable, format!("a key of type {kty} cannot wrap")).with_hint(
@@ -157,11 +162,14 @@ impl AzureProvider {
     }
 
     fn wrap_bytes(&self, location: &AzureKeyLocation, bound: &Secret<Vec<u8>>) -> Result<Vec<u8>> {
+        // Asked each time: what kind of key it is stands nowhere in the reference.
         let algorithm = Self::algorithm(&self.bundle(location)?.key.kty)?;
         let body = json!({ "alg": algorithm, "value": URL_SAFE_NO_PAD.encode(bound.expose()) });
         let made: OperationResult = self
             .request(location, "POST", &format!("keys/{}/wrapkey", location.name), Some(body))?
             .json()?;
+        // The answer names the version that wrapped. It is kept with the bytes, since Azure does not
+        // write it into them, and after a rotation the name alone means a newer one.
         let version = made.kid.rsplit('/').next().unwrap_or_default();
         let sealed = URL_SAFE_NO_PAD.decode(&made.value).map_err(|_| incomplete())?;
         let length = u8::try_from(version.len()).map_err(|_| incomplete())?;
@@ -189,6 +197,7 @@ impl AzureProvider {
         body: Option<Value>,
     ) -> Result<HttpResponse> {
         let http = self.http.get(self.settings.timeouts(), || Ok(TlsIdentity::default()))?;
+        // A token is good for one of both services only, and the host says which it is.
         let resource = if location.server.contains(".managedhsm.") {
             "https://managedhsm.azure.net"
         } else {
@@ -220,6 +229,7 @@ impl AzureProvider {
         );
         let secret = self.settings.secret("AZURE_CLIENT_SECRET")?;
         let federated = self.settings.get("AZURE_FEDERATED_TOKEN_FILE");
+        // Half of the variables is as none: a client id alone chooses among the identities of a machine.
         let (Some(tenant), Some(client), true) = (tenant, client, secret.is_some() || federated.is_some()) else {
             let of_client = client.map_or(String::new(), |client| format!("&client_id={client}"));
             let host = self
@@ -230,6 +240,8 @@ impl AzureProvider {
                 format!("{host}/metadata/identity/oauth2/token?api-version=2018-02-01&resource={resource}{of_client}");
             let hint = "set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET (or \
              AZURE_FEDERATED_TOKEN_FILE), or give this machine a managed identity";
+            // The metadata service answers only with this header, which a server that is tricked into
+            // fetching a URL does not send.
             return machine_token(http, self.settings.timeouts(), &uri, ("metadata", "true"), hint);
         };
         let host = self
@@ -244,8 +256,11 @@ impl AzureProvider {
             ("scope", &scope),
         ];
         let request = match (&secret, federated) {
+            // The secret goes before the federated token, if both are set.
             (Some(secret), _) => form(&uri, &[&fields[..], &[("client_secret", secret.expose())]].concat())?,
             (None, file) => {
+                // Read at each login, not once: Kubernetes replaces the file before the token in it
+                // expires.
                 let assertion = read_secret(std::path::Path::new(file.unwrap_or_default()))?;
                 let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
                 form(
@@ -280,6 +295,7 @@ impl AzureKeyLocation {
             [host, "keys", name]
                 if !host.is_empty()
                     && !name.is_empty()
+                    // The characters of a key name in Azure, and nothing that changes a URL.
                     && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') =>
             {
                 Ok(Self {
@@ -310,6 +326,7 @@ const REFUSALS: [RefusalRule; 9] = [
     ),
     rule(
         403,
+        // Codes about the state of the key itself, with the same status as a missing role.
         "Key*",
         ErrorKind::KeyNotUsable,
         "enable the key, or change its validity",
@@ -371,11 +388,14 @@ fn refusal(response: &HttpResponse, operation: &str) -> Error {
     struct AzureInnerError {
         code: String,
     }
+    // A proxy or a gateway answered: its words are not shown, since nobody knows what they hold.
     let Ok(AzureRefusal { error }) = serde_json::from_slice(response.body.expose()) else {
         return incomplete().context(format_args!("HTTP {}", response.status));
     };
     let code = match error.innererror {
+        // The outer code is often just `Forbidden`.
         Some(inner) => inner.code,
+        // Azure has no code of its own for bytes that do not unwrap: it calls them a bad parameter.
         None if operation == UNWRAP && response.status == 400 => UNWRAP.to_owned(),
         None => error.code,
     };

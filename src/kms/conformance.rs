@@ -34,12 +34,15 @@ async fn describes(client: &dyn KmsClient, key: &KmsKeyRef) -> Result<()> {
 async fn wraps_and_unwraps(client: &dyn KmsClient, key: &KmsKeyRef) -> Result<()> {
     for length in LENGTHS {
         let context = context()?;
+        // Bytes that differ, so that a client which cuts or reorders them is found.
         let plaintext = Secret::new((0..length).map(|byte| byte as u8).collect::<Vec<_>>());
         let wrapped = client.wrap(key, &plaintext, &context).await?;
         require(
+            // The coarsest mistake: to store the key beside its tag.
             !contains(&wrapped, plaintext.expose()),
             "wrap: the key does not stand in the wrapped bytes",
         )?;
+        // Twice: a service that consumes what it unwraps would make data unreadable.
         for _ in 0..2 {
             let unwrapped = client.unwrap(key, &wrapped, &context).await?;
             require(
@@ -62,6 +65,7 @@ async fn generates_distinct_keys(client: &dyn KmsClient, key: &KmsKeyRef) -> Res
             "generate_data_key: the key is as long as asked for",
         )?;
         require(
+            // A generator with a fixed seed, or a cached answer, would give two tables one key.
             one.plaintext.expose() != two.plaintext.expose(),
             "generate_data_key: each key is another one",
         )?;
@@ -77,6 +81,7 @@ async fn generates_distinct_keys(client: &dyn KmsClient, key: &KmsKeyRef) -> Res
 async fn binds_the_context(client: &dyn KmsClient, key: &KmsKeyRef) -> Result<()> {
     let (right, other) = (context()?, context()?);
     let wrapped = client.generate_data_key(key, 32, &right).await?.wrapped;
+    // Each field by itself: a client that binds three of four would pass a test that changes all of them.
     for wrong in [
         WrapContext {
             keyring: other.keyring,
@@ -100,6 +105,7 @@ async fn binds_the_context(client: &dyn KmsClient, key: &KmsKeyRef) -> Result<()
             "unwrap: another context is refused",
         )?;
     }
+    // The refusals above must come from the context, not from bytes that never unwrap.
     client.unwrap(key, &wrapped, &right).await.map(drop)
 }
 
@@ -126,6 +132,7 @@ async fn refuses_changed_bytes(client: &dyn KmsClient, key: &KmsKeyRef) -> Resul
         )?;
     }
     refused(
+        // A stored file that was cut off.
         client.unwrap(key, &wrapped[..last], &context).await,
         "unwrap: shortened bytes are refused",
     )?;
@@ -134,6 +141,7 @@ async fn refuses_changed_bytes(client: &dyn KmsClient, key: &KmsKeyRef) -> Resul
 
 async fn gives_random_bytes(client: &dyn KmsClient) -> Result<()> {
     for length in LENGTHS {
+        // No test of randomness, which 16 bytes cannot show: only of the length, and against constants.
         let (one, two) = (client.random(length).await?, client.random(length).await?);
         require(one.expose().len() == length, "random: as many bytes as asked for")?;
         require(one.expose() != two.expose(), "random: not the same bytes twice")?;
@@ -212,6 +220,8 @@ mod tests {
         }
 
         async fn wrap(&self, _: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, _: &WrapContext) -> Result<Vec<u8>> {
+            // A suite that accepts everything proves nothing: this client must fail, and for the right
+            // promise.
             Ok(plaintext.expose().iter().map(|byte| byte ^ 1).collect())
         }
 

@@ -84,6 +84,8 @@ impl Provider for GcpProvider {
             algorithm: Option<String>,
         }
         let key: GcpCryptoKey = self.request(location, "GET", "", None)?.json()?;
+        // Of the primary version, which encrypts. Others may be disabled and only matter for what they
+        // wrapped.
         let state = match key.primary.as_ref().map(|version| version.state.as_str()) {
             Some("ENABLED") => KmsKeyState::Enabled,
             Some("DISABLED") => KmsKeyState::Disabled,
@@ -128,12 +130,15 @@ impl Provider for GcpProvider {
         let context = context.to_bytes();
         let body = json!({
             "plaintext": STANDARD.encode(plaintext.expose()),
+            // Google verifies the sums that it is sent, and says so. Without them a bit that flips before
+            // the encryption would be wrapped with the rest, and the key lost.
             "plaintextCrc32c": sum(plaintext.expose()),
             "additionalAuthenticatedData": STANDARD.encode(&context),
             "additionalAuthenticatedDataCrc32c": sum(&context),
         });
         let made: EncryptResponse = self.request(location, "POST", ":encrypt", Some(body))?.json()?;
         let ciphertext = STANDARD.decode(&made.ciphertext).map_err(|_| damaged())?;
+        // `false` also if a proxy has dropped the fields: then nobody has verified anything.
         let whole = made.verified_plaintext_crc32c && made.verified_additional_authenticated_data_crc32c;
         if whole && made.ciphertext_crc32c == sum(&ciphertext) {
             Ok(ciphertext)
@@ -160,8 +165,11 @@ impl Provider for GcpProvider {
             "additionalAuthenticatedDataCrc32c": sum(&context),
         });
         let made: DecryptResponse = self.request(location, "POST", DECRYPT, Some(body))?.json()?;
+        // The base64 text is the key in another spelling, so it is wiped, too.
         let text = Secret::new(made.plaintext);
         let plaintext = Secret::new(STANDARD.decode(text.expose()).map_err(|_| damaged())?);
+        // Only transport: that the key is the right one is what the AEAD has verified. So no constant
+        // time.
         if made.plaintext_crc32c == sum(plaintext.expose()) {
             Ok(plaintext)
         } else {
@@ -181,6 +189,7 @@ impl GcpProvider {
         let http = self.http.get(self.settings.timeouts(), || Ok(TlsIdentity::default()))?;
         let token = self
             .token
+            // One token for all keys: the credentials are those of the process, whatever the key.
             .get((), None, || access_token(&self.fetch_token(&http)?))?
             .header;
         let uri = format!("{}/v1/{}{action}", location.endpoint, location.name);
@@ -220,6 +229,8 @@ impl GcpProvider {
             .settings
             .get("HOME")
             .map(|home| std::path::Path::new(home).join(".config/gcloud/application_default_credentials.json"));
+        // A file that is named and missing is an error below, not a reason to use the machine's identity,
+        // which may have other permissions.
         let Some(path) = named.or(own.filter(|path| path.exists())) else {
             let host = self
                 .settings
@@ -232,6 +243,8 @@ impl GcpProvider {
                 http,
                 self.settings.timeouts(),
                 &uri,
+                // The metadata service answers only with this header, which a server that is tricked into
+                // fetching a URL does not send.
                 ("metadata-flavor", "Google"),
                 hint,
             );
@@ -241,6 +254,7 @@ impl GcpProvider {
             Error::io(format!("cannot read `{}`", path.display()), error)
                 .with_hint("GOOGLE_APPLICATION_CREDENTIALS names it, or `gcloud` made it: see the manual")
         })?;
+        // The cause is dropped: a parser's message may quote the file, which holds a private key.
         let credentials = serde_json::from_slice(text.expose()).map_err(|_| {
             Error::bad_input(format!(
                 "`{}` does not hold credentials of a service account or a person",
@@ -254,6 +268,7 @@ impl GcpProvider {
                 private_key_id,
                 token_uri,
             } => {
+                // Whoever has the assertion can exchange it for a token until it expires.
                 let assertion = Secret::new(assertion(
                     &client_email,
                     &Secret::new(private_key),
@@ -275,6 +290,7 @@ impl GcpProvider {
             } => {
                 let (client_secret, refresh_token) = (Secret::new(client_secret), Secret::new(refresh_token));
                 form(
+                    // Fixed, and not the `token_uri` of the file: a refresh token serves at Google alone.
                     "https://oauth2.googleapis.com/token",
                     &[
                         ("grant_type", "refresh_token"),
@@ -301,6 +317,7 @@ impl GcpKeyLocation {
              `endpoint`",
             ));
         }
+        // Each part stands in the path of a URL: no `%`, `?` or `/` may change what is asked for.
         let plain = |part: &str| {
             !part.is_empty()
                 && part
@@ -308,6 +325,8 @@ impl GcpKeyLocation {
                     .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
         };
         let parts: Vec<_> = name.split('/').collect();
+        // No version behind the key: Decrypt takes the name of the key alone, and finds the version in
+        // the ciphertext.
         match parts.as_slice() {
             [
                 "projects",
@@ -340,6 +359,7 @@ fn assertion(email: &str, key: &Secret<String>, key_id: &str, audience: &str) ->
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
     let header = json!({ "alg": "RS256", "typ": "JWT", "kid": key_id });
+    // The scope is Cloud KMS alone: a token that leaks opens nothing else of the project.
     let claims = json!({ "iss": email, "scope": SCOPE, "aud": audience, "iat": now, "exp": now + 600 });
     let signed = format!(
         "{}.{}",
@@ -359,6 +379,8 @@ fn assertion(email: &str, key: &Secret<String>, key_id: &str, audience: &str) ->
 
 /// Returns the CRC32C of `bytes` as Google's JSON has 64-bit numbers: as text.
 fn sum(bytes: &[u8]) -> String {
+    // The JSON form of Protocol Buffers writes 64-bit integers as strings, since JavaScript's numbers
+    // cannot hold them.
     crc32c::crc32c(bytes).to_string()
 }
 
@@ -428,6 +450,8 @@ fn refusal(response: &HttpResponse, operation: &str) -> Error {
     }
     let refusal: Option<GcpRefusal> = serde_json::from_slice(response.body.expose()).ok();
     let error = refusal.map(|refusal| refusal.error).unwrap_or_default();
+    // Google answers INVALID_ARGUMENT to a ciphertext that does not authenticate, and to a key of another
+    // purpose. Only the operation tells which is likely.
     let code = if error.status == "INVALID_ARGUMENT" && operation == DECRYPT {
         DECRYPT.to_owned()
     } else {

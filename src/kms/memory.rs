@@ -52,6 +52,7 @@ impl MemoryKms {
     /// If the operating system gives no random bytes.
     #[must_use]
     pub fn with_key(self, name: &str) -> Self {
+        // Random even in tests: two KMSs that are made separately must not unwrap for each other.
         let key = random::secret(32).expect("a system that runs tests has random bytes");
         self.state().keys.insert(name.to_string(), key);
         self
@@ -74,6 +75,7 @@ impl MemoryKms {
     /// Counts a call, and fails if a failure is queued.
     fn called(&self, count: impl FnOnce(&mut Calls) -> &mut u64) -> Result<MutexGuard<'_, MemoryKmsState>> {
         let mut state = self.state();
+        // Failures count, too: tests check how often a KMS is asked during an outage.
         *count(&mut state.calls) += 1;
         match state.failures.pop_front() {
             Some(kind) => Err(Error::new(kind, "the memory KMS was told to fail")),
@@ -128,6 +130,7 @@ impl fmt::Debug for MemoryKms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
         f.debug_struct("MemoryKms")
+            // The values are `Secret`, which prints as `****`.
             .field("keys", &state.keys)
             .field("calls", &state.calls)
             .finish_non_exhaustive()

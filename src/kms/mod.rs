@@ -57,6 +57,8 @@ macro_rules! remote_providers {
             $(
                 #[cfg(feature = $feature)]
                 let registry = registry.with($scheme, $client::new(settings.clone()));
+                // A scheme that was left out of the build is still known, so that the error names the
+                // feature to enable.
                 #[cfg(not(feature = $feature))]
                 let registry = registry.without($scheme, $feature);
             )*

@@ -65,8 +65,10 @@ struct Pkcs11KeyLocation {
 
 fn encrypt(session: &Session, key: ObjectHandle, plaintext: &[u8], context: &[u8]) -> Result<Vec<u8>, Cryptoki> {
     let mut nonce = [0; NONCE];
+    // The HSM's random numbers, as for the key itself.
     session.generate_random_slice(&mut nonce)?;
     let sealed = {
+        // A tag of 128 bits, the longest: a shorter one makes forgery likelier (SP 800-38D, appendix C).
         let mechanism = Mechanism::AesGcm(GcmParams::new(&mut nonce, context, 128.into())?);
         session.encrypt(&mechanism, key, plaintext)?
     };
@@ -87,6 +89,8 @@ impl Pkcs11Provider {
 impl Provider for Pkcs11Provider {
     type Location = Pkcs11KeyLocation;
 
+    // A call into a module is a call of a C library: it has no time-out, and no thread can be stopped
+    // from outside.
     const UNINTERRUPTIBLE: Option<&'static str> = Some("the HSM");
 
     fn settings(&self) -> &Settings {
@@ -99,6 +103,7 @@ impl Provider for Pkcs11Provider {
 
     fn describe(&self, location: &Pkcs11KeyLocation) -> Result<KmsKeyInfo> {
         let generated_here = self.with_key(location, |session, handle| {
+            // CKA_LOCAL is set by the token, not by whoever creates an object.
             let local = session.get_attributes(handle, &[AttributeType::Local])?;
             Ok(local.contains(&Attribute::Local(true)))
         })?;
@@ -116,6 +121,7 @@ impl Provider for Pkcs11Provider {
     fn generate(&self, location: &Pkcs11KeyLocation, length: usize, context: &WrapContext) -> Result<DataKey> {
         let context = context.to_bytes();
         self.with_key(location, |session, handle| {
+            // `C_GenerateKey` would make an object in the token; random bytes leave nothing there.
             let mut plaintext = Secret::new(vec![0; length]);
             session.generate_random_slice(plaintext.expose_mut())?;
             let wrapped = encrypt(session, handle, plaintext.expose(), &context)?;
@@ -149,6 +155,8 @@ impl Provider for Pkcs11Provider {
             match session.decrypt(&mechanism, handle, sealed) {
                 Ok(plaintext) => Ok(Some(Secret::new(plaintext))),
                 // Modules differ in the code for a wrong tag; SoftHSM has one code for everything.
+                // So a defect of the module may look like a wrong key here. The other way round, a forged
+                // keyring would look like an outage.
                 Err(Cryptoki::Pkcs11(
                     RvError::GeneralError
                     | RvError::EncryptedDataInvalid
@@ -174,17 +182,23 @@ impl Pkcs11Provider {
     ) -> Result<T> {
         let module = self.module_path(location)?;
         let address = (module.clone(), location.token.clone());
+        // The key is looked up each time: a handle is good for one session, and a key may have been
+        // deleted.
         let attempt = |session: &Session| work(session, find(session, location)?).map_err(failed);
+        // Held during the work: a PKCS#11 session runs one operation at a time.
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(session) = sessions.get(&address) {
             match attempt(session) {
                 Ok(done) => return Ok(done),
                 Err(Failure::Lasting(error)) => return Err(error),
+                // The token was taken out, or the connection to the HSM was lost. A new session with a
+                // new login is the only remedy.
                 Err(Failure::Passing(_)) => drop(sessions.remove(&address)),
             }
         }
         let session = self.log_in(&module, location)?;
         let done = attempt(&session).map_err(Failure::into_error)?;
+        // Kept only after it has worked.
         sessions.insert(address, session);
         Ok(done)
     }
@@ -200,6 +214,7 @@ impl Pkcs11Provider {
     }
 
     fn module(&self, path: &Path) -> Result<Pkcs11> {
+        // Held while the module is loaded: `C_Initialize` may be called once in a process.
         let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(module) = modules.get(path) {
             return Ok(module.clone());
@@ -211,6 +226,7 @@ impl Pkcs11Provider {
                 .with_hint("install the HSM's client library, or correct the path; then run this again")
         };
         let module = Pkcs11::new(path).map_err(away)?;
+        // Threads of several references may call the module at the same time, so it must lock for itself.
         match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
             // Other code in this process uses it, too.
             Ok(()) | Err(Cryptoki::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
@@ -223,10 +239,13 @@ impl Pkcs11Provider {
         let module = self.module(path)?;
         let slot = slot(&module, &location.token)?;
         let session = module
+            // Read-write where that is possible; a token that is write-protected has read-only sessions
+            // alone.
             .open_rw_session(slot)
             .or_else(|_| module.open_ro_session(slot))
             .map_err(|error| failed(error).into_error())?;
         let pin = match &location.pin_source {
+            // Read at each login: a PIN that was changed is found, and is not kept in memory between.
             Some(path) => read_secret(path)?,
             None => self.settings.secret("CIPHERFORM_PKCS11_PIN")?.ok_or_else(|| {
                 Error::new(ErrorKind::NotAllowed, "the HSM's token needs a PIN, and none was found").with_hint(
@@ -237,6 +256,8 @@ impl Pkcs11Provider {
         };
         let pin = AuthPin::new(pin.expose().as_str().into());
         match session.login(UserType::User, Some(&pin)) {
+            // A login holds for all sessions of a process with a token, so another reference may have
+            // made it.
             Ok(()) | Err(Cryptoki::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(session),
             Err(error) => Err(failed(error).into_error()),
         }
@@ -256,6 +277,7 @@ impl Pkcs11KeyLocation {
         };
         if let Some(source) = parameters.remove("pin-source") {
             let path = source
+                // RFC 7512 has a URI here or a path; both are in use.
                 .strip_prefix("file://")
                 .or(source.strip_prefix("file:"))
                 .unwrap_or(&source);
@@ -289,6 +311,7 @@ impl Pkcs11KeyLocation {
                         )
                     })?)
                 }
+                // Tools print this part of a URI, and it says what is looked for anyway.
                 "type" if value == "secret-key" => {}
                 _ => {
                     return Err(malformed(key, &format!("unknown attribute `{name}`"))
@@ -305,6 +328,7 @@ impl Pkcs11KeyLocation {
 
 impl TokenAttributes {
     fn fits(&self, info: &TokenInfo) -> bool {
+        // PKCS#11 pads these fields with spaces to a fixed length.
         let fits = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is.trim_end());
         fits(&self.label, info.label())
             && fits(&self.serial, info.serial_number())
@@ -353,6 +377,8 @@ fn find(session: &Session, location: &Pkcs11KeyLocation) -> Result<ObjectHandle,
     let key = match handles.as_slice() {
         [key] => *key,
         [] => return Err(no_such_key("the HSM's token").into()),
+        // Labels need not be unique. To take the first would wrap by a key that the next start of the HSM
+        // may list second.
         _ => {
             let error = Error::bad_input(format!(
                 "{} AES keys of the HSM's token match the reference",
@@ -367,6 +393,8 @@ fn find(session: &Session, location: &Pkcs11KeyLocation) -> Result<ObjectHandle,
         AttributeType::ValueLen,
     ];
     let attributes = session.get_attributes(key, &wanted).map_err(failed)?;
+    // A key that can be exported guards no more than a file does, and whoever chose an HSM relies on the
+    // difference.
     let stays = attributes.contains(&Attribute::Extractable(false)) && attributes.contains(&Attribute::Sensitive(true));
     if !stays || !attributes.contains(&Attribute::ValueLen(32.into())) {
         let error = Error::new(
@@ -385,6 +413,7 @@ fn failed(error: Cryptoki) -> Failure {
         return Failure::Lasting(Error::new(ErrorKind::ProviderDown, "the PKCS#11 module failed").with_source(error));
     };
     let (kind, message, hint) = match code {
+        // Never passing: each attempt with a wrong PIN brings the token nearer to being locked.
         RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange => (
             ErrorKind::NotAllowed,
             "the HSM's token refuses the PIN",

@@ -10,6 +10,8 @@ const NONCE: usize = 12;
 
 /// Seals `plaintext` under the 32-byte `key`, bound to `associated`: nonce ‖ ciphertext ‖ tag.
 pub(super) fn seal(key: &[u8], associated: &[u8], plaintext: &[u8]) -> Result<Vec<u8>> {
+    // Random 96-bit nonces are safe for 2^32 messages under one key (SP 800-38D, section 8.3). A KMS key
+    // wraps data keys, which are far fewer.
     let nonce: [u8; NONCE] = random::array()?;
     let payload = Payload {
         msg: plaintext,
@@ -22,6 +24,8 @@ pub(super) fn seal(key: &[u8], associated: &[u8], plaintext: &[u8]) -> Result<Ve
 
 /// Opens what was sealed under `key` for `associated`; else [`ErrorKind::WrongKey`].
 pub(super) fn open(key: &[u8], associated: &[u8], sealed: &[u8]) -> Result<Secret<Vec<u8>>> {
+    // Too short to hold a nonce is a matter of form. What lacks the tag, or has a wrong one, fails in the
+    // AEAD.
     let Some((nonce, sealed)) = sealed.split_first_chunk::<NONCE>() else {
         return Err(Error::bad_input("the wrapped bytes are too short"));
     };
@@ -32,6 +36,8 @@ pub(super) fn open(key: &[u8], associated: &[u8], sealed: &[u8]) -> Result<Secre
     let opened = cipher(key)?.decrypt(&Nonce::from(*nonce), payload);
     opened
         .map(Secret::new)
+        // Another key, another context and changed bytes look alike to GCM, so there is one error for
+        // all.
         .map_err(|_| Error::new(ErrorKind::WrongKey, "the wrapped bytes do not unwrap here"))
 }
 
@@ -60,6 +66,7 @@ mod tests {
              449a6b525b16aedf5aa0de657ba637b39",
         );
         assert_eq!(*open(&key, &associated, &sealed).unwrap().expose(), plaintext);
+        // Right key and bytes, but not the context: a wrapped key that was moved to another place.
         assert_eq!(open(&key, b"", &sealed).unwrap_err().kind(), ErrorKind::WrongKey);
         assert_eq!(open(&key, b"", b"short").unwrap_err().kind(), ErrorKind::BadInput);
     }
@@ -67,6 +74,8 @@ mod tests {
     #[test]
     fn nonces_are_fresh() {
         let one = seal(&[1; 32], b"", b"text").unwrap();
+        // A nonce that repeats under one key gives away the XOR of two plaintexts, and the authentication
+        // key of GCM.
         assert_ne!(one, seal(&[1; 32], b"", b"text").unwrap());
         assert_eq!(open(&[1; 32], b"", &one).unwrap().expose(), b"text");
     }

@@ -53,7 +53,10 @@ impl Settings {
     /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) if that variable is not a number of seconds from 1 to 3,600.
     pub fn from_environment() -> Result<Self> {
         let mut settings = Self::empty();
+        // Read once, when the client is made: what another thread sets later changes no client that is in
+        // use.
         for (name, value) in std::env::vars_os() {
+            // No variable of a KMS needs bytes that are not UTF-8; others are skipped, not an error.
             if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
                 settings = settings.with(name, value);
             }
@@ -65,6 +68,7 @@ impl Settings {
                     .with_hint("the default is 10")
             })?;
             settings.timeouts.response = Duration::from_secs(seconds);
+            // To connect is a part of the response, and cannot be given more time than the whole.
             settings.timeouts.connect = settings.timeouts.connect.min(settings.timeouts.response);
         }
         Ok(settings)
@@ -81,6 +85,8 @@ impl Settings {
     /// Sets a variable.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        // All values are secret, whatever their names: which of them are credentials only the provider
+        // knows.
         self.variables.insert(name.into(), Secret::new(value.into()));
         self
     }
@@ -100,6 +106,7 @@ impl Settings {
     /// Returns a variable, unless it is missing or empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         let value = self.variables.get(name)?.expose();
+        // An empty variable is how scripts unset one.
         (!value.is_empty()).then_some(value.as_str())
     }
 
@@ -112,6 +119,8 @@ impl Settings {
         if let Some(value) = self.get(name) {
             return Ok(Some(Secret::new(value.to_owned())));
         }
+        // A file is better than a variable: children inherit variables, and other processes of the user
+        // can read them.
         let Some(path) = self.get(&format!("{name}_FILE")) else {
             return Ok(None);
         };
@@ -126,12 +135,14 @@ pub(super) fn read_secret(path: &Path) -> Result<Secret<String>> {
         Error::io(format!("cannot read `{}`", path.display()), error)
             .with_hint("a variable that ends in _FILE, or `pin-source`, names it as the place of a secret")
     })?;
+    // Editors and `echo` end a file with a line feed, which is no part of the secret.
     Ok(Secret::new(text.expose().lines().next().unwrap_or_default().to_owned()))
 }
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
+            // Not even the names of the variables: they show which credentials this process has.
             .field("timeouts", &self.timeouts)
             .finish_non_exhaustive()
     }

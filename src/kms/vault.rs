@@ -112,6 +112,7 @@ impl Provider for VaultProvider {
     fn describe(&self, location: &VaultKeyLocation) -> Result<KmsKeyInfo> {
         let response = self.request(location, "GET", &format!("keys/{}", location.name), None)?;
         let VaultData::<VaultKeyDescription> { data } = response.json()?;
+        // Transit also has keys that only sign or compute an HMAC.
         let state = match (data.soft_deleted, data.supports_encryption && data.supports_decryption) {
             (true, _) => KmsKeyState::PendingDeletion,
             (false, true) => KmsKeyState::Enabled,
@@ -141,6 +142,7 @@ impl Provider for VaultProvider {
 
     /// Generates a key by `datakey`; for lengths that it does not know, encrypts random bytes of Vault.
     fn generate(&self, location: &VaultKeyLocation, length: usize, context: &WrapContext) -> Result<DataKey> {
+        // `datakey` makes keys of 128, 256 and 512 bits. A key for direct use has 48 or 56 bytes, too.
         if !matches!(length, 16 | 32 | 64) {
             #[derive(Deserialize)]
             struct RandomBytes {
@@ -196,6 +198,7 @@ impl Provider for VaultProvider {
         let not_ours = || Error::bad_input("the wrapped bytes are not from Vault");
         let wrapped = std::str::from_utf8(wrapped).map_err(|_| not_ours())?;
         let (prefix, rest) = wrapped.split_at_checked(7).unwrap_or((wrapped, ""));
+        // The form is checked here, since Vault answers with status 400 to most mistakes.
         if prefix != "vault:v" || rest.is_empty() {
             return Err(not_ours());
         }
@@ -233,14 +236,20 @@ impl VaultProvider {
         loop {
             let mut headers = vec![
                 ("x-vault-token", token.header.clone()),
+                // Vault's agent may require this header: a server that is tricked into fetching a URL
+                // does not send it.
                 ("x-vault-request", HeaderValue::from_static("true")),
             ];
             headers.extend(location.namespace_header()?);
             let response = http.send(&what, &http::request(method, &uri, &headers, body.as_ref())?)?;
             match response.status {
                 200..=299 => return Ok(response),
+                // Vault has one status for a token that was revoked and for a policy that refuses. So a
+                // new login is tried once; a token that was given to us has no login behind it, and its
+                // refusal is final.
                 403 if token.expires.is_some() => {
                     let next = self.token(&http, location, Some(&token))?;
+                    // The login gave the same token: nothing has changed, and the refusal stands.
                     if next.header == token.header {
                         return Err(refusal(&response));
                     }
@@ -264,6 +273,7 @@ impl VaultProvider {
 
     /// Returns the variable `VAULT_…`, or else `BAO_…`.
     fn variable(&self, name: &str) -> Option<&str> {
+        // OpenBao is a fork of Vault, with names of its own for the same variables.
         ["VAULT", "BAO"]
             .iter()
             .find_map(|prefix| self.settings.get(&format!("{prefix}_{name}")))
@@ -388,6 +398,8 @@ impl VaultKeyLocation {
         let (scheme, rest) = url.split_once("://").ok_or_else(form)?;
         let (host, path) = rest.split_once('/').ok_or_else(form)?;
         let (mount, name) = path.rsplit_once('/').ok_or_else(form)?;
+        // Mount and name become parts of a path. `..`, `%` or `?` in them would reach another endpoint of
+        // Vault with our token.
         let plain = |text: &str| {
             !text.is_empty()
                 && text
@@ -409,6 +421,7 @@ impl VaultKeyLocation {
     }
 
     fn namespace_header(&self) -> Result<Option<(&'static str, HeaderValue)>> {
+        // The header type refuses line feeds, with which a namespace could add headers of its own.
         let header = self.namespace.as_deref().map(HeaderValue::from_str).transpose();
         let header =
             header.map_err(|_| Error::bad_input("the namespace has characters that no HTTP header can carry"))?;
@@ -448,6 +461,7 @@ const REFUSALS: [RefusalRule; 10] = [
         "no transit engine is mounted there: `vault secrets list` shows where it is",
     ),
     means(404, "", Meaning::NoSuchKey, ""),
+    // Decrypt answers 400 for a key that does not exist; reading it gives 404.
     means(400, "no key", Meaning::NoSuchKey, ""),
     rule(
         400,
@@ -526,6 +540,7 @@ mod tests {
             "vault:https://host",
             "vault:https://host/main",
             "vault:https://host/transit/",
+            // Would leave the transit engine.
             "vault:https://host/transit/../x",
             "vault:https://host/transit/a b",
             "vault:https://host/transit/main?region=x",

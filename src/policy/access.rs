@@ -14,6 +14,7 @@ pub(super) fn is_enumerable(rule: &Rule) -> bool {
     match rule.treatment {
         // What is made tells no two values apart that it does not show anyway.
         Treatment::Mask | Treatment::Bucket | Treatment::Drop => false,
+        // Each call gives another token, so there is nothing to compare.
         Treatment::Tokenize if rule.tokens.as_ref().is_some_and(|tokens| tokens.per_occurrence) => false,
         // Where the number of values depends on the value, short ones are few.
         _ => rule.possible_values().is_none_or(|values| values <= LISTED),
@@ -46,6 +47,8 @@ impl Policy {
                 protect: true,
             });
         };
+        // A role that is not there is an error, not the trusted case above: a misspelt role must not see
+        // everything.
         let grants = self.roles.get(role).ok_or_else(|| {
             let known: Vec<_> = self.roles.keys().map(String::as_str).collect();
             let hint = if known.is_empty() {
@@ -55,8 +58,10 @@ impl Policy {
             };
             Error::new(ErrorKind::NotAllowed, format!("the policy has no role `{role}`")).with_hint(hint)
         })?;
+        // The rule's own line replaces `*` as a whole, so it can also take a right away.
         let grant = grants.get(rule).or_else(|| grants.get("*"));
         Ok(grant.copied().unwrap_or(Rights {
+            // What no line grants is denied: a rule that is added later is closed to all roles.
             see: Grant::Denied,
             protect: false,
         }))

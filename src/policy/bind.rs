@@ -50,12 +50,14 @@ impl Policy {
         for line in &self.columns {
             let of_table = line.pattern.strip_prefix(&format!("{table}."));
             let path = of_table.unwrap_or(&line.pattern);
+            // Only what stands before the first wildcard says for certain which column is meant.
             let fixed = path.split('*').next().unwrap_or_default();
             let from = |name: &'a String| {
                 let within = |text: &str| text.starts_with(['.', '[']);
                 fixed.strip_prefix(name.as_str()).filter(|rest| within(rest))?;
                 Some((name.as_str(), &path[name.len()..]))
             };
+            // The longest column that fits: `a.b` and not `a`, where both are there.
             let Some((name, rest)) = known().filter_map(from).max_by_key(|(name, _)| name.len()) else {
                 continue;
             };
@@ -66,11 +68,14 @@ impl Policy {
                 continue;
             }
             let is_lost = match self.binding(line)? {
+                // Nothing is lost: the field stays as it is, with the line or without it.
                 Bound::Keep => false,
                 // What was dropped is not missed.
                 Bound::Drop => direction == Direction::Encrypt,
                 Bound::Rule(_) => true,
             };
+            // A line with an error in its path would leave a field in the clear that somebody meant to
+            // protect.
             if is_lost && !known().any(|name| line.names(table, name)) {
                 astray.push(Astray {
                     at: &line.at,
@@ -92,11 +97,14 @@ impl Policy {
     /// column that the table lacks (one that was dropped is not missed when data is revealed), or for a column that
     /// no line names if the policy says `unlisted = "error"`.
     pub fn bind<'a>(&'a self, table: &str, columns: &[&[String]], direction: Direction) -> Result<Vec<Bound<'a>>> {
+        // First the lines, then the columns: a misspelt column of a `table.column` line would otherwise
+        // be an unlisted one, and with unlisted = "keep" stay in the clear without a word.
         for line in &self.columns {
             let named = |name: &str| columns.iter().any(|names| names.iter().any(|known| known == name));
             if let Some(column) = line.pattern.strip_prefix(&format!("{table}."))
                 && line.is_literal()
                 && !named(column)
+                // A column's own name may hold a dot.
                 && !named(&line.pattern)
                 && !(direction == Direction::Decrypt && matches!(self.binding(line)?, Bound::Drop))
             {
@@ -115,6 +123,7 @@ impl Policy {
             return Err(Error::bug("a column without a name"));
         };
         let mut outer = None;
+        // The innermost line that fits decides for a field that no line names.
         for name in within {
             outer = self.line(table, name)?.map(|line| (line, name));
             if outer.is_some() {
@@ -131,6 +140,8 @@ impl Policy {
         };
         match line {
             Some((line, name)) => match self.binding(line)? {
+                // A rule is for one value. To protect every field of a struct with it would give fields
+                // of other types, and of other meanings, one permutation.
                 Bound::Rule(rule) if name != column => Err(Error::bad_policy(format!(
                     "{}: column `{name}` of table `{table}` is nested, and rule `{}` is for values",
                     line.at, rule.name
@@ -155,6 +166,8 @@ impl Policy {
         let mut lines: Vec<&ColumnLine> = self.columns.iter().filter(|line| line.names(table, column)).collect();
         lines.sort_by_key(|line| std::cmp::Reverse(line.rank(table)));
         match lines.as_slice() {
+            // The order in the file must not decide: who adds a line at the end would change what another
+            // column gets.
             [first, second, ..] if first.rank(table) == second.rank(table) && first.target != second.target => {
                 Err(Error::bad_policy(format!(
                     "column `{column}` of table `{table}` fits two lines equally well: {} and {}",
@@ -196,6 +209,7 @@ mod tests {
             ("customer.*", "customer.c_phone", true),
             ("a*b*c", "a1b2b3c", true),
             ("a*b*c", "ac", false),
+            // The two ends may not overlap.
             ("ab*ba", "aba", false),
         ] {
             assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
@@ -268,6 +282,7 @@ mod tests {
         let error = bind("t", Direction::Encrypt).expect_err("missing column");
         assert_eq!(error.to_string(), "p.toml:10:1: table `t` has no column `missing`");
         assert!(bind("u", Direction::Encrypt).is_err());
+        // The column was dropped when the table was protected.
         assert!(bind("u", Direction::Decrypt).is_ok());
         assert!(bind("other", Direction::Encrypt).is_ok());
     }

@@ -21,6 +21,7 @@ pub(super) struct ColumnLine {
 impl ColumnLine {
     /// Tells whether the pattern names `column` of `table`.
     pub(super) fn names(&self, table: &str, column: &str) -> bool {
+        // Both readings of a dot, since names of columns may hold one.
         matches(&self.pattern, column) || matches(&self.pattern, &format!("{table}.{column}"))
     }
 
@@ -28,6 +29,7 @@ impl ColumnLine {
     /// then the one with more characters.
     pub(super) fn rank(&self, table: &str) -> (bool, bool, usize) {
         let names_table = self.pattern.starts_with(&format!("{table}."));
+        // Without the wildcards: `a**` is no more specific than `a*`.
         let characters = self.pattern.chars().filter(|c| *c != '*').count();
         (self.is_literal(), names_table, characters)
     }
@@ -56,10 +58,12 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
         return rest.is_empty(); // no wildcard
     };
     for piece in pieces {
+        // The first place is enough: whatever matches further on matches from here, too.
         match rest.find(piece) {
             Some(at) => rest = &rest[at + piece.len()..],
             None => return false,
         }
     }
+    // What the first piece took is gone from `rest`, so the two cannot overlap.
     rest.ends_with(last)
 }

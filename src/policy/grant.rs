@@ -30,6 +30,8 @@ pub(super) struct Rights {
 
 impl<'de> Deserialize<'de> for Rights {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        // An untagged enum would answer every mistake with "did not match any variant", and name no place
+        // in the file.
         deserializer.deserialize_any(RightsVisitor)
     }
 }
@@ -48,6 +50,7 @@ impl<'de> Visitor<'de> for RightsVisitor {
 
     fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<Rights, E> {
         let see = Grant::deserialize(text.into_deserializer())?;
+        // The short form never gives the right to protect, which is an oracle: it has to be written out.
         Ok(Rights { see, protect: false })
     }
 

@@ -58,6 +58,8 @@ impl Policy {
             KeyUse::Direct {
                 mode: DirectMode::Ff31Legacy,
                 ..
+            // Checked when the key is resolved: the policy names it, but only the keyring knows what it
+            // is for.
             } if self.approved_only => Err(Error::bad_policy(format!(
                 "`{}` says approved_only = true, and NIST has withdrawn FF3-1",
                 self.path.display()

@@ -89,6 +89,8 @@ impl Bucket {
         match self {
             Self::Prefix(length) => format!("Prefix({length})"),
             Self::Width(width) => format!("Width({width})"),
+            // The spelling of `Debug` for strings, quotes and escapes included, since the first files
+            // were written so.
             Self::Edges(edges) => format!("Edges({edges:?})"),
             Self::To(period) => format!("To({})", period.definition()),
         }
@@ -229,6 +231,7 @@ impl fmt::Display for Tweak {
         match self {
             Self::Kept => f.write_str("kept"),
             Self::None => f.write_str("none"),
+            // A tweak is no secret: it stands in the metadata of files.
             Self::Fixed(bytes) => write!(f, "hex:{}", hex::encode(bytes)),
             Self::Column(name) => write!(f, "column:{name}"),
         }
@@ -256,6 +259,7 @@ pub struct Mask {
 impl Mask {
     /// Spells the mask as fingerprints have it: frozen, since metadata and check values of files hold a hash of it.
     pub(crate) fn definition(&self) -> String {
+        // Taken apart by name, so that a new field does not compile until it has its place here.
         let Self {
             keep_first,
             keep_last,
@@ -335,6 +339,7 @@ impl FromStr for RuleRef {
         let (rule, version) = match text.split_once('@') {
             None => (text, None),
             Some((rule, version)) => {
+                // Versions count from 1; 0 would mean none.
                 let number = version.parse().ok().filter(|number| *number > 0);
                 let number = number.ok_or_else(|| {
                     Error::bad_input("a rule is written `name` or `name@version`, the version a number from 1")

@@ -7,6 +7,7 @@ use super::{Entry, Found, Inserted, Insertion, Lookup, Minted, Replacement, Spac
 use crate::keys::{KeyVersionId, random};
 use crate::{Error, ErrorKind, Result};
 
+// A fixed time: the store has no clock, and must not use the system's.
 const NOW: u64 = 2_000_000_000;
 
 /// Tries `store`, in domains of its own with random names.
@@ -36,7 +37,9 @@ async fn keeps_its_domains(store: &dyn TokenStore) -> Result<()> {
         state.index_key == one && state.reindexing_to.is_none(),
         "domain: is made with the key given",
     )?;
+    // A second process with a newer key must not make the hashes of the first one useless.
     require(store.domain(&name, two).await? == state, "domain: keeps its first key")?;
+    // To read makes no domain.
     let unknown = format!("{name}-that-is-not-there");
     require(
         store.find(&unknown, vec![lookup()?], NOW).await? == [None],
@@ -60,6 +63,8 @@ async fn finds_what_was_inserted(store: &dyn TokenStore) -> Result<()> {
         "insert: new entries are new",
     )?;
     let mut lookups: Vec<Lookup> = entries.iter().map(|entry| entry.lookup).collect();
+    // In another order than they were put in, with a stranger among them: answers must not be matched by
+    // chance.
     lookups.reverse();
     lookups.insert(7, lookup()?);
     let mut tokens: Vec<Option<String>> = entries.iter().rev().map(|entry| Some(entry.token.clone())).collect();
@@ -140,11 +145,13 @@ async fn limits_spaces(store: &dyn TokenStore) -> Result<()> {
         matches!(&done, Inserted::Done { used, .. } if *used == [2, 2]),
         "insert: counts its spaces",
     )?;
+    // As after a crash between the commit and the answer: the batch comes again.
     let again = store.insert(Arc::new(insert(0..4, &all))).await?;
     require(
         matches!(&again, Inserted::Done { used, .. } if *used == [2, 2]),
         "insert: known values are not counted again",
     )?;
+    // One space is full and the other is not: both must stay as they are.
     let full = store.insert(Arc::new(insert(4..8, &all))).await?;
     require(
         full == Inserted::Full { space: 0, used: 4 },
@@ -161,6 +168,7 @@ async fn limits_spaces(store: &dyn TokenStore) -> Result<()> {
             all[0..4].iter().map(|entry| entry.token.clone()).collect(),
         )
         .await?;
+    // An emptied token is never free again, so it goes on taking its place.
     let done = store.insert(Arc::new(insert(8..9, &all))).await?;
     require(
         matches!(&done, Inserted::Done { used, .. } if *used == [3, 2]),
@@ -194,6 +202,7 @@ async fn empties(store: &dyn TokenStore) -> Result<()> {
     )?;
     let mut reborn = entries[0].clone();
     require(
+        // A copy of the old token may be anywhere; it must not come to mean another value.
         domain.insert(&[reborn.clone()]).await? == [Minted::TokenTaken],
         "delete: a token is never issued again",
     )?;
@@ -212,6 +221,7 @@ async fn empties(store: &dyn TokenStore) -> Result<()> {
 async fn expires(store: &dyn TokenStore) -> Result<()> {
     let domain = Domain::new(store).await?;
     let mut entries = entries(4)?;
+    // One second before, at, and after the end of life: `expires` is the first moment without the value.
     entries[0].expires = Some(NOW - 1);
     entries[1].expires = Some(NOW);
     entries[2].expires = Some(NOW + 1);
@@ -235,6 +245,7 @@ async fn expires(store: &dyn TokenStore) -> Result<()> {
     renewed.token = token()?;
     renewed.expires = None;
     require(
+        // Though nobody has called `expire` yet.
         domain.insert(&[renewed.clone()]).await? == [Minted::New],
         "insert: an expired value is minted anew",
     )?;
@@ -261,6 +272,8 @@ async fn scans_and_replaces(store: &dyn TokenStore) -> Result<()> {
     let domain = Domain::new(store).await?;
     let mut entries = entries(25)?;
     domain.insert(&entries).await?;
+    // By bytes: a database that sorts by a language would skip rows, or give them twice, from page to
+    // page.
     entries.sort_by(|one, other| one.token.as_bytes().cmp(other.token.as_bytes()));
     store.delete(&domain.name, vec![entries[4].token.clone()]).await?;
     let (mut rows, mut after) = (Vec::new(), None);
@@ -287,7 +300,9 @@ async fn scans_and_replaces(store: &dyn TokenStore) -> Result<()> {
     };
     let replacements = vec![
         replacement(0, &entries[0].sealed, other),
+        // A row that somebody changed since it was read.
         replacement(1, b"something else", lookup()?),
+        // A row that was emptied: it must not come back to life.
         replacement(4, &entries[4].sealed, lookup()?),
     ];
     require(
@@ -315,6 +330,7 @@ async fn reindexes(store: &dyn TokenStore) -> Result<()> {
     domain.insert(&known).await?;
     let (to, another) = (KeyVersionId::random()?, KeyVersionId::random()?);
     store.begin_reindex(&domain.name, to).await?;
+    // Twice, as after an interruption.
     store.begin_reindex(&domain.name, to).await?;
     let refused = store.begin_reindex(&domain.name, another).await;
     require(
@@ -341,6 +357,7 @@ async fn reindexes(store: &dyn TokenStore) -> Result<()> {
         "end_reindex: of the key that was begun",
     )?;
     store.end_reindex(&domain.name, to).await?;
+    // Twice: two processes may have finished it together.
     store.end_reindex(&domain.name, to).await?;
     let state = store.domain(&domain.name, another).await?;
     require(
@@ -369,6 +386,7 @@ async fn keeps_domains_apart(store: &dyn TokenStore) -> Result<()> {
         "insert: into one domain",
     )?;
     require(
+        // Uniqueness is within a domain; another rule has tokens of its own.
         two.insert(&entries).await? == vec![Minted::New; 2],
         "insert: the same tokens and look-up hashes into another domain",
     )?;
@@ -383,12 +401,14 @@ async fn keeps_domains_apart(store: &dyn TokenStore) -> Result<()> {
 /// bijection.
 async fn tells_concurrent_writers_apart(store: &dyn TokenStore) -> Result<()> {
     let domain = Domain::new(store).await?;
+    // 40 values and 8 writers with 20 of them each: every value is minted by several at once.
     let lookups: Vec<Lookup> = (0..40).map(|_| lookup()).collect::<Result<_>>()?;
     let writer = |writer: usize| {
         let (domain, lookups) = (&domain, &lookups);
         async move {
             let mut told: Vec<(Lookup, String)> = Vec::new();
             let mut pending: Vec<Lookup> = (0..20).map(|at| lookups[(at * 2 + writer * 5) % 40]).collect();
+            // An insertion has no repeats, as the trait asks.
             pending.sort_unstable();
             pending.dedup();
             for round in 0.. {

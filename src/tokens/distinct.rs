@@ -50,6 +50,8 @@ impl DistinctValues {
     pub(super) fn add(&mut self, values: &[&str], index: &LookupIndex) {
         for value in values {
             let lookup = index.lookup(value);
+            // By the hash, which is needed anyway, instead of the values: no second table of them is held
+            // in memory.
             let place = *self.places.entry(lookup).or_insert_with(|| {
                 self.lookups.push(lookup);
                 self.first.push(self.rows.len());
@@ -61,6 +63,8 @@ impl DistinctValues {
 
     /// Makes every row a value of its own.
     pub(super) fn add_each(&mut self, rows: usize) -> Result<()> {
+        // Random hashes, which no value leads to: equal values stay apart, and the unique constraint of
+        // the store holds as it is.
         self.lookups = (0..rows).map(|_| random::array()).collect::<Result<_>>()?;
         self.first = (0..rows).collect();
         self.rows = (0..rows as u32).collect();

@@ -21,9 +21,13 @@ impl Tokenizer {
             let Some((lookup, sealed)) = &record.value else {
                 return Ok(None);
             };
+            // Sealed under the active key already, by a run that was interrupted or by a writer of today.
+            // So a run can be repeated.
             if seal::key_version(sealed)? == active.version_id() {
                 return Ok(None);
             }
+            // The look-up hash stays: it is made with the domain's index key, which a rotation does not
+            // change.
             self.replacement(record, lookup, sealed, *lookup, opener, sealer)
                 .map(Some)
         })
@@ -47,6 +51,8 @@ impl Tokenizer {
 
     async fn reindex_to(&self, to: KeyVersionId, told: &mut (dyn FnMut(Progress) + Send)) -> Result<Progress> {
         let domain = self.domain();
+        // Written to the store before the first row: from here on it refuses insertions of every process,
+        // also of those that were opened before.
         self.store.begin_reindex(&domain, to).await?;
         let index = self.make_index(to)?;
         let walked = if self.rule.per_occurrence {
@@ -56,8 +62,11 @@ impl Tokenizer {
                 let Some((lookup, sealed)) = &record.value else {
                     return Ok(None);
                 };
+                // The hash is made of the value, so each row is opened. The look-up hash is in the
+                // associated data, so it is sealed again, too.
                 let value = self.unseal(opener, &record.token, lookup, record.expires, sealed)?;
                 match index.lookup(&value) {
+                    // Done already, before an interruption.
                     same if same == *lookup => Ok(None),
                     other => self
                         .replacement(record, lookup, sealed, other, opener, sealer)
@@ -66,6 +75,8 @@ impl Tokenizer {
             })
             .await?
         };
+        // Only after the last row: an end that came earlier would allow insertions for values whose hash
+        // is still the old one, and these would get a second token.
         self.store.end_reindex(&domain, to).await?;
         self.refresh_index().await?;
         Ok(walked)
@@ -84,6 +95,7 @@ impl Tokenizer {
             let page = self.store.scan(&domain, after.clone(), PAGE).await?;
             let Some(last) = page.last() else { return Ok(progress) };
             let mut opener = Opener::new(&self.keys, &self.rule.domain);
+            // A key for each page, as for each batch.
             let mut sealer = Sealer::new(self.active()?, &self.rule.domain)?;
             let mut replacements = Vec::new();
             for record in &page {
@@ -95,6 +107,8 @@ impl Tokenizer {
                 _ => self.store.replace(&domain, replacements).await?,
             };
             progress.changed += replaced;
+            // Else somebody changed a row between scan and replacement (an erasure, an expiry): the page
+            // is read again, so that nothing is skipped and nothing of theirs is undone.
             if replaced == wanted {
                 progress.seen += page.len() as u64;
                 after = Some(last.token.clone());
@@ -122,6 +136,7 @@ impl Tokenizer {
         };
         Ok(Replacement {
             token: record.token.clone(),
+            // The store compares it, so a value that was erased meanwhile does not come back.
             old: old.to_vec(),
             lookup,
             sealed: sealer.seal(row, &value)?,

@@ -52,6 +52,8 @@ impl Domain {
             content.expires = content.expires.filter(|_| content.value.is_none());
             content.value.take()
         });
+        // The row stays, so that its token is never issued again; the hash goes, so that the value can be
+        // minted anew.
         if let Some((lookup, _)) = &emptied {
             self.lookups.remove(lookup);
         }
@@ -137,6 +139,7 @@ impl TokenStore for MemoryTokens {
         if domain.state.index_key != insertion.index_key || domain.state.reindexing_to.is_some() {
             return Ok(Inserted::OtherIndex);
         }
+        // All or nothing: worked out on a copy, which takes the place of the domain only at the end.
         let mut next = domain.clone();
         let mut minted = Vec::with_capacity(insertion.entries.len());
         let mut added = vec![0; insertion.spaces.len()];
@@ -152,6 +155,7 @@ impl TokenStore for MemoryTokens {
             if let Some(space) = entry.space {
                 wanted[space] += 1;
             }
+            // Emptied rows count as well: a token that once stood for another value stays taken.
             if next.rows.contains_key(&entry.token) {
                 minted.push(Minted::TokenTaken);
                 continue;
@@ -171,6 +175,8 @@ impl TokenStore for MemoryTokens {
         for (place, space) in insertion.spaces.iter().enumerate() {
             let counted = next.spaces.entry(space.id).or_insert((0, space.limit));
             let would_be = counted.0 + wanted[place];
+            // Taken tokens count in `wanted`: they come back with another token, and the space must have
+            // room for that.
             if wanted[place] > 0 && would_be > space.limit {
                 return Ok(Inserted::Full {
                     space: place,
@@ -278,6 +284,7 @@ impl TokenStore for MemoryTokens {
             let Some(value) = domain.rows.get_mut(&token).and_then(|content| content.value.as_mut()) else {
                 continue;
             };
+            // Compare and swap, as the trait asks for.
             if value.1 == old {
                 domain.lookups.remove(&value.0);
                 domain.lookups.insert(lookup, token);

@@ -57,6 +57,7 @@ impl<'a> Minter<'a> {
             Format::String(format) => {
                 format.split(value, Side::Plain, &mut self.parts)?;
                 match format.token_numerals(self.parts.numerals.len()) {
+                    // All is kept: the token would be the value itself.
                     0 => return Err(FormatError::UnderFloor { found: 0, least: 1 }),
                     numerals => numerals,
                 }
@@ -76,6 +77,8 @@ impl<'a> Minter<'a> {
                 self.places.digits.len()
             }
         };
+        // By what is kept and what is drawn: only tokens that agree in both can collide, so these share a
+        // space.
         let key = (numerals, std::mem::take(&mut self.parts.kept));
         if let Some(known) = self.shapes.get(&key) {
             let known = known.clone();
@@ -93,6 +96,8 @@ impl<'a> Minter<'a> {
         };
         let space = (size <= COUNTED).then(|| Space {
             id: self.space_id(&key.1, numerals),
+            // At most half: a guessed token then is one with a probability of at most one half, and a
+            // free one is found in two draws on average.
             limit: size as u64 / 2,
         });
         let shape = Shape { numerals, space };
@@ -102,6 +107,7 @@ impl<'a> Minter<'a> {
 
     fn space_id(&self, kept: &[u8], numerals: usize) -> SpaceId {
         let parts = length_prefixed(&[
+            // A hash gives ids of one length. It hides nothing: the kept parts stand in the tokens, too.
             b"cipherform token space v1",
             self.format.definition().as_bytes(),
             &(numerals as u64).to_be_bytes(),
@@ -114,6 +120,8 @@ impl<'a> Minter<'a> {
 
     /// A token for `value`: not the value itself, not one of `drawn`, no valid value where it must not be one.
     pub(super) fn draw(&mut self, value: &str, shape: &Shape, drawn: &HashSet<String>) -> Result<String> {
+        // Drawn and tried again, not searched for: a search from a random place would prefer tokens
+        // behind long runs of taken ones.
         for _ in 0..DRAWS {
             let mut token = String::with_capacity(value.len());
             match self.format {
@@ -145,6 +153,8 @@ impl<'a> Minter<'a> {
                 }
             }
             let valid_elsewhere = self.never_valid_as.iter().any(|format| is_valid(format, &token));
+            // A token that is its own value would show it. One that is drawn twice in a batch would be
+            // refused by the store as a repetition.
             if token != value && !drawn.contains(&token) && !valid_elsewhere {
                 return Ok(token);
             }
@@ -194,8 +204,11 @@ impl Default for Random {
 impl Random {
     /// A number below `limit`, each as likely as the other.
     fn below(&mut self, limit: u128) -> Result<u128> {
+        // As many bits as the largest number needs, and numbers that are too large thrown away: a
+        // remainder would make the small ones likelier. At least half of the draws are kept.
         let bits = 128 - (limit - 1).leading_zeros();
         let length = (bits as usize).div_ceil(8);
+        // For a limit of 1 there are no bits, and the shift by 128 has no result: the only number is 0.
         let mask = u128::MAX.checked_shr(128 - bits).unwrap_or(0);
         loop {
             if self.used + length > self.bytes.len() {
@@ -224,6 +237,7 @@ mod tests {
     #[test]
     fn numbers_are_uniform_over_their_whole_range() {
         let mut random = Random::default();
+        // Powers of two and numbers beside them, where a mask of one bit too few or too many would show.
         for limit in [1u128, 2, 3, 10, 62, 256, 257, 65_536, u128::MAX] {
             let found: HashSet<u128> = (0..2_000).map(|_| random.below(limit).unwrap()).collect();
             assert!(found.iter().all(|number| *number < limit));
@@ -294,6 +308,7 @@ mod tests {
             let token = minter.draw("123456789", &shape, &HashSet::new()).unwrap();
             assert!(!is_valid(&ssn, &token));
         }
+        // Excludes everything that can be drawn: an error after many draws, and no endless loop.
         let never = [digits.clone()];
         let mut minter = Minter::new(&digits, &never);
         assert!(minter.draw("123456789", &shape, &HashSet::new()).is_err());
@@ -306,6 +321,7 @@ mod tests {
         let mut space = |value| minter.shape(value).unwrap().space;
         assert_eq!(space("1234").unwrap().limit, 500);
         assert_eq!(space("1234"), space("1999"));
+        // Separators are no part of a token's space.
         assert_eq!(space("1-234"), space("1999"));
         assert_ne!(space("1234"), space("2234"));
         assert_ne!(space("1234"), space("12345"));

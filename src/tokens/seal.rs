@@ -34,11 +34,15 @@ impl Row<'_> {
         let expires = self.expires.map(u64::to_be_bytes);
         length_prefixed(&[
             b"cipherform sealed token v1",
+            // Everything that a row says of itself: whoever can write to the database can exchange two
+            // sealed values, give a token of their own the value of another, or move an end of life, and
+            // is found out when it is opened.
             self.store.as_bytes(),
             self.domain.as_bytes(),
             self.token.as_bytes(),
             self.lookup,
             key.as_bytes(),
+            // No end of life is an empty part, and so differs from an end at 0, which has 8 bytes.
             expires.as_ref().map_or(&[], |bytes| &bytes[..]),
         ])
     }
@@ -54,6 +58,9 @@ pub(super) struct Sealer {
 
 impl Sealer {
     pub(super) fn new(key: &KeyHandle, domain: &str) -> Result<Self> {
+        // A random salt of 128 bits gives each batch a key of its own. Machines share the data key and
+        // cannot share a counter; random nonces of 96 bits under one key would be bounded at 2^32 values
+        // (SP 800-38D, section 8.3).
         let salt = random::array()?;
         Ok(Self {
             key: key.version_id(),
@@ -66,6 +73,7 @@ impl Sealer {
     pub(super) fn seal(&mut self, row: Row<'_>, value: &str) -> Result<Vec<u8>> {
         let counter = self.counter.to_be_bytes();
         let next = self.counter.checked_add(1);
+        // A counter that wrapped round would repeat a nonce, which breaks GCM.
         self.counter = next.ok_or_else(|| Error::bug("a batch of 2^32 values"))?;
         let payload = Payload {
             msg: value.as_bytes(),
@@ -102,9 +110,13 @@ impl<'a> Opener<'a> {
     pub(super) fn open(&mut self, row: Row<'_>, sealed: &[u8]) -> Result<String> {
         let (batch, counter, ciphertext) = parse(sealed)?;
         let key = key_of(batch);
+        // Derived once a batch, not once a row: rows that were minted together are often revealed
+        // together.
         let cipher = match self.batches.entry(*batch) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(new) => {
+                // The row names its key version, which is not authenticated yet; a changed id names no
+                // key, or one under which the tag does not fit.
                 let handle = self.keys.get(&key).ok_or_else(|| {
                     Error::new(
                         ErrorKind::KeyNotFound,
@@ -148,6 +160,7 @@ fn key_of(batch: &[u8; 16 + SALT]) -> KeyVersionId {
 }
 
 fn cipher(key: &KeyHandle, domain: &str, salt: &[u8]) -> Result<Aes256Gcm> {
+    // The domain is in the derivation as well: a tokenizer of another domain derives another key.
     let key = key.subkey(Purpose::TokenSeal, domain, salt, 32)?;
     Aes256Gcm::new_from_slice(key.expose()).map_err(|_| Error::bug("an AES-256 key that is not 32 bytes"))
 }
@@ -185,11 +198,13 @@ mod tests {
         };
         let mut sealer = Sealer::new(&key, "card").unwrap();
         let sealed = sealer.seal(row, "4111").unwrap();
+        // Equal values of one batch must not show as equal.
         let twice = sealer.seal(row, "4111").unwrap();
         assert_ne!(sealed, twice);
         assert_eq!(key_version(&sealed).unwrap(), key.version_id());
         let mut opener = Opener::new(&keys, "card");
         assert_eq!(opener.open(row, &sealed).unwrap(), "4111");
+        // Each part of the place by itself: what whoever writes to the database could change.
         for other in [
             Row {
                 store: StoreId::from_bytes([3; 16]),

@@ -101,6 +101,7 @@ impl SqliteTokens {
                 let id: [u8; 16] = connection.query_row("SELECT id FROM cipherform_store", [], |row| row.get(0))?;
                 return Ok((connection, Some(StoreId::from_bytes(id))));
             }
+            // Read again under the write lock: another process may have made the tables since.
             let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let version: i64 = change.pragma_query_value(None, "user_version", |row| row.get(0))?;
             let tables: i64 = change.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -175,6 +176,8 @@ impl Inner {
     }
 
     fn change(&mut self) -> rusqlite::Result<Transaction<'_>> {
+        // IMMEDIATE: a transaction that reads first and then writes cannot wait for another writer, and
+        // would fail as busy.
         self.connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
     }
@@ -484,6 +487,7 @@ fn insert(change: &Transaction<'_>, domain: i64, insertion: &Insertion) -> rusql
                 None => {}
             }
         }
+        // No row has the look-up hash, or that one was emptied: it is the token that is taken.
         if !done {
             minted[at] = Minted::TokenTaken;
         }
@@ -502,6 +506,7 @@ fn insert(change: &Transaction<'_>, domain: i64, insertion: &Insertion) -> rusql
         let now: u64 = count.query_row(row, |row| row.get::<_, i64>(0))?.cast_unsigned();
         let would_be = now + wanted[place] - added[place];
         if wanted[place] > 0 && would_be > space.limit {
+            // The caller does not commit, so what was put in above is undone.
             return Ok(Inserted::Full {
                 space: place,
                 used: would_be,
@@ -570,6 +575,7 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
 /// Makes the file, if it is not there, for its owner alone. SQLite gives its log the same mode.
 fn make_private(path: &Path) -> Result<()> {
     let mut options = std::fs::OpenOptions::new();
+    // Not truncated: it may be a store.
     options.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, crate::fs::PRIVATE);

@@ -74,6 +74,7 @@ async fn revealed(tokenizer: &Tokenizer, tokens: &[String], now: u64) -> Vec<Rev
 #[tokio::test]
 async fn one_value_has_one_token_and_comes_back() {
     let (store, keys) = (MemoryTokens::new().unwrap(), handles(1).await);
+    // More than two batches, with repeats within a batch and across two.
     let values: Vec<String> = (0..20_000).map(|n| format!("{:09}", n % 9_000)).collect();
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     let tokenizer = open(rule("digits", toml::Table::new()), &store, &keys).await;
@@ -115,6 +116,7 @@ async fn per_occurrence_equal_values_differ() {
 async fn half_of_a_space_is_the_most() {
     let (store, keys) = (MemoryTokens::new().unwrap(), handles(1).await);
     let tokenizer = open(rule("digits", toml::Table::new()), &store, &keys).await;
+    // Three digits: 1,000 tokens, of which 500 may be used.
     let values: Vec<String> = (0..501).map(|n| format!("{n:03}")).collect();
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     tokens(&tokenizer, &values[..450]).await;
@@ -142,6 +144,7 @@ async fn misfits_are_told_before_anything_is_stored() {
     let (store, keys) = (MemoryTokens::new().unwrap(), handles(1).await);
     let tokenizer = open(rule("digits", toml::Table::new()), &store, &keys).await;
     let mut values = vec!["1234567"; 9_000];
+    // In the second transaction: the first must not be committed before it is found.
     values[8_500] = "12x";
     match tokenizer.tokenize(&values, false, at(0)).await {
         Err(RowError::Row { row: 8_500, .. }) => {}
@@ -168,6 +171,7 @@ async fn what_is_forgotten_stays_forgotten() {
     assert_eq!(revealed(&tokenizer, &made, 59).await, expected);
     assert_eq!(revealed(&tokenizer, &made, 60).await, vec![Revealed::Emptied; 2]);
     assert_eq!(tokenizer.expire(at(60)).await.unwrap(), 1);
+    // A new token: the old one stays emptied for ever, wherever copies of it are.
     assert_ne!(tokens(&tokenizer, &["123-45-6789", "123-45-6780"]).await, made);
 }
 
@@ -214,6 +218,7 @@ async fn a_reindex_that_was_interrupted_hides_no_value_and_ends_after_a_rotation
         let second = Arc::clone(&second);
         async move {
             second
+                // Some rows have the new hash by then, and the others the old one.
                 .reindex(&mut |_| panic!("killed after the first page"))
                 .await
                 .map(drop)
@@ -223,6 +228,8 @@ async fn a_reindex_that_was_interrupted_hides_no_value_and_ends_after_a_rotation
     let found = second.find(&values, at(0)).await.unwrap();
     assert_eq!(found.into_iter().flatten().collect::<Vec<_>>(), made);
 
+    // The key was rotated before the re-index was taken up again: both changes of key must come to their
+    // end.
     let third = open(digits(), &store, &keys).await;
     assert_eq!(third.reindex(&mut |_| {}).await.unwrap().changed, 5_000);
     assert_eq!(tokens(&third, &values).await, made);
@@ -238,6 +245,7 @@ async fn an_engine_that_slept_through_a_reindex_goes_on() {
     let (sleeper, other) = (open(digits(), &store, &keys).await, open(digits(), &store, &keys).await);
     other.reindex(&mut |_| {}).await.unwrap();
     assert_eq!(tokens(&sleeper, &["123456789"]).await, made);
+    // A re-index that never ends: whoever tokenizes is told, and does not wait for ever.
     store.begin_reindex("digits", keys[0].version_id()).await.unwrap();
     match sleeper.tokenize(&["987654321"], false, at(0)).await {
         Err(RowError::Batch(error)) => assert_eq!(error.kind(), ErrorKind::ProviderDown),
@@ -280,6 +288,7 @@ pub(super) async fn end_with_a_bijection(stores: Vec<Arc<dyn TokenStore>>) {
     let (mut token_of, mut value_of) = (HashMap::new(), HashMap::new());
     for task in tasks {
         for (value, token) in task.await.unwrap() {
+            // Whoever asked, and whenever: one token for a value, one value for a token.
             assert_eq!(token_of.entry(value.clone()).or_insert_with(|| token.clone()), &token);
             assert_eq!(value_of.entry(token).or_insert_with(|| value.clone()), &value);
         }
@@ -290,6 +299,7 @@ pub(super) async fn end_with_a_bijection(stores: Vec<Arc<dyn TokenStore>>) {
     let rows = stores[0].scan("digits", None, 10_000).await.unwrap();
     let stored: Vec<&str> = rows.iter().map(|row| row.token.as_str()).collect();
     let values: HashSet<Revealed> = tokenizer.reveal(&stored, at(0)).await.unwrap().into_iter().collect();
+    // Calls that were given up must have left a whole row or none.
     assert_eq!(values.len(), stored.len(), "every stored token has a value of its own");
     let used = stores[0].stats(0).await.unwrap()[0].fullest_percent.unwrap();
     assert!(

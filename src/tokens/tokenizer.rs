@@ -123,6 +123,7 @@ impl Tokenizer {
             fullest: AtomicU64::new(0),
             met_known: AtomicBool::new(false),
         };
+        // The index serves to mint; who only reveals goes by tokens.
         if tokenizer.active.is_some() {
             match tokenizer.refresh_index().await {
                 // Whoever mints is told; a re-index does without the old key, and mends it.
@@ -171,6 +172,7 @@ impl Tokenizer {
         let mut minter = Minter::new(&self.rule.format, &self.rule.never_valid_as);
         if !report_unfit {
             // Before the first of several transactions.
+            // Values of the first batch are checked when it is minted, before it is stored.
             for (row, value) in values.iter().enumerate().skip(BATCH) {
                 if let Err(cause) = minter.shape(value) {
                     return Err(RowError::Row { row, cause });
@@ -199,6 +201,8 @@ impl Tokenizer {
     ) -> Result<(), RowError> {
         // Once more if somebody has re-indexed the domain in between, since this engine was opened.
         for _ in 0..2 {
+            // Cached. That it is still the domain's is checked by the store, within the transaction that
+            // inserts.
             let index = self.index().await?;
             let (batch, mut tokens) = self.look_up(values, &index, now).await?;
             let mut pending = Vec::new();
@@ -251,6 +255,7 @@ impl Tokenizer {
         now: u64,
     ) -> Result<(DistinctValues, Vec<Option<Result<String, FormatError>>>)> {
         let mut batch = DistinctValues::with_capacity(values.len());
+        // Nothing can be known: each occurrence is new.
         if self.rule.per_occurrence {
             batch.add_each(values.len())?;
             let tokens = vec![None; values.len()];
@@ -287,8 +292,12 @@ impl Tokenizer {
                 found.extend(self.store.find(&domain, batch.lookups[sampled..].to_vec(), now).await?);
             }
         }
+        // A guess for the next batch only. A wrong one costs a look-up too many or too few; the store's
+        // constraints decide.
         self.met_known
             .store(found.iter().any(Option::is_some), Ordering::Relaxed);
+        // What was not looked up counts as new. If it is known after all, the insertion answers with its
+        // token.
         found.resize(batch.lookups.len(), None);
         Ok((batch, found.into_iter().map(|token| token.map(Ok)).collect()))
     }
@@ -312,6 +321,7 @@ impl Tokenizer {
             .as_ref()
             .ok_or_else(|| Error::new(ErrorKind::KeyNotUsable, "no key version may seal new values"))?;
         let domain = self.domain();
+        // One for all rounds: values that are drawn anew are sealed under further counters of one key.
         let mut sealer = Sealer::new(active, &self.rule.domain)?;
         let expires = self.rule.ttl.map(|ttl| now.saturating_add(ttl.as_secs()));
         for _ in 0..ROUNDS {
@@ -320,6 +330,9 @@ impl Tokenizer {
             let mut spaces = Spaces::default();
             for (at, shape) in &pending {
                 let value = values[batch.first[*at]];
+                // Drawn without asking the store whether it is free: an answer would be old by the time
+                // of the insertion. The unique constraint answers there, and what was taken is drawn
+                // again.
                 let token = minter.draw(value, shape, &drawn)?;
                 let lookup = batch.lookups[*at];
                 let row = Row {
@@ -329,6 +342,7 @@ impl Tokenizer {
                     lookup: &lookup,
                     expires,
                 };
+                // Sealed for this very token, so a token that is drawn anew needs the value sealed anew.
                 let sealed = sealer.seal(row, value)?;
                 drawn.insert(token.clone());
                 entries.push(Entry {
@@ -347,6 +361,8 @@ impl Tokenizer {
                 now,
             });
             let minted = match self.store.insert(Arc::clone(&insertion)).await? {
+                // Nothing was stored. Tokens for hashes of the old key would be found by nobody after the
+                // re-index.
                 Inserted::OtherIndex => return Ok(false),
                 Inserted::Full { space, used } => return Err(self.full(insertion.spaces[space], used)),
                 Inserted::Done { minted, used } => {
@@ -362,6 +378,8 @@ impl Tokenizer {
             for ((place, entry), minted) in pending.into_iter().zip(entries).zip(minted) {
                 match minted {
                     Minted::New => tokens[place.0] = Some(Ok(entry.token)),
+                    // Another process minted for the value between our look-up and this insertion: its
+                    // token counts, and ours was not stored.
                     Minted::Known(token) => tokens[place.0] = Some(Ok(token)),
                     Minted::TokenTaken => again.push(place),
                 }
@@ -396,6 +414,7 @@ impl Tokenizer {
         let mut revealed = Vec::with_capacity(tokens.len());
         let mut opener = Opener::new(&self.keys, &self.rule.domain);
         for batch in tokens.chunks(BATCH) {
+            // Each token once: the store asks for lists without repeats, and a value is opened once.
             let mut places: HashMap<&str, usize> = HashMap::with_capacity(batch.len());
             let mut distinct: Vec<String> = Vec::with_capacity(batch.len());
             for token in batch {
@@ -437,6 +456,8 @@ impl Tokenizer {
             );
         }
         // While a re-index is under way, or was interrupted, a value may be found by either key.
+        // Asked of the store, not of the cache: an erasure must find a value even if the domain was
+        // re-indexed since.
         let state = self.store.domain(&self.domain(), self.active()?.version_id()).await?;
         let keys = [Some(state.index_key), state.reindexing_to];
         let mut found = vec![None; values.len()];
@@ -501,6 +522,7 @@ impl Tokenizer {
     /// The name of the domain in the store. Tokens per occurrence have random look-up hashes, so they stand apart.
     pub fn domain(&self) -> String {
         if self.rule.per_occurrence {
+            // A name of its own, since the two kinds of hashes cannot share an index.
             format!("{} (per occurrence)", self.rule.domain)
         } else {
             self.rule.domain.clone()
@@ -545,6 +567,8 @@ impl Tokenizer {
                 .then(Remedy::ReindexTokens),
             )
         })?;
+        // Bound to the store: equal values of two stores have other hashes, so copies of both tell nobody
+        // which values they share.
         let subkey = handle.subkey(Purpose::TokenIndex, &self.rule.domain, self.store.id().as_bytes(), 32)?;
         let mac = Hmac::new_from_slice(subkey.expose()).expect("HMAC takes a key of any length");
         Ok(LookupIndex { key, mac })
@@ -555,6 +579,7 @@ impl fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tokenizer")
             .field("domain", &self.rule.domain)
+            // Neither keys nor the index, whose HMAC state is as good as its key.
             .field("store", &self.store)
             .finish_non_exhaustive()
     }

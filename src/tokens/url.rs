@@ -29,11 +29,16 @@ impl StoreUrl {
     pub fn parse(text: &str, folder: &Path) -> Result<Self> {
         let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
         match scheme {
+            // Relative to the policy and not to where a process runs: another folder would get another,
+            // empty store, and equal values other tokens.
             "sqlite" if !rest.is_empty() => Ok(Self::Sqlite(folder.join(rest))),
             "memory" if !rest.is_empty() => Ok(Self::Memory(rest.to_owned())),
             "postgres" | "postgresql" if rest.starts_with("//") => {
                 let authority = rest[2..].split(['/', '?']).next().unwrap_or_default();
+                // The last `@`: a password may hold one.
                 let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+                // Policies are shared and kept under version control. libpq takes the password as a
+                // parameter, too.
                 if user.contains(':') || rest.contains("password=") {
                     return Err(
                         Error::bad_policy("a policy is no place for the password of a token store")

@@ -86,13 +86,9 @@ impl Cipher {
         }
         let n = bits as usize;
         self.radix.check_length(self.mode, &self.floor, n)?;
-<<<<<<< HEAD
         self.check_tweaks(tweaks, values.len())?;
         let call = self.call(direction, tweaks);
-=======
-        let call = self.call(direction, self.check_tweaks(tweaks, values.len())?);
         // Before anything is changed. Which value it is matters only in an error, so only then each is looked at.
->>>>>>> comments-kernels
         if !W::fit(values, bits) {
             let too_wide = |value: &W| !W::fit(&[*value], bits);
             let row = values.iter().position(too_wide).unwrap_or_default();

@@ -46,6 +46,8 @@ impl Checkpoint {
             entries,
             mac: Base64(mac.to_vec()),
             time,
+            // The key is in the file so that it can be verified by somebody who has no keyring, once its
+            // key was compared by another way.
             public_key: Base64(public_key(seed)?.to_vec()),
         };
         Signed::new(FORMAT, content, seed).map(Self)
@@ -58,6 +60,7 @@ impl Checkpoint {
     /// [`ErrorKind::BadInput`] if it is not a checkpoint, [`ErrorKind::WrongKey`] if its signature is wrong.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let signed = Signed::<CheckpointContent>::parse(FORMAT, "checkpoint of an audit log", bytes)?;
+        // It proves that the file is whole, not whose it is: the caller compares the public key.
         if signed.is_signed_by(&signed.content().public_key.0) {
             Ok(Self(signed))
         } else {

@@ -65,6 +65,8 @@ impl AuditEntry {
     pub(crate) fn new(event: AuditEvent) -> Self {
         Self {
             number: 0,
+            // Set when the entry is written, under the lock: entries prepared earlier would stand in the
+            // log with times that go back.
             time: Timestamp::EPOCH,
             who: String::new(),
             event,
@@ -92,6 +94,7 @@ impl AuditEntry {
             kms_key: self.kms_key.clone(),
             context: Some(self.event.to_string()),
             generation: self.generation,
+            // The kind alone: a message may name paths, or repeat what a provider said.
             refused: Some(error.kind().to_string()),
             ..Self::new(AuditEvent::Failed)
         }
@@ -100,6 +103,7 @@ impl AuditEntry {
     /// Checks whether this entry says that the change which `announced` announced failed: the last such one before it.
     #[cfg(feature = "cli")]
     pub(crate) fn is_of(&self, announced: &Self) -> bool {
+        // Not by number: between both entries other processes may have written theirs.
         let subject = |entry: &Self| (entry.key.clone(), entry.kms_key.clone(), entry.generation);
         self.context.as_deref() == Some(announced.event.to_string().as_str()) && subject(self) == subject(announced)
     }

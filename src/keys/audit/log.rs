@@ -55,6 +55,8 @@ struct LogLine {
 impl AuditLog {
     /// Opens the log at `path` of the keyring with that root key. The file is not read yet.
     pub(crate) fn new(path: PathBuf, keyring: KeyringId, root: &Secret<Vec<u8>>, context: Context) -> Result<Self> {
+        // Two keys: whoever verifies a checkpoint needs the public key alone, and cannot write entries
+        // with it.
         let subkey = |purpose| derive(root.expose(), purpose, &[keyring.as_bytes()], 32);
         Ok(Self {
             path,
@@ -114,10 +116,13 @@ impl AuditLog {
 
     /// Runs `work` under the lock of the file, unless an entry could not be written before.
     fn exclusively<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        // An entry is missing from the log by now. Whatever is written behind it would hide the gap.
         if let Some(error) = &*self.failure() {
             return Err(error.again());
         }
         let work = || {
+            // Across processes: each entry's MAC covers the one before, so two writers at one end would
+            // fork the chain.
             let _lock = fs::lock(&self.path)?;
             work()
         };
@@ -130,24 +135,33 @@ impl AuditLog {
         file.seek(SeekFrom::Start(tally.offset)).map_err(cannot_read)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(cannot_read)?;
+        // Entries up to `offset` were verified when they were tallied, and are not read again: the first
+        // new one must follow the MAC that is remembered here.
         let mac = tally.mac.clone().unwrap_or_else(|| self.start());
         let read = self.entries(&bytes, tally.entries, mac)?;
         for entry in &read.entries {
             if entry.event == AuditEvent::Limit && entry.key.as_deref() == Some(tally.key.as_str()) {
+                // Only a log that has the entry which set the limit has counted everything since. Later
+                // limits count from there on; earlier ones are history.
                 let set_here = tally.limit.is_some() || entry.generation == Some(tally.since);
                 // A running tally keeps a limit that was removed meanwhile.
                 tally.limit = entry.values.filter(|_| set_here).or(tally.limit);
             }
+            // By the id of the version, not by the name in `key`: names may change.
             if entry.version != Some(tally.version) || entry.purpose != Some(Direction::Encrypt) {
                 continue;
             }
             let values = entry.values.unwrap_or(0);
             tally.values = match entry.event {
+                // Use and release of one job stand in one append, so values count twice only while the
+                // job that set them aside runs, or for ever if it was killed: the limit errs on the side
+                // of safety.
                 AuditEvent::Use | AuditEvent::SetAside => tally.values.saturating_add(values),
                 AuditEvent::Released => tally.values.saturating_sub(values),
                 _ => tally.values,
             };
         }
+        // Half an entry at the end is left for the next read, which finds it cut off or whole.
         let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         tally.offset += complete as u64;
         tally.entries += read.entries.len() as u64;
@@ -159,9 +173,11 @@ impl AuditLog {
     fn write(&self, entries: Vec<AuditEntry>) -> Result<()> {
         let mut options = OpenOptions::new();
         options.create(true).read(true).write(true).truncate(false);
+        // Entries name people, keys and jobs.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, fs::PRIVATE);
         let mut file = options.open(&self.path).map_err(cannot_write)?;
+        // The end is read anew for each append, since other processes append as well.
         let LogEnd {
             mut number,
             mut mac,
@@ -169,9 +185,12 @@ impl AuditLog {
             unfinished,
         } = self.end(&mut file)?;
         let mut bytes = Vec::new();
+        // The repair is an entry itself. Otherwise half an entry, whether a crash left it or somebody cut
+        // it, would vanish without a trace.
         let mended = unfinished.then(|| AuditEntry::new(AuditEvent::Mended));
         for mut entry in mended.into_iter().chain(entries) {
             number += 1;
+            // Under the lock: a number taken before it could be that of another writer by now.
             entry.number = number;
             entry.time = self.context.now();
             entry.who = self.context.actor().to_owned();
@@ -184,10 +203,13 @@ impl AuditLog {
                 .map_err(|error| Error::bug("an audit entry that JSON cannot hold").with_source(error))?;
             bytes.push(b'\n');
         }
+        // All entries of a change in one write, then synced: the caller relies on the disk having them
+        // when it goes on to make the change.
         let mut put = || {
             file.set_len(length)?;
             file.seek(SeekFrom::Start(length))?;
             file.write_all(&bytes)?;
+            // `sync_data` includes the length of the file, which is needed to read the new bytes back.
             file.sync_data()
         };
         put().map_err(|error| {
@@ -199,6 +221,8 @@ impl AuditLog {
 
     /// Finds the end of the last complete entry.
     fn end(&self, file: &mut File) -> Result<LogEnd> {
+        // Only the end is read: a log of years would otherwise slow down each append. It is not verified
+        // here either, so what was changed in the middle is found by `verify`, not by an append.
         let total = file.metadata().map_err(cannot_read)?.len();
         let from = total.saturating_sub(TAIL);
         let mut tail = Vec::new();
@@ -217,6 +241,8 @@ impl AuditLog {
                 unfinished,
             });
         };
+        // A complete line that cannot be read is no interruption, which leaves a line without its end.
+        // Nothing is appended to it: the next entry would have no MAC to follow.
         let line: LogLine = serde_json::from_slice(last).map_err(|_| damaged("its last entry"))?;
         Ok(LogEnd {
             number: line.entry.number,
@@ -249,6 +275,8 @@ impl AuditLog {
         };
         let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
         for (number, line) in (before + 1..).zip(&mut lines) {
+            // The line feed is written last, so an entry without it was interrupted. A reader must not
+            // call that tampering.
             let Some(text) = line.strip_suffix(b"\n") else {
                 verified.unfinished = true;
                 break;
@@ -268,8 +296,13 @@ impl AuditLog {
             };
             let line: LogLine = serde_json::from_slice(text).map_err(|_| broken())?;
             let mac = self.mac(&verified.mac, &line.entry);
+            // In constant time, or whoever writes to the file and watches a verification could find a
+            // right MAC byte by byte.
             let same = subtle::ConstantTimeEq::ct_eq(&mac[..], &line.mac.0[..]);
+            // The MAC covers the parsed entry; other spellings of it, which parsing does not tell apart,
+            // are refused here.
             let as_written = serde_json::to_vec(&line).is_ok_and(|bytes| bytes == text);
+            // One answer for all three: each means that an entry was changed, taken out or put in.
             if !bool::from(same) || line.entry.number != number || !as_written {
                 return Err(broken());
             }
@@ -294,6 +327,8 @@ impl AuditLog {
         if checkpoint.keyring() != self.keyring {
             return Err(Error::bad_input("the checkpoint is of another keyring"));
         }
+        // The signature was verified under the key in the checkpoint itself, which anybody can make. Only
+        // this comparison says that the checkpoint is ours.
         if checkpoint.public_key() != self.public_key()? {
             return Err(Error::bad_input("the checkpoint was signed with another key"));
         }
@@ -304,11 +339,15 @@ impl AuditLog {
                 checkpoint.time()
             )))
         };
+        // The chain alone shows no cut at its end: what is left is a chain that is whole. The number of
+        // entries, kept elsewhere, shows it.
         if now < then {
             return changed(format!(
                 "the log was cut: it has {now} entries, and had {then} at the checkpoint"
             ));
         }
+        // A holder of the root could write the whole log anew, with right MACs. The MAC that was signed
+        // then differs. It is public, so it is compared as any bytes are.
         if self.mac_at(&verified.entries[..then as usize]) != checkpoint.mac() {
             return changed(format!("the first {then} entries are not those of the checkpoint"));
         }
@@ -327,6 +366,7 @@ impl AuditLog {
     ///
     /// As for [`verify`](Self::verify).
     pub fn checkpoint(&self, generation: u64) -> Result<Checkpoint> {
+        // Nothing is signed that was not verified from the first entry on.
         let verified = self.verify()?;
         let entries = verified.entries.len() as u64;
         let now = self.context.now();
@@ -334,11 +374,13 @@ impl AuditLog {
     }
 
     fn start(&self) -> Vec<u8> {
+        // The first entry follows the keyring's id: a log cannot be presented as that of another keyring.
         self.tag(&[b"cipherform audit start v1", self.keyring.as_bytes()])
     }
 
     fn mac(&self, before: &[u8], entry: &AuditEntry) -> Vec<u8> {
         let entry = serde_json::to_vec(entry).expect("strings and numbers, which JSON always holds");
+        // The MAC before is part of each: an entry cannot be taken out, put in or moved without the key.
         self.tag(&[b"cipherform audit entry v1", before, &entry])
     }
 
@@ -387,6 +429,7 @@ impl fmt::Debug for AuditLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuditLog")
             .field("path", &self.path)
+            // Neither the MAC key nor the seed of the signing key.
             .finish_non_exhaustive()
     }
 }
@@ -473,6 +516,7 @@ mod tests {
         );
         assert!(!verified.unfinished);
         assert_eq!(taken(&log, &mut nothing_counted()), 7);
+        // Another root makes another chain, from the first entry on.
         let other = log_of(&folder, [8; 32]).verify().unwrap_err();
         assert!(other.message().contains("entry 1 does not follow"), "{other}");
     }
@@ -522,6 +566,7 @@ mod tests {
         let log = log(&folder);
         log.append((0..4).map(used).collect()).unwrap();
         let whole = fs::read(log.path()).unwrap();
+        // Up to the last line feed: without that one the last entry is unfinished, which is tested below.
         for at in 0..whole.len() - 1 {
             let mut changed = whole.clone();
             changed[at] ^= 1;
@@ -530,6 +575,7 @@ mod tests {
         }
         fs::write(log.path(), &whole).unwrap();
         let all = lines(&log);
+        // Whole entries with right MACs: one taken out, the first taken out, two exchanged, one repeated.
         for rearranged in [vec![0, 2, 3], vec![1, 2, 3], vec![0, 2, 1, 3], vec![0, 0, 1, 2, 3]] {
             let text: String = rearranged.iter().map(|at| format!("{}\n", all[*at])).collect();
             fs::write(log.path(), text).unwrap();
@@ -550,10 +596,12 @@ mod tests {
         assert!(older.message().contains("older copy"), "{older}");
 
         let all = lines(&log);
+        // The attacker needs no key for this: an end is cut off with an editor.
         fs::write(log.path(), format!("{}\n", all[..3].join("\n"))).unwrap();
         assert_eq!(log.verify().unwrap().entries.len(), 3);
         let cut = log.verify_since(&checkpoint, 9).unwrap_err();
         assert!(cut.message().contains("has 3 entries, and had 4"), "{cut}");
+        // Written on until the number of entries is as it was.
         log.append(vec![used(6), used(7)]).unwrap();
         let anew = log.verify_since(&checkpoint, 9).unwrap_err();
         assert!(anew.message().contains("not those of the checkpoint"), "{anew}");
@@ -585,6 +633,7 @@ mod tests {
         log.append(vec![used(1), used(2)]).unwrap();
         let whole = fs::read(log.path()).unwrap();
         let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        // A crash, or a full disk, may stop the second entry at any byte.
         for length in first + 1..whole.len() {
             fs::write(log.path(), &whole[..length]).unwrap();
             assert!(log.verify().unwrap().unfinished, "{length}");
@@ -614,6 +663,7 @@ mod tests {
     fn what_cannot_be_written_down_stops_the_log() {
         let folder = tempfile::tempdir().unwrap();
         let log = log(&folder);
+        // A folder in the place of the file cannot be opened for writing, whoever runs the test.
         fs::create_dir(log.path()).unwrap();
         assert_eq!(log.append(vec![used(1)]).unwrap_err().kind(), ErrorKind::Io);
     }

@@ -24,6 +24,8 @@ impl UsageTally {
             key,
             version,
             since,
+            // Everything is counted from the first entry on, since values were protected before the limit
+            // was set, too.
             offset: 0,
             entries: 0,
             mac: None,

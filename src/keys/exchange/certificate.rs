@@ -45,6 +45,8 @@ impl Authorities {
         expect(pem, certificates.len() + revocation_lists.len())?;
         for certificate in &certificates {
             anchor_from_trusted_cert(certificate).map_err(unreadable_certificate)?;
+            // Whoever trusts a partner's own certificate as an authority would let that partner vouch for
+            // others.
             let constraints = parsed(certificate)?.get::<BasicConstraints>();
             if !constraints
                 .map_err(unreadable_certificate)?
@@ -107,11 +109,15 @@ impl CertifiedKey {
         let [leaf, between @ ..] = chain.as_slice() else {
             return Err(Error::bad_input("this holds no certificate in PEM"));
         };
+        // A block that was skipped, such as a mistyped certificate in between, must not be ignored: the
+        // path that is verified would not be the one that the file shows.
         expect(pem, chain.len())?;
+        // Before anything of the leaf is used, its subject included.
         verify(leaf, between, authorities, at)?;
         let leaf = parsed(leaf)?;
         let usage = leaf.get::<KeyUsage>().map_err(unreadable_certificate)?;
         let (allowed, asked) = match (usage, for_use) {
+            // RFC 5280, section 4.2.1.3, restricts a key only where the extension is present.
             (None, _) => (true, ""),
             (Some((_, usage)), CertifiedFor::KeyEncipherment) => (usage.key_encipherment(), "keyEncipherment"),
             (Some((_, usage)), CertifiedFor::DigitalSignature) => (usage.digital_signature(), "digitalSignature"),
@@ -121,6 +127,8 @@ impl CertifiedKey {
         }
         let public_key = leaf.subject_public_key_info.to_der();
         Ok(Self {
+            // The subject is chosen by whoever asked for the certificate, and is printed beside a
+            // question whether to trust it.
             subject: shown(&leaf.subject.to_string()),
             public_key: public_key.map_err(unreadable_certificate)?,
         })
@@ -140,6 +148,7 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>> {
 
 /// Checks that everything that begins in `pem` was read.
 fn expect(pem: &str, read: usize) -> Result<()> {
+    // Counted as text: the parser skips blocks of other kinds without an error.
     if pem.matches("-----BEGIN ").count() == read {
         Ok(())
     } else {
@@ -199,12 +208,18 @@ fn verify(
     let lists: Vec<&CertRevocationList<'_>> = lists.iter().collect();
     let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|options| {
         options
+            // All certificates of the path, not the leaf alone: an authority in between may have been
+            // revoked.
             .with_depth(RevocationCheckDepth::Chain)
+            // A list that is missing or too old is a refusal. Otherwise an attacker would only have to
+            // hold back the newest list.
             .with_status_policy(UnknownStatusPolicy::Deny)
             .with_expiration_policy(ExpirationPolicy::Enforce)
             .build()
     });
     let since_epoch = at.as_system_time().duration_since(SystemTime::UNIX_EPOCH);
+    // The caller's time, not the clock's: so a test can look at a certificate before and after its
+    // validity.
     let at = UnixTime::since_unix_epoch(since_epoch.map_err(|_| Error::bug("a time before 1970"))?);
     let leaf = EndEntityCert::try_from(leaf).map_err(unreadable_certificate)?;
     let path = leaf.verify_for_usage(
@@ -225,6 +240,7 @@ fn verify(
         let usage = parsed(&certificate.der())?.get::<KeyUsage>();
         if usage
             .map_err(unreadable_certificate)?
+            // An absent extension restricts nothing, as above.
             .is_some_and(|(_, usage)| !usage.key_cert_sign())
         {
             return Err(not_trusted("an intermediate certificate may not sign certificates"));
@@ -310,6 +326,8 @@ mod tests {
             "x509 -req -in it.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out it.pem -days 30 -extfile extensions",
         );
         let pem = |file: &str| std::fs::read_to_string(folder.path().join(file)).unwrap();
+        // `openssl` makes the certificates, so that what is read here was not written by the library that
+        // reads it.
         let authorities = Authorities::from_pem(&pem("ca.pem")).unwrap();
         let at = |time: Timestamp| {
             CertifiedKey::from_chain(&pem("it.pem"), &authorities, time, CertifiedFor::DigitalSignature)

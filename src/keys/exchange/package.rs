@@ -51,6 +51,7 @@ struct PackageContent {
 impl PackageContent {
     /// Returns the label of RSA-OAEP, which binds the wrapped bytes to the rest of the content.
     fn label(&self) -> Vec<u8> {
+        // The label cannot hold what is made with it, so `wrapped` is left out.
         let bare = Self {
             wrapped: None,
             ..self.clone()
@@ -83,9 +84,14 @@ impl ExchangePackage {
             public_key: Base64(signer.public_key()?.to_vec()),
             wrapped: None,
         };
+        // The label binds map, version and sender inside the encryption (RFC 8017, section 7.1). With the
+        // signature alone, somebody could take the wrapped key out, sign it as their own, and present it
+        // as theirs for another map.
         let padding = Oaep::<Sha256>::new_with_label(content.label());
         let wrapped = recipient.key.encrypt(&mut SysRng, padding, request.material.expose());
         let wrapped = wrapped.map_err(|error| Error::bug("RSA-OAEP refuses 64 bytes").with_source(error))?;
+        // Encrypted, then signed: the signature is over all that the recipient reads, and is verified
+        // before decryption.
         content.wrapped = Some(Base64(wrapped));
         Signed::new(FORMAT, content, &signer.0).map(Self)
     }
@@ -110,6 +116,8 @@ impl ExchangePackage {
                 Hint::from("by another way than the package came, have the sender ").then(Remedy::ShowPublicKey),
             )
         };
+        // Compared first only for the better message; the signature is checked under the key that the
+        // caller trusts.
         if self.0.content().public_key.0 != sender.public_key {
             return Err(wrong("the exchanged key was signed by somebody else"));
         }
@@ -121,9 +129,14 @@ impl ExchangePackage {
     }
 
     pub(crate) fn open(&self, identity: &Identity) -> Result<Secret<Vec<u8>>> {
+        // No wrapped key is as good as a wrong one.
         let wrapped = self.0.content().wrapped.as_ref().map_or(&[][..], |wrapped| &wrapped.0);
         let padding = Oaep::<Sha256>::new_with_label(self.0.content().label());
+        // Blinded, since the time of the RSA operation depends on the private key and on bytes that
+        // others chose.
         let opened = identity.0.decrypt_blinded(&mut SysRng, padding, wrapped);
+        // One error for every failure of the padding: telling them apart is what Manger's attack on OAEP
+        // needs.
         opened.map(Secret::new).map_err(|_| {
             Error::new(ErrorKind::WrongKey, "the exchanged key is not for this private key")
                 .with_hint("name the private key whose public half the sender was given")

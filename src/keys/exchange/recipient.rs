@@ -29,6 +29,8 @@ impl Recipient {
     ///
     /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput).
     pub fn from_pem(pem: &str) -> Result<Self> {
+        // The bare key inside could be read, but then the certificate would have been ignored without a
+        // word, together with its end and its revocation.
         if holds_certificates(pem) {
             return Err(
                 Error::bad_input("this is a certificate, and no authority is named that signed it")
@@ -83,6 +85,7 @@ impl Identity {
     ///
     /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput).
     pub fn from_pem(pem: &Secret<String>) -> Result<Self> {
+        // The cause is dropped: an error of a parser of private keys goes into no message.
         let key = PrivateKey::from_pkcs8_pem(pem.expose().trim()).map_err(|_| {
             Error::bad_input("this is not an RSA private key in PEM (PKCS #8, not encrypted)")
                 .with_hint("make one: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out private.pem")
@@ -116,6 +119,7 @@ fn encryption_key(der: &[u8]) -> Result<PublicKey> {
         )
     };
     let info = SubjectPublicKeyInfoRef::try_from(der).map_err(|_| not_rsa())?;
+    // rsaEncryption only: a key marked for RSA-PSS (RFC 4055) must not decrypt.
     if info.algorithm.oid != ALGORITHM_OID {
         return Err(not_rsa());
     }

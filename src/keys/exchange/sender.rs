@@ -23,6 +23,8 @@ impl Sender {
     /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput).
     pub fn from_hex(text: &str) -> Result<Self> {
         let mut public_key = [0; 32];
+        // Whether it is a point of the curve is found when a signature is verified: a key that is none
+        // verifies nothing.
         match hex::decode_to_slice(text.trim(), &mut public_key) {
             Ok(()) => Ok(public_key.into()),
             Err(_) => Err(Error::bad_input("the partner's public key is 64 hexadecimal digits")
@@ -38,6 +40,8 @@ impl Sender {
     /// the certificate is not trusted `at` that time for signatures.
     pub fn from_certificates(pem: &str, authorities: &Authorities, at: Timestamp) -> Result<Self> {
         let certified = CertifiedKey::from_chain(pem, authorities, at, CertifiedFor::DigitalSignature)?;
+        // A certificate may be for any algorithm; packages are signed with Ed25519 alone, so there is
+        // nothing to negotiate, and so nothing to downgrade.
         let key = VerifyingKey::from_public_key_der(&certified.public_key)
             .map_err(|_| Error::bad_input("the certificate's key is not Ed25519"))?;
         Ok(Self {

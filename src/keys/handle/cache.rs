@@ -47,10 +47,15 @@ impl Cache {
         version: KeyVersionId,
         fetch: impl Future<Output = Result<KeyMaterial>>,
     ) -> Result<(Arc<KeyMaterial>, Lease)> {
+        // One slot a version, with a lock of its own that may be held across an await: tasks that need
+        // one key queue behind a single request, and those that need another key do not wait for it.
         let slot = self.slot(version);
         let mut slot = slot.lock().await;
+        // Read once the lock is held: the wait for another task's request may have been long.
         let now = (self.clock)();
         if let Some(entry) = slot.take_if(|entry| !self.serves(entry, now)) {
+            // Dropped before the KMS is asked: past its limits the key leaves memory even if the answer
+            // never comes. Jobs that hold a handle keep their own reference.
             drop(entry);
         }
         let due = slot.as_ref().is_none_or(|entry| now >= entry.renewal);
@@ -63,6 +68,8 @@ impl Cache {
                         entry.renewal = now + self.policy.ttl.saturating_sub(self.policy.refresh) / 4;
                     }
                     _ => {
+                        // Every other error is taken for an answer: permission was revoked, or the KMS
+                        // key was disabled. The cached key would be a way around that.
                         *slot = None;
                         return Err(error);
                     }
@@ -70,11 +77,13 @@ impl Cache {
             }
         }
         let entry = slot.as_mut().expect("fetched just now, or fresh");
+        // With no limit the count never matters, and must not wrap round to zero.
         entry.uses = entry.uses.saturating_add(1);
         Ok((Arc::clone(&entry.material), entry.lease.clone()))
     }
 
     fn serves(&self, entry: &CacheEntry, now: Instant) -> bool {
+        // A monotonic clock: setting the system's clock back does not lengthen the life of a key.
         now.duration_since(entry.fetched) < self.policy.ttl && entry.uses < self.policy.max_uses
     }
 
@@ -89,11 +98,14 @@ impl Cache {
             },
             fetched: now,
             uses: 0,
+            // Counted from the answer, not from the request, like the age itself.
             renewal: now + self.policy.refresh,
         }
     }
 
     fn slot(&self, version: KeyVersionId) -> CacheSlot {
+        // Held for the look-up alone, never across an await. The map is whole after a panic: each
+        // insertion is one step.
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry(version).or_default())
     }
@@ -172,11 +184,13 @@ mod tests {
         bench.at(901).get(DOWN).await.unwrap();
         assert_eq!(bench.fetches(), 2, "not at every use");
         bench.at(999).get(DOWN).await.unwrap();
+        // Twice, since failures are not cached either: the second call asks again.
         for _ in 0..2 {
             let error = bench.at(1_000).get(DOWN).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ProviderDown);
         }
         bench.get(None).await.unwrap();
+        // Fetched at 1000, so early renewal is due at 1900: the outage is not even seen.
         bench.at(1_899).get(DOWN).await.unwrap();
     }
 

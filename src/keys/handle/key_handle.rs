@@ -54,6 +54,8 @@ impl KeyHandle {
     ///
     /// [`ErrorKind::KeyNotUsable`] once it is older than [`CacheLimits::max_hold`](crate::keys::CacheLimits::max_hold).
     pub fn check_lease(&self) -> Result<()> {
+        // Asked by jobs while they run: a handle outlives the cache's entry, so the cache alone cannot
+        // end its use.
         if self.lease.is_valid() {
             return Ok(());
         }
@@ -99,18 +101,25 @@ impl KeyHandle {
     ///
     /// [`ErrorKind::KeyNotUsable`] if the key's use is not `derive`.
     pub fn subkey(&self, purpose: Purpose, domain: &str, fingerprint: &[u8], length: usize) -> Result<Secret<Vec<u8>>> {
+        // A caller of the library may pass any purpose. The key of the check value, for one, must not
+        // come out as a subkey.
         if !purpose.is_subkey() {
             return Err(Error::bug(format!(
                 "`{}` is no purpose of a data key's subkey",
                 purpose.label()
             )));
         }
+        // A direct key is an AES key that other software has, too. Keys derived from it would be known to
+        // whoever has it, and it would serve two algorithms.
         let KeyUse::Derive = self.key_use() else {
             return Err(self.not_usable("subkeys cannot be derived from it").with_hint(
                 Hint::from("use it with the mode it was made for, or for deriving ").then(Remedy::CreateKey(None)),
             ));
         };
         let context = [self.version_id.as_bytes(), domain.as_bytes(), fingerprint];
+        // The id and not the name is bound, so a key may be renamed. The domain separates rules that must
+        // not join; the fingerprint makes another format or treatment another key, so their permutations
+        // are independent.
         derive(self.material.key(), purpose, &context, length)
     }
 
@@ -121,6 +130,8 @@ impl KeyHandle {
     /// [`ErrorKind::KeyNotUsable`] unless the key was made for direct use with this mode.
     pub fn direct_key(&self, mode: DirectMode) -> Result<Secret<Vec<u8>>> {
         match self.key_use() {
+            // SP 800-57 Part 1, section 5.2: one key, one purpose. The same AES key under FF1 and FF3-1
+            // would be one key of two algorithms.
             KeyUse::Direct { mode: made_for, .. } if made_for == mode => Ok(Secret::new(self.material.key().to_vec())),
             _ => Err(self
                 .not_usable(&format!("it cannot be used directly with {mode}"))
@@ -134,6 +145,8 @@ impl KeyHandle {
     ///
     /// [`ErrorKind::KeyNotUsable`].
     pub fn check_map(&self, domain: &str, fingerprint: &[u8], tweak_definition: &str) -> Result<()> {
+        // A partner gave the key for one map. Under another one it would protect values that the partner
+        // can reveal, though nobody meant to share them.
         let Some(map) = &self.only_for else { return Ok(()) };
         let differs = if map.domain != domain {
             "domain"
@@ -168,6 +181,8 @@ impl KeyHandle {
         ];
         let mut value = [0; 16];
         if let Some(map) = &self.only_for
+            // Under any other map the value is derived here, and so differs: the comparison fails, as it
+            // should.
             && self.check_map(domain, fingerprint, tweak_definition).is_ok()
         {
             // The check value of the sender, so that columns of both sides agree.
@@ -175,6 +190,8 @@ impl KeyHandle {
                 .map_err(|_| Error::bad_input("the check value of an exchanged key is not 16 bytes"))?;
             return Ok(value);
         }
+        // 128 bits: two maps agree by chance with 2^-128, and a one-way function of the key may be
+        // public.
         let derived = derive(self.material.check_key(), Purpose::CheckValue, &context, 16)?;
         value.copy_from_slice(derived.expose());
         Ok(value)
@@ -258,6 +275,7 @@ mod tests {
         ] {
             assert_eq!(refused.unwrap_err().kind(), ErrorKind::KeyNotUsable);
         }
+        // Else anybody who may derive subkeys could make the check value of any column.
         assert!(derive.subkey(Purpose::CheckValue, "a", b"b", 16).is_err());
     }
 

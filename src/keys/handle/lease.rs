@@ -18,6 +18,7 @@ pub(crate) struct Lease {
 
 impl Lease {
     pub(crate) fn is_fresh(&self) -> bool {
+        // Two limits: `ttl` for handing the key out again, `max_age` for the job that has it already.
         self.age() < self.ttl
     }
 
@@ -26,6 +27,7 @@ impl Lease {
     }
 
     fn age(&self) -> Duration {
+        // `duration_since` is zero if the clock reads earlier, so it cannot panic.
         (self.clock)().duration_since(self.fetched)
     }
 }

@@ -22,12 +22,15 @@ impl KeyMaterial {
     pub(crate) const fn length(key_use: KeyUse) -> usize {
         match key_use {
             KeyUse::Derive => 32,
+            // The check key is separate random bytes: a check value derived from the AES key itself would
+            // be a second use of a key that other software holds.
             KeyUse::Direct { bits, .. } => bits.bytes() + Self::CHECK_KEY,
         }
     }
 
     /// Takes unwrapped bytes, which must be [`length`](Self::length) bytes.
     pub(crate) fn try_new(key_use: KeyUse, bytes: Secret<Vec<u8>>) -> Result<Self> {
+        // The slices below rely on it.
         if bytes.expose().len() != Self::length(key_use) {
             return Err(Error::bug("key material of the wrong length"));
         }

@@ -92,6 +92,8 @@ impl VersionUsage {
     pub(crate) fn count(&self, direction: Direction, values: u64) -> Result<()> {
         match (direction, &self.shared_limit) {
             (Direction::Decrypt, _) => {
+                // Only protecting is limited: what was protected must stay readable. `Relaxed` is enough
+                // for a count that orders nothing else.
                 self.revealed.fetch_add(values, Ordering::Relaxed);
             }
             (Direction::Encrypt, None) => {
@@ -100,10 +102,14 @@ impl VersionUsage {
             (Direction::Encrypt, Some(shared_limit)) => {
                 let mut allowance = shared_limit.allowance();
                 let wanted = allowance.used.saturating_add(values);
+                // Values are set aside in the log before they are protected. A process that is killed has
+                // then used no more than the log says, and the next process sees it.
                 let missing = wanted.saturating_sub(allowance.set_aside);
                 if missing > 0 {
                     allowance.set_aside += shared_limit.set_aside(&mut allowance.tally, missing)?;
                 }
+                // Only after success: a refused batch protects nothing, and must not use up the
+                // allowance.
                 allowance.used = wanted;
                 // Under the lock, so that a report never takes one without the other.
                 self.protected.fetch_add(values, Ordering::Relaxed);
@@ -121,6 +127,8 @@ impl VersionUsage {
 
     /// Takes the usage since the last report.
     pub(crate) fn take(&self) -> UsageReport {
+        // Held until the end: `count` changes both numbers under this lock, so the report is one snapshot
+        // of them.
         let allowance = self.shared_limit.as_ref().map(SharedLimit::allowance);
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         let now = (
@@ -134,6 +142,8 @@ impl VersionUsage {
         *reported = now;
         let released = allowance.map_or(0, |mut allowance| {
             allowance.used = 0;
+            // All of it is released. What was protected stands in the use entries of the same report, so
+            // the sum in the log falls by what was not used.
             std::mem::take(&mut allowance.set_aside)
         });
         UsageReport { uses, released }
@@ -147,16 +157,23 @@ impl SharedLimit {
 
     /// Sets aside at least `missing` more values, and returns how many.
     fn set_aside(&self, tally: &mut UsageTally, missing: u64) -> Result<u64> {
+        // Read, decide and append under one lock of the file: two processes that both saw the last free
+        // values would otherwise both take them.
         self.log.append_after(tally, |tally| {
+            // A log without the entry that set the limit is another log, or a new one. Counting from zero
+            // in it would let anybody reset a limit by moving the file away.
             let Some(last) = tally.limit() else {
                 return Err(self.not_counted());
             };
             // The limit may have been lowered meanwhile. A higher one counts for the next job, once the keyring has it.
             let limit = last.min(self.limit.values);
             let left = limit.saturating_sub(tally.values());
+            // All or nothing: half a batch under an exhausted key would leave a table protected in part.
             if missing > left {
                 return Err(self.exceeded(limit));
             }
+            // At least what is needed, at most what is left; in between a part, so that small batches do
+            // not each cost a synced write to the log.
             let more = missing.max(limit / PARTS).min(left);
             let entry = AuditEntry {
                 key: Some(format!("{}@{}", self.key, self.number)),

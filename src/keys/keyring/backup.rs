@@ -67,6 +67,8 @@ impl Backup {
     ///
     /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput).
     pub fn parse(bytes: &[u8]) -> Result<Self> {
+        // The root that verifies it is inside, wrapped. So it can be read by anybody, and trusted only
+        // after `verify`.
         let backup = Authenticated::parse(&[FORMAT], bytes).map(Self);
         backup.map_err(|error| error.or_hint("take another backup: this one was changed or cut off"))
     }
@@ -102,5 +104,8 @@ impl Backup {
 }
 
 pub(super) fn mac_key(keyring: KeyringId, root: &Secret<Vec<u8>>) -> Result<Secret<Vec<u8>>> {
+    // Keyring and KMS file have MACs of their own. This one binds them, and the policy, into one state:
+    // parts of two backups cannot be combined, and the policy cannot be exchanged for one that grants
+    // more.
     derive(root.expose(), Purpose::BackupMac, &[keyring.as_bytes()], 32)
 }

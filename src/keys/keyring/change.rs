@@ -33,6 +33,7 @@ impl Keyring {
     ) -> Result<KeyInfo> {
         let kms_key = kms_key.unwrap_or(self.kms_key()).clone();
         let id = DataKeyId::random()?;
+        // Checked here to spare the KMS a request, and again under the lock, where the answer is final.
         refuse_taken(&self.document, name)?;
         let mut version = self.new_version(id, key_use, &kms_key).await?;
         let (who, _) = self.actor_and_time();
@@ -89,6 +90,8 @@ impl Keyring {
     /// Adds a version. With a reason it is activated at once.
     async fn add_version(&mut self, name: &KeyName, reason: Option<&Reason>) -> Result<KeyInfo> {
         let key = self.entry(name)?;
+        // The partner could not reveal what a version made here protects, nor would its check value
+        // agree.
         if key.versions.iter().any(|version| version.only_for.is_some()) {
             let message =
                 format!("key `{name}` came from a partner: a version that is made here would be no key of theirs");
@@ -104,12 +107,17 @@ impl Keyring {
         self.commit(Some(entry), |document| {
             let changed = |why: &str| Error::bad_input(format!("key `{name}` {why} meanwhile")).with_hint("try again");
             let key = document.key_mut(id).ok_or_else(|| changed("was removed"))?;
+            // `rewrap` in another process: the new version is wrapped by the KMS key from before, and the
+            // entry has one KMS key for all its versions.
             if key.kms_key != kms_key {
                 return Err(changed("went to another KMS key"));
             }
+            // Numbered under the lock: two processes that rotate at the same time get two numbers.
             let number = 1 + key.versions.last().map_or(0, |last| last.number);
             let mut version = VersionEntry { number, ..version };
             if let Some(reason) = reason {
+                // In the same change of the file, so that there is no moment with two active versions, or
+                // with none.
                 lifecycle::replace_active(key, number, &who, now)?;
                 lifecycle::apply_transition(name, &mut version, KeyState::Active, &who, now, reason)?;
             }
@@ -129,6 +137,7 @@ impl Keyring {
     /// [`ErrorKind::KeyNotFound`](crate::ErrorKind::KeyNotFound); otherwise errors of either KMS or the file. The
     /// file is then as it was.
     pub async fn rewrap(&mut self, to: &KmsKeyRef, names: &[KeyName]) -> Result<usize> {
+        // All names are checked before the first request, so that a misspelt one costs nothing.
         for name in names {
             self.entry(name)?;
         }
@@ -144,6 +153,8 @@ impl Keyring {
             if !names.is_empty() && !names.contains(&key.name) {
                 continue;
             }
+            // All versions, not the active one alone: old ones still reveal, and the KMS key they are
+            // wrapped by may be about to be deleted.
             for (version, place) in key.versions.iter().zip(&mut place.versions) {
                 // Removed versions have no key to rewrap.
                 let Some(wrapped) = &version.wrapped else { continue };
@@ -166,6 +177,8 @@ impl Keyring {
             ..AuditEntry::new(AuditEvent::Rewrap)
         };
         self.commit(Some(entry), |document| {
+            // `after` was made from the document before the requests; a change by another process would
+            // be lost.
             if document.generation != generation {
                 return Err(Error::bad_input("was changed by somebody else meanwhile").with_hint("try again"));
             }
@@ -183,7 +196,10 @@ impl Keyring {
     ) -> Result<Vec<u8>> {
         let wrap = async {
             let wrapped = envelope::wrap(&self.registry, to, plaintext, context).await?;
+            // A KMS may allow Encrypt and refuse Decrypt, or a proxy may lose the context. This is found
+            // now, while the old wrapped bytes are still in the file, not when data must be revealed.
             let back = envelope::unwrap(&self.registry, to, &wrapped, plaintext.expose().len(), context).await?;
+            // Not in constant time: the KMS alone could choose `back`, and it was given the key itself.
             if back.expose() != plaintext.expose() {
                 let message = format!("KMS key `{to}` unwraps to another key than it wrapped");
                 return Err(Error::new(ErrorKind::WrongKey, message));
@@ -195,8 +211,11 @@ impl Keyring {
     }
 
     async fn new_version(&self, key: DataKeyId, key_use: KeyUse, kms_key: &KmsKeyRef) -> Result<VersionEntry> {
+        // The id is chosen before the KMS is asked, since the wrapping is bound to it.
         let context = self.document.context(key, KeyVersionId::random()?, key_use);
         let length = KeyMaterial::length(key_use);
+        // The plaintext is dropped at once, and so wiped: the first use unwraps it again, which also
+        // shows that the KMS allows it.
         let (_, wrapped) = envelope::generate(&self.registry, kms_key, length, &context).await?;
         Ok(VersionEntry {
             number: 1,
@@ -221,14 +240,20 @@ impl Keyring {
         entry: Option<AuditEntry>,
         change: impl FnOnce(&mut KeyringDocument) -> Result<T>,
     ) -> Result<T> {
+        // From here to the rename nobody else changes the file: read, change and write are one step.
         let _lock = fs::lock(&self.path)?;
         let file = parse(&self.path)?;
+        // Before the MAC, which would fail as well and be called a damaged file. The id alone grants
+        // nothing.
         if file.unverified().id != self.document.id {
             return Err(
                 in_file(&self.path, Error::bad_input("was replaced by another keyring")).with_hint("open it again")
             );
         }
+        // Not the document in memory: another process may have changed the file since it was read.
         let mut document = verified(&self.path, file, &self.root)?;
+        // An older copy has a right MAC. To change it would give its generations to other changes, and no
+        // check of generations could tell the two histories apart any more.
         if document.generation < self.document.generation {
             return Err(
                 in_file(&self.path, Error::bad_input("was replaced by an older copy of itself"))
@@ -239,6 +264,7 @@ impl Keyring {
         let result = change(&mut document).map_err(|error| in_file(&self.path, error))?;
         document.generation += 1;
         document
+            // Checked before it is written, since a file that does not pass could not be opened again.
             .validate()
             .map_err(|error| Error::bug("a change that the keyring cannot hold").with_source(error))?;
         let generation = Some(document.generation);
@@ -246,6 +272,8 @@ impl Keyring {
             .chain(transitions(&before, &document))
             .map(|entry| AuditEntry { generation, ..entry })
             .collect();
+        // The log first, and synced: a crash between the two leaves an entry without a change, which is
+        // seen by its generation. The other order would leave a change that nobody can account for.
         self.audit(entries.clone())?;
         let bytes = sealed(&document, &self.root)?;
         if let Err(error) = fs::write_atomic(&self.path, &bytes, fs::PRIVATE) {
@@ -253,6 +281,7 @@ impl Keyring {
             let _ = self.audit(entries.iter().map(|entry| entry.failed(&error)));
             return Err(error);
         }
+        // Only now: after a failure the keyring in memory is as the file is.
         self.document = document;
         Ok(result)
     }
@@ -262,6 +291,8 @@ impl Keyring {
 fn transitions(before: &KeyringDocument, after: &KeyringDocument) -> Vec<AuditEntry> {
     let known: HashMap<_, _> = (before.keys.iter())
         .flat_map(|key| &key.versions)
+        // By the length of the histories, which only grow, so that two steps at once (removed, then
+        // destroyed) give two entries.
         .map(|version| (version.id, version.history.len()))
         .collect();
     let mut entries = Vec::new();

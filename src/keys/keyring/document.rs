@@ -109,6 +109,8 @@ impl KeyringDocument {
     pub(crate) fn root_context(id: KeyringId, root: KeyVersionId) -> WrapContext {
         WrapContext {
             keyring: id,
+            // No data key has this id, except with probability 2^-128, so the root's wrapped bytes cannot
+            // be presented as those of a data key, and the other way round.
             data_key: DataKeyId::from_bytes([0; 16]),
             version: root,
             key_use: "keyring-root".to_string(),
@@ -127,6 +129,7 @@ impl KeyringDocument {
 
     /// Derives the key that authenticates the file.
     pub(crate) fn mac_key(&self, root: &Secret<Vec<u8>>) -> Result<Secret<Vec<u8>>> {
+        // Bound to the id, so a file cannot be given the identity of another keyring under the same root.
         derive(root.expose(), Purpose::KeyringMac, &[self.id.as_bytes()], 32)
     }
 
@@ -141,6 +144,8 @@ impl KeyringDocument {
     /// Checks what the types cannot express: names and ids are unique; versions exist, in order, at most one active.
     pub(crate) fn validate(&self) -> Result<()> {
         let versions = || self.keys.iter().flat_map(|key| &key.versions);
+        // Names choose keys for protecting, ids of versions for revealing: if either were ambiguous, the
+        // order in the file would decide which key is used.
         let sound = unique(self.keys.iter().map(|key| &key.name))
             && unique(self.keys.iter().map(|key| key.id))
             && unique(versions().map(|version| version.id))
@@ -157,6 +162,7 @@ impl DataKeyEntry {
     /// Returns the active version, or else the newest that was in use: a reference without a number means it.
     pub(crate) fn current(&self) -> Option<&VersionEntry> {
         let newest = |wanted: fn(KeyState) -> bool| self.versions.iter().rev().find(|version| wanted(version.state));
+        // A version that is prepared is passed over: what the name means changes by activation only.
         newest(|state| state == KeyState::Active).or_else(|| newest(|state| state != KeyState::PreActivation))
     }
 
@@ -196,10 +202,14 @@ impl DataKeyEntry {
             .iter()
             .filter(|version| version.state == KeyState::Active)
             .count();
+        // Bytes of a version that is called removed would be a false claim; a version in use without
+        // bytes would fail only when data must be revealed.
         let kept = |version: &VersionEntry| version.wrapped.is_none() == version.state.is_gone();
         !self.versions.is_empty()
+            // With two active versions their order in the file would choose the one that protects.
             && active <= 1
             && self.versions.iter().all(kept)
+            // Strictly: a number twice would make `pii@2` ambiguous.
             && self.versions.is_sorted_by(|a, b| a.number < b.number)
     }
 }

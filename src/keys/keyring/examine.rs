@@ -47,9 +47,12 @@ impl Keyring {
     /// Only if the file is missing, or cannot be read as a keyring. Every other failure is a [`Finding`].
     pub async fn examine(path: &Path, registry: &KmsRegistry, least: u64) -> Result<Vec<Finding>> {
         let file = parse(path)?;
+        // A health check must say something about a keyring that cannot be authenticated, too, such as
+        // which KMS is down. What it says of keys then is only as good as the file.
         let document = file.unverified().clone();
         let mut findings = Vec::new();
         let kms_keys = document.keys.iter().map(|key| &key.kms_key);
+        // Each KMS key once, however many data keys it wraps.
         let kms_keys: BTreeSet<&KmsKeyRef> = kms_keys.chain([&document.root.kms_key]).collect();
         let root = &document.root;
         let context = KeyringDocument::root_context(document.id, root.id);
@@ -57,6 +60,8 @@ impl Keyring {
             let mut finding = kms_key_finding(registry, kms_key).await;
             if finding.outcome.is_ok()
                 && let Ok(client) = registry.client(kms_key)
+                // An advice and no failure: jobs that protect and reveal only unwrap, and are often
+                // allowed nothing else.
                 && let Err(refusal) = client.try_generate(kms_key, &context).await
             {
                 let refusal =
@@ -91,7 +96,10 @@ impl Keyring {
                 };
                 let context = document.context(key.id, version.id, key.key_use);
                 let length = KeyMaterial::length(key.key_use);
+                // Each version is really unwrapped, old ones too: a version that nobody used for a year
+                // may have lost its KMS key, and is needed when old data is revealed.
                 let unwrapped = envelope::unwrap(registry, &key.kms_key, &wrapped.0, length, &context).await;
+                // The key is dropped here, and so wiped.
                 let outcome = unwrapped.map(|_| format!("{}, unwraps", version.state));
                 let mut finding = Finding::new(subject, outcome);
                 finding.advice = advice(key, version, newest, registry.context().now()).map(Hint::from);
@@ -127,6 +135,7 @@ fn advice(key: &DataKeyEntry, version: &VersionEntry, newest: Option<u32>, now: 
     });
     let said: Vec<String> = [Direction::Encrypt, Direction::Decrypt]
         .into_iter()
+        // Only for what the state allows: that a removed version does not protect needs no advice.
         .filter(|direction| version.state.may(*direction))
         .filter_map(|direction| over(direction).or_else(|| lifecycle::due(key, version, direction, now)))
         .chain(idle)

@@ -71,6 +71,8 @@ impl Keyring {
         reason: &Reason,
     ) -> Result<ExchangePackage> {
         let subject = format!("key `{}@{}`", key.name(), key.version());
+        // The owner's audit log names its recipients; a key passed on from here would reach somebody who
+        // is in no log of the owner.
         if key.only_for.is_some() {
             let message = format!("{subject} came from a partner: it is not ours to pass on");
             return Err(Error::new(ErrorKind::KeyNotUsable, message)
@@ -79,6 +81,7 @@ impl Keyring {
         let fingerprint =
             hex::decode(&map.fingerprint).map_err(|_| Error::bug("a fingerprint that is not hexadecimal"))?;
         let aes = match key.key_use() {
+            // One way: from a subkey nobody gets the data key, nor the subkey of another map.
             KeyUse::Derive => key.subkey(Purpose::Ff1, &map.domain, &fingerprint, 32)?,
             IMPORTED => key.direct_key(DirectMode::Ff1)?,
             other => {
@@ -86,12 +89,15 @@ impl Keyring {
                 return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(Remedy::CreateKey(None)));
             }
         };
+        // The partner needs a check key for the columns it protects. It gets one derived for this map,
+        // not ours.
         let check = key.exchange_check_key(&map.domain, &fingerprint)?;
         // Capacity for both at once: a vector that grows leaves copies behind.
         let mut material = Secret::new(Vec::with_capacity(KeyMaterial::length(IMPORTED)));
         material.expose_mut().extend_from_slice(aes.expose());
         material.expose_mut().extend_from_slice(check.expose());
         let (_, time) = self.actor_and_time();
+        // Before the package exists: an export that could not be logged has given nothing away.
         self.audit([AuditEntry {
             version: Some(key.version_id()),
             context: Some(context(
@@ -132,6 +138,7 @@ impl Keyring {
             kms_key,
             reason,
         } = import;
+        // First of all, on public data: RSA decryption with our private key is not done for a stranger.
         package.verify(sender)?;
         let material = package.open(identity)?;
         if material.expose().len() != KeyMaterial::length(IMPORTED) {
@@ -140,6 +147,7 @@ impl Keyring {
         let sender_key = hex::encode(sender.public_key());
         let (id, kms_key) = match self.document.key(name) {
             Some(key) => {
+                // Checked before the KMS is asked, and again under the lock.
                 expect_same_map(key, package, &sender_key)?;
                 if let Some(other) = kms_key.filter(|other| **other != key.kms_key) {
                     return Err(Error::bad_input(format!(
@@ -154,6 +162,7 @@ impl Keyring {
             }
             None => (DataKeyId::random()?, kms_key.unwrap_or(self.kms_key()).clone()),
         };
+        // The version keeps the sender's id: columns that the sender protected name it.
         let context = self.document.context(id, package.version(), IMPORTED);
         let wrapped = envelope::wrap(&self.registry, &kms_key, &material, &context).await?;
         let (who, now) = self.actor_and_time();
@@ -170,6 +179,7 @@ impl Keyring {
             ..self.audit_entry(AuditEvent::Import, name, None, Some(reason))
         };
         self.commit(Some(entry), |document| {
+            // Over all keys: the same version under two names would make a column's version id ambiguous.
             let here = document
                 .keys
                 .iter()
@@ -202,6 +212,7 @@ impl Keyring {
             expect_same_map(key, package, &sender_key)?;
             let number = 1 + key.versions.last().map_or(0, |last| last.number);
             let mut version = VersionEntry { number, ..version };
+            // An older package, late or replayed, must not become the version that protects.
             let newer = key.versions.iter().find(|other| other.created > made);
             let newer = newer.map(|newer| newer.number);
             if newer.is_none() {
@@ -209,6 +220,7 @@ impl Keyring {
             }
             lifecycle::apply_transition(name, &mut version, KeyState::Active, &who, now, reason)?;
             if let Some(newer) = newer {
+                // Both steps, since no transition leads from pre-activation to deactivated at once.
                 let replaced = format!("older than version {newer}").parse()?;
                 lifecycle::apply_transition(name, &mut version, KeyState::Deactivated, &who, now, &replaced)?;
             }
@@ -219,6 +231,8 @@ impl Keyring {
 
     fn exchange_signer(&self) -> Result<ExchangeSigner> {
         let context = [self.document.id.as_bytes().as_slice()];
+        // Derived from the root, so it needs no place in the file, and every holder of the keyring signs
+        // with one key.
         let seed = derive::derive(self.root.expose(), Purpose::ExchangeSigning, &context, 32)?;
         Ok(ExchangeSigner::from_seed(seed))
     }
@@ -242,6 +256,8 @@ fn imported_version(package: &ExchangePackage, sender: &str, wrapped: Vec<u8>, m
 
 /// Checks that the package can be a version of `key`: from the same sender, for the same map.
 fn expect_same_map(key: &DataKeyEntry, package: &ExchangePackage, sender: &str) -> Result<()> {
+    // The name of a key is a promise about its origin: another sender could otherwise slip a key of its
+    // own under the name of a partner, and read what is protected with it from then on.
     if (key.versions.iter()).any(|version| version.only_for.is_some() && version.sender.as_deref() != Some(sender)) {
         return Err(
             Error::bad_input(format!("key `{}` came from another sender than this package", key.name))
@@ -251,6 +267,7 @@ fn expect_same_map(key: &DataKeyEntry, package: &ExchangePackage, sender: &str) 
     let map = package.map();
     let same = |version: &VersionEntry| {
         (version.only_for.as_ref()).is_some_and(|other| {
+            // `format` is for people; `check` is bound to the version and differs in each package.
             (&other.domain, &other.fingerprint, &other.tweak) == (&map.domain, &map.fingerprint, &map.tweak)
         })
     };

@@ -100,6 +100,7 @@ impl Periods {
     ///
     /// [`crate::ErrorKind::BadInput`] if one is 0 or more than a hundred years, or the recipient's is the shorter one.
     pub fn try_new(originator_days: u32, recipient_days: u32) -> Result<Self> {
+        // The bound keeps the sums of times far from overflow.
         let range = 1..=Self::LONGEST;
         if !range.contains(&originator_days) || !range.contains(&recipient_days) {
             return Err(Error::bad_input(format!("a period is 1 to {} days", Self::LONGEST)));

@@ -45,6 +45,7 @@ impl Keyring {
     /// [`ErrorKind::BadInput`] if there is a file at `path` already; otherwise errors of the KMS.
     pub async fn create(path: impl Into<PathBuf>, kms_key: &KmsKeyRef, registry: &KmsRegistry) -> Result<Self> {
         let path = path.into();
+        // Asked first, so that no KMS key is used in vain; the exclusive creation below decides.
         if path.exists() {
             return Err(
                 in_file(&path, Error::bad_input("already exists")).with_hint("name another file, or use this one")
@@ -65,6 +66,8 @@ impl Keyring {
             keys: Vec::new(),
             last_backup: None,
         };
+        // Fails if another process has made the file meanwhile: its keys must not be replaced by an empty
+        // keyring.
         fs::create_atomic(&path, &sealed(&document, &root)?, fs::PRIVATE)?;
         Ok(Self::new(path, document, root, registry))
     }
@@ -90,6 +93,9 @@ impl Keyring {
     pub async fn open(path: impl Into<PathBuf>, registry: &KmsRegistry) -> Result<Self> {
         let path = path.into();
         let file = parse(&path)?;
+        // The file says which KMS to ask, and what to unwrap, before it can be authenticated: the key of
+        // its MAC is what comes back. So the MAC is only as good as the KMS key: whoever may wrap under
+        // it can write a keyring.
         let document = file.unverified();
         let context = KeyringDocument::root_context(document.id, document.root.id);
         let root = envelope::unwrap(
@@ -115,6 +121,8 @@ impl Keyring {
     pub fn with_audit_log(mut self, path: impl Into<PathBuf>) -> Result<Self> {
         let context = self.registry.context().clone();
         let log = Arc::new(AuditLog::new(path.into(), self.id(), &self.root, context)?);
+        // The log's key is derived from the root, so the unwrapping of the root can be written down only
+        // afterwards.
         log.append(vec![AuditEntry {
             version: Some(self.document.root.id),
             kms_key: Some(self.document.root.kms_key.clone()),
@@ -122,6 +130,7 @@ impl Keyring {
             generation: Some(self.document.generation),
             ..AuditEntry::new(AuditEvent::Unwrap)
         }])?;
+        // From here on each request to a KMS writes its own entry.
         self.registry = self.registry.with_audit(Arc::clone(&log) as _);
         self.log = Some(log);
         Ok(self)
@@ -154,6 +163,7 @@ impl Keyring {
     pub(crate) fn audit(&self, entries: impl IntoIterator<Item = AuditEntry>) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         let entries: Vec<_> = entries.into_iter().collect();
+        // An append syncs the disk, for nothing here.
         if entries.is_empty() {
             Ok(())
         } else {
@@ -202,6 +212,8 @@ impl Keyring {
 
     /// Returns the usage of a version. If the key has a limit, the audit log says how much of it is left.
     pub(super) fn usage(&self, key: &DataKeyEntry, version: &VersionEntry) -> Result<Arc<VersionUsage>> {
+        // One counter a version and process, shared by all handles: each handle with its own would set
+        // aside its own part of the limit.
         if let Some(usage) = self.usages().get(&version.id) {
             return Ok(Arc::clone(usage));
         }
@@ -214,6 +226,8 @@ impl Keyring {
             (Some(limit), Some(log)) => {
                 VersionUsage::limited(limit, Arc::clone(log), key.name.clone(), version.number, version.id)
             }
+            // Refused rather than counted in memory: other processes could not see it, and the next start
+            // would forget it.
             (Some(_), None) => {
                 let message = format!(
                     "key `{}` has a limit of values, which needs an audit log to count \
@@ -224,6 +238,7 @@ impl Keyring {
                     .with_hint("add a line like audit = \"audit.jsonl\" to the policy: the audit log counts"));
             }
         };
+        // Another task may have come first since the look-up above. Its counter is the one that counts.
         Ok(Arc::clone(self.usages().entry(version.id).or_insert(Arc::new(usage))))
     }
 
@@ -322,6 +337,8 @@ impl Keyring {
         direction: Direction,
     ) -> Result<KeyHandle> {
         let found = self.document.keys.iter().find_map(|entry| {
+            // By name or by id, since names may change after data was protected; the id of the version
+            // must fit in either case, so metadata that names another key gets nothing.
             let known_as = entry.name.as_str() == key || entry.id.to_string() == key;
             entry
                 .versions
@@ -341,11 +358,14 @@ impl Keyring {
 
     async fn resolve(&self, key: &DataKeyEntry, version: &VersionEntry, direction: Direction) -> Result<KeyHandle> {
         let now = self.registry.context().now();
+        // State and periods before the cache: a version that was compromised a moment ago is refused
+        // though its bytes are still in memory.
         lifecycle::check(key, version, direction, now)?;
         let wrapped = version
             .wrapped
             .as_ref()
             .ok_or_else(|| Error::bug("a version that may be used has no key"))?;
+        // Before the KMS is asked: a limit that cannot be counted makes the key useless here.
         let usage = self.usage(key, version)?;
         let fetch = async {
             let context = self.document.context(key.id, version.id, key.key_use);
@@ -390,6 +410,8 @@ impl Keyring {
 }
 
 pub(super) fn refuse_older(generation: u64, least: u64) -> Result<()> {
+    // A MAC cannot tell an older copy from the newest: both were written by the holder of the root. Only
+    // a number kept elsewhere, in the policy or a checkpoint, can.
     if generation >= least {
         return Ok(());
     }

@@ -12,6 +12,7 @@ use crate::{Error, ErrorKind, Hint, Remedy, Result};
 /// Checks that a version may be used in a direction now.
 pub(super) fn check(key: &DataKeyEntry, version: &VersionEntry, direction: Direction, now: Timestamp) -> Result<()> {
     let (name, number, state) = (&key.name, version.number, version.state);
+    // The state first: it is a decision of somebody, and outranks what the calendar allows.
     if !state.may(direction) {
         return Err(refused_by_state(key, version, direction));
     }
@@ -25,6 +26,8 @@ pub(super) fn check(key: &DataKeyEntry, version: &VersionEntry, direction: Direc
                 .then(Remedy::ChangePeriods(name.to_string())),
         ),
     };
+    // Refused, and nothing is changed in the file: a clock that is wrong for a minute must not deactivate
+    // keys. Both times are in the message, so that a wrong clock is seen.
     if let Some(until) = until.filter(|until| now >= *until) {
         let message = format!(
             "key `{name}@{number}` may not {}: its {what} ended at {until}, and the clock says {now}",
@@ -35,6 +38,7 @@ pub(super) fn check(key: &DataKeyEntry, version: &VersionEntry, direction: Direc
     }
     // Clocks may differ by a day.
     let begun = version.activated().filter(|begun| now.plus_days(1) < *begun);
+    // Revealing is not refused: a clock that is behind must not make data unreadable.
     if let (Some(begun), Direction::Encrypt) = (begun, direction) {
         let message =
             format!("key `{name}@{number}` may not protect yet: it came into use at {begun}, and the clock says {now}");
@@ -122,6 +126,8 @@ pub(super) fn apply_transition(
         who: who.to_owned(),
         reason: reason.clone(),
     });
+    // Only the first activation begins the periods: else to suspend and resume a version would make its
+    // life longer.
     if to == KeyState::Active && version.activated.is_none() && from == KeyState::PreActivation {
         version.activated = Some(now);
     }

@@ -18,6 +18,8 @@ impl Keyring {
     /// [`ErrorKind::BadInput`](crate::ErrorKind::BadInput) if the file was replaced meanwhile; errors of the audit log.
     pub fn backup(&self, local_kms: Option<Vec<u8>>, policy: &str, name: &str) -> Result<Backup> {
         let file = parse(&self.path)?;
+        // The bytes go into the backup as they are. They must be of the generation that was authenticated
+        // when this keyring was opened; a file exchanged since then is not taken.
         if file.unverified().id != self.document.id || file.unverified().generation != self.document.generation {
             return Err(
                 super::file::in_file(&self.path, Error::bad_input("was changed by somebody else meanwhile"))
@@ -26,6 +28,7 @@ impl Keyring {
         }
         let keyring = file.to_bytes();
         let (who, time) = self.actor_and_time();
+        // Before the backup exists, so that no copy of the keys leaves without a trace.
         self.audit([AuditEntry {
             context: Some(format!("to {name}")),
             generation: Some(self.generation()),
@@ -59,6 +62,8 @@ impl Keyring {
             context: Some("is written".to_owned()),
             ..AuditEntry::new(AuditEvent::Backup)
         };
+        // A separate step, after the caller has written and synced the file: a backup that was never
+        // written must not count as one.
         self.commit(Some(entry), |document| {
             document.last_backup = Some(record);
             Ok(())
@@ -125,6 +130,7 @@ mod tests {
             error.message().contains("is newer: generation 3, and 2 in the backup"),
             "{error}"
         );
+        // A key that no backup has: the advice must come back.
         create(&mut keyring, "two").await;
         assert!(
             advice()
@@ -137,6 +143,7 @@ mod tests {
         put(&staged()).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), then);
         put(&staged()).unwrap();
+        // As after a disk error.
         std::fs::write(&path, &then[..then.len() / 2]).unwrap();
         assert!(put(&staged()).unwrap_err().message().contains("is damaged"));
 
@@ -146,6 +153,7 @@ mod tests {
         let staged = StagedBackup::try_new(Backup::parse(changed.as_bytes()).unwrap()).unwrap();
         assert_eq!(staged.verify(&registry).await.unwrap_err().kind(), ErrorKind::WrongKey);
         assert!(Backup::parse(&bytes[..bytes.len() - 9]).is_err());
+        // A KMS key of that name, and other bytes: the forger's own KMS.
         let stranger = KmsRegistry::new().with("memory", MemoryKms::new().with_key("main"));
         assert!(StagedBackup::try_new(backup).unwrap().verify(&stranger).await.is_err());
     }

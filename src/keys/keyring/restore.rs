@@ -23,10 +23,12 @@ impl StagedBackup {
     ///
     /// [`ErrorKind::Io`].
     pub fn try_new(backup: Backup) -> Result<Self> {
+        // Opened aside first: a backup that does not open must not replace a keyring that does.
         let folder =
             tempfile::tempdir().map_err(|error| Error::io("cannot make a folder to look at the backup", error))?;
         let staged = Self { backup, folder };
         let content = staged.backup.content();
+        // Still sealed: the folder holds nothing that is not in the backup itself.
         fs::create_atomic(&staged.keyring(), &content.keyring.0, fs::PRIVATE)?;
         if let Some(local_kms) = &content.local_kms {
             fs::create_atomic(&staged.local_kms(), &local_kms.0, fs::PRIVATE)?;
@@ -64,6 +66,8 @@ impl StagedBackup {
     ///
     /// As [`Keyring::open`]; [`ErrorKind::WrongKey`] if the backup was changed.
     pub async fn verify(&self, registry: &KmsRegistry) -> Result<()> {
+        // The root comes out of the keyring in the backup, by a KMS that the caller chose. A forger who
+        // may not wrap under its key cannot make a root that it unwraps.
         let keyring = Keyring::open(self.keyring(), registry).await?;
         let content = self.backup.content();
         let key = mac_key(keyring.id(), keyring.root())?;
@@ -95,13 +99,18 @@ impl StagedBackup {
             files.push((local_kms, &bytes.0));
         }
         files.push((keyring, &content.keyring.0));
+        // The locks lie beside the files, so the folders come first.
         for (path, _) in &files {
             fs::create_directory(path)?;
         }
+        // Both locks before anything is compared, always the KMS's first. Nobody waits for one while
+        // holding the other in the other order: changes of a keyring ask the KMS before they lock.
         let _locks = files
             .iter()
             .map(|(path, _)| fs::lock(path))
             .collect::<Result<Vec<_>>>()?;
+        // All comparisons before the first write, so a refusal of the second file does not leave the
+        // first replaced.
         let (mut wanted, mut newer) = (Vec::new(), Vec::new());
         for (path, bytes) in files {
             match compare(path, bytes)? {
@@ -112,6 +121,8 @@ impl StagedBackup {
         if let ([], [(path, than), ..]) = (wanted.as_slice(), newer.as_slice()) {
             return Err(refused(path, than));
         }
+        // A crash between the two leaves a restored KMS and the keyring from before. The restore can be
+        // repeated: an equal file counts as not newer.
         for (path, bytes) in wanted {
             fs::write_atomic(path, bytes, fs::PRIVATE)?;
         }
@@ -144,15 +155,21 @@ fn compare(path: &Path, bytes: &[u8]) -> Result<ExistingFile> {
         Err(error) if error.kind() == ErrorKind::FileNotFound => return Ok(ExistingFile::NotNewer),
         read => read?,
     };
+    // Not authenticated: the existing file may be of a KMS that is lost. It decides only whether we
+    // refuse.
     let header = |bytes: &[u8]| serde_json::from_slice::<FileHeader>(bytes).map(|header| header.content);
     let backup = header(bytes).map_err(|error| Error::bug("a backup of something else").with_source(error))?;
     match header(&present) {
+        // Even a damaged file is not overwritten: it may hold the only copy of a key that was made after
+        // the backup.
         Err(_) => Err(refused(path, "is damaged")),
         Ok(there) if there.id != backup.id => Err(refused(path, "is another one than that of the backup")),
         Ok(there) if there.generation > backup.generation => Ok(ExistingFile::Newer(format!(
             "is newer: generation {}, and {} in the backup",
             there.generation, backup.generation
         ))),
+        // Two histories that branched, such as a copy that was changed on another machine: each may have
+        // keys that the other lacks.
         Ok(there) if there.generation == backup.generation && present != bytes => Err(refused(
             path,
             "differs from that of the backup, with the same generation",

@@ -22,11 +22,14 @@ impl Keyring {
     /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if SP 800-57 has no such transition; errors of the file.
     /// [`Keyring::remove`] is for *removed* and *destroyed*.
     pub fn transition(&mut self, key: &KeyRef, to: KeyState, reason: &Reason) -> Result<KeyInfo> {
+        // `remove` also asks the KMS and erases the wrapped bytes; a state alone would claim what was not
+        // done.
         if to.is_gone() {
             return Err(Error::bug("a version is removed by `remove`"));
         }
         let (name, number) = self.numbered(key)?;
         let (who, now) = self.actor_and_time();
+        // No entry of its own: `commit` writes one for each version that changes its state.
         self.commit(None, |document| {
             let key = find_key(document, &name)?;
             let place = version_index(key, number)?;
@@ -36,12 +39,16 @@ impl Keyring {
                     .iter()
                     .position(|version| version.state == KeyState::Active);
                 let from = key.versions[place].state;
+                // A suspended version was replaced while it was looked into. To resume it would silently
+                // deactivate the version that people rotated to, perhaps because of that very suspicion.
                 if let Some(active) = active.filter(|_| from == KeyState::Suspended) {
                     let other = key.versions[active].number;
                     let message = format!("version {other} of key `{name}` is active meanwhile, and takes its place");
                     return Err(Error::new(ErrorKind::KeyNotUsable, message)
                         .with_hint("what this version protected is revealed all the same; deactivate it"));
                 }
+                // An active version asked to become active is left alone, and refused by the table of
+                // transitions below.
                 if active.is_some_and(|active| active != place) {
                     replace_active(key, number, &who, now)?;
                 }
@@ -63,8 +70,11 @@ impl Keyring {
     pub async fn remove(&mut self, key: &KeyRef, reason: &Reason) -> Result<KeyInfo> {
         let (name, number) = self.numbered(key)?;
         let entry = self.entry(&name)?;
+        // Asked before the lock is taken: a slow KMS must not keep other processes from changing the
+        // file.
         let kms_gone = match self.describe_kms_key(&entry.kms_key.clone()).await {
             Ok(info) => info.state == KmsKeyState::Destroyed,
+            // Some KMSs forget a deleted key altogether.
             Err(error) if error.kind() == ErrorKind::KeyNotFound => true,
             // The version can be removed all the same; it is not called destroyed then.
             Err(_) => false,
@@ -74,6 +84,8 @@ impl Keyring {
             let key = find_key(document, &name)?;
             let place = version_index(key, number)?;
             let version = &mut key.versions[place];
+            // The wrapped bytes may survive in backups and in blocks of the disk. While the KMS key
+            // exists they unwrap, so the version is not called destroyed.
             if version.state == KeyState::Removed && !kms_gone {
                 let message = format!("key `{name}@{number}` is removed already; its KMS key is still there");
                 return Err(Error::new(ErrorKind::KeyNotUsable, message)
@@ -81,6 +93,8 @@ impl Keyring {
             }
             if version.state != KeyState::Removed {
                 apply_transition(&name, version, KeyState::Removed, &who, now, reason)?;
+                // State and bytes change in one write of the file; there is no moment with one and not
+                // the other.
                 version.wrapped = None;
             }
             if kms_gone {
@@ -105,6 +119,7 @@ impl Keyring {
         };
         self.commit(Some(entry), |document| {
             let key = find_key(document, name)?;
+            // Periods equal to the defaults are left out, as in files from before keys had periods.
             key.periods = (periods != Periods::default()).then_some(periods);
             Ok(key.info())
         })
@@ -127,9 +142,13 @@ impl Keyring {
             let generation = document.generation + 1;
             let key = find_key(document, name)?;
             key.values_limit = limit;
+            // A log that lacks the entry of this generation cannot have counted everything since, and is
+            // refused.
             key.limited_since = limit.and(Some(generation));
             Ok(key.info())
         })?;
+        // The counters hold the old limit. Handles that are in use go on with it; the next ones get the
+        // new.
         self.usages().clear();
         Ok(info)
     }
@@ -148,6 +167,8 @@ impl Keyring {
         number: Option<u32>,
         reason: Option<&Reason>,
     ) -> AuditEntry {
+        // As the file was when it was read last: a version that another process added meanwhile has no id
+        // here, and the entry names it by its number alone.
         let version = self.document.key(name).and_then(|key| {
             let found = key.versions.iter().find(|version| Some(version.number) == number);
             found.map(|version| version.id)
@@ -171,6 +192,7 @@ impl Keyring {
 
 fn find_key<'a>(document: &'a mut KeyringDocument, name: &KeyName) -> Result<&'a mut DataKeyEntry> {
     let key = document.keys.iter_mut().find(|key| key.name == *name);
+    // The document under the lock may be newer than the one in which the caller found the key.
     key.ok_or_else(|| Error::bad_input(format!("key `{name}` was removed meanwhile")).with_hint("try again"))
 }
 

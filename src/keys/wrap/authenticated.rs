@@ -50,6 +50,8 @@ impl<T: Serialize> Authenticated<T> {
 
     /// Returns the content if the MAC under `key` is right; else [`ErrorKind::WrongKey`].
     pub(crate) fn verify(self, key: &[u8]) -> Result<T> {
+        // `verify_slice` compares in constant time: the time of a comparison that stops at the first
+        // difference would let whoever writes files find a right MAC byte by byte.
         match mac(&self.format, &self.content, key).verify_slice(&self.mac.0) {
             Ok(()) => Ok(self.content),
             Err(_) => Err(Error::new(ErrorKind::WrongKey, "the file is not what was last written")),
@@ -60,12 +62,17 @@ impl<T: Serialize> Authenticated<T> {
 impl<T: Serialize + DeserializeOwned> Authenticated<T> {
     /// Reads the bytes of a file of one of `formats`; [`verify`](Self::verify) comes next.
     pub(crate) fn parse(formats: &[&str], bytes: &[u8]) -> Result<Self> {
+        // The format first: a newer one may have fields that `deny_unknown_fields` would report as
+        // damage.
         if !formats.contains(&format(bytes)?.as_str()) {
             return Err(
                 Error::bad_input("the file is of another format, or of a version this program does not know")
                     .with_hint(format!("this program reads `{}`", formats.join("` and `"))),
             );
         }
+        // The MAC is over the parsed content written again, so differences that parsing drops (spaces,
+        // escapes, the order of fields) would escape it. The comparison below refuses them: what is
+        // authenticated is the file.
         let file: Self = serde_json::from_slice(bytes).map_err(not_ours)?;
         if file.to_bytes() != bytes {
             return Err(Error::bad_input("the file was edited: it is not as it was written"));
@@ -80,6 +87,7 @@ pub(crate) fn format(bytes: &[u8]) -> Result<String> {
     struct FormatHeader {
         format: String,
     }
+    // Other fields are allowed here, since a format that is not known has fields that are not known.
     let header: FormatHeader = serde_json::from_slice(bytes).map_err(not_ours)?;
     Ok(header.format)
 }
@@ -97,6 +105,7 @@ fn mac<T: Serialize>(format: &str, content: &T, key: &[u8]) -> Hmac<Sha256> {
     let content =
         serde_json::to_vec(content).expect("our files are structs, strings and numbers, which JSON always holds");
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    // The format is under the MAC, so that content cannot be presented as that of another version.
     mac.update(&length_prefixed(&[format.as_bytes(), &content]));
     mac
 }
@@ -111,6 +120,7 @@ mod tests {
         let read = |bytes: &[u8]| Authenticated::<String>::parse(&["test/2", "test/1"], bytes)?.verify(b"key");
         assert_eq!(read(&bytes).unwrap(), "content");
         for position in 0..bytes.len() {
+            // A low bit, the bit that changes the case of a letter, and the one that leaves ASCII.
             for flip in [0x01, 0x20, 0x80] {
                 let mut changed = bytes.clone();
                 changed[position] ^= flip;
@@ -118,6 +128,7 @@ mod tests {
             }
         }
         assert!(read(&bytes[..bytes.len() - 1]).is_err());
+        // White space at the end means nothing to JSON; here it is a change of the file.
         assert!(read(&[&bytes[..], b" "].concat()).is_err());
         assert!(Authenticated::<String>::parse(&["test/2"], &bytes).is_err());
         let other = Authenticated::<String>::parse(&["test/1"], &bytes)

@@ -78,6 +78,8 @@ impl Purpose {
     /// Returns the label in the derivation, which is frozen.
     pub const fn label(self) -> &'static str {
         match self {
+            // Labels separate purposes: equal labels would make two purposes share a key. A changed label
+            // would change every subkey, and nothing protected before could be revealed.
             Self::Ff1 => "cipherform ff1 subkey v1",
             Self::Ff31Legacy => "cipherform ff3-1 legacy subkey v1",
             Self::Siv => "cipherform siv subkey v1",
@@ -100,6 +102,8 @@ impl Purpose {
 
     /// Checks whether a data key derives it for a treatment; the other purposes are internal to keys and KMS.
     pub const fn is_subkey(self) -> bool {
+        // The others are derived from roots, unlock keys and imported material, or under their own
+        // method; a caller who could name them here would get the key that authenticates something else.
         !matches!(
             self,
             Self::CheckValue
@@ -129,9 +133,12 @@ pub(crate) fn derive(key: &[u8], purpose: Purpose, context: &[&[u8]], length: us
             "a derived key of {length} bytes; the limits are 1 and {LONGEST}"
         )));
     }
+    // [L] is part of the PRF input: keys of two lengths for one purpose and context share no prefix.
     let bits = 8 * length as u32;
     let fixed = [
         purpose.label().as_bytes(),
+        // The zero byte ends the label (SP 800-108r1, section 4.1), so that no label is the beginning of
+        // another one with some context.
         &[0],
         &length_prefixed(context),
         &bits.to_be_bytes(),
@@ -143,10 +150,12 @@ pub(crate) fn derive(key: &[u8], purpose: Purpose, context: &[&[u8]], length: us
 /// SP 800-108r1, section 4.1, with a 32-bit counter before the fixed input.
 fn counter_mode(key: &[u8], fixed: &[u8], length: usize) -> Secret<Vec<u8>> {
     let mut output = Secret::new(vec![0; length]);
+    // The counter starts at 1 and stands first, as in the vectors of the CAVP below.
     for (counter, block) in (1u32..).zip(output.expose_mut().chunks_mut(32)) {
         let mut prf = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
         prf.update(&counter.to_be_bytes());
         prf.update(fixed);
+        // A copy of the block on the stack, which `Secret` does not know of.
         let mut bytes = prf.finalize().into_bytes();
         block.copy_from_slice(&bytes[..block.len()]);
         bytes.as_mut_slice().zeroize();
@@ -213,6 +222,7 @@ mod tests {
 
     #[test]
     fn labels_are_distinct_ascii() {
+        // Printable ASCII has no zero byte, which ends the label in the PRF input.
         let labels: HashSet<_> = Purpose::ALL.iter().map(|purpose| purpose.label()).collect();
         assert_eq!(labels.len(), Purpose::ALL.len());
         assert!(
@@ -224,6 +234,7 @@ mod tests {
 
     #[test]
     fn lengths_out_of_reach_are_refused() {
+        // HMAC would take a derived key of no bytes, which is no secret at all.
         assert!(derive(&[0; 32], Purpose::Ff1, &[], 0).is_err());
         assert!(derive(&[0; 32], Purpose::Ff1, &[], 1025).is_err());
     }

@@ -20,6 +20,8 @@ pub(crate) async fn generate(
         client.generate_data_key(kms_key, length, context).await
     });
     let made = made.await?;
+    // The length is checked on arrival: a KMS that returns a short key would weaken everything derived
+    // from it, and a long one would be cut somewhere.
     check_length(made.plaintext, length, kms_key).map(|plaintext| (plaintext, made.wrapped))
 }
 
@@ -60,11 +62,15 @@ async fn request<'a, T, F>(
 where
     F: Future<Output = Result<T>>,
 {
+    // Two clocks: the wall clock says when, and may jump; the monotonic one says how long.
     let (time, started) = (registry.context().now(), Instant::now());
     let response = match registry.client(kms_key) {
         Ok(client) => call(client).await,
+        // A missing client is recorded, too: somebody asked for a key that this process cannot reach.
         Err(error) => Err(error),
     };
+    // Refusals are recorded like successes, by their kind alone: the message of a provider could hold
+    // anything.
     let event = KeyEvent {
         time,
         action,
@@ -73,9 +79,12 @@ where
         outcome: response.as_ref().map(|_| ()).map_err(Error::kind),
         took: started.elapsed(),
     };
+    // Before the caller gets the key. An audit log that cannot record this refuses every later entry,
+    // such as that of the access by an engine, and the access fails with it.
     for audit in registry.audits() {
         audit.record(&event);
     }
+    // Only here the reference is added, so that each provider's message is the same with and without it.
     response.map_err(|error| error.context(format!("KMS key `{kms_key}`")))
 }
 

@@ -46,6 +46,7 @@ pub trait KmsClient: fmt::Debug + Send + Sync {
     ///
     /// By default [`random`](Self::random), then [`wrap`](Self::wrap), for services without such a call.
     async fn generate_data_key(&self, key: &KmsKeyRef, length: usize, context: &WrapContext) -> Result<DataKey> {
+        // If wrapping fails, the key is dropped, and so wiped: no copy of it was stored anywhere.
         let plaintext = self.random(length).await?;
         let wrapped = self.wrap(key, &plaintext, context).await?;
         Ok(DataKey { plaintext, wrapped })
@@ -57,6 +58,7 @@ pub trait KmsClient: fmt::Debug + Send + Sync {
     /// By default `false`.
     async fn try_generate(&self, key: &KmsKeyRef, context: &WrapContext) -> Result<bool> {
         let _ = (key, context);
+        // Not an error: many services have no such dry run.
         Ok(false)
     }
 

@@ -38,6 +38,7 @@ impl KmsRegistry {
     /// Registers a client that the caller keeps using, too.
     #[must_use]
     pub fn with_shared(mut self, scheme: impl Into<String>, client: Arc<dyn KmsClient>) -> Self {
+        // The last one wins, so a test or a host can replace a client of the defaults.
         self.clients.insert(scheme.into(), client);
         self
     }
@@ -98,12 +99,15 @@ impl KmsRegistry {
     pub fn client(&self, key: &KmsKeyRef) -> Result<&dyn KmsClient> {
         let scheme = key.scheme();
         self.clients
+            // By the exact scheme: no aliases, so what a keyring names is what is asked.
             .get(scheme)
             .map(|client| &**client)
             .ok_or_else(|| self.missing(scheme))
     }
 
     fn missing(&self, scheme: &str) -> Error {
+        // A client that was left out of the build is told apart from a misspelt scheme, since the
+        // remedies differ.
         if let Some(feature) = self.absent.get(scheme) {
             let message =
                 format!("this build has no KMS client for scheme `{scheme}`: its feature `{feature}` is not enabled");
@@ -111,6 +115,8 @@ impl KmsRegistry {
                 "build with the feature `{feature}`, or with `full` for everything"
             ));
         }
+        // The key may exist and be usable; what is missing is the way to it. So this is no `KeyNotFound`,
+        // which would let `remove` call a version destroyed.
         let error = Error::new(ErrorKind::ProviderDown, format!("no KMS client for scheme `{scheme}`"));
         let registered: Vec<_> = self.clients.keys().map(String::as_str).collect();
         error.with_hint(match registered.as_slice() {
@@ -136,6 +142,7 @@ mod tests {
         assert_eq!(error.message(), "no KMS client for scheme `vault`");
         assert!(error.hint().unwrap().to_string().contains("memory"));
 
+        // A misspelt scheme gets the same list.
         let error = registry.client(&"locl:main".parse().unwrap()).unwrap_err();
         assert!(error.hint().unwrap().to_string().contains("memory"));
     }

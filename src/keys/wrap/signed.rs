@@ -26,6 +26,8 @@ pub(crate) struct Signed<T> {
 impl<T: Serialize> Signed<T> {
     /// Signs `content` with the key of `seed`.
     pub(crate) fn new(format: &str, content: T, seed: &Secret<Vec<u8>>) -> Result<Self> {
+        // Ed25519 needs no random number to sign, so a bad generator cannot reveal the key, as it can
+        // with ECDSA.
         let signature = signing_key(seed)?.sign(&message(format, &content));
         Ok(Self {
             format: format.to_owned(),
@@ -49,8 +51,11 @@ impl<T: Serialize> Signed<T> {
     /// Checks whether the owner of `public_key` signed the file.
     pub(crate) fn is_signed_by(&self, public_key: &[u8]) -> bool {
         let check = || {
+            // Every way to fail is the same answer, no: a key that is none verifies nothing.
             let key = VerifyingKey::from_bytes(public_key.try_into().ok()?).ok()?;
             let signature = Signature::from_slice(&self.signature.0).ok()?;
+            // Strict: public keys and signature points of small order are refused. Under such a key one
+            // signature can hold for several messages.
             key.verify_strict(&message(&self.format, &self.content), &signature)
                 .ok()
         };
@@ -65,6 +70,9 @@ impl<T: DeserializeOwned> Signed<T> {
             let (line, column) = (error.line(), error.column());
             Error::bad_input(format!("this is not a {what}: line {line}, column {column}"))
         })?;
+        // Unlike files with a MAC, these may be spelled otherwise than they were written (indentation,
+        // line ends): a checkpoint or a package may be copied through other tools, and the signature is
+        // over the content.
         if file.format == format {
             return Ok(file);
         }
@@ -80,6 +88,7 @@ pub(crate) fn public_key(seed: &Secret<Vec<u8>>) -> Result<[u8; 32]> {
 
 /// Makes the key of a seed of 32 bytes: RFC 8032, section 5.1.5.
 fn signing_key(seed: &Secret<Vec<u8>>) -> Result<SigningKey> {
+    // Copied into an array that is wiped; `try_into` on the vector would leave one behind that is not.
     let mut bytes = Secret::new([0; 32]);
     match seed.expose().len() {
         32 => bytes.expose_mut().copy_from_slice(seed.expose()),
@@ -91,6 +100,8 @@ fn signing_key(seed: &Secret<Vec<u8>>) -> Result<SigningKey> {
 /// Returns the bytes that are signed.
 fn message<T: Serialize>(format: &str, content: &T) -> Vec<u8> {
     let content = serde_json::to_vec(content).expect("strings and numbers, which JSON always holds");
+    // The format is under the signature: what was signed as one kind of file, or as one version of it, is
+    // not valid as another.
     length_prefixed(&[format.as_bytes(), &content])
 }
 

@@ -22,11 +22,14 @@ impl WrapContext {
     /// Returns the canonical bytes, for the associated data of an AEAD: a fixed string, then the four fields in
     /// order, each behind its length (32 bits, big-endian).
     pub fn to_bytes(&self) -> Vec<u8> {
+        // The fixed string keeps these bytes apart from all other associated data of the crate.
         length_prefixed(&[
             b"cipherform wrap v1",
             self.keyring.as_bytes(),
             self.data_key.as_bytes(),
             self.version.as_bytes(),
+            // The use is bound, too: whoever edits the keyring cannot turn a key for one mode into one to
+            // derive from.
             self.key_use.as_bytes(),
         ])
     }

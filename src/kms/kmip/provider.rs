@@ -98,6 +98,8 @@ impl Provider for KmipProvider {
             match name {
                 b"State" => {
                     info.state = match number(value) {
+                        // States of KMIP: 1 Pre-Active, 2 Active, 3 Deactivated, 4 Compromised, 5
+                        // Destroyed. Only the second wraps.
                         Some(2) => KmsKeyState::Enabled,
                         Some(3) => KmsKeyState::Disabled,
                         _ => KmsKeyState::Unavailable,
@@ -120,6 +122,7 @@ impl Provider for KmipProvider {
 
     fn wrap(&self, location: &KmipKeyLocation, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
         let context = context.to_bytes();
+        // Made here and sent: servers differ in whether they choose one, and in how they return it.
         let nonce: [u8; NONCE] = random::array()?;
         let mut payload = gcm(location);
         payload.bytes(tag::DATA, plaintext.expose());
@@ -129,6 +132,8 @@ impl Provider for KmipProvider {
             Ok(response) => {
                 let (sealed, check) = (response.find(tag::DATA), response.find(tag::AUTHENTICATION_TAG));
                 match (sealed, check) {
+                    // A server may shorten the tag. Anything else than 16 bytes is refused, as it could
+                    // not be told apart when it is read.
                     (Some(sealed), Some(check)) if check.len() == TAG => {
                         Ok([&[BY_SERVER], &nonce[..], check, sealed].concat())
                     }
@@ -136,6 +141,7 @@ impl Provider for KmipProvider {
                 }
             }
             Err(error) if error.detail() == Some(Detail::UnsupportedOperation) => {
+                // The key is used and dropped, which wipes it: it is fetched again for the next data key.
                 let key = self.fetch(location)?;
                 Ok([&[BY_US], &seal::seal(key.expose(), &context, plaintext.expose())?[..]].concat())
             }
@@ -147,6 +153,8 @@ impl Provider for KmipProvider {
         let context = context.to_bytes();
         let not_ours = || Error::bad_input("the wrapped bytes are not from a KMIP key");
         let sealed = match wrapped.split_first() {
+            // The byte is not authenticated. A changed one leads to the other path, where the tag does
+            // not fit.
             Some((&BY_US, sealed)) => return seal::open(self.fetch(location)?.expose(), &context, sealed),
             Some((&BY_SERVER, sealed)) => sealed,
             _ => return Err(not_ours()),
@@ -177,6 +185,7 @@ impl KmipProvider {
             .iter()
             .try_fold(response.bytes(), |structure, tag| TtlvReader(structure).find(*tag));
         match material {
+            // Only raw bytes of AES-256: a key in another format, or wrapped, has another length.
             Some(material) if material.len() == 32 => Ok(Secret::new(material.to_vec())),
             _ => Err(Error::new(
                 ErrorKind::KeyNotUsable,
@@ -191,6 +200,8 @@ impl KmipProvider {
         match KmipResponse::parse(&self.exchange(location, operation, payload)?)? {
             KmipResponse::Success(payload) => Ok(payload),
             KmipResponse::Refusal { reason, message } => {
+                // Servers refuse a key that is not active with the same reason as a stranger. To ask for
+                // the state costs a request, only after a refusal.
                 let cryptographic = [operation::ENCRYPT, operation::DECRYPT].contains(&operation);
                 if reason == PERMISSION_DENIED && cryptographic && !self.is_active(location)? {
                     return Err(Error::new(ErrorKind::KeyNotUsable, "the key on the KMIP server is not active")
@@ -212,6 +223,8 @@ impl KmipProvider {
         let host = format!("{}:{}", location.host, location.port);
         attempt(timeouts, || {
             let started = std::time::Instant::now();
+            // A connection of its own for each request: there is none that the server could have closed
+            // meanwhile.
             let response = exchange(&tls, location, timeouts, request.expose());
             tracing::debug!(host, operation, took = ?started.elapsed(), answered = response.is_ok(), "a KMIP request");
             response.map_err(|error| failure(error, &host))
@@ -232,11 +245,14 @@ impl KmipProvider {
         let builder = match self.settings.get("CIPHERFORM_KMIP_CA") {
             Some(path) => {
                 let mut roots = RootCertStore::empty();
+                // Only these authorities, without those of the system.
                 roots.add_parsable_certificates(certificates(path)?);
                 builder.with_root_certificates(roots)
             }
             None => {
                 let verifier = rustls_platform_verifier::Verifier::new(tls::provider()).map_err(broken)?;
+                // The name is rustls's warning about verifiers of one's own. This one is the operating
+                // system's, and verifies in full.
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
             }
         };
@@ -244,6 +260,7 @@ impl KmipProvider {
             self.settings.get("CIPHERFORM_KMIP_CERT"),
             self.settings.get("CIPHERFORM_KMIP_KEY"),
         );
+        // The server knows its clients by their certificates alone, so nothing works without one.
         let (Some(certificate), Some(key)) = (certificate, key) else {
             return Err(
                 Error::new(ErrorKind::NotAllowed, "no credentials found for the KMIP server").with_hint(
@@ -270,6 +287,7 @@ impl KmipKeyLocation {
             .and_then(|rest| rest.split_once('/'))
             .ok_or_else(form)?;
         let (host, port) = match host.rsplit_once(':') {
+            // An IPv6 address without a port has colons of its own.
             Some((host, port)) if !host.ends_with(':') => (host, port.parse().map_err(|_| form())?),
             _ => (host, 5696),
         };
@@ -307,6 +325,7 @@ fn exchange(
     let name = ServerName::try_from(location.host.clone()).map_err(io::Error::other)?;
     let mut last = io::Error::other("the name has no address");
     let mut tcp = None;
+    // A name may have an IPv6 address that is not reachable beside an IPv4 one that is.
     for address in (location.host.as_str(), location.port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, timeouts.connect) {
             Ok(stream) => {
@@ -326,6 +345,8 @@ fn exchange(
     let mut head = [0; 8];
     stream.read_exact(&mut head)?;
     let length = u32::from_be_bytes([head[4], head[5], head[6], head[7]]) as usize;
+    // The length is the server's word: without a limit 4 GiB would be allocated for it. 0x42007B is the
+    // tag of a Response Message.
     if head[..4] != [0x42, 0x00, 0x7b, kind::STRUCTURE] || length > LONGEST_RESPONSE {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "not a KMIP response"));
     }
@@ -343,6 +364,7 @@ fn failure(error: io::Error, host: &str) -> Failure {
         ErrorKind::ProviderDown,
         format!("`{host}` does not answer as a KMIP server"),
     );
+    // What is not KMIP now will not be at the next attempt: the port is another service's.
     let lasting = error.kind() == io::ErrorKind::InvalidData;
     let error = down.with_source(error).with_hint(hint);
     if lasting {
@@ -372,6 +394,7 @@ impl KmipResponse {
             .find(tag::BATCH_ITEM)
             .ok_or_else(|| not_kmip("a response without content"))?;
         let item = TtlvReader(item);
+        // Only a status that says success is one: a missing or pending one is not.
         if item.find(tag::RESULT_STATUS).and_then(number) == Some(0) {
             let payload = item.find(tag::RESPONSE_PAYLOAD).unwrap_or_default();
             return Ok(Self::Success(KmipPayload(Secret::new(payload.to_vec()))));
@@ -379,6 +402,7 @@ impl KmipResponse {
         let text = String::from_utf8_lossy(item.find(tag::RESULT_MESSAGE).unwrap_or_default());
         Ok(Self::Refusal {
             reason: item.find(tag::RESULT_REASON).and_then(number).unwrap_or_default(),
+            // The server's words go to a terminal.
             message: text.chars().filter(|c| !c.is_control()).take(200).collect(),
         })
     }
@@ -434,6 +458,7 @@ fn gcm(location: &KmipKeyLocation) -> TtlvWriter {
     let mut parameters = TtlvWriter::default();
     parameters.enumeration(tag::BLOCK_CIPHER_MODE, GCM);
     parameters.enumeration(tag::CRYPTOGRAPHIC_ALGORITHM, AES);
+    // Said outright: the default of a server may be shorter.
     parameters.integer(tag::TAG_LENGTH, TAG as u32);
     let mut payload = TtlvWriter::default();
     payload.text(tag::UNIQUE_IDENTIFIER, &location.uid);

@@ -19,6 +19,7 @@ impl TtlvWriter {
         bytes.push(kind);
         bytes.extend_from_slice(&(value.len() as u32).to_be_bytes());
         bytes.extend_from_slice(value);
+        // The length field counts the value alone, without this padding.
         bytes.resize(bytes.len().next_multiple_of(8), 0);
     }
 
@@ -54,13 +55,18 @@ impl<'a> TtlvReader<'a> {
             let (head, after) = rest.split_first_chunk::<8>()?;
             let tag = u32::from_be_bytes([0, head[0], head[1], head[2]]);
             let length = u32::from_be_bytes([head[4], head[5], head[6], head[7]]) as usize;
+            // The length comes from the network: past the end of the buffer the iteration ends, and
+            // nothing is read.
             let value = after.get(..length)?;
+            // The last item may lack its padding.
             rest = after.get(length.next_multiple_of(8)..).unwrap_or_default();
             Some((tag, value))
         })
     }
 
     pub(super) fn find(self, tag: u32) -> Option<&'a [u8]> {
+        // One level alone: a structure's content is read by a reader of its own, so an equal tag further
+        // down is not found.
         self.items().find(|(found, _)| *found == tag).map(|(_, value)| value)
     }
 }

@@ -17,6 +17,8 @@ impl LocalKms {
     /// file.
     pub fn create_alias(&self, alias: &KeyName, key: &KmsKeyRef, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
         self.with_key(key, KmsAction::CreateAlias, |content, id, _| {
+            // Creating never moves an alias: a mistyped name would send new keys to another KMS key
+            // without a word.
             if content.aliases.iter().any(|entry| entry.name == *alias) {
                 return Err(
                     Error::bad_input(format!("alias `{alias}` already exists")).with_hint(Remedy::MoveAlias {
@@ -43,6 +45,7 @@ impl LocalKms {
         self.with_key(key, KmsAction::UpdateAlias, |content, id, _| {
             let entry = content.aliases.iter_mut().find(|entry| entry.name == *alias);
             let before = std::mem::replace(&mut entry.ok_or_else(|| no_alias(alias))?.key, id);
+            // In the history of both keys: whoever looks at either sees what became of the name.
             let moved = [(before, format!("alias {alias} gone")), (id, format!("alias {alias}"))];
             for (key, what) in moved {
                 record(content.key_mut(key)?, &what, &self.context, reason);
@@ -58,6 +61,7 @@ impl LocalKms {
     /// [`ErrorKind::KeyNotFound`] if there is no such alias; errors of the file.
     pub fn delete_alias(&self, alias: &KeyName, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
         self.with_key(
+            // Named by the alias itself, so the policy of the key that it means now decides.
             &KmsKeyRef::local_alias(alias),
             KmsAction::DeleteAlias,
             |content, id, _| {

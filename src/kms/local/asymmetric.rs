@@ -21,6 +21,8 @@ impl LocalKms {
         let public_key = || {
             let entry = find(&content, &name)?;
             self.authorize(&content, entry, KmsAction::GetPublicKey, None)?;
+            // Read from the file, not computed from the private key, which stays sealed. The state is not
+            // asked: a public key does no harm.
             let public_key = entry.material.last().and_then(|material| material.public_key.clone());
             public_key.map(|bytes| bytes.0).ok_or_else(|| {
                 let message = format!("KMS key `{}` is {}: it has no public key", entry.name, entry.spec);
@@ -65,6 +67,8 @@ impl LocalKms {
             };
             self.authorize(&content, entry, action, None)?;
             lifecycle::check(entry, self.context.now())?;
+            // Symmetric and RSA keys have the same usage in the words of AWS, so the usage alone would
+            // let an AES key pass.
             if entry.spec == KmsKeySpec::SymmetricDefault || entry.spec.usage() != usage {
                 let message = format!("KMS key `{}` is {}, for {}", entry.name, entry.spec, entry.spec.usage());
                 return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(

@@ -45,6 +45,8 @@ impl LocalKms {
             entry.policy = (policy != KeyPolicy::everybody()).then_some(policy);
             record(entry, "put key policy", &self.context, Some(reason));
             let entry = entry.clone();
+            // Evaluated on the new policy, before anything is written: a refusal leaves the file as it
+            // is. AWS KMS has the same check, and the same way around it.
             match self.authorize(content, &entry, KmsAction::PutKeyPolicy, None) {
                 Err(error) if !bypass_lockout_check => Err(Error::new(
                     ErrorKind::NotAllowed,
@@ -107,6 +109,8 @@ impl LocalKms {
         let (path, name) = self.locate(key)?;
         let (content, _) = self.content(&path)?;
         let entry = find(&content, &name).map_err(|error| in_file(&path, error))?;
+        // No authorization of the one who asks: whoever unlocks the file can read all policies in it
+        // anyway.
         Ok(decide(&content, entry, principal, action, context))
     }
 
@@ -118,6 +122,7 @@ impl LocalKms {
         action: KmsAction,
         context: Option<&WrapContext>,
     ) -> Result<()> {
+        // A claim of this process. So the policies bind those who keep to it, as the manual says.
         let who = self.context.actor();
         match decide(content, key, who, action, context) {
             decision if decision.is_allowed() => Ok(()),
@@ -154,8 +159,10 @@ fn decide(
             &everybody
         }
     };
+    // By the exact name: patterns are for the statements of keys.
     let attached = content.identities.iter().filter(|entry| entry.name == principal);
     let attached: Vec<_> = attached.map(|entry| &entry.policy).collect();
+    // The name and never the path or an alias, so that a statement means the key however it was reached.
     let resource = KmsKeyRef::local(&key.name);
     let request = AccessRequest {
         principal,

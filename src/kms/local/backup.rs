@@ -13,6 +13,7 @@ impl LocalKms {
     pub fn bytes(&self) -> Result<(Vec<u8>, u64)> {
         // No change may come between the two reads.
         let _lock = fs::lock(self.path())?;
+        // Verified first: a backup of a damaged file would be found out only when it is needed.
         let (content, _) = self.content(self.path())?;
         Ok((fs::read(self.path())?, content.generation))
     }

@@ -17,6 +17,9 @@ pub(super) enum LocalKmsFile {
 impl LocalKmsFile {
     /// Parses the bytes; [`verified`](Self::verified) comes next.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
+        // The format chooses the type, since the two have other fields. It is not authenticated yet: a
+        // changed one leads to a content that does not parse, or to a MAC that does not fit, as the
+        // format is under it.
         let file = authenticated::format(bytes).and_then(|format| match format.as_str() {
             format_v1::FORMAT_V1 => Authenticated::parse(&[format_v1::FORMAT_V1], bytes).map(Self::V1),
             // `Authenticated::parse` refuses any other format.
@@ -46,6 +49,8 @@ impl LocalKmsFile {
         match self {
             Self::V1(file) => {
                 let key = mac_key(file.unverified().id, unlock_key)?;
+                // Converted in memory. The file is written in the new format by the next change, not by a
+                // reader.
                 file.verify(key.expose())?.converted(unlock_key)
             }
             Self::V2(file) => {
@@ -57,6 +62,7 @@ impl LocalKmsFile {
 }
 
 pub(super) fn mac_key(file: FileId, unlock_key: &Secret<Vec<u8>>) -> Result<Secret<Vec<u8>>> {
+    // Bound to the id of the file: two files under one key file have two MAC keys.
     derive(unlock_key.expose(), Purpose::LocalKmsMac, &[file.as_bytes()], 32)
 }
 

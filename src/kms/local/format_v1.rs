@@ -48,6 +48,7 @@ impl ContentV1 {
         for key in self.keys {
             let associated =
                 length_prefixed(&[b"cipherform local kms key v1", content.id.as_bytes(), key.id.as_bytes()]);
+            // The MAC has passed, so this fails only if the program that wrote the file had an error.
             let bytes = seal::open(seal_key.expose(), &associated, &key.sealed.0)?;
             // Bytes wrapped then name no version of material. The first version gets the id of the key, so that every
             // read of the file gives the same.

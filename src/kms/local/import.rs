@@ -52,10 +52,14 @@ impl LocalKms {
     pub fn parameters_for_import(&self, key: &KmsKeyRef) -> Result<ImportParameters> {
         // Checked before an RSA key is generated.
         expect_external(&self.key(key)?.origin, key)?;
+        // Outside the lock: a key of 4,096 bits takes long to make.
         let pair = rsa(WRAPPING_BITS)?;
         let (token, valid_to) = (ImportToken::random()?, self.context.now().plus_days(TOKEN_DAYS));
         self.with_key(key, KmsAction::GetParametersForImport, |content, id, unlock_key| {
+            // Under the lock, on the state of now.
             importable(content.key_mut(id)?)?;
+            // The private half is sealed with the token in the place of a material id, so it cannot be
+            // opened as material.
             let sealed = content.seal_material(id, token.pair_id(), &pair.secret, unlock_key)?;
             let entry = content.key_mut(id)?;
             entry.import = Some(ImportEntry {
@@ -113,6 +117,8 @@ impl LocalKms {
             .clone();
             let before = content.key_mut(id)?.material.first().cloned();
             if let Some(before) = before.as_ref().and_then(|before| before.check.as_ref())
+                // In constant time: it is a function of a secret, and the caller chooses what it is
+                // compared with.
                 && !bool::from(before.0.ct_eq(&check))
             {
                 return Err(Error::new(
@@ -144,6 +150,8 @@ impl LocalKms {
                 valid_to,
                 ..material
             }];
+            // Used up in the same write in which the material arrives: the token cannot be used again,
+            // and the private half is gone.
             entry.import = None;
             let what = match valid_to {
                 Some(end) => format!("import material, until {end}"),
@@ -163,6 +171,7 @@ impl LocalKms {
         self.with_key(key, KmsAction::DeleteImportedKeyMaterial, |content, id, _| {
             let entry = content.key_mut(id)?;
             expect_external(&entry.origin, key)?;
+            // The check value stays, so that only the same material is taken again.
             entry.erase();
             record(entry, "delete imported material", &self.context, Some(reason));
             Ok(())
@@ -183,6 +192,8 @@ fn unwrapped(
     let entry = content.keys.iter().find(|key| key.id == id);
     let Some(import) = entry
         .and_then(|entry| entry.import.as_ref())
+        // Not in constant time: the token is no secret, it only names the key pair. Without the wrapped
+        // material it does nothing.
         .filter(|import| import.token == token)
     else {
         return Err(Error::new(
@@ -198,6 +209,8 @@ fn unwrapped(
     let private_key = content.open_sealed(id, token.pair_id(), &import.sealed.0, unlock_key)?;
     let private_key = PrivateKey::from_pkcs8_der(private_key.expose())
         .map_err(|_| Error::bug("a wrapping key that is not as it was sealed"))?;
+    // Blinded, and one error for every failure: telling failures of the padding apart is what Manger's
+    // attack needs.
     let material = private_key.decrypt_blinded(&mut SysRng, Oaep::<Sha256>::new(), wrapped);
     let material = material.map(Secret::new).map_err(|_| {
         Error::new(ErrorKind::WrongKey, "the material does not unwrap").with_hint(

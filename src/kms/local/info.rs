@@ -56,10 +56,12 @@ impl LocalKeyInfo {
     pub fn due(&self, now: Timestamp) -> Option<Hint> {
         let key = format!("local:{}", self.name);
         let expiry = (self.material.iter())
+            // Material that is erased already cannot expire.
             .filter(|material| material.present)
             .filter_map(|material| material.valid_to)
             .find(|end| end.is_near(now));
         match (self.state, expiry, self.next_rotation) {
+            // First of all: whatever else is due, this loses the key.
             (KmsKeyState::PendingDeletion, ..) => self.deletion.map(|end| {
                 Hint::from(format!("its material is erased from {end} on; to keep it, "))
                     .then(Remedy::CancelDeletion(key))
@@ -68,6 +70,7 @@ impl LocalKeyInfo {
                 Hint::from(format!("its imported material expires at {end}; before that, "))
                     .then(Remedy::ImportMaterial(Some(key))),
             ),
+            // Said only once it is due: a rotation harms nobody if it comes a day late.
             (_, None, Some(due)) if due <= now => Some(
                 Hint::from(format!(
                     "its rotation has been due since {due}, and happens with the next change of a key: "

@@ -22,6 +22,8 @@ pub(super) fn add_key(
     now: Timestamp,
     unlock_key: &Secret<Vec<u8>>,
 ) -> Result<LocalKeyId> {
+    // Also the names of destroyed keys: a reference in an old keyring must not reach another key by that
+    // name.
     if content.keys.iter().any(|key| key.name == *name) {
         return Err(Error::bad_input(format!("KMS key `{name}` already exists")).with_hint("choose another name"));
     }
@@ -70,6 +72,9 @@ pub(super) fn check(key: &LocalKeyEntry, now: Timestamp) -> Result<()> {
                 .then(", then ")
                 .then(Remedy::EnableKmsKey(reference)),
         ),
+        // The time is over, but nobody has written the file since. The key is refused as if it were
+        // erased, so that the end of the waiting period does not depend on who comes by; it can still be
+        // saved.
         (KmsKeyState::PendingDeletion, Some(date)) => unusable(
             format!("was to be deleted by {date}, and the clock says {now}"),
             Hint::from("the next change of a key erases it; to keep it, ").then(Remedy::CancelDeletion(reference)),

@@ -80,6 +80,7 @@ impl LocalKms {
         let (new, now) = (NewKmsKey::default(), Timestamp::now());
         let material = NewMaterial::generate(new.spec)?;
         lifecycle::add_key(&mut content, first_key, new, Some(&material), now, &unlock_key)?;
+        // After everything that may fail: a passphrase that is too short leaves no empty folder behind.
         fs::create_directory(path)?;
         fs::create_atomic(path, &content.seal(&unlock_key)?, fs::PRIVATE)
     }
@@ -167,6 +168,8 @@ impl LocalKms {
     pub(super) fn content(&self, path: &Path) -> Result<(LocalKmsContent, UnlockKey)> {
         let file = LocalKmsFile::parse(&fs::read(path).map_err(hint_at_init)?).map_err(|error| in_file(path, error))?;
         let method = file.unlock();
+        // Before the passphrase is stretched: with `approved_only` a function that is not approved must
+        // not run at all.
         if self.approved_only && !method.is_approved() {
             let error = Error::new(
                 ErrorKind::KeyNotUsable,
@@ -177,6 +180,8 @@ impl LocalKms {
                 .with_hint(Hint::from(Remedy::UsePbkdf2).then("; or use a key file, or another KMS")));
         }
         let unlock_key = self.unlock_key(path, method).map_err(|error| in_file(path, error))?;
+        // A wrong passphrase shows only here, as a MAC that does not fit. A damaged file looks the same,
+        // so both are named.
         let content = file.verified(&unlock_key).map_err(|error| match error.kind() {
             ErrorKind::WrongKey => in_file(path, self.unlock.wrong_key_error()),
             _ => in_file(path, error),
@@ -191,6 +196,8 @@ impl LocalKms {
         change: impl FnOnce(&mut LocalKmsContent, &UnlockKey) -> Result<T>,
     ) -> Result<T> {
         self.change_alone(path, |content, unlock_key| {
+            // First, and in the same write: whoever changes the file after the end of a waiting period
+            // erases what was to be erased.
             maintenance::run_due(content, &self.context, unlock_key)?;
             change(content, unlock_key)
         })
@@ -202,6 +209,8 @@ impl LocalKms {
         path: &Path,
         change: impl FnOnce(&mut LocalKmsContent, &UnlockKey) -> Result<T>,
     ) -> Result<T> {
+        // Another process may add a key at the same time. Without the lock the later write would lose the
+        // earlier key, and with it all that the key has wrapped.
         let _lock = fs::lock(path)?;
         let (mut content, unlock_key) = self.content(path)?;
         let result = change(&mut content, &unlock_key).map_err(|error| in_file(path, error))?;
@@ -215,6 +224,8 @@ impl LocalKms {
     pub(super) fn unlock_key(&self, path: &Path, method: &UnlockMethod) -> Result<UnlockKey> {
         let mut unlocked = self.unlocked.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, key)) = unlocked.get(path)
+            // The method holds salt and parameters: after a change of the passphrase the key of before is
+            // not used again.
             && known == method
         {
             return Ok(Arc::clone(key));
@@ -235,6 +246,7 @@ impl LocalKms {
         let (content, unlock_key) = self.content(&path)?;
         let usable = || {
             let entry = find(&content, &name)?.clone();
+            // Before the state: whoever may do nothing with a key does not learn its state either.
             self.authorize(&content, &entry, action, Some(context))?;
             lifecycle::check(&entry, self.context.now())?;
             lifecycle::expect_symmetric(entry.spec)?;
@@ -254,6 +266,7 @@ impl LocalKms {
     ) -> Result<Vec<u8>> {
         let (path, content, entry, unlock_key) = self.usable(key, action, context)?;
         let wrap = || {
+            // The newest material wraps; older material only unwraps.
             let material = entry.material.last().ok_or_else(|| missing(&entry))?;
             let bytes = open(&content, &entry, material, &unlock_key)?;
             let associated = associated(&entry, material, context);
@@ -270,10 +283,13 @@ impl LocalKms {
     }
 
     pub(super) fn locate(&self, key: &KmsKeyRef) -> Result<(PathBuf, LocalName)> {
+        // The last `#`, since a path may have one, and a name has none.
         let Some((path, name)) = key.rest().rsplit_once('#') else {
             return Ok((self.path.clone(), LocalName::parse(key.rest())?));
         };
         let path = PathBuf::from(path);
+        // A reference stands in the keyring, and is read by processes in other folders. A relative path
+        // would mean another file for each of them.
         if !path.is_absolute() {
             return Err(Error::bad_input(format!(
                 "KMS key reference `{key}`: the path does not start at the root"
@@ -330,6 +346,8 @@ impl KmsClient for LocalKms {
             self.authorize(&content, entry, KmsAction::Decrypt, Some(context))?;
             lifecycle::check(entry, self.context.now())?;
             lifecycle::expect_symmetric(entry.spec)?;
+            // Not in constant time: the id is public, and stands in the wrapped bytes. Only for a better
+            // error: with a wrong key the tag below would not fit.
             if id != entry.id.as_bytes() {
                 return Err(Error::new(
                     ErrorKind::WrongKey,
@@ -338,6 +356,8 @@ impl KmsClient for LocalKms {
                 .with_hint("use the file of the local KMS that was in use then"));
             }
             match *layout {
+                // Bytes of format 1 name no material. There was one for each key, and it stays the first
+                // in the list.
                 WRAPPED_V1 => {
                     let material = entry.material.first().ok_or_else(|| missing(entry))?;
                     let bytes = open(&content, entry, material, &unlock_key)?;
@@ -356,6 +376,7 @@ impl KmsClient for LocalKms {
                     let bytes = open(&content, entry, material, &unlock_key)?;
                     seal::open(bytes.expose(), &associated(entry, material, context), sealed)
                 }
+                // As of a layout that a later version writes.
                 _ => Err(not_ours()),
             }
         };
@@ -392,6 +413,8 @@ fn associated_v1(entry: &LocalKeyEntry, context: &WrapContext) -> Vec<u8> {
 
 fn associated(entry: &LocalKeyEntry, material: &MaterialEntry, context: &WrapContext) -> Vec<u8> {
     length_prefixed(&[
+        // Another text than in version 1, so that bytes of one layout cannot be presented as bytes of the
+        // other.
         b"cipherform local wrap v2",
         entry.id.as_bytes(),
         material.id.as_bytes(),

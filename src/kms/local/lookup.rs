@@ -15,6 +15,7 @@ pub(super) enum LocalName {
 
 impl LocalName {
     pub(super) fn parse(text: &str) -> Result<Self> {
+        // As in AWS KMS. Names of keys have no `/`, so an alias can never be taken for a key.
         match text.strip_prefix("alias/") {
             Some(alias) => alias.parse().map(Self::Alias),
             None => text.parse().map(Self::Key),
@@ -27,6 +28,7 @@ pub(super) fn find<'a>(content: &'a LocalKmsContent, name: &LocalName) -> Result
         LocalName::Key(name) => content.keys.iter().find(|key| key.name == *name),
         LocalName::Alias(alias) => {
             let alias = content.aliases.iter().find(|entry| entry.name == *alias);
+            // By the id: a name that is used again would silently move the alias.
             alias.and_then(|alias| content.keys.iter().find(|key| key.id == alias.key))
         }
     };

@@ -10,6 +10,7 @@ use crate::keys::{Context, KmsKeyState, Reason, Timestamp};
 
 /// Runs the tasks that are due.
 pub(super) fn run_due(content: &mut LocalKmsContent, context: &Context, unlock_key: &UnlockKey) -> Result<()> {
+    // Collected first, since each task changes the keys that the list borrows.
     let due: Vec<_> = due_tasks(content, context.now())
         .into_iter()
         .map(|(key, what)| (key.id, what))
@@ -17,12 +18,16 @@ pub(super) fn run_due(content: &mut LocalKmsContent, context: &Context, unlock_k
     for (id, what) in due {
         match what {
             DueTask::Erasure => {
+                // The entry stays, without material: the name is not free for another key, and the
+                // history still tells what became of it.
                 let key = content.key_mut(id)?;
                 key.erase();
                 key.state = KmsKeyState::Destroyed;
                 record(key, what.as_str(), context, None);
             }
             DueTask::Expiry => {
+                // The state stays as it is: the same material may be imported again, and the key then
+                // goes on.
                 let key = content.key_mut(id)?;
                 key.erase();
                 record(key, what.as_str(), context, None);
@@ -58,6 +63,8 @@ pub(super) fn due_tasks(content: &LocalKmsContent, now: Timestamp) -> Vec<(&Loca
         key.material.iter().any(expired)
     };
     let due = |key: &LocalKeyEntry| match key.state {
+        // Before the other two: a key that waits for its deletion is neither rotated nor expired by
+        // itself.
         KmsKeyState::PendingDeletion => key.deletion.filter(|date| *date <= now).map(|_| DueTask::Erasure),
         _ if expired(key) => Some(DueTask::Expiry),
         _ => key
@@ -80,6 +87,7 @@ pub(super) fn rotate(
     let made = NewMaterial::generate(content.key_mut(id)?.spec)?;
     let material = content.new_material(id, number, context.now(), &made, unlock_key)?;
     let key = content.key_mut(id)?;
+    // Older versions stay: what they wrapped names them, and is not wrapped anew by a rotation.
     key.material.push(material);
     record(key, what, context, reason);
     Ok(())

@@ -77,6 +77,8 @@ impl LocalKms {
     /// [`ErrorKind::KeyNotUsable`](crate::ErrorKind::KeyNotUsable) if it is in another state; errors of the file.
     pub fn enable(&self, key: &KmsKeyRef, reason: &Reason) -> Result<LocalKeyInfo> {
         self.change_key(key, KmsAction::EnableKey, "enable", reason, |key, _| {
+            // Not from *pending deletion*: to take back a deletion and to use the key again are two
+            // decisions.
             expect_state(key, &[KmsKeyState::Disabled], "enable")?;
             key.state = KmsKeyState::Enabled;
             Ok(None)
@@ -120,6 +122,8 @@ impl LocalKms {
             |key, now| {
                 expect_state(key, &[KmsKeyState::Enabled, KmsKeyState::Disabled], "schedule-deletion")?;
                 let date = now.plus_days(days);
+                // Only a date. The material stays sealed in the file until then, so that a mistake can be
+                // taken back.
                 (key.state, key.deletion) = (KmsKeyState::PendingDeletion, Some(date));
                 Ok(Some(format!("for {date}")))
             },
@@ -153,6 +157,8 @@ impl LocalKms {
     pub fn rotate(&self, key: &KmsKeyRef, reason: Option<&Reason>) -> Result<LocalKeyInfo> {
         self.with_key(key, KmsAction::RotateKeyOnDemand, |content, id, unlock_key| {
             let key = content.key_mut(id)?;
+            // A disabled key, or one about to be deleted, gets no new material: it would come back into
+            // use under another one.
             check(key, self.context.now())?;
             refuse_rotation(key)?;
             rotate(content, id, "rotate", reason, &self.context, unlock_key)
@@ -207,6 +213,8 @@ impl LocalKms {
     ///
     /// Errors of the file.
     pub fn run_due(&self) -> Result<()> {
+        // Without the lock: most calls find nothing to do. What becomes due between this and the change
+        // is done by the change.
         if self.due_tasks()?.is_empty() {
             return Ok(());
         }
@@ -241,6 +249,8 @@ impl LocalKms {
         apply: impl FnOnce(&mut LocalKmsContent, LocalKeyId, &UnlockKey) -> Result<()>,
     ) -> Result<LocalKeyInfo> {
         let (path, name) = self.locate(key)?;
+        // Look-up and authorization under the lock, on the content that is changed: a policy that was put
+        // a moment ago counts.
         let change = |content: &mut LocalKmsContent, unlock_key: &UnlockKey| {
             let entry = find(content, &name)?;
             self.authorize(content, entry, action, None)?;

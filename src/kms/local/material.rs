@@ -20,6 +20,7 @@ impl NewMaterial {
     pub(super) fn generate(spec: KmsKeySpec) -> Result<Self> {
         match spec {
             KmsKeySpec::SymmetricDefault => Ok(Self {
+                // AES-256: whatever a KMS key wraps is no stronger than the KMS key.
                 secret: random::secret(32)?,
                 public_key: None,
             }),
@@ -58,6 +59,7 @@ pub(super) fn rsa(bits: usize) -> Result<NewMaterial> {
 /// Generates an Ed25519 key.
 pub(super) fn ed25519() -> Result<NewMaterial> {
     let secret = random::secret(32)?;
+    // Kept beside the sealed seed, so that showing the public key needs no private key in memory.
     let public_key = ExchangeSigner::from_seed(secret.clone()).public_key()?.to_vec();
     Ok(NewMaterial {
         secret,

@@ -123,6 +123,8 @@ impl LocalKmsContent {
         material: &NewMaterial,
         unlock_key: &Secret<Vec<u8>>,
     ) -> Result<MaterialEntry> {
+        // A random id for each version: wrapped bytes name it, and a number would be given twice after a
+        // restore of an older file.
         let id = MaterialId::random()?;
         let sealed = self.seal_material(key, id, &material.secret, unlock_key)?;
         Ok(MaterialEntry {
@@ -177,6 +179,8 @@ impl LocalKmsContent {
 
     fn associated(&self, key: LocalKeyId, material: MaterialId) -> Vec<u8> {
         length_prefixed(&[
+            // All three ids, so that sealed material opens in its own place alone, even if an error of a
+            // program moved it under a right MAC.
             b"cipherform local kms material v2",
             self.id.as_bytes(),
             key.as_bytes(),
@@ -216,6 +220,8 @@ impl LocalKeyEntry {
         let newest = self.material.last()?;
         let enabled = self.state == KmsKeyState::Enabled;
         enabled
+            // Only enabled keys are rotated by time: new material would not change that the others wrap
+            // nothing.
             .then_some(())
             .and(self.rotation_days)
             .map(|days| newest.created.plus_days(days))
@@ -225,6 +231,7 @@ impl LocalKeyEntry {
     pub(super) fn state_at(&self, now: Timestamp) -> KmsKeyState {
         let there = |material: &MaterialEntry| material.sealed.is_some() && !material.is_expired(now);
         match self.state {
+            // Computed and not stored: material expires by time alone, without a change of the file.
             KmsKeyState::Enabled if !self.material.last().is_some_and(there) => KmsKeyState::Unavailable,
             state => state,
         }
@@ -235,12 +242,14 @@ impl LocalKeyEntry {
         for material in &mut self.material {
             material.sealed = None;
         }
+        // An import that is under way ends with it: its private key has nothing to serve any more.
         self.import = None;
     }
 }
 
 impl MaterialEntry {
     pub(super) fn is_expired(&self, now: Timestamp) -> bool {
+        // The end itself is outside, so material that is erased at a time is refused from that second on.
         self.valid_to.is_some_and(|end| end <= now)
     }
 

@@ -47,6 +47,7 @@ pub(super) fn get(file: FileId, id: KeyVersionId) -> Result<Secret<Vec<u8>>> {
 /// Deletes an entry that the file no longer needs. If it stays, it opens older copies, and nothing else.
 #[cfg(feature = "os-keyring")]
 pub(super) fn forget(file: FileId, id: KeyVersionId) {
+    // The file is written by now, and no failure here could undo that.
     let _ = within(TIME_OUT, move || entry(file, id)?.delete_credential().map_err(refused));
 }
 
@@ -56,6 +57,7 @@ fn within<T: Send + 'static>(time_out: Duration, work: impl FnOnce() -> Result<T
     let (done, result) = mpsc::channel();
     // The thread ends with the process at the latest.
     std::thread::spawn(move || done.send(work()));
+    // A result that comes later cannot be sent any more, and a key in it is dropped, which wipes it.
     result.recv_timeout(time_out).unwrap_or_else(|_| {
         let message = format!(
             "the keyring of the operating system did not answer in {} s",
@@ -68,12 +70,14 @@ fn within<T: Send + 'static>(time_out: Duration, work: impl FnOnce() -> Result<T
 
 #[cfg(feature = "os-keyring")]
 fn entry(file: FileId, id: KeyVersionId) -> Result<keyring::Entry> {
+    // A new id for each unlock key: the entry of before stays until the file no longer needs it.
     keyring::Entry::new(SERVICE, &format!("{file}/{id}")).map_err(refused)
 }
 
 #[cfg(feature = "os-keyring")]
 fn refused(error: keyring::Error) -> Error {
     let (kind, message, hint) = match &error {
+        // An answer, not an outage: another user, or another machine, may have the entry.
         keyring::Error::NoEntry => (
             ErrorKind::KeyNotFound,
             "the keyring of the operating system has no unlock key for this file",

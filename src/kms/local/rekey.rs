@@ -19,6 +19,8 @@ impl LocalKms {
     ///
     /// [`ErrorKind::BadInput`] if a new passphrase is too short; [`ErrorKind::WrongKey`] if the file does not unlock.
     pub fn change_unlock(&self, new: &Unlock, kdf: PassphraseKdf) -> Result<()> {
+        // A new salt, even for the same passphrase: whoever has computed guesses for the old salt begins
+        // anew.
         let method = UnlockMethod::for_new_file(new, kdf)?;
         let key = new.key(&method)?;
         self.rekey(method, key)
@@ -36,6 +38,7 @@ impl LocalKms {
         let context = unlock::context(file, id);
         let wrap = async {
             let client = registry.client(key)?;
+            // Asked before the lock is taken: the other KMS may be slow.
             let wrapped = client.wrap(key, &unlock_key, &context).await?;
             // Checked before the present unlock key is given up.
             if client.unwrap(key, &wrapped, &context).await?.expose() == unlock_key.expose() {
@@ -67,6 +70,8 @@ impl LocalKms {
     pub fn guard_by_os_keyring(&self) -> Result<()> {
         let file = self.content(self.path())?.0.id;
         let (unlock_key, entry) = (random::secret(unlock::KEY)?, KeyVersionId::random()?);
+        // Stored before the file changes. A crash between the two leaves an entry that nothing needs; the
+        // other order would leave a file that nothing opens.
         os_keyring::put(file, entry, &unlock_key)?;
         self.rekey(UnlockMethod::OsKeyring { entry }, unlock_key)
     }
@@ -91,6 +96,8 @@ impl LocalKms {
             }
             _ => return Ok(None),
         };
+        // The file is not authenticated yet, and may name anything. Its own KMS would send us round in a
+        // circle.
         refuse_local(key).map_err(|error| in_file(path, error))?;
         let unwrap = async {
             let context = unlock::context(file.id(), *id);
@@ -116,14 +123,20 @@ impl LocalKms {
         let _lock = fs::lock(path)?;
         let (mut content, old) = self.content(path)?;
         let new: UnlockKey = Arc::new(new);
+        // Every secret is sealed anew. If the MAC alone got a new key, the old passphrase would still
+        // open what is in the file.
         reseal(&mut content, &old, &new).map_err(|error| in_file(path, error))?;
         let before = std::mem::replace(&mut content.unlock, method.clone());
         content.generation += 1;
         fs::write_atomic(path, &content.seal(&new)?, fs::PRIVATE)?;
+        // Only after the file was written and synced: until then a crash leaves the old file, which needs
+        // the entry.
         if let UnlockMethod::OsKeyring { entry } = before {
             os_keyring::forget(content.id, entry);
         }
         let mut unlocked = self.unlocked.lock().unwrap_or_else(PoisonError::into_inner);
+        // This client goes on without being opened again. Others find another method in the file, and
+        // need the new secret.
         unlocked.insert(path.to_path_buf(), (method, new));
         Ok(())
     }
@@ -131,6 +144,7 @@ impl LocalKms {
 
 /// Opens everything that is sealed with the old unlock key, and seals it with the new one.
 fn reseal(content: &mut LocalKmsContent, old: &UnlockKey, new: &UnlockKey) -> Result<()> {
+    // On a copy: an error in the middle must not leave half of the keys under each unlock key.
     let mut keys = content.keys.clone();
     for key in &mut keys {
         for material in &mut key.material {
@@ -138,6 +152,7 @@ fn reseal(content: &mut LocalKmsContent, old: &UnlockKey, new: &UnlockKey) -> Re
                 material.sealed = Some(Base64(content.seal_material(key.id, material.id, &bytes, new)?));
             }
         }
+        // An import that is under way has a sealed private key of its own.
         if let Some(import) = &mut key.import {
             let id = import.token.pair_id();
             let pair = content.open_sealed(key.id, id, &import.sealed.0, old)?;

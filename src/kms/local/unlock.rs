@@ -58,6 +58,7 @@ impl UnlockMethod {
                 Err(Error::bad_input("the passphrase is empty")
                     .with_hint("choose one that nobody guesses, or use a key file"))
             }
+            // Only for new files: an old one with a shorter passphrase must still open.
             Unlock::Passphrase(passphrase) if passphrase.expose().chars().count() < SHORTEST_PASSPHRASE => {
                 Err(Error::bad_input(format!(
                     "the passphrase is shorter than {SHORTEST_PASSPHRASE} characters"
@@ -95,6 +96,7 @@ impl Unlock {
                     salt,
                 },
             ) => {
+                // Checked before they are used: the file that names them is not authenticated yet.
                 let params = params(memory_kib, passes, lanes)?;
                 let mut key = Secret::new(vec![0; KEY]);
                 Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
@@ -103,6 +105,8 @@ impl Unlock {
                 Ok(key)
             }
             (Self::Passphrase(passphrase), &UnlockMethod::Pbkdf2HmacSha256 { iterations, salt }) => {
+                // The lower bound as well: nothing is sealed under a passphrase that is cheap to guess,
+                // whoever made the file.
                 if !(PBKDF2_ITERATIONS..=MOST_PBKDF2_ITERATIONS).contains(&iterations) {
                     return Err(
                         Error::bad_input(format!("its PBKDF2 iterations are out of bounds: {iterations}")).with_hint(
@@ -117,6 +121,8 @@ impl Unlock {
             }
             (Self::KeyFile(path), UnlockMethod::KeyFile) => read_key_file(path),
             (Self::Unwrapped(key), UnlockMethod::Kms { .. } | UnlockMethod::OsKeyring { .. }) => Ok(key.clone()),
+            // The method of the file decides, never what is at hand: a passphrase is not tried as a key
+            // file.
             (_, UnlockMethod::KeyFile) => Err(Error::new(
                 ErrorKind::WrongKey,
                 "a key file unlocks it, and nothing else",
@@ -163,6 +169,7 @@ pub(super) fn context(file: FileId, id: KeyVersionId) -> WrapContext {
         keyring: KeyringId::from_bytes(*file.as_bytes()),
         data_key: DataKeyId::from_bytes([0; 16]),
         version: id,
+        // A use that no data key has, so the wrapped unlock key cannot stand in a keyring as a data key.
         key_use: "local-kms-unlock".to_owned(),
     }
 }
@@ -173,6 +180,7 @@ pub(super) fn create_key_file(path: &Path) -> Result<()> {
     let mut text = Secret::new(vec![b'\n'; 2 * KEY + 1]);
     hex::encode_to_slice(key.expose(), &mut text.expose_mut()[..2 * KEY])
         .map_err(|error| Error::bug("a key file of the wrong length").with_source(error))?;
+    // Never over an existing file, which may be the only thing that opens some KMS.
     fs::create_atomic(path, text.expose(), fs::PRIVATE)
 }
 
@@ -182,6 +190,7 @@ fn read_key_file(path: &Path) -> Result<Secret<Vec<u8>>> {
         return Ok(bytes);
     }
     let mut key = Secret::new(vec![0; KEY]);
+    // Decoded into memory that is wiped; the cause is dropped, since it may quote a character of the key.
     hex::decode_to_slice(bytes.expose().trim_ascii_end(), key.expose_mut()).map_err(|_| {
         Error::bad_input(format!(
             "key file `{}`: not 32 bytes or 64 hexadecimal digits",
@@ -199,6 +208,7 @@ fn read_key_file(path: &Path) -> Result<Secret<Vec<u8>>> {
 fn params(memory_kib: u32, passes: u32, lanes: u32) -> Result<Params> {
     const GIB: u64 = 1024 * 1024;
     const LEAST: u32 = 19 * 1024;
+    // In 64 bits: the product of two hostile numbers of 32 bits would wrap round to a small one.
     let touched = u64::from(memory_kib) * u64::from(passes);
     let bounded = u64::from(memory_kib) <= 2 * GIB && passes <= 64 && lanes <= 16 && touched <= 16 * GIB;
     let strong = memory_kib >= LEAST && passes >= 1 && lanes >= 1 && touched >= 2 * u64::from(LEAST);
@@ -265,6 +275,7 @@ mod tests {
             hex::encode(unlock.key(&method(600_000)).unwrap().expose()),
             "2af5e864e26d97f4a64dc531cf53dee961d7819ec807cdafed9609aab1b2dadf"
         );
+        // One less and one more than the bounds, and what a hostile file would say.
         for bad in [0, 599_999, 50_000_001, u32::MAX] {
             assert_eq!(unlock.key(&method(bad)).unwrap_err().kind(), ErrorKind::BadInput);
         }

@@ -27,9 +27,13 @@ impl Unlock {
         let file = File::open(path).map_err(failed)?;
         // Capacity for all of it at once: a string that grows leaves copies behind.
         let mut line = Secret::new(String::with_capacity(MOST));
+        // A passphrase is short. `/dev/zero` or a table of data named by mistake must not fill the
+        // memory.
         file.take(MOST as u64)
             .read_to_string(line.expose_mut())
             .map_err(failed)?;
+        // Editors end a line with a line feed, on Windows with two characters; neither is part of the
+        // passphrase.
         let length = line.expose().find(['\r', '\n']).unwrap_or(line.expose().len());
         line.expose_mut().truncate(length);
         Ok(Self::Passphrase(line))
@@ -58,6 +62,8 @@ impl Unlock {
             (Some(path), None, None) => Ok(Some(Self::KeyFile(path.into()))),
             (None, Some(path), None) => Self::passphrase_file(Path::new(&path)).map(Some),
             (None, None, Some(passphrase)) => Ok(Some(Self::Passphrase(passphrase))),
+            // No order of precedence: with two of them a file could be made under the one that its owner
+            // did not mean.
             _ => Err(Error::bad_input(format!(
                 "more than one of {KEY_FILE}, {PASSPHRASE_FILE} and {PASSPHRASE} is set"
             ))

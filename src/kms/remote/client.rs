@@ -63,6 +63,8 @@ impl<P: Provider> Remote<P> {
         key: &KmsKeyRef,
         work: impl FnOnce(&P, &P::Location) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        // Parsed before the queue: a reference that is wrong is refused at once, whatever the KMS is
+        // doing.
         let location = P::locate(key)?;
         let provider = Arc::clone(&self.provider);
         let work = move || work(&provider, &location);
@@ -86,6 +88,8 @@ impl<P: Provider> KmsClient for Remote<P> {
     }
 
     async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
+        // The work may outlive a caller that is cancelled, so it owns what it reads; the clone is wiped
+        // like the original.
         let (plaintext, context) = (plaintext.clone(), context.clone());
         let wrap = move |provider: &P, location: &P::Location| provider.wrap(location, &plaintext, &context);
         self.run(key, wrap).await
@@ -110,6 +114,7 @@ impl<P> Clone for Remote<P> {
 impl<P: Provider> fmt::Debug for Remote<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Remote")
+            // Not the provider itself, which may hold tokens and sessions.
             .field("settings", self.provider.settings())
             .finish_non_exhaustive()
     }

@@ -10,6 +10,8 @@ use crate::{Result, Secret};
 /// Appends the SHA-256 of `context` to a key.
 pub(in crate::kms) fn with_digest(plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Secret<Vec<u8>> {
     let digest = Sha256::digest(context.to_bytes());
+    // The wrapping authenticates key and digest together (RSA-OAEP, or AES key wrap), so neither can be
+    // exchanged alone.
     Secret::new([plaintext.expose().as_slice(), &digest].concat())
 }
 
@@ -17,6 +19,8 @@ pub(in crate::kms) fn with_digest(plaintext: &Secret<Vec<u8>>, context: &WrapCon
 pub(in crate::kms) fn without_digest(unwrapped: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Secret<Vec<u8>>> {
     let digest = Sha256::digest(context.to_bytes());
     match unwrapped.expose().split_last_chunk::<32>() {
+        // The digest is of public ids, but it stands beside a key in memory: constant time costs nothing
+        // here.
         Some((key, bound)) if bool::from(bound.ct_eq(digest.as_slice())) => Ok(Secret::new(key.to_vec())),
         _ => Err(does_not_unwrap()),
     }

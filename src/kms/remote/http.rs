@@ -44,6 +44,8 @@ impl TlsIdentity {
     /// Trusts the certificates in the PEM file at `path`, and no others.
     pub(in crate::kms) fn trusting(mut self, path: Option<&str>) -> Result<Self> {
         if let Some(path) = path {
+            // In place of the system's authorities, not beside them: who names a private authority means
+            // no public one.
             self.roots = Some(RootCerts::Specific(Arc::new(certificates(Path::new(path))?)));
         }
         Ok(self)
@@ -72,6 +74,7 @@ fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>> {
     let pem = read(path)?;
     let certificates: Vec<_> = ureq::tls::parse_pem(&pem)
         .filter_map(|item| match item {
+            // Files often hold the private key as well; only certificates are taken from them here.
             Ok(PemItem::Certificate(certificate)) => Some(certificate),
             _ => None,
         })
@@ -88,18 +91,22 @@ fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>> {
 impl Http {
     pub(in crate::kms) fn new(timeouts: Timeouts, identity: TlsIdentity) -> Self {
         let tls = TlsConfig::builder()
+            // The system's verifier knows the authorities that a company installed on its machines.
             .root_certs(identity.roots.unwrap_or(RootCerts::PlatformVerifier))
             .client_cert(identity.client)
             .unversioned_rustls_crypto_provider(tls::provider())
             .build();
         let config = Agent::config_builder()
             .tls_config(tls)
+            // The body of a refusal says why, so statuses are no errors here.
             .http_status_as_error(false)
             // A credential goes to the host it is for, and to no other.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .user_agent(concat!("cipherform/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(timeouts.connect))
+            // One limit for the whole exchange: a limit for each read would let a server that sends a
+            // byte a second hold a job for hours.
             .timeout_global(Some(timeouts.response))
             .max_idle_connections(timeouts.connections)
             .max_idle_connections_per_host(timeouts.connections)
@@ -112,6 +119,8 @@ impl Http {
 
     /// Sends a request, and retries while that may help. `what` names the request in the log: it must not be secret.
     pub(in crate::kms) fn send(&self, what: &str, request: &Request<Vec<u8>>) -> Result<HttpResponse> {
+        // Checked here, where every request passes, and not only when a reference is parsed: addresses
+        // also come from files of credentials and from variables.
         secured(request.uri())?;
         let host = host(request.uri());
         attempt(self.timeouts, || {
@@ -133,6 +142,7 @@ impl Http {
                     "is sealed",
                     "unseal it: `vault operator unseal` or `bao operator unseal`",
                 ),
+                // 501 is left out: what is not implemented now will not be at the next attempt.
                 500 | 502..=504 => passing(
                     "failed",
                     "see the KMS's log or status page; nothing is wrong with the key",
@@ -153,13 +163,16 @@ impl Http {
         };
         let response = self.agent.run(request).and_then(|response| {
             let (parts, mut body) = response.into_parts();
+            // An endless response would otherwise fill the memory. Those of a KMS have a few kilobytes.
             let body = body.with_config().limit(LONGEST_RESPONSE).read_to_vec()?;
+            // Any body may hold a key or a token, so each is wiped.
             Ok((parts, Secret::new(body)))
         });
         let took = started.elapsed();
         match response {
             Ok((parts, body)) => {
                 let status = parts.status.as_u16();
+                // Host, operation and status; never headers or bodies, which hold tokens and keys.
                 tracing::debug!(host, what, status, ?took, "a KMS answered");
                 Ok(HttpResponse {
                     status,
@@ -191,6 +204,7 @@ impl LazyHttp {
         if let Some(http) = &*http {
             return Ok(http.clone());
         }
+        // A failure, such as a missing file of certificates, is not kept: the next request tries again.
         Ok(http.insert(Http::new(timeouts, identity()?)).clone())
     }
 }
@@ -226,6 +240,7 @@ impl HttpResponse {
 pub(in crate::kms) fn secret_header(value: &str) -> Result<HeaderValue> {
     let mut header = HeaderValue::from_str(value)
         .map_err(|_| Error::bad_input("a credential has characters that no HTTP header can carry"))?;
+    // `Debug` of the header then prints `Sensitive` in place of the value.
     header.set_sensitive(true);
     Ok(header)
 }
@@ -260,6 +275,8 @@ pub(in crate::kms) fn secured(uri: &Uri) -> Result<()> {
         || host
             .trim_matches(['[', ']'])
             .parse::<std::net::IpAddr>()
+            // Only addresses and the one name that is the machine itself: any other name is what DNS says
+            // it is.
             .is_ok_and(|address| address.is_loopback());
     match uri.scheme_str() {
         Some("https") => Ok(()),
@@ -279,12 +296,15 @@ fn failure(error: ureq::Error, host: &str) -> Failure {
     let down = |why: String| Error::new(ErrorKind::ProviderDown, format!("`{host}` {why}"));
     let hint = "check the address, the network and any proxy; the job can be run again";
     match error {
+        // A certificate that is not trusted will not be a moment later. To try again would only hide an
+        // interception.
         ureq::Error::Rustls(error) => Failure::Lasting(tls::handshake_error(&error, host)),
         ureq::Error::Io(error) => match tls::cause(&error) {
             Some(cause) => Failure::Lasting(tls::handshake_error(cause, host)),
             None => Failure::Passing(down("does not answer".to_owned()).with_source(error).with_hint(hint)),
         },
         ureq::Error::Timeout(which) => Failure::Passing(timed_out(&format!("`{host}`"), &which.to_string())),
+        // Passing: resolvers fail for moments, as in a container that has just started.
         ureq::Error::HostNotFound => {
             Failure::Passing(down("has no address: the name was not found".to_owned()).with_hint(hint))
         }
@@ -314,6 +334,7 @@ mod tests {
             "http://kms.example/",
             "http://10.0.0.1/",
             "ftp://127.0.0.1/",
+            // A check by prefix would take this for the machine itself.
             "http://localhost.evil/",
         ] {
             assert_eq!(

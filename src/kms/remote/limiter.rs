@@ -20,6 +20,8 @@ pub(in crate::kms) struct Limiter {
 impl Limiter {
     pub(in crate::kms) fn new(timeouts: Timeouts) -> Self {
         Self {
+            // A wide table asks for many keys at once. Without a limit each would open a connection, and
+            // services answer that by limiting the rate.
             permits: Arc::new(Semaphore::new(timeouts.connections)),
             response: timeouts.response,
         }
@@ -30,12 +32,16 @@ impl Limiter {
         &self,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        // Tokio's own function panics outside a runtime; a library must not end a host process for that.
         let runtime = tokio::runtime::Handle::try_current().map_err(|error| {
             Error::bad_input("the clients of remote KMSs are called within a Tokio runtime").with_source(error)
         })?;
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.map_err(|error| Error::bug("the limiter of a KMS client was closed").with_source(error))?;
+        // A blocking call on an async thread would stop all other tasks of that thread for seconds.
         let done = runtime.spawn_blocking(move || {
+            // The permit belongs to the work, not to the future: if the caller is cancelled the work goes
+            // on, and still counts.
             let _permit = permit;
             work()
         });
@@ -55,6 +61,8 @@ impl Limiter {
             let (sender, receiver) = channel();
             // If nobody waits any more, the result cannot be sent, and a key in it is wiped.
             let work = move || drop(sender.send(work()));
+            // A thread of its own rather than one of Tokio's: at its shutdown a runtime waits for its
+            // blocking threads, and a hung module would keep the process from ending.
             std::thread::Builder::new()
                 .spawn(work)
                 .map_err(|error| Error::io("cannot start a thread", error))?;

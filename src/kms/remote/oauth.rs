@@ -41,6 +41,7 @@ impl GrantedToken {
         if response.status == 200 {
             return response.json();
         }
+        // RFC 6749, section 5.2, has these two fields: a code, and words for people.
         let refusal: TokenRefusal = serde_json::from_slice(response.body.expose()).unwrap_or_default();
         let why = format!("{} {}", refusal.error, refusal.error_description);
         let why: String = why.chars().take(200).collect();
@@ -52,18 +53,22 @@ impl GrantedToken {
 
     fn seconds(&self) -> u64 {
         let text = self.expires_in.as_str().and_then(|text| text.parse().ok());
+        // A lifetime that cannot be read is taken for short: to ask again costs less than to use a token
+        // that has expired.
         self.expires_in.as_u64().or(text).unwrap_or(60)
     }
 }
 
 impl Drop for GrantedToken {
     fn drop(&mut self) {
+        // `serde` makes a plain string, which would stay in freed memory.
         self.access_token.zeroize();
     }
 }
 
 /// Makes a request for a token, with fields as an HTML form sends them.
 pub(in crate::kms) fn form(uri: &str, fields: &[(&str, &str)]) -> Result<Request<Vec<u8>>> {
+    // The fields hold client secrets and assertions.
     let mut body = Secret::new(String::new());
     for (name, value) in fields {
         let text = body.expose_mut();
@@ -74,6 +79,8 @@ pub(in crate::kms) fn form(uri: &str, fields: &[(&str, &str)]) -> Result<Request
         text.push('=');
         for byte in value.bytes() {
             match byte {
+                // Only the unreserved characters of RFC 3986 as they are: a secret with `&` or `+` would
+                // otherwise arrive as another.
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => text.push(char::from(byte)),
                 _ => text.push_str(&format!("%{byte:02X}")),
             }
@@ -96,9 +103,12 @@ pub(in crate::kms) fn machine_token(
 ) -> Result<HttpResponse> {
     let request = request("GET", uri, &[(header.0, HeaderValue::from_static(header.1))], None)?;
     let brief = Timeouts {
+        // On a machine outside the cloud nobody answers there. A person waits for that, so it is tried
+        // twice at most.
         attempts: timeouts.attempts.min(2),
         ..timeouts
     };
+    // `once` and not `send`, which would refuse plain HTTP.
     attempt(brief, || http.once("machine token", request.clone())).map_err(|error| {
         Error::new(
             ErrorKind::NotAllowed,

@@ -20,6 +20,8 @@ pub(in crate::kms) fn parameters(key: &KmsKeyRef) -> Result<(&str, BTreeMap<&str
                 name,
                 decode(value).ok_or_else(|| malformed(key, "a `%` is not followed by two hexadecimal digits"))?,
             )
+            // The first or the last of two values would be a guess, and another program might guess
+            // otherwise.
             .is_some()
         {
             return Err(malformed(key, &format!("`{name}` is given twice")));
@@ -30,6 +32,7 @@ pub(in crate::kms) fn parameters(key: &KmsKeyRef) -> Result<(&str, BTreeMap<&str
 
 /// Decodes percent-encoded text.
 pub(in crate::kms) fn decode(text: &str) -> Option<String> {
+    // Decoded bytes may be anything; text that is not UTF-8 is refused rather than replaced.
     String::from_utf8(decode_bytes(text)?).ok()
 }
 
@@ -40,6 +43,7 @@ pub(in crate::kms) fn decode_bytes(text: &str) -> Option<Vec<u8>> {
     while let Some(byte) = rest.next() {
         bytes.push(match byte {
             b'%' => {
+                // `+` stays a plus sign: these are URI references (RFC 3986), not HTML forms.
                 let digits = [rest.next()?, rest.next()?];
                 hex::decode(digits).ok()?[0]
             }

@@ -34,6 +34,8 @@ impl Complaint {
     /// Returns the error that the first fitting row of `table` gives; without one the service is taken to be down.
     pub(in crate::kms) fn error(&self, table: &[RefusalRule]) -> Error {
         let row = table.iter().find(|row| row.fits(self.status, &self.code));
+        // An answer that is not in the table is no reason to call a key lost or forbidden: with
+        // `ProviderDown` nothing is given up, and cached keys stay in use.
         let (meaning, hint) = row.map_or((Meaning::Kind(ErrorKind::ProviderDown), ""), |row| {
             (row.meaning, row.hint)
         });
@@ -98,6 +100,8 @@ pub(in crate::kms) const fn means(
 
 /// Shortens a service's words to one line of at most 300 characters.
 pub(in crate::kms) fn shortened(message: &str) -> String {
+    // The words come from a server, or from a proxy before it. One line and a limit keep them from
+    // looking like other lines of a log.
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().take(300).collect()
 }

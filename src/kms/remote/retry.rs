@@ -33,10 +33,15 @@ impl From<Error> for Failure {
 pub(in crate::kms) fn attempt<T>(timeouts: Timeouts, once: impl FnMut() -> Result<T, Failure>) -> Result<T> {
     let pauses = ExponentialBuilder::new()
         .with_min_delay(timeouts.pause)
+        // Without it the many workers of a job, stopped by one outage, would all ask again at the same
+        // moment.
         .with_jitter()
+        // The first attempt is none of the retries.
         .with_max_times(timeouts.attempts.saturating_sub(1) as usize);
     let done = once
         .retry(pauses)
+        // Every request here may be sent twice: none changes anything in the KMS, and a data key that was
+        // generated for an answer that got lost is used by nobody.
         .when(|failure| matches!(failure, Failure::Passing(_)))
         .notify(|failure, pause| {
             if let Failure::Passing(error) = failure {

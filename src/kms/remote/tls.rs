@@ -9,11 +9,15 @@ use crate::{Error, ErrorKind};
 
 /// Returns the cryptography of TLS.
 pub(in crate::kms) fn provider() -> Arc<CryptoProvider> {
+    // Named, not left to the process's default: a host that uses rustls, too, may have installed another
+    // one, or none.
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
 /// Returns the error of rustls behind an I/O error, if there is one.
 pub(in crate::kms) fn cause(error: &std::io::Error) -> Option<&rustls::Error> {
+    // `rustls` reports a failed handshake as an I/O error of the stream; only inside it can an
+    // interception be told from a broken line.
     error.get_ref()?.downcast_ref()
 }
 
@@ -28,6 +32,8 @@ pub(in crate::kms) fn handshake_error(error: &rustls::Error, host: &str) -> Erro
              SSL_CERT_FILE serves all); else \
              somebody may be listening in",
         ),
+        // An alert is an answer: the server is there, and did not accept us. So it is a refusal, not an
+        // outage.
         Tls::AlertReceived(_) => (
             ErrorKind::NotAllowed,
             "it refused the TLS connection",

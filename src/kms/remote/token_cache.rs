@@ -22,6 +22,7 @@ impl CachedToken {
     pub(in crate::kms) fn with_lifetime(header: HeaderValue, lifetime: Duration) -> Self {
         Self {
             header,
+            // Early, so that a token does not expire between this check and its arrival at the server.
             expires: Some(Instant::now() + lifetime * 9 / 10),
         }
     }
@@ -44,13 +45,18 @@ impl<K: Eq + Hash> TokenCache<K> {
         rejected: Option<&CachedToken>,
         fetch: impl FnOnce() -> Result<CachedToken>,
     ) -> Result<CachedToken> {
+        // Held while a token is fetched: fifty tasks that start together make one login, and not fifty,
+        // the number of which some services limit.
         let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(token) = tokens.get(&key)
             && token.expires.is_none_or(|expires| Instant::now() < expires)
+            // Only the very token that the server refused is given up. Another task may have fetched a
+            // new one meanwhile.
             && rejected.is_none_or(|rejected| rejected.header != token.header)
         {
             return Ok(token.clone());
         }
+        // A failure is not cached: the next caller tries again.
         let token = fetch()?;
         tokens.insert(key, token.clone());
         Ok(token)

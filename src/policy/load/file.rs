@@ -88,6 +88,7 @@ pub(super) enum BucketFile {
 pub(super) fn parse_format(value: toml::Value) -> Result<Format> {
     match value {
         toml::Value::String(name) => Format::parse(&name, toml::Table::new()),
+        // What is left are the format's own parameters; it refuses those that it does not know.
         toml::Value::Table(mut table) => match table.remove("type") {
             Some(toml::Value::String(name)) => Format::parse(&name, table),
             _ => Err(Error::bad_policy("a format table needs a type: { type = \"pan\", … }")),
@@ -102,6 +103,8 @@ pub(super) fn parse_tweak(value: &toml::Value) -> Result<Tweak, &'static str> {
         "a tweak is \"none\", { hex = \"…\" } or { column = \"…\" }; without one it is what the format keeps";
     match value {
         toml::Value::String(text) if text == "none" => Ok(Tweak::None),
+        // Exactly one key: with both it would be open which of them is the tweak, and both are frozen
+        // into the data.
         toml::Value::Table(table) if table.len() == 1 => match (table.get("hex"), table.get("column")) {
             (Some(toml::Value::String(digits)), None) => match hex::decode(digits) {
                 Ok(bytes) => Ok(Tweak::Fixed(bytes)),

@@ -10,6 +10,7 @@ use crate::keys::CacheLimits;
 impl KeysFile {
     pub(super) fn check(self, source: &PolicySource<'_>) -> Result<CacheLimits> {
         let duration = |text: Spanned<String>| match humantime::parse_duration(text.get_ref()) {
+            // A zero would ask the KMS for every use, and most services limit the rate.
             Ok(duration) if !duration.is_zero() => Ok(duration),
             _ => Err(source
                 .error(text.span(), "this is no length of time")
@@ -28,12 +29,14 @@ impl KeysFile {
         if let Some(hold) = self.max_hold {
             let at = hold.span();
             cache = cache.with_max_hold(duration(hold)?);
+            // A job could not keep a key for as long as the cache still hands it out.
             if cache.max_hold < cache.ttl {
                 return Err(source
                     .error(at, "max_hold is shorter than ttl")
                     .with_hint("set `ttl`, too: one hour unless said otherwise"));
             }
         } else {
+            // Only `ttl` is given, and longer than the default: the other limit follows.
             cache.max_hold = cache.max_hold.max(cache.ttl);
         }
         Ok(cache)

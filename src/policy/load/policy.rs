@@ -47,8 +47,12 @@ impl Policy {
         let source = PolicySource { text, path };
         let file: PolicyFile = toml::from_str(text).map_err(|error| {
             let span = error.span().unwrap_or_default();
+            // The parser's own form would print the line, too; the place is told in the form of all other
+            // errors.
             source.error(span, error.message())
         })?;
+        // A later version may give a known word another meaning: what is not understood whole is refused
+        // whole.
         if *file.version.get_ref() != 1 {
             return Err(source.error(
                 file.version.span(),
@@ -60,6 +64,7 @@ impl Policy {
         let roles = check_roles(file.roles, &rules, &source)?;
         Ok(Self {
             path: path.to_owned(),
+            // From the policy's folder, so the same file means the same keyring wherever a process runs.
             keyring: path.parent().unwrap_or(Path::new("")).join(file.keyring),
             unlisted: file.unlisted,
             cache: file.keys.check(&source)?,
@@ -68,6 +73,7 @@ impl Policy {
                 .map(|audit| path.parent().unwrap_or(Path::new("")).join(audit)),
             keyring_generation: file.keyring_generation.unwrap_or_default(),
             approved_only: file.approved_only,
+            // Of the text itself, comments included, so that anybody can compute it with `sha256sum`.
             digest: Sha256::digest(text).into(),
             rules,
             columns,
@@ -84,8 +90,10 @@ fn check_rules(
     source: &PolicySource<'_>,
 ) -> Result<BTreeMap<String, Rule>> {
     let mut rules: BTreeMap<String, Rule> = BTreeMap::new();
+    // Before any rule is checked, since `never_valid_as` may name a rule that comes later.
     let formats = token_formats(&file);
     for (name, rule) in file {
+        // Else `column = "keep"` would protect it.
         if [KEEP, DROP].contains(&name.as_str()) {
             return Err(source.error(
                 rule.key.span(),
@@ -97,6 +105,8 @@ fn check_rules(
         if approved_only {
             check_approved(&rule, at.clone(), source)?;
         }
+        // Tokens per occurrence stand apart in the store, so the two rules would share no tokens, though
+        // their domain says so.
         if let Some(other) = rules.values().find(|other| mint_differently(&rule, other)) {
             return Err(source.error(
                 at,

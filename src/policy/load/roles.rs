@@ -24,10 +24,13 @@ pub(super) fn check_roles(
     for (role, grants) in file {
         let named: BTreeSet<&str> = grants.keys().map(|rule| rule.get_ref().as_str()).collect();
         for (rule, rights) in &grants {
+            // A misspelt rule would leave the real one to the line `*`, which may grant more.
             if rule.get_ref() != "*" && !rules.contains_key(rule.get_ref()) {
                 return Err(no_such_rule(rule, rules, source));
             }
             let meant = rules.values().filter(|known| match rule.get_ref().as_str() {
+                // The line `*` is checked for the rules that it decides on: those without a line of their
+                // own.
                 "*" => !named.contains(known.name.as_str()),
                 name => known.name == name,
             });
@@ -61,6 +64,8 @@ fn check_rights<'a>(
     if !rights.protect || rights.see == Grant::Plain {
         return Ok(());
     }
+    // Refused when the policy is read, not when a query runs: the two lines contradict each other in any
+    // query.
     match meant.find(|rule| is_enumerable(rule)) {
         None => Ok(()),
         Some(rule) => Err(source

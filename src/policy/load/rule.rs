@@ -28,6 +28,8 @@ impl RuleFile {
             span,
         };
         let source = &source;
+        // Settings of other treatments first: a message about the format would hide that the treatment is
+        // the wrong one.
         let tokens = self.check_tokens(tokens, formats, source)?;
         let settings = self.check_treatment(source)?;
         let format = parse_format(format).map_err(|error| source.place(source.span.clone(), error))?;
@@ -35,10 +37,13 @@ impl RuleFile {
         let key = self.key.get_ref().parse();
         let key = key.map_err(|error| source.place(self.key.span(), error))?;
         let domain = match self.domain.take() {
+            // Only an error of somebody who meant something else: the derivation would take it.
             Some(domain) if domain.get_ref().is_empty() => {
                 return Err(source.error(domain.span(), "the domain is empty"));
             }
             Some(domain) => domain.into_inner(),
+            // Renaming a rule without a line `domain` would change its subkeys; the check value then
+            // refuses old files.
             None => name.clone(),
         };
         let tweak = self.check_tweak(settings.entity.as_deref(), source)?;
@@ -94,6 +99,8 @@ impl RuleFile {
                     let message = "on_short = \"band\" is for rules with treatment = \"encrypt\"";
                     return Err(source.error(on_short.span(), message));
                 }
+                // The band becomes part of the format, and so of its fingerprint: with and without it are
+                // two maps.
                 format.banded().map_err(|error| source.place(on_short.span(), error))
             }
             _ => Ok(format),
@@ -103,7 +110,10 @@ impl RuleFile {
     /// Checks the tweak; `entity` is the column that a shift goes by.
     fn check_tweak(&self, entity: Option<&str>, source: &RuleSource<'_>) -> Result<Tweak> {
         let tweak = match (&self.tweak, entity) {
+            // The entity takes the place of the tweak: it is the column that the number of days depends
+            // on.
             (_, Some(entity)) => Tweak::Column(entity.to_owned()),
+            // The parts kept clear go in, so that equal rests behind other prefixes do not look equal.
             (None, None) if self.treatment == Treatment::Encrypt => Tweak::Kept,
             (None, None) => Tweak::None,
             (Some(tweak), None) => {
@@ -114,7 +124,10 @@ impl RuleFile {
             return Ok(tweak);
         }
         match &tweak {
+            // Of a column the length is known row by row only, and checked there.
             Tweak::Column(_) => Ok(tweak),
+            // Exactly 56 bits: FF3 took 64, and the attack of Durak and Vaudenay (2017) used the freedom
+            // in them.
             Tweak::Fixed(bytes) if bytes.len() == FF3_1_TWEAK => Ok(tweak),
             _ => Err(source.whole("FF3-1 takes a tweak of 56 bits").with_hint(
                 "add tweak = { hex = \"…\" } with 14 hexadecimal digits, or tweak = { column = \"…\" } with 7 bytes \
@@ -125,6 +138,8 @@ impl RuleFile {
 
     /// Checks that settings which accept a risk come with a reason.
     fn check_reasons(&self, source: &RuleSource<'_>) -> Result<()> {
+        // A reason that is empty would make the setting a mere switch, and nobody could tell later why it
+        // was set.
         if let Some(reason) = &self.insecure_small_domain
             && reason.get_ref().trim().is_empty()
         {
@@ -148,6 +163,7 @@ impl RuleFile {
         let Some(at) = self.version_character.as_ref().filter(|at| *at.get_ref()) else {
             return Ok(());
         };
+        // A hash, a mask or a bucket is never revealed, and tokens name their key version in the store.
         let is_cipher = matches!(
             self.treatment,
             Treatment::Encrypt | Treatment::EncryptLegacy | Treatment::Siv
@@ -172,6 +188,7 @@ pub(super) fn check_approved(rule: &Rule, at: Range<usize>, source: &PolicySourc
         Treatment::Siv => "AES-SIV (RFC 5297)",
         Treatment::EncryptLegacy => "FF3-1, which has been withdrawn",
         Treatment::Shift => "treatment = \"shift\", which is no encryption",
+        // SP 800-38G asks for a domain of at least 100 values, its drafts for a million.
         _ if rule.insecure_small_domain.is_some() => "a domain under the floor (insecure_small_domain)",
         _ => return Ok(()),
     };

@@ -15,8 +15,11 @@ pub(super) struct PolicySource<'a> {
 impl PolicySource<'_> {
     /// The place of `span`: `policy.toml:12:5`, line and column from 1, in characters.
     pub(super) fn at(&self, span: Range<usize>) -> String {
+        // `get` and no index: a span past the text, or within a character, must not turn an error of the
+        // policy into a panic.
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
+        // In characters, as editors count.
         let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
         format!("{}:{line}:{column}", self.path.display())
     }
@@ -46,6 +49,7 @@ impl RuleSource<'_> {
 
     /// Gives an error of what stands at `span` its place; the hint stays.
     pub(super) fn place(&self, span: Range<usize>, error: Error) -> Error {
+        // The kind becomes that of a bad policy, whatever the value itself was refused with.
         let placed = self.error(span, error.message());
         match error.hint() {
             Some(hint) => placed.with_hint(hint.clone()),

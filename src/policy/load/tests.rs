@@ -54,6 +54,7 @@ fn the_documented_policy_loads() {
     assert_eq!(policy.grant(Some("analyst"), "card").expect("role"), Grant::Masked);
     assert_eq!(policy.grant(Some("analyst"), "phone").expect("role"), Grant::Denied);
     assert_eq!(policy.grant(None, "phone").expect("no role"), Grant::Plain);
+    // A misspelt role is not the trusted case without one.
     assert!(policy.grant(Some("nobody"), "phone").is_err());
 }
 
@@ -97,6 +98,7 @@ fn errors_say_file_line_and_column() {
             "rot13",
         ),
     ] {
+        // A case whose text is not in the policy would change nothing, and so test nothing.
         assert!(GOOD.contains(from), "{from}");
         let message = error(&GOOD.replacen(from, to, 1));
         assert!(
@@ -109,6 +111,7 @@ fn errors_say_file_line_and_column() {
 
 #[test]
 fn values_left_in_the_clear_must_be_told_from_protected_ones() {
+    // Protected values of this rule fail Luhn, as do those that are left in the clear.
     let invalid = "format = { type = \"pan\", check_digit = \"invalid\" }";
     let text = GOOD.replacen(
         "format = \"pan\"",
@@ -272,6 +275,7 @@ fn what_only_tokens_have_and_what_they_do_not_have() {
 
 #[test]
 fn an_override_of_the_floor_takes_a_reason() {
+    // A space is no reason.
     let text = GOOD.replacen("key = \"pii\"", "key = \"pii\"\ninsecure_small_domain = \" \"", 1);
     assert!(error(&text).contains("reason"));
 }

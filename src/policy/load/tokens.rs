@@ -25,6 +25,7 @@ impl RuleFile {
         if self.treatment != Treatment::Tokenize {
             return self.check_no_tokens(formats, source).map(|()| None);
         }
+        // Refused and not ignored: who writes a tweak expects equal values to differ by it.
         if let Some(tweak) = &self.tweak {
             return Err(source.error(tweak.span(), "a token is random: it takes no tweak"));
         }
@@ -34,6 +35,7 @@ impl RuleFile {
                 "tokens have no floor: what they must not do is fill more than half of their space",
             ));
         }
+        // No default place: a store that is made where nobody expects it is in no backup.
         let url = self.tokens.as_ref().or(default).ok_or_else(|| {
             source
                 .whole("it does not say where its tokens are kept")
@@ -69,10 +71,12 @@ impl RuleFile {
             self.never_valid_as.as_ref().map(Spanned::span),
             self.on_forgotten.as_ref().map(Spanned::span),
         ];
+        // A setting without effect would be taken for one that protects.
         if let Some(span) = spans.into_iter().flatten().next() {
             return Err(source.error(span, "this is for rules with treatment = \"tokenize\""));
         }
         let is_opaque = |format: &Format| format.version().starts_with("opaque/");
+        // An opaque format has no alphabet, so there is nothing to encrypt within.
         if !self.treatment.takes_anything() && formats.get(source.name).is_some_and(is_opaque) {
             return Err(source
                 .whole("format \"opaque\" is for treatments that keep no format: tokenize, siv, hash, mask, bucket"));
@@ -83,6 +87,7 @@ impl RuleFile {
     fn check_ttl(&self, source: &RuleSource<'_>) -> Result<Option<Duration>> {
         let Some(text) = &self.ttl else { return Ok(None) };
         match humantime::parse_duration(text.get_ref()) {
+            // In whole seconds, as the store has its times.
             Ok(ttl) if ttl.as_secs() > 0 => Ok(Some(ttl)),
             _ => Err(source.error(text.span(), "a time to live is written like \"90 days\" or \"12h\"")),
         }

@@ -32,6 +32,7 @@ impl RuleFile {
     /// Checks the settings that only one treatment has, and that no other rule has them.
     pub(super) fn check_treatment(&mut self, source: &RuleSource<'_>) -> Result<TreatmentSettings> {
         let treatment = self.treatment;
+        // A setting without effect would be taken for one that works.
         let only = |span: Option<Range<usize>>, whose: Treatment, key: &str| match span {
             Some(span) if treatment != whose => {
                 Err(source.error(span, format_args!("{key} is for rules with treatment = \"{whose}\"")))
@@ -60,6 +61,7 @@ impl RuleFile {
         })?;
         let at = bucket.span();
         Ok(match bucket.into_inner() {
+            // A width of 0 would be a division by zero, and a prefix of 0 makes all values equal.
             BucketFile::Prefix(0) | BucketFile::Width(0) => return Err(source.error(at, "a bucket of nothing")),
             BucketFile::Prefix(length) => Bucket::Prefix(length),
             BucketFile::Width(width) => Bucket::Width(width),
@@ -90,6 +92,7 @@ impl RuleFile {
 
     fn check_hash(&self, settings: &mut TreatmentSettings, source: &RuleSource<'_>) -> Result<()> {
         if let Some(bits) = &self.bits {
+            // With 128 bits, two of 10^12 values are equal with a probability of about 10^-15.
             if !(128..=256).contains(bits.get_ref()) || bits.get_ref() % 8 != 0 {
                 return Err(source.error(
                     bits.span(),

@@ -30,8 +30,11 @@ pub(super) fn silent(limit: Duration) -> Error {
 
 /// The server's code alone: its texts may quote what it was given.
 pub(super) fn failed(error: tokio_postgres::Error) -> Error {
+    // Without a code of the server it is the connection that failed.
     let Some(code) = error.code() else {
         if let Some(tls) = tls_cause(&error) {
+            // Told apart from a server that is away: a certificate that is not trusted may be somebody in
+            // between.
             return Error::new(ErrorKind::ProviderDown, format!("its TLS is refused: {tls}")).with_hint(
                 "the system, or the file that SSL_CERT_FILE names, must know the authority of its certificate, which \
                  must be for this host",
@@ -50,6 +53,7 @@ pub(super) fn failed(error: tokio_postgres::Error) -> Error {
         SqlState::INSUFFICIENT_PRIVILEGE => said(ErrorKind::NotAllowed, "this user may not do that")
             .with_hint("the user needs to make tables once, to read and change them, and temporary tables"),
         SqlState::INVALID_CATALOG_NAME => said(ErrorKind::BadInput, "there is no such database"),
+        // The server has undone the whole transaction, so it may be run again as it is.
         SqlState::T_R_DEADLOCK_DETECTED | SqlState::T_R_SERIALIZATION_FAILURE => {
             said(ErrorKind::ProviderDown, "others were in the way")
                 .with_detail(Detail::Conflict)

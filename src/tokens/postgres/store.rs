@@ -244,6 +244,8 @@ async fn connect_at_last(config: &Config) -> Result<Connection> {
 }
 
 async fn make_tables(client: &mut Client) -> Result<StoreId> {
+    // Asked first, without the lock: a user who may only read and write, and not make tables, can open
+    // the store.
     let there = client
         .query_one("SELECT to_regclass('cipherform_lookups') IS NOT NULL", &[])
         .await;
@@ -307,6 +309,8 @@ impl TokenStore for PostgresTokens {
         self.asked(Some(self.patience), async |connection| {
             let client = &connection.client;
             let state = "SELECT index_key, reindexing_to FROM cipherform_domains WHERE name = $1";
+            // Two who make it at the same time: the insertion of one does nothing, and the second turn
+            // reads what the other made.
             for _ in 0..2 {
                 if let Some(row) = client.query_opt(state, &[&name]).await.map_err(failed)? {
                     return domain_state(&row);
@@ -326,6 +330,7 @@ impl TokenStore for PostgresTokens {
             let Some(domain) = connection.domain(domain).await? else {
                 return Ok(found);
             };
+            // `ANY` answers in any order, and says nothing of what it did not find.
             let places: HashMap<&[u8], usize> = lookups.iter().zip(0..).map(|(lookup, at)| (&lookup[..], at)).collect();
             let asked: Vec<&[u8]> = lookups.iter().map(|lookup| &lookup[..]).collect();
             let query = connection.statement(FIND).await?;
@@ -412,6 +417,7 @@ impl TokenStore for PostgresTokens {
     }
 
     async fn expire(&self, domain: Option<&str>, now: u64) -> Result<u64> {
+        // Without a limit: the work grows with the table.
         self.asked(None, async |connection| {
             let number = match domain {
                 Some(name) => match connection.domain(name).await? {
@@ -532,6 +538,7 @@ async fn insert(client: &mut Client, domain: i32, insertion: &Insertion) -> Resu
     }
     copy(&change, insertion).await?;
     let all = insertion.entries.len();
+    // The usual case, all are new, takes no further query.
     let minted = if put(&change, domain).await? == all as u64 {
         vec![Minted::New; all]
     } else {
@@ -574,12 +581,14 @@ async fn put(change: &Transaction<'_>, domain: i32) -> Result<u64> {
 
 /// The result of each entry, after some could not be inserted.
 async fn tell_apart(change: &Transaction<'_>, domain: i32, insertion: &Insertion) -> Result<Vec<Minted>> {
+    // Rows of this transaction are left out: one that was just put in may have expired by `now`, too.
     let empty = "UPDATE cipherform_tokens t SET lookup = NULL, sealed = NULL, expires = NULL FROM cipherform_new new
         WHERE t.domain = $1 AND t.lookup = new.lookup AND t.expires <= $2 AND t.xmin <> pg_current_xact_id()::xid";
     let now = insertion.now.cast_signed();
     if change.execute(empty, &[&domain, &now]).await.map_err(failed)? > 0 {
         put(change, domain).await?;
     }
+    // `xmin` is the transaction that wrote a row: ours if it is of this insertion.
     let query = "SELECT t.lookup, t.token, t.xmin = pg_current_xact_id()::xid
         FROM cipherform_new new JOIN cipherform_tokens t ON t.domain = $1 AND t.lookup = new.lookup";
     let rows = change.query(query, &[&domain]).await.map_err(failed)?;
@@ -590,6 +599,7 @@ async fn tell_apart(change: &Transaction<'_>, domain: i32, insertion: &Insertion
     let fate = |lookup: &Lookup| match known.remove(&lookup[..]) {
         Some((_, true)) => Minted::New,
         Some((token, false)) => Minted::Known(token),
+        // No row has the hash, so it was the token that was in conflict.
         None => Minted::TokenTaken,
     };
     Ok(insertion.entries.iter().map(|entry| &entry.lookup).map(fate).collect())
@@ -629,6 +639,8 @@ async fn count(change: &Transaction<'_>, domain: i32, insertion: &Insertion, min
     for (at, space) in insertion.spaces.iter().enumerate() {
         let count = now.get(&space.id[..]).copied().unwrap_or_default();
         let would_be = (count + wanted[at] - added[at]).cast_unsigned();
+        // The row of the space is locked by the statement above until the commit, so two transactions
+        // cannot both take the last places. Returning here drops the transaction, which undoes it.
         if wanted[at] > 0 && would_be > space.limit {
             return Ok(Inserted::Full {
                 space: at,

@@ -16,6 +16,7 @@ async fn everything_is_written_down_before_it_is_done() {
     handle.count(Direction::Encrypt, 5).unwrap();
     handle.count(Direction::Decrypt, 6).unwrap();
     keyring.audit_usage(Some("loader"), "protect people").unwrap();
+    // A report without values writes nothing.
     keyring.audit_usage(Some("loader"), "nothing since").unwrap();
     keyring
         .transition(&reference("pii"), KeyState::Suspended, &reason())
@@ -47,6 +48,7 @@ async fn everything_is_written_down_before_it_is_done() {
 
     // A log that cannot be written: nothing is changed, and no key is fetched any more.
     std::fs::remove_file(&log).unwrap();
+    // Stands for a full disk, or a folder without permission to write.
     std::fs::create_dir(&log).unwrap();
     let before = std::fs::read(bench.path()).unwrap();
     assert_eq!(
@@ -65,17 +67,21 @@ async fn a_limit_holds_over_processes() {
     let mut keyring = bench.create().await;
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     keyring.set_values_limit(&name("pii"), Some(10), &reason()).unwrap();
+    // A limit without a log could be counted in memory only, and would begin anew with each process.
     let error = keyring.handle(&reference("pii"), Direction::Encrypt).await.unwrap_err();
     assert!(error.message().contains("needs an audit log to count them"), "{error}");
     let mut keyring = bench.open().await.unwrap().with_audit_log(&log).unwrap();
     let handle = keyring.handle(&reference("pii"), Direction::Encrypt).await.unwrap();
+    // The limit was set before the log existed: a log that was moved away would look the same.
     let error = handle.count(Direction::Encrypt, 1).unwrap_err();
     assert!(error.message().contains("was not set in audit log"), "{error}");
     keyring.set_values_limit(&name("pii"), Some(10), &reason()).unwrap();
+    // Each turn opens the keyring anew, as another process does.
     for (values, fits) in [(6, true), (4, true), (1, false)] {
         let keyring = bench.open().await.unwrap().with_audit_log(&log).unwrap();
         let handle = keyring.handle(&reference("pii"), Direction::Encrypt).await.unwrap();
         assert_eq!(handle.count(Direction::Encrypt, values).is_ok(), fits, "{values}");
+        // What was protected stays readable, whatever the limit.
         assert!(handle.count(Direction::Decrypt, 100).is_ok());
         keyring.audit_usage(None, "a job").unwrap();
     }
@@ -98,6 +104,7 @@ async fn jobs_at_the_same_time_share_a_limit() {
         (keyring, handle)
     };
     let count = |handle: &KeyHandle, values| handle.count(Direction::Encrypt, values).is_ok();
+    // Three keyrings with memory of their own, as three processes have: the log is all that they share.
     let (mut one, other, killed) = (open().await, open().await, open().await);
     assert!(count(&one.1, 600) && count(&other.1, 300) && count(&killed.1, 90));
     assert!(!count(&other.1, 11) && count(&other.1, 10), "1000 in all");
@@ -105,6 +112,7 @@ async fn jobs_at_the_same_time_share_a_limit() {
     // Small ones are set aside a few at a time, and what is left over goes back.
     other.0.audit_usage(None, "a job").unwrap();
     assert!(!count(&open().await.1, 1));
+    // No report is written, as after a kill.
     drop(killed);
     assert!(
         !count(&open().await.1, 1),

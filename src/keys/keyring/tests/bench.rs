@@ -14,6 +14,7 @@ impl KeyringBench {
     pub(super) fn new() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
+            // Two KMS keys, so that keys can be guarded by another one than the root, and rewrapped.
             kms: MemoryKms::new().with_key("main").with_key("other"),
         }
     }

@@ -14,6 +14,7 @@ async fn an_older_copy_is_refused_by_who_has_seen_a_newer_one() {
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     assert_eq!(keyring.generation(), 2);
     assert!(bench.open().await.unwrap().not_older_than(2).is_ok());
+    // The file is authentic; only the number that somebody remembers tells it from the newest.
     let error = bench.open().await.unwrap().not_older_than(3).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongKey);
     assert!(
@@ -31,6 +32,7 @@ async fn missing_keys_say_what_to_do() {
 
     let mut keyring = bench.create().await;
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
+    // A misspelt name: the names that exist are listed, and nothing is created by accident.
     let error = keyring.handle(&reference("pij"), Direction::Encrypt).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::KeyNotFound);
     assert!(error.message().contains("it has pii"), "{error}");
@@ -44,6 +46,7 @@ async fn missing_keys_say_what_to_do() {
         (error.kind(), error.hint().map(ToString::to_string).as_deref()),
         (ErrorKind::KeyNotFound, Some("the versions of `pii` are 1"))
     );
+    // Data that was protected with another keyring names such an id.
     let unknown = KeyVersionId::from_bytes([0; 16]);
     let error = keyring
         .handle_by_version_id("pii", unknown, Direction::Decrypt)
@@ -69,6 +72,8 @@ async fn every_changed_byte_is_noticed() {
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     let bytes = std::fs::read(bench.path()).unwrap();
     for position in 0..bytes.len() {
+        // The second changes the case of letters: names, base64 and hexadecimal must not be read without
+        // regard to it.
         for flip in [0x01, 0x20] {
             let mut changed = bytes.clone();
             changed[position] ^= flip;
@@ -100,6 +105,7 @@ async fn swapped_keys_are_noticed() {
     keyring.create_key(&name("one"), KeyUse::Derive, None).await.unwrap();
     keyring.create_key(&name("two"), KeyUse::Derive, None).await.unwrap();
     let text = std::fs::read_to_string(bench.path()).unwrap();
+    // Two keys of one keyring and one KMS key: each wrapped text is authentic by itself.
     let wrapped = [0, 1].map(|i| serde_json::to_string(&keyring.document.keys[i].versions[0].wrapped).unwrap());
     let swapped = text
         .replace(&wrapped[0], "?")
@@ -122,6 +128,7 @@ async fn swapped_keys_are_noticed() {
 async fn a_keyring_of_another_kms_is_refused() {
     let bench = KeyringBench::new();
     bench.create().await;
+    // The same reference, another KMS: such as a local KMS that was made anew under the old name.
     let other = KmsRegistry::new().with("memory", MemoryKms::new().with_key("main"));
     let error = Keyring::open(bench.path(), &other).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongKey);
@@ -160,6 +167,8 @@ async fn no_change_is_lost() {
         task.await.unwrap();
     }
     let keyring = bench.open().await.unwrap();
+    // 4 tasks × 5 rounds × 2 changes, and creation and first key before: no change was made twice or
+    // lost.
     assert_eq!(keyring.generation(), 2 + 40);
     assert_eq!(keyring.list().len(), 21);
     let versions = keyring.describe(&name("pii")).unwrap().versions;
@@ -178,6 +187,7 @@ async fn no_change_is_lost() {
 async fn a_file_that_went_back_or_away_takes_no_change() {
     let bench = KeyringBench::new();
     let mut keyring = bench.create().await;
+    // Somebody restores a backup under a running process.
     let older = std::fs::read(bench.path()).unwrap();
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     std::fs::write(bench.path(), older).unwrap();
@@ -216,6 +226,7 @@ async fn debug_and_file_show_no_key() {
         "{keyring:?} {handle:?} {}",
         std::fs::read_to_string(bench.path()).unwrap()
     );
+    // In each form in which bytes could be printed: hexadecimal, a list of numbers, base64.
     let direct_key = handle.direct_key(DirectMode::Ff1).unwrap();
     for secret in [keyring.root.expose(), direct_key.expose()] {
         let encoded = serde_json::to_string(&Base64(secret.clone())).unwrap();

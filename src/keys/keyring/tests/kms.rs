@@ -18,6 +18,7 @@ async fn each_version_is_unwrapped_once() {
     }
     let keyring = bench.open().await.unwrap();
     let before = bench.kms.calls().unwrap;
+    // A wide table asks for its keys once a column; a KMS bills each request and limits their rate.
     for column in 0..1_000 {
         keyring
             .handle(&reference(&format!("key{}", column % 10)), Direction::Encrypt)
@@ -38,6 +39,7 @@ async fn each_version_is_unwrapped_once_by_many_tasks() {
         .unwrap();
     let keyring = std::sync::Arc::new(bench.open().await.unwrap());
     let before = bench.kms.calls().unwrap;
+    // The first request fails: those who wait must ask again, and not be given its error.
     bench.kms.fail_next(ErrorKind::ProviderDown);
     let tasks: Vec<_> = (0..50)
         .map(|_| {
@@ -59,6 +61,7 @@ async fn a_failing_kms_changes_nothing() {
     let mut keyring = bench.create().await;
     keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
     let before = std::fs::read(bench.path()).unwrap();
+    // The KMS fails before the file is touched: neither file nor memory may have half a version.
     bench.kms.fail_next(ErrorKind::ProviderDown);
     assert_eq!(
         keyring.rotate(&name("pii"), None).await.unwrap_err().kind(),

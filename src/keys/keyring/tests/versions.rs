@@ -73,6 +73,7 @@ async fn an_old_version_reveals_but_does_not_protect() {
     assert_eq!(refused.hint(), Some(&"name the key without a version: `pii`".into()));
 
     let id = keyring.describe(&name("pii")).unwrap().id.to_string();
+    // Files name the key by its name or by its id; a renamed key is found by the latter.
     for known_as in ["pii", &id] {
         let old = keyring
             .handle_by_version_id(known_as, first.version_id(), Direction::Decrypt)
@@ -96,6 +97,7 @@ async fn the_state_of_a_version_decides() {
     // Unwrapped already, which must not matter.
     keyring.handle(&reference("pii@1"), Direction::Decrypt).await.unwrap();
     for state in states {
+        // Set in memory, without a transition: states are tested here, not the ways to them.
         keyring.document.keys[0].versions[0].state = state;
         for direction in [Direction::Encrypt, Direction::Decrypt] {
             let result = keyring.handle(&reference("pii@1"), direction).await;
@@ -131,6 +133,8 @@ async fn every_transition_is_recorded_or_refused() {
             let bench = KeyringBench::new();
             let mut keyring = bench.create().await;
             keyring
+                // Under a KMS key of its own, so that this one may be lost without the root of the
+                // keyring.
                 .create_key(&name("pii"), KeyUse::Derive, Some(&"memory:other".parse().unwrap()))
                 .await
                 .unwrap();
@@ -277,6 +281,7 @@ async fn periods_end_and_a_clock_that_jumps_does_no_harm() {
     assert_eq!(due(Direction::Encrypt).await, None);
     at(670);
     assert!(due(Direction::Encrypt).await.unwrap().contains("protects until"));
+    // The day on which two years of 365 days are over: the end itself is outside the period.
     at(730);
     let error = ask(Direction::Encrypt).await.unwrap_err();
     assert!(error.message().contains("originator-usage period ended"), "{error}");
@@ -302,6 +307,7 @@ async fn periods_end_and_a_clock_that_jumps_does_no_harm() {
     keyring
         .set_periods(&name("pii"), Periods::try_new(3_000, 4_000).unwrap(), &reason())
         .unwrap();
+    // Longer periods apply to versions that exist already.
     assert!(keyring.handle(&reference("pii"), Direction::Encrypt).await.is_ok());
     keyring.rotate(&name("pii"), None).await.unwrap();
     // A clock that goes back before the version was made.

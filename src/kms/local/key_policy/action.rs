@@ -47,6 +47,7 @@ impl FromStr for KmsAction {
 
     fn from_str(text: &str) -> Result<Self> {
         let found = Self::ALL.iter().find(|action| action.as_str() == text);
+        // Exact, with regard to case: it is one action that is asked about, not a pattern.
         found.copied().ok_or_else(|| {
             let all: Vec<_> = Self::ALL.iter().map(|action| action.as_str()).collect();
             Error::bad_input("unknown action").with_hint(format!("the actions are {}", all.join(", ")))

@@ -7,6 +7,8 @@ use super::policy::{Effect, KeyPolicy, Statement};
 pub fn evaluate(key: &KeyPolicy, identity: &[&KeyPolicy], request: &AccessRequest<'_>) -> AccessDecision {
     let of_identity = || identity.iter().flat_map(|policy| policy.numbered("the identity's"));
     let denies = |(_, statement): &(String, &Statement)| statement.effect == Effect::Deny;
+    // Denials first, in both policies, wherever they stand: no order of statements, and no other policy,
+    // can undo one.
     let denied = key
         .numbered("the key's")
         .filter(|(_, statement)| statement.names(request.principal))
@@ -24,6 +26,8 @@ pub fn evaluate(key: &KeyPolicy, identity: &[&KeyPolicy], request: &AccessReques
     if let Some((by, _)) = directly {
         return AccessDecision::Allowed(by);
     }
+    // The key must hand the decision on. Otherwise whoever can attach a policy to an identity could open
+    // every key.
     let refers = key
         .numbered("the key's")
         .filter(allows)

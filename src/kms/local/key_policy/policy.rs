@@ -142,6 +142,8 @@ impl KeyPolicy {
                  else; the manual shows one",
                 )
         })?;
+        // AWS reads policies of an older version in another way; to take one as if it were new would
+        // decide otherwise.
         if policy.version != VERSION {
             return Err(Error::bad_input("the policy has another version").with_hint(format!("write \"{VERSION}\"")));
         }
@@ -188,6 +190,7 @@ impl Statement {
             }
             _ => {}
         }
+        // `kms:Decript` would be a denial without effect, and nobody would notice.
         let none = |pattern: &&str| {
             !KmsAction::ALL
                 .iter()
@@ -202,6 +205,8 @@ impl Statement {
         for key in keys {
             if !["keyring", "data-key", "version", "use"]
                 .iter()
+                // A condition on a field that never exists holds for negated operators and for no other,
+                // whatever its writer meant.
                 .any(|field| key.strip_prefix(CONTEXT) == Some(field))
             {
                 return Err(
@@ -245,6 +250,7 @@ impl Operator {
         let like = || actual.is_some_and(|actual| values.matches(actual));
         match self {
             Self::Equals => equal(),
+            // With several values all must differ, as in AWS.
             Self::NotEquals => !equal(),
             Self::Like => like(),
             Self::NotLike => !like(),
@@ -253,6 +259,7 @@ impl Operator {
 }
 
 fn field(key: &str, context: Option<&WrapContext>) -> Option<String> {
+    // Requests that manage a key have no wrap context.
     let context = context?;
     match key.strip_prefix(CONTEXT)? {
         "keyring" => Some(context.keyring.to_string()),

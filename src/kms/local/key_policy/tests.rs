@@ -51,6 +51,7 @@ fn deny_goes_before_allow_and_allow_before_nothing() {
         evaluate(&only, &[], &asks("bob@laptop", KmsAction::Decrypt, None)),
         AccessDecision::ImplicitDeny
     );
+    // The order of statements must not matter.
     for both in [format!("{ANN}, {deny}"), format!("{deny}, {ANN}")] {
         let both = policy(&both);
         assert_eq!(
@@ -63,6 +64,7 @@ fn deny_goes_before_allow_and_allow_before_nothing() {
     for action in KmsAction::ALL {
         assert!(evaluate(&everybody, &[], &asks("anybody", *action, None)).is_allowed());
         assert_eq!(
+            // A policy without statements allows nothing.
             evaluate(&policy(""), &[], &asks("anybody", *action, None)),
             AccessDecision::ImplicitDeny
         );
@@ -89,6 +91,7 @@ fn an_identity_gets_what_the_key_hands_on_and_no_more() {
         "a key whose policy does not name you is closed to you"
     );
     assert!(!evaluate(&KeyPolicy::everybody(), &[&deny], &decrypt).is_allowed());
+    // The identity's policy allows it, but the key hands on two other actions only.
     let disable = asks("bob@laptop", KmsAction::DisableKey, None);
     assert!(!evaluate(&hands_on, &[&allow], &disable).is_allowed());
 }
@@ -155,6 +158,7 @@ fn what_would_mean_nothing_is_refused() {
     };
     parse(ANN).unwrap();
     for (from, to) in [
+        // One mistake each: action, service, effect, field, principals, operator, condition key.
         ("kms:Decrypt", "kms:Decript"),
         ("kms:Get*", "s3:*"),
         ("Allow", "Maybe"),
@@ -192,11 +196,13 @@ fn patterns() {
         ("a*c", "abbc", true),
         ("a*c", "abcb", false),
         ("*@host", "ann@host", true),
+        // Needs more than one way back.
         ("*a*b*", "xaxbx", true),
         ("a?c", "abc", true),
         ("a?c", "ac", false),
         ("**", "x", true),
         ("kms:*", "kms:Decrypt", true),
+        // Actions have one spelling here.
         ("KMS:*", "kms:Decrypt", false),
     ] {
         assert_eq!(wildcard_match(pattern, text), expected, "{pattern} {text}");

@@ -45,6 +45,7 @@ async fn material_is_imported_once_for_each_token_and_only_the_same() {
     };
     let kind = |result: Result<LocalKeyInfo>| result.unwrap_err().kind();
     assert_eq!(kind(import(&parameters, &[5; 31], None)), ErrorKind::BadInput);
+    // A token that was never handed out.
     let elsewhere = ImportParameters {
         token: "00".repeat(16),
         ..parameters.clone()
@@ -52,17 +53,20 @@ async fn material_is_imported_once_for_each_token_and_only_the_same() {
     assert_eq!(kind(import(&elsewhere, &[5; 32], None)), ErrorKind::WrongKey);
     let garbage = kms.import_material(&key, &[1; 512], &parameters.token, None, &reason());
     assert_eq!(kind(garbage), ErrorKind::WrongKey);
+    // The day is over: the token has expired to the second.
     days.store(1, Ordering::Relaxed);
     assert_eq!(kind(import(&parameters, &[5; 32], None)), ErrorKind::KeyNotUsable);
     days.store(0, Ordering::Relaxed);
     import(&parameters, &[5; 32], None).unwrap();
     let bytes = works(&kms, &key).await.unwrap();
+    // The token is used up.
     assert_eq!(kind(import(&parameters, &[5; 32], None)), ErrorKind::WrongKey);
     assert_eq!(kind(kms.rotate(&key, None)), ErrorKind::KeyNotUsable);
 
     kms.delete_imported_material(&key, &reason()).unwrap();
     assert_eq!(works(&kms, &key).await.unwrap_err().kind(), ErrorKind::KeyNotUsable);
     let parameters = kms.parameters_for_import(&key).unwrap();
+    // Other material: what the first one wrapped would be lost without an error.
     assert_eq!(kind(import(&parameters, &[6; 32], None)), ErrorKind::KeyNotUsable);
     let end = kms.context.now().plus_days(10);
     assert_eq!(
@@ -105,6 +109,7 @@ async fn an_asymmetric_key_has_its_one_use() {
     }
     kms.disable(&signs, &reason()).unwrap();
     assert_eq!(kms.signer(&signs).unwrap_err().kind(), ErrorKind::KeyNotUsable);
+    // Properties that contradict each other: no RSA import, no rotation of what partners or owners know.
     for new in [
         NewKmsKey::new(KmsKeySpec::Rsa4096).external(),
         NewKmsKey::new(KmsKeySpec::Ed25519).with_rotation(Some(365)),

@@ -53,6 +53,7 @@ fn every_changed_byte_is_noticed() {
     bench.open().create_key(&name("second")).unwrap();
     let bytes = std::fs::read(bench.path("kms.json")).unwrap();
     for position in 0..bytes.len() {
+        // The second changes the case of letters in names and base64.
         for flip in [0x01, 0x20] {
             let mut changed = bytes.clone();
             changed[position] ^= flip;
@@ -74,6 +75,7 @@ fn every_changed_byte_is_noticed() {
 fn no_key_is_lost() {
     let bench = LocalKmsBench::new();
     std::thread::scope(|scope| {
+        // Each opens the file for itself, as four processes would.
         for thread in 0..4 {
             let bench = &bench;
             scope.spawn(move || {
@@ -94,6 +96,7 @@ async fn sealed_material_cannot_change_places() {
     kms.create_key(&name("second")).unwrap();
     let (content, unlock_key) = kms.content(&kms.path).unwrap();
     let [first, second] = [&content.keys[0], &content.keys[1]];
+    // As under a right MAC: the associated data refuse it by themselves.
     let moved = content.open_material(second.id, &first.material[0], &unlock_key);
     assert_eq!(moved.unwrap_err().kind(), ErrorKind::WrongKey);
 }

@@ -35,6 +35,7 @@ async fn every_state_allows_what_it_should() {
         ),
         (|kms, key| kms.rotate(key, Some(&reason())), &[Enabled], Enabled),
     ];
+    // Every state with every act, so that no pair is allowed by accident.
     for state in [Enabled, Disabled, PendingDeletion, Destroyed] {
         for (act, from, to) in acts {
             let bench = LocalKmsBench::new();
@@ -135,6 +136,7 @@ async fn deleted_material_is_out_of_the_file() {
     let info = kms.key(&main_key()).unwrap();
     assert_eq!((info.state, info.material[0].present), (KmsKeyState::Destroyed, false));
     assert!(info.history.last().unwrap().what.starts_with("destroy"));
+    // The name of a destroyed key is not given again.
     assert_eq!(kms.create_key(&name("main")).unwrap_err().kind(), ErrorKind::BadInput);
 }
 
@@ -157,6 +159,8 @@ async fn rotated_material_still_unwraps() {
     let named: std::collections::HashSet<_> = wrapped.iter().map(|bytes| bytes[17..33].to_vec()).collect();
     assert_eq!(named.len(), 4);
     let mut swapped = wrapped[0].clone();
+    // The id of other material of the same key: the associated data refuse it even if the material
+    // exists.
     swapped[17..33].copy_from_slice(&wrapped[1][17..33]);
     let error = kms.unwrap(&main_key(), &swapped, &context()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongKey);
@@ -176,6 +180,7 @@ async fn rotated_material_still_unwraps() {
         4,
         "wrapping changes nothing"
     );
+    // Twice: the second finds nothing that is due.
     kms.run_due().unwrap();
     kms.run_due().unwrap();
     let info = kms.key(&main_key()).unwrap();
@@ -219,6 +224,7 @@ async fn an_alias_moves_and_what_it_wrapped_unwraps() {
         kms.unwrap(&second, &first, &context()).await.unwrap_err().kind(),
         ErrorKind::WrongKey
     );
+    // The alias means another key by now, but the bytes name this one, and its state decides.
     kms.disable(&main_key(), &reason()).unwrap();
     assert_eq!(
         kms.unwrap(&alias, &first, &context()).await.unwrap_err().kind(),
@@ -248,6 +254,7 @@ async fn it_guards_a_keyring() {
         .unwrap();
     assert!(handle.subkey(Purpose::Siv, "domain", b"", 64).is_ok());
 
+    // A new file with a key of the same name, such as after the old one was lost.
     LocalKms::create(&bench.path("other.json"), &bench.unlock(), &name("main")).unwrap();
     let registry = KmsRegistry::new().with("local", LocalKms::open(bench.path("other.json"), bench.unlock()));
     let error = Keyring::open(&path, &registry).await.unwrap_err();

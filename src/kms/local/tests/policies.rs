@@ -21,6 +21,7 @@ async fn policies_are_enforced() {
         r#"{ "Effect": "Allow", "Principal": "identity-policies", "Action": "kms:Decrypt", "Resource": "*" }"#;
     let bench = LocalKmsBench::new();
     let [ann, etl, eve] = ["ann@laptop", "etl@batch", "eve@laptop"].map(|who| bench.open().with_actor(who));
+    // Before any policy everybody who unlocks the file may do anything.
     let bytes = works(&eve, &main_key()).await.unwrap();
     assert_eq!(ann.key_policy(&main_key()).unwrap(), KeyPolicy::everybody());
 
@@ -42,6 +43,8 @@ async fn policies_are_enforced() {
         key_use: "direct-ff1-256".to_owned(),
         ..context()
     };
+    // Refused are the job all but Decrypt in the right context, and Eve, whom no statement names,
+    // everything.
     for refused in [
         etl.unwrap(&main_key(), &bytes, &direct).await.map(drop),
         etl.wrap(&main_key(), &Secret::new(vec![7; 32]), &context())
@@ -96,6 +99,7 @@ async fn policies_are_enforced() {
     assert_eq!(ann.identity_policy("etl@batch").unwrap(), None);
     etl.unwrap(&main_key(), &bytes, &context()).await.unwrap();
 
+    // With the bypass it is possible to lock oneself out; and then the same call cannot undo it.
     ann.put_key_policy(&main_key(), key_policy(JOBS), true, &reason())
         .unwrap();
     assert!(

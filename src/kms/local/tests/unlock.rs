@@ -19,6 +19,7 @@ async fn a_passphrase_unlocks_it_once() {
     let key = |kms: &LocalKms| Arc::as_ptr(&kms.content(&path).unwrap().1);
     assert_eq!(key(&kms), key(&kms), "derived once");
 
+    // Two spaces: a passphrase is taken byte for byte.
     let error = LocalKms::open(&path, passphrase("correct  horse")).list().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongKey);
     assert!(error.message().contains("wrong passphrase or damaged file"), "{error}");
@@ -46,6 +47,7 @@ fn a_hostile_file_cannot_stall_us() {
     let path = bench.path("passphrase.json");
     LocalKms::create(&path, &passphrase("correct horse"), &name("main")).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
+    // 4 TiB of memory and four million passes: what whoever can write the file would ask for.
     let hostile = text
         .replace("\"memory_kib\": 65536", "\"memory_kib\": 4294967295")
         .replace("\"passes\": 3", "\"passes\": 4000000");
@@ -109,6 +111,7 @@ async fn another_kms_guards_it() {
         kms.guard_by_kms(&main_key(), &registry).await.unwrap_err().kind(),
         ErrorKind::BadInput
     );
+    // The other KMS fails before the file is changed: it must open as before.
     guard.fail_next(ErrorKind::ProviderDown);
     assert_eq!(
         kms.guard_by_kms(&key, &registry).await.unwrap_err().kind(),
@@ -125,6 +128,7 @@ async fn another_kms_guards_it() {
     opened.create_key(&name("second")).unwrap();
     assert!(LocalKms::create(&bench.path("new.json"), &unlock, &name("main")).is_err());
 
+    // A KMS key of the same name in another KMS.
     let stranger = KmsRegistry::new().with("memory", MemoryKms::new().with_key("guard"));
     let error = LocalKms::guarded_unlock(&path, &stranger).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongKey);

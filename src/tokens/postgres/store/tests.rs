@@ -55,6 +55,7 @@ impl Server {
         let made = as_postgres(&program("initdb"))
             .args([
                 "-A",
+                // Not `trust`: the password must really be asked for.
                 "scram-sha-256",
                 "-U",
                 "cipherform",
@@ -67,6 +68,7 @@ impl Server {
             .stdout(Stdio::null())
             .status();
         assert!(made.unwrap().success());
+        // A free port at this moment; tests run at the same time.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let process = Self::spawn(&folder, port);
         let server = Self { folder, port, process };
@@ -154,6 +156,7 @@ impl Server {
     /// Ends it at once, as a crash would.
     fn stop(&mut self) {
         let pid = self.process.id().to_string();
+        // SIGQUIT is the server's immediate shutdown: it recovers from its log at the next start.
         let _ = Command::new("kill").args(["-QUIT", &pid]).status();
         let _ = self.process.wait();
     }
@@ -178,6 +181,7 @@ async fn conforms_and_survives_its_server() {
     assert_eq!(error.kind(), ErrorKind::NotAllowed, "{error}");
     let place = format!("PostgreSQL token store `127.0.0.1:{}/postgres`: ", server.port);
     assert!(error.message().starts_with(&place), "{error}");
+    // The server has no TLS: `require` must fail, and not go on in the clear.
     let error = PostgresTokens::open(&format!("{}?sslmode=require", server.url()))
         .await
         .unwrap_err();
@@ -188,6 +192,7 @@ async fn conforms_and_survives_its_server() {
     assert_eq!(error.kind(), ErrorKind::ProviderDown, "{error}");
     server.process = Server::spawn(&server.folder, server.port);
     server.wait().await;
+    // The connection was lost with the server, and is made anew by the call.
     assert!(!one.stats(0).await.unwrap().is_empty());
 }
 
@@ -200,6 +205,7 @@ async fn tls_is_for_servers_whose_certificate_is_trusted() {
         let mut guard = store.connection.lock().await;
         let client = &guard.as_mut().unwrap().client;
         let query = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        // The server's own word for it.
         assert!(client.query_one(query, &[]).await.unwrap().get::<_, bool>(0));
         return;
     }
@@ -272,6 +278,7 @@ async fn a_server_that_says_nothing_is_left() {
     assert_eq!(error.kind(), ErrorKind::ProviderDown);
     assert!(error.message().contains("does not answer within 2 s"), "{error}");
     assert!(error.hint().unwrap().to_string().contains(TIMEOUT));
+    // New, not known: the transaction that was left was not committed when the server went on.
     let inserted = store.insert(insertion).await.unwrap();
     assert!(matches!(inserted, Inserted::Done { minted, .. } if minted == [Minted::New]));
 }
