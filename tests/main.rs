@@ -18,6 +18,7 @@ mod kms;
 #[cfg(target_os = "linux")]
 mod memory;
 mod partners;
+mod roles;
 mod sandbox;
 mod secrets;
 mod shapes;

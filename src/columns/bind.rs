@@ -230,56 +230,53 @@ impl BatchPlan {
         }
     }
 
-    /// How to reveal the first column of `schema`, which is nested, as the engine's role may see it: what the role
-    /// sees protected stays so. The other columns are there for tweaks.
+    /// How to reveal those fields of the first column of `schema`, which is nested, that `wanted` picks by their
+    /// description and the grant of the engine's role. The other columns are there for tweaks.
     ///
     /// # Errors
-    /// As [`BatchPlan::reveal`]; [`ErrorKind::NotAllowed`] when the role may not see a field, or the plain value of a
-    /// tweak.
+    /// As [`BatchPlan::reveal`]; [`ErrorKind::NotAllowed`] when the role may not see the plain value of a tweak.
     #[cfg(feature = "sql")]
-    pub(crate) async fn reveal_nested(engine: &Engine, schema: &SchemaRef) -> Result<Self> {
+    pub(crate) async fn reveal_nested(
+        engine: &Engine,
+        schema: &SchemaRef,
+        wanted: impl Fn(&ProtectedColumn, Grant) -> bool,
+    ) -> Result<Self> {
         let leaves = nested::leaves(schema);
         let mut transforms: Vec<Option<Arc<Transform>>> = vec![None; leaves.len()];
-        let role = engine.role().unwrap_or_default();
-        let mut wanted: Vec<(usize, Option<&str>)> = leaves
-            .iter()
-            .enumerate()
-            .filter(|(_, leaf)| leaf.column == 0)
-            .map(|(at, _)| (at, None))
-            .collect();
-        while let Some((at, tweaked)) = wanted.pop() {
+        // Leaves to reveal, each with the column whose tweak it is.
+        let mut pending: Vec<(usize, Option<&str>)> = Vec::new();
+        for (at, leaf) in leaves.iter().enumerate().filter(|(_, leaf)| leaf.column == 0) {
+            if let Some(described) = ProtectedColumn::read(&leaf.field)?
+                && !described.treatment.is_one_way()
+                && wanted(&described, engine.grant(&described.rule)?)
+            {
+                pending.push((at, None));
+            }
+        }
+        while let Some((at, tweaked)) = pending.pop() {
             let path = leaves[at].path();
-            let Some(described) = ProtectedColumn::read(&leaves[at].field)? else {
-                continue;
+            let described = match ProtectedColumn::read(&leaves[at].field)? {
+                Some(described) if transforms[at].is_none() => described,
+                _ => continue,
             };
-            let not_allowed = |message| Err(Error::new(ErrorKind::NotAllowed, message));
-            match (engine.grant(&described.rule)?, tweaked) {
-                _ if described.treatment.is_one_way() || transforms[at].is_some() => continue,
-                (Grant::Plain, _) | (Grant::Masked, None) => {}
-                (Grant::Protected, None) => continue,
-                (Grant::Denied, None) => {
-                    return not_allowed(format!(
-                        "role `{role}` may not see column `{path}` (rule `{}`)",
+            if let Some(tweaked) = tweaked
+                && engine.grant(&described.rule)? != Grant::Plain
+            {
+                return Err(Error::new(
+                    ErrorKind::NotAllowed,
+                    format!(
+                        "column `{tweaked}` needs the plain value of column `{path}`, and role `{}` may not see that \
+                         (rule `{}`)",
+                        engine.role().unwrap_or_default(),
                         described.rule
-                    ));
-                }
-                (_, Some(tweaked)) => {
-                    return not_allowed(format!(
-                        "column `{tweaked}` needs the plain value of column `{path}`, and role `{role}` may not see \
-                         that (rule `{}`)",
-                        described.rule
-                    ));
-                }
+                    ),
+                ));
             }
             let transform = resolve(engine, path, &described).await?;
-            if let Some(name) = transform.tweak_column() {
-                wanted.extend(
-                    leaves
-                        .iter()
-                        .position(|leaf| leaf.path() == name)
-                        .map(|tweak| (tweak, Some(path))),
-                );
-            }
+            let tweak = transform
+                .tweak_column()
+                .and_then(|name| leaves.iter().position(|leaf| leaf.path() == name));
+            pending.extend(tweak.map(|tweak| (tweak, Some(path))));
             transforms[at] = Some(transform);
         }
         Self::reveal_with(schema, &leaves, transforms)

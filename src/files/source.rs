@@ -81,6 +81,12 @@ impl Source {
         columns::describe(self.schema())
     }
 
+    /// The footer.
+    #[cfg(feature = "sql")]
+    pub(crate) fn footer(&self) -> &Arc<ParquetMetaData> {
+        self.metadata.metadata()
+    }
+
     pub(super) fn parquet(&self) -> &ParquetMetaData {
         self.metadata.metadata()
     }

@@ -520,9 +520,9 @@
 //! # Who may protect
 //!
 //! To protect is a right of its own: `card = { see = "plain", protect = true }` in a role. A role without it may not
-//! protect, whatever it sees. Where all values of a rule can be listed (up to 2^56 of them, or a number that depends
-//! on the value), protecting is revealing: then `protect = true` without `see = "plain"` is refused when the policy
-//! is read. It is checked before the KMS is asked for the rule's key, and before any data is read.
+//! protect, whatever it sees. Protecting is revealing, since values can be tried and compared: `protect = true` without
+//! `see = "plain"` is refused when the policy is read, unless the grant says why with `insecure_oracle`. The right is
+//! checked before the KMS is asked for the rule's key, and before any data is read.
 //!
 //! # Keys for partners
 //!

@@ -118,6 +118,24 @@ impl Policy {
         columns.iter().map(|names| self.bind_one(table, names)).collect()
     }
 
+    /// The rule that a column of `table` is under, whatever the policy says of those that no line names. The column is
+    /// given as in [`Policy::bind`].
+    ///
+    /// # Errors
+    /// As [`Policy::bind`], but for a column that no line names.
+    #[cfg(feature = "sql")]
+    pub(crate) fn rule_of(&self, table: &str, names: &[String]) -> Result<Option<&Rule>> {
+        for name in names {
+            if let Some(line) = self.line(table, name)? {
+                return Ok(match self.binding(line)? {
+                    Bound::Rule(rule) => Some(rule),
+                    Bound::Keep | Bound::Drop => None,
+                });
+            }
+        }
+        Ok(None)
+    }
+
     fn bind_one(&self, table: &str, names: &[String]) -> Result<Bound<'_>> {
         let [column, within @ ..] = names else {
             return Err(Error::bug("a column without a name"));

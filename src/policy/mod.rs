@@ -33,6 +33,10 @@
 //!
 //! [roles.loader]
 //! card = { see = "plain", protect = true } # to protect is a right of its own
+//!
+//! [roles.clerk]                            # `=` and `IN` with given values; an oracle, so with a reason
+//! card = { see = "masked", search = true, insecure_oracle = "callers are known by their card" }
+//! ssn = { see = "masked", equality = false } # only to be shown and counted
 //! ```
 //!
 //! Unknown fields are refused, and every error says file, line and column.
@@ -49,6 +53,7 @@ mod rule;
 pub(crate) use bind::Astray;
 pub use bind::Bound;
 pub use grant::Grant;
+pub(crate) use grant::Rights;
 pub use policy::{Policy, Unlisted};
 pub(crate) use rule::FF3_1_TWEAK;
 pub use rule::{

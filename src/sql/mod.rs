@@ -15,10 +15,13 @@
 //! Field metadata gets lost and goes stale inside a query engine, so it is read once, when a file is opened
 //! ([`Session::register_file`]): the table is then a view in which each protected column is `reveal(column, 'rule@version')`.
 
+mod access;
 mod errors;
 mod functions;
+mod roles;
 mod session;
 mod tables;
+mod types;
 
 pub use session::{Session, statements};
 

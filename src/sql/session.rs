@@ -2,16 +2,21 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement};
 
+use super::roles::RolesRule;
 use super::{from_datafusion, functions, tables};
 use crate::transform::Engine;
 use crate::{Error, Result};
@@ -73,6 +78,16 @@ impl Session {
         for function in functions::all(engine) {
             ctx.register_udf(function);
         }
+        let rule = RolesRule::new(engine);
+        let knows = ctx
+            .state()
+            .analyzer()
+            .rules
+            .iter()
+            .any(|known| known.name() == rule.name());
+        if !knows {
+            ctx.add_analyzer_rule(Arc::new(rule));
+        }
         Ok(Self {
             ctx,
             engine: Some(engine.clone()),
@@ -90,13 +105,17 @@ impl Session {
         self.engine.as_ref()
     }
 
-    /// Registers the Parquet file at `path` as table `name`. With an engine, protected columns are revealed as its role
+    /// Registers what is at `path` as table `name`: a Parquet file, the files that a pattern with `*` or `?` names, or
+    /// those of a folder, whose partitions (`country=fr/`) become columns. Files are listed, and their metadata is read,
+    /// once, here; a file that changes later is an error. With an engine, protected columns are revealed as its role
     /// may see them; without, the file is what is stored.
     ///
     /// # Errors
     /// A file that is not Parquet; a key that cannot be had, or is not the one the file was protected with.
     pub async fn register_file(&self, name: &str, path: &Path) -> Result<()> {
-        tables::file::register(self, name, path).await
+        self.check_name(name)?;
+        let table = tables::open::open(self.engine(), name, path).await?;
+        self.register(name, table)
     }
 
     /// Registers `batches`, all of `schema`, as table `name`. Columns that say they are protected are treated as those
@@ -105,7 +124,26 @@ impl Session {
     /// # Errors
     /// As [`register_file`](Self::register_file); batches of another schema.
     pub async fn register_batches(&self, name: &str, schema: &SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
-        tables::batches::register(self, name, schema, batches).await
+        self.check_name(name)?;
+        let table = tables::batches::open(self.engine(), name, schema, batches).await?;
+        self.register(name, table)
+    }
+
+    /// Refuses a name that is taken.
+    fn check_name(&self, name: &str) -> Result<()> {
+        let exists = self.ctx.table_exist(TableReference::bare(name));
+        if exists.map_err(from_datafusion)? {
+            return Err(
+                Error::bad_input(format!("two of them would both be table `{name}`")).with_hint("rename one of them")
+            );
+        }
+        Ok(())
+    }
+
+    fn register(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
+        let registered = self.ctx.register_table(TableReference::bare(name), table);
+        registered.map_err(from_datafusion)?;
+        Ok(())
     }
 
     /// Plans `statement`, which may read but not write: `INSERT` and `COPY` are refused, and so is `SET`, which could

@@ -8,12 +8,12 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, Signature, Volatility};
 
-use crate::Error;
 use crate::cipher::Direction;
 use crate::columns::{self, Task};
-use crate::policy::RuleRef;
+use crate::policy::{Grant, RuleRef};
 use crate::sql::external;
 use crate::transform::{Engine, Transform};
+use crate::{Error, ErrorKind};
 
 /// A function bound to an engine. Two are equal when engine and role are: never by what a key is.
 #[derive(Clone, Debug)]
@@ -55,9 +55,34 @@ impl Binding {
     }
 
     /// The transform that the rule argument names.
+    ///
+    /// # Errors
+    /// A role that does not see the rule plain may reveal nothing by a function, masked or not: what it passes need not
+    /// come from a table, and answers for any string it likes would be an oracle.
     pub(super) fn transform(&self, rule: &str, direction: Direction) -> Result<Arc<Transform>> {
         let rule: RuleRef = rule.parse().map_err(external)?;
+        if direction == Direction::Decrypt {
+            self.check_plain(&rule).map_err(external)?;
+        }
         self.engine.resolved(&rule, direction).map_err(external)
+    }
+
+    fn check_plain(&self, rule: &RuleRef) -> crate::Result<()> {
+        let grant = self.engine.grant(&rule.rule)?;
+        if grant == Grant::Plain {
+            return Ok(());
+        }
+        let role = self.engine.role().unwrap_or_default();
+        let refusal = Error::new(
+            ErrorKind::NotAllowed,
+            format!(
+                "role `{role}` may not reveal what is under rule `{}`: it sees it {grant}",
+                rule.rule
+            ),
+        )
+        .with_hint("columns of tables are shown as the role may see them, without a function");
+        self.engine.audit_refusal(rule, Direction::Decrypt, &refusal)?;
+        Err(refusal)
     }
 
     /// The field of a result of tokens.

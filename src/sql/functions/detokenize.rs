@@ -1,7 +1,7 @@
 //! `detokenize(token, 'rule')`: the value of a token. One that was deleted, or has expired, is what the rule's
 //! `on_forgotten` says.
 //!
-//! A role that may see values masked gets them masked.
+//! For who sees the rule plain; other roles are shown columns as they may see them.
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! `mask(value, 'rule')`: letters, digits and the format's other symbols replaced as the rule's `mask` says.
 //!
-//! It needs no key: whoever has the value may mask it.
+//! It needs no key: whoever has the value may mask it. `mask(column)` of a column that a role sees masked is what it is
+//! shown, as text: analysis puts [`present`](super::present) in its place.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::policy::RuleRef;
 use crate::sql::external;
 use crate::transform::{Engine, mask};
 
-const NAME: &str = "mask";
+pub(in crate::sql) const NAME: &str = "mask";
 
 /// The function.
 #[derive(Debug, Eq, Hash, PartialEq)]
@@ -41,6 +42,9 @@ impl ScalarUDFImpl for Mask {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        if let [column] = types {
+            return Ok(vec![column.clone()]);
+        }
         let types = coerce(NAME, types, 2)?;
         match &types[0] {
             text @ (DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) => {
@@ -56,8 +60,8 @@ impl ScalarUDFImpl for Mask {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let ColumnarValue::Scalar(rule) = &args.args[1] else {
-            return exec_err!("{NAME}: the rule must be a literal");
+        let Some(ColumnarValue::Scalar(rule)) = args.args.get(1) else {
+            return exec_err!("{NAME}: the rule must be a literal, unless the column is one that a role sees masked");
         };
         let rule: RuleRef = literal(NAME, Some(rule))?.parse().map_err(external)?;
         let rule = self.binding.engine.policy().rule(&rule.rule).map_err(external)?;

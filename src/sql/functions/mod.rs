@@ -1,15 +1,17 @@
 //! The SQL functions, one a file.
 
 mod call;
-mod denied;
 mod detokenize;
 mod fpe_decrypt;
 mod fpe_encrypt;
-mod mask;
+pub(super) mod mask;
+pub(super) mod present;
 mod protect;
+pub(super) mod reencrypt;
 mod registry;
 mod reveal;
-mod reveal_nested;
+pub(super) mod reveal_nested;
+pub(super) mod stored;
 mod tokenize;
 
-pub(super) use registry::{all, denied, detokenize_udf, reveal_nested_udf, reveal_udf};
+pub(super) use registry::{all, detokenize_udf, present_udf, reencrypt_udf, reveal_nested_udf, reveal_udf, stored_udf};

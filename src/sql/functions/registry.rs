@@ -1,21 +1,24 @@
 //! The functions as DataFusion takes them.
 
+use std::sync::Arc;
+
 use datafusion::logical_expr::ScalarUDF;
 
-use super::denied::Denied;
 use super::detokenize::Detokenize;
 use super::fpe_decrypt::FpeDecrypt;
 use super::fpe_encrypt::FpeEncrypt;
 use super::mask::Mask;
+use super::present::Present;
 use super::protect::Protect;
+use super::reencrypt::Reencrypt;
 use super::reveal::Reveal;
 use super::reveal_nested::RevealNested;
+use super::stored::Stored;
 use super::tokenize::Tokenize;
 use crate::columns::BatchPlan;
-use crate::policy::RuleRef;
 use crate::transform::Engine;
 
-/// Every function, bound to `engine`.
+/// Every function that statements may call, bound to `engine`.
 pub(in crate::sql) fn all(engine: &Engine) -> Vec<ScalarUDF> {
     vec![
         Protect::new(engine).into(),
@@ -23,6 +26,7 @@ pub(in crate::sql) fn all(engine: &Engine) -> Vec<ScalarUDF> {
         FpeEncrypt::new(engine).into(),
         FpeDecrypt::new(engine).into(),
         Mask::new(engine).into(),
+        Stored::new().into(),
         Tokenize::udf(engine),
         Detokenize::udf(engine),
     ]
@@ -38,12 +42,23 @@ pub(in crate::sql) fn detokenize_udf(engine: &Engine) -> ScalarUDF {
     Detokenize::udf(engine)
 }
 
-/// The expression in a view for a struct or list with protected fields; its arguments are the columns of `plan`.
-pub(in crate::sql) fn reveal_nested_udf(plan: BatchPlan) -> ScalarUDF {
-    RevealNested::udf(plan)
+/// `present`, for a rule that tokenizes or one that does not.
+pub(in crate::sql) fn present_udf(engine: &Engine, tokenizes: bool) -> Arc<ScalarUDF> {
+    Arc::new(Present::udf(engine, tokenizes))
 }
 
-/// The expression in a view for a column that a role may not see, by `rule` if the refusal is not in the audit log yet.
-pub(in crate::sql) fn denied(engine: &Engine, message: String, rule: Option<RuleRef>) -> ScalarUDF {
-    Denied::udf(engine, message, rule)
+/// `stored`, for what analysis compares with ciphertext.
+pub(in crate::sql) fn stored_udf() -> ScalarUDF {
+    Stored::new().into()
+}
+
+/// `reencrypt`, for views.
+pub(in crate::sql) fn reencrypt_udf(engine: &Engine) -> ScalarUDF {
+    Reencrypt::udf(engine)
+}
+
+/// The expression for a struct or list with protected fields, in a view or where it is shown; its arguments are the
+/// columns of `plan`.
+pub(in crate::sql) fn reveal_nested_udf(plan: BatchPlan, is_presented: bool) -> ScalarUDF {
+    RevealNested::udf(plan, is_presented)
 }

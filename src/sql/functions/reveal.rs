@@ -1,6 +1,6 @@
 //! `reveal(value, 'rule' [, tweak])`: undoes `protect`; `'rule@2'` names a key version.
 //!
-//! A role that may see values masked gets them masked.
+//! For who sees the rule plain; other roles are shown columns as they may see them.
 
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, internal_err};

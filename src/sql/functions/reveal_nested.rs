@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use async_trait::async_trait;
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
@@ -16,13 +16,16 @@ use futures_util::FutureExt;
 
 use crate::columns::BatchPlan;
 use crate::sql::external;
+use crate::sql::types::without_metadata;
 
-const NAME: &str = "reveal_nested";
+pub(in crate::sql) const NAME: &str = "reveal_nested";
 
 /// The function. It is in no registry: only views have it. Its arguments are the columns of its plan.
 #[derive(Debug)]
-pub(super) struct RevealNested {
+pub(in crate::sql) struct RevealNested {
     plan: Arc<BatchPlan>,
+    /// Is it where a column leaves a statement, for the role to see?
+    is_presented: bool,
     signature: Signature,
 }
 
@@ -41,7 +44,7 @@ impl Hash for RevealNested {
 }
 
 impl RevealNested {
-    pub(super) fn udf(plan: BatchPlan) -> ScalarUDF {
+    pub(super) fn udf(plan: BatchPlan, is_presented: bool) -> ScalarUDF {
         let arguments = plan.input().fields().len();
         let asks_a_store = plan.asks_a_store();
         let volatility = if asks_a_store {
@@ -51,6 +54,7 @@ impl RevealNested {
         };
         let function = Self {
             plan: Arc::new(plan),
+            is_presented,
             signature: Signature::any(arguments, volatility),
         };
         if asks_a_store {
@@ -58,6 +62,11 @@ impl RevealNested {
         } else {
             function.into()
         }
+    }
+
+    /// Is it where a column leaves a statement, for the role to see?
+    pub(in crate::sql) fn is_presented(&self) -> bool {
+        self.is_presented
     }
 
     async fn run(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -73,22 +82,7 @@ impl RevealNested {
     }
 
     fn data_type(&self) -> DataType {
-        bare(self.plan.output().field(0).data_type())
-    }
-}
-
-/// A type without the metadata of fields, which does not go into plans.
-fn bare(data_type: &DataType) -> DataType {
-    let field = |field: &FieldRef| {
-        let data_type = bare(field.data_type());
-        Arc::new(Field::new(field.name(), data_type, field.is_nullable()))
-    };
-    match data_type {
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(field).collect::<Fields>()),
-        DataType::List(element) => DataType::List(field(element)),
-        DataType::LargeList(element) => DataType::LargeList(field(element)),
-        DataType::FixedSizeList(element, n) => DataType::FixedSizeList(field(element), *n),
-        other => other.clone(),
+        without_metadata(self.plan.output().field(0).data_type())
     }
 }
 

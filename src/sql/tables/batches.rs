@@ -3,37 +3,73 @@
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::compute::cast;
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 
-use super::view;
-use crate::sql::{Session, from_datafusion};
+use super::provider::StoredTable;
+use super::view::{self, Generation};
+use crate::columns;
+use crate::sql::access::Access;
+use crate::sql::from_datafusion;
+use crate::sql::types::without_metadata;
+use crate::transform::Engine;
 use crate::{Error, Result};
 
-pub(in crate::sql) async fn register(
-    session: &Session,
+/// Makes table `name` of `batches`, all of `schema`.
+pub(in crate::sql) async fn open(
+    engine: Option<&Engine>,
     name: &str,
     schema: &SchemaRef,
     batches: Vec<RecordBatch>,
-) -> Result<()> {
-    view::check_name(session, name)?;
+) -> Result<Arc<dyn TableProvider>> {
+    let in_table = |error: Error| error.context(format_args!("table `{name}`"));
+    let mut names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        let message = format!("it has two columns `{}`, which SQL could not tell apart", twice[0]);
+        return Err(in_table(Error::bad_input(message)));
+    }
     // As with files, metadata does not go into plans, where it would get lost or stale.
-    let bare = Arc::new(without_metadata(schema));
+    let bare = Arc::new(bare_schema(schema));
     let batches = batches.into_iter().map(|batch| with_schema(batch, &bare));
-    let table = MemTable::try_new(Arc::clone(&bare), vec![batches.collect::<Result<_>>()?]).map_err(from_datafusion)?;
-    let stored = session.context().read_table(Arc::new(table)).map_err(from_datafusion)?;
-    view::register(session, name, schema, stored)
+    let rows = MemTable::try_new(Arc::clone(&bare), vec![batches.collect::<Result<_>>()?]).map_err(from_datafusion)?;
+    let Some(engine) = engine else {
+        let access = vec![Access::Open; bare.fields().len()];
+        return Ok(Arc::new(StoredTable::of_batches(rows, access)));
+    };
+    let described = columns::protected_columns(schema).map_err(in_table)?;
+    let generation = Generation::new(engine, name, schema, described)
         .await
-        .map_err(|error| error.context(format_args!("table `{name}`")))
+        .map_err(in_table)?;
+    let stored = StoredTable::of_batches(rows, generation.access(0));
+    view::table(name, vec![(generation, Arc::new(stored))])
 }
 
-fn without_metadata(schema: &Schema) -> Schema {
-    let bare = |field: &Arc<Field>| field.as_ref().clone().with_metadata(Default::default());
+fn bare_schema(schema: &Schema) -> Schema {
+    let bare = |field: &Arc<Field>| {
+        let data_type = without_metadata(field.data_type());
+        field
+            .as_ref()
+            .clone()
+            .with_data_type(data_type)
+            .with_metadata(Default::default())
+    };
     Schema::new(schema.fields().iter().map(bare).collect::<Vec<_>>())
 }
 
 fn with_schema(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), batch.columns().to_vec(), &options)
-        .map_err(|error| Error::bad_input("a batch has another schema than its table").with_source(error))
+    let other = |error| Error::bad_input("a batch has another schema than its table").with_source(error);
+    if batch.num_columns() != schema.fields().len() {
+        return Err(Error::bad_input("a batch has another schema than its table"));
+    }
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| match field.data_type() {
+        nested if nested.is_nested() => cast(column, nested),
+        _ => Ok(Arc::clone(column)),
+    });
+    let columns = columns.collect::<Result<_, _>>().map_err(other)?;
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(other)
 }

@@ -1,5 +1,8 @@
 //! Protected data as tables.
 
 pub(super) mod batches;
-pub(super) mod file;
-mod view;
+mod listing;
+pub(super) mod open;
+pub(super) mod provider;
+mod reader;
+pub(super) mod view;

@@ -1,112 +1,248 @@
-//! A table as a role sees it: stored as it is, or a view that reveals.
+//! A table as a role sees it: what is stored, with expressions that reveal what the role sees plain.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, Schema};
+use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, TableReference};
-use datafusion::dataframe::DataFrame;
-use datafusion::logical_expr::{Expr, ScalarUDF, lit};
+use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, ScalarUDF, lit};
 
 use crate::columns::{self, BatchPlan, ProtectedColumn};
-use crate::policy::{Grant, RuleRef, Tweak};
-use crate::sql::{Session, from_datafusion, functions};
+use crate::policy::{Grant, RuleRef, Treatment, Tweak};
+use crate::sql::access::{Access, Nested, Sealed};
+use crate::sql::functions::present::SHOWN;
+use crate::sql::{from_datafusion, functions};
 use crate::transform::Engine;
 use crate::{Error, ErrorKind, Result};
 
-/// Refuses a name that is taken.
-pub(super) fn check_name(session: &Session, name: &str) -> Result<()> {
-    let exists = session.context().table_exist(TableReference::bare(name));
-    if exists.map_err(from_datafusion)? {
-        Err(Error::bad_input(format!("two of them would both be table `{name}`")).with_hint("rename one of them"))
-    } else {
-        Ok(())
-    }
+/// The files of a table that were protected alike, as a role sees them.
+pub(super) struct Generation {
+    columns: Vec<SeenColumn>,
 }
 
-/// Registers what is `stored`, whose columns say in `schema` how they are protected, as table `name`.
-pub(super) async fn register(session: &Session, name: &str, schema: &Schema, stored: DataFrame) -> Result<()> {
-    let protected = columns::protected_columns(schema)?;
-    let provider = match session.engine() {
-        Some(engine) if !protected.is_empty() => {
-            columns::check_circles(
-                engine,
-                protected.iter().map(|(name, described)| (name.as_str(), described)),
-            )?;
-            let view = View::new(engine, schema, protected);
-            let mut expressions = Vec::new();
-            for field in schema.fields() {
-                let column = if field.data_type().is_nested() {
-                    view.nested(field).await?
-                } else {
-                    view.column(field.name()).await?
-                };
-                expressions.push(column.alias(field.name()));
-            }
-            stored.select(expressions).map_err(from_datafusion)?.into_view()
-        }
-        _ => stored.into_view(),
-    };
-    let registered = session.context().register_table(TableReference::bare(name), provider);
-    registered.map_err(from_datafusion)?;
-    Ok(())
+/// A column as a role sees it.
+struct SeenColumn {
+    name: String,
+    /// Over the columns as they are stored.
+    expression: Expr,
+    access: Access,
 }
 
-/// The columns of a protected table as a role sees them.
-struct View<'a> {
-    engine: &'a Engine,
-    schema: &'a Schema,
-    reveal: Arc<ScalarUDF>,
-    protected: HashMap<String, ProtectedColumn>,
-}
-
-impl<'a> View<'a> {
-    fn new(engine: &'a Engine, schema: &'a Schema, protected: Vec<(String, ProtectedColumn)>) -> Self {
-        Self {
+impl Generation {
+    /// Plans how the columns of `schema` are seen, which `described` says how they are protected.
+    pub(super) async fn new(
+        engine: &Engine,
+        table: &str,
+        schema: &Schema,
+        described: impl IntoIterator<Item = (String, ProtectedColumn)>,
+    ) -> Result<Self> {
+        let described: Vec<_> = described.into_iter().collect();
+        columns::check_circles(
             engine,
+            described.iter().map(|(name, described)| (name.as_str(), described)),
+        )?;
+        let view = View {
+            engine,
+            table,
             schema,
             reveal: Arc::new(functions::reveal_udf(engine)),
-            protected: protected.into_iter().collect(),
-        }
-    }
-
-    /// The expression for column `name`: itself, `reveal(…)`, or a refusal.
-    async fn column(&self, name: &str) -> Result<Expr> {
-        let stored = Expr::Column(Column::from_name(name));
-        let Some(described) = self.protected.get(name) else {
-            return Ok(stored);
+            described: described.into_iter().collect(),
         };
-        match self.engine.grant(&described.rule)? {
-            Grant::Denied => Ok(self.refuse(stored, name, &described.rule)),
-            // Nobody sees more of what is one-way.
-            _ if described.treatment.is_one_way() => Ok(stored),
-            Grant::Protected => Ok(stored),
-            Grant::Plain | Grant::Masked => self.revealed(name, described).await,
+        let mut columns = Vec::new();
+        for field in schema.fields() {
+            let seen = if field.data_type().is_nested() {
+                view.nested(field).await
+            } else {
+                view.column(field.name()).await
+            };
+            let (expression, access) = match seen {
+                // A tweak that the role may not see: this column cannot be shown, the others can.
+                Err(error) if error.kind() == ErrorKind::NotAllowed => view.refused(field.name(), &error),
+                seen => seen?,
+            };
+            columns.push(SeenColumn {
+                name: field.name().clone(),
+                expression,
+                access,
+            });
         }
+        Ok(Self { columns })
     }
 
-    /// The expression for a struct or a list: itself, with the fields revealed that the role may see, or a refusal.
-    async fn nested(&self, field: &FieldRef) -> Result<Expr> {
+    /// What the role may do with each stored column, and with as many partitions, which are never protected.
+    pub(super) fn access(&self, partitions: usize) -> Vec<Access> {
+        let columns = self.columns.iter().map(|column| column.access.clone());
+        columns.chain(std::iter::repeat_n(Access::Open, partitions)).collect()
+    }
+
+    /// Is every column seen as it is stored?
+    fn is_bare(&self) -> bool {
+        self.columns
+            .iter()
+            .all(|column| matches!(column.expression, Expr::Column(_)))
+    }
+}
+
+/// The table of these parts: one scan each, revealed as far as the role sees plain, and all of them together.
+pub(super) fn table(
+    name: &str,
+    mut parts: Vec<(Generation, Arc<dyn TableProvider>)>,
+) -> Result<Arc<dyn TableProvider>> {
+    if parts.len() == 1 && parts[0].0.is_bare() {
+        return Ok(parts.remove(0).1);
+    }
+    let mut plan: Option<LogicalPlanBuilder> = None;
+    for (generation, stored) in parts {
+        let schema = stored.schema();
+        let partitions = schema.fields().iter().skip(generation.columns.len());
+        let partitions = partitions.map(|field| Expr::Column(Column::from_name(field.name())));
+        let columns = generation
+            .columns
+            .into_iter()
+            .map(|column| column.expression.alias(column.name));
+        let branch = LogicalPlanBuilder::scan(TableReference::bare(name), provider_as_source(stored), None)
+            .and_then(|scan| scan.project(columns.chain(partitions).collect::<Vec<_>>()))
+            .map_err(from_datafusion)?;
+        plan = Some(match plan {
+            None => branch,
+            Some(plan) => branch
+                .build()
+                .and_then(|branch| plan.union(branch))
+                .map_err(from_datafusion)?,
+        });
+    }
+    let plan = plan.ok_or_else(|| Error::bug("a table without files"))?;
+    let plan = plan.build().map_err(from_datafusion)?;
+    Ok(Arc::new(ViewTable::new(plan, None)))
+}
+
+/// The columns of one generation as a role sees them.
+struct View<'a> {
+    engine: &'a Engine,
+    table: &'a str,
+    schema: &'a Schema,
+    reveal: Arc<ScalarUDF>,
+    described: std::collections::HashMap<String, ProtectedColumn>,
+}
+
+impl View<'_> {
+    /// A column that is not nested.
+    async fn column(&self, name: &str) -> Result<(Expr, Access)> {
+        let stored = Expr::Column(Column::from_name(name));
+        let Some(described) = self.described.get(name) else {
+            let sealed = self.undescribed(&[name.to_owned()])?;
+            return Ok((stored, sealed.map_or(Access::Open, Access::Sealed)));
+        };
+        let rule = self.stored_rule(described)?;
+        let Some(sealed) = Access::to_described(self.engine, name, described, rule.clone())? else {
+            let seen = if described.treatment.is_one_way() {
+                stored
+            } else {
+                self.revealed(name, described).await?
+            };
+            return Ok((seen, Access::Open));
+        };
+        if sealed.grant == Grant::Denied {
+            return Ok((stored, Access::Sealed(sealed)));
+        }
+        if sealed.grant == Grant::Masked {
+            // Compares rule and key with what the file says, and has the key ready.
+            let transform = columns::resolve(self.engine, name, described).await?;
+            if let Tweak::Column(tweak) = &transform.rule().tweak {
+                let tweak = self.tweak(name, tweak).await?;
+                let present = functions::present_udf(self.engine, false);
+                let arguments = vec![stored, lit(sealed.rule.to_string()), lit(SHOWN), tweak];
+                return Ok((present.call(arguments), Access::Sealed(sealed)));
+            }
+        }
+        if sealed.identity.is_some() && described.treatment != Treatment::Tokenize {
+            // Above the union of all generations nobody knows which version a row is of, so all are brought to one.
+            if let Ok(Some(current)) = self.engine.resolve_reencryption(&rule).await {
+                let arguments = vec![stored, lit(rule.to_string()), lit(current.to_string())];
+                let sealed = Access::to_described(self.engine, name, described, current)?;
+                let access = sealed.map_or(Access::Open, Access::Sealed);
+                return Ok((functions::reencrypt_udf(self.engine).call(arguments), access));
+            }
+        }
+        Ok((stored, Access::Sealed(sealed)))
+    }
+
+    /// A column that the role cannot be shown, for what `error` says.
+    fn refused(&self, name: &str, error: &Error) -> (Expr, Access) {
+        let rule = self.described.get(name).map_or("", |described| described.rule.as_str());
+        let sealed = Access::denied(self.engine, name, rule, error.message());
+        (Expr::Column(Column::from_name(name)), Access::Sealed(sealed))
+    }
+
+    /// A struct or list: with the fields revealed that the role sees plain.
+    async fn nested(&self, field: &FieldRef) -> Result<(Expr, Access)> {
         let name = field.name();
-        let stored = || Expr::Column(Column::from_name(name));
-        let below = |path: &String| path.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '[']));
-        if !self.protected.keys().any(below) {
-            return Ok(stored());
+        let stored = Expr::Column(Column::from_name(name));
+        let mut sealed: Vec<(String, Arc<Sealed>)> = Vec::new();
+        let mut reveals = false;
+        for leaf in columns::describe(&Schema::new(vec![Arc::clone(field)]))? {
+            let of_leaf = match &leaf.protected {
+                None => self.undescribed(&paths_around(&leaf.name))?,
+                Some(described) => {
+                    let rule = self.stored_rule(described)?;
+                    let of_leaf = Access::to_described(self.engine, &leaf.name, described, rule)?;
+                    reveals |= of_leaf.is_none() && !described.treatment.is_one_way();
+                    if of_leaf.as_ref().is_some_and(|sealed| sealed.grant == Grant::Masked) {
+                        columns::resolve(self.engine, &leaf.name, described).await?;
+                        reveals |= self.takes_tweak_column(described)?;
+                    }
+                    of_leaf
+                }
+            };
+            sealed.extend(of_leaf.map(|of_leaf| (leaf.name.clone(), of_leaf)));
+        }
+        let access = match sealed.is_empty() {
+            true => Access::Open,
+            false => Access::Nested(Arc::new(Nested {
+                field: Arc::clone(field),
+                sealed,
+            })),
+        };
+        if !reveals {
+            return Ok((stored, access));
         }
         let others = self.schema.fields().iter().filter(|other| other.name() != name);
         let fields: Vec<FieldRef> = std::iter::once(field).chain(others).cloned().collect();
-        let plan = BatchPlan::reveal_nested(self.engine, &Arc::new(Schema::new(fields))).await;
-        match plan {
-            Ok(plan) => {
-                let (plan, columns) = plan.narrowed();
-                let arguments = columns.iter().map(|column| Expr::Column(Column::from_name(column)));
-                Ok(functions::reveal_nested_udf(plan).call(arguments.collect()))
-            }
-            Err(error) if error.kind() == ErrorKind::NotAllowed => {
-                Ok(functions::denied(self.engine, error.message().to_owned(), None).call(vec![stored()]))
-            }
-            Err(error) => Err(error),
+        let schema = Arc::new(Schema::new(fields));
+        let plan = BatchPlan::reveal_nested(self.engine, &schema, |described, grant| match grant {
+            Grant::Plain => true,
+            Grant::Masked => self.takes_tweak_column(described).unwrap_or(false),
+            _ => false,
+        });
+        let (plan, columns) = plan.await?.narrowed();
+        let arguments = columns.iter().map(|column| Expr::Column(Column::from_name(column)));
+        Ok((
+            functions::reveal_nested_udf(plan, false).call(arguments.collect()),
+            access,
+        ))
+    }
+
+    /// The access to a column that says nothing of itself: the policy may put it under a rule all the same.
+    fn undescribed(&self, names: &[String]) -> Result<Option<Arc<Sealed>>> {
+        match self.engine.policy().rule_of(self.table, names)? {
+            Some(rule) => Access::to_undescribed(self.engine, &names[0], &rule.name),
+            None => Ok(None),
         }
+    }
+
+    fn takes_tweak_column(&self, described: &ProtectedColumn) -> Result<bool> {
+        let rule = self.engine.policy().rule(&described.rule)?;
+        Ok(matches!(rule.tweak, Tweak::Column(_)))
+    }
+
+    /// The rule of a column with the version that it is stored under; of tokens without, since each has its own.
+    fn stored_rule(&self, described: &ProtectedColumn) -> Result<RuleRef> {
+        let version = (described.treatment != Treatment::Tokenize).then_some(described.key_version);
+        Ok(RuleRef {
+            rule: described.rule.clone(),
+            version,
+        })
     }
 
     async fn revealed(&self, name: &str, described: &ProtectedColumn) -> Result<Expr> {
@@ -116,39 +252,44 @@ impl<'a> View<'a> {
             return Ok(functions::detokenize_udf(self.engine).call(vec![stored, lit(described.rule.as_str())]));
         }
         let rule = lit(format!("{}@{}", described.rule, transform.key().version()));
-        let Tweak::Column(tweak) = &transform.rule().tweak else {
-            return Ok(self.reveal.call(vec![stored, rule]));
-        };
-        let tweak = match self.protected.get(tweak) {
-            None => Expr::Column(Column::from_name(tweak)),
-            // The tweak is a plaintext: only who may see it in the clear can reveal what it tweaks.
-            Some(other) if self.engine.grant(&other.rule)? == Grant::Plain => {
-                Box::pin(self.revealed(tweak, other)).await?
+        match &transform.rule().tweak {
+            Tweak::Column(tweak) => {
+                let tweak = self.tweak(name, tweak).await?;
+                Ok(self.reveal.call(vec![stored, rule, tweak]))
             }
-            Some(other) => {
-                let role = self.engine.role().unwrap_or_default();
-                let message = format!(
-                    "column `{name}` needs the plain value of column `{tweak}`, and role `{role}` may not see that \
-                     (rule `{}`)",
-                    other.rule
-                );
-                let rule = RuleRef {
-                    rule: other.rule.clone(),
-                    version: None,
-                };
-                return Ok(functions::denied(self.engine, message, Some(rule)).call(vec![stored]));
-            }
-        };
-        Ok(self.reveal.call(vec![stored, rule, tweak]))
+            _ => Ok(self.reveal.call(vec![stored, rule])),
+        }
     }
 
-    fn refuse(&self, stored: Expr, column: &str, rule: &str) -> Expr {
-        let role = self.engine.role().unwrap_or_default();
-        let message = format!("role `{role}` may not see column `{column}` (rule `{rule}`)");
-        let rule = RuleRef {
-            rule: rule.to_owned(),
-            version: None,
-        };
-        functions::denied(self.engine, message, Some(rule)).call(vec![stored])
+    /// The plain value of the column that is the tweak of `name`.
+    async fn tweak(&self, name: &str, tweak: &str) -> Result<Expr> {
+        match self.described.get(tweak) {
+            None => Ok(Expr::Column(Column::from_name(tweak))),
+            // The tweak is a plaintext: only who may see it in the clear can reveal what it tweaks.
+            Some(other) if self.engine.grant(&other.rule)? == Grant::Plain => {
+                Box::pin(self.revealed(tweak, other)).await
+            }
+            Some(other) => Err(Error::new(
+                ErrorKind::NotAllowed,
+                format!(
+                    "column `{name}` needs the plain value of column `{tweak}`, and role `{}` may not see that (rule \
+                     `{}`)",
+                    self.engine.role().unwrap_or_default(),
+                    other.rule
+                ),
+            )
+            .with_hint("grant both plain, or deny both")),
+        }
     }
+}
+
+/// The path of a field, and those of what it is in, innermost first.
+fn paths_around(path: &str) -> Vec<String> {
+    let mut paths = vec![path.to_owned()];
+    let mut rest = path;
+    while let Some(end) = rest.rfind(['.', '[']) {
+        rest = &rest[..end];
+        paths.push(rest.to_owned());
+    }
+    paths
 }

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::Result;
 use crate::cipher::Direction;
 use crate::keys::{KeyHandle, Keyring, KmsRegistry};
+#[cfg(feature = "sql")]
+use crate::policy::Rights;
 use crate::policy::{Grant, Policy, RuleRef};
 use crate::tokens::{StoreUrl, TokenStore, Tokenizer};
 use crate::transform::transform::Transform;
@@ -161,6 +163,16 @@ impl Engine {
             .filter_map(|transform| transform.tokenizer());
         let told: BTreeSet<String> = tokenizers.filter_map(Tokenizer::due).collect();
         told.into_iter().collect()
+    }
+
+    /// The rights of this engine's role under `rule`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadPolicy`](crate::ErrorKind::BadPolicy) when there is no such rule.
+    #[cfg(feature = "sql")]
+    pub(crate) fn rights(&self, rule: &str) -> Result<Rights> {
+        self.state.policy.rule(rule)?;
+        self.state.policy.rights(self.role(), rule)
     }
 
     fn stores(&self) -> MutexGuard<'_, HashMap<StoreUrl, Arc<dyn TokenStore>>> {

@@ -25,6 +25,11 @@ impl Engine {
     /// Like [`resolve`](Self::resolve), but writes no audit entry: used to resolve ahead of any access.
     async fn resolve_ahead(&self, rule: &RuleRef, direction: Direction) -> Result<Arc<Transform>> {
         let grant = self.allow(rule, direction)?;
+        self.resolve_as(rule, direction, grant).await
+    }
+
+    /// Like [`resolve_ahead`](Self::resolve_ahead), for a grant that was checked.
+    async fn resolve_as(&self, rule: &RuleRef, direction: Direction, grant: Grant) -> Result<Arc<Transform>> {
         if let Some(Ok(transform)) = self.known(rule, direction, grant)
             && transform.key().is_fresh()
         {
@@ -51,6 +56,62 @@ impl Engine {
             transforms.insert((numbered, direction, grant), Ok(transform.clone()));
         }
         transforms.insert((rule.clone(), direction, grant), Ok(transform.clone()));
+        Ok(transform)
+    }
+
+    /// Resolves what encrypts stored values anew, from the version in `from` to the current one, for a role that sees
+    /// neither side of it plain; returns the current version, `None` if `from` is it.
+    ///
+    /// # Errors
+    /// As [`Engine::resolve`], for keys.
+    #[cfg(feature = "sql")]
+    pub(crate) async fn resolve_reencryption(&self, from: &RuleRef) -> Result<Option<RuleRef>> {
+        let current = RuleRef {
+            rule: from.rule.clone(),
+            version: None,
+        };
+        let protect = self.resolve_as(&current, Direction::Encrypt, Grant::Plain).await?;
+        let current = RuleRef {
+            version: Some(protect.key().version()),
+            ..current
+        };
+        if current == *from {
+            return Ok(None);
+        }
+        self.resolve_as(from, Direction::Decrypt, Grant::Plain).await?;
+        Ok(Some(current))
+    }
+
+    /// The transforms that [`resolve_reencryption`](Self::resolve_reencryption) resolved: out of `from`, into `to`.
+    ///
+    /// # Errors
+    /// They were not resolved.
+    #[cfg(feature = "sql")]
+    pub(crate) fn reencryption(&self, from: &RuleRef, to: &RuleRef) -> Result<[Arc<Transform>; 2]> {
+        Ok([
+            self.resolved_plain(from, Direction::Decrypt)?,
+            self.resolved_plain(to, Direction::Encrypt)?,
+        ])
+    }
+
+    /// The transform that makes of a given value what is stored of it, for a role that may search under `rule` without
+    /// seeing it plain. The access is written into the audit log.
+    ///
+    /// # Errors
+    /// It was not resolved by [`resolve_reencryption`](Self::resolve_reencryption).
+    #[cfg(feature = "sql")]
+    pub(crate) fn search(&self, rule: &RuleRef) -> Result<Arc<Transform>> {
+        let protect = self.resolved_plain(rule, Direction::Encrypt);
+        self.audit_access(rule, Direction::Encrypt, protect.as_deref().map(Transform::key))?;
+        protect
+    }
+
+    /// A transform resolved before, whatever the role may see; the caller shows nothing plain of what it does.
+    #[cfg(feature = "sql")]
+    fn resolved_plain(&self, rule: &RuleRef, direction: Direction) -> Result<Arc<Transform>> {
+        let known = self.known(rule, direction, Grant::Plain);
+        let transform = known.unwrap_or_else(|| Err(Error::bug(format!("rule `{rule}` was not resolved"))))?;
+        transform.key().check_lease()?;
         Ok(transform)
     }
 
@@ -100,7 +161,11 @@ impl Engine {
                     version,
                 };
                 for direction in [Direction::Encrypt, Direction::Decrypt] {
-                    match self.resolve_ahead(&reference, direction).await {
+                    // What the role may not is refused when it asks, and is no error of the key: another role may.
+                    let Ok(grant) = self.allow(&reference, direction) else {
+                        continue;
+                    };
+                    match self.resolve_as(&reference, direction, grant).await {
                         // A token store that is down concerns its own rules only.
                         Err(error)
                             if matches!(error.kind(), ErrorKind::ProviderDown | ErrorKind::WrongKey)
@@ -109,7 +174,6 @@ impl Engine {
                             return Err(error);
                         }
                         Err(error) => {
-                            let grant = self.grant(&rule.name)?;
                             self.transforms()
                                 .insert((reference.clone(), direction, grant), Err(error));
                         }
