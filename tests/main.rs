@@ -23,4 +23,5 @@ mod sandbox;
 mod secrets;
 mod shapes;
 mod sql;
+mod tables;
 mod tokens;

@@ -733,3 +733,189 @@ async fn tweaks_by_row_have_no_identity() {
         );
     }
 }
+
+/// What DESCRIBE, EXPLAIN and `cipherform_grants()` tell a role.
+#[tokio::test]
+async fn plans_and_descriptions_tell_no_values() {
+    let world = World::new().await;
+    let (session, _) = world.session("masked").await;
+    let described = ask(&session, "DESCRIBE p").await.unwrap();
+    let ssn = described.iter().find(|row| row[0] == "ssn").unwrap();
+    assert_eq!(ssn[3], "masked (rule ssn)");
+    let granted = ask(
+        &session,
+        "SELECT column_name, \"grant\" FROM cipherform_grants() WHERE table_name = 'p'",
+    )
+    .await;
+    assert!(granted.unwrap().contains(&vec!["ssn".to_owned(), "masked".to_owned()]));
+    let plan = ask(
+        &session,
+        "EXPLAIN SELECT ssn, count(*) FROM p WHERE amount > 20 GROUP BY ssn",
+    )
+    .await
+    .unwrap();
+    let plan = format!("{plan:?}");
+    assert!(plan.contains("present(") && plan.contains("20"), "{plan}");
+    assert!(!plan.contains(world.sandbox.folder.path().to_str().unwrap()), "{plan}");
+    for sql in [
+        "EXPLAIN VERBOSE SELECT ssn FROM p",
+        "EXPLAIN ANALYZE VERBOSE SELECT ssn FROM p",
+        "EXPLAIN SELECT count(*) FROM p WHERE ssn = '862-45-3891'",
+        "EXPLAIN ANALYZE SELECT count(*) FROM p WHERE ssn LIKE '8%'",
+        "EXPLAIN EXPLAIN SELECT ssn FROM p",
+    ] {
+        let refused = ask(&session, sql).await.expect_err(sql);
+        assert!(!refused.to_string().contains("862-45-3891"), "{refused}");
+    }
+    // The literals of who sees everything are in no plan either.
+    let engine = world.sandbox.engine().await;
+    let session = Session::new(&engine).await.unwrap();
+    session
+        .register_file("p", &world.sandbox.path("p.parquet"))
+        .await
+        .unwrap();
+    session
+        .register_file("o", &world.sandbox.path("o.parquet"))
+        .await
+        .unwrap();
+    for (sql, secret) in [
+        ("EXPLAIN SELECT * FROM p WHERE ssn = '862-45-3891'", "862-45-3891"),
+        (
+            "EXPLAIN VERBOSE SELECT * FROM p WHERE ssn = '862-45-3891'",
+            "862-45-3891",
+        ),
+        (
+            "EXPLAIN ANALYZE SELECT * FROM p WHERE ssn = '862-45-3891'",
+            "862-45-3891",
+        ),
+        ("EXPLAIN SELECT count(*) FROM p WHERE name LIKE 'Anna%'", "Anna"),
+        (
+            "EXPLAIN SELECT x.s FROM (SELECT ssn AS s FROM p) AS x WHERE x.s IN ('862-45-3891', 'other')",
+            "862-45-3891",
+        ),
+        (
+            "EXPLAIN SELECT ssn = '862-45-3891', count(*) FROM p GROUP BY ssn = '862-45-3891'",
+            "862-45-3891",
+        ),
+        (
+            "EXPLAIN SELECT count(*) FROM p JOIN o ON p.ssn = o.ssn AND p.name = 'Anna Karenina'",
+            "Anna",
+        ),
+        ("EXPLAIN SELECT protect('862-45-3891', 'ssn')", "862-45-3891"),
+        ("EXPLAIN SELECT id + 77123 FROM p", "77123"),
+        (
+            "EXPLAIN SELECT count(*) FROM p WHERE id BETWEEN 77123 AND 88123",
+            "77123",
+        ),
+        (
+            "EXPLAIN SELECT count(*) FROM p WHERE EXISTS (SELECT 1 FROM o WHERE o.ssn = p.ssn AND o.ssn > '862')",
+            "862",
+        ),
+    ] {
+        let plan = format!("{:?}", ask(&session, sql).await.unwrap());
+        assert!(!plan.contains(secret), "{sql}: {plan}");
+        assert!(
+            plan.contains("ssn") || plan.contains("reveal") || plan.contains("rows"),
+            "{plan}"
+        );
+    }
+    let plan = format!(
+        "{:?}",
+        ask(&session, "EXPLAIN SELECT amount FROM p WHERE amount > 23")
+            .await
+            .unwrap()
+    );
+    assert!(plan.contains("23"), "{plan}");
+}
+
+/// Prepared statements fold nothing before the role is looked at, and take literals only.
+#[tokio::test]
+async fn prepared_statements_are_no_way_around() {
+    let world = World::new().await;
+    let engine = world.sandbox.engine().await;
+    let host = Session::new(&engine).await.unwrap();
+    host.register_file("p", &world.sandbox.path("p.parquet")).await.unwrap();
+    let prepare = "PREPARE one AS SELECT id, amount FROM p WHERE ssn = $1 AND amount > $2";
+    ask(&host, prepare).await.unwrap();
+    assert_eq!(
+        ask(&host, "EXECUTE one('862-45-3891', -5)").await.unwrap(),
+        [["1007", "20"]]
+    );
+    assert_eq!(ask(&host, "EXECUTE one('862-45-3891', 50)").await.unwrap().len(), 0);
+    assert!(
+        ask(&host, prepare)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("prepared already")
+    );
+    ask(&host, "DEALLOCATE one").await.unwrap();
+    assert!(
+        ask(&host, "EXECUTE one('862-45-3891', 50)")
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("no statement")
+    );
+
+    let (session, _) = world.session("masked").await;
+    for sql in [
+        "PREPARE x AS SELECT reveal('123-45-6789', 'ssn')",
+        "PREPARE x AS SELECT count(*) FROM p WHERE ssn LIKE $1",
+    ] {
+        assert!(ask(&session, sql).await.is_err(), "{sql}");
+    }
+    ask(&session, "PREPARE shown AS SELECT ssn FROM p WHERE amount = $1")
+        .await
+        .unwrap();
+    let shown = ask(&session, "EXECUTE shown(10)").await.unwrap();
+    assert_eq!(shown, [["***-**-6789"]]);
+    ask(&session, "PREPARE echo AS SELECT $1 AS v").await.unwrap();
+    for sql in [
+        "EXECUTE echo(reveal('123-45-6789', 'ssn'))",
+        "EXECUTE echo(protect('123-45-6789', 'ssn'))",
+        "EXECUTE echo((SELECT min(ssn) FROM p))",
+    ] {
+        assert!(ask(&session, sql).await.is_err(), "{sql}");
+    }
+    ask(&session, "PREPARE find AS SELECT count(*) FROM p WHERE ssn = $1")
+        .await
+        .unwrap();
+    assert_eq!(
+        ask(&session, "EXECUTE find('862-45-3891')").await.unwrap_err().kind(),
+        ErrorKind::NotAllowed
+    );
+    let (session, _) = world.session("clerk").await;
+    ask(&session, "PREPARE find AS SELECT count(*) FROM p WHERE ssn = $1")
+        .await
+        .unwrap();
+    assert_eq!(ask(&session, "EXECUTE find('862-45-3891')").await.unwrap(), [["1"]]);
+}
+
+/// A context of the host's is held to the role as well, whatever the host asks it.
+#[tokio::test]
+async fn a_hosts_context_is_held_to_the_role() {
+    let world = World::new().await;
+    let (session, _) = world.session("masked").await;
+    let ctx = session.context();
+    for sql in [
+        "PREPARE x AS SELECT reveal('123-45-6789', 'ssn')",
+        "SELECT reveal('123-45-6789', 'ssn')",
+        "SELECT count(*) FROM p WHERE ssn = '862-45-3891'",
+        "COPY (SELECT ssn FROM p) TO 'x.csv'",
+    ] {
+        let done = match ctx.sql(sql).await {
+            Ok(frame) => frame.collect().await.map(drop),
+            Err(error) => Err(error),
+        };
+        assert!(done.is_err(), "{sql}");
+    }
+    let frame = ctx.table("p").await.unwrap().select_columns(&["ssn"]).unwrap();
+    let batches = frame.collect().await.unwrap();
+    assert!(
+        batches
+            .iter()
+            .flat_map(|batch| shown_texts(batch.column(0)))
+            .all(|ssn| ssn == "NULL" || ssn.starts_with("***"))
+    );
+}

@@ -17,7 +17,10 @@
 
 mod access;
 mod errors;
+mod explain;
 mod functions;
+mod grants;
+mod prepared;
 mod roles;
 mod session;
 mod tables;

@@ -6,17 +6,23 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::{LogicalPlan, Statement as PlanStatement};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::planner::object_name_to_table_reference;
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
+use super::explain::{self, ExplainOptions};
+use super::grants::{Grants, GrantsFunction};
+use super::prepared::PreparedStatements;
 use super::roles::RolesRule;
+use super::tables::OpenedTable;
 use super::{from_datafusion, functions, tables};
 use crate::transform::Engine;
 use crate::{Error, Result};
@@ -39,17 +45,24 @@ use crate::{Error, Result};
 pub struct Session {
     ctx: SessionContext,
     engine: Option<Engine>,
+    grants: Grants,
+    prepared: PreparedStatements,
 }
 
 impl Session {
     /// A session with the functions of this module, bound to `engine` and its role. It writes nothing to disk: revealed
-    /// values must not land in spill files. Every key that its statements may need is resolved here.
+    /// values must not land in spill files. Every key that its statements may need is resolved here. Without a role,
+    /// statements may name files, too: `FROM 'people.parquet'`.
     ///
     /// # Errors
     /// A KMS that does not answer, or does not open the keyring's keys. A rule whose key alone cannot be had is an
     /// error when used. [`crate::ErrorKind::BadInput`] when DataFusion cannot start.
     pub async fn new(engine: &Engine) -> Result<Self> {
-        Self::in_context(context()?, engine).await
+        let ctx = context()?;
+        if engine.role().is_none() {
+            tables::by_path::enable(&ctx, Some(engine));
+        }
+        Self::in_context(ctx, engine).await
     }
 
     /// A session without an engine: tables are what is stored.
@@ -57,10 +70,9 @@ impl Session {
     /// # Errors
     /// [`crate::ErrorKind::BadInput`] when DataFusion cannot start.
     pub fn stored() -> Result<Self> {
-        Ok(Self {
-            ctx: context()?,
-            engine: None,
-        })
+        let ctx = context()?;
+        tables::by_path::enable(&ctx, None);
+        Ok(Self::assemble(ctx, None))
     }
 
     /// Like [`new`](Self::new), in a context of the host's: with its tables, its functions and its settings, spilling to
@@ -88,10 +100,18 @@ impl Session {
         if !knows {
             ctx.add_analyzer_rule(Arc::new(rule));
         }
-        Ok(Self {
+        Ok(Self::assemble(ctx, Some(engine)))
+    }
+
+    fn assemble(ctx: SessionContext, engine: Option<&Engine>) -> Self {
+        let grants = Grants::default();
+        ctx.register_udtf("cipherform_grants", Arc::new(GrantsFunction(grants.clone())));
+        Self {
             ctx,
-            engine: Some(engine.clone()),
-        })
+            engine: engine.cloned(),
+            grants,
+            prepared: PreparedStatements::default(),
+        }
     }
 
     /// The DataFusion context. What is planned by it directly is not held to the engine's role: see
@@ -140,9 +160,10 @@ impl Session {
         Ok(())
     }
 
-    fn register(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
-        let registered = self.ctx.register_table(TableReference::bare(name), table);
+    fn register(&self, name: &str, table: OpenedTable) -> Result<()> {
+        let registered = self.ctx.register_table(TableReference::bare(name), table.provider);
         registered.map_err(from_datafusion)?;
+        self.grants.add(table.grants);
         Ok(())
     }
 
@@ -150,10 +171,16 @@ impl Session {
     /// turn spill files on. Under a role so is whatever makes or drops tables: it could look past a view.
     ///
     /// # Errors
-    /// A statement that does not parse, fit its tables, or read alone.
+    /// A statement that does not parse, fit its tables, or read alone; more than one.
     pub async fn query(&self, statement: &str) -> Result<DataFrame> {
-        let planned = self.ctx.sql_with_options(statement, self.allowed()).await;
-        planned.map_err(from_datafusion)
+        let mut parsed = statements(statement)?;
+        match (parsed.pop_front(), parsed.len()) {
+            (Some(statement), 0) => self.query_statement(statement).await,
+            (None, _) => Err(Error::bad_input("there is no statement")),
+            (Some(_), more) => {
+                Err(Error::bad_input(format!("there are {} statements", more + 1)).with_hint("ask them one by one"))
+            }
+        }
     }
 
     /// Like [`query`](Self::query), for a statement that has been parsed.
@@ -161,10 +188,44 @@ impl Session {
     /// # Errors
     /// A statement that does not fit its tables, or does not read alone.
     pub async fn query_statement(&self, statement: Statement) -> Result<DataFrame> {
+        if let Statement::Explain(explained) = statement {
+            let plan = self.plan(*explained.statement).await?;
+            let options = ExplainOptions {
+                analyze: explained.options.analyze,
+                verbose: explained.options.verbose,
+            };
+            let shown = explain::explain(&self.ctx, self.engine(), plan, options).await?;
+            return self.ctx.read_batch(shown).map_err(from_datafusion);
+        }
+        if let Statement::Statement(parsed) = &statement
+            && let SqlStatement::ExplainTable { table_name, .. } = parsed.as_ref()
+        {
+            let table = object_name_to_table_reference(table_name.clone(), true).map_err(from_datafusion)?;
+            let name = table.table().to_owned();
+            let described = self.ctx.table(table).await.map_err(from_datafusion)?;
+            let columns = self.grants.describe(&name, described.schema())?;
+            return self.ctx.read_batch(columns).map_err(from_datafusion);
+        }
+        let plan = self.plan(statement).await?;
+        if let LogicalPlan::Statement(statement) = plan {
+            return self.prepared.run(&self.ctx, statement).await;
+        }
+        self.ctx.execute_logical_plan(plan).await.map_err(from_datafusion)
+    }
+
+    /// Plans a statement that the session allows.
+    async fn plan(&self, statement: Statement) -> Result<LogicalPlan> {
         let plan = self.ctx.state().statement_to_plan(statement).await;
         let plan = plan.map_err(from_datafusion)?;
-        self.allowed().verify_plan(&plan).map_err(from_datafusion)?;
-        self.ctx.execute_logical_plan(plan).await.map_err(from_datafusion)
+        let prepares = matches!(
+            &plan,
+            LogicalPlan::Statement(
+                PlanStatement::Prepare(_) | PlanStatement::Execute(_) | PlanStatement::Deallocate(_)
+            )
+        );
+        let allowed = self.allowed().with_allow_statements(prepares);
+        allowed.verify_plan(&plan).map_err(from_datafusion)?;
+        Ok(plan)
     }
 
     fn allowed(&self) -> SQLOptions {

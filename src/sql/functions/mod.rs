@@ -14,4 +14,6 @@ pub(super) mod reveal_nested;
 pub(super) mod stored;
 mod tokenize;
 
-pub(super) use registry::{all, detokenize_udf, present_udf, reencrypt_udf, reveal_nested_udf, reveal_udf, stored_udf};
+pub(super) use registry::{
+    NAMES, all, detokenize_udf, present_udf, reencrypt_udf, reveal_nested_udf, reveal_udf, stored_udf,
+};

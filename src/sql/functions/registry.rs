@@ -18,6 +18,21 @@ use super::tokenize::Tokenize;
 use crate::columns::BatchPlan;
 use crate::transform::Engine;
 
+/// The names of all functions, those that statements cannot call among them.
+pub(in crate::sql) const NAMES: [&str; 11] = [
+    "protect",
+    "reveal",
+    "fpe_encrypt",
+    "fpe_decrypt",
+    "tokenize",
+    "detokenize",
+    super::mask::NAME,
+    super::stored::NAME,
+    super::present::NAME,
+    super::reencrypt::NAME,
+    super::reveal_nested::NAME,
+];
+
 /// Every function that statements may call, bound to `engine`.
 pub(in crate::sql) fn all(engine: &Engine) -> Vec<ScalarUDF> {
     vec![

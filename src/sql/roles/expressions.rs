@@ -56,6 +56,8 @@ impl Checker<'_> {
             Expr::OuterReferenceColumn(_, column) => scope.outer_column(column),
             Expr::Alias(alias) => self.kind(&alias.expr, scope),
             Expr::Literal(value, _) if value.is_null() => Ok(Kind::Null),
+            // Looked at again with its value, before it runs.
+            Expr::Placeholder(_) => Ok(Kind::Null),
             Expr::Cast(cast) => self.cast(&cast.expr, cast.field.data_type(), scope),
             Expr::TryCast(cast) => self.cast(&cast.expr, cast.field.data_type(), scope),
             Expr::IsNull(inner) | Expr::IsNotNull(inner) => {
@@ -456,7 +458,6 @@ fn name_of(expression: &Expr) -> &'static str {
         Expr::Like(_) | Expr::SimilarTo(_) => "LIKE",
         Expr::Between(_) => "BETWEEN",
         Expr::Negative(_) => "arithmetic",
-        Expr::Placeholder(_) => "a parameter",
         _ => "this expression",
     }
 }

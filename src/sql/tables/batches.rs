@@ -5,11 +5,11 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 
 use super::provider::StoredTable;
 use super::view::{self, Generation};
+use super::{OpenedTable, is_within};
 use crate::columns;
 use crate::sql::access::Access;
 use crate::sql::from_datafusion;
@@ -23,7 +23,7 @@ pub(in crate::sql) async fn open(
     name: &str,
     schema: &SchemaRef,
     batches: Vec<RecordBatch>,
-) -> Result<Arc<dyn TableProvider>> {
+) -> Result<OpenedTable> {
     let in_table = |error: Error| error.context(format_args!("table `{name}`"));
     let mut names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     names.sort_unstable();
@@ -35,16 +35,24 @@ pub(in crate::sql) async fn open(
     let bare = Arc::new(bare_schema(schema));
     let batches = batches.into_iter().map(|batch| with_schema(batch, &bare));
     let rows = MemTable::try_new(Arc::clone(&bare), vec![batches.collect::<Result<_>>()?]).map_err(from_datafusion)?;
+    let described = columns::protected_columns(schema).map_err(in_table)?;
+    let is_protected = |field: &Arc<Field>| described.iter().any(|(path, _)| is_within(path, field.name()));
+    let protected: Vec<bool> = schema.fields().iter().map(is_protected).collect();
     let Some(engine) = engine else {
         let access = vec![Access::Open; bare.fields().len()];
-        return Ok(Arc::new(StoredTable::of_batches(rows, access)));
+        return Ok(OpenedTable {
+            provider: Arc::new(StoredTable::of_batches(rows, protected, access)),
+            grants: Vec::new(),
+        });
     };
-    let described = columns::protected_columns(schema).map_err(in_table)?;
     let generation = Generation::new(engine, name, schema, described)
         .await
         .map_err(in_table)?;
-    let stored = StoredTable::of_batches(rows, generation.access(0));
-    view::table(name, vec![(generation, Arc::new(stored))])
+    let stored = StoredTable::of_batches(rows, protected, generation.access(0));
+    Ok(OpenedTable {
+        grants: generation.grants(name),
+        provider: view::table(name, vec![(generation, Arc::new(stored))])?,
+    })
 }
 
 fn bare_schema(schema: &Schema) -> Schema {

@@ -10,6 +10,7 @@ use datafusion::catalog::TableProvider;
 use super::listing::{self, TableFile};
 use super::provider::{StoredTable, as_scanned};
 use super::view::{self, Generation};
+use super::{OpenedTable, is_within};
 use crate::columns::{self, ProtectedColumn};
 use crate::transform::Engine;
 use crate::{Error, Result};
@@ -18,11 +19,7 @@ use crate::{Error, Result};
 type Descriptions = BTreeMap<String, ProtectedColumn>;
 
 /// Opens what is at `location` as table `name`: with an engine as its role may see it, without as it is stored.
-pub(in crate::sql) async fn open(
-    engine: Option<&Engine>,
-    name: &str,
-    location: &Path,
-) -> Result<Arc<dyn TableProvider>> {
+pub(in crate::sql) async fn open(engine: Option<&Engine>, name: &str, location: &Path) -> Result<OpenedTable> {
     let files: Vec<Arc<TableFile>> = listing::open(location)?.into_iter().map(Arc::new).collect();
     let partitions = partition_fields(&files)?;
     let schema = Arc::new(merged_schema(&files, &partitions)?);
@@ -51,10 +48,13 @@ pub(in crate::sql) async fn open(
             .collect();
         let access = vec![crate::sql::access::Access::Open; scanned.fields().len() + partitions.len()];
         let stored = StoredTable::of_files(&scanned, &partitions, &is_protected, files, access)?;
-        return Ok(Arc::new(stored));
+        return Ok(OpenedTable {
+            provider: Arc::new(stored),
+            grants: Vec::new(),
+        });
     };
     check_partitions(engine, name, &partitions)?;
-    let mut parts = Vec::new();
+    let (mut parts, mut grants) = (Vec::new(), Vec::new());
     for (described, members) in generations {
         let schema = with_descriptions(&schema, &members);
         let is_protected: Vec<bool> = schema
@@ -66,16 +66,14 @@ pub(in crate::sql) async fn open(
             .await
             .map_err(in_files)?;
         let access = generation.access(partitions.len());
+        grants = generation.grants(name);
         let stored = StoredTable::of_files(&scanned, &partitions, &is_protected, members, access)?;
         parts.push((generation, Arc::new(stored) as Arc<dyn TableProvider>));
     }
-    view::table(name, parts)
-}
-
-/// Is this the path of the column, or of a field within it?
-fn is_within(path: &str, column: &str) -> bool {
-    path.strip_prefix(column)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    Ok(OpenedTable {
+        provider: view::table(name, parts)?,
+        grants,
+    })
 }
 
 fn says_protected(field: &Field, generations: &[(Descriptions, Vec<Arc<TableFile>>)]) -> bool {

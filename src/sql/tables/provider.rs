@@ -36,6 +36,7 @@ use crate::{Error, Result as OurResult};
 pub(in crate::sql) struct StoredTable {
     schema: SchemaRef,
     access: Vec<Access>,
+    protected: Vec<bool>,
     rows: Rows,
 }
 
@@ -93,6 +94,11 @@ impl StoredTable {
         Ok(Self {
             schema: Arc::clone(&whole),
             access,
+            protected: is_protected
+                .iter()
+                .copied()
+                .chain(partitions.iter().map(|_| false))
+                .collect(),
             rows: Rows::Files(Files {
                 statistics: statistics.unwrap_or_else(|| Statistics::new_unknown(&whole)),
                 table_schema,
@@ -103,12 +109,18 @@ impl StoredTable {
     }
 
     /// A table of batches in memory.
-    pub(super) fn of_batches(rows: MemTable, access: Vec<Access>) -> Self {
+    pub(super) fn of_batches(rows: MemTable, protected: Vec<bool>, access: Vec<Access>) -> Self {
         Self {
             schema: rows.schema(),
             access,
+            protected,
             rows: Rows::Memory(rows),
         }
+    }
+
+    /// Tells of each column whether it is protected, or has protected fields.
+    pub(in crate::sql) fn protected(&self) -> &[bool] {
+        &self.protected
     }
 
     /// What the session's role may do with each column, in the order of the schema.

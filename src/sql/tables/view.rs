@@ -12,6 +12,7 @@ use crate::columns::{self, BatchPlan, ProtectedColumn};
 use crate::policy::{Grant, RuleRef, Treatment, Tweak};
 use crate::sql::access::{Access, Nested, Sealed};
 use crate::sql::functions::present::SHOWN;
+use crate::sql::grants::ColumnGrant;
 use crate::sql::{from_datafusion, functions};
 use crate::transform::Engine;
 use crate::{Error, ErrorKind, Result};
@@ -19,6 +20,8 @@ use crate::{Error, ErrorKind, Result};
 /// The files of a table that were protected alike, as a role sees them.
 pub(super) struct Generation {
     columns: Vec<SeenColumn>,
+    /// The rule of each protected column or field, and the role's grant.
+    grants: Vec<(String, String, Grant)>,
 }
 
 /// A column as a role sees it.
@@ -67,7 +70,32 @@ impl Generation {
                 access,
             });
         }
-        Ok(Self { columns })
+        let mut grants = Vec::new();
+        for (path, described) in &view.described {
+            grants.push((path.clone(), described.rule.clone(), engine.grant(&described.rule)?));
+        }
+        // Columns that say nothing of themselves, and that the policy denies for that.
+        for column in &columns {
+            if let Access::Sealed(sealed) = &column.access
+                && !view.described.contains_key(&column.name)
+            {
+                grants.push((column.name.clone(), sealed.rule.rule.clone(), sealed.grant));
+            }
+        }
+        grants.sort_by(|one, other| one.0.cmp(&other.0));
+        Ok(Self { columns, grants })
+    }
+
+    /// What the role sees of the protected columns.
+    pub(super) fn grants(&self, table: &str) -> Vec<ColumnGrant> {
+        let grants = self.grants.iter();
+        let grants = grants.map(|(column, rule, grant)| ColumnGrant {
+            table: table.to_owned(),
+            column: column.clone(),
+            rule: rule.clone(),
+            grant: *grant,
+        });
+        grants.collect()
     }
 
     /// What the role may do with each stored column, and with as many partitions, which are never protected.
