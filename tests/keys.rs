@@ -1265,9 +1265,9 @@ fn a_backup_brings_everything_back() {
         "--key-file",
         &sandbox.path("unlock.key").display().to_string(),
     ]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(3));
     assert!(
-        text(&output.stderr).contains("is another one than that of the backup"),
+        text(&output.stderr).contains("this is another keyring"),
         "{}",
         text(&output.stderr)
     );

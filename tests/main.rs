@@ -10,6 +10,7 @@ mod customer;
 mod domains;
 mod files;
 mod fixture;
+mod hardening;
 mod hostile;
 mod interchange;
 mod keys;

@@ -65,8 +65,23 @@ impl Sandbox {
         self.folder.path().join(name)
     }
 
+    /// Writes the policy; what `init` wrote into it of trust stays.
     pub(crate) fn policy(&self, text: &str) {
-        std::fs::write(self.path("policy.toml"), text).unwrap();
+        let before = std::fs::read_to_string(self.path("policy.toml")).unwrap_or_default();
+        let trust = before.find("[trust.").map(|at| &before[at..]).unwrap_or_default();
+        let trust = if text.contains("[trust.") { "" } else { trust };
+        std::fs::write(self.path("policy.toml"), format!("{text}\n{trust}")).unwrap();
+    }
+
+    /// Lets files name a KMS key, as a person does who has read what the command says.
+    pub(crate) fn trust(&self, key: &str) {
+        let policy = std::fs::read_to_string(self.path("policy.toml")).unwrap();
+        assert!(policy.contains("\nkms = ["), "{policy}");
+        std::fs::write(
+            self.path("policy.toml"),
+            policy.replacen("\nkms = [", &format!("\nkms = [\"{key}\", "), 1),
+        )
+        .unwrap();
     }
 
     /// The command, in this folder, with this folder's local KMS and key file and nothing else from the environment.

@@ -212,6 +212,7 @@ class Engine:
         key_file: _Path | None = None,
         local_kms: _Path | None = None,
         role: str | None = None,
+        trust: str | None = None,
     ) -> Engine: ...
     @property
     def policy_path(self) -> Path: ...

@@ -51,7 +51,7 @@ pub(crate) struct Engine {
 impl Engine {
     #[new]
     #[pyo3(signature = (
-        policy_path, *, passphrase=None, passphrase_file=None, key_file=None, local_kms=None, role=None
+        policy_path, *, passphrase=None, passphrase_file=None, key_file=None, local_kms=None, role=None, trust=None
     ))]
     fn new(
         py: Python<'_>,
@@ -61,8 +61,10 @@ impl Engine {
         key_file: Option<PathBuf>,
         local_kms: Option<PathBuf>,
         role: Option<&str>,
+        trust: Option<String>,
     ) -> PyResult<Self> {
         let keys = KeyArguments {
+            trust,
             passphrase: passphrase.map(Secret::new),
             passphrase_file,
             key_file,

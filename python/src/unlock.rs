@@ -13,13 +13,21 @@ pub(crate) struct KeyArguments {
     pub(crate) passphrase_file: Option<PathBuf>,
     pub(crate) key_file: Option<PathBuf>,
     pub(crate) local_kms: Option<PathBuf>,
+    /// The `[trust.NAME]` of the policy, if it has several.
+    pub(crate) trust: Option<String>,
 }
 
 impl KeyArguments {
     /// The KMS clients there are. The local KMS is unlocked only if the keyring needs it.
     pub(crate) async fn registry(self, policy: &Policy) -> Result<KmsRegistry> {
         let registry = kms::with_remote(KmsRegistry::new(), &Settings::from_environment()?);
-        let registry = registry.with_actor(kms::actor());
+        let trust = match &self.trust {
+            Some(name) => Some(name.clone()),
+            None => std::env::var("CIPHERFORM_TRUST").ok(),
+        };
+        let registry = registry
+            .with_actor(kms::actor())
+            .with_trust(policy.trust(trust.as_deref())?);
         let needed = Keyring::kms_keys(&policy.keyring)?;
         if !needed.iter().any(|key| key.scheme() == "local") {
             return Ok(registry);

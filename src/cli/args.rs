@@ -86,6 +86,9 @@ pub(super) struct KeyArgs {
         conflicts_with = "key_file"
     )]
     pub(super) passphrase_file: Option<PathBuf>,
+    /// The `[trust.NAME]` of the policy that says which keyring and which KMS keys are trusted, if it has several
+    #[arg(long, global = true, env = "CIPHERFORM_TRUST", value_name = "NAME")]
+    pub(super) trust: Option<String>,
     /// Read the passphrase from the first line of this open file descriptor
     #[arg(long, global = true, value_name = "N", conflicts_with_all = ["key_file", "passphrase_file"])]
     pub(super) passphrase_fd: Option<u32>,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::KeyArgs;
-use crate::keys::{Keyring, KmsKeyRef, KmsRegistry};
+use crate::keys::{Keyring, KmsKeyRef, KmsRegistry, Trust};
 use crate::kms::{self, LocalKms, Settings, Unlock};
 use crate::policy::Policy;
 use crate::transform::Engine;
@@ -16,7 +16,7 @@ pub(super) async fn engine(args: &KeyArgs) -> Result<Engine> {
     // A policy that is missing or wrong is said before a passphrase is asked for.
     let policy = Policy::load(&args.policy)?;
     let with_local = any_local(&Keyring::kms_keys(&policy.keyring)?);
-    let clients = clients(args, policy.approved_only, with_local).await?;
+    let clients = clients(args, &policy, with_local).await?;
     Engine::open(&args.policy, &clients.registry).await
 }
 
@@ -33,8 +33,30 @@ pub(super) fn any_local(keys: &[KmsKeyRef]) -> bool {
 }
 
 /// The KMS clients there are; the local KMS among them only if it is wanted, since that asks for a passphrase.
-pub(super) async fn clients(args: &KeyArgs, approved_only: bool, with_local: bool) -> Result<Clients> {
-    let registry = remote()?;
+pub(super) async fn clients(args: &KeyArgs, policy: &Policy, with_local: bool) -> Result<Clients> {
+    clients_for(args, policy, with_local, &[]).await
+}
+
+/// Like [`clients`], and trusts the KMS keys that the person named.
+pub(super) async fn clients_for(
+    args: &KeyArgs,
+    policy: &Policy,
+    with_local: bool,
+    named: &[KmsKeyRef],
+) -> Result<Clients> {
+    let trust = policy.trust(args.trust.as_deref())?;
+    let trust = named.iter().fold(trust, |trust, key| trust.allowing(key));
+    clients_trusting(trust, args, policy.approved_only, with_local).await
+}
+
+/// Like [`clients`], trusting what the caller says.
+pub(super) async fn clients_trusting(
+    trust: Trust,
+    args: &KeyArgs,
+    approved_only: bool,
+    with_local: bool,
+) -> Result<Clients> {
+    let registry = remote()?.with_trust(trust);
     if !with_local {
         return Ok(Clients { registry, local: None });
     }

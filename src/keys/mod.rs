@@ -43,6 +43,7 @@ pub(crate) mod random;
 mod reason;
 mod state;
 mod timestamp;
+mod trust;
 pub(crate) mod wrap;
 
 pub use audit::{AuditEntry, AuditEvent, AuditLog, Checkpoint, VerifiedLog};
@@ -69,6 +70,7 @@ pub use reason::Reason;
 pub use state::KeyState;
 pub(crate) use state::verb;
 pub use timestamp::Timestamp;
+pub use trust::Trust;
 #[cfg(feature = "kms-local")]
 pub(crate) use wrap::{Authenticated, derive};
 pub use wrap::{

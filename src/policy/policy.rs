@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::column_line::ColumnLine;
 use super::grant::Rights;
 use super::rule::Rule;
-use crate::keys::{CacheLimits, DirectMode, KeyUse};
+use crate::keys::{CacheLimits, DirectMode, KeyUse, Trust};
 use crate::{Error, Remedy, Result};
 
 /// Treatment of a column that no line names.
@@ -46,9 +46,31 @@ pub struct Policy {
     pub(super) rules: BTreeMap<String, Rule>,
     pub(super) columns: Vec<ColumnLine>,
     pub(super) roles: BTreeMap<String, BTreeMap<String, Rights>>,
+    pub(super) trust: BTreeMap<String, Trust>,
 }
 
 impl Policy {
+    /// What the policy trusts: its one `[trust.NAME]`, the one called `name` of several, or the configured local KMS
+    /// alone if there is none.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::BadPolicy`] when there is no such entry, or there are several and none is named.
+    pub fn trust(&self, name: Option<&str>) -> Result<Trust> {
+        let known = || self.trust.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let found = match name {
+            Some(name) => self.trust.get(name),
+            None if self.trust.is_empty() => return Ok(Trust::of_local_kms()),
+            None if self.trust.len() == 1 => self.trust.values().next(),
+            None => None,
+        };
+        found.cloned().ok_or_else(|| match name {
+            Some(name) => Error::bad_policy(format!("the policy `{}` has no [trust.{name}]", self.path.display()))
+                .with_hint(format!("it has {}", known())),
+            None => Error::bad_policy(format!("the policy `{}` has several [trust.NAME]", self.path.display()))
+                .with_hint(format!("say which, by --trust or CIPHERFORM_TRUST: {}", known())),
+        })
+    }
+
     /// Refuses a use of a key that NIST has not approved, if the policy says so.
     ///
     /// # Errors

@@ -162,6 +162,7 @@ fn doctor_asks_aws_for_a_dry_run() {
     let keyring = fs::read_to_string(&path).unwrap();
     let key = super::aws_uri(port, "alias/main");
     fs::write(&path, keyring.replace("\"local:main\"", &format!("\"{key}\""))).unwrap();
+    place.sandbox.trust(&key);
     let told = || String::from_utf8(place.run(&["keys", "doctor"]).stdout).unwrap();
     let advice = "it refuses to generate data keys";
     assert!(

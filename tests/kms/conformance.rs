@@ -102,7 +102,7 @@ async fn softhsm() {
 fn softhsm_leaves_nothing_in_memory() {
     use crate::memory::{Wanted, prepare, run, work};
     use crate::sandbox::Sandbox;
-    use cipherform::keys::KmsRegistry;
+    use cipherform::keys::{KmsRegistry, Trust};
 
     let Some(key) = beside_an_hsm("kms::conformance::softhsm_leaves_nothing_in_memory") else {
         return;
@@ -111,7 +111,8 @@ fn softhsm_leaves_nothing_in_memory() {
         let sandbox = Sandbox::empty();
         let mut wanted = Wanted::default();
         let client = || Pkcs11Kms::new(Settings::from_environment().unwrap());
-        let registry = KmsRegistry::new().with("pkcs11", client());
+        let trust = Trust::of_local_kms().allowing(&key.parse().unwrap());
+        let registry = KmsRegistry::new().with("pkcs11", client()).with_trust(trust);
         prepare(&sandbox, &key.parse().unwrap(), &registry).await;
         work(sandbox.folder.path(), &registry, &client(), &mut wanted)
             .await

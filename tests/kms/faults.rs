@@ -283,6 +283,7 @@ async fn wrong_encryption_context() {
     let keyring = place.sandbox.path("keyring.json");
     let text = std::fs::read_to_string(&keyring).unwrap();
     std::fs::write(&keyring, text.replace(&pay, &tax)).unwrap();
+    place.sandbox.trust(&tax);
     place.refuses(PROTECT, &[&tax, "do not unwrap", "`context.…`"]);
     std::fs::write(&keyring, text).unwrap();
     place.reveals();

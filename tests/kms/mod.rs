@@ -52,6 +52,12 @@ impl Place {
     fn ok(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        // The keyring names the key from now on.
+        if let ["keys", "create" | "rewrap", rest @ ..] = arguments {
+            for pair in rest.windows(2).filter(|pair| ["--kms", "--to"].contains(&pair[0])) {
+                self.sandbox.trust(pair[1]);
+            }
+        }
         text(&output.stdout)
     }
 

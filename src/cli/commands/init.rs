@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::args::{Kdf, KeyArgs, kms_key, ours};
+use crate::cli::commands::keys::trust;
 use crate::cli::printer::Printer;
 use crate::cli::session::{self, Ask};
-use crate::keys::{KeyName, KeyUse, Keyring, KmsKeyRef, KmsRegistry};
+use crate::keys::{KeyName, KeyUse, Keyring, KmsKeyRef, KmsRegistry, Trust};
 use crate::kms::{self, LocalKms, PassphraseKdf, Unlock};
 use crate::{Error, Result};
 
@@ -17,7 +18,7 @@ const KMS_KEY: &str = "main";
 const POLICY: &str = r#"# What is protected, and how. `cipherform protect FILE OUT` goes by this file.
 version = 1
 keyring = "keyring.json"     # relative to this file
-unlisted = "keep"            # a column that no line of [columns] names: "keep", "error" or "drop"
+unlisted = "error"           # a column that no line of [columns] names: "keep", "error" or "drop"
 
 # A rule is one way to protect; columns under the same rule join with each other.
 
@@ -52,6 +53,10 @@ key = "KEY"
 # card = "masked"
 # "*" = "denied"
 "#;
+
+const TRUST: &str = "
+# The keyring that is meant, and the KMS keys that it may name: another one is refused before anything is asked.
+";
 
 /// Write a policy, a keyring and, if there is none, the local KMS.
 #[derive(Args, Debug)]
@@ -105,7 +110,7 @@ pub(in crate::cli) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printe
         .map_err(|error| Error::io(format!("cannot make the folder `{}`", args.folder.display()), error))?;
     let mut ring = Keyring::create(&keyring, &kms_key, &registry).await?;
     ring.create_key(&args.key, KeyUse::Derive, None).await?;
-    write_policy(&policy, &args.key)?;
+    write_policy(&policy, &args.key, &trust::entry("main", &ring)?)?;
 
     printer.say(format_args!(
         "Wrote `{}`: the rules. Say in [columns] which column gets which.",
@@ -142,10 +147,11 @@ async fn local_kms(keys: &KeyArgs, kdf: PassphraseKdf, printer: &Printer) -> Res
     let path = session::local_kms_path(keys)?;
     let first_key: KeyName = KMS_KEY.parse()?;
     if path.symlink_metadata().is_ok() {
-        let unlock = match LocalKms::guarded_unlock(&path, &session::remote()?).await? {
-            Some(unlock) => unlock,
-            None => session::unlock(keys, Ask::Once)?,
-        };
+        let unlock =
+            match LocalKms::guarded_unlock(&path, &session::remote()?.with_trust(Trust::of_local_kms())).await? {
+                Some(unlock) => unlock,
+                None => session::unlock(keys, Ask::Once)?,
+            };
         let unlocks = in_words(&unlock);
         let kms = LocalKms::open(&path, unlock).with_actor(kms::actor());
         if !kms.list()?.iter().any(|key| key.name == first_key) {
@@ -181,8 +187,8 @@ fn in_words(unlock: &Unlock) -> String {
     }
 }
 
-fn write_policy(path: &Path, key: &KeyName) -> Result<()> {
-    let text = POLICY.replace("KEY", key.as_str());
+fn write_policy(path: &Path, key: &KeyName, trust: &str) -> Result<()> {
+    let text = format!("{}{TRUST}{trust}", POLICY.replace("KEY", key.as_str()));
     std::fs::write(path, text).map_err(|error| Error::io(format!("cannot write `{}`", path.display()), error))
 }
 

@@ -15,6 +15,7 @@ use crate::keys::encoding::Base64;
 use crate::keys::handle::{Cache, KeyHandle, KeyMaterial, UsageLimit, UsageReport, VersionUsage};
 use crate::keys::ids::{KeyVersionId, KeyringId};
 use crate::keys::key_ref::{KeyName, KeyRef, KmsKeyRef};
+use crate::keys::trust::root_check;
 use crate::keys::wrap::{KmsRegistry, envelope};
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
@@ -97,6 +98,12 @@ impl Keyring {
         // its MAC is what comes back. So the MAC is only as good as the KMS key: whoever may wrap under
         // it can write a keyring.
         let document = file.unverified();
+        let trust = registry.trust().cloned();
+        if let Some(trust) = &trust {
+            trust
+                .check_keyring(document.id)
+                .map_err(|error| in_file(&path, error))?;
+        }
         let context = KeyringDocument::root_context(document.id, document.root.id);
         let root = envelope::unwrap(
             registry,
@@ -107,6 +114,9 @@ impl Keyring {
         )
         .await
         .map_err(|error| in_file(&path, error))?;
+        if let Some(trust) = &trust {
+            trust.check_root(&root).map_err(|error| in_file(&path, error))?;
+        }
         let document = verified(&path, file, &root)?;
         Ok(Self::new(path, document, root, registry))
     }
@@ -256,6 +266,16 @@ impl Keyring {
         keys.sort();
         keys.dedup();
         Ok(keys)
+    }
+
+    /// Returns the check value of the root key, in hexadecimal, by which a policy pins it: see
+    /// [`Trust`](crate::keys::Trust).
+    ///
+    /// # Errors
+    ///
+    /// A bug.
+    pub fn root_check(&self) -> Result<String> {
+        root_check(&self.root)
     }
 
     /// Returns the id of the keyring.

@@ -33,6 +33,8 @@ pub enum Purpose {
     TokenSeal,
     /// Proves that key, rule and tweak are those that protected a column.
     CheckValue,
+    /// Tells a keyring's root key from another, in a policy.
+    RootCheck,
     /// Authenticates a keyring.
     KeyringMac,
     /// Chains the entries of an audit log.
@@ -55,7 +57,7 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Ff1,
         Self::Ff31Legacy,
         Self::Siv,
@@ -64,6 +66,7 @@ impl Purpose {
         Self::TokenIndex,
         Self::TokenSeal,
         Self::CheckValue,
+        Self::RootCheck,
         Self::KeyringMac,
         Self::AuditMac,
         Self::AuditSigning,
@@ -88,6 +91,7 @@ impl Purpose {
             Self::TokenIndex => "cipherform token index subkey v1",
             Self::TokenSeal => "cipherform token seal subkey v1",
             Self::CheckValue => "cipherform check value v1",
+            Self::RootCheck => "cipherform root check v1",
             Self::KeyringMac => "cipherform keyring mac v1",
             Self::AuditMac => "cipherform audit mac v1",
             Self::AuditSigning => "cipherform audit signing v1",
@@ -107,6 +111,7 @@ impl Purpose {
         !matches!(
             self,
             Self::CheckValue
+                | Self::RootCheck
                 | Self::KeyringMac
                 | Self::AuditMac
                 | Self::AuditSigning

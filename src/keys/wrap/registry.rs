@@ -9,6 +9,7 @@ use crate::keys::cache_limits::CacheLimits;
 use crate::keys::context::Context;
 use crate::keys::key_ref::KmsKeyRef;
 use crate::keys::timestamp::Timestamp;
+use crate::keys::trust::Trust;
 use crate::{Error, ErrorKind, Result};
 
 /// The KMS clients of this process by scheme. Passed to whatever opens a keyring; there is no global one. Clones
@@ -21,6 +22,7 @@ pub struct KmsRegistry {
     cache: Option<CacheLimits>,
     audits: Vec<Arc<dyn KeyAudit>>,
     context: Context,
+    trust: Option<Trust>,
 }
 
 impl KmsRegistry {
@@ -41,6 +43,25 @@ impl KmsRegistry {
         // The last one wins, so a test or a host can replace a client of the defaults.
         self.clients.insert(scheme.into(), client);
         self
+    }
+
+    /// Trusts only what `trust` has: no request is made to a KMS key that it does not name, and a keyring opens only if
+    /// it is the one that it pins. Without it, a program that hands over its own clients trusts every file it opens.
+    #[must_use]
+    pub fn with_trust(mut self, trust: Trust) -> Self {
+        self.trust = Some(trust);
+        self
+    }
+
+    /// Trusts a KMS key that a person named, rather than a file.
+    #[must_use]
+    pub fn allowing(mut self, key: &KmsKeyRef) -> Self {
+        self.trust = self.trust.map(|trust| trust.allowing(key));
+        self
+    }
+
+    pub(crate) fn trust(&self) -> Option<&Trust> {
+        self.trust.as_ref()
     }
 
     /// Sets the cache limits of keyrings opened through this registry; they go before those of a policy.
@@ -95,8 +116,13 @@ impl KmsRegistry {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ProviderDown`] if no client is registered for its scheme.
+    /// [`ErrorKind::ProviderDown`] if no client is registered for its scheme; [`ErrorKind::NotAllowed`] for a key that
+    /// is not [trusted](Self::with_trust).
     pub fn client(&self, key: &KmsKeyRef) -> Result<&dyn KmsClient> {
+        // Every request begins here, so that nothing is loaded, opened or sent before.
+        if let Some(trust) = &self.trust {
+            trust.check_reference(key)?;
+        }
         let scheme = key.scheme();
         self.clients
             // By the exact scheme: no aliases, so what a keyring names is what is asked.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::formats::Format;
+use crate::keys::KeyringId;
 use crate::policy::grant::Rights;
 use crate::policy::policy::Unlisted;
 use crate::policy::rule::{Mask, OnEmpty, OnForgotten, OnInvalid, OnShort, Period, Treatment, Tweak};
@@ -32,7 +33,19 @@ pub(super) struct PolicyFile {
     #[serde(default)]
     pub(super) columns: BTreeMap<Spanned<String>, Spanned<String>>,
     #[serde(default)]
+    pub(super) trust: BTreeMap<Spanned<String>, TrustFile>,
+    #[serde(default)]
     pub(super) roles: BTreeMap<String, BTreeMap<Spanned<String>, Rights>>,
+}
+
+/// A table `[trust.NAME]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TrustFile {
+    pub(super) keyring: KeyringId,
+    pub(super) root: Vec<String>,
+    #[serde(default)]
+    pub(super) kms: Vec<String>,
 }
 
 /// The table `[keys]`.

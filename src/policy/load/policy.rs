@@ -11,6 +11,7 @@ use super::roles::{check_roles, no_such_rule};
 use super::rule::check_approved;
 use super::source::PolicySource;
 use crate::formats::Format;
+use crate::keys::Trust;
 use crate::policy::column_line::{ColumnLine, ColumnTarget};
 use crate::policy::policy::Policy;
 use crate::policy::rule::Rule;
@@ -62,6 +63,12 @@ impl Policy {
         let rules = check_rules(&file.tokens, file.approved_only, file.rules, &source)?;
         let columns = check_columns(file.columns, &rules, &source)?;
         let roles = check_roles(file.roles, &rules, &source)?;
+        let trust = file.trust.into_iter().map(|(name, entry)| {
+            let trust = Trust::try_new(name.get_ref(), entry.keyring, entry.root, entry.kms);
+            let trust = trust.map_err(|error| source.place(name.span(), error))?;
+            Ok((name.into_inner(), trust))
+        });
+        let trust = trust.collect::<Result<_>>()?;
         Ok(Self {
             path: path.to_owned(),
             // From the policy's folder, so the same file means the same keyring wherever a process runs.
@@ -78,6 +85,7 @@ impl Policy {
             rules,
             columns,
             roles,
+            trust,
         })
     }
 }

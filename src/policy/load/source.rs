@@ -24,6 +24,11 @@ impl PolicySource<'_> {
         format!("{}:{line}:{column}", self.path.display())
     }
 
+    /// Says where an error of the policy is.
+    pub(super) fn place(&self, span: Range<usize>, error: Error) -> Error {
+        error.context(self.at(span))
+    }
+
     pub(super) fn error(&self, span: Range<usize>, message: impl Display) -> Error {
         Error::bad_policy(format!("{}: {message}", self.at(span)))
     }

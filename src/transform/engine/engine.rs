@@ -53,6 +53,10 @@ impl Engine {
             Some(_) => registry.clone(),
             None => registry.clone().with_cache(policy.cache),
         };
+        let registry = match registry.trust() {
+            Some(_) => registry,
+            None => registry.with_trust(policy.trust(None)?),
+        };
         let keyring = Keyring::open(&policy.keyring, &registry).await?;
         let keyring = keyring.not_older_than(policy.keyring_generation)?;
         let keyring = match &policy.audit {

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::args::{KeyArgs, ListFormat};
+use crate::cli::args::{KeyArgs, ListFormat, kms_key};
 use crate::cli::report::Report;
 use crate::cli::session::{self, Ask};
-use crate::keys::{Backup, Keyring, StagedBackup};
+use crate::keys::{Backup, Keyring, KmsKeyRef, StagedBackup, Trust};
 use crate::kms::{self, LocalKms};
 use crate::policy::Policy;
 use crate::{Error, Result, fs};
@@ -36,6 +36,9 @@ pub(in crate::cli) struct RestoreArgs {
     /// Only verify that the backup can be opened and is whole; write nothing
     #[arg(long)]
     pub(super) check: bool,
+    /// A KMS key that the backup may name, where there is no policy that says so; can be given several times
+    #[arg(long, value_name = "URI", value_parser = kms_key())]
+    pub(super) kms: Vec<KmsKeyRef>,
 }
 
 pub(super) fn run(
@@ -66,7 +69,8 @@ pub(super) fn run(
     }
 }
 
-pub(super) async fn restore(file: &Path, check: bool, keys: &KeyArgs, report: &Report<'_>) -> Result<()> {
+pub(super) async fn restore(args: &RestoreArgs, keys: &KeyArgs, report: &Report<'_>) -> Result<()> {
+    let (file, check) = (args.file.as_path(), args.check);
     let backup =
         Backup::parse(&fs::read(file)?).map_err(|error| error.context(format_args!("`{}`", file.display())))?;
     let lost = keys.policy.symlink_metadata().is_err();
@@ -76,7 +80,14 @@ pub(super) async fn restore(file: &Path, check: bool, keys: &KeyArgs, report: &R
         Policy::load(&keys.policy)?
     };
     let staged = StagedBackup::try_new(backup)?;
-    let mut registry = session::remote()?;
+    // The pins are the living policy's, or there are none: a backup that says what to trust would say its own.
+    let trust = if lost {
+        Trust::of_local_kms()
+    } else {
+        policy.trust(keys.trust.as_deref())?
+    };
+    let trust = args.kms.iter().fold(trust, |trust, key| trust.allowing(key));
+    let mut registry = session::remote()?.with_trust(trust.clone());
     if staged.backup().has_local_kms() {
         let path = staged.local_kms();
         let elsewhere = LocalKms::guarded_unlock(&path, &registry).await;
@@ -119,7 +130,7 @@ pub(super) async fn restore(file: &Path, check: bool, keys: &KeyArgs, report: &R
                 backup.keyring_generation()
             ));
         }
-        let clients = session::clients(keys, policy.approved_only, backup.has_local_kms()).await?;
+        let clients = session::clients_trusting(trust, keys, policy.approved_only, backup.has_local_kms()).await?;
         let keyring = Keyring::open(&policy.keyring, &clients.registry).await?;
         if let Some(path) = &policy.audit {
             keyring

@@ -9,7 +9,7 @@ use super::exchange::{self, ExportArgs, ImportArgs};
 use super::lifecycle::{self, LifecycleArgs, LimitArgs, PeriodsArgs};
 use super::rewrap::{self, RewrapArgs};
 use super::rotate::{self, RotateArgs};
-use super::{doctor, show};
+use super::{doctor, show, trust};
 use crate::Result;
 use crate::cli::args::{KeyArgs, ListFormat, ours};
 use crate::cli::audited::{self, Scheduled};
@@ -43,6 +43,8 @@ enum KeysCommand {
     Rewrap(RewrapArgs),
     /// Reach each KMS, unwrap each wrapped key, tell what is due
     Doctor,
+    /// Print the `[trust.NAME]` of the policy: the keyring's id, its root's check value, the KMS keys it names
+    Trust,
     Rotate(RotateArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),
@@ -96,7 +98,7 @@ impl KeysCommand {
     /// Scheduled maintenance is only announced by a command that changes nothing.
     fn scheduled(&self) -> Scheduled {
         let only_shows = match self {
-            Self::List | Self::Describe { .. } | Self::Audit { .. } | Self::PublicKey { .. } => true,
+            Self::List | Self::Trust | Self::Describe { .. } | Self::Audit { .. } | Self::PublicKey { .. } => true,
             Self::Limit(args) => args.reason.is_none(),
             Self::Periods(args) => args.reason.is_none(),
             _ => false,
@@ -116,25 +118,37 @@ pub(in crate::cli) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printe
     };
     if let KeysCommand::Restore(args) = &args.command {
         // The policy may be what is lost.
-        return backup::restore(&args.file, args.check, keys, &report).await;
+        return backup::restore(args, keys, &report).await;
     }
     let policy = Policy::load(&keys.policy)?;
     let mut needed = Keyring::kms_keys(&policy.keyring)?;
     needed.extend(args.command.kms_keys());
     let with_local = session::any_local(&needed);
-    let clients = session::clients(keys, policy.approved_only, with_local).await?;
+    let clients = session::clients_for(keys, &policy, with_local, &args.command.kms_keys()).await?;
     let Clients { registry, local } = &clients;
     let local = local.as_deref();
     if let KeysCommand::Doctor = args.command {
         return doctor::run(&policy, registry, local, &report).await;
     }
     let mut keyring = session::keyring(&policy, registry).await?;
+    if let KeysCommand::Trust = args.command {
+        return trust::run(&keyring, &report);
+    }
     if let Some(local) = local {
         audited::run_scheduled(local, Some(&keyring), args.command.scheduled(), printer);
     }
+    for key in args.command.kms_keys() {
+        // The files name it from now on, and the next command goes by the policy.
+        if policy.trust(keys.trust.as_deref())?.names(&key) {
+            continue;
+        }
+        printer.say(format_args!(
+            "note: the policy does not trust `{key}`: add it to kms in its [trust.NAME], or the keyring will not open"
+        ));
+    }
     match args.command {
-        // Both were run above.
-        KeysCommand::Doctor | KeysCommand::Restore(_) => Ok(()),
+        // They were run above.
+        KeysCommand::Doctor | KeysCommand::Restore(_) | KeysCommand::Trust => Ok(()),
         KeysCommand::Create(args) => create::run(args, &policy, &mut keyring, &report).await,
         KeysCommand::List => show::list(&keyring, &report),
         KeysCommand::Describe { name } => show::describe(&keyring, &name, &report).await,

@@ -10,5 +10,6 @@ mod lifecycle;
 mod rewrap;
 mod rotate;
 mod show;
+pub(in crate::cli) mod trust;
 
 pub(in crate::cli) use command::{KeysArgs, run};

@@ -76,6 +76,14 @@ enum KmsCommand {
 }
 
 impl KmsCommand {
+    /// KMS keys, of other KMSs, that are to unlock the local KMS from now on.
+    fn unlocked_by(&self) -> Vec<KmsKeyRef> {
+        match self {
+            Self::Passphrase(args) => args.kms.iter().cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The KMS key that the command is about.
     fn key(&self) -> Option<&KmsKeyRef> {
         match self {
@@ -107,8 +115,10 @@ pub(in crate::cli) async fn run(args: KmsArgs, keys: &KeyArgs, printer: &Printer
         };
     }
     // A file that is unlocked in a way that is not approved is opened to change that.
-    let approved_only = policy.approved_only && !matches!(args.command, KmsCommand::Passphrase(_));
-    let clients = session::clients(keys, approved_only, true).await?;
+    let mut opening = policy.clone();
+    opening.approved_only &= !matches!(args.command, KmsCommand::Passphrase(_));
+    let named = args.command.unlocked_by();
+    let clients = session::clients_for(keys, &opening, true, &named).await?;
     let Some(local) = clients.local.as_deref() else {
         return Err(Error::bug("the local KMS was wanted, and is not there"));
     };

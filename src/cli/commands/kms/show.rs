@@ -105,7 +105,7 @@ pub(super) async fn describe_remote(
     policy: &Policy,
     report: &Report<'_>,
 ) -> Result<()> {
-    let clients = session::clients(keys, policy.approved_only, false).await?;
+    let clients = session::clients_for(keys, policy, false, std::slice::from_ref(key)).await?;
     let info = clients.registry.client(key)?.describe(key).await;
     let info = info.map_err(|error| error.context(format!("KMS key `{key}`")))?;
     if report.format == ListFormat::Json {

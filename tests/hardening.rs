@@ -1,0 +1,145 @@
+//! What somebody who can write the files of another tries: each fails before anything is asked, loaded or shown.
+
+use std::fs;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::sandbox::{Sandbox, people, text};
+
+/// A host that counts who comes.
+fn listener() -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let count = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&count);
+    std::thread::spawn(move || {
+        for _ in listener.incoming() {
+            seen.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    (port, count)
+}
+
+/// A keyring that names a KMS key of the attacker's: nothing is sent there, no library is loaded, no file is read.
+#[test]
+fn a_keyring_cannot_choose_whom_to_ask() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.parquet", &people());
+    let (port, seen) = listener();
+    let keyring = fs::read_to_string(sandbox.path("keyring.json")).unwrap();
+    for key in [
+        format!("vault:http://127.0.0.1:{port}/transit/main"),
+        format!("aws-kms:alias/main?region=us-east-1&endpoint=http://127.0.0.1:{port}"),
+        format!("kmip://127.0.0.1:{port}/1"),
+        "azure-kv:https://evil.example/keys/main".to_owned(),
+        "pkcs11:token=t;object=o?module-path=/tmp/evil.so&pin-source=/etc/passwd".to_owned(),
+    ] {
+        fs::write(
+            sandbox.path("keyring.json"),
+            keyring.replace("\"local:main\"", &format!("\"{key}\"")),
+        )
+        .unwrap();
+        for policy in [
+            fs::read_to_string(sandbox.path("policy.toml")).unwrap(),
+            crate::sandbox::POLICY.to_owned(),
+        ] {
+            let before = fs::read_to_string(sandbox.path("policy.toml")).unwrap();
+            fs::write(sandbox.path("policy.toml"), policy).unwrap();
+            for command in [
+                &["protect", "people.parquet", "safe.parquet"][..],
+                &["keys", "list"],
+                &["keys", "doctor"],
+                &["query", "-c", "SELECT protect('123-45-6789', 'ssn')", "people.parquet"],
+            ] {
+                let mut command = sandbox.command(command);
+                command
+                    .env("VAULT_TOKEN", "secret")
+                    .env("AWS_ACCESS_KEY_ID", "a")
+                    .env("AWS_SECRET_ACCESS_KEY", "b");
+                let output = command.output().unwrap();
+                let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+                assert!(
+                    !output.status.success() && said.contains("is not trusted"),
+                    "{key}: {said}"
+                );
+            }
+            fs::write(sandbox.path("policy.toml"), before).unwrap();
+        }
+    }
+    assert_eq!(seen.load(Ordering::SeqCst), 0, "somebody was asked");
+}
+
+/// A keyring that somebody else made under a KMS key that the victim's KMS unwraps.
+#[test]
+fn a_keyring_of_somebody_else_does_not_open() {
+    let (sandbox, other) = (Sandbox::new(), Sandbox::empty());
+    for file in ["kms.json", "unlock.key"] {
+        fs::copy(sandbox.path(file), other.path(file)).unwrap();
+    }
+    // The attacker may wrap with the same KMS, and makes a keyring of his own.
+    other.ok(&["init"]);
+    fs::copy(other.path("keyring.json"), sandbox.path("keyring.json")).unwrap();
+    let refused = sandbox.fails(3, &["keys", "list"]);
+    assert!(refused.contains("this is another keyring"), "{refused}");
+    // He gives it the id that is pinned: what was wrapped for another does not unwrap.
+    let policy = fs::read_to_string(sandbox.path("policy.toml")).unwrap();
+    let id = |policy: &str| policy.split("keyring = \"").nth(2).unwrap()[..32].to_owned();
+    let theirs = fs::read_to_string(other.path("policy.toml")).unwrap();
+    let forged = fs::read_to_string(other.path("keyring.json"))
+        .unwrap()
+        .replace(&id(&theirs), &id(&policy));
+    fs::write(sandbox.path("keyring.json"), forged).unwrap();
+    sandbox.fails(3, &["keys", "list"]);
+    // A root that is not the pinned one, whatever else is right.
+    let pinned = fs::read_to_string(other.path("policy.toml")).unwrap();
+    let root = pinned.split("root = [\"").nth(1).unwrap()[..32].to_owned();
+    fs::write(other.path("policy.toml"), pinned.replace(&root, &"0".repeat(32))).unwrap();
+    let refused = other.fails(3, &["keys", "list"]);
+    assert!(refused.contains("root is not one that [trust.main] pins"), "{refused}");
+}
+
+/// A local KMS whose unlock line names another KMS.
+#[test]
+fn a_local_kms_cannot_choose_whom_to_ask() {
+    let sandbox = Sandbox::new();
+    let (port, seen) = listener();
+    let file = fs::read_to_string(sandbox.path("kms.json")).unwrap();
+    assert!(file.contains("\"unlock\""), "{file}");
+    let mut document: serde_json::Value = serde_json::from_str(&file).unwrap();
+    let key = format!("vault:http://127.0.0.1:{port}/transit/main");
+    let unlock = find(&mut document, "unlock").expect("what unlocks it");
+    *unlock = serde_json::json!({ "method": "kms", "kms_key": key, "wrapped": "AAAA" });
+    fs::write(sandbox.path("kms.json"), document.to_string()).unwrap();
+    for command in [&["keys", "list"][..], &["init", "second"]] {
+        let output = sandbox.command(command).env("VAULT_TOKEN", "secret").output().unwrap();
+        assert!(!output.status.success());
+    }
+    assert_eq!(seen.load(Ordering::SeqCst), 0, "somebody was asked");
+}
+
+fn find<'a>(value: &'a mut serde_json::Value, name: &str) -> Option<&'a mut serde_json::Value> {
+    match value {
+        serde_json::Value::Object(map) => {
+            if map.contains_key(name) {
+                return map.get_mut(name);
+            }
+            map.values_mut().find_map(|value| find(value, name))
+        }
+        _ => None,
+    }
+}
+
+/// `init` pins what it made, and says of columns that nothing names.
+#[test]
+fn init_pins_and_closes() {
+    let sandbox = Sandbox::empty();
+    sandbox.ok(&["init"]);
+    let policy = fs::read_to_string(sandbox.path("policy.toml")).unwrap();
+    assert!(
+        policy.contains("[trust.main]") && policy.contains("unlisted = \"error\""),
+        "{policy}"
+    );
+    let printed = sandbox.ok(&["keys", "trust"]);
+    assert!(policy.contains(printed.trim()), "{policy} has not {printed}");
+}
