@@ -20,6 +20,7 @@ impl KeyArguments {
     pub(crate) async fn registry(self, policy: &Policy) -> Result<KmsRegistry> {
         let registry = kms::with_remote(KmsRegistry::new(), &Settings::from_environment()?);
         let registry = registry.with_actor(kms::actor());
+        // Known before anything is unlocked, so a keyring of another KMS asks for nothing.
         let needed = Keyring::kms_keys(&policy.keyring)?;
         if !needed.iter().any(|key| key.scheme() == "local") {
             return Ok(registry);
@@ -42,6 +43,7 @@ impl KeyArguments {
     }
 
     fn unlock(self) -> Result<Unlock> {
+        // More than one is a mistake that could open another KMS than was meant.
         match (self.passphrase, self.passphrase_file, self.key_file) {
             (Some(passphrase), None, None) => Ok(Unlock::Passphrase(passphrase)),
             (None, Some(path), None) => Unlock::passphrase_file(&path),
