@@ -24,7 +24,7 @@ pub trait RankedFormat: fmt::Debug + Send + Sync {
     fn unrank(&self, rank: u128, value: &str, out: &mut String);
 
     /// The range of ordinals, if the format suits columns of numbers, dates or times. An ordinal's rank is its
-    /// distance from the
+    /// distance from the least.
     fn ordinal_range(&self) -> Option<OrdinalRange> {
         None
     }

@@ -61,8 +61,8 @@ impl Segments {
 /// A format whose values are places, each with choices of its own (a number in mixed radix).
 ///
 /// The places that a value has, and the class of characters of each, are its shape; every value of that shape is
-/// well-formed. So a value is a number 0…N−1, N the product of the choices, and is encrypted as those of a [`super::RankedFormat`]
-/// are.
+/// well-formed. So a value is a number 0…N−1, N the product of the choices, and is encrypted as those of a
+/// [`super::RankedFormat`] are.
 pub trait SegmentedFormat: fmt::Debug + Send + Sync {
     /// Name, version and every parameter that defines the map, in one canonical line: `uuid/1 case=lower version=keep`.
     fn definition(&self) -> String;
