@@ -15,6 +15,7 @@ use fpe::ff1::{FF1, FlexibleNumeralString};
 const ALPHABET: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Rows of a batch.
+// The number of rows of DataFusion's usual batch.
 const ROWS: usize = 8192;
 
 /// One shape.
@@ -38,6 +39,7 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
     let only: Vec<Kernel> = wanted.iter().filter_map(|name| name.parse().ok()).collect();
     let named: Vec<&String> = wanted.iter().filter(|name| name.parse::<Kernel>().is_err()).collect();
+    // The longest values run only when they are asked for.
     let long = named.iter().any(|name| *name == "long");
     let mut report = Report::new(if long { "long" } else { "cipher" });
     let ff1 = |radix, n, key_bits, per_row| Shape {
@@ -47,6 +49,7 @@ fn main() {
         key_bits,
         per_row,
     };
+    // Lengths one by one: kernels differ by how many digits a word holds.
     let mut shapes: Vec<Shape> = (9..=38).map(|n| ff1(10, n, 256, None)).collect();
     shapes.extend([40, 48, 56, 100].map(|n| ff1(10, n, 256, None)));
     shapes.extend([
@@ -55,6 +58,7 @@ fn main() {
         ff1(62, 20, 256, None),
         ff1(2, 64, 256, None),
     ]);
+    // Key lengths and tweaks are varied at one length, so that a difference has one cause.
     shapes.extend([
         ff1(10, 16, 128, None),
         ff1(10, 16, 192, None),
@@ -70,6 +74,7 @@ fn main() {
             continue;
         }
         for kernel in Kernel::available() {
+            // Slower kernels run a few shapes only: enough for a comparison.
             let few = shape.n == 16 || [12, 20, 40].contains(&shape.n);
             if kernel == Kernel::Naive
                 || !only.is_empty() && !only.contains(&kernel)
@@ -126,6 +131,7 @@ fn one_long_value(report: &mut Report, n: usize, slices: usize) {
         kernel: Kernel::fastest().to_string(),
     };
     let judge = Judge::new(&key, 10);
+    // Beyond that the crate takes too long.
     let fpe = (n <= 10_000).then(|| Contender::new(1, || judge.encrypt(&[], plain.clone())[0].into()));
     let mut other = value.clone();
     let one = |value: &mut [u16], direction| {
@@ -156,6 +162,7 @@ fn run(report: &mut Report, shape: &Shape, kernel: Kernel) {
         _ => Cipher::ff3_1_legacy(&key, number),
     }
     .with_kernel(kernel);
+    // A generator of fixed seed, so that every run has the same values.
     let mut state = 1u64;
     let mut random = || {
         state = state
@@ -177,7 +184,7 @@ fn run(report: &mut Report, shape: &Shape, kernel: Kernel) {
     };
     let tweak_of = |row: usize| per_row.map_or(shared, |length| &tweak_bytes[row * length..][..length]);
 
-    // Right first, then fast.
+    // Right first, then fast: a kernel that is wrong may well be faster.
     let numerals = |text: &[u8]| -> Vec<u16> {
         let numeral = |byte: &u8| {
             alphabet
@@ -192,7 +199,9 @@ fn run(report: &mut Report, shape: &Shape, kernel: Kernel) {
         .apply_text(Direction::Encrypt, tweaks, &symbols, &plain, &mut protected, n)
         .expect("fits");
     let judge = Judge::new(&bytes, radix as u32);
+    // The crate has no FF3-1.
     if mode == Mode::Ff1 {
+        // A step prime to the lanes, so each lane is compared at some row.
         for row in (0..ROWS).step_by(37) {
             let at = row * n..(row + 1) * n;
             let expected = judge.encrypt(tweak_of(row), numerals(&plain[at.clone()]));
@@ -210,8 +219,10 @@ fn run(report: &mut Report, shape: &Shape, kernel: Kernel) {
     assert!(back == plain, "decryption gives the plaintext back");
 
     let alone = AesAlone::new(&key);
+    // Ten rounds of FF1 or eight of FF3-1, one block each at the least.
     let blocks = if mode == Mode::Ff1 { 10 } else { 8 };
     let floor = || Contender::new(ROWS, || alone.encrypt(blocks * ROWS as u64));
+    // The crate is much slower, so a few rows give as good a figure.
     let few = numerals(&plain[..64 * n]);
     let fpe = || {
         Contender::new(64, || {
@@ -221,6 +232,7 @@ fn run(report: &mut Report, shape: &Shape, kernel: Kernel) {
             })
         })
     };
+    // Two buffers, as each way holds one for the whole race.
     let (mut out, mut out_too) = (vec![0; plain.len()], vec![0; plain.len()]);
     let mut line = Line {
         bench: "cipher",
@@ -242,6 +254,7 @@ fn run(report: &mut Report, shape: &Shape, kernel: Kernel) {
         out_too[0].into()
     });
     report.race(&line, floor(), ours, back, fpe());
+    // The rounds by themselves, where a half fits a word: the difference is the cost of text.
     if per_row.is_none() && number_of_bits(radix, n.div_ceil(2)) <= 64.0 {
         line.mode = "rounds".to_owned();
         let (mut forth, mut back) = (RoundsAlone::new(&cipher, n), RoundsAlone::new(&cipher, n));

@@ -25,6 +25,7 @@ use fpe::ff1::{FF1, FlexibleNumeralString};
 use serde::Deserialize;
 
 /// Rows of a column.
+// Eight chunks, so that what is done once for an array weighs little.
 const ROWS: usize = 65_536;
 
 /// What FF1 sees of one value: radix, tweak, numerals.
@@ -70,6 +71,7 @@ const MIXED: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw
 
 fn numerals(alphabet: &str, text: &str) -> Vec<u16> {
     text.bytes()
+        // Separators fall out, as they do in the format.
         .filter_map(|byte| alphabet.bytes().position(|symbol| symbol == byte))
         .map(|at| at as u16)
         .collect()
@@ -94,6 +96,7 @@ fn card(first: usize, last: usize, solved: usize) -> See {
         let end = digits.len() - last;
         let mut tweak = Vec::new();
         for part in [&digits[..first], &digits[end..]] {
+            // Written anew, so that a change of the encoding is noticed.
             tweak.extend((2 * part.len() as u32).to_be_bytes());
             tweak.extend(part.iter().flat_map(|digit| digit.to_be_bytes()));
         }
@@ -115,6 +118,7 @@ fn shapes() -> Vec<Shape> {
             size: None,
         });
     };
+    // Every length: kernels differ by how many digits a word holds.
     for n in 9..=38 {
         let rows = (0..ROWS).map(|_| random.text(DIGITS, n)).collect();
         text(format!("{n} digits"), "\"digits\"", 256, rows, whole(DIGITS));
@@ -145,6 +149,7 @@ fn shapes() -> Vec<Shape> {
             whole(MIXED),
         );
     }
+    // Mixed lengths, which cannot be one rectangle.
     let rows = (0..ROWS)
         .map(|_| {
             let n = 12 + random.below(8);
@@ -171,6 +176,7 @@ fn shapes() -> Vec<Shape> {
         rows,
         card(6, 4, 0),
     );
+    // A tenth of random numbers pass Luhn: drawn until one does.
     let rows = (0..ROWS)
         .map(|_| {
             loop {
@@ -239,6 +245,7 @@ fn shapes() -> Vec<Shape> {
             (
                 2,
                 Vec::new(),
+                // 10^9 values take 30 bits.
                 (0..30).rev().map(|bit| (number >> bit & 1) as u16).collect(),
             )
         }),
@@ -259,6 +266,7 @@ fn main() {
         }
     }
     if only.is_empty() || only.iter().any(|name| name == "formats") {
+        // Into a file of its own, since formats are not compared with AES.
         runtime.block_on(formats(&mut Report::new("formats")));
     }
     report.memcpy("columns", ROWS);
@@ -289,6 +297,7 @@ async fn formats(report: &mut Report) {
     let policy = Policy::parse(&read("policy.toml"), &folder.path().join("policy.toml")).expect("a policy");
     let engine = Engine::new(policy, keyring);
     let column = |values: &[String], data_type: &DataType| -> ArrayRef {
+        // The stored values again and again: what is measured is the format, not the data.
         let texts: Vec<&str> = values.iter().map(String::as_str).cycle().take(ROWS / 8).collect();
         match data_type {
             DataType::Binary => Arc::new(BinaryArray::from_iter_values(texts)),
@@ -301,6 +310,7 @@ async fn formats(report: &mut Report) {
             other => cast(&StringArray::from(texts), other).expect("a column"),
         }
     };
+    // What each is compared with: a column that does nothing but FF1.
     let digits = column(&["4111111111111111".to_owned()], &DataType::Utf8);
     let plain = "digits".parse().expect("a rule");
     let plain = engine.resolve(&plain, Direction::Encrypt).await.expect("a transform");
@@ -329,6 +339,7 @@ async fn formats(report: &mut Report) {
             let task = Task::new(&plain, Direction::Encrypt, "c");
             apply(task, &digits, None).expect("fits").array.len() as u64
         });
+        // What is one-way has nothing to compare in the other direction.
         match protect.rule().treatment.is_one_way() {
             true => report.one_way(&line, encrypt, plain),
             false => {
@@ -347,7 +358,7 @@ async fn run(report: &mut Report, shape: &Shape) {
         apply(task, column, shape.tweaks.as_ref()).expect("fits").array
     };
 
-    // Right first, then fast.
+    // Right first, then fast: compared with the crate at every 101st row, and revealed as a whole.
     let protected = column_apply(Direction::Encrypt, &shape.column);
     assert_eq!(protected.data_type(), shape.column.data_type());
     let judge = |seen: Seen| {
@@ -355,6 +366,7 @@ async fn run(report: &mut Report, shape: &Shape) {
         loop {
             numerals = fpe(&key, radix, &tweak, numerals);
             let rank = numerals.iter().fold(0, |rank, bit| rank * 2 + u64::from(*bit));
+            // A ranked domain walks, and so must the other implementation.
             if shape.size.is_none_or(|size| rank < size) {
                 return numerals;
             }
@@ -379,6 +391,7 @@ async fn run(report: &mut Report, shape: &Shape) {
         kernel: Kernel::fastest().to_string(),
     };
     report.race(
+        // The floor is AES alone: ten blocks a value.
         &line,
         Contender::new(ROWS / 8, || alone.encrypt(10 * ROWS as u64 / 8)),
         Contender::new(ROWS, || column_apply(Direction::Encrypt, &shape.column).len() as u64),
@@ -400,6 +413,7 @@ async fn transform(folder: &Path, shape: &Shape) -> (Arc<Transform>, Vec<u8>) {
         192 => KeyBits::B192,
         _ => KeyBits::B256,
     };
+    // A key for direct use, so that the crate can be given it.
     let mode = DirectMode::Ff1;
     let name = "key".parse().expect("a name");
     keyring

@@ -58,6 +58,7 @@ async fn main() {
 fn cards(range: std::ops::Range<usize>) -> Vec<String> {
     let card = |n: usize| {
         // Spread over all, as cards are.
+        // Multiplied by an odd constant, so that neighbours land far apart, as they do in an index.
         let body = (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) % 1_000_000 * 10_000_000_000 / 10 + n as u64;
         let digits = format!("{body:015}");
         let sum: u32 = digits
@@ -139,12 +140,15 @@ async fn stored(tokenizer: &Tokenizer, values: &[String]) -> Vec<Record> {
 async fn sqlite(rows: usize, key: &KeyHandle, table: &mut Table) {
     let values = cards(0..rows);
     let (mut new, mut plain_new, mut known, mut plain_known) = (vec![], vec![], vec![], vec![]);
+    // A fresh file each time: inserting into a full one would be another measurement.
     for _ in 0..3 {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteTokens::open(&folder.path().join("ours.db")).await.unwrap();
+        // The same store as the product uses, by its public calls.
         let tokenizer = tokenizer(Arc::new(store), key).await;
         new.push(tokenize(&tokenizer, &values).await);
         let records = stored(&tokenizer, &values).await;
+        // The plain work has the same rows, schema and settings, and none of the sealing and minting.
         let mut plain = plain_sqlite(&folder.path().join("plain.db")).await;
         plain_new.push(plain_insert(&mut plain, &records));
         // Looking up changes nothing, so it can be done again.
@@ -159,8 +163,10 @@ async fn sqlite(rows: usize, key: &KeyHandle, table: &mut Table) {
 
 /// A store's file, made by a store, with its settings.
 async fn plain_sqlite(path: &Path) -> Connection {
+    // Made by the store itself, so that tables and indexes are the same.
     drop(SqliteTokens::open(path).await.unwrap());
     let connection = Connection::open(path).unwrap();
+    // The settings that cost time, which a fair comparison must share.
     for (name, value) in [
         ("synchronous", "FULL"),
         ("secure_delete", "ON"),
@@ -175,6 +181,7 @@ async fn plain_sqlite(path: &Path) -> Connection {
 fn plain_insert(connection: &mut Connection, records: &[Record]) -> Duration {
     let started = Instant::now();
     for batch in records.chunks(BATCH) {
+        // One transaction a batch, as the store has it.
         let change = connection.transaction().unwrap();
         {
             let mut insert = change
@@ -217,6 +224,7 @@ async fn by_size(total: usize, key: &KeyHandle, table: &mut Table) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.db");
     let tokenizer = tokenizer(Arc::new(SqliteTokens::open(&path).await.unwrap()), key).await;
+    // Twenty points, with steps of one batch at the least and 500,000 tokens at the most.
     let step = (total / 20).clamp(BATCH, 500_000);
     for from in (0..total).step_by(step) {
         let values = cards(from..(from + step).min(total));
@@ -228,6 +236,7 @@ async fn by_size(total: usize, key: &KeyHandle, table: &mut Table) {
 
 /// The most memory this process has had, in MiB.
 fn peak_memory() -> u64 {
+    // VmHWM is the greatest resident size so far, as Linux counts it.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
@@ -244,6 +253,7 @@ impl Table {
     fn compare(&mut self, what: &str, plain: &str, rows: usize, mut ours: Vec<Duration>, mut theirs: Vec<Duration>) {
         ours.sort_unstable();
         theirs.sort_unstable();
+        // The middle of the runs.
         let per_second = |times: &[Duration]| rows as f64 / times[times.len() / 2].as_secs_f64();
         let (ours, theirs) = (per_second(&ours), per_second(&theirs));
         println!(
@@ -308,6 +318,7 @@ mod postgres {
                 .batch_execute("ANALYZE cipherform_tokens, plain_tokens")
                 .await
                 .unwrap();
+            // Looking up changes nothing, so it can be done again.
             for _ in 0..3 {
                 known.push(tokenize(&tokenizer, &values).await);
                 plain_known.push(find(&client, &records).await);
@@ -330,7 +341,7 @@ mod postgres {
         }
         let (client, connection) = config.connect(NoTls).await.unwrap();
         tokio::spawn(connection);
-        // So that it goes by the index, as the store does.
+        // So that it goes by the index, as the store does: by default PostgreSQL assumes a slow disk.
         client.batch_execute("SET random_page_cost = 1.1").await.unwrap();
         client
     }

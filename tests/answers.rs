@@ -41,6 +41,7 @@ impl Case {
     fn array(&self) -> ArrayRef {
         let text = StringArray::from_iter_values(&self.values);
         match self.data_type() {
+            // Arrow does not cast text to bytes that are not those of the text, so this is built directly.
             DataType::Binary => Arc::new(BinaryArray::from_iter_values(&self.values)),
             other => cast(&text, &other).unwrap(),
         }
@@ -52,6 +53,7 @@ impl Case {
     }
 
     fn is_one_way(&self) -> bool {
+        // By the name of the rule: the file names rules by what they do.
         ["hash", "masked", "fixed", "bucket"]
             .iter()
             .any(|name| self.rule.starts_with(name))
@@ -64,6 +66,7 @@ impl Case {
 
 /// As the file has them.
 fn texts(array: &ArrayRef) -> Vec<String> {
+    // Hashes and ciphertexts of bytes are no text, so the file has them in base64url.
     if let Some(bytes) = array.as_binary_opt::<i32>() {
         return bytes
             .iter()
@@ -87,6 +90,7 @@ pub(crate) fn cases() -> Vec<Case> {
 /// The policy and keys of the answers, in a folder of their own.
 fn sandbox(columns: &str) -> Sandbox {
     let sandbox = Sandbox::empty();
+    // Keys that were made once and stand in the repository: only with these can answers be stored.
     for name in ["keyring.json", "kms.json", "unlock.key"] {
         std::fs::copy(folder().join(name), sandbox.path(name)).unwrap();
     }
@@ -101,12 +105,15 @@ async fn answers_never_change() {
     let engine = sandbox.engine().await;
     let mut wrong = Vec::new();
     for case in cases() {
+        // Through the engine and not a format alone: the answer also depends on subkey, tweak and shape.
         let rule: RuleRef = case.rule.parse().unwrap();
         let tweaks = case.tweaks();
         let transform = engine.resolve(&rule, Direction::Encrypt).await.unwrap();
         let task = Task::new(&transform, Direction::Encrypt, &case.rule);
         let protected = apply(task, &case.array(), tweaks.as_ref()).unwrap().array;
         assert_eq!(protected.data_type(), &case.data_type());
+        // All that differ are listed before the test fails: a change that touches one rule looks unlike one that
+        // touches all.
         if texts(&protected) != case.protected {
             wrong.push(format!("{}: {:?}", case.name(), texts(&protected)));
         }
@@ -116,6 +123,7 @@ async fn answers_never_change() {
         let transform = engine.resolve(&rule, Direction::Decrypt).await.unwrap();
         let task = Task::new(&transform, Direction::Decrypt, &case.rule);
         let revealed = apply(task, &protected, tweaks.as_ref()).unwrap().array;
+        // The stored answer has to come back as well: a frozen answer that cannot be revealed is no use.
         assert_eq!(&revealed, &case.array(), "{}", case.name());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -127,9 +135,11 @@ async fn nothing_is_left_out() {
     let engine = sandbox("").engine().await;
     let cases = cases();
     let rules: Vec<_> = engine.policy().rules().collect();
+    // A rule without an answer could change unseen.
     for rule in &rules {
         assert!(cases.iter().any(|case| case.rule == rule.name), "{}", rule.name);
     }
+    // A new format fails here until it has answers.
     for format in cipherform::formats::names() {
         let has = |rule: &&&cipherform::policy::Rule| rule.format.version().starts_with(&format!("{format}/"));
         assert!(rules.iter().any(|rule| has(&rule)), "{format}");
@@ -148,6 +158,7 @@ async fn sql_gives_the_same() {
     let sandbox = sandbox("");
     let engine = sandbox.engine().await;
     let session = Session::new(&engine).await.unwrap();
+    // Each case in a table of its own, as columns have unlike numbers of rows.
     for (at, case) in cases().iter().enumerate() {
         let mut columns = vec![("v", case.array())];
         columns.extend(case.tweaks().map(|tweaks| ("tweak", tweaks)));
@@ -160,6 +171,7 @@ async fn sql_gives_the_same() {
             .unwrap();
         let reveal = match case.is_one_way() {
             true => "v".to_owned(),
+            // Both in one statement: the optimizer may fold or reorder the calls, and must not change a value.
             false => format!("reveal(protect(v, '{rule}'{tweak}), '{rule}'{tweak})", rule = case.rule),
         };
         let sql = format!("SELECT protect(v, '{}'{tweak}), {reveal} FROM {table}", case.rule);
@@ -188,8 +200,10 @@ fn the_command_gives_the_same() {
     let single = (0..cases.len())
         .filter(|at| cases[*at].tweaks.is_some())
         .map(|at| vec![at]);
+    // Cases with tweaks need a column called `tweak` each, so they cannot share a file.
     for (file, columns) in std::iter::once(wide).chain(single).enumerate() {
         let padded = |at: &usize| {
+            // Filled up with NULLs to one length: a NULL stays NULL and changes nothing of its neighbours.
             let array = cases[*at].array();
             let nulls = new_null_array(array.data_type(), rows - array.len());
             (format!("c{at}"), concat(&[&array, &nulls]).unwrap(), true)
@@ -210,6 +224,7 @@ fn the_command_gives_the_same() {
             let case = &cases[*at];
             let some = |array: &ArrayRef| texts(&array.slice(0, case.values.len()));
             assert_eq!(some(protected.column(place)), case.protected, "{}", case.name());
+            // Neither a value became NULL nor a NULL a value.
             assert_eq!(protected.column(place).null_count(), rows - case.values.len());
             if !case.is_one_way() {
                 assert_eq!(revealed.column(place), batch.column(place), "{}", case.name());

@@ -6,8 +6,10 @@ use crate::sandbox::{POLICY, Sandbox, people, text};
 
 /// Runs a command that must fail with `code`, say `what`, and leave the folder as it was.
 fn refused(sandbox: &Sandbox, code: i32, what: &str, arguments: &[&str]) {
+    // Compared as a whole, so a temporary file with any name is found.
     let before = sandbox.listing();
     let stderr = sandbox.fails(code, arguments);
+    // Messages of other libraries, panics and backtraces would not begin so.
     assert!(stderr.starts_with("error: "), "{stderr}");
     assert!(stderr.contains(what), "{stderr:?} should say {what:?}");
     assert_eq!(sandbox.listing(), before, "{arguments:?} left something behind");
@@ -34,8 +36,10 @@ fn an_unknown_rule() {
     sandbox.write("people.parquet", &people());
     sandbox.policy(&POLICY.replace("\"people.ssn\" = \"ssn\"", "\"people.ssn\" = \"snn\""));
     refused(&sandbox, 1, "there is no rule `snn`", PROTECT);
+    // Line and column of the policy: a person has to find the word.
     refused(&sandbox, 1, "policy.toml:18:16", PROTECT);
     sandbox.policy(POLICY);
+    // The same mistake in SQL has no policy line to name.
     let query = ["query", "-c", "SELECT protect('1', 'snn')", "people.parquet"];
     refused(&sandbox, 1, "no rule `snn`", &query);
 }
@@ -52,6 +56,7 @@ fn a_column_the_file_lacks() {
 fn a_value_that_does_not_fit_is_named_by_row_and_column_only() {
     let sandbox = Sandbox::new();
     sandbox.write("people.parquet", &people());
+    // Cards under a social security number's rule: every value of the column is a misfit.
     sandbox.policy(&POLICY.replace("\"us-ssn\"", "\"pan\""));
     refused(
         &sandbox,
@@ -59,6 +64,7 @@ fn a_value_that_does_not_fit_is_named_by_row_and_column_only() {
         "column `ssn`, row 1: has 9 symbols, expected 13 to 19 digits",
         PROTECT,
     );
+    // The end of the first value in the column.
     assert!(!sandbox.fails(1, PROTECT).contains("6789"));
 }
 
@@ -66,10 +72,12 @@ fn a_value_that_does_not_fit_is_named_by_row_and_column_only() {
 fn a_rule_under_the_floor() {
     let sandbox = Sandbox::new();
     sandbox.write("people.parquet", &people());
+    // 16 − 6 − 4 digits and one check digit leave 10^5 values.
     let short = "{ type = \"pan\", keep = [6, 4] }";
     sandbox.policy(&POLICY.replace("\"pan\"", short));
     refused(&sandbox, 1, "100,000 possible values", PROTECT);
     refused(&sandbox, 1, "floor of 1,000,000", PROTECT);
+    // Under 100 values no override helps either.
     sandbox.policy(&POLICY.replace("max = 999_999_999", "max = 50"));
     refused(&sandbox, 1, "50 possible values", PROTECT);
     // A short value under a rule that is good for longer ones.
@@ -92,6 +100,7 @@ fn a_floor_override_is_recorded_in_the_file() {
     sandbox.write("people.parquet", &people());
     let short = "{ type = \"pan\", keep = [6, 4] }\ninsecure_small_domain = \"support needs the BIN\"";
     sandbox.policy(&POLICY.replace("\"pan\"", short));
+    // Who reads the file later must learn that it departs from the standard.
     sandbox.ok(PROTECT);
     assert!(
         sandbox
@@ -106,6 +115,7 @@ fn a_wrong_passphrase() {
     sandbox.write("people.parquet", &people());
     let with = |passphrase: &str, arguments: &[&str]| {
         let mut command = sandbox.command(arguments);
+        // The environment of the sandbox has a key file, which contradicts a passphrase.
         command
             .env_remove("CIPHERFORM_KEY_FILE")
             .env("CIPHERFORM_PASSPHRASE", passphrase);
@@ -126,8 +136,10 @@ fn a_wrong_passphrase() {
     ];
     let before = sandbox.listing();
     let wrong = with("wrong horse", &protect);
+    // 3: a key refused, which scripts tell from a mistake in the input.
     assert_eq!(wrong.status.code(), Some(3), "{}", text(&wrong.stderr));
     assert!(text(&wrong.stderr).contains("passphrase"), "{}", text(&wrong.stderr));
+    // Neither the wrong passphrase nor the right one, which share a word.
     assert!(!text(&wrong.stderr).contains("horse"));
     assert_eq!(sandbox.listing(), before);
     let right = with("correct horse", &protect);
@@ -140,6 +152,7 @@ fn a_passphrase_that_is_too_short() {
     let mut command = sandbox.command(&["init", "other"]);
     command
         .env_remove("CIPHERFORM_KEY_FILE")
+        // One character below the minimum.
         .env("CIPHERFORM_PASSPHRASE", "7 chars");
     let output = command
         .env("CIPHERFORM_LOCAL_KMS", sandbox.path("new.json"))
@@ -151,6 +164,7 @@ fn a_passphrase_that_is_too_short() {
         "{}",
         text(&output.stderr)
     );
+    // Refused before anything is made: half an installation would be in the way of the next try.
     assert!(!sandbox.path("new.json").exists() && !sandbox.path("other").exists());
 }
 
@@ -160,6 +174,7 @@ fn no_passphrase_and_no_terminal() {
     sandbox.write("people.parquet", &people());
     let output = sandbox
         .command(PROTECT)
+        // stdin is no terminal here, so nobody can be asked.
         .env_remove("CIPHERFORM_KEY_FILE")
         .output()
         .unwrap();
@@ -172,6 +187,7 @@ fn truncated_and_damaged_parquet_files() {
     let sandbox = Sandbox::new();
     let path = sandbox.write("people.parquet", &people());
     let whole = fs::read(&path).unwrap();
+    // Nothing, less than the magic number, just that, a little more, half, and all but the last byte.
     for length in [0, 3, 4, 8, whole.len() / 2, whole.len() - 1] {
         fs::write(&path, &whole[..length]).unwrap();
         refused(&sandbox, 1, "`people.parquet` is not a whole Parquet file", PROTECT);
@@ -184,6 +200,7 @@ fn truncated_and_damaged_parquet_files() {
         let output = sandbox.run(PROTECT);
         let code = output.status.code();
         assert!(matches!(code, Some(0 | 1)), "byte {at}: {}", text(&output.stderr));
+        // The target exists exactly if the command says that it succeeded.
         assert_eq!(sandbox.path("out.parquet").exists(), code == Some(0));
         let _ = fs::remove_file(sandbox.path("out.parquet"));
     }
@@ -200,6 +217,7 @@ fn truncated_and_damaged_parquet_files() {
 fn a_target_that_is_there_full_or_read_only() {
     let sandbox = Sandbox::new();
     sandbox.write("people.parquet", &people());
+    // Without --force, a target is never replaced.
     fs::write(sandbox.path("out.parquet"), "precious").unwrap();
     refused(&sandbox, 1, "`out.parquet` already exists", PROTECT);
     assert_eq!(fs::read(sandbox.path("out.parquet")).unwrap(), b"precious");
@@ -207,7 +225,7 @@ fn a_target_that_is_there_full_or_read_only() {
     fs::remove_file(sandbox.path("out.parquet")).unwrap();
     let stderr = sandbox.fails(1, &["protect", "people.parquet", "no/out.parquet"]);
     assert!(stderr.contains("its folder does not exist"), "{stderr}");
-    // Nobody, not even root, makes files there.
+    // Nobody, not even root, makes files there; tests often run as root, whom permissions do not stop.
     refused(
         &sandbox,
         1,
@@ -230,10 +248,12 @@ fn a_full_target() {
     let before = sandbox.listing();
     // A file size limit of one block: writes beyond it fail as on a full disk.
     let binary = env!("CARGO_BIN_EXE_cipherform");
+    // Without the trap, the kernel would end the process by SIGXFSZ in place of an error of the write.
     let script = format!("trap '' XFSZ; ulimit -f 1; exec '{binary}' protect people.parquet out.parquet");
     let mut command = std::process::Command::new("/bin/bash");
     let model = sandbox.command(&[]);
     command.args(["-c", &script]).current_dir(sandbox.folder.path());
+    // The shell must see what the command sees, and nothing of the machine's own settings.
     command.envs(model.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
@@ -253,7 +273,8 @@ fn a_keyring_that_was_tampered_with() {
     let path = sandbox.path("keyring.json");
     let good = fs::read_to_string(&path).unwrap();
 
-    // Two wrapped blobs change places.
+    // Two wrapped blobs change places. Each is genuine by itself: what it is bound to and the MAC over the whole
+    // must notice.
     let mut json: serde_json::Value = serde_json::from_str(&good).unwrap();
     let wrapped: Vec<String> = (0..2)
         .map(|i| {
@@ -263,6 +284,7 @@ fn a_keyring_that_was_tampered_with() {
                 .to_owned()
         })
         .collect();
+    // Or the swap would change nothing.
     assert_ne!(wrapped[0], wrapped[1]);
     for (i, blob) in wrapped.iter().rev().enumerate() {
         json["content"]["keys"][i]["versions"][0]["wrapped"] = blob.as_str().into();
@@ -271,28 +293,32 @@ fn a_keyring_that_was_tampered_with() {
         .replace(&wrapped[0], "#")
         .replace(&wrapped[1], &wrapped[0])
         .replace('#', &wrapped[1]);
+    // The file is edited as text, so that nothing but the swap differs; this proves that it is the swap.
     assert_eq!(serde_json::from_str::<serde_json::Value>(&swapped).unwrap(), json);
     fs::write(&path, swapped).unwrap();
     refused(&sandbox, 3, "keyring.json", PROTECT);
 
-    // One byte changes, at many places.
+    // One byte changes, at many places: in names, numbers, wrapped keys and in the MAC itself.
     for at in (0..good.len()).step_by(good.len() / 40) {
         let mut bytes = good.clone().into_bytes();
         bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
         fs::write(&path, bytes).unwrap();
         let output = sandbox.run(PROTECT);
         assert!(
+            // 1 where it cannot be read, 3 where it does not authenticate. Never 0.
             matches!(output.status.code(), Some(1 | 3)),
             "byte {at}: {}",
             text(&output.stderr)
         );
         assert!(!sandbox.path("out.parquet").exists());
     }
+    // The original still works: nothing else was damaged by trying.
     fs::write(&path, good).unwrap();
     sandbox.ok(PROTECT);
 }
 
 #[test]
+// Two keyrings with keys of one name and number: only the version's id tells them apart.
 fn revealing_with_another_key() {
     let (sandbox, other) = (Sandbox::new(), Sandbox::new());
     sandbox.write("people.parquet", &people());
@@ -310,7 +336,8 @@ fn revealing_with_another_key() {
         "has no version with the id",
         &["query", "-c", "SELECT 1", "out.parquet"],
     );
-    // The right key under a rule that has changed since.
+    // The right key under a rule that has changed since: each part of the map is compared, as FPE would give a
+    // wrong plaintext without any error.
     sandbox.policy(&POLICY.replace("\"us-ssn\"", "\"us-ssn\"\ndomain = \"other\""));
     refused(
         &sandbox,
@@ -340,6 +367,7 @@ fn protecting_twice_and_revealing_what_is_plain() {
     sandbox.write("people.parquet", &people());
     sandbox.ok(PROTECT);
     let again = ["protect", "out.parquet", "twice.parquet", "--table", "people"];
+    // Metadata names one rule and one key, so what is protected twice could not be revealed.
     refused(&sandbox, 1, "is protected already", &again);
     refused(
         &sandbox,
@@ -368,6 +396,7 @@ fn usage_is_exit_code_2() {
         &["protect"][..],
         &["frobnicate"],
         &["protect", "a", "b", "--no-such"],
+        // No subcommand at all.
         &[],
     ] {
         assert_eq!(sandbox.run(arguments).status.code(), Some(2), "{arguments:?}");

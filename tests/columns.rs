@@ -52,6 +52,7 @@ fn hostile(random: &mut StdRng, rows: usize) -> Vec<Option<String>> {
     let digits = |random: &mut StdRng, n: usize| -> String {
         (0..n).map(|_| char::from(b'0' + random.random_range(0..10))).collect()
     };
+    // Luhn (ISO/IEC 7812-1, annex B): every second digit from the right is doubled.
     let valid = |mut card: String| -> String {
         let sum: u32 = card
             .bytes()
@@ -79,6 +80,8 @@ fn hostile(random: &mut StdRng, rows: usize) -> Vec<Option<String>> {
         }
         out
     };
+    // Each stands for a way that a row may leave the kernels: empty, separators alone, too short, not ASCII,
+    // fullwidth digits, a NUL, another script.
     let odd = [
         "",
         " ",
@@ -98,6 +101,7 @@ fn hostile(random: &mut StdRng, rows: usize) -> Vec<Option<String>> {
     ];
     (0..rows)
         .map(|_| {
+            // Lengths on both sides of a card's 13 to 19.
             let n = random.random_range(1..=24);
             Some(match random.random_range(0..12) {
                 0 => return None,
@@ -114,6 +118,7 @@ fn hostile(random: &mut StdRng, rows: usize) -> Vec<Option<String>> {
 }
 
 fn one_by_one(transform: &Transform, direction: Direction, rows: &[Option<&str>]) -> Vec<Option<String>> {
+    // A batch of one takes no path that joins rows.
     let done = rows.iter().map(|row| {
         let mut out = Texts::default();
         transform
@@ -140,8 +145,10 @@ async fn of_texts() {
     let mut random = StdRng::seed_from_u64(7);
     for rule in ["digits", "null", "kept", "pan", "bin", "letters"] {
         let rule: RuleRef = rule.parse().unwrap();
+        // Around 64 rows, and beyond a chunk of 8,192.
         for rows in [1, 2, 63, 64, 65, 700, 9000] {
             let mut values = hostile(&mut random, rows);
+            // One length and one value: the path for uniform rows.
             if rows == 700 {
                 values
                     .iter_mut()
@@ -151,15 +158,18 @@ async fn of_texts() {
                 let transform = engine.resolve(&rule, direction).await.unwrap();
                 let slices: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
                 let expected = one_by_one(&transform, direction, &slices);
+                // 32-bit offsets, 64-bit offsets, views: code of their own each.
                 for array in [
                     Arc::new(StringArray::from(slices.clone())) as ArrayRef,
                     Arc::new(LargeStringArray::from(slices.clone())),
                     Arc::new(StringViewArray::from(slices.clone())),
                 ] {
+                    // A slice has offsets that do not begin at 0, and a null buffer that may begin within a byte.
                     for (start, length) in [(0, rows), (rows / 3, rows - rows / 2)] {
                         let part = array.slice(start, length);
                         let done = apply(Task::new(&transform, direction, "c"), &part, None).unwrap();
                         assert_eq!(done.array.data_type(), array.data_type());
+                        // The arrays were built without Arrow's checks, so these are made here.
                         done.array.to_data().validate_full().unwrap();
                         assert_eq!(
                             texts(&done.array),
@@ -168,6 +178,7 @@ async fn of_texts() {
                         );
                     }
                 }
+                // The way back starts from what came, misfits and NULLs included.
                 values = expected;
             }
         }

@@ -23,6 +23,7 @@ const POLICY: &str = include_str!("customer.toml");
 
 /// The value of a column in a row: now and then NULL.
 fn some<T>(row: usize, every: usize, value: impl FnOnce() -> T) -> Option<T> {
+    // Unlike periods, so that NULLs and empties meet many kinds of values.
     (row % every != every - 1).then(value)
 }
 
@@ -40,6 +41,7 @@ fn pick<'a>(row: usize, of: &[&'a str]) -> &'a str {
     of[row % of.len()]
 }
 
+// Written anew and not the crate's own: a shared mistake would agree with itself.
 fn luhn(digits: &str) -> bool {
     let digits: Vec<u32> = digits.chars().filter_map(|c| c.to_digit(10)).collect();
     let sum: u32 = digits
@@ -62,6 +64,7 @@ fn with_luhn(prefix: &str) -> String {
 fn mod97(iban: &str) -> u32 {
     let compact: String = iban.chars().filter(|c| *c != ' ').collect();
     let (head, tail) = compact.split_at(4);
+    // Letters count 10 to 35 (ISO 7064), hence base 36.
     let digits = format!("{tail}{head}")
         .chars()
         .map(|c| c.to_digit(36).unwrap().to_string())
@@ -73,6 +76,7 @@ fn mod97(iban: &str) -> u32 {
 
 fn iban(row: usize) -> String {
     let account = format!("{:018}", 370_400_440_532_013_000u64 + row as u64 * 7919);
+    // Check digits are 02 to 98.
     (2..99)
         .map(|check| format!("DE{check:02}{account}"))
         .find(|iban| mod97(iban) == 1)
@@ -107,6 +111,7 @@ fn vin_is_valid(vin: &str) -> bool {
 }
 
 fn vin(row: usize) -> String {
+    // Each of the eleven check characters is tried: one is right.
     let all = "0123456789X"
         .chars()
         .map(|check| format!("1M8GDM9A{check}KP{:06}", 42_788 + row));
@@ -114,6 +119,7 @@ fn vin(row: usize) -> String {
 }
 
 fn names(row: usize) -> String {
+    // One and two letters (bands), accents, hyphen, apostrophe, and a name beyond Latin-1.
     let first = pick(row, &["Bo", "Jürgen", "Anne-Marie", "Łucja", "O'Neil", "X", "Sigríður"]);
     match first.len() {
         1 | 2 => first.to_owned(),
@@ -125,6 +131,7 @@ fn names(row: usize) -> String {
 }
 
 fn others(row: usize) -> String {
+    // Greek, Cyrillic and Chinese, of which one name is a single character.
     pick(
         row,
         &["Σωκράτης", "Анна Ахматова", "王小明", "Αριστοτέλης", "Гоголь", "李"],
@@ -135,6 +142,7 @@ fn others(row: usize) -> String {
 fn columns() -> Vec<(&'static str, ArrayRef)> {
     let number = |row: usize| row as i64 * 104_729 % 1_000_000;
     let days = |row: usize| (row as i32 * 37) % 30_000 - 5_000;
+    // Kept domains of two and three labels.
     let domains = ["example.com", "mail.example.org", "sub.beispiel.de"];
     let email = |row: usize| {
         format!(
@@ -157,6 +165,7 @@ fn columns() -> Vec<(&'static str, ArrayRef)> {
             format!("{}-{}-{}-{}", &card[..4], &card[4..8], &card[8..12], &card[12..])
         }
     };
+    // Dictionaries come from Parquet and from Pandas categories.
     let dictionary = |texts: Vec<Option<String>>| -> ArrayRef {
         cast(
             &StringArray::from_iter(texts),
@@ -170,11 +179,13 @@ fn columns() -> Vec<(&'static str, ArrayRef)> {
             "id",
             Arc::new(Int64Array::from_iter_values((0..ROWS).map(|row| 1_000 + row as i64))) as ArrayRef,
         ),
+        // Version 4 and variant 10 in the text, which must stay.
         ("uuid", utf8(|row| format!("123e4567-e89b-42d3-a456-{row:012x}"))),
         ("name", utf8(names)),
         ("name_large", Arc::new(LargeStringArray::from_iter(texts(names)))),
         ("name_view", Arc::new(StringViewArray::from_iter(texts(others)))),
         ("email", utf8(email)),
+        // Few distinct values, so that the dictionary matters.
         ("email_work", dictionary(texts(|row| email(row % 9)))),
         ("phone", utf8(phone)),
         ("phone_home", utf8(|row| format!("({}) 555-{row:04}", 212 + row % 70))),
@@ -186,6 +197,7 @@ fn columns() -> Vec<(&'static str, ArrayRef)> {
         (
             "signup",
             Arc::new(
+                // With a time zone, which is part of the type and no part of the value.
                 TimestampMicrosecondArray::from_iter((0..ROWS).map(|row| some(row, 8, || number(row) * 1_000_000_000)))
                     .with_timezone("Europe/Warsaw"),
             ),
@@ -276,6 +288,7 @@ fn columns() -> Vec<(&'static str, ArrayRef)> {
         ),
         (
             "serial",
+            // Beyond 2^63: signed arithmetic would take these for negative.
             Arc::new(UInt64Array::from_iter(
                 (0..ROWS).map(|row| some(row, 4, || u64::MAX - row as u64)),
             )),
@@ -283,6 +296,7 @@ fn columns() -> Vec<(&'static str, ArrayRef)> {
         (
             "zip",
             dictionary(texts(|row| match row % 2 {
+                // Five and nine digits side by side, as in real tables.
                 0 => format!("{:05}", row * 37),
                 _ => format!("{:05}-{:04}", row * 37, row),
             })),
@@ -363,6 +377,7 @@ fn address() -> ArrayRef {
         Field::new("note", DataType::Utf8, true),
     ]);
     let street = utf8(|row| format!("{} Main Street", row + 1));
+    // Under a NULL struct there are values all the same: they are nobody's.
     let postcode = utf8(|row| format!("{:05}", row * 37));
     let nulls = NullBuffer::from_iter((0..ROWS).map(|row| row % 13 != 5));
     Arc::new(StructArray::new(
@@ -377,6 +392,7 @@ fn offsets(length: impl Fn(usize) -> usize) -> OffsetBuffer<i32> {
 }
 
 fn phones(phone: impl Fn(usize) -> String) -> ArrayRef {
+    // Empty lists as well, and below a NULL list nothing.
     let offsets = offsets(|row| row % 4);
     let count = *offsets.last().unwrap() as usize;
     let values = StringArray::from_iter((0..count).map(|at| some(at, 6, || phone(at))));
@@ -396,6 +412,7 @@ fn orders(card: impl Fn(usize) -> String) -> ArrayRef {
     let placed: ArrayRef = Arc::new(Date32Array::from_iter(
         (0..count).map(|at| some(at, 7, || at as i32 + 10_000)),
     ));
+    // A NULL element with values in its fields.
     let nulls = NullBuffer::from_iter((0..count).map(|at| at % 10 != 9));
     let values = StructArray::new(fields.clone(), vec![cards, placed], Some(nulls));
     let field = Arc::new(Field::new("item", DataType::Struct(fields), true));
@@ -427,6 +444,7 @@ fn validators() -> Vec<(&'static str, Validator)> {
         let Some((local, domain)) = text.split_once('@') else {
             return false;
         };
+        // RFC 5322's dot-atom, written anew.
         let atom = |c: char| c.is_ascii_alphanumeric() || ".!#$%&'*+-/=?^_`{|}~".contains(c);
         !local.is_empty()
             && local.chars().all(atom)
@@ -458,6 +476,7 @@ fn validators() -> Vec<(&'static str, Validator)> {
         }),
         ("birthday_text", |text| is_date(text, "%m/%d/%Y")),
         ("ssn", |text| {
+            // The rules of the SSA: areas 000, 666 and 900 upward, group 00 and serial 0000 are never issued.
             let (area, group, serial) = (&text[..3], &text[4..6], &text[7..]);
             shaped(text, "999-99-9999")
                 && area != "000"
@@ -467,6 +486,7 @@ fn validators() -> Vec<(&'static str, Validator)> {
                 && serial != "0000"
         }),
         ("card", |text| luhn(text) && (13..=19).contains(&digits(text).len())),
+        // Deliberately invalid: the protected card can never be charged.
         ("card_never", |text| !luhn(text)),
         ("iban", |text| text.starts_with("DE") && mod97(text) == 1),
         ("account", |text| text.bytes().all(|b| b.is_ascii_digit())),
@@ -537,6 +557,7 @@ fn validators() -> Vec<(&'static str, Validator)> {
 const ONE_WAY: &[&str] = &["document", "email_hash", "age", "city"];
 
 fn check_protected(plain: &RecordBatch, protected: &RecordBatch) {
+    // Dropped by the policy: neither values nor the column's name are left.
     assert!(protected.column_by_name("scratch").is_none());
     for (name, array) in columns() {
         let Some(done) = protected.column_by_name(name) else {
@@ -544,9 +565,11 @@ fn check_protected(plain: &RecordBatch, protected: &RecordBatch) {
             continue;
         };
         assert_eq!(done.len(), ROWS);
+        // Which rows are NULL is not hidden, and must not change.
         assert_eq!(done.null_count(), array.null_count(), "{name}");
         if !array.data_type().is_nested() {
             assert_eq!(done.data_type(), array.data_type(), "{name}");
+            // Two columns stay as they are: one that is kept, and one that is only a tweak.
             assert_eq!(done == &array, name == "kept" || name == "region", "{name}");
         }
     }
@@ -576,6 +599,7 @@ fn check_protected(plain: &RecordBatch, protected: &RecordBatch) {
             .flatten()
             .all(|phone| phone.starts_with('+'))
     );
+    // Through list and struct at once.
     let orders = protected
         .column_by_name("orders")
         .unwrap()
@@ -602,6 +626,7 @@ fn check_revealed(plain: &RecordBatch, revealed: &RecordBatch) {
                 let (was, is) = (array.as_struct(), revealed.column_by_name(name).unwrap().as_struct());
                 assert_eq!(was.nulls(), is.nulls());
                 for field in ["street", "postcode", "geo"] {
+                    // What stands under a NULL struct may differ: only valid rows are compared.
                     let rows = |address: &StructArray| {
                         let column = address.column_by_name(field).unwrap().clone();
                         (0..ROWS)
@@ -615,6 +640,7 @@ fn check_revealed(plain: &RecordBatch, revealed: &RecordBatch) {
             }
             _ if ONE_WAY.contains(&name) => {}
             _ => {
+                // Cast, since SQL gives views where the file has strings.
                 let revealed = cast(revealed.column_by_name(name).unwrap(), array.data_type()).unwrap();
                 assert_eq!(&revealed, plain.column_by_name(name).unwrap(), "{name}");
             }
@@ -632,7 +658,7 @@ fn sandbox() -> Sandbox {
 async fn a_whole_table_there_and_back() {
     let sandbox = sandbox();
     let engine = sandbox.engine().await;
-    // Parquet has no runs, so they are tried here only.
+    // Parquet has no runs, so they are tried here only. Runs of 20 rows, some of them NULL.
     let (mut names, mut arrays): (Vec<_>, Vec<_>) = columns().into_iter().unzip();
     let runs: Vec<Option<&str>> = (0..ROWS)
         .map(|row| some(row / 20, 5, || pick(row / 20, &["open-77", "shut-88"])))
@@ -661,7 +687,7 @@ async fn a_whole_table_there_and_back() {
     assert_eq!(status(&revealed), status(&batch));
     assert_ne!(status(&protected), status(&batch));
 
-    // No rows at all are no special case.
+    // No rows at all are no special case: an empty batch still has types and metadata.
     let empty = plan
         .apply(&RecordBatch::new_empty(protected.schema()), 0)
         .await
@@ -716,11 +742,13 @@ async fn a_whole_file_there_and_back_and_as_sql_sees_it() {
                 .value(0)
         }
     };
+    // The filter runs on a revealed field within a struct.
     assert_eq!(
         count("SELECT count(*) FROM customer WHERE address['postcode'] = '00037'").await,
         1
     );
     assert_eq!(
+        // And on elements of a list, after it was unnested.
         count("SELECT count(*) FROM (SELECT unnest(phones) AS p FROM customer) WHERE p = '+49 30 9018200'").await,
         1
     );
@@ -762,6 +790,7 @@ async fn roles_see_nested_fields_as_they_may() {
                 .all(|card| card.chars().filter(char::is_ascii_digit).count() == 4),
         "{cards:?}"
     );
+    // The plain dates are all within the range that is excluded here.
     assert!(!placed.is_empty() && placed.iter().any(|day| !(10_000..11_000).contains(day)));
     let error = ask("SELECT phones FROM customer").await.unwrap_err().to_string();
     assert!(
@@ -818,6 +847,7 @@ async fn types_that_do_not_go_together_are_refused() {
         ),
         ("card", phones(|_| String::new()), "name what is in it"),
     ] {
+        // The nested case needs a column that the policy does not describe otherwise.
         let column_name = if array.data_type().is_nested() {
             "kept_list"
         } else {

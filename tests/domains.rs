@@ -9,6 +9,7 @@ use cipherform::transform::{OrdinalBatch, Outcome, TextBatch, Texts, Transform};
 use crate::sandbox::Sandbox;
 
 /// Around powers of two, where walks are shortest and longest.
+// At 2^n nothing walks; at 2^n + 1 nearly half of all land outside. 100 is the least that any setting allows.
 const SIZES: [i64; 12] = [100, 127, 128, 129, 255, 256, 257, 1_000, 1_023, 1_024, 1_025, 65_537];
 
 fn done(transform: &Transform, direction: Direction, values: &[String]) -> Vec<String> {
@@ -21,7 +22,9 @@ fn done(transform: &Transform, direction: Direction, values: &[String]) -> Vec<S
 /// `values` are all of a domain.
 fn check(protect: &Transform, reveal: &Transform, values: &[String]) {
     let protected = done(protect, Direction::Encrypt, values);
+    // A map that leaves everything as it is would pass the other checks.
     assert!(protected != values);
+    // A set of the same values: none is lost, none doubled, none from outside. That is a permutation.
     let all: HashSet<&String> = values.iter().collect();
     assert_eq!(protected.iter().collect::<HashSet<_>>(), all, "{}", protect.rule().name);
     assert_eq!(done(reveal, Direction::Decrypt, &protected), values);
@@ -31,6 +34,7 @@ fn check(protect: &Transform, reveal: &Transform, values: &[String]) {
 async fn small_domains_are_permuted() {
     let mut policy = "version = 1\nkeyring = \"keyring.json\"\n".to_owned();
     let mut rule = |name: &str, format: &str, more: &str| {
+        // Domains of this size are refused otherwise; only small ones can be tested whole.
         let settings = "insecure_small_domain = \"a test\"";
         writeln!(
             policy,
@@ -40,6 +44,7 @@ async fn small_domains_are_permuted() {
     };
     for size in SIZES {
         rule(
+            // A range that begins below zero, so that ranks and values differ.
             &format!("integer-{size}"),
             &format!("{{ type = \"integer\", min = -7, max = {} }}", size - 8),
             "",
@@ -48,6 +53,7 @@ async fn small_domains_are_permuted() {
     rule("plate", "{ type = \"template\", pattern = \"A9\" }", "");
     rule(
         "either",
+        // Each pattern is a domain of its own.
         "{ type = \"template\", patterns = [\"99\", \"A9\", \"[a-c]{3}\"] }",
         "",
     );
@@ -62,6 +68,7 @@ async fn small_domains_are_permuted() {
     );
     rule("zip", "\"digits\"", "on_short = \"band\"");
     rule("number", "{ type = \"digits\", output = \"0123456789abcdef\" }", "");
+    // One engine for all: subkeys differ by rule.
     let sandbox = Sandbox::new();
     sandbox.policy(&policy);
     let engine = sandbox.engine().await;
@@ -83,7 +90,7 @@ async fn small_domains_are_permuted() {
         let (protect, reveal) = both(&format!("integer-{size}")).await;
         let values: Vec<String> = (-7..size - 7).map(|value| value.to_string()).collect();
         check(&protect, &reveal, &values);
-        // As a column of integers, too.
+        // As a column of integers, too: ranks go another way there, and must give the same set.
         let counts: Vec<Option<i128>> = (-7..i128::from(size) - 7).map(Some).collect();
         let batch = OrdinalBatch::new(Direction::Encrypt, &counts);
         let (numbers, outcome) = protect.ordinals(batch).unwrap();
@@ -95,10 +102,12 @@ async fn small_domains_are_permuted() {
     let of = |n: usize, value: &dyn Fn(usize) -> String| (0..n).map(value).collect::<Vec<_>>();
     let letter = |n: usize| char::from(b'A' + n as u8);
     let plates = of(260, &|n| format!("{}{}", letter(n / 10), n % 10));
+    // 2000 is a leap year: 29 + 31 + 30 + 31 + 15 days.
     let days = of(136, &|n| {
         let first = chrono::NaiveDate::from_ymd_opt(2000, 2, 1).unwrap();
         (first + chrono::Days::new(n as u64)).to_string()
     });
+    // From −1.00 to 2.00, through zero, where a sign could be lost.
     let cents = of(301, &|n| {
         let cents = n as i32 - 100;
         format!(
@@ -115,8 +124,10 @@ async fn small_domains_are_permuted() {
         ("month", &days),
         ("cents", &cents),
         ("address", &of(256, &|n| format!("198.51.100.{n}"))),
+        // The ends are kept, so each pair of ends is a domain of its own.
         ("digits", &of(100, &|n| format!("7-{n:02}-3"))),
         // Bands: every string of 1 to 19 bits, every string of 1 to 6 digits.
+        // n + 2 in binary without its first digit lists all strings of bits by length.
         ("bits", &of((1 << 20) - 2, &|n| format!("{:b}", n + 2)[1..].to_owned())),
         (
             "zip",
@@ -137,6 +148,7 @@ async fn small_domains_are_permuted() {
     let (protect, reveal) = both("number").await;
     let values = of(1_000, &|n| format!("{n:03}"));
     let protected = done(&protect, Direction::Encrypt, &values);
+    // The result is the number in a larger radix: as many values, other texts.
     let expected: HashSet<String> = (0..1_000).map(|n| format!("{n:03x}")).collect();
     assert_eq!(protected.iter().cloned().collect::<HashSet<_>>(), expected);
     assert_eq!(done(&reveal, Direction::Decrypt, &protected), values);

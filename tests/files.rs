@@ -43,25 +43,30 @@ tweak = { column = "region" }
 const ROWS: usize = 1000;
 
 fn phone(row: usize) -> Option<String> {
+    // NULLs in the column, and values that repeat.
     (row % 7 != 3).then(|| format!("{:02}-{:03}-{:04}", row % 40, row % 90, row * 37 % 10_000))
 }
 
 fn number(row: usize) -> Option<i32> {
+    // Spread over the whole range of the rule, negative numbers among them.
     (row % 11 != 5).then(|| (row as i32).wrapping_mul(3_999_971) % 2_000_000_000)
 }
 
 /// A table of everything: what is protected, in every type it may have, and what is not.
 fn table() -> RecordBatch {
     let phones = || (0..ROWS).map(phone);
+    // Nine phones and 1,000 rows.
     let dictionary: DictionaryArray<Int32Type> = (0..ROWS)
         .map(|row| phone(row % 9))
         .collect::<Vec<_>>()
         .iter()
         .map(Option::as_deref)
         .collect();
+    // NULL among the keys as well as among the values: two different NULLs.
     let keys = (0..ROWS).map(|row| (row % 5 != 2).then_some((row % 3) as i8));
     let numbers = Arc::new(Int64Array::from(vec![Some(1), None, Some(-2_000_000_000)]));
     let dict_int = DictionaryArray::<Int8Type>::try_new(keys.collect(), numbers).unwrap();
+    // NULL lists, and NULL elements within lists.
     let list = ListArray::from_iter_primitive::<Int64Type, _, _>(
         (0..ROWS).map(|row| (row % 4 != 0).then(|| vec![Some(row as i64), None])),
     );
@@ -122,6 +127,7 @@ fn table() -> RecordBatch {
         .iter()
         .map(|(name, array)| {
             let field = Field::new(*name, array.data_type().clone(), true);
+            // Metadata of others must survive beside ours.
             field.with_metadata(HashMap::from([("comment".to_owned(), format!("about {name}"))]))
         })
         .collect();
@@ -136,6 +142,7 @@ fn every_type_comes_back() {
     sandbox.policy(POLICY);
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        // 1,000 rows are four groups, the last of them short.
         .set_max_row_group_row_count(Some(300))
         .build();
     sandbox.write_with("t.parquet", &table(), properties);
@@ -153,6 +160,7 @@ fn every_type_comes_back() {
         );
         assert_eq!(safe_field.metadata()["comment"], field.metadata()["comment"]);
         let (before, after) = (&plain[field.name().as_str()], &safe[field.name().as_str()]);
+        // Logical NULLs: those of a dictionary may be in its values.
         assert_eq!(before.logical_nulls(), after.logical_nulls(), "{}", field.name());
         match safe_field.metadata().get("cipherform") {
             Some(_) => assert_ne!(before, after, "{}", field.name()),
@@ -167,6 +175,7 @@ fn every_type_comes_back() {
     assert_eq!(described.count(), 9);
 
     // Equal values under one rule have equal results, whatever their Arrow type.
+    // Or a join between columns of unlike types would find nothing.
     assert_eq!(
         safe["utf8"].as_string::<i32>().value(0),
         safe["large"].as_string::<i64>().value(0)
@@ -181,6 +190,7 @@ fn every_type_comes_back() {
     );
     // A tweak column makes equal values differ, and only with it.
     let tweaked = safe["tweaked"].as_string::<i32>();
+    // Rows 0 and 3 have one value and unlike tweaks, rows 0 and 6 have both alike.
     assert_ne!(tweaked.value(0), tweaked.value(3));
     assert_eq!(tweaked.value(0), tweaked.value(6));
 
@@ -188,6 +198,7 @@ fn every_type_comes_back() {
     let open = |name: &str| SerializedFileReader::new(std::fs::File::open(sandbox.path(name)).unwrap()).unwrap();
     let (before, after) = (open("t.parquet"), open("safe.parquet"));
     assert_eq!(before.metadata().num_row_groups(), 4);
+    // Readers plan by row groups, so their boundaries stay.
     for (a, b) in before.metadata().row_groups().iter().zip(after.metadata().row_groups()) {
         assert_eq!(a.num_rows(), b.num_rows());
         assert_eq!(a.column(0).compression(), b.column(0).compression());
@@ -203,6 +214,7 @@ fn a_protected_dictionary_tells_nothing_of_the_old_one() {
     let (_, safe) = read(&sandbox.path("safe.parquet"));
     let dictionary = safe["dict"].as_dictionary::<Int32Type>();
     let values = dictionary.values().as_string::<i32>();
+    // No NULL among the values of the new dictionary.
     assert!(values.iter().all(|value| value.is_some()));
     let distinct: std::collections::HashSet<_> = values.iter().collect();
     assert_eq!(distinct.len(), 8, "nine phones, one of them NULL");
@@ -211,6 +223,7 @@ fn a_protected_dictionary_tells_nothing_of_the_old_one() {
 #[test]
 fn a_misfit_in_a_dictionary_is_named_by_its_first_row() {
     let sandbox = Sandbox::new();
+    // Twice each, so that the first row of a value and the first misfit are different questions.
     let values = [Some("40-000-0001"), None, Some("40-000-0001"), Some("bad"), Some("bad")];
     let dictionary: DictionaryArray<Int32Type> = values.into_iter().collect();
     let plan = "version = 1\nkeyring = \"keyring.json\"\n[rules.phone]\nformat = \"digits\"\nkey = \"pii\"\n\
@@ -219,6 +232,7 @@ fn a_misfit_in_a_dictionary_is_named_by_its_first_row() {
     let batch = RecordBatch::try_from_iter([("dict", Arc::new(dictionary) as ArrayRef)]).unwrap();
     sandbox.write("t.parquet", &batch);
     let stderr = sandbox.fails(1, &["protect", "t.parquet", "out.parquet"]);
+    // Row 4 of the file, not entry 2 of the dictionary.
     assert!(stderr.contains("column `dict`, row 4: character 1"), "{stderr}");
 }
 
@@ -229,6 +243,7 @@ fn statistics_are_those_of_what_is_stored() {
     sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
     let file = SerializedFileReader::new(std::fs::File::open(sandbox.path("safe.parquet")).unwrap()).unwrap();
     let (_, safe) = read(&sandbox.path("safe.parquet"));
+    // Computed from what is stored: a minimum of the plaintext would reveal the least value.
     let mut ssns: Vec<&str> = safe["ssn"].as_string::<i32>().iter().flatten().collect();
     ssns.sort_unstable();
     let statistics = file.metadata().row_group(0).column(1).statistics().unwrap();
@@ -238,6 +253,7 @@ fn statistics_are_those_of_what_is_stored() {
 #[test]
 fn files_of_no_rows_and_of_one() {
     let sandbox = Sandbox::new();
+    // A file without rows has no row group at all.
     for rows in [0, 1] {
         sandbox.write("people.parquet", &people().slice(0, rows));
         sandbox.ok(&["protect", "people.parquet", "safe.parquet", "--force"]);
@@ -249,6 +265,7 @@ fn files_of_no_rows_and_of_one() {
 #[test]
 fn invalid_values_by_choice_become_null_or_stay() {
     let sandbox = Sandbox::new();
+    // One that fits, one that does not, NULL, and empty.
     let ssn = StringArray::from(vec![Some("123-45-6789"), Some("000-00-0000"), None, Some("")]);
     let batch = RecordBatch::try_from_iter_with_nullable([("ssn", Arc::new(ssn) as ArrayRef, true)]).unwrap();
     sandbox.write("people.parquet", &batch);
@@ -266,15 +283,18 @@ fn invalid_values_by_choice_become_null_or_stay() {
         .iter()
         .map(|value| value.map(str::len))
         .collect();
+    // The misfit is gone, and empty stays empty.
     assert_eq!(nulled, [Some(11), None, None, Some(0)]);
 
     sandbox.policy(&policy("insecure-keep"));
     let output = sandbox.run(&["protect", "people.parquet", "kept.parquet"]);
     let stderr = crate::sandbox::text(&output.stderr);
+    // Counted, so that nobody overlooks it.
     assert!(stderr.contains("insecure-keep\": 1 value"), "{stderr}");
     let (_, kept) = read(&sandbox.path("kept.parquet"));
     assert_eq!(kept["ssn"].as_string::<i32>().value(1), "000-00-0000");
     assert!(sandbox.ok(&["inspect", "kept.parquet"]).contains("insecure-keep"));
+    // A value that was kept comes back as it is: it fits neither side.
     sandbox.ok(&["reveal", "kept.parquet", "back.parquet"]);
     assert_eq!(read(&sandbox.path("back.parquet")).1, batch);
 }
@@ -303,6 +323,7 @@ fn unlisted_columns_by_choice_stay_fail_or_go() {
 fn tweak_columns_that_could_not_be_undone_are_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("t.parquet", &table());
+    // Each would have to be revealed before the other.
     let circle = POLICY.replace("\"t.region\" = \"phone\"", "\"t.region\" = \"by-tweaked\"")
         + "[rules.by-tweaked]\nformat = \"digits\"\nkey = \"pii\"\ntweak = { column = \"tweaked\" }\n";
     sandbox.policy(&circle);
@@ -310,11 +331,13 @@ fn tweak_columns_that_could_not_be_undone_are_refused() {
     assert!(stderr.contains("circle"), "{stderr}");
     sandbox.policy(
         &POLICY
+            // The tweak column is gone from the result, so reveal would have nothing to go by.
             .replace("\"t.region\" = \"phone\"\n", "")
             .replace("version = 1", "version = 1\nunlisted = \"drop\""),
     );
     let stderr = sandbox.fails(1, &["protect", "t.parquet", "out.parquet"]);
     assert!(stderr.contains("drops"), "{stderr}");
+    // A float has many texts, and reads back as another one elsewhere.
     sandbox.policy(&POLICY.replace("column = \"region\"", "column = \"float\""));
     let stderr = sandbox.fails(1, &["protect", "t.parquet", "out.parquet"]);
     assert!(stderr.contains("not Float64"), "{stderr}");
@@ -339,6 +362,7 @@ fn a_null_tweak_is_an_error() {
         stderr.contains("column `v`, row 2: its tweak, column `region`, is NULL"),
         "{stderr}"
     );
+    // Where the value is NULL as well, nothing is encrypted and no tweak is needed.
     write(vec![Some("1234567"), None]);
     sandbox.ok(&["protect", "t.parquet", "out.parquet"]);
 }

@@ -8,9 +8,11 @@ use arrow::array::{Array, RecordBatch};
 use crate::sandbox::{Sandbox, read};
 
 /// Columns whose treatment has no way back.
+// Of these only the protected bytes can be compared.
 const ONE_WAY: [&str; 4] = ["hashed", "masked", "age", "month"];
 
 /// Columns of the first file with formats that have a later version: names, templates, IBANs and bands.
+// They bound nothing of a value's shape to the tweak.
 const RETIRED: [&str; 5] = ["short", "plate", "name", "iban", "address"];
 
 /// `tests/fixtures/protected` in a folder of its own, with the keys that only their owner may read.
@@ -21,6 +23,7 @@ fn fixture() -> Sandbox {
         let file = file.unwrap();
         let to = sandbox.path(file.file_name().to_str().unwrap());
         fs::write(&to, fs::read(file.path()).unwrap()).unwrap();
+        // Git keeps no such permissions.
         #[cfg(unix)]
         fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }
@@ -36,6 +39,7 @@ fn same(one: &RecordBatch, other: &RecordBatch, except: &[&str]) {
     assert_eq!(names(one), names(other));
     for name in names(one).iter().filter(|name| !except.contains(&name.as_str())) {
         let (one, other) = (one.column_by_name(name).unwrap(), other.column_by_name(name).unwrap());
+        // Buffers and all, not only equal values.
         assert_eq!(one.to_data(), other.to_data(), "column {name}");
     }
 }
@@ -52,6 +56,7 @@ fn a_file_of_an_earlier_version_reveals() {
 
 #[test]
 fn a_file_is_protected_as_by_an_earlier_version() {
+    // Encryption is deterministic, so the same file must come out: a changed subkey, tweak or layout shows here.
     for (earlier, except) in [("protected-1", &RETIRED[..]), ("protected-2", &[])] {
         let sandbox = fixture();
         sandbox.ok(&["protect", "--table", "protected", "plain.parquet", "again.parquet"]);
@@ -73,10 +78,12 @@ fn a_file_is_protected_as_by_an_earlier_version() {
 fn a_format_that_has_a_later_version_says_so() {
     let sandbox = fixture();
     let refused = sandbox.fails(1, &["reveal", "protected-1.parquet", "back.parquet"]);
+    // The message names what is retired and not just a mismatch, which would look like a wrong key.
     assert!(refused.contains("bands of version 1"), "{refused}");
     assert!(refused.contains("with the release that protected it"), "{refused}");
     let (schema, stored) = read(&sandbox.path("protected-1.parquet"));
     for (column, version) in [("name", "name/1"), ("plate", "template/1"), ("iban", "iban/1")] {
+        // Each column alone, or the first refusal would hide the others.
         let only = stored.project(&[schema.index_of(column).unwrap()]).unwrap();
         sandbox.write("only.parquet", &only);
         let refused = sandbox.fails(1, &["reveal", "only.parquet", "back.parquet"]);

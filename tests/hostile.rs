@@ -12,6 +12,7 @@ use crate::answers;
 use crate::sandbox::Sandbox;
 
 /// Strings of each kind, for each rule.
+// Few enough for every run of the tests.
 const STRINGS: usize = 5_000;
 
 /// Strings that were trouble somewhere, once.
@@ -20,7 +21,7 @@ const CORPUS: &str = include_str!("vectors/ours/hostile.json");
 /// Protects `rows`; what fits must come back.
 fn check(protect: &Transform, reveal: &Transform, rows: &[String]) {
     fn batch<'a>(direction: Direction, rows: &'a [Option<&'a str>]) -> TextBatch<'a> {
-        // As long as FF3-1 has it.
+        // Seven bytes, as FF3-1 has it; the other rules ignore the tweak, or take any.
         TextBatch::new(direction, rows).with_tweaks(Some(Tweaks::Shared(b"tweak42")))
     }
     let values: Vec<Option<&str>> = rows.iter().map(|row| Some(row.as_str())).collect();
@@ -29,6 +30,7 @@ fn check(protect: &Transform, reveal: &Transform, rows: &[String]) {
         .texts(batch(Direction::Encrypt, &values), &mut protected)
         .unwrap();
     let protected: Vec<Option<&str>> = protected.iter().collect();
+    // One result a row, whatever became of it.
     assert_eq!(protected.len(), rows.len());
     if protect.rule().treatment.is_one_way() {
         return;
@@ -39,11 +41,12 @@ fn check(protect: &Transform, reveal: &Transform, rows: &[String]) {
         .unwrap();
     for ((value, protected), revealed) in rows.iter().zip(&protected).zip(revealed.iter()) {
         match protected {
+            // Whatever was protected comes back, byte for byte: normalisation or folding on the way would show.
             Some(_) => assert_eq!(revealed, Some(value.as_str()), "{}", protect.rule().name),
             None => assert_eq!(revealed, None),
         }
     }
-    // What nobody protected is an error or a value, too.
+    // What nobody protected is an error or a value, too: reveal runs on files that others may have written.
     let mut out = Texts::default();
     reveal.texts(batch(Direction::Decrypt, &values), &mut out).unwrap();
     assert_eq!(out.iter().count(), rows.len());
@@ -52,6 +55,7 @@ fn check(protect: &Transform, reveal: &Transform, rows: &[String]) {
 /// A value with a few characters changed, doubled, swapped or left out.
 fn spoiled(random: &mut StdRng, value: &str, corpus: &[String]) -> String {
     let mut symbols: Vec<char> = value.chars().collect();
+    // One to three edits keep a value close to the format, where parsers decide.
     for _ in 0..random.random_range(1..4) {
         let at = random.random_range(0..=symbols.len());
         match random.random_range(0..6) {
@@ -66,6 +70,7 @@ fn spoiled(random: &mut StdRng, value: &str, corpus: &[String]) -> String {
                 symbols.splice(at..at, other.chars().take(20));
             }
             _ if at < symbols.len() => {
+                // Up to U+3000: scripts, marks and spaces of other kinds than ASCII.
                 let other = char::from_u32(random.random_range(0..0x3000)).unwrap_or('\u{fffd}');
                 symbols[at] = if random.random_bool(0.5) {
                     other
@@ -84,9 +89,11 @@ async fn hostile_strings_give_an_error_or_a_value() {
     let corpus: Vec<String> = serde_json::from_str(CORPUS).unwrap();
     let policy = std::fs::read_to_string(answers::folder().join("policy.toml")).unwrap();
     let sandbox = Sandbox::new();
+    // NULL for a misfit, so that one bad row does not end the batch.
     sandbox.policy(&policy.replace("key = \"pii\"", "key = \"pii\"\non_invalid = \"null\""));
     let engine = sandbox.engine().await;
     let cases = answers::cases();
+    // A failure can be repeated.
     let mut random = StdRng::seed_from_u64(19);
     for rule in engine.policy().rules() {
         let name = rule.name.parse().unwrap();
@@ -105,13 +112,14 @@ async fn hostile_strings_give_an_error_or_a_value() {
         }
         check(&protect, &reveal, &rows);
 
-        // What breaks is made as small as it can be.
+        // What breaks is made as small as it can be, which fixed strings cannot.
         let mut runner = TestRunner::new(Config {
             cases: (STRINGS / 50) as u32,
             failure_persistence: None,
             ..Config::default()
         });
         let strings = prop::collection::vec(
+            // Any characters, printable ones, ASCII, and what numbers and dates are made of.
             prop_oneof![any::<String>(), "\\PC{0,40}", "[ -~]{0,40}", "[0-9 :./-]{0,40}"],
             50,
         );
@@ -141,6 +149,7 @@ fn memory_is_bounded() {
             continue;
         }
         let value = &case.values[0];
+        // Repeats a valid value, so that parsers go as far as they can.
         let long = value.repeat((1 << 20) / value.len());
         lines.push_str(&format!("c{at} = \"{rule}\"\n"));
         columns.push((
@@ -157,6 +166,7 @@ fn memory_is_bounded() {
             &RecordBatch::try_from_iter_with_nullable([column.clone()]).unwrap(),
         );
         // 768 MiB of address space for program, threads and all.
+        // A process of its own: the limit is one of the process.
         let command = sandbox.command(&["protect", "--force", "long.parquet", "safe.parquet"]);
         let script = "ulimit -v 786432; exec \"$@\"";
         let mut limited = std::process::Command::new("sh");

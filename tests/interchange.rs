@@ -40,6 +40,7 @@ key = "exchange"
 "#;
 
 /// FF1 of numerals by the crate `fpe`.
+// The crate `fpe` has nothing of its FF1 from us.
 fn judge(key: &[u8], radix: u32, tweak: &[u8], numerals: &[u16]) -> Vec<u16> {
     let ff1 = FF1::<Aes256>::new(key, radix).unwrap();
     let text = FlexibleNumeralString::from(numerals.to_vec());
@@ -62,6 +63,7 @@ impl Fixture {
         let mut keyring = Keyring::open(sandbox.path("keyring.json"), &sandbox.registry())
             .await
             .unwrap();
+        // For direct use, so that the same bytes can be given to the other implementation.
         let key_use = KeyUse::Direct {
             mode: DirectMode::Ff1,
             bits: KeyBits::B256,
@@ -95,12 +97,14 @@ impl Fixture {
 
 /// FF1 of a number below `size` over the next power of two, until it lands below.
 fn walk(key: &[u8], tweak: &[u8], number: BigUint, size: &BigUint) -> BigUint {
+    // FF1 has two halves, so there are two bits at least.
     let bits = (size - 1u8).bits().max(2);
     let mut number = number;
     loop {
         let numerals: Vec<u16> = (0..bits).rev().map(|place| u16::from(number.bit(place))).collect();
         let done: Vec<u8> = judge(key, 2, tweak, &numerals).iter().map(|bit| *bit as u8).collect();
         number = BigUint::from_radix_be(&done, 2).unwrap();
+        // The walk is part of the format's definition: another implementation has to walk as well.
         if &number < size {
             return number;
         }
@@ -109,11 +113,13 @@ fn walk(key: &[u8], tweak: &[u8], number: BigUint, size: &BigUint) -> BigUint {
 
 /// The tweak behind the tag of a shape; without a shape, the tweak.
 fn shaped(format: &str, shape: &[u8], tweak: Vec<u8>) -> Vec<u8> {
+    // Formats with one shape for each length have the tweak alone.
     if shape.is_empty() {
         return tweak;
     }
     let mut hash = Sha256::new();
     for part in ["cipherform shape v1".as_bytes(), format.as_bytes(), shape] {
+        // Lengths of 32 bits, big-endian, before each part.
         hash.update((part.len() as u32).to_be_bytes());
         hash.update(part);
     }
@@ -123,6 +129,7 @@ fn shaped(format: &str, shape: &[u8], tweak: Vec<u8>) -> Vec<u8> {
 /// What a rule makes of a value, by the crate `fpe` and the format's own parts; `None` for domains too small for the
 /// crate.
 fn by_hand(key: &[u8], rule: &Rule, value: &str) -> Option<String> {
+    // What the rule says, and else what the format keeps.
     let tweak = |kept: Vec<u8>| match &rule.tweak {
         Tweak::Kept => kept,
         Tweak::Fixed(bytes) => bytes.clone(),
@@ -130,6 +137,7 @@ fn by_hand(key: &[u8], rule: &Rule, value: &str) -> Option<String> {
     };
     let version = rule.format.version();
     let mut out = String::new();
+    // Bands go first, as in the transform: a short value is in its band and nowhere else.
     if let Some(band) = rule.format.band(value, Side::Plain) {
         let shape = [&b"band"[..], &band.number.to_be_bytes()].concat();
         let tweak = shaped(&version, &shape, tweak(Vec::new()));
@@ -147,6 +155,7 @@ fn by_hand(key: &[u8], rule: &Rule, value: &str) -> Option<String> {
         }
         Format::Ranked(format) => {
             if format.size() <= 1 << 19 {
+                // The crate refuses domains below 10^6.
                 return None; // too few for the crate
             }
             let rank = format.rank(value).unwrap();
@@ -161,6 +170,7 @@ fn by_hand(key: &[u8], rule: &Rule, value: &str) -> Option<String> {
             let tweak = shaped(&version, &places.shape, tweak(places.kept));
             let mut done = walk(key, &tweak, number, &places.choices.iter().product());
             let mut digits: Vec<u64> = Vec::new();
+            // The last place is the least significant.
             for choices in places.choices.iter().rev() {
                 digits.push((&done % choices).try_into().unwrap());
                 done /= *choices;
@@ -181,6 +191,7 @@ async fn every_format() {
     let mut formats = BTreeSet::new();
     for case in answers::cases() {
         let rule = engine.policy().rule(&case.rule).unwrap();
+        // Only what is FF1 and nothing beside: other treatments, a version character and numbers have no such map.
         if rule.treatment.name() != "encrypt"
             || rule.version_character
             || case.r#type != "Utf8"
@@ -201,7 +212,7 @@ async fn every_format() {
             formats.insert(rule.format.version().split_once('/').map(|(name, _)| name.to_owned()));
         }
     }
-    // All but opaque, which nothing encrypts.
+    // All but opaque, which nothing encrypts. A new format fails here until it is compared.
     assert_eq!(formats.len(), cipherform::formats::names().count() - 1, "{formats:?}");
 }
 
@@ -215,6 +226,7 @@ async fn a_text_goes_by_the_classes_of_its_letters() {
         ("Ab-12 cd", [0u16, 1, 18, 18, 1, 1]),
         ("aB-12 cd", [1, 0, 18, 18, 1, 1]),
     ] {
+        // The classes and their sizes are written out here, not taken from the format.
         let choices = classes.map(|class| if class == 18 { 10u32 } else { 26 });
         let symbols: Vec<char> = value.chars().filter(char::is_ascii_alphanumeric).collect();
         let first = classes.map(|class| {
@@ -225,6 +237,7 @@ async fn a_text_goes_by_the_classes_of_its_letters() {
                 .0
         });
         let number = (0..6).fold(BigUint::ZERO, |number, at| {
+            // Mixed radix, the first letter most significant.
             number * choices[at] + (u32::from(symbols[at]) - u32::from(first[at]))
         });
         let shape: Vec<u8> = classes.iter().flat_map(|class| class.to_be_bytes()).collect();
@@ -257,6 +270,7 @@ fn digits(text: &str) -> Vec<u16> {
 #[tokio::test]
 async fn strings() {
     let fixture = Fixture::new().await;
+    // The shortest that the floor allows, an odd length, one of a card, and one beyond 128 bits.
     for value in [
         "000000",
         "1234567",
@@ -267,12 +281,14 @@ async fn strings() {
         assert_eq!(digits(&fixture.protect_text("digits", value).await), expected);
     }
     // Kept parts are the tweak, each with its length before it, as numerals of 16 bits.
+    // Two numerals at the start and one at the end: their bytes are counted, then each numeral follows in two.
     let tweak = [0, 0, 0, 4, 0, 2, 0, 5, 0, 0, 0, 2, 0, 8];
     let expected = judge(&fixture.key, 10, &tweak, &digits("9897412982"));
     let found = fixture.protect_text("kept", "25-989-741-2982-8").await;
     assert_eq!(digits(&found.replace('-', ""))[2..12], expected);
     assert!(found.starts_with("25-") && found.ends_with("-8"));
 
+    // Eleven bytes, in lower case whatever the address has.
     let domain = b"\x00\x00\x00\x0bexample.com";
     let symbols = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let index = |c: char| symbols.find(c).unwrap() as u16;
@@ -295,6 +311,7 @@ async fn strings() {
 #[tokio::test]
 async fn ranked_domains_walk_until_inside() {
     let fixture = Fixture::new().await;
+    // 2^20 < size < 2^21, so every walk is over 21 bits and about 28 of 100 steps land outside.
     let size = 1_500_006u32; // −5 … 1,500,000, so 21 bits
     let values: Vec<i64> = vec![-5, 0, 1, 1_500_000, 777_777];
     let done = fixture.protect("id", Arc::new(Int64Array::from(values.clone()))).await;

@@ -27,6 +27,7 @@ fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
     let sandbox = audited();
     sandbox.ok(&["protect", "people.parquet", "one.parquet"]);
     sandbox.ok(&["keys", "rotate", "pii", "--prepare"]);
+    // An active version is resumed by nobody: only what is suspended can be.
     assert!(
         sandbox
             .fails(3, &["keys", "resume", "pii@1", "--reason", "no"])
@@ -37,6 +38,7 @@ fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
             .fails(3, &["keys", "resume", "pii@2", "--reason", "no"])
             .contains("was never in use: it cannot be resumed")
     );
+    // Activation names no version: the newest that was prepared is meant.
     sandbox.ok(&["keys", "activate", "pii", "--reason", "new quarter"]);
     assert!(
         sandbox
@@ -50,6 +52,7 @@ fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
     sandbox.ok(&["protect", "people.parquet", "two.parquet"]);
 
     sandbox.ok(&["keys", "suspend", "pii@2", "--reason", "an alarm"]);
+    // Suspension stops new data and not old: the reveal below warns, and works.
     let refused = sandbox.fails(3, &["protect", "people.parquet", "three.parquet"]);
     assert!(
         refused.contains("`pii@2` is suspended and may not protect"),
@@ -59,6 +62,7 @@ fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
         refused.contains("hint: resume `pii@2`: `cipherform keys resume pii@2`"),
         "{refused}"
     );
+    // Something is due, but nothing is broken, so doctor ends well.
     let doctor = sandbox.ok(&["keys", "doctor"]);
     assert!(
         doctor.contains("due   key `pii@2`: ") && doctor.contains("key `pii` has no active version"),
@@ -70,6 +74,7 @@ fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
     sandbox.ok(&["protect", "people.parquet", "three.parquet"]);
 
     // What cannot be undone asks, and nobody is there to answer.
+    // stdin is no terminal here: an answer must not be assumed.
     let asked = sandbox.fails(1, &["keys", "compromise", "pii@1", "--reason", "a lost laptop"]);
     assert!(asked.contains("pass --yes and --reason"), "{asked}");
     let asked = sandbox.fails(1, &["keys", "compromise", "pii@1", "--yes"]);
@@ -78,6 +83,7 @@ fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
     let warned = sandbox.run(&["reveal", "one.parquet", "again.parquet"]);
     assert!(warned.status.success() && text(&warned.stderr).contains("`pii@1` is compromised"));
     let query = |sql: &str| sandbox.run(&["query", "one.parquet", "--format", "csv", "-c", sql]);
+    // Two statements in one session: a warning that repeats is not read.
     let warned = query("SELECT ssn FROM one; SELECT ssn FROM one");
     assert_eq!(
         text(&warned.stderr)
@@ -85,11 +91,13 @@ fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
             .count(),
         1
     );
+    // The first statement has used the key, so it warns although the second fails.
     let warned = text(&query("SELECT min(ssn) FROM one; SELECT nothing FROM one").stderr);
     assert!(
         warned.contains("`pii@1` is compromised") && warned.contains("error: "),
         "{warned}"
     );
+    // A count reads no protected column, so no key is used and nobody has to be warned.
     let silent = query("SELECT count(*) FROM one");
     assert!(
         silent.status.success() && silent.stderr.is_empty(),
@@ -97,8 +105,10 @@ fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
         text(&silent.stderr)
     );
 
+    // Removal is for ever, so the version has to be named.
     let asked = sandbox.fails(1, &["keys", "remove", "pii", "--yes", "--reason", "which one?"]);
     assert!(asked.contains("hint: name it, as in `pii@1`"), "{asked}");
+    // An active version cannot be removed: data would be lost the moment it is protected.
     sandbox.fails(3, &["keys", "remove", "pii@2", "--yes", "--reason", "too early"]);
     sandbox.ok(&["keys", "remove", "pii@1", "--yes", "--reason", "all is moved"]);
     let gone = sandbox.fails(3, &["reveal", "one.parquet", "never.parquet"]);
@@ -106,6 +116,7 @@ fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
         gone.contains("`pii@1` is removed and may not reveal") && gone.contains("backup"),
         "{gone}"
     );
+    // Nothing may be left of a target that was refused.
     assert!(!sandbox.listing().contains(&"never.parquet".to_owned()));
     let entries = || sandbox.ok(&words("keys audit show --format json")).lines().count();
     let before = entries();
@@ -144,6 +155,7 @@ fn a_version_goes_through_its_life_and_all_of_it_is_recorded() {
     ] {
         assert!(shown.contains(said), "{said}: {shown}");
     }
+    // The log is read by people who may not see values.
     for value in ["123-45-6789", "4111"] {
         assert!(!shown.contains(value));
     }
@@ -170,17 +182,21 @@ fn an_audit_log_that_was_touched_is_noticed() {
     sandbox.ok(&["keys", "audit", "verify"]);
     let checkpoint = sandbox.ok(&["keys", "audit", "checkpoint"]);
     fs::write(sandbox.path("checkpoint.json"), checkpoint).unwrap();
+    // A chain of hashes proves all but its end; for that, something outside is needed.
     let verify = ["keys", "audit", "verify", "--checkpoint", "checkpoint.json"];
     sandbox.ok(&verify);
 
     let whole = fs::read_to_string(sandbox.path("audit.jsonl")).unwrap();
     let older = fs::read(sandbox.path("keyring.json")).unwrap();
+    // A log cut at a line's end is a valid, shorter log.
     let kept: String = whole.lines().take(3).map(|line| format!("{line}\n")).collect();
     fs::write(sandbox.path("audit.jsonl"), kept).unwrap();
     // The question itself is written down, so three entries are four by then.
     assert!(sandbox.fails(3, &verify).contains("the log was cut"));
+    // Without the checkpoint nobody can know: this is why there are checkpoints.
     sandbox.ok(&["keys", "audit", "verify"]);
 
+    // One word within an entry.
     fs::write(
         sandbox.path("audit.jsonl"),
         whole.replacen("people.parquet", "nobody.parquet", 1),
@@ -195,6 +211,7 @@ fn an_audit_log_that_was_touched_is_noticed() {
     let checkpoint = sandbox.ok(&["keys", "audit", "checkpoint"]);
     fs::write(sandbox.path("checkpoint.json"), checkpoint).unwrap();
     fs::write(sandbox.path("keyring.json"), older).unwrap();
+    // Keyring and log are each sound; together they are not of one time.
     sandbox.ok(&["keys", "audit", "verify"]);
     assert!(
         sandbox
@@ -202,6 +219,7 @@ fn an_audit_log_that_was_touched_is_noticed() {
             .contains("the keyring is an older copy: generation 2, and 3 at the checkpoint")
     );
     let policy = fs::read_to_string(sandbox.path("policy.toml")).unwrap();
+    // Pinned in the policy, an older copy is refused also without a checkpoint.
     sandbox.policy(&policy.replacen("\nkeyring", "\nkeyring_generation = 3\nkeyring", 1));
     let pinned = sandbox.fails(3, &["protect", "people.parquet", "two.parquet"]);
     assert!(
@@ -214,6 +232,7 @@ fn an_audit_log_that_was_touched_is_noticed() {
 #[test]
 fn without_room_for_an_entry_no_key_is_used() {
     let sandbox = audited();
+    // A folder of that name can be written to by nobody, root included.
     fs::create_dir(sandbox.path("audit.jsonl")).unwrap();
     let stderr = sandbox.fails(1, &["protect", "people.parquet", "one.parquet"]);
     assert!(
@@ -231,7 +250,7 @@ fn to_protect_is_a_right_of_its_own() {
     let refused = csv(&sandbox, "analyst", protects);
     assert_eq!(refused.status.code(), Some(3));
     assert!(text(&refused.stderr).contains("role `analyst` may not protect what is under rule `card`"));
-    // Who sees the values may not protect for that.
+    // Who sees the values may not protect for that: reading and writing are separate rights.
     let refused = csv(&sandbox, "loader", "SELECT protect(id, 'id') FROM people");
     assert!(
         text(&refused.stderr).contains("role `loader` may not protect what is under rule `id`"),
@@ -256,6 +275,7 @@ fn to_protect_is_a_right_of_its_own() {
     );
 
     // Where all values can be listed, to protect is to reveal.
+    // A masked role that may protect would encrypt every number and compare.
     sandbox.policy(&format!(
         "{POLICY}\n[roles.sly]\nssn = {{ see = \"masked\", protect = true }}\n"
     ));
@@ -270,6 +290,7 @@ fn to_protect_is_a_right_of_its_own() {
 fn a_limit_of_values_ends_a_job() {
     let sandbox = audited();
     let policy = fs::read_to_string(sandbox.path("policy.toml")).unwrap();
+    // The file has nine values: one run fits, two do not.
     sandbox.ok(&["keys", "limit", "pii", "--values", "10", "--reason", "policy 7"]);
     assert_eq!(sandbox.ok(&["keys", "limit", "pii"]), "10\n");
     assert_eq!(
@@ -283,7 +304,9 @@ fn a_limit_of_values_ends_a_job() {
         "{stderr}"
     );
     assert!(!sandbox.listing().contains(&"two.parquet".to_owned()));
+    // A limit is on protecting; revealing never ends by it.
     sandbox.ok(&["reveal", "one.parquet", "back.parquet"]);
+    // A new version counts from zero.
     sandbox.ok(&["keys", "rotate", "pii"]);
     sandbox.ok(&["protect", "people.parquet", "two.parquet"]);
 
@@ -306,6 +329,7 @@ fn a_limit_of_values_ends_a_job() {
             .ok(&["keys", "periods", "pii"])
             .contains("protects 730 days, reveals 1825 days")
     );
+    // Data that may be protected for longer than it may be revealed would be lost.
     sandbox.fails(
         1,
         &[
@@ -342,6 +366,7 @@ fn a_limit_of_values_ends_a_job() {
 fn reprotect_moves_a_file_to_the_current_version() {
     let sandbox = audited();
     sandbox.ok(&["protect", "people.parquet", "old.parquet"]);
+    // Nothing to do is said, rather than a copy made.
     let stderr = sandbox.fails(1, &["reprotect", "old.parquet", "new.parquet"]);
     assert!(stderr.contains("by the current version of its key already"), "{stderr}");
     sandbox.ok(&["keys", "rotate", "pii"]);
@@ -363,7 +388,7 @@ fn reprotect_moves_a_file_to_the_current_version() {
         read(&sandbox.path("back.parquet")),
         read(&sandbox.path("people.parquet"))
     );
-    // The same as protecting the plain file.
+    // The same as protecting the plain file: reprotect has no format of its own.
     sandbox.ok(&["protect", "people.parquet", "direct.parquet"]);
     assert_eq!(
         read(&sandbox.path("direct.parquet")),
@@ -385,6 +410,7 @@ fn reprotect_moves_a_file_to_the_current_version() {
         read(&sandbox.path("moved-back.parquet")),
         read(&sandbox.path("people.parquet"))
     );
+    // Both halves of the argument are checked before anything is written.
     for (rule, said) in [
         ("nothing=card", "there is no column `nothing`"),
         ("card=nothing", "no rule `nothing`"),
@@ -444,6 +470,7 @@ async fn rows_of_two_versions_never_compare_equal_by_accident() {
             .is_err()
     );
     drop(keyring);
+    // The suspension is undone by the file from before it.
     fs::write(sandbox.path("keyring.json"), other).unwrap();
     // So its stored column is put in by hand, with the metadata that its version gives.
     sandbox.ok(&["protect", "people.parquet", "template-2.parquet"]);
@@ -487,6 +514,7 @@ async fn rows_of_two_versions_never_compare_equal_by_accident() {
         sandbox.ok(&arguments)
     };
     let join = "SELECT count(*) AS n FROM one JOIN two ON one.ssn = two.ssn";
+    // The engine decrypts each side by its own version before it compares.
     assert_eq!(count(join, &[]), "n\n0\n", "by what they mean, nobody is the same");
     assert_eq!(count(join, &["--stored"]), "n\n3\n", "by what is stored, all are");
     let union = "SELECT count(DISTINCT ssn) AS n FROM (SELECT ssn FROM one UNION ALL SELECT ssn FROM two)";
@@ -511,6 +539,7 @@ fn whatever_moment_the_process_is_killed_at_the_keyring_is_whole() {
             .spawn()
             .unwrap();
         // Moments from the start of the process to beyond its end.
+        // A prime step spreads the moments over the run of the process.
         std::thread::sleep(std::time::Duration::from_micros(round * 7_919 % 25_000));
         child.kill().unwrap();
         killed += u32::from(!child.wait().unwrap().success());
@@ -524,6 +553,7 @@ fn whatever_moment_the_process_is_killed_at_the_keyring_is_whole() {
     }
     assert!(killed > 0, "no process was killed in its middle");
     let doctor = sandbox.ok(&["keys", "doctor"]);
+    // Every version in the keyring still unwraps: none is half written.
     assert_eq!(doctor.matches(", unwraps").count(), versions, "{doctor}");
     sandbox.ok(&["keys", "audit", "verify"]);
     sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
@@ -538,6 +568,7 @@ fn whatever_moment_the_process_is_killed_at_the_keyring_is_whole() {
 #[test]
 fn two_copies_that_were_both_rotated_are_told_apart() {
     let sandbox = audited();
+    // As after a restore on two machines.
     fs::copy(sandbox.path("keyring.json"), sandbox.path("copy.json")).unwrap();
     sandbox.ok(&["keys", "rotate", "pii"]);
     sandbox.ok(&["protect", "people.parquet", "one.parquet"]);
@@ -560,6 +591,7 @@ fn approved_only_refuses_what_is_not() {
     sandbox.write("people.parquet", &people());
     let approved = |rules: &str| sandbox.policy(&format!("approved_only = true\n{}\n{rules}", POLICY.trim_start()));
     approved("");
+    // Encryption by FF1 is approved (SP 800-38G), so the ordinary case goes on to work.
     sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
     for (rule, what) in [
         ("treatment = \"siv\"", "AES-SIV"),
@@ -602,11 +634,13 @@ fn kms_keys_go_through_their_life() {
         listed.contains("every 365 days") && listed.contains("ENCRYPT_DECRYPT"),
         "{listed}"
     );
+    // New material wraps from now on, and the old still unwraps: the file from before must open.
     sandbox.ok(&["kms", "rotate", "local:main", "--reason", "policy 7"]);
     let rewrapped = sandbox.ok(&["keys", "rewrap", "--to", "local:main"]);
     assert_eq!(rewrapped, "");
     sandbox.ok(&["reveal", "one.parquet", "back.parquet"]);
 
+    // The keyring itself is wrapped by this key, so nothing opens now.
     sandbox.ok(&["kms", "disable", "local:main", "--reason", "an alarm"]);
     let refused = sandbox.fails(3, &["reveal", "one.parquet", "x.parquet"]);
     assert!(
@@ -630,6 +664,7 @@ fn kms_keys_go_through_their_life() {
         (&"local:main".into(), &"enabled".into())
     );
 
+    // Deletion needs a confirmation, and there is no terminal.
     let asked = sandbox.fails(1, &["kms", "schedule-deletion", "local:cards", "--reason", "not used"]);
     assert!(asked.contains("pass --yes and --reason"), "{asked}");
     sandbox.fails(
@@ -653,6 +688,7 @@ fn kms_keys_go_through_their_life() {
         "--reason",
         "by mistake",
     ]);
+    // The keyring still needs the key: said at once, not after 30 days.
     let told = text(&scheduled.stderr);
     assert!(
         told.contains("needs it: take it back, enable it, and `cipherform keys rewrap --to`"),
@@ -663,12 +699,14 @@ fn kms_keys_go_through_their_life() {
         refused.contains("hint: cancel the deletion of `local:main`: `cipherform kms cancel-deletion local:main`"),
         "{refused}"
     );
+    // A key whose deletion was taken back is disabled, so that nobody relies on it by mistake.
     sandbox.ok(&["kms", "cancel-deletion", "local:main", "--reason", "it was"]);
     sandbox.fails(3, &["keys", "list"]);
     sandbox.ok(&["kms", "enable", "local:main", "--reason", "it was"]);
 
     sandbox.ok(&["kms", "alias", "create", "current", "--to", "local:main"]);
     sandbox.ok(&["keys", "create", "more", "--kms", "local:alias/current"]);
+    // The alias moves; what the former key wrapped still unwraps.
     sandbox.ok(&["kms", "alias", "update", "current", "--to", "local:cards"]);
     sandbox.ok(&["keys", "rotate", "more"]);
     let doctor = sandbox.ok(&["keys", "doctor"]);
@@ -720,6 +758,7 @@ fn kms_keys_go_through_their_life() {
     }
     sandbox.ok(&["keys", "audit", "verify"]);
 
+    // Keys of other systems are not ours to change; the message names the tool that does.
     for (arguments, said) in [
         (
             &[
@@ -753,6 +792,7 @@ fn a_local_kms_of_format_1_goes_on_to_work() {
     let sandbox = Sandbox::empty();
     let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/local-kms-1");
     for file in ["kms.json", "keyring.json", "unlock.key"] {
+        // Written by the release that had format 1, and never written again.
         fs::copy(fixture.join(file), sandbox.path(file)).unwrap();
     }
     sandbox.policy(POLICY);
@@ -766,6 +806,7 @@ fn a_local_kms_of_format_1_goes_on_to_work() {
             .unwrap()
             .to_owned()
     };
+    // Reading converts nothing: an older release may still need the file.
     assert!(format().contains("cipherform-local-kms/1"));
     sandbox.ok(&["kms", "create", "local:second"]);
     assert!(format().contains("cipherform-local-kms/2"));
@@ -780,6 +821,7 @@ fn a_local_kms_of_format_1_goes_on_to_work() {
 fn material_comes_from_elsewhere() {
     let sandbox = audited();
     let wrap = |material: &str| {
+        // OpenSSL, so that our own RSA-OAEP does not check itself.
         sandbox.openssl(&format!(
             "pkeyutl -encrypt -pubin -inkey wrapping.pem -in {material} -out wrapped.bin \
              -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256"
@@ -806,6 +848,7 @@ fn material_comes_from_elsewhere() {
     fs::write(sandbox.path("material.bin"), [0x5A; 32]).unwrap();
     fs::write(sandbox.path("other.bin"), [0xA5; 32]).unwrap();
     sandbox.ok(&["kms", "create", "local:ours", "--origin", "external"]);
+    // A key without material can wrap nothing.
     sandbox.fails(3, &["keys", "create", "ours", "--kms", "local:ours"]);
     parameters();
     wrap("material.bin");
@@ -813,6 +856,7 @@ fn material_comes_from_elsewhere() {
     assert!(done.status.success(), "{}", text(&done.stderr));
     let again = import(&[]);
     assert_eq!(again.status.code(), Some(3), "a token is good once");
+    // Two files that a person may mistake for each other.
     fs::copy(sandbox.path("wrapped.bin"), sandbox.path("import.token")).unwrap();
     let swapped = text(&import(&[]).stderr);
     assert!(
@@ -830,6 +874,7 @@ fn material_comes_from_elsewhere() {
     parameters();
     wrap("other.bin");
     let other = text(&import(&[]).stderr);
+    // Other material would leave all that the key has wrapped unreadable.
     assert!(other.contains("this is not the material that the key had"), "{other}");
     wrap("material.bin");
     let soon =
@@ -845,6 +890,7 @@ fn material_comes_from_elsewhere() {
     );
     parameters();
     wrap("material.bin");
+    // The same material once more only changes when it expires.
     let done = import(&["--valid-to", "2999-01-01T00:00:00Z"]);
     assert!(done.status.success(), "{}", text(&done.stderr));
     sandbox.ok(&["keys", "doctor"]);
@@ -863,6 +909,7 @@ fn material_comes_from_elsewhere() {
 /// While the log cannot be written, since the keyring is shut, nothing changes that no history tells.
 #[test]
 fn nothing_changes_without_a_trace() {
+    // The log needs the keyring, the keyring needs the key, and the key is disabled.
     let sandbox = audited();
     fs::write(sandbox.path("second.key"), [7; 32]).unwrap();
     let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"kms:Decrypt","Resource":"*"}]}"#;
@@ -874,6 +921,7 @@ fn nothing_changes_without_a_trace() {
         refused.contains("the audit log can have no entry of this, since the keyring does not open"),
         "{refused}"
     );
+    // Policies stand in the history of the KMS, so this change has a trace without the log.
     sandbox.ok(&words(
         "kms policy put --identity bob@x --file bob.json --reason whybob",
     ));
@@ -904,6 +952,7 @@ fn nothing_changes_without_a_trace() {
 fn the_doctor_overlooks_no_older_keyring_and_no_dead_log() {
     let sandbox = Sandbox::new();
     let with = |line: &str| sandbox.policy(&POLICY.replacen("\nkeyring", &format!("\n{line}\nkeyring"), 1));
+    // The doctor must look further after the first thing that is not well.
     for (line, code, said) in [
         (
             "keyring_generation = 99",
@@ -921,6 +970,7 @@ fn the_doctor_overlooks_no_older_keyring_and_no_dead_log() {
         let told = text(&doctor.stdout);
         assert_eq!(doctor.status.code(), Some(code), "{told}");
         assert!(
+            // The rest is reported all the same.
             told.contains(said) && told.contains("ok    key `pii@1`: active, unwraps"),
             "{told}"
         );
@@ -947,6 +997,7 @@ fn whatever_moment_an_import_of_material_is_killed_at_nothing_is_lost() {
     };
     let import = words("kms import-material local:ours --material wrapped.bin --token import.token --reason ceremony");
     ready();
+    // The time of a whole import on this machine, so that kills fall all over it.
     let start = std::time::Instant::now();
     sandbox.ok(&import);
     let whole = start.elapsed();
@@ -966,6 +1017,7 @@ fn whatever_moment_an_import_of_material_is_killed_at_nothing_is_lost() {
             .spawn()
             .unwrap();
         // Moments from the start of the process to beyond its end.
+        // From 0 to 125 % of that time.
         std::thread::sleep(whole * (round * 37 % 100) / 80);
         child.kill().unwrap();
         killed += u32::from(!child.wait().unwrap().success());
@@ -973,6 +1025,7 @@ fn whatever_moment_an_import_of_material_is_killed_at_nothing_is_lost() {
         if !again.status.success() {
             let stderr = text(&again.stderr);
             assert!(
+                // Refused only because the first run had finished: the token was used.
                 stderr.contains("the import token is of another key, was used"),
                 "{stderr}"
             );
@@ -985,6 +1038,7 @@ fn whatever_moment_an_import_of_material_is_killed_at_nothing_is_lost() {
         }
     }
     assert!(killed > 0 && imported > 0, "{killed} {imported}");
+    // The keyring is no part of an import of material.
     assert_eq!(fs::read(sandbox.path("keyring.json")).unwrap(), keyring);
     sandbox.ok(&["keys", "doctor"]);
 }
@@ -1000,6 +1054,7 @@ fn what_unlocks_the_local_kms_is_changed() {
     let refused = sandbox.fails(1, &[&change[..], &["short.txt"]].concat());
     assert!(refused.contains("shorter than 8 characters"), "{refused}");
     sandbox.ok(&[&change[..], &["new.txt"]].concat());
+    // The key file that opened it before does so no more.
     let refused = sandbox.fails(3, &["reveal", "one.parquet", "x.parquet"]);
     assert!(
         refused.contains("a passphrase unlocks it, and nothing else"),
@@ -1046,7 +1101,7 @@ fn what_unlocks_the_local_kms_is_changed() {
         &["kms", "passphrase", "--kms", "local:main", "--key-file", "second.key"],
     );
     assert!(stderr.contains("cannot guard a local KMS"), "{stderr}");
-    // A copy from before is opened by what opened it then: the manual says so.
+    // A copy from before is opened by what opened it then: the manual says so. Sealing anew cannot reach copies.
     fs::write(sandbox.path("kms.json"), older).unwrap();
     sandbox.ok(&["reveal", "one.parquet", "fourth.parquet"]);
 }
@@ -1065,6 +1120,7 @@ fn key_policies_are_put_shown_simulated_and_enforced() {
             r#"{{ "Version": "2012-10-17", "Statement": [{{ "Sid": "one", "Effect": "Allow", "Principal": {principal}, "Action": "{action}", "Resource": "*" }}] }}"#
         )
     };
+    // An action that does not exist would never match: refused, not ignored.
     fs::write(sandbox.path("bad.json"), statement("\"*\"", "kms:Everything")).unwrap();
     fs::write(
         sandbox.path("ann.json"),
@@ -1090,6 +1146,7 @@ fn key_policies_are_put_shown_simulated_and_enforced() {
         refused.contains("an action matches no known action") && refused.contains("hint: the actions are kms:Encrypt"),
         "{refused}"
     );
+    // The lockout check: nobody could replace this policy any more.
     let refused = put("ann.json", &[]);
     assert_eq!(refused.status.code(), Some(3));
     assert!(
@@ -1117,6 +1174,7 @@ fn key_policies_are_put_shown_simulated_and_enforced() {
     assert!(simulate("eve@laptop", "kms:Decrypt").contains("allowed by the key's statement `one`"));
     assert!(simulate("eve@laptop", "kms:Encrypt").contains("denied: no statement allows it"));
     sandbox.ok(&["reveal", "one.parquet", "back.parquet"]);
+    // What the policy leaves out is denied, also to who put it.
     let refused = sandbox.fails(3, &["keys", "rotate", "pii"]);
     assert!(refused.contains("may not kms:GenerateDataKey"), "{refused}");
     let refused = sandbox.fails(3, &["kms", "disable", "local:main", "--reason", "an alarm"]);
@@ -1134,7 +1192,8 @@ fn key_policies_are_put_shown_simulated_and_enforced() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["allowed"], false);
 
-    // Who may put a policy can do so without being able to open the keyring, and so the log.
+    // Who may put a policy can do so without being able to open the keyring, and so the log. A policy that locks
+    // the keyring out must not be for ever.
     fs::write(sandbox.path("put.json"), statement("\"*\"", "kms:PutKeyPolicy")).unwrap();
     fs::write(sandbox.path("all.json"), statement("\"*\"", "kms:*")).unwrap();
     let other = Sandbox::new();
@@ -1184,6 +1243,7 @@ fn key_policies_are_put_shown_simulated_and_enforced() {
             .ok(&["kms", "policy", "get", "--identity", &who])
             .contains("leave")
     );
+    // 1 for what does not exist, and 2, usage, for neither key nor identity.
     sandbox.fails(1, &["kms", "policy", "get", "--identity", "nobody@home"]);
     sandbox.fails(2, &["kms", "policy", "get"]);
 }
@@ -1196,12 +1256,14 @@ fn a_backup_brings_everything_back() {
     sandbox.ok(&["kms", "rotate", "local:main"]);
     sandbox.ok(&["keys", "backup", "--to", "first.json"]);
     assert!(!sandbox.ok(&["keys", "doctor"]).contains("backup"));
+    // A backup is never overwritten.
     sandbox.fails(1, &["keys", "backup", "--to", "first.json"]);
     for change in [&["keys", "create", "more"][..], &["kms", "create", "local:more"]] {
         sandbox.ok(change);
     }
     let doctor = sandbox.ok(&["keys", "doctor"]);
     assert_eq!(doctor.matches("changed since its last backup").count(), 2, "{doctor}");
+    // A restore must not undo changes made since.
     let refused = sandbox.fails(1, &["keys", "restore", "first.json"]);
     assert!(
         refused.contains("is newer") && refused.contains("move it away first"),
@@ -1222,7 +1284,7 @@ fn a_backup_brings_everything_back() {
         fs::write(sandbox.path(lost), &before[0]).unwrap();
     }
 
-    // No key stands in it in the clear, nor what unlocks it.
+    // No key stands in it in the clear, nor what unlocks it: a backup lies on other media.
     let bytes = fs::read_to_string(sandbox.path("first.json")).unwrap();
     let unlock = fs::read_to_string(sandbox.path("unlock.key")).unwrap();
     assert!(!bytes.contains(unlock.trim()));
@@ -1233,12 +1295,14 @@ fn a_backup_brings_everything_back() {
     for file in ["second.json", "unlock.key", "one.parquet"] {
         fs::copy(sandbox.path(file), elsewhere.path(file)).unwrap();
     }
+    // A key file of the right form and wrong contents.
     fs::write(elsewhere.path("other.key"), "07".repeat(32)).unwrap();
     let refused = elsewhere.fails(3, &["keys", "restore", "second.json", "--key-file", "other.key"]);
     assert!(
         refused.contains("`second.json`: keyring `keyring.json`: ") && refused.contains("local KMS `kms.json`"),
         "{refused}"
     );
+    // Nothing is put down before the backup is known to open.
     assert!(!elsewhere.listing().contains(&"keyring.json".to_owned()));
     let restored = elsewhere.ok(&["keys", "restore", "second.json", "--format", "json"]);
     assert!(restored.contains("\"local_kms\":true"), "{restored}");
@@ -1250,12 +1314,13 @@ fn a_backup_brings_everything_back() {
     assert!(elsewhere.ok(&["keys", "list"]).contains("more"));
     assert!(elsewhere.ok(&["keys", "audit", "show"]).contains("from second.json"));
 
+    // One letter more in what the backup says of itself.
     let changed = bytes.replacen("\"who\": \"", "\"who\": \"x", 1);
     fs::write(sandbox.path("changed.json"), changed).unwrap();
     sandbox.fails(3, &["keys", "restore", "changed.json", "--check"]);
     fs::write(sandbox.path("cut.json"), &bytes[..bytes.len() / 2]).unwrap();
     sandbox.fails(1, &["keys", "restore", "cut.json", "--check"]);
-    // Another keyring is in the way.
+    // Another keyring is in the way: it has keys that the backup lacks.
     let third = Sandbox::new();
     fs::copy(sandbox.path("second.json"), third.path("second.json")).unwrap();
     let output = third.run(&[
@@ -1312,6 +1377,7 @@ fn whatever_moment_a_backup_or_an_import_is_killed_at_nothing_is_lost() {
         "a test",
     ];
     let before = fs::read(theirs.path("keyring.json")).unwrap();
+    // The same key in two files, so that a change of what unlocks it never locks the test out.
     fs::copy(theirs.path("unlock.key"), theirs.path("second.key")).unwrap();
     let (mut killed, mut imported, mut written) = (0, 0, 0);
     for round in 0..300u64 {
@@ -1328,6 +1394,7 @@ fn whatever_moment_a_backup_or_an_import_is_killed_at_nothing_is_lost() {
             .spawn()
             .unwrap();
         // Moments from the start of the process to beyond its end.
+        // A prime step, as above.
         std::thread::sleep(std::time::Duration::from_micros(round * 7_919 % 60_000));
         child.kill().unwrap();
         killed += u32::from(!child.wait().unwrap().success());
@@ -1359,5 +1426,6 @@ fn whatever_moment_a_backup_or_an_import_is_killed_at_nothing_is_lost() {
     for name in listing {
         left += u32::from(name.starts_with(".cipherform-"));
     }
+    // Only what a kill cannot clean up may be left: no ordinary end leaves a file.
     assert!(left <= killed, "a process that is killed leaves one file aside at most");
 }

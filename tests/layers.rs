@@ -54,12 +54,14 @@ fn no_module_imports_one_above_it() {
         .iter()
         .filter(|file| file.path.starts_with("src/") && !file.is_test())
     {
+        // The crate's root and the command name every layer: that is their work.
         if ["src/lib.rs", "src/main.rs"].contains(&file.path.as_str()) {
             continue;
         }
         let layer = find(file.layer());
         seen.insert(layer.name);
         let named = paths(file);
+        // In a crate of its own, `crate::` means that layer.
         let own = if file.crate_root == "src" { "" } else { file.layer() };
         for name in named.iter().filter_map(|path| imported(path, own)) {
             if name != layer.name && !layer.below.contains(&name) {
@@ -68,10 +70,12 @@ fn no_module_imports_one_above_it() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    // A layer without a file is a line that nobody has taken out.
     assert_eq!(seen.len(), LAYERS.len(), "every layer is there: {seen:?}");
 }
 
 #[test]
+// A checker that finds nothing proves nothing, so it is tested on what it must find.
 fn an_import_upwards_is_found() {
     let path = |text: &str| text.split("::").map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(imported(&path("crate::policy::Rule"), ""), Some("policy"));
@@ -95,6 +99,7 @@ fn find(name: &str) -> &'static Layer {
 fn imported(path: &[String], own: &str) -> Option<&'static str> {
     let layers = || LAYERS.iter().map(|layer| layer.name);
     if let Some(name) = path[0].strip_prefix("cipherform_") {
+        // Layers that are crates have names with the prefix.
         return layers().find(|layer| *layer == name);
     }
     let second = path.get(1).filter(|_| path[0] == "crate" && own.is_empty())?;
@@ -126,6 +131,7 @@ fn a_layer_names_only_its_libraries() {
         let inside = local_names(file);
         for path in paths(file) {
             let library = &path[0];
+            // A module may have the name of a library, and then means itself.
             if known.contains(library) && !inside.contains(library) && !library.starts_with("cipherform_") {
                 used.entry(layer.name).or_default().insert(library.clone());
                 if !layer.libraries.contains(&library.as_str()) {
@@ -138,6 +144,7 @@ fn a_layer_names_only_its_libraries() {
     for layer in LAYERS {
         let used = used.remove(layer.name).unwrap_or_default();
         let listed: BTreeSet<String> = layer.libraries.iter().map(|name| (*name).to_owned()).collect();
+        // Both ways: a library that is no longer named must leave the list.
         assert_eq!(used, listed, "the libraries that {} names", layer.name);
     }
 }
@@ -160,6 +167,7 @@ fn unsafe_stands_in_kernels_only() {
     let mut wrong = Vec::new();
     for file in source_files().iter().filter(|file| file.path.starts_with("src/")) {
         let is_listed = UNSAFE.iter().any(|folder| file.path.starts_with(folder));
+        // Comments may say the word.
         let mentions = file.text.lines().map(|line| line.split("//").next().unwrap());
         let mut mentions = mentions.filter(|line| {
             ["unsafe {", "unsafe fn ", "unsafe impl "]
@@ -196,12 +204,14 @@ fn circles(files: &[SourceFile]) -> Vec<Vec<&str>> {
             .map(|(at, file)| (file.path.as_str(), at))
             .collect();
         let edges: Vec<Vec<usize>> = own.iter().map(|file| imports(&modules, file, &place)).collect();
+        // Every pair is looked at: the tree is small, and a cleverer algorithm would need a test of its own.
         let reached: Vec<BTreeSet<usize>> = (0..own.len()).map(|from| reachable(&edges, from)).collect();
         let mut told = BTreeSet::new();
         for from in 0..own.len() {
             let circle: Vec<usize> = reached[from]
                 .iter()
                 .copied()
+                // Reached both ways: the two are in one circle.
                 .filter(|to| reached[*to].contains(&from))
                 .collect();
             if circle.len() > 1 && told.insert(circle.clone()) {
@@ -213,6 +223,7 @@ fn circles(files: &[SourceFile]) -> Vec<Vec<&str>> {
 }
 
 /// The files whose items `file` names. A `mod.rs` or root file lists its children: that is no import.
+// A `mod.rs` names its children by declaring them, which is no use of them.
 fn imports(modules: &Modules<'_>, file: &SourceFile, place: &BTreeMap<&str, usize>) -> Vec<usize> {
     let mut found = BTreeSet::new();
     for path in paths(file) {

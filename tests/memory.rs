@@ -19,6 +19,7 @@ use cipherform::{Result, Secret};
 use crate::sandbox::{POLICY, Sandbox, people};
 
 /// Changes every byte of what is looked for, so that the list of it is not found itself.
+// Any mask that is not zero; the wanted list would otherwise be found in every run.
 const MASK: u8 = 0x5A;
 
 /// What must not be found, masked, and what it is.
@@ -27,6 +28,7 @@ pub(crate) struct Wanted(Vec<(String, Vec<u8>)>);
 
 impl Wanted {
     pub(crate) fn add(&mut self, what: &str, secret: &[u8]) {
+        // Sixteen bytes do not stand in memory by chance.
         assert!(secret.len() >= 16, "{what}: too short to be told from chance");
         self.add_masked(what, secret.iter().map(|byte| byte ^ MASK).collect());
     }
@@ -43,18 +45,22 @@ impl Wanted {
         let mut found = Vec::new();
         for line in maps.lines() {
             let (range, rest) = line.split_once(' ').unwrap();
+            // Only what this process may have written; pages that the kernel shares are left out.
             if !rest.starts_with("rw") || rest.contains("[vvar") {
                 continue;
             }
             let (start, end) = range.split_once('-').unwrap();
             let bounds = [start, end].map(|text| u64::from_str_radix(text, 16).unwrap());
-            // Neighbouring windows share as much as the longest secret is long.
+            // Neighbouring windows share as much as the longest secret is long, or one across a boundary would be
+            // missed.
             for at in (bounds[0]..bounds[1]).step_by(window.len() - 128) {
                 let length = window.len().min((bounds[1] - at) as usize);
+                // A mapping may go away between reading the list and reading it.
                 let Ok(read) = memory.read_at(&mut window[..length], at) else {
                     break;
                 };
                 for (what, masked) in &self.0 {
+                    // Compared by the first byte before all others: most places end there.
                     let first = masked[0] ^ MASK;
                     let candidates = window[..read].windows(masked.len()).filter(|bytes| bytes[0] == first);
                     let hits = candidates
@@ -64,6 +70,7 @@ impl Wanted {
                         found.push(format!("{what} in {line}"));
                     }
                 }
+                // The window itself is memory of this process, and is searched as well.
                 window[..read].fill(0);
             }
         }
@@ -111,6 +118,7 @@ pub(crate) async fn work(
             .subkey(Purpose::Ff1, rule, &transform.fingerprint(), 32)?;
         wanted.add(&format!("the subkey of {rule}"), subkey.expose());
     }
+    // A whole job, since secrets are copied where work is done: into caches, tasks and threads.
     let (source, safe, back) = (
         folder.join("people.parquet"),
         folder.join("safe.parquet"),
@@ -131,6 +139,7 @@ fn base64(text: &str) -> Vec<u8> {
 
 /// On a thread of its own, whose stack goes with it.
 pub(crate) fn run(job: impl Future<Output = Wanted> + Send + 'static) -> Wanted {
+    // Stacks are not wiped; the thread's goes with it.
     std::thread::spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -145,6 +154,7 @@ pub(crate) fn run(job: impl Future<Output = Wanted> + Send + 'static) -> Wanted 
 #[test]
 fn the_search_finds_what_is_there() {
     let secret = Secret::new((0..32u8).map(|byte| byte.wrapping_mul(37) ^ 0xC3).collect::<Vec<u8>>());
+    // Found while it is there, and gone when it is dropped: both halves of the search are tested.
     let mut wanted = Wanted::default();
     wanted.add("a secret", secret.expose());
     assert!(!wanted.found().is_empty());
@@ -232,6 +242,7 @@ fn import_and_exchange_leave_nothing() {
             .import_material(&ours, &wrapped, &parameters.token, None, &reason)
             .unwrap();
         // And a partner whose private key is a file.
+        // The key is made elsewhere, so that this process reads it only as a file.
         sandbox.openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out private.pem");
         sandbox.openssl("rsa -in private.pem -pubout -out public.pem");
         sandbox.openssl("rsa -in private.pem -traditional -outform DER -out private.der");
@@ -240,6 +251,7 @@ fn import_and_exchange_leave_nothing() {
         // top bit, zero.
         let (modulus, exponent) = (4 + 3 + 4 + 385, 5);
         let d = modulus + exponent;
+        // A zero byte before the number says that it is positive, where the top bit is set.
         let d = d + 4 + usize::from(private[d + 3] == 0x81 ^ MASK);
         // As in DER, and as limbs lie in memory. The middle: a limb at either end may be shared with what is public.
         // Of the primes, the library leaves copies.

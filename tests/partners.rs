@@ -16,6 +16,7 @@ fn ours() -> Sandbox {
 /// Their policy: the same domain and format, under the partner's key; the rest under a key of their own.
 fn partners_policy() -> String {
     POLICY.replacen(
+        // The card keeps the key of their own, so that what must not join does not.
         "format = \"us-ssn\"\nkey = \"pii\"",
         "format = \"us-ssn\"\nkey = \"partner\"",
         1,
@@ -44,6 +45,7 @@ fn import(theirs: &Sandbox, file: &str, more: &str) -> Output {
 #[test]
 fn two_companies_join_on_one_domain() {
     let (ours, theirs) = (ours(), Sandbox::new());
+    // By OpenSSL: a partner need not have this program.
     let generate = |bits: &str, name: &str| {
         theirs.openssl(&format!(
             "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:{bits} -out {name}.pem"
@@ -59,8 +61,10 @@ fn two_companies_join_on_one_domain() {
     generate("2048", "short");
     let done = export(&ours, &theirs, "ssn.json", "--for private.pem");
     assert!(done.status.success(), "{}", text(&done.stderr));
+    // 2048 bits are 112 bits of strength (SP 800-57 part 1, table 2), too few for keys that last.
     let refused = export(&ours, &theirs, "x.json", "--for short.pem");
     assert!(text(&refused.stderr).contains("has 2048 bits; at least 3072"));
+    // Keys that sign, and cannot decrypt: a package for these could not be opened.
     for algorithm in ["RSA-PSS -pkeyopt rsa_keygen_bits:3072", "ED25519"] {
         ours.openssl(&format!("genpkey -algorithm {algorithm} -out signs.pem"));
         ours.openssl("pkey -in signs.pem -pubout -out signs-public.pem");
@@ -79,17 +83,20 @@ fn two_companies_join_on_one_domain() {
     let import =
         |file: &str, identity: &str, from: &str| import(&theirs, file, &format!("--identity {identity} --from {from}"));
     let stranger = theirs.ok(&["keys", "public-key"]);
+    // Signed by the sender, and not by who hands it over.
     let refused = import("ssn.json", "private.pem", &stranger);
     assert!(text(&refused.stderr).contains("was signed by somebody else"));
     generate("3072", "other");
     let other = import("ssn.json", "other.pem", &sender);
     assert_eq!(other.status.code(), Some(3), "{}", text(&other.stderr));
     let package = fs::read_to_string(theirs.path("ssn.json")).unwrap();
+    // In the reason, which is no key: the signature covers everything.
     fs::write(theirs.path("changed.json"), package.replace("campaign", "campaigns")).unwrap();
     let refused = import("changed.json", "private.pem", &sender);
     assert!(text(&refused.stderr).contains("was changed after it was signed"));
     let done = import("ssn.json", "private.pem", &sender);
     assert!(done.status.success(), "{}", text(&done.stderr));
+    // Twice under two names would make one key look like two.
     let line = format!("keys import ssn.json --name again --reason campaign --identity private.pem --from {sender}");
     assert!(theirs.fails(1, &words(&line)).contains("already exists, as `partner`"));
 
@@ -101,6 +108,7 @@ fn two_companies_join_on_one_domain() {
         read(&ours.path("ours.parquet")).1,
         read(&theirs.path("theirs.parquet")).1,
     );
+    // Equal ciphertexts: this is what the exchange is for.
     assert_eq!(own.column_by_name("ssn"), partners.column_by_name("ssn"));
     for column in ["card", "id"] {
         assert_ne!(own.column_by_name(column), partners.column_by_name(column), "{column}");
@@ -108,6 +116,7 @@ fn two_companies_join_on_one_domain() {
     let join = "SELECT count(*) AS n FROM ours JOIN theirs ON ours.ssn = theirs.ssn";
     let path = ours.path("ours.parquet").display().to_string();
     let files = [join, &path, "theirs.parquet"];
+    // As stored, so neither side has to reveal anything for the join.
     let joined = theirs.ok(&[&words("query --stored --format csv -c")[..], &files].concat());
     assert_eq!(joined, "n\n3\n");
 
@@ -119,6 +128,7 @@ fn two_companies_join_on_one_domain() {
     };
     let refused = text(&plain("ours", "card").stderr);
     assert!(refused.contains("has no version with the id"), "{refused}");
+    // The column alone: the file's other columns are under a key that they do not have.
     let (schema, batch) = read(&ours.path("ours.parquet"));
     let at = schema.index_of("ssn").unwrap();
     ours.write("ssn_only.parquet", &batch.project(&[at]).unwrap());
@@ -165,6 +175,7 @@ fn a_partner_follows_a_rotation() {
         ours.ok(&["protect", "people.parquet", "new.parquet", "--force"]);
         ours.ok(&words("keys rotate pii --reason yearly"));
         // Packages say when they were made, in whole seconds.
+        // A clock of whole seconds decides which package is later.
         std::thread::sleep(std::time::Duration::from_millis(1_100));
     }
     assert!(take("first.json").status.success());
@@ -176,7 +187,7 @@ fn a_partner_follows_a_rotation() {
         );
     }
     assert!(take("third.json").status.success());
-    // Late, so it takes nobody's place.
+    // Late, so it takes nobody's place: packages may arrive in any order, and an old one must not become active.
     let done = take("second.json");
     assert!(done.status.success(), "{}", text(&done.stderr));
     let described = theirs.ok(&["keys", "describe", "partner"]);
@@ -198,7 +209,8 @@ fn a_partner_follows_a_rotation() {
         let seen = theirs.ok(&[&words("query --format csv ssn_only.parquet")[..], &sql].concat());
         assert!(seen.contains("123-45-6789"), "{file}: {seen}");
     }
-    // Neither another sender's package comes under that name, nor one for another rule.
+    // Neither another sender's package comes under that name, nor one for another rule: one name is one map of one
+    // partner.
     let stranger = self::ours();
     fs::copy(ours.path("opens.pem"), stranger.path("opens.pem")).unwrap();
     assert!(
@@ -229,6 +241,7 @@ fn a_direct_key_is_exchanged_for_its_only_rule() {
     let (ours, theirs) = (ours(), Sandbox::new());
     meet(&ours, &theirs);
     ours.ok(&words("keys create joint --use direct-ff1-256"));
+    // Under several rules, the direct key would open all of them to the partner.
     let shared = POLICY.replace("key = \"pii\"", "key = \"joint\"");
     ours.policy(&shared);
     let refused = ours.fails(3, &words("keys export --domain ssn --for opens.pem --reason campaign"));
@@ -260,6 +273,7 @@ fn asymmetric_kms_keys_exchange_a_domain() {
     let done = export(&ours, &theirs, "ssn.json", "--for partner.pem --sign-with local:seal");
     assert!(done.status.success(), "{}", text(&done.stderr));
     let import = |key: &str, from: &str| import(&theirs, "ssn.json", &format!("--for {key} --from {from}"));
+    // A key has one use (SP 800-57 part 1, section 5.2): the one that wraps opens no package.
     let refused = import("local:main", &sender);
     assert_eq!(refused.status.code(), Some(3));
     assert!(
@@ -282,6 +296,7 @@ fn asymmetric_kms_keys_exchange_a_domain() {
     );
     assert_eq!(own.column_by_name("ssn"), partners.column_by_name("ssn"));
 
+    // And the one that signs wraps nothing, and does not rotate.
     ours.fails(3, &words("keys create x --kms local:seal"));
     ours.fails(3, &words("kms rotate local:seal"));
     ours.fails(1, &words("kms create local:x --spec rsa-4096 --usage sign-verify"));
@@ -299,6 +314,7 @@ fn a_partner_is_known_by_its_certificate() {
     fs::write(ours.path("ours-key.pem"), of_ours).unwrap();
 
     // An authority with a list of what it revoked, one between it and the partners, and one that nobody here trusts.
+    // EC keys for the authorities: their algorithm must not matter to the certificates below.
     let create = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
     let authority = "-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign";
     for name in ["ca", "other-ca"] {
@@ -321,6 +337,8 @@ fn a_partner_is_known_by_its_certificate() {
         "ca",
         "basicConstraints=critical,CA:TRUE keyUsage=critical,keyCertSign,cRLSign subjectKeyIdentifier=hash",
     );
+    // The certificate is for a key that is in a KMS, so there is no request signed by it; OpenSSL puts the key in
+    // by force.
     let (wraps, signs) = ("-force_pubkey theirs-key.pem", "-force_pubkey ours-key.pem");
     certify("partner", wraps, "between", "keyUsage=critical,keyEncipherment");
     certify("signs-only", wraps, "between", "keyUsage=critical,digitalSignature");
@@ -333,10 +351,12 @@ fn a_partner_is_known_by_its_certificate() {
     join(&["partner.pem", "between.pem"], "partner-chain.pem");
     join(&["signs-only.pem", "between.pem"], "signs-only-chain.pem");
     join(&["sender.pem", "between.pem"], "sender-chain.pem");
+    // OpenSSL's small authority, which keeps lists of what it revoked.
     let configuration = "[ca]\ndefault_ca=it\n[it]\ndatabase=index\ndefault_md=sha256\ndefault_crl_days=1\ncrlnumber=number\ncrl_extensions=list\n[list]\nauthorityKeyIdentifier=keyid\n";
     fs::write(ours.path("ca.cnf"), configuration).unwrap();
     fs::write(ours.path("index"), "").unwrap();
     fs::write(ours.path("number"), "01\n").unwrap();
+    // Lists of both authorities: a chain is checked at each step.
     for (name, revoked) in [("ca", Some("revoked.pem")), ("between", None)] {
         let with = format!("ca -config ca.cnf -cert {name}.pem -keyfile {name}.key");
         if let Some(file) = revoked {
@@ -363,6 +383,7 @@ fn a_partner_is_known_by_its_certificate() {
     certify("below-idle", wraps, "idle", "keyUsage=critical,keyEncipherment");
     join(&["below-idle.pem", "idle.pem"], "idle-chain.pem");
 
+    // Each line is one way to be fooled, and the reason that must be given.
     for (arguments, code, said) in [
         ("--for partner-chain.pem", 1, "no authority is named that signed it"),
         ("--for theirs-key.pem --ca ca.pem", 1, "holds no certificate"),
@@ -423,6 +444,7 @@ fn a_partner_is_known_by_its_certificate() {
             text(&done.stderr)
         );
     }
+    // The log names the subject, since a fingerprint says little to a person.
     let shown = ours.ok(&words("keys audit show --format json"));
     assert!(shown.contains(", CN=partner,O=Example"), "{shown}");
 

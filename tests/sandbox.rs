@@ -89,6 +89,7 @@ impl Sandbox {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cipherform"));
         command
             .current_dir(self.folder.path())
+            // Credentials, proxies and settings of whoever runs the tests must not decide a result.
             .env_clear()
             .env("CIPHERFORM_LOCAL_KMS", self.path("kms.json"))
             .env("CIPHERFORM_KEY_FILE", self.path("unlock.key"))
@@ -106,6 +107,7 @@ impl Sandbox {
         assert!(
             output.status.success(),
             "{arguments:?}: {}{}",
+            // Both streams, as the cause of a failure may stand in either.
             text(&output.stdout),
             text(&output.stderr)
         );
@@ -154,6 +156,7 @@ impl Sandbox {
 
     /// The names of everything in the folder, hidden or not.
     pub(crate) fn listing(&self) -> Vec<String> {
+        // Hidden files too: files written aside begin with a dot.
         let entries = std::fs::read_dir(self.folder.path()).unwrap();
         let mut names: Vec<String> = entries
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -191,12 +194,14 @@ pub(crate) fn people() -> RecordBatch {
             true,
         ),
         (
+            // Hyphens, none, and spaces: three layouts of one format.
             "ssn",
             text([Some("123-45-6789"), Some("899999999"), Some("001 01 0001"), None]),
             true,
         ),
         (
             "card",
+            // An empty text among values, and NULL in the last row of every column.
             text([Some("4111-1111-1111-1111"), Some("5500000000000004"), Some(""), None]),
             true,
         ),

@@ -33,6 +33,7 @@ fn messages_hold_no_value() {
         let column = Arc::new(StringArray::from(vec![*value])) as ArrayRef;
         for rule in ["ssn", "card", "email", "id"] {
             let batch = RecordBatch::try_from_iter([("c", Arc::clone(&column))]).unwrap();
+            // As a column, in a query over it, and as a literal: three ways to the same message.
             sandbox.write("t.parquet", &batch);
             let lines = format!(
                 "{}[columns]\nc = \"{rule}\"\n",
@@ -47,6 +48,7 @@ fn messages_hold_no_value() {
                 sandbox.fails(1, &["query", "-c", &column, "t.parquet"]),
                 sandbox.fails(1, &["query", "-c", &literal, "t.parquet"]),
             ] {
+                // Rust's and DataFusion's own errors quote what they could not parse.
                 assert!(!message.contains(value), "{message}");
             }
         }
@@ -58,6 +60,7 @@ fn errors_of_the_query_engine_hold_no_value() {
     let sandbox = Sandbox::new();
     sandbox.write("people.parquet", &people());
     sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
+    // Functions whose errors would print their argument.
     for sql in [
         "SELECT CAST(ssn AS INT) FROM safe",
         "SELECT to_timestamp(card) FROM safe",
@@ -78,6 +81,7 @@ fn errors_of_the_query_engine_hold_no_value() {
 #[test]
 fn protected_files_hold_no_plaintext_byte_for_byte() {
     let sandbox = Sandbox::new();
+    // Uncompressed, so that a search of bytes finds what is there.
     let plain = WriterProperties::builder()
         .set_compression(Compression::UNCOMPRESSED)
         .build();
@@ -90,10 +94,12 @@ fn protected_files_hold_no_plaintext_byte_for_byte() {
         b"123-45-6789",
         b"899999999",
         b"4111-1111-1111-1111",
+        // Plain encoding writes integers in little-endian.
         &999_999_999i64.to_le_bytes(),
     ];
     sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
     for value in values {
+        // Otherwise a search that never finds anything would pass.
         assert!(contains("people.parquet", value), "the search works");
         assert!(!contains("safe.parquet", value));
     }
@@ -130,6 +136,7 @@ async fn keys_are_in_no_file_and_no_debug() {
     let unlock = Unlock::Passphrase(Secret::new("a passphrase of mine".to_owned()));
     let log = keyring.audit_log().unwrap();
     let checkpoint = log.checkpoint(keyring.generation()).unwrap();
+    // Whatever can be printed or written: types, files, and what they are nested in.
     let outlets = [
         format!("{log:?} {checkpoint:?}"),
         fs::read_to_string(log.path()).unwrap(),
@@ -152,6 +159,7 @@ async fn keys_are_in_no_file_and_no_debug() {
         fs::read_to_string(sandbox.path("kms.json")).unwrap(),
     ];
     for (i, outlet) in outlets.iter().enumerate() {
+        // The key that is used as it is, and one that was derived.
         for bytes in [key.expose(), subkey.expose()] {
             for form in forms(bytes) {
                 assert!(!outlet.contains(&form), "outlet {i} shows a key");
@@ -168,6 +176,7 @@ async fn keys_are_in_no_file_and_no_debug() {
 #[test]
 fn references_with_credentials_are_not_printed() {
     let sandbox = Sandbox::new();
+    // RFC 7512 allows a PIN in the URI, and every URI allows user and password: people paste them.
     for reference in [
         "pkcs11:token=a;object=b?pin-value=hunter22",
         "vault:https://ann:hunter22@host/transit/main",
@@ -178,6 +187,7 @@ fn references_with_credentials_are_not_printed() {
             ["keys", "rewrap", "pii", "--to", reference],
             ["init", "other", "--key=pii", "--kms", reference],
         ] {
+            // clap prints the value of an argument that it refuses, unless it is told not to.
             let stderr = sandbox.fails(2, &arguments);
             assert!(!stderr.contains("hunter22"), "{stderr}");
             assert!(stderr.contains("no place for names, passwords and PINs"), "{stderr}");
@@ -208,7 +218,7 @@ fn the_forms_find_a_key() {
 fn no_core_dump_is_written() {
     let sandbox = Sandbox::new();
     sandbox.write("people.parquet", &people());
-    // The limit is set before anything else: a run that waits on stdin shows it.
+    // The limit is set before anything else: a run that waits on stdin shows it, and /proc has it from outside.
     let mut child = sandbox
         .command(&["query", "people.parquet"])
         .stdin(std::process::Stdio::piped())

@@ -41,10 +41,12 @@ key = "pii"
 tweak = "none"
 "#;
 
+// A batch of one, so that no other row shares its tweak.
 fn one(transform: &Transform, direction: Direction, value: &str) -> String {
     let mut out = Texts::default();
     let rows = [Some(value)];
     let batch = TextBatch::new(direction, &rows);
+    // The rule that takes a column gets one tweak for all: what is tested is the shape.
     let tweaks = transform.tweak_column().map(|_| Tweaks::Shared(b"of the row"));
     transform.texts(batch.with_tweaks(tweaks), &mut out).unwrap();
     out.iter().next().flatten().unwrap().to_owned()
@@ -52,6 +54,7 @@ fn one(transform: &Transform, direction: Direction, value: &str) -> String {
 
 /// The letters of `value` in other classes of 26: capitals small, small letters capital, or all of flags.
 fn respelt(value: &str, flags: bool) -> String {
+    // All three classes have 26 letters, so a number of one is a number of the other.
     let swap = |c: char| match c {
         'A'..='Z' if flags => char::from_u32(0x1f1e6 + u32::from(c) - u32::from('A')).unwrap(),
         'a'..='z' if flags => char::from_u32(0x1f1e6 + u32::from(c) - u32::from('a')).unwrap(),
@@ -83,10 +86,12 @@ async fn a_ciphertext_in_another_shape_does_not_decrypt() {
         let reveal = engine.resolve(&reference, Direction::Decrypt).await.unwrap();
         let protected = one(&protect, Direction::Encrypt, value);
         assert_eq!(one(&reveal, Direction::Decrypt, &protected), value);
+        // Before shapes were bound, this gave the plaintext in the other case.
         let back = one(&reveal, Direction::Decrypt, &respelt(&protected, flags));
         assert_ne!(back.to_lowercase(), value.to_lowercase(), "{rule}");
         assert_ne!(back, respelt(value, flags), "{rule}");
-        // Nor does the pair tell what the value in the other shape becomes.
+        // Nor does the pair tell what the value in the other shape becomes: a known pair would otherwise give a
+        // second one for free.
         let other = one(&protect, Direction::Encrypt, &respelt(value, flags));
         assert_ne!(other, respelt(&protected, flags), "{rule}");
     }
@@ -120,6 +125,7 @@ async fn countries_are_shapes() {
         .await
         .unwrap();
     // 20 digits in both.
+    // The check digits before them differ, and are no part of the account.
     let [czech, swedish] = ["CZ6508000000192000145399", "SE8108000000192000145399"]
         .map(|value| one(&protect, Direction::Encrypt, value)[4..].to_owned());
     assert_ne!(czech, swedish);
@@ -148,6 +154,7 @@ async fn a_mask_hides_what_is_encrypted() {
         for _ in 0..40 {
             let done = one(&protect, Direction::Encrypt, &value);
             // Where the length is another, no place answers to one of the value; nor do those of addresses.
+            // An address may change its groups, and a band its length; then places do not answer to each other.
             let comparable = value.chars().count() == done.chars().count() && !case.rule.starts_with("ipv");
             assert!(
                 !case.rule.starts_with("ipv") || done.chars().all(|c| c == '.' || c == ':' || c.is_ascii_hexdigit())
@@ -159,15 +166,18 @@ async fn a_mask_hides_what_is_encrypted() {
                 }
             }
             *formats.entry(rule.format.version()).or_default() += 1;
+            // With unlike alphabets the result is no value that could go in again.
             if !rule.format.is_symmetric() || rule.version_character {
                 break;
             }
             value = done;
         }
     }
+    // Most formats must have been seen, or the loop above would prove little.
     assert!(formats.len() >= 25, "{formats:?}");
     let name = engine.policy().rule("name").unwrap();
     assert_eq!(
+        // Two letters of a flag and three of a name: flags are no letters to Unicode.
         mask("\u{1f1e9}\u{1f1ea} Ann", name)
             .chars()
             .filter(|c| *c == name.mask.with)
@@ -216,12 +226,14 @@ fn same_classes(format: &Format, one: &str, other: &str) -> bool {
         return true;
     }
     let mut moved = String::new();
+    // Digits of one value in the layout of the other: if their classes differ anywhere, the symbols do.
     format.join(other, &first.digits, Side::Plain, &mut moved);
     let symbols = |value: &str| value.chars().filter(|c| format.is_symbol(*c)).collect::<String>();
     first.choices == second.choices && symbols(&moved) == symbols(one)
 }
 
 proptest! {
+    // Random pairs seldom have one shape, so there are many.
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]

@@ -38,6 +38,7 @@ impl SourceFile {
 
 /// The project's root.
 pub(crate) fn root() -> &'static Path {
+    // The manifest that runs this test stands two folders below the root.
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
@@ -50,6 +51,7 @@ pub(crate) fn source_files() -> Vec<SourceFile> {
     let relative = |path: &Path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap();
+        // Parsed by syn and not searched by expression: words in strings and comments do not count.
         let syntax = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         // The crate is that of the nearest manifest; the manifest of `src` and of `python/src` stands above these.
         let folders = path.ancestors().skip(1);
@@ -131,6 +133,7 @@ impl Paths {
 
 impl<'a> Visit<'a> for Paths {
     fn visit_item_mod(&mut self, item: &'a syn::ItemMod) {
+        // Tests may import what they like.
         if !is_test_item(&item.attrs) {
             visit::visit_item_mod(self, item);
         }
@@ -153,6 +156,7 @@ impl<'a> Visit<'a> for Paths {
     /// What a macro is given is only tokens: runs of names with `::` between them are paths.
     fn visit_macro(&mut self, item: &'a syn::Macro) {
         visit::visit_macro(self, item);
+        // Tokens are printed with blanks around `::`.
         let text = item.tokens.to_string().replace(" :: ", "::");
         for word in text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')) {
             if word.starts_with("crate::") || word.starts_with("super::") {
@@ -191,6 +195,7 @@ impl<'a> Modules<'a> {
         let mut module = match path[0].as_str() {
             "crate" => Vec::new(),
             "self" => file.module.clone(),
+            // From the root there is no way up: then it is a path of another crate.
             "super" => file.module[..file.module.len().checked_sub(1)?].to_vec(),
             // A child module by its bare name.
             name => {
@@ -200,6 +205,7 @@ impl<'a> Modules<'a> {
             }
         };
         for name in &path[1..] {
+            // `super::super` goes up one more.
             if name == "super" {
                 module.pop();
             } else {
@@ -215,13 +221,16 @@ impl<'a> Modules<'a> {
     }
 
     fn defined_in(&self, path: &[String], depth: usize) -> Option<&'a SourceFile> {
+        // The longest module that begins the path; what follows is a name in it.
         let at = (0..=path.len())
             .rev()
             .find(|at| self.by_module.contains_key(&path[..*at]))?;
         let file = self.by_module[&path[..at]];
+        // A limit of depth, so that re-exports in a circle end.
         let Some(name) = path.get(at).filter(|_| depth < 8) else {
             return Some(file);
         };
+        // Only what is public passes a name on.
         let mut uses = Paths::default();
         for item in &file.syntax.items {
             if let syn::Item::Use(item) = item
@@ -352,6 +361,7 @@ impl<'a> Visit<'a> for Census {
                 })
             ) && arm.guard.is_none()
         };
+        // Only the first arm is looked at: a match on a flag begins with `true` or `false`.
         if item.arms.first().is_some_and(is_flag) {
             self.boolean_matches.push(item.span().start().line);
         }

@@ -45,6 +45,7 @@ impl People {
         sandbox.write("people.parquet", &people());
         sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
         let engine = sandbox.engine().await;
+        // A context that the host made, as any DataFusion program has one.
         let session = Session::in_context(SessionContext::new(), &engine).await.unwrap();
         for name in ["people", "safe"] {
             let path = sandbox.path(&format!("{name}.parquet"));
@@ -53,6 +54,7 @@ impl People {
         let stored = sandbox.path("safe.parquet");
         let options = ParquetReadOptions::default();
         let ctx = session.context();
+        // As DataFusion itself reads it: the ciphertext, without our view.
         ctx.register_parquet("stored", stored.to_str().unwrap(), options)
             .await
             .unwrap();
@@ -68,6 +70,7 @@ impl People {
     /// The one value that `sql` gives.
     async fn value(&self, sql: &str) -> String {
         let table = self.ask(sql).await.unwrap();
+        // After a line, the header and another line.
         let row = table.lines().nth(3).unwrap_or_else(|| panic!("{sql}: {table}"));
         row.trim_matches(['|', ' ']).to_owned()
     }
@@ -80,6 +83,7 @@ impl People {
 #[tokio::test]
 async fn functions_agree_with_the_file() {
     let session = People::new().await;
+    // Each compares SQL with the file that the command has made: one answer on both ways.
     for (sql, expected) in [
         (
             "SELECT count(*) FROM people p JOIN stored s ON protect(p.ssn, 'ssn') = s.ssn",
@@ -108,6 +112,7 @@ async fn functions_agree_with_the_file() {
             "true",
         ),
         (
+            // The third argument is the tweak, so it has to change the result.
             "SELECT protect('1234567', 'by', 'x') = protect('1234567', 'by', 'y')",
             "false",
         ),
@@ -116,6 +121,7 @@ async fn functions_agree_with_the_file() {
             "true",
         ),
         (
+            // A NULL value with a tweak is NULL, and no error.
             "SELECT count(protect(v, 'by', t)) FROM (VALUES ('1234567', 'a'), (NULL, 'b')) AS x(v, t)",
             "1",
         ),
@@ -124,12 +130,14 @@ async fn functions_agree_with_the_file() {
             "SELECT mask(card, 'card') FROM people WHERE id = 1",
             "****-****-****-1111",
         ),
+        // An untyped NULL has no type to protect.
         ("SELECT protect(NULL, 'card') IS NULL", "true"),
         ("SELECT count(DISTINCT ssn) FROM safe", "3"),
     ] {
         assert_eq!(session.value(sql).await, expected, "{sql}");
     }
     // A pure function of its arguments, folded or not.
+    // The optimizer evaluates calls on literals while it plans, with code of its own.
     let folded = session.value("SELECT protect('899-99-9999', 'ssn')").await;
     let unfolded = session
         .value("SELECT protect(v, 'ssn') FROM (VALUES ('899-99-9999')) AS x(v)")
@@ -163,6 +171,7 @@ async fn types_are_kept() {
 #[tokio::test]
 async fn mistakes_are_said_clearly() {
     let session = People::new().await;
+    // Kind and words: programs go by the one, people by the other.
     for (sql, kind, what) in [
         (
             "SELECT protect('x', 'no-such')",
@@ -170,6 +179,7 @@ async fn mistakes_are_said_clearly() {
             "no rule `no-such`",
         ),
         (
+            // A rule that varies by row would have no one key, and no one format.
             "SELECT protect(ssn, note) FROM people",
             ErrorKind::BadInput,
             "the rule must be a literal",
@@ -216,6 +226,7 @@ async fn mistakes_are_said_clearly() {
         let error = session.error(sql).await;
         assert!(error.to_string().contains(what), "{sql}: {error}");
         assert_eq!(error.kind(), kind, "{sql}: {error}");
+        // Messages name rule and reason, and no value.
         assert!(!error.to_string().contains("000-00-0000"), "{error}");
     }
 }
@@ -224,9 +235,11 @@ async fn mistakes_are_said_clearly() {
 async fn two_engines_keep_apart() {
     let (one, two) = (People::new().await, People::new().await);
     let sql = "SELECT protect('123-45-6789', 'ssn')";
+    // Two keyrings, two keys.
     assert_ne!(one.value(sql).await, two.value(sql).await);
     // A function is called by its name, so that one context can have one engine.
     let (ctx, engine) = (one.session.context().clone(), two.session.engine().unwrap());
+    // Both would be called `protect`, and the later one would silently serve the tables of the first.
     let refused = Session::in_context(ctx.clone(), engine).await;
     assert!(refused.is_err_and(|error| error.to_string().contains("another engine")));
     Session::in_context(ctx, one.session.engine().unwrap()).await.unwrap();
@@ -236,6 +249,7 @@ async fn two_engines_keep_apart() {
 async fn two_files_cannot_be_one_table() {
     let session = People::new().await;
     let path = session.sandbox.path("people.parquet");
+    // A name that is taken must not quietly mean another file.
     let error = session.session.register_file("people", &path).await.expect_err("taken");
     assert!(error.to_string().contains("table `people`"), "{error}");
 }
@@ -244,5 +258,6 @@ async fn two_files_cannot_be_one_table() {
 async fn a_view_shows_its_binding_and_nothing_secret() {
     let session = People::new().await;
     let plan = session.ask("EXPLAIN SELECT ssn FROM safe").await.unwrap();
+    // The plan names rule and version, by which a person sees what is revealed.
     assert!(plan.contains("ssn@1"), "{plan}");
 }

@@ -74,8 +74,10 @@ fn customers() -> RecordBatch {
         .map(|n| (n % 7 > 0).then(|| format!("account {}", n % 900)))
         .collect();
     let card: StringArray = (0..rows).map(|n| cards[n % 3]).collect();
+    // A dictionary with keys of 16 bits.
     let card = arrow::compute::cast(&card, &"Dictionary(Int16, Utf8)".parse().unwrap()).unwrap();
     let number: Int32Array = (0..rows).map(|n| Some(n as i32 % 800 + 1)).collect();
+    // Ten values only, so that tokens per occurrence stand out.
     let visit: StringArray = (0..rows).map(|n| Some(format!("{:08}", n % 10))).collect();
     RecordBatch::try_from_iter_with_nullable([
         ("account", Arc::new(account) as ArrayRef, true),
@@ -121,11 +123,13 @@ fn files_go_there_and_back() {
         );
         let distinct: HashSet<_> = tokens.iter().filter(|token| *token != "NULL").collect();
         // Per occurrence each row has a token of its own.
+        // 900 accounts have 900 tokens, and 3,000 visits 3,000.
         assert_eq!(distinct.len(), if column == 3 { 3_000 } else { 900 });
     }
     // Once more: known values keep their tokens.
     sandbox.ok(&["protect", "plain.parquet", "again.parquet"]);
     assert_eq!(
+        // Without the last column, whose rows get new tokens each time.
         read(&sandbox.path("again.parquet")).1.columns()[..3],
         safe.columns()[..3]
     );
@@ -145,6 +149,7 @@ fn files_go_there_and_back() {
     assert!(refused.contains("may not see column `account`"), "{refused}");
 
     // A store that is gone is not made anew to look into it.
+    // An empty store in place of the lost one would answer "never issued", and hide the loss.
     std::fs::rename(sandbox.path("tokens.db"), sandbox.path("elsewhere.db")).unwrap();
     assert!(text(&sandbox.run(&["tokens", "stats"]).stderr).contains("rule account: there is no token store"));
     for arguments in [
@@ -159,6 +164,7 @@ fn files_go_there_and_back() {
     }
     // Another store knows nothing of these tokens.
     sandbox.ok(&["protect", "plain.parquet", "other.parquet"]);
+    // The file's metadata names the store by its id.
     let error = sandbox.fails(3, &["reveal", "safe.parquet", "no.parquet"]);
     assert!(
         error.contains("another store") && !sandbox.path("no.parquet").exists(),
@@ -191,6 +197,7 @@ fn a_store_found_by_a_removed_version_is_mended_by_a_reindex() {
     sandbox.write("plain.parquet", &accounts(["ann", "bob"]));
     sandbox.ok(&PROTECT);
     sandbox.ok(&["keys", "rotate", "pii"]);
+    // Sealed under the new version; the index that finds values is still of the old one.
     sandbox.ok(&["tokens", "reseal", "account"]);
     let removed = sandbox.run(&["keys", "remove", "pii@1", "--reason", "a test", "--yes"]);
     let warned = text(&removed.stderr);
@@ -199,6 +206,7 @@ fn a_store_found_by_a_removed_version_is_mended_by_a_reindex() {
         "{warned}"
     );
     sandbox.ok(&["reveal", "safe.parquet", "back.parquet"]);
+    // Without the old key, values cannot be looked up, and each would get a second token.
     let told = sandbox.fails(3, &["protect", "plain.parquet", "again.parquet"]);
     assert!(
         told.contains("re-index the token store: `cipherform tokens reindex`"),
@@ -261,7 +269,8 @@ fn dates_times_and_decimals_have_tokens_of_their_type() {
                 .all(|(plain, safe)| plain.is_none() || *plain != safe)
         );
     }
-    // One day has one token, as a date, as a text, and in a dictionary.
+    // One day has one token, as a date, as a text, and in a dictionary, or joins between such columns would be
+    // lost.
     assert_eq!(strings_of(safe.column(0)), strings_of(safe.column(1)));
     assert_eq!(strings_of(safe.column(0)), strings_of(safe.column(2)));
     assert_eq!(strings_of(safe.column(0))[0], strings_of(safe.column(0))[3]);
@@ -274,7 +283,7 @@ fn dates_times_and_decimals_have_tokens_of_their_type() {
         told.starts_with(&format!("{{\"born\":\"{first}\"}}\n{{\"born\":null}}\n")),
         "{told}"
     );
-    // A day out of range is told before anything is stored.
+    // A day out of range is told before anything is stored: a failed job must not leave tokens behind.
     let far: ArrayRef = Arc::new(Date32Array::from(vec![0, 100_000]));
     sandbox.write("plain.parquet", &RecordBatch::try_from_iter([("born", far)]).unwrap());
     let error = sandbox.fails(1, &["protect", "plain.parquet", "far.parquet"]);
@@ -297,11 +306,12 @@ fn what_is_deleted_cannot_be_revealed_and_the_rest_can() {
     let sandbox = sandbox();
     sandbox.write("plain.parquet", &accounts(["ann", "bob", "cyd"]));
     sandbox.ok(&PROTECT);
+    // One value that is there and one that is not.
     std::fs::write(sandbox.path("forget.txt"), "bob\nnobody\n").unwrap();
     let told = sandbox.run(&["tokens", "delete", "account", "--values", "forget.txt"]);
     let expected = "rule account: not in the store, or forgotten before: 1 value\nrule account: forgot 1 token\n";
     assert_eq!(text(&told.stderr), expected);
-    // A column that may not hold NULL does not.
+    // A column that may not hold NULL does not: the file's schema says so, and is kept.
     let error = sandbox.fails(1, &["reveal", "safe.parquet", "back.parquet"]);
     assert!(
         error.contains("hold NULL") && !sandbox.path("back.parquet").exists(),
@@ -322,7 +332,7 @@ fn what_is_deleted_cannot_be_revealed_and_the_rest_can() {
     ));
     let error = sandbox.fails(1, &["reveal", "safe.parquet", "no.parquet"]);
     assert!(error.contains("row 2") && error.contains("was deleted"), "{error}");
-    // The value gets another token.
+    // The value gets another token: the old one stays taken for ever, or it would mean two values.
     sandbox.ok(&["protect", "plain.parquet", "again.parquet"]);
     assert_ne!(strings(&read(&sandbox.path("again.parquet")).1, 0)[1], tokens[1]);
     let stats = sandbox.ok(&["tokens", "stats", "--format", "json"]);
@@ -338,6 +348,7 @@ fn rotation_changes_no_token() {
     let sandbox = sandbox();
     sandbox.write("plain.parquet", &customers());
     sandbox.ok(&PROTECT);
+    // Exports are sealed rows, so they can be compared without keys.
     let before = sandbox.ok(&["tokens", "export", "account", "--format", "json"]);
     sandbox.ok(&["keys", "rotate", "pii"]);
     sandbox.ok(&["tokens", "reseal"]);
@@ -351,6 +362,7 @@ fn rotation_changes_no_token() {
     let (before, after) = (rows(&before), rows(&after));
     assert_eq!(before.len(), 900);
     for (old, new) in before.iter().zip(&after) {
+        // Tokens stand in files elsewhere and cannot change; what finds and seals them does.
         assert_eq!(old["token"], new["token"]);
         assert_ne!(old["lookup"], new["lookup"]);
         assert_ne!(old["sealed"], new["sealed"]);
@@ -379,9 +391,12 @@ async fn sql_mints_for_rows_alone() {
         let stats = store.stats(0).await.unwrap();
         stats.iter().map(|stats| stats.tokens).sum::<u64>()
     };
+    // Planning evaluates functions of literals, unless they are volatile: a token minted there would be for
+    // nobody.
     for planned in [
         "EXPLAIN SELECT tokenize('ann', 'account')",
         "EXPLAIN VERBOSE SELECT tokenize('ann', 'account') AS t WHERE tokenize('bob', 'account') IS NOT NULL",
+        // No row, no token.
         "SELECT tokenize(x, 'account') FROM (VALUES ('ann')) AS t (x) WHERE 1 = 2",
     ] {
         ask(planned).await.unwrap();
@@ -408,6 +423,7 @@ async fn sql_mints_for_rows_alone() {
         assert!(format!("{error:?}").contains(message), "{wrong}: {error:?}");
     }
     // A clerk sees cards masked, and can make no token.
+    // Whoever may mint tokens can look up guesses.
     let clerk = sandbox.engine().await.with_role("clerk").unwrap();
     let session = Session::new(&clerk).await.unwrap();
     let refused = session.query("SELECT tokenize('4111111111111111', 'card')").await;
@@ -418,6 +434,7 @@ async fn sql_mints_for_rows_alone() {
 #[test]
 fn eight_writers_and_kills_end_with_a_bijection() {
     let sandbox = sandbox();
+    // Random, since what is tested is a race; the end must be the same whatever happens.
     let mut random = rand::rng();
     let pool: Vec<String> = (0..12_000).map(|n| format!("account number {n}")).collect();
     for writer in 0..8 {
@@ -432,6 +449,7 @@ fn eight_writers_and_kills_end_with_a_bijection() {
         command.stderr(Stdio::piped()).spawn().unwrap()
     };
     let (mut kills, mut pending) = (0, (0..8).collect::<Vec<_>>());
+    // Killed in the first rounds, and then left to finish.
     for round in 0.. {
         let mut running: Vec<(usize, Child)> = pending.iter().map(|writer| (*writer, start(*writer))).collect();
         if round < 4 {
@@ -447,6 +465,7 @@ fn eight_writers_and_kills_end_with_a_bijection() {
             match output.status.code() {
                 Some(0) => {}
                 // Killed; one that was already done has its file.
+                // A process that is killed has no exit code.
                 None => pending.extend((!sandbox.path(&format!("safe{writer}.parquet")).exists()).then_some(writer)),
                 Some(code) => panic!("writer {writer}: {code}: {}", text(&output.stderr)),
             }
@@ -461,6 +480,7 @@ fn eight_writers_and_kills_end_with_a_bijection() {
         let values = strings(&read(&sandbox.path(&format!("plain{writer}.parquet"))).1, 0);
         let tokens = strings(&read(&sandbox.path(&format!("safe{writer}.parquet"))).1, 0);
         for (value, token) in values.into_iter().zip(tokens) {
+            // Both ways: a bijection over all files, although eight processes minted at once.
             assert_eq!(
                 token_of.entry(value.clone()).or_insert_with(|| token.clone()),
                 &token,
@@ -484,6 +504,7 @@ fn eight_writers_and_kills_end_with_a_bijection() {
                 .to_owned()
         })
         .collect();
+    // Every token once.
     assert_eq!(stored.len(), exported.lines().count());
     assert!(value_of.keys().all(|token| stored.contains(token)));
     assert!(stored.len() <= pool.len());
@@ -500,6 +521,7 @@ async fn no_value_stands_in_the_files_of_the_store() {
     let values: Vec<String> = (0..2_000).map(|n| format!("plaintext of person {n:05}")).collect();
     sandbox.write("plain.parquet", &accounts(values.iter().map(String::as_str)));
     // Held open, so that the log stays when the command has ended.
+    // SQLite removes its log with the last connection.
     let store = SqliteTokens::open(&sandbox.path("tokens.db")).await.unwrap();
     sandbox.ok(&PROTECT);
     let tokens = strings(&read(&sandbox.path("safe.parquet")).1, 0);
@@ -515,6 +537,7 @@ async fn no_value_stands_in_the_files_of_the_store() {
         files.filter(holds).collect::<Vec<_>>()
     };
     assert!(sandbox.listing().contains(&"tokens.db-wal".to_owned()));
+    // Tokens stand in it in the clear: the search does find.
     assert!(!found(&tokens[77]).is_empty(), "tokens are found there");
     assert_eq!(found("plaintext of person"), [""; 0]);
     // What is deleted leaves neither its sealed value nor its look-up hash.
@@ -528,6 +551,7 @@ async fn no_value_stands_in_the_files_of_the_store() {
         let mut contents = files.map(|name| std::fs::read(sandbox.path(&name)).unwrap());
         contents.any(|content| content.windows(bytes.len()).any(|window| window == bytes))
     };
+    // Present before, absent afterwards.
     assert!(raw(&lookup) && raw(&sealed));
     sandbox.ok(&["tokens", "delete", "account", &row.token]);
     assert!(!raw(&lookup) && !raw(&sealed));
@@ -551,6 +575,7 @@ fn a_store_that_is_down_or_full_fails_the_job_and_leaves_nothing() {
 
     // No file may grow beyond a megabyte: to SQLite that is what a full disk is.
     sandbox.policy(POLICY);
+    // Two thousand blocks of 512 bytes.
     let mut command = sandbox.command(&[]);
     let program = command.get_program().to_owned();
     let mut limited = std::process::Command::new("/bin/sh");
@@ -576,6 +601,7 @@ fn a_store_that_is_down_or_full_fails_the_job_and_leaves_nothing() {
     );
     // With room again it goes on from what is there.
     sandbox.ok(&PROTECT);
+    // Values whose tokens were stored before the failure keep them.
     sandbox.ok(&["reveal", "safe.parquet", "back.parquet"]);
     assert_eq!(strings(&read(&sandbox.path("back.parquet")).1, 0), values);
 }
@@ -583,6 +609,7 @@ fn a_store_that_is_down_or_full_fails_the_job_and_leaves_nothing() {
 #[test]
 fn a_rule_says_in_time_that_its_tokens_run_out() {
     let sandbox = sandbox();
+    // 1,000 numbers, of which half may be used: beyond that, minting would take ever more tries.
     sandbox.policy(&POLICY.replace("max = 100_000", "max = 1_000"));
     let numbers = |count: i32| {
         let column: Int32Array = (1..=count).map(Some).collect();
@@ -592,6 +619,7 @@ fn a_rule_says_in_time_that_its_tokens_run_out() {
     let told = text(&sandbox.run(&PROTECT).stderr);
     assert!(!told.contains("warning"), "{told}");
     sandbox.write("plain.parquet", &numbers(450));
+    // 450 of 500 are the 90 % at which a warning begins.
     let told = text(
         &sandbox
             .run(&["protect", "--force", "plain.parquet", "safe.parquet"])
@@ -605,6 +633,7 @@ fn a_rule_says_in_time_that_its_tokens_run_out() {
     let within = "SELECT count(DISTINCT tokenize(number, 'number')) FROM plain";
     let told = sandbox.fails(1, &["query", "-c", within, "plain.parquet"]);
     assert!(told.contains("hint: let a query within make its column"), "{told}");
+    // One more than half of the space.
     sandbox.write("plain.parquet", &numbers(501));
     let error = sandbox.fails(1, &["protect", "plain.parquet", "full.parquet"]);
     assert!(

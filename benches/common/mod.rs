@@ -11,9 +11,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long one turn takes.
+// Long against the clock's resolution, short against the turns of a scheduler.
 const SLICE: Duration = Duration::from_millis(4);
 
 /// Turns of each contender.
+// Odd, so that the median is a measured value.
 const SLICES: usize = 41;
 
 /// Whether this is `cargo bench`.
@@ -33,6 +35,7 @@ pub struct Contender<'a> {
 impl<'a> Contender<'a> {
     /// `run` does `values` values a call.
     pub fn new(values: usize, mut run: impl FnMut() -> u64 + 'a) -> Self {
+        // The sum of results keeps the compiler from leaving the work out.
         let run = move |times| (0..times).fold(0, |sum, _| sum ^ black_box(run()));
         Self {
             run: Box::new(run),
@@ -51,6 +54,7 @@ impl<'a> Contender<'a> {
 
     /// Values a second that the fraction `quantile` of all slices did not pass.
     pub fn rate(&self, quantile: f64) -> f64 {
+        // Quantiles and not a mean: one interruption would spoil that.
         let mut rates = self.rates.clone();
         rates.sort_by(f64::total_cmp);
         rates[((rates.len() - 1) as f64 * quantile).round() as usize]
@@ -66,10 +70,12 @@ fn race(contenders: &mut [Contender<'_>], slices: usize) {
         }
         return;
     }
+    // Calibrated first, so that each turn takes about one slice whatever the speed.
     for contender in contenders.iter_mut() {
         let rate = contender.slice();
         contender.times = ((rate * SLICE.as_secs_f64()) as usize / contender.values).max(1);
     }
+    // In turn and not one after the other: a change of clock speed or load then meets all of them.
     for _ in 0..slices {
         for contender in contenders.iter_mut() {
             let rate = contender.slice();
@@ -100,6 +106,7 @@ pub struct Report {
 impl Report {
     /// Writes to `benches/results/NAME.csv`.
     pub fn new(name: &str) -> Self {
+        // A run within the tests leaves no file behind.
         let file = measuring().then(|| {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
             std::fs::create_dir_all(&folder).expect("benches/results can be made");
@@ -201,6 +208,7 @@ impl Report {
         fpe: Option<&Contender<'_>>,
         digits: Option<&Contender<'_>>,
     ) {
+        // The ninth decile is closest to what the machine can do undisturbed; the median shows how noisy it was.
         let (p50, p90) = (ours.rate(0.5), ours.rate(0.9));
         let beside = |other: Option<&Contender<'_>>, places| {
             other.map_or_else(Default::default, |other| {
@@ -222,6 +230,7 @@ impl Report {
             shown(p50),
             shown(p90)
         );
+        // Commas would be columns.
         let shape = shape.replace(',', ";");
         if let Some(file) = &mut self.file {
             writeln!(

@@ -34,6 +34,7 @@ impl Array {
 impl Array {
     /// The Arrow PyCapsule interface: type and metadata.
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyArrowResult<Bound<'py, PyCapsule>> {
+        // With the field's metadata, which a bare type would lose.
         to_schema_pycapsule(py, self.field.as_ref())
     }
 
@@ -44,6 +45,7 @@ impl Array {
         py: Python<'py>,
         requested_schema: Option<Bound<'py, PyCapsule>>,
     ) -> PyArrowResult<Bound<'py, PyTuple>> {
+        // Buffers are shared with the receiver: nothing is copied.
         to_array_pycapsules(py, self.field.clone(), &self.array, requested_schema)
     }
 

@@ -45,6 +45,7 @@ impl ChunkedArray {
         py: Python<'py>,
         requested_schema: Option<Bound<'py, PyCapsule>>,
     ) -> PyArrowResult<Bound<'py, PyCapsule>> {
+        // Cloning an array counts a reference, and copies no values.
         let chunks: Vec<_> = self.chunks.iter().cloned().map(Ok).collect();
         let reader = ArrayIterator::new(chunks, self.field.clone());
         to_stream_pycapsule(py, Box::new(reader), requested_schema)

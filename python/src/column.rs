@@ -43,11 +43,13 @@ pub(crate) enum GivenTweak {
 impl GivenTweak {
     fn read(self, rows: usize) -> Result<ArrayRef> {
         let given = match self {
+            // One row each, so that one tweak and a column of tweaks go the same way.
             Self::Text(text) => return Ok(Arc::new(std::iter::repeat_n(Some(text), rows).collect::<StringArray>())),
             Self::Array(given) => given,
         };
         let array = match given.read()? {
             Data::Array(array, _) => array,
+            // `concat` refuses an empty list, and an empty column is no mistake.
             Data::Chunked(chunks, field) if chunks.is_empty() => arrow::array::new_empty_array(field.data_type()),
             Data::Chunked(chunks, _) => {
                 let chunks: Vec<&dyn Array> = chunks.iter().map(AsRef::as_ref).collect();
@@ -55,6 +57,7 @@ impl GivenTweak {
             }
             Data::Table(..) => return Err(Error::bad_input("the tweak is one column, not a table")),
         };
+        // A tweak too few or too many would shift all that follow: never cut, never filled up.
         if array.len() == rows {
             Ok(array)
         } else {
@@ -70,6 +73,7 @@ impl Column {
             Some(tweak) => {
                 let tweaks = tweak.read(chunks.iter().map(|chunk| chunk.len()).sum())?;
                 let mut start = 0;
+                // Tweaks may come in other chunks than values; here each chunk gets its own slice.
                 let slices = chunks.iter().map(|chunk| {
                     start += chunk.len();
                     tweaks.slice(start - chunk.len(), chunk.len())
@@ -77,6 +81,7 @@ impl Column {
                 Some(slices.collect())
             }
         };
+        // A bare array has no name, and a message needs one.
         let name = match field.name().as_str() {
             "" => NAMELESS.to_owned(),
             name => name.to_owned(),
@@ -91,16 +96,19 @@ impl Column {
 
     /// Protects it; the field of the result says how.
     pub(crate) async fn protect(&self, engine: &Engine, rule: &str) -> Result<Done> {
+        // As for tables: metadata has room for one rule.
         if ProtectedColumn::read(&self.field)?.is_some() {
             return Err(Error::bad_input(format!("column `{}` is protected already", self.name))
                 .with_hint("reveal it first; protecting twice would make it unreadable by its own metadata"));
         }
         let transform = engine.resolve(&rule.parse()?, Direction::Encrypt).await?;
+        // Before anything is treated: a tweak that the rule does not take would be ignored silently.
         self.check_tweak(&transform)?;
         let mut done = self.apply(&transform, Direction::Encrypt).await?;
         let described = serde_json::to_string(&ProtectedColumn::of(&transform))
             .map_err(|error| Error::bug("metadata cannot be written").with_source(error))?;
         let mut metadata = done.field.metadata().clone();
+        // The result describes itself, so that it can be revealed without being told how.
         metadata.insert(METADATA_KEY.to_owned(), described);
         done.field.set_metadata(metadata);
         Ok(done)
@@ -109,8 +117,10 @@ impl Column {
     /// Reveals it: as its metadata says, else under `rule`.
     pub(crate) async fn reveal(&self, engine: &Engine, rule: Option<&str>) -> Result<Done> {
         let rule: Option<RuleRef> = rule.map(str::parse).transpose()?;
+        // Metadata goes before the argument: it cannot be mistaken, a person can.
         match (ProtectedColumn::read(&self.field)?, rule) {
             (Some(described), rule) => {
+                // Named as well, the two must agree.
                 check_rule(&self.name, &described, rule.as_ref())?;
                 self.reveal_described(engine, &described).await
             }
@@ -127,12 +137,14 @@ impl Column {
     /// The FPE underneath a rule, with the tweak given in place of the rule's.
     pub(crate) async fn crypt(&self, engine: &Engine, rule: &str, direction: Direction) -> Result<Done> {
         let transform = engine.resolve(&rule.parse()?, direction).await?;
+        // The exact tools are for encryption; tokens have tools of their own.
         if transform.tokenizer().is_some() {
             return Err(
                 Error::bad_policy(format!("rule `{rule}` tokenizes, which is not encryption"))
                     .with_hint("use tokenize and detokenize, or protect and reveal"),
             );
         }
+        // A tweak of the caller's takes the place of the rule's, for data of other FF1 software.
         match self.tweaks {
             Some(_) => self.apply(&transform.with_tweak_argument(), direction).await,
             None => self.apply(&transform, direction).await,
@@ -163,6 +175,7 @@ impl Column {
         }
         let unfit = |error| Error::bad_input("the column cannot be masked").with_source(error);
         let masked = self.chunks.iter().map(|chunk| {
+            // One code for all kinds of text; 64-bit offsets cannot overflow.
             let text = cast(chunk, &DataType::LargeUtf8).map_err(unfit)?;
             let values = text.as_string::<i64>().iter();
             let masked: arrow::array::LargeStringArray =
@@ -170,6 +183,7 @@ impl Column {
             cast(&masked, data_type).map_err(unfit)
         });
         let chunks = masked.collect::<Result<_>>()?;
+        // A mask is no protection that could be revealed, so there is no metadata.
         Ok(self.done(chunks, 0))
     }
 
@@ -183,6 +197,7 @@ impl Column {
                 let data_type = tweaks
                     .first()
                     .map_or(DataType::Utf8, |tweaks| tweaks.data_type().clone());
+                // Two columns of one name: the first would be found as its own tweak.
                 if self.name == name {
                     fields[0] = named(NAMELESS); // the tweak is found by its name
                 }
@@ -193,6 +208,7 @@ impl Column {
             (None, None) => {}
         }
         let schema: SchemaRef = Arc::new(Schema::new(fields));
+        // The plan of tables compares metadata, policy and key; a second way might forget one.
         let plan = BatchPlan::reveal(engine, "", &schema, RevealOptions::default()).await?;
         let mut chunks = Vec::with_capacity(self.chunks.len());
         let mut base = 0;
@@ -204,6 +220,7 @@ impl Column {
             chunks.push(plan.apply(&batch, base).await?.column(0).clone());
             base += chunk.len() as u64;
         }
+        // Summed over the plan's one column.
         let kept_clear = plan.summary().iter().map(|column| column.kept_clear).sum();
         Ok(self.done(chunks, kept_clear))
     }
@@ -214,6 +231,7 @@ impl Column {
         let mut chunks = Vec::with_capacity(self.chunks.len());
         let (mut base, mut kept_clear) = (0, 0);
         for (at, chunk) in self.chunks.iter().enumerate() {
+            // Rows count through all chunks, so that a message names the row of the whole.
             let task = Task::new(transform, direction, column).after(base);
             let done = columns::treat(task, chunk, self.tweaks.as_ref().map(|tweaks| &tweaks[at])).await?;
             base += chunk.len() as u64;
@@ -226,9 +244,11 @@ impl Column {
     /// The result, with the field as it was but for what cannot be true any more.
     fn done(&self, chunks: Vec<ArrayRef>, kept_clear: usize) -> Done {
         let mut metadata: HashMap<String, String> = self.field.metadata().clone();
+        // What was true of the input is not true of the result.
         metadata.remove(METADATA_KEY);
         let nulls = chunks.iter().any(|chunk| chunk.is_nullable());
         let field = self.field.as_ref().clone().with_metadata(metadata);
+        // A misfit may have become NULL in a column that had none.
         let nullable = field.is_nullable() || nulls;
         Done {
             chunks,
@@ -249,6 +269,7 @@ impl Column {
 
 fn check_rule(column: &str, described: &ProtectedColumn, rule: Option<&RuleRef>) -> Result<()> {
     let Some(rule) = rule else { return Ok(()) };
+    // The version is compared only where the caller names one.
     if rule.rule == described.rule && rule.version.is_none_or(|version| version == described.key_version) {
         return Ok(());
     }

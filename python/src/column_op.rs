@@ -66,10 +66,12 @@ impl<'a> ColumnOp<'a> {
     ) -> Result<table_ops::Applied> {
         let (chunks, field, chunked) = match data {
             Data::Table(batches, schema) => {
+                // Refused, not ignored: whoever names a rule for a table expects it to be used.
                 refuse(
                     self.rule.is_some() || tweak.is_some(),
                     "a table goes by its columns' own rules and tweaks",
                 )?;
+                // The other kinds have a rule, and were refused above.
                 return match self.kind {
                     OpKind::Protect => table_ops::protect(engine, self.table, &schema, &batches).await,
                     _ => table_ops::reveal(engine, self.table, self.key_version, &schema, &batches).await,
@@ -84,8 +86,10 @@ impl<'a> ColumnOp<'a> {
             "a column takes its key version with its rule: \"card@2\"",
         )?;
         let done = self.column(engine, &Column::try_new(chunks, field, tweak)?).await?;
+        // Warned of when the interpreter is there again.
         let kept_clear = vec![(done.field.name().clone(), done.kept_clear)];
         let (mut chunks, field) = (done.chunks, done.field.into());
+        // An array comes back as an array, and a chunked one with as many chunks.
         match (chunked, chunks.pop()) {
             (false, Some(array)) => Ok((Data::Array(array, field), kept_clear)),
             (_, last) => {

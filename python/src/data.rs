@@ -33,6 +33,7 @@ pub(crate) enum Data {
 impl Given {
     /// Does `object` have the Arrow PyCapsule interface?
     pub(crate) fn is(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+        // The PyCapsule interface and no class: any Arrow library will do.
         Ok(object.hasattr("__arrow_c_array__")? || object.hasattr("__arrow_c_stream__")?)
     }
 
@@ -56,6 +57,7 @@ impl Given {
     pub(crate) fn read(self) -> Result<Data> {
         match self {
             Self::Array(array, field) => match field.data_type() {
+                // A record batch goes over the interface as an array of structs.
                 DataType::Struct(_) => {
                     let schema = schema(&field);
                     Ok(Data::Table(vec![batch(&array, &schema)?], schema))
@@ -64,6 +66,7 @@ impl Given {
             },
             Self::Stream(reader) => {
                 let field = reader.field();
+                // Here the code of others runs, batch by batch.
                 let arrays: Vec<ArrayRef> = reader.collect::<Result<_, ArrowError>>().map_err(unreadable)?;
                 match field.data_type() {
                     DataType::Struct(_) => {
@@ -106,6 +109,7 @@ fn schema(field: &FieldRef) -> SchemaRef {
     let DataType::Struct(fields) = field.data_type() else {
         return Arc::new(Schema::empty());
     };
+    // The metadata of the struct's field is that of the schema.
     Arc::new(Schema::new_with_metadata(fields.clone(), field.metadata().clone()))
 }
 
@@ -113,10 +117,12 @@ fn batch(array: &ArrayRef, schema: &SchemaRef) -> Result<RecordBatch> {
     let rows = array
         .as_struct_opt()
         .ok_or_else(|| Error::bad_input("a chunk of a table is no struct"))?;
+    // A NULL struct in Arrow is a row that is not there; a table has no such rows.
     if rows.null_count() > 0 {
         return Err(Error::bad_input("the rows of a table cannot be null")
             .with_hint("a column of structs cannot be protected; its fields can, each by itself"));
     }
+    // A table without columns still has rows.
     let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
     RecordBatch::try_new_with_options(Arc::clone(schema), rows.columns().to_vec(), &options).map_err(unreadable)
 }

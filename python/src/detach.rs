@@ -13,6 +13,7 @@ static PLACE: Mutex<String> = Mutex::new(String::new());
 
 /// Runs `work` while other Python threads run. A panic in it becomes an `InternalError`.
 pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+    // Caught here, so that Python gets an exception of ours, without the panic's text.
     let done = py.detach(|| catch_unwind(AssertUnwindSafe(work)));
     done.unwrap_or_else(|_| Err(bug()))
         .map_err(|error| errors::raise(py, &error))
@@ -20,6 +21,7 @@ pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T>
 
 fn bug() -> Error {
     let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner);
+    // The place and not the text, which may hold a value.
     Error::bug(format!("a fault in cipherform itself, at {place}")).with_hint("please report it")
 }
 

@@ -74,6 +74,7 @@ impl Engine {
             // A policy that is wrong is said before keys are looked for.
             let policy = cipherform::policy::Policy::load(&policy_path)?;
             let runtime = Runtime::default();
+            // One runtime for opening and for all later work.
             let registry = runtime.block_on(keys.registry(&policy))?;
             let engine = runtime.block_on(cipherform::Engine::open(&policy_path, &registry))?;
             let engine = match role {
@@ -329,9 +330,11 @@ impl Engine {
         let mut given = Vec::new();
         for (name, table) in tables.into_iter().flatten() {
             let name: String = name.extract()?;
+            // Read later, detached: a stream may need the interpreter.
             given.push((name, query::Source::from_python(&table)?));
         }
         let table = detached(py, || {
+            // Usage is written to the log before an error is returned: values may have been revealed before it.
             let done = self.runtime.block_on(query::run(&self.engine, query, given));
             self.engine.audit_usage("Engine.sql")?;
             let (batches, schema) = done?;
@@ -356,9 +359,11 @@ impl Engine {
         let given = Given::from_python(data)?;
         let tweak = match tweak {
             None => None,
+            // A str is one tweak for all rows; everything else has to be Arrow.
             Some(text) if text.is_instance_of::<PyString>() => Some(GivenTweak::Text(text.extract()?)),
             Some(array) => Some(GivenTweak::Array(Given::from_python(array)?)),
         };
+        // Detached from here on: other threads of Python run while we encrypt.
         let (done, kept_clear) = detached(py, || {
             let data = given.read()?;
             let context = op.context();
@@ -366,6 +371,7 @@ impl Engine {
             self.engine.audit_usage(context)?;
             done
         })?;
+        // After the work, as a warning may be turned into an exception.
         errors::warn_kept_clear(py, &kept_clear)?;
         errors::warn_filling_up(py, &self.engine)?;
         Ok(done.into_pyobject(py)?.unbind())

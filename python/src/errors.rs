@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 
 /// `error` as an instance of its class in `cipherform.errors`.
 pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
+    // By kind: programs catch classes, and messages may change.
     let class = match error.kind() {
         ErrorKind::BadInput | ErrorKind::FileNotFound => "BadInputError",
         ErrorKind::BadPolicy => "PolicyError",
@@ -15,8 +16,11 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
         ErrorKind::ProviderDown => "ProviderDownError",
         ErrorKind::Io => "IoError",
         ErrorKind::Bug => "InternalError",
+        // A kind that is added later is still one of ours.
         _ => "CipherformError",
     };
+    // The classes are written in Python, where they are documented; importing can fail, and then that is the
+    // error.
     let raised = py
         .import("cipherform.errors")
         .and_then(|errors| errors.getattr(class))
@@ -43,6 +47,7 @@ pub(crate) fn warn_filling_up(py: Python<'_>, engine: &cipherform::Engine) -> Py
 }
 
 fn warn(py: Python<'_>, class: &str, text: &str) -> PyResult<()> {
+    // C strings end at a NUL.
     let text = std::ffi::CString::new(text.replace('\0', ""))?;
     let class = py.import("cipherform.errors")?.getattr(class)?;
     PyErr::warn(py, &class, &text, 1)

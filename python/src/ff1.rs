@@ -37,6 +37,7 @@ impl FF1 {
     #[new]
     #[pyo3(signature = (key, radix, alphabet=None, *, min_domain=1_000_000))]
     fn new(py: Python<'_>, key: PyBackedBytes, radix: i64, alphabet: Option<&str>, min_domain: i64) -> PyResult<Self> {
+        // Detached as well: a key schedule is short, but a panic must become an exception.
         detached(py, || {
             let fpe = Fpe::try_new(Cipher::ff1, &key, radix, alphabet, min_domain)?;
             Ok(Self { fpe })

@@ -38,14 +38,17 @@ impl Fpe {
         alphabet: Option<&str>,
         min_domain: i64,
     ) -> Result<Self> {
+        // A negative radix, or one beyond 32 bits, is refused here and not cut.
         let number = u32::try_from(radix).map_err(|_| Error::bad_input("a radix is 2 to 65,536"))?;
         let radix = Radix::try_new(number)?;
+        // Only the standard's own floor needs no reason.
         let floor = match u64::try_from(min_domain).unwrap_or(0) {
             min if min == DomainFloor::REV1.value() => DomainFloor::REV1,
             min => DomainFloor::insecure(min, "the min_domain argument")?,
         };
         let alphabet = match alphabet {
             Some(symbols) => Some(parse(symbols, number)?),
+            // Above 36 there is no usual alphabet: values are then lists of numbers.
             None => DIGITS.get(..number as usize).map(Alphabet::try_new).transpose()?,
         };
         let cipher = cipher(&AesKey::try_new(key)?, radix).with_floor(floor);
@@ -64,6 +67,7 @@ impl Fpe {
         value: &Bound<'_, PyAny>,
         tweak: &[u8],
     ) -> PyResult<Output> {
+        // Read while the interpreter is held, as the value belongs to it.
         let value = Value::from_python(value, self.radix(), None)?;
         detached(py, || {
             let mut numerals = Vec::new();
@@ -84,6 +88,7 @@ impl Fpe {
     ) -> PyResult<Py<PyAny>> {
         let py = values.py();
         let tweaks = GivenTweaks::from_python(tweaks)?;
+        // A list first: it is no Arrow data, and the usual case for few values.
         if values.is_instance_of::<PyList>() || values.is_instance_of::<PyTuple>() {
             tweaks.check(py, values.len()?)?;
             let answers = self.list(direction, values, &tweaks)?;
@@ -96,7 +101,9 @@ impl Fpe {
             )));
         }
         let given = Given::from_python(values)?;
+        // Detached, since a stream may run code that needs the interpreter.
         let data = detached(py, || given.read())?;
+        // Known only now: a stream has no length before it is read.
         tweaks.check(py, data.rows())?;
         let done = detached(py, || match data {
             Data::Array(array, field) => Ok(Data::Array(self.array(direction, &array, 0, &tweaks)?, field)),
@@ -105,6 +112,7 @@ impl Fpe {
                 let mut done = Vec::with_capacity(chunks.len());
                 for chunk in &chunks {
                     done.push(self.array(direction, chunk, base, &tweaks)?);
+                    // Messages name the row of the whole column.
                     base += chunk.len();
                 }
                 Ok(Data::Chunked(done, field))
@@ -123,6 +131,7 @@ impl Fpe {
             let mut answers = Vec::with_capacity(rows.len());
             self.check_shared(direction, tweaks)?;
             for (chunk, values) in rows.chunks(CHUNK).enumerate() {
+                // Places in the whole batch, by which tweaks and messages go.
                 let places: Vec<usize> = (chunk * CHUNK..).take(values.len()).collect();
                 let encode = |row: usize, numerals: &mut Vec<u16>| self.encode(&values[row - places[0]], numerals);
                 self.rows(direction, &places, tweaks, encode, |row, numerals| {
@@ -141,6 +150,7 @@ impl Fpe {
             DataType::Utf8View => array.as_string_view().iter().collect(),
             DataType::Dictionary(_, values) if values.is_string() => {
                 let broken = |error| Error::bad_input("the dictionary cannot hold the results").with_source(error);
+                // Unpacked: with tweaks by row equal values may have unequal results.
                 let plain = cast(array, values).map_err(broken)?;
                 return cast(&self.array(direction, &plain, base, tweaks)?, array.data_type()).map_err(broken);
             }
@@ -152,6 +162,7 @@ impl Fpe {
         };
         self.check_shared(direction, tweaks)?;
         let mut done: Vec<Option<String>> = vec![None; texts.len()];
+        // NULLs pass by the cipher, and stay NULL.
         let live: Vec<usize> = (0..texts.len()).filter(|at| texts[*at].is_some()).collect();
         for live in live.chunks(CHUNK) {
             let places: Vec<usize> = live.iter().map(|at| base + at).collect();
@@ -164,6 +175,7 @@ impl Fpe {
         }
         let bytes: usize = done.iter().flatten().map(String::len).sum();
         match array.data_type() {
+            // Offsets of 32 bits; collecting more would panic.
             DataType::Utf8 if bytes > i32::MAX as usize => {
                 Err(Error::bad_input("the results exceed the 2 GiB of one Utf8 array")
                     .with_hint("use smaller arrays, or large strings"))
@@ -187,6 +199,7 @@ impl Fpe {
         let mut ranges = Vec::with_capacity(places.len());
         for place in places {
             let start = numerals.len();
+            // The row is added here, where it is known.
             encode(*place, &mut numerals).map_err(|error| in_row(error, Some(*place)))?;
             ranges.push(start..numerals.len());
         }
@@ -205,6 +218,7 @@ impl Fpe {
         match tweaks.of(&[]) {
             RowTweaks::Shared(tweak) => {
                 let shortest = *self.cipher.lengths().start();
+                // No rows, so nothing is encrypted; the cipher checks the tweak all the same.
                 Ok(self.cipher.apply(direction, Tweaks::Shared(tweak), &mut [], shortest)?)
             }
             RowTweaks::PerRow(_) => Ok(()),
@@ -223,6 +237,7 @@ impl Fpe {
             return CipherError::TweakLength { row, bytes, takes }.into();
         }
         // Numerals are below the radix, so what is left is a length.
+        // The cipher names no row for a length, so it is looked for.
         let lengths = self.cipher.lengths();
         let Some(row) = ranges.iter().position(|range| !lengths.contains(&range.len())) else {
             return error.into();

@@ -18,6 +18,7 @@ pub(crate) enum Source {
 
 impl Source {
     pub(crate) fn from_python(table: &Bound<'_, PyAny>) -> PyResult<Self> {
+        // A path first: str and `os.PathLike` are no Arrow data.
         match table.extract() {
             Ok(path) => Ok(Self::File(path)),
             Err(_) => Given::from_python(table).map(Self::Given),

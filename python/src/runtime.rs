@@ -21,6 +21,7 @@ impl Runtime {
     fn running(&self) -> Result<Arc<tokio::runtime::Runtime>> {
         let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
         let process = std::process::id();
+        // The process id tells a child after a fork, whose copy of the runtime has no threads.
         match started.take() {
             Some((of, runtime)) if of == process => *started = Some((of, runtime)),
             // Its threads are the parent's: nothing may wait for them.
@@ -32,6 +33,7 @@ impl Runtime {
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
+            // Seen in debuggers, and told from the host's own threads.
             .thread_name("cipherform")
             .build()
             .map_err(|error| Error::io("cannot start threads", error))?;
@@ -47,6 +49,7 @@ impl Drop for Runtime {
         let Some((process, runtime)) = started.take() else {
             return;
         };
+        // After a fork, dropping would wait for threads of the parent.
         if process != std::process::id() {
             std::mem::forget(runtime);
         } else if let Ok(runtime) = Arc::try_unwrap(runtime) {

@@ -46,6 +46,7 @@ impl Table {
         py: Python<'py>,
         requested_schema: Option<Bound<'py, PyCapsule>>,
     ) -> PyArrowResult<Bound<'py, PyCapsule>> {
+        // The interface knows no tables: a stream of structs stands for one.
         let rows =
             Field::new_struct("", self.schema.fields().clone(), false).with_metadata(self.schema.metadata().clone());
         let batches = self.batches.iter().cloned();

@@ -28,12 +28,14 @@ pub(crate) async fn reveal(
     schema: &SchemaRef,
     batches: &[RecordBatch],
 ) -> Result<Applied> {
+    // A name is only needed where the policy's lines decide.
     let table = match key_version {
         None => table.unwrap_or_default(),
         Some(_) => table.ok_or_else(which)?,
     };
     let plan = BatchPlan::reveal(engine, table, schema, RevealOptions { key_version }).await;
     let asks_for_version = HintPart::Remedy(Remedy::NameKeyVersion);
+    // The library's hint names an option of the command line; here it is an argument.
     let plan = plan.map_err(|error| {
         if error
             .hint()
@@ -52,6 +54,7 @@ pub(crate) async fn reveal(
 
 async fn apply(plan: &BatchPlan, batches: &[RecordBatch]) -> Result<Applied> {
     let mut done = Vec::with_capacity(batches.len());
+    // Rows count through all batches.
     let mut base = 0;
     for batch in batches {
         done.push(plan.apply(batch, base).await?);

@@ -18,6 +18,7 @@ pub(crate) enum GivenTweaks {
 impl GivenTweaks {
     pub(crate) fn from_python(tweaks: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let Some(tweaks) = tweaks else { return Ok(Self::None) };
+        // Bytes are a sequence of numbers to Python, so they are tried before lists.
         if let Ok(shared) = tweaks.extract() {
             return Ok(Self::Shared(shared));
         }
@@ -32,6 +33,7 @@ impl GivenTweaks {
             let tweak = tweak?;
             let bytes = tweak.extract();
             let name = tweak.get_type().name()?;
+            // The type only: a tweak may be somebody's data.
             rows.push(bytes.map_err(|_| PyTypeError::new_err(format!("row {row}: a tweak is bytes, not {name}")))?);
         }
         Ok(Self::PerRow(rows))

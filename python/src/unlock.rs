@@ -50,6 +50,7 @@ impl KeyArguments {
     }
 
     fn unlock(self) -> Result<Unlock> {
+        // More than one is a mistake that could open another KMS than was meant.
         match (self.passphrase, self.passphrase_file, self.key_file) {
             (Some(passphrase), None, None) => Ok(Unlock::Passphrase(passphrase)),
             (None, Some(path), None) => Unlock::passphrase_file(&path),

@@ -26,6 +26,7 @@ impl Value {
     /// Takes a `str`, or a list of numerals below `radix`. `row` is its place in a batch, for messages.
     pub(crate) fn from_python(value: &Bound<'_, PyAny>, radix: u32, row: Option<usize>) -> PyResult<Self> {
         let py = value.py();
+        // Before lists: a str is a sequence as well.
         if let Ok(text) = value.cast::<PyString>() {
             // What cannot be had as UTF-8 has half of a surrogate pair. Python's own error would carry the value.
             let text = text.extract();
@@ -39,6 +40,7 @@ impl Value {
             let error = error.with_hint("leave it out, or pass an Arrow array, in which nulls stay null");
             return Err(errors::raise(py, &in_row(error, row)));
         }
+        // Lists and tuples only: any iterable would also take a set, which has no order.
         if !value.is_instance_of::<PyList>() && !value.is_instance_of::<PyTuple>() {
             let error = format!("a value is a str or a list of int, not {}", value.get_type().name()?);
             return Err(PyTypeError::new_err(prefixed(error, row)));
@@ -48,6 +50,7 @@ impl Value {
             let numeral = numeral?;
             let number = match numeral.extract::<i64>() {
                 Ok(number) => u16::try_from(number).ok(),
+                // Too large for 64 bits is out of range, and no wrong type.
                 Err(error) if error.is_instance_of::<PyOverflowError>(py) => None,
                 Err(_) => {
                     let error = format!(
@@ -58,6 +61,7 @@ impl Value {
                 }
             };
             let Some(number) = number.filter(|number| u32::from(*number) < radix) else {
+                // Position and radix; the number itself is part of the value.
                 let error = format!("the numeral at position {position} is not one of radix {radix}");
                 return Err(errors::raise(py, &in_row(Error::bad_input(error), row)));
             };
@@ -73,6 +77,7 @@ pub(crate) fn encode(alphabet: Option<&Alphabet>, text: &str, numerals: &mut Vec
         return Err(Error::bad_input("text over a radix above 36 needs an alphabet")
             .with_hint("pass alphabet=…, or numerals as a list of int"));
     };
+    // Errors name the position, and not the character.
     for (position, symbol) in text.chars().enumerate() {
         let numeral = alphabet.numeral(symbol);
         numerals.push(

@@ -14,6 +14,7 @@ use crate::kms::PassphraseKdf;
 
 /// Parses an argument of one of our types; the message of an error has the hint.
 pub(super) fn ours<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
+    // clap prints one message and knows no hints, so the hint goes into it.
     text.parse().map_err(|error: Error| match error.hint() {
         Some(hint) => format!("{error}\nhint: {}", super::hints::words(hint)),
         None => error.to_string(),
@@ -28,7 +29,10 @@ impl<T: FromStr<Err = Error> + Clone + Send + Sync + 'static> TypedValueParser f
     type Value = T;
 
     fn parse_ref(&self, command: &clap::Command, _: Option<&clap::Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        // What is not UTF-8 is none of our types, and fails like the empty text.
         let text = value.to_str().unwrap_or_default();
+        // Made by hand: clap's own error would repeat the value, and a URI may hold a password that belongs
+        // elsewhere.
         ours::<T>(text).map_err(|message| command.clone().error(clap::error::ErrorKind::ValueValidation, message))
     }
 }
@@ -46,6 +50,7 @@ impl FromStr for LocalName {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
+        // A name has no colon, and every URI has one.
         if text.contains(':') {
             text.parse().map(Self)
         } else {
@@ -61,6 +66,7 @@ pub(super) fn local_key() -> impl TypedValueParser<Value = KmsKeyRef> {
 
 /// The files of policy and keys.
 #[derive(Args, Debug)]
+// Global, so that they may stand before or behind the subcommand.
 pub(super) struct KeyArgs {
     /// The policy
     #[arg(
@@ -76,6 +82,8 @@ pub(super) struct KeyArgs {
     pub(super) local_kms: Option<PathBuf>,
     /// Unlock the local KMS with this key file [env: CIPHERFORM_KEY_FILE]
     #[arg(long, global = true, value_name = "FILE")]
+    // Read from the environment by `Unlock`, and not by clap: the command line has to go before the environment
+    // for all ways to unlock together.
     pub(super) key_file: Option<PathBuf>,
     /// Read the passphrase of the local KMS from the first line of this file; else CIPHERFORM_PASSPHRASE, else a prompt
     #[arg(
@@ -91,6 +99,7 @@ pub(super) struct KeyArgs {
     pub(super) trust: Option<String>,
     /// Read the passphrase from the first line of this open file descriptor
     #[arg(long, global = true, value_name = "N", conflicts_with_all = ["key_file", "passphrase_file"])]
+    // No passphrase as an argument: other users see the command line of a process.
     pub(super) passphrase_fd: Option<u32>,
 }
 
@@ -98,6 +107,7 @@ pub(super) struct KeyArgs {
 #[derive(Args, Debug)]
 pub(super) struct ConfirmArgs {
     /// Why: it is recorded [default: a prompt]
+    // Not required by clap: at a terminal it is asked for.
     #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]
     pub(super) reason: Option<Reason>,
     /// Do not ask whether that is meant
@@ -139,6 +149,7 @@ impl From<Kdf> for PassphraseKdf {
 pub(super) struct TableArgs {
     /// The table that the policy's `table.column` lines mean [default: the name of the source file]
     #[arg(long, value_name = "NAME")]
+    // One file may hold any part of a table, so its name is only the default.
     pub(super) table: Option<String>,
 }
 

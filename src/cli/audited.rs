@@ -44,15 +44,19 @@ impl<'a> AuditedKms<'a> {
             keyring: None,
             closed: None,
         };
+        // Without a log in the policy there is nothing to open the keyring for.
         if policy.audit.is_some() {
             match audited.keyring().await {
                 Ok(keyring) => audited.keyring = Some(keyring),
+                // Only these two kinds are what a change of a KMS key may remedy: it is disabled, or its policy
+                // refuses. Every other error stays one.
                 Err(error) if matches!(error.kind(), ErrorKind::KeyNotUsable | ErrorKind::NotAllowed) => {
                     audited.closed = Some(error);
                 }
                 Err(error) => return Err(error),
             }
         }
+        // After the log is open, so that maintenance is written down as well.
         if let Some(local) = &clients.local {
             run_scheduled(local, audited.keyring.as_ref(), scheduled, printer);
         }
@@ -76,18 +80,23 @@ impl<'a> AuditedKms<'a> {
     /// Makes `change` with an entry for it: before, so that there is no change without one; afterwards only where the
     /// keyring could not be opened before.
     pub(super) async fn around<T>(&self, entry: AuditEntry, change: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
+        // The history of the KMS key, in the local KMS, has the change in any case.
         if self.policy.audit.is_none() {
             return change().await;
         }
         if let Some(keyring) = &self.keyring {
+            // First the entry, then the change: a crash in between leaves an entry of something that was not done,
+            // never the reverse.
             keyring.audit([entry.clone()])?;
             return change().await.inspect_err(|error| {
                 // The first failure is the one to be told.
                 let _ = keyring.audit([entry.failed(error)]);
             });
         }
+        // The keyring was closed by the key's state, so the entry can only be made once that has changed.
         let result = change().await?;
         let written = self.keyring().await.and_then(|keyring| keyring.audit([entry]));
+        // The change is done and cannot be taken back, so this is a warning and no error.
         if let Err(error) = written {
             self.printer.say(format_args!(
                 "warning: the audit log has no entry of this, since the keyring does not open: {error}. The history of \
@@ -111,6 +120,7 @@ pub(super) fn entry(event: AuditEvent, key: &KmsKeyRef, context: Option<String>)
 pub(super) fn run_scheduled(local: &LocalKms, keyring: Option<&Keyring>, scheduled: Scheduled, printer: &Printer) {
     let attempt = || -> Result<()> {
         let due = local.due_tasks()?;
+        // Erasures cannot be undone, so a command that only shows does none of them by the way.
         if scheduled != Scheduled::Run {
             for (name, what) in due.iter().filter(|_| scheduled == Scheduled::Announce) {
                 printer.say(format_args!(
@@ -119,6 +129,7 @@ pub(super) fn run_scheduled(local: &LocalKms, keyring: Option<&Keyring>, schedul
             }
             return Ok(());
         }
+        // All entries before anything is done, as for other changes.
         for (name, what) in &due {
             let key = KmsKeyRef::local(name);
             if let Some(keyring) = keyring {
@@ -131,6 +142,7 @@ pub(super) fn run_scheduled(local: &LocalKms, keyring: Option<&Keyring>, schedul
         }
         Ok(())
     };
+    // What the person asked for is another matter, and goes on.
     if let Err(error) = attempt() {
         printer.say(format_args!(
             "warning: what is due in the local KMS was not done: {error}"

@@ -14,6 +14,7 @@ use super::commands::reveal::RevealArgs;
 use super::commands::selftest::SelftestArgs;
 use super::commands::tokens::TokensArgs;
 
+// The exit codes are part of the interface: scripts tell a refused key from a mistake in the input.
 const EXAMPLES: &str = "\
 Examples:
   cipherform init                                  a policy, a keyring and the local KMS

@@ -17,7 +17,9 @@ pub(super) fn confirm(
     printer: &Printer,
 ) -> Result<Reason> {
     let terminal = std::io::stdin().is_terminal();
+    // Confirmed before the reason is asked for: the more important question first.
     if let Some(consequence) = consequence.filter(|_| !args.yes) {
+        // Never assumed from a script: --yes has to be written down.
         if !terminal {
             return Err(
                 Error::bad_input("this asks whether it is meant, and there is no terminal to ask on")
@@ -28,6 +30,7 @@ pub(super) fn confirm(
     }
     match &args.reason {
         Some(reason) => Ok(reason.clone()),
+        // Parsed like the argument, so an empty line is refused.
         None if terminal => line("Why? ")?.parse(),
         None => Err(
             Error::bad_input("a reason is recorded with this, and there is no terminal to ask on")
@@ -38,6 +41,7 @@ pub(super) fn confirm(
 
 fn type_to_confirm(subject: &impl Display, consequence: &str, printer: &Printer) -> Result<()> {
     printer.say(format_args!("Key `{subject}`: {consequence}"));
+    // The name and not "y", which is typed by habit.
     if line(&format!("Type `{subject}` to go on: "))?.trim() == subject.to_string() {
         Ok(())
     } else {
@@ -49,6 +53,7 @@ fn type_to_confirm(subject: &impl Display, consequence: &str, printer: &Printer)
 fn line(prompt: &str) -> Result<String> {
     let failed = |error| Error::io("cannot ask", error);
     let mut line = String::new();
+    // To stderr: stdout may be redirected into a file.
     write!(std::io::stderr(), "{prompt}").map_err(failed)?;
     std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
     Ok(line)

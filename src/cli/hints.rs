@@ -3,6 +3,7 @@
 use crate::{Hint, HintPart, Remedy};
 
 /// Words a hint, with the commands of `cipherform` for its remedies.
+// The library names a remedy; each face words it, since Python and SQL have other words.
 pub(super) fn words(hint: &Hint) -> String {
     let mut text = String::new();
     for part in hint.parts() {
@@ -18,6 +19,7 @@ pub(super) fn words(hint: &Hint) -> String {
 fn command(remedy: &Remedy) -> String {
     let named = |name: &Option<String>| name.clone().unwrap_or_else(|| "NAME".to_owned());
     let kms_key = |key: &Option<String>| key.clone().unwrap_or_else(|| "local:NAME".to_owned());
+    // Exhaustive, so that a new remedy cannot be without words here.
     match remedy {
         Remedy::Initialize => "cipherform init".to_owned(),
         Remedy::NamePolicy => "--policy FILE".to_owned(),
@@ -41,6 +43,7 @@ fn command(remedy: &Remedy) -> String {
         Remedy::ImportVersion(name) => format!("cipherform keys import FILE --name {name}"),
         Remedy::ShowPublicKey => "cipherform keys public-key".to_owned(),
         Remedy::NameAuthority => "--ca ca.pem".to_owned(),
+        // An example, since reasons that say nothing are refused or useless.
         Remedy::GiveReason => "--reason 'staff change'".to_owned(),
         Remedy::ReplaceOutput => "--force".to_owned(),
         Remedy::ReindexTokens => "cipherform tokens reindex".to_owned(),

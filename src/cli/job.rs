@@ -15,6 +15,7 @@ pub(super) async fn run(job: &Job, args: &JobArgs, what: &'static str, printer: 
     // Ctrl-C or a termination request ends the job at its next batch, and its half-written file goes with it.
     cancel_on_signal(&cancel)?;
     let started = Instant::now();
+    // Made with the first progress, when the total is known.
     let mut bar = None;
     let mut progress = |Progress { rows, total }| {
         if !args.quiet {
@@ -22,15 +23,19 @@ pub(super) async fn run(job: &Job, args: &JobArgs, what: &'static str, printer: 
                 .set_position(rows);
         }
     };
+    // Whichever ends first. Dropping the job takes its half-written file away.
     let report = tokio::select! {
         report = job.run(&args.target, args.force, &cancel, &mut progress) => report,
         // A token store that does not answer keeps the job from its next batch.
         () = long_after(&cancel) => Err(Error::new(ErrorKind::Interrupted, "interrupted; nothing was written")),
     };
+    // Before anything is printed, or the bar's line stays between the messages.
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
+    // Only now, so that the bar is gone also after an error.
     let report = report?;
+    // Warnings about keys are shown under --quiet, too: they need somebody to act.
     for due in &report.due {
         printer.say(format_args!("warning: {due}"));
     }
@@ -42,6 +47,7 @@ pub(super) async fn run(job: &Job, args: &JobArgs, what: &'static str, printer: 
             "  {:<24} rule {:<16} key {}",
             column.column, column.rule, column.key
         ));
+        // Values in the clear in a file that looks protected: said, unless --quiet asks for silence.
         if column.kept_clear > 0 {
             printer.say(format_args!(
                 "warning: column `{}`: left as it is by on_invalid = \"insecure-keep\": {}",
@@ -70,8 +76,10 @@ pub(super) async fn run(job: &Job, args: &JobArgs, what: &'static str, printer: 
 /// Ends some seconds after `cancel` was set: a job that gets that far has ended by itself.
 async fn long_after(cancel: &AtomicBool) {
     while !cancel.load(Ordering::Relaxed) {
+        // Polled, as the flag is set by a signal handler, which may not wake a task.
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    // Time for the job to end at its next batch and clean up by itself.
     tokio::time::sleep(Duration::from_secs(5)).await;
 }
 
@@ -79,6 +87,7 @@ async fn long_after(cancel: &AtomicBool) {
 /// terminal.
 pub(super) fn cancel_on_signal(cancel: &Arc<AtomicBool>) -> Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    // Each of them would otherwise kill the process in the middle of its work.
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(cancel))
             .map_err(|error| Error::io("cannot listen for signals", error))?;

@@ -18,6 +18,7 @@ impl Printer {
     }
 
     /// A message for the person, on stderr.
+    // stderr, so that stdout has data only and can be piped.
     pub(super) fn say(&self, message: impl Display) {
         // With stderr closed nobody is listening.
         let _ = writeln!(io::stderr(), "{message}");
@@ -26,6 +27,7 @@ impl Printer {
     /// An error, and its hint on a line of its own.
     pub(super) fn error(&self, error: &Error) {
         self.say(format_args!("error: {error}"));
+        // On its own line, so that a search for `hint:` finds all.
         if let Some(hint) = error.hint() {
             self.say(format_args!("hint: {}", hints::words(hint)));
         }
@@ -43,6 +45,7 @@ impl Printer {
 
     /// Rows as a table for people: aligned columns, two spaces apart.
     pub(super) fn table<const N: usize>(&self, rows: &[[String; N]]) -> Result<()> {
+        // In characters, not bytes: names of columns may be of any script.
         let mut widths = [0; N];
         for row in rows {
             for (width, cell) in widths.iter_mut().zip(row) {
@@ -54,6 +57,7 @@ impl Printer {
             for (width, cell) in widths.iter().zip(row) {
                 line.push_str(&format!("{cell:width$}  "));
             }
+            // Without blanks at the end, which a comparison of outputs would trip over.
             self.line(line.trim_end())?;
         }
         Ok(())
@@ -61,6 +65,7 @@ impl Printer {
 
     /// A progress bar over `total` rows, shown on a terminal only.
     pub(super) fn progress(&self, total: u64, what: &'static str) -> ProgressBar {
+        // Hidden in a pipe, where a bar would fill a log with control characters.
         let target = if io::stderr().is_terminal() {
             ProgressDrawTarget::stderr()
         } else {
@@ -95,6 +100,7 @@ impl Write for Stdout {
 
 fn unless_closed<T>(result: io::Result<T>) -> io::Result<T> {
     match result {
+        // The reader has what it wanted. An error here would make `| head` fail in scripts with pipefail.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         result => result,
     }

@@ -14,6 +14,7 @@ pub(super) struct Report<'a> {
 impl Report<'_> {
     /// Reports a changed key: in words, or all of it as JSON.
     pub(super) fn changed(&self, key: &KeyInfo, keyring: &Keyring, what: impl std::fmt::Display) -> Result<()> {
+        // Words go to stderr, so JSON on stdout stays alone.
         self.printer.say(what);
         if self.format == ListFormat::Json {
             self.json(key)?;
@@ -22,6 +23,7 @@ impl Report<'_> {
         Ok(())
     }
 
+    // Said after every change: a backup from before does not open with the keys made since.
     pub(super) fn back_up(&self, keyring: &Keyring) {
         self.printer
             .say(format_args!("Back up `{}`: it has changed.", keyring.path().display()));

@@ -29,6 +29,7 @@ pub(super) enum ResultFormat {
 /// The writer of one result's batches.
 pub(super) enum Results<W: Write + Send> {
     /// A table is aligned over all of its rows, so they are gathered first.
+    // The only form that needs the whole result in memory.
     Table(SchemaRef, Vec<RecordBatch>, W),
     Csv(Box<arrow::csv::Writer<BufWriter<W>>>),
     Json(arrow::json::LineDelimitedWriter<BufWriter<W>>),
@@ -40,6 +41,7 @@ impl<W: Write + Send> Results<W> {
         Ok(match format {
             ResultFormat::Table => Self::Table(schema, Vec::new(), out),
             ResultFormat::Csv => {
+                // Buffered: arrow writes each cell by itself.
                 let mut writer = arrow::csv::Writer::new(BufWriter::new(out));
                 // The header, even if no row comes.
                 writer.write(&RecordBatch::new_empty(schema)).map_err(failed)?;
@@ -79,6 +81,7 @@ impl<W: Write + Send> Results<W> {
             Self::Table(schema, ..) if schema.fields().is_empty() => Ok(()),
             Self::Table(schema, batches, mut out) => {
                 let table = arrow::util::pretty::pretty_format_batches_with_schema(schema, &batches).map_err(failed)?;
+                // Flushed here: an error when the buffer is dropped would be lost.
                 writeln!(out, "{table}").and_then(|()| out.flush())
             }
             Self::Csv(writer) => writer.into_inner().flush(),
@@ -93,6 +96,7 @@ impl<W: Write + Send> Results<W> {
 }
 
 fn failed(error: ArrowError) -> Error {
+    // A full disk is no fault of the result.
     if let ArrowError::IoError(_, error) = error {
         return Error::io("cannot write the result", error);
     }

@@ -11,12 +11,14 @@ use crate::{Error, ErrorKind, Result};
 
 /// Runs the command line that this process was started with.
 pub fn main() -> ExitCode {
+    // First of all, before any secret is read.
     no_core_dumps();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to stdout, mistakes to stderr; clap prints both. A closed pipe is nobody's failure.
             let _ = error.print();
+            // 2 is for usage in most commands, and ours are 1, 3 and 4.
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
@@ -31,6 +33,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, printer: &Printer) -> Result<()> {
+    // With threads: key management waits for networks while files are read.
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Error::io("cannot start threads", error))?;
     runtime.block_on(async {
         match cli.command {
@@ -51,6 +54,7 @@ fn run(cli: Cli, printer: &Printer) -> Result<()> {
 /// 1 your input or policy, 3 a key or KMS refused, 4 our failure, 130 as shells have it for Ctrl-C; 2, usage, is for
 /// clap.
 fn exit_code(kind: ErrorKind) -> u8 {
+    // Without a default, so that a new kind has to choose its code.
     match kind {
         ErrorKind::BadInput | ErrorKind::BadPolicy | ErrorKind::FileNotFound | ErrorKind::Io => 1,
         ErrorKind::NotAllowed

@@ -15,6 +15,7 @@ use crate::{Error, ErrorKind, Result, Secret};
 pub(super) async fn engine(args: &KeyArgs) -> Result<Engine> {
     // A policy that is missing or wrong is said before a passphrase is asked for.
     let policy = Policy::load(&args.policy)?;
+    // Known from the keyring's references, before it is authenticated: they only decide what is asked for.
     let with_local = any_local(&Keyring::kms_keys(&policy.keyring)?);
     let clients = clients(args, &policy, with_local).await?;
     Engine::open(&args.policy, &clients.registry).await
@@ -61,14 +62,17 @@ pub(super) async fn clients_trusting(
         return Ok(Clients { registry, local: None });
     }
     let path = local_kms_path(args)?;
+    // Guarded by another KMS or the system's keyring: then nothing is asked for.
     let unlock = match LocalKms::guarded_unlock(&path, &registry).await? {
         Some(unlock) => unlock,
         None => unlock(args, Ask::Once)?,
     };
     let local = LocalKms::open(path, unlock).with_actor(kms::actor());
+    // Refuses to unlock by what is not approved, before the file is opened.
     let local = if approved_only { local.approved_only() } else { local };
     let local = Arc::new(local);
     Ok(Clients {
+        // The same object in both: a key that the commands change is at once changed for the keyring.
         registry: registry.with_shared("local", Arc::clone(&local) as _),
         local: Some(local),
     })
@@ -76,6 +80,7 @@ pub(super) async fn clients_trusting(
 
 /// Opens the keyring of `policy`, with its audit log if it has one.
 pub(super) async fn keyring(policy: &Policy, registry: &KmsRegistry) -> Result<Keyring> {
+    // The generation is compared before anything is done with the keyring.
     let keyring = Keyring::open(&policy.keyring, registry).await?;
     let keyring = keyring.not_older_than(policy.keyring_generation)?;
     match &policy.audit {
@@ -94,6 +99,7 @@ pub(super) fn in_local<'a>(local: Option<&'a LocalKms>, key: &KmsKeyRef) -> Resu
 
 /// The clients of remote KMSs, and who is at work.
 pub(super) fn remote() -> Result<KmsRegistry> {
+    // Settings come from the environment: endpoints and credentials are never in the policy.
     let registry = kms::with_remote(KmsRegistry::new(), &Settings::from_environment()?);
     Ok(registry.with_actor(kms::actor()))
 }
@@ -118,9 +124,11 @@ pub(super) enum Ask {
 /// Finds what unlocks the local KMS: a key file, or a passphrase from a file, a descriptor, the environment or a
 /// prompt. The command line goes before the environment.
 pub(super) fn unlock(args: &KeyArgs, ask: Ask) -> Result<Unlock> {
+    // The key file first: it is explicit, and asks for nothing.
     match (&args.key_file, &args.passphrase_file, args.passphrase_fd) {
         (Some(path), ..) => Ok(Unlock::KeyFile(path.clone())),
         (_, Some(path), _) => Unlock::passphrase_file(path),
+        // A descriptor that the caller opened: no file name, no environment, nothing on the command line.
         (.., Some(descriptor)) => Unlock::passphrase_file(Path::new(&format!("/dev/fd/{descriptor}"))),
         _ => match Unlock::from_environment()? {
             Some(unlock) => Ok(unlock),
@@ -130,6 +138,7 @@ pub(super) fn unlock(args: &KeyArgs, ask: Ask) -> Result<Unlock> {
 }
 
 pub(super) fn prompt(ask: Ask) -> Result<Secret<String>> {
+    // Otherwise a job without a terminal would wait for ever, or read its data as a passphrase.
     if !std::io::stdin().is_terminal() {
         return Err(Error::new(
             ErrorKind::KeyNotUsable,
@@ -143,9 +152,11 @@ pub(super) fn prompt(ask: Ask) -> Result<Secret<String>> {
             .map_err(|error| Error::io("cannot ask for the passphrase", error))
     };
     match ask {
+        // Not echoed, and wiped when dropped.
         Ask::Once => ask_for("Passphrase of the local KMS: "),
         Ask::Twice => {
             let (first, second) = (ask_for("New passphrase for the local KMS: ")?, ask_for("Once more: ")?);
+            // A mistyped new passphrase would lock everything away.
             if first.expose() == second.expose() {
                 Ok(first)
             } else {

@@ -25,6 +25,7 @@ pub async fn treat(task: Task<'_>, array: &ArrayRef, tweaks: Option<&ArrayRef>) 
 /// # Errors
 /// A type that does not fit (see [`check_type`]); a row that does not fit, if the rule says so; a NULL tweak.
 pub fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&ArrayRef>) -> Result<Treated> {
+    // Again, though a plan has checked it: this function is public, and takes any array.
     check_type(task.transform, task.column, array.data_type())?;
     if task.transform.tokenizer().is_some() {
         let rule = &task.transform.rule().name;
@@ -33,16 +34,21 @@ pub fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&ArrayRef>) -> Res
                 .with_hint("use tokenize and detokenize, or protect and reveal"),
         );
     }
+    // Made once for the whole array: a tweak column may have to be cast to text.
     let tweak_column = match (task.transform.tweak_column(), tweaks) {
         (Some(_), Some(tweaks)) => Some(TweakColumn::try_new(tweaks)?),
         _ => None,
     };
+    // Before anything is treated: a key at its limit refuses the array as a whole, not in the middle.
     task.count(array)?;
     match array.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => text::apply(task, array, tweak_column.as_ref()),
+        // Equal values with unequal tweaks have unequal results, so the distinct values do not suffice.
         DataType::Dictionary(_, values) if tweak_column.is_some() => {
             dictionary::apply_by_row(task, array, values, |task, rows| apply(task, rows, tweaks))
         }
+        // The recursion sees an array of the values' own type, so a dictionary of numbers or texts needs no code
+        // of its own.
         DataType::Dictionary(..) => dictionary::apply(task, array, |task, values| apply(task, values, None)),
         DataType::RunEndEncoded(_, values) => {
             runs::apply(task, array, values.data_type(), |task, values, with_tweaks| {

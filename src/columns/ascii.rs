@@ -38,13 +38,17 @@ impl AsciiOutput {
         bytes: usize,
         write: impl FnOnce(&mut [u8]) -> Result<bool, E>,
     ) -> Result<bool, E> {
+        // Zeros are ASCII: bytes that `write` leaves out are sound as well.
         let (start, was_ascii) = (self.bytes.len(), self.is_ascii);
         self.bytes.resize(start + bytes, 0);
         self.is_ascii = false; // should it panic
         let written = write(&mut self.bytes[start..]);
+        // What a failed part has written is not among the results, so it must not count in the test below either.
         if !matches!(written, Ok(true)) {
             self.bytes.truncate(start);
         }
+        // Tested here, while the part is in the cache. One part that is not ASCII sends the whole array the
+        // checked way.
         self.is_ascii = was_ascii && multiversion::run(IsAscii(&self.bytes[start..]));
         written
     }
@@ -58,13 +62,17 @@ impl multiversion::MultiversionTask for IsAscii<'_> {
 
     #[inline(always)]
     fn run(self) -> bool {
+        // A byte of ASCII has no top bit, so OR over all and one comparison suffice; a loop that stops early is
+        // not vectorised.
         self.0.iter().fold(0, |all, byte| all | byte) < 0x80
     }
 }
 
 /// The length of all texts between these offsets, if they have the same, and it is not 0.
 pub(crate) fn common_length<O: OffsetSizeTrait>(offsets: &[O]) -> Option<usize> {
+    // Two offsets at least: callers come with rows, and `OffsetBuffer` has one more.
     let n = offsets[1] - offsets[0];
+    // Length 0 is no length for the cipher; such rows go the way of empty texts.
     (multiversion::run(AreApart { offsets, n }) && n.as_usize() > 0).then_some(n.as_usize())
 }
 
@@ -100,6 +108,8 @@ pub(crate) fn string_array<O: OffsetSizeTrait>(
         bytes: values,
         is_ascii,
     } = values;
+    // All that `new_unchecked` relies on, beside what `OffsetBuffer` promises: the end within the values, and one
+    // flag a row.
     let sound =
         is_ascii && offsets[rows].as_usize() <= values.len() && nulls.as_ref().is_none_or(|nulls| nulls.len() == rows);
     let values = Buffer::from_vec(values);
@@ -131,17 +141,21 @@ pub(crate) fn view_array(
         && u32::try_from(values.len()).is_ok()
         && nulls.as_ref().is_none_or(|nulls| nulls.len() == rows);
     let view = |pair: &[i64]| {
+        // Below 2^32, as `sound` compares the whole buffer with that.
         let length = (pair[1] - pair[0]) as u32;
         let value = values.get(pair[0].as_usize()..pair[1].as_usize()).unwrap_or_default();
+        // Arrow's layout of views: up to 12 bytes stand in the view itself, right behind the length.
         if let Some(prefix) = value.first_chunk().filter(|_| length > 12) {
             // A long one shows how it begins, and where it is: in the first buffer.
             return u128::from(length) | u128::from(u32::from_le_bytes(*prefix)) << 32 | (pair[0] as u128) << 96;
         }
+        // What is behind a short text must be zero: Arrow compares views as whole numbers.
         let mut view = [0; 16];
         view[..4].copy_from_slice(&length.to_le_bytes());
         view[4..][..value.len()].copy_from_slice(value);
         u128::from_le_bytes(view)
     };
+    // A NULL row is empty here, or zeros where a value became NULL; validity is in the null buffer.
     let views: ScalarBuffer<u128> = offsets.windows(2).map(view).collect::<Vec<u128>>().into();
     let values = vec![Buffer::from_vec(values)];
     if !sound {

@@ -57,6 +57,7 @@ impl Work {
     }
 
     /// Does its tweak come from what `other` works on?
+    // By column and steps, not by name: two columns may have one name.
     fn waits_for(&self, other: &Self) -> bool {
         self.tweak
             .as_ref()
@@ -85,6 +86,7 @@ impl BatchPlan {
         let mut fates = fates.into_iter();
         let (mut fields, mut columns) = (Vec::new(), Vec::new());
         for (at, field) in input.fields().iter().enumerate() {
+            // A column whose leaves are all dropped is gone, with its field.
             if let Some((field, shape)) = nested::shaped(field, &mut fates) {
                 fields.push(field);
                 columns.push((at, shape));
@@ -93,6 +95,7 @@ impl BatchPlan {
         Self {
             direction,
             input: Arc::clone(input),
+            // The schema's own metadata is copied; what a column says of itself stands in its field.
             output: Arc::new(Schema::new_with_metadata(fields, input.metadata().clone())),
             columns,
             order: tweaks_first(&works),
@@ -114,6 +117,7 @@ impl BatchPlan {
     /// Narrows the plan to the first column and those that it takes tweaks from, and returns their names.
     #[cfg(feature = "sql")]
     pub(crate) fn narrowed(mut self) -> (Self, Vec<String>) {
+        // Column 0 stays although no work may be left for it, as it is the one that is asked for.
         let mut needed = vec![0];
         for work in &self.works {
             needed.push(work.leaf.column);
@@ -121,6 +125,7 @@ impl BatchPlan {
         }
         needed.sort_unstable();
         needed.dedup();
+        // `needed` is sorted, so a binary search gives the new place; every column of a work is in it.
         let place = |column: usize| needed.binary_search(&column).unwrap_or_default();
         for work in &mut self.works {
             work.leaf.column = place(work.leaf.column);
@@ -128,6 +133,7 @@ impl BatchPlan {
                 tweak.column = place(tweak.column);
             }
         }
+        // The others are read for their tweaks alone, and are no results.
         self.columns.truncate(1);
         let fields: Vec<_> = needed.iter().map(|at| Arc::clone(&self.input.fields()[*at])).collect();
         let names = fields.iter().map(|field| field.name().clone()).collect();
@@ -153,6 +159,7 @@ impl BatchPlan {
             column: work.leaf.path().to_owned(),
             rule: work.transform.rule().name.clone(),
             key: format!("{}@{}", work.transform.key().name(), work.transform.key().version()),
+            // Relaxed is enough: counters are read after the work, and order nothing else.
             kept_clear: work.kept_clear.load(Ordering::Relaxed),
             forgotten: work.forgotten.load(Ordering::Relaxed),
         };
@@ -161,6 +168,7 @@ impl BatchPlan {
 
     /// Warnings about the keys that it uses and the tokens that it has minted, each once.
     pub fn due(&self) -> Vec<String> {
+        // A set, as several columns may be under one key.
         let due: BTreeSet<String> = self.works.iter().flat_map(|work| work.transform.warnings()).collect();
         due.into_iter().collect()
     }
@@ -170,13 +178,17 @@ impl BatchPlan {
     /// # Errors
     /// As [`super::treat`].
     pub async fn apply(&self, batch: &RecordBatch, base: u64) -> Result<RecordBatch> {
+        // A plan is made for a schema, and reads columns by number: another schema would treat the wrong ones.
         if batch.num_columns() != self.input.fields().len() {
             return Err(Error::bug("a batch with another schema than the plan's"));
         }
+        // Results stay by number of work and not in order of treatment, since the shapes refer to them so.
         let mut results: Vec<Option<ArrayRef>> = vec![None; self.works.len()];
         for at in &self.order {
             let work = &self.works[*at];
+            // For each batch: a lease may end while a large file is being read.
             work.transform.key().check_lease()?;
+            // In lists there are more or fewer values than rows; `rows` says whose each one is.
             let Values { array, rows } = nested::values(batch.column(work.leaf.column), &work.leaf.steps)?;
             let tweaks = self.tweaks(work, batch, &results, rows.as_deref())?;
             let task = Task::new(&work.transform, self.direction, work.leaf.path()).after(base);
@@ -189,10 +201,12 @@ impl BatchPlan {
             work.forgotten.fetch_add(done.outcome.forgotten, Ordering::Relaxed);
             results[*at] = Some(done.array);
         }
+        // `order` has every work once, so no result is missing and numbers stay right.
         let results: Vec<ArrayRef> = results.into_iter().flatten().collect();
         let columns = self.columns.iter().zip(self.output.fields());
         let columns = columns.map(|((at, shape), field)| nested::rebuilt(batch.column(*at), field, shape, &results));
         let columns = columns.collect::<Result<_>>()?;
+        // A batch without columns still has rows: every column may have been dropped.
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options)
             .map_err(|error| nullability(&self.output, error))
@@ -207,6 +221,7 @@ impl BatchPlan {
         rows: Option<&[usize]>,
     ) -> Result<Option<ArrayRef>> {
         let Some(tweak) = &work.tweak else { return Ok(None) };
+        // To protect, the plaintext is the batch itself. To reveal, it is what the other work has just made.
         let revealed = match self.direction {
             Direction::Encrypt => None,
             Direction::Decrypt => self
@@ -217,11 +232,13 @@ impl BatchPlan {
         };
         let tweaks = match revealed {
             Some(revealed) => revealed,
+            // A tweak column that is not protected stands in the clear in the batch.
             None => nested::values(batch.column(tweak.column), &tweak.steps)?.array,
         };
         match rows {
             None => Ok(Some(tweaks)),
             Some(rows) => {
+                // One tweak for each value of a list: that of the row which the list belongs to.
                 let rows: UInt64Array = rows.iter().map(|row| *row as u64).collect();
                 let tweaks = take(&tweaks, &rows, None);
                 Ok(Some(
@@ -235,11 +252,13 @@ impl BatchPlan {
 /// An order in which every tweak comes before what it tweaks; there are no circles.
 fn tweaks_first(works: &[Work]) -> Vec<usize> {
     let mut order: Vec<usize> = Vec::with_capacity(works.len());
+    // Each pass takes all whose tweak is there, so it ends after as many passes as the longest chain.
     while order.len() < works.len() {
         let before = order.len();
         for (at, work) in works.iter().enumerate() {
             let waits = works
                 .iter()
+                // Waits for nothing if its tweak is no work of this plan.
                 .position(|other| work.waits_for(other))
                 .is_some_and(|other| !order.contains(&other));
             if !waits && !order.contains(&at) {
@@ -257,6 +276,7 @@ fn tweaks_first(works: &[Work]) -> Vec<usize> {
 
 /// `on_invalid = "null"` in a column that may not hold NULL.
 fn nullability(schema: &Schema, error: arrow::error::ArrowError) -> Error {
+    // The cause names a column but not why it got NULLs; the columns that could be meant are few.
     let strict = schema.fields().iter().filter(|field| !field.is_nullable());
     let strict: Vec<&str> = strict.map(|field| field.name().as_str()).collect();
     Error::bad_input("a result does not fit its column: on_invalid = \"null\" needs one that may hold NULL")

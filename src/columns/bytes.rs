@@ -17,13 +17,16 @@ use crate::{Error, Result};
 
 /// Does an array of bytes.
 pub(super) fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&TweakColumn>) -> Result<Treated> {
+    // Borrowed: the values are not copied before they are treated.
     let rows: Vec<Option<&[u8]>> = match array.data_type() {
         DataType::Binary => rows(array.as_binary::<i32>()),
         DataType::LargeBinary => rows(array.as_binary::<i64>()),
         DataType::BinaryView => array.as_binary_view().iter().collect(),
+        // Types were checked before: this is FixedSizeBinary.
         _ => array.as_fixed_size_binary().iter().collect(),
     };
     let (mut results, mut outcome) = (Vec::with_capacity(rows.len()), Outcome::default());
+    // In chunks, so that the slices of tweaks do not grow with the array.
     for (i, chunk) in rows.chunks(CHUNK).enumerate() {
         let start = i * CHUNK;
         let tweaks = match tweaks {
@@ -37,13 +40,16 @@ pub(super) fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&TweakColum
     }
     let array: ArrayRef = match array.data_type() {
         DataType::Binary => {
+            // Offsets of 32 bits end at 2 GiB, and arrow would panic there.
             let bytes = results.iter().flatten().map(Vec::len).sum();
             check_size::<i32>(&task, bytes)?;
             Arc::new(BinaryArray::from_iter(results))
         }
+        // Offsets of 64 bits hold every result that fits in memory; views put long ones into several buffers.
         DataType::LargeBinary => Arc::new(LargeBinaryArray::from_iter(results)),
         DataType::BinaryView => Arc::new(BinaryViewArray::from_iter(results)),
         DataType::FixedSizeBinary(n) => {
+            // The size is given, as an array of nothing but NULLs does not tell it.
             let array = FixedSizeBinaryArray::try_from_sparse_iter_with_size(results.into_iter(), *n);
             Arc::new(array.map_err(|error| Error::bug("a result of another length").with_source(error))?)
         }

@@ -34,13 +34,18 @@ fn by_distinct<K: ArrowDictionaryKeyType>(
 ) -> Result<Treated> {
     // Which values are referred to, and first by which row (for messages).
     let mut first_row: Vec<Option<usize>> = vec![None; array.values().len()];
+    // A dictionary often has more values than a slice or a filtered array still uses. Those must not be encrypted:
+    // they would cost time, could fail, and would tell what else there was.
     for (row, key) in array.keys().iter().enumerate() {
         if let Some(key) = key {
             first_row[key.as_usize()].get_or_insert(row);
         }
     }
+    // A NULL may stand among the keys or among the values. Here the former fall out; the latter are treated as
+    // NULL below.
     let used: Vec<usize> = (0..first_row.len()).filter(|i| first_row[*i].is_some()).collect();
     let distinct = take(array.values(), &indices(&used), None).map_err(broken)?;
+    // Composed with the task's own rows, as the dictionary may itself be inside a list.
     let rows: Vec<usize> = used
         .iter()
         .filter_map(|i| first_row[*i])
@@ -51,17 +56,22 @@ fn by_distinct<K: ArrowDictionaryKeyType>(
 
     // The results in their own order, equal ones once; NULLs become NULL rows.
     let results = done.array;
+    // In the order of the ciphertext: that of the plaintext values would remain as the order of the dictionary,
+    // and leak rank.
     let order = sort_to_indices(&results, None, None).map_err(broken)?;
+    // Results may be equal though values were not, as with masks and hashes: Arrow wants distinct values.
     let compare = make_comparator(&results, &results, SortOptions::default()).map_err(broken)?;
     let mut kept: Vec<usize> = Vec::new();
     let mut new_key: Vec<Option<usize>> = vec![None; first_row.len()];
     for at in order.values().iter().map(|at| *at as usize) {
+        // A result that is NULL has no place in the new dictionary; its rows get no key.
         if results.is_null(at) {
             continue;
         }
         if kept.last().is_none_or(|last| compare(*last, at) != Ordering::Equal) {
             kept.push(at);
         }
+        // `at` counts distinct results, `used` leads back to the old key.
         new_key[used[at]] = Some(kept.len() - 1);
     }
     let dictionary = take(&results, &indices(&kept), None).map_err(broken)?;
@@ -85,6 +95,7 @@ pub(super) fn apply_by_row(
     values: &DataType,
     rows: impl FnOnce(Task<'_>, &ArrayRef) -> Result<Treated>,
 ) -> Result<Treated> {
+    // The cause says that the keys overflow, and nothing of a value.
     let too_many = |error: ArrowError| {
         Error::bad_input(format!(
             "column `{}`: with a tweak column its values differ row by row, more than its dictionary's keys can number",
@@ -93,6 +104,7 @@ pub(super) fn apply_by_row(
         .with_source(error)
         .with_hint("store the column as plain text")
     };
+    // Unpacked to one value a row, and packed again after.
     let mut done = rows(task, &cast(array, values).map_err(broken)?)?;
     done.array = cast(&done.array, array.data_type()).map_err(too_many)?;
     Ok(done)

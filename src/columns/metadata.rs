@@ -15,6 +15,7 @@ pub const METADATA_KEY: &str = "cipherform";
 
 /// The description of a protected column in its metadata. It never grants anything: that is for the policy.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+// A field that this release does not know may change what the map means: refused, not skipped.
 #[serde(deny_unknown_fields)]
 pub struct ProtectedColumn {
     /// Of this object: 1.
@@ -41,6 +42,7 @@ pub struct ProtectedColumn {
     pub check: String,
     /// The identity of the token store, in hexadecimal. For tokens this counts, and key version and check value do
     /// not: rows of the store are sealed anew when a key is rotated.
+    // Absent where there is none, so that older files have the same bytes as before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
     /// Departures from the standard, and values left in the clear; each with its reason.
@@ -54,6 +56,7 @@ impl ProtectedColumn {
         let (rule, key) = (transform.rule(), transform.key());
         let mut nonconforming = Vec::new();
         if rule.treatment == Treatment::EncryptLegacy {
+            // Said in the file itself, for whoever reads it without the policy.
             nonconforming.push("encrypt-legacy: FF3-1, which NIST has withdrawn".to_owned());
         }
         if let Some(reason) = &rule.insecure_legacy {
@@ -69,9 +72,12 @@ impl ProtectedColumn {
             version: 1,
             rule: rule.name.clone(),
             treatment: rule.treatment,
+            // Name and version, not the whole definition: parameters may tell about the data, and the fingerprint
+            // covers them.
             format: rule.format.version(),
             fingerprint: hex::encode(transform.fingerprint()),
             domain: rule.domain.clone(),
+            // For people. The id and the check value are what is compared.
             key: key.name().to_string(),
             key_version: key.version(),
             key_version_id: key.version_id().to_string(),
@@ -89,6 +95,7 @@ impl ProtectedColumn {
     /// # Errors
     /// [`crate::ErrorKind::BadInput`] when it says something we do not understand.
     pub fn read(field: &Field) -> Result<Option<Self>> {
+        // Other libraries drop field metadata; such a column looks like one that was never protected.
         let Some(text) = field.metadata().get(METADATA_KEY) else {
             return Ok(None);
         };
@@ -103,6 +110,7 @@ impl ProtectedColumn {
                 .with_source(error)
                 .with_hint("a newer version of cipherform may have written it")
         })?;
+        // The version is read last: a later one may still have all fields of this one.
         match column.version {
             1 => Ok(Some(column)),
             _ => Err(garbled().with_hint("a newer version of cipherform has written it")),
@@ -113,6 +121,7 @@ impl ProtectedColumn {
     pub(super) fn write(&self, field: &Field) -> Result<Field> {
         let text =
             serde_json::to_string(self).map_err(|error| Error::bug("metadata cannot be written").with_source(error))?;
+        // Other keys of the field stay, such as extension types and field ids.
         let mut metadata = field.metadata().clone();
         metadata.insert(METADATA_KEY.to_owned(), text);
         Ok(field.clone().with_metadata(metadata))
@@ -123,6 +132,7 @@ impl ProtectedColumn {
     pub(super) fn retired(&self, transform: &Transform) -> Option<String> {
         let name = |version: &str| version.split('/').next().unwrap_or_default().to_owned();
         let ours = transform.rule().format.version();
+        // Only a later version of the same format; another format is a changed rule, which `compare` says.
         if self.format != ours && name(&self.format) == name(&ours) {
             return Some(format!(
                 "with format {}; this release has {ours}, which binds the classes of a value's characters to the tweak",
@@ -137,7 +147,9 @@ impl ProtectedColumn {
 
     /// Does it describe what `transform` does? If not, what differs.
     pub(super) fn compare(&self, transform: &Transform) -> Result<(), &'static str> {
+        // Described anew, so that both sides are compared as they would be written.
         let ours = Self::of(transform);
+        // From the coarse to the fine: a changed format also changes the check value, and is the better message.
         if self.treatment != ours.treatment || self.format != ours.format || self.fingerprint != ours.fingerprint {
             return Err("its format or treatment differs");
         }
@@ -147,12 +159,15 @@ impl ProtectedColumn {
         if self.tweak != ours.tweak {
             return Err("its tweak differs");
         }
+        // Tokens mean nothing in another store, even under the same rule.
         if self.store != ours.store {
             return Err("its tokens are in another store");
         }
+        // Each token's row names its own key version, so the column's is not compared.
         if self.treatment == Treatment::Tokenize {
             return Ok(());
         }
+        // The check value covers the key's bytes: it differs also where an id was copied to another key.
         if self.key_version_id != ours.key_version_id || self.check != ours.check {
             return Err("its key differs");
         }

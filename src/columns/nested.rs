@@ -59,8 +59,10 @@ pub(super) fn leaves(schema: &Schema) -> Vec<Leaf> {
 }
 
 fn descend(field: &FieldRef, names: Vec<String>, column: usize, steps: &mut Vec<Step>, leaves: &mut Vec<Leaf>) {
+    // Innermost first, with all paths around it: `[columns]` may name any of them.
     let within = |name: String| std::iter::once(name).chain(names.iter().cloned()).collect();
     match field.data_type() {
+        // A struct without fields has no leaf; it is a leaf itself, and stays as it is.
         DataType::Struct(fields) if !fields.is_empty() => {
             for (at, child) in fields.iter().enumerate() {
                 steps.push(Step::Field(at));
@@ -79,6 +81,7 @@ fn descend(field: &FieldRef, names: Vec<String>, column: usize, steps: &mut Vec<
             descend(element, within(format!("{}[]", names[0])), column, steps, leaves);
             steps.pop();
         }
+        // Maps, list views and dictionaries of structs are leaves as well, and `check_type` refuses them.
         _ => leaves.push(Leaf {
             names,
             column,
@@ -110,6 +113,7 @@ pub(super) fn shaped(field: &FieldRef, fates: &mut impl Iterator<Item = Fate>) -
     let mut of_list = |element: &FieldRef, list: &dyn Fn(FieldRef) -> DataType| {
         let (element, shape) = shaped(element, fates)?;
         Some(match shape {
+            // Nothing within changed: the column is kept with its buffers, and is not rebuilt.
             Shape::Copy => (Arc::clone(field), Shape::Copy),
             shape => (with_type(list(element)), Shape::List(Box::new(shape))),
         })
@@ -119,8 +123,10 @@ pub(super) fn shaped(field: &FieldRef, fates: &mut impl Iterator<Item = Fate>) -
             let shaped: Vec<_> = fields
                 .iter()
                 .enumerate()
+                // A field that is dropped is gone; its neighbours keep their old numbers in the shape.
                 .filter_map(|(at, child)| shaped(child, fates).map(|(child, shape)| (child, (at, shape))))
                 .collect();
+            // The same number of fields, and none of them new.
             let is_same =
                 shaped.len() == fields.len() && shaped.iter().all(|(_, (_, shape))| matches!(shape, Shape::Copy));
             match (is_same, shaped.is_empty()) {
@@ -136,6 +142,7 @@ pub(super) fn shaped(field: &FieldRef, fates: &mut impl Iterator<Item = Fate>) -
         DataType::LargeList(element) => of_list(element, &DataType::LargeList),
         DataType::FixedSizeList(element, n) => of_list(element, &|element| DataType::FixedSizeList(element, *n)),
         _ => {
+            // One fate for each leaf, in the order of `leaves`: both descend alike.
             let (field, result) = fates.next()??;
             Some((field, result.map_or(Shape::Copy, Shape::Result)))
         }
@@ -155,11 +162,15 @@ pub(super) fn values(column: &ArrayRef, steps: &[Step]) -> Result<Values> {
     for step in steps {
         array = match step {
             Step::Field(at) => {
+                // Arrow's slices of structs slice their children, so no offset is left to add.
                 let parent = array.as_struct();
+                // Under a NULL struct, a child may hold any value, also one that does not fit. It is nobody's, and
+                // must not fail or be encrypted.
                 hidden_behind(parent.column(*at), parent.nulls())?
             }
             Step::Elements => {
                 let elements = elements(&array)?;
+                // Lists in lists: the row of an inner element is that of the outer one.
                 rows = Some(match rows.take() {
                     None => elements.rows,
                     Some(outer) => elements.rows.into_iter().map(|row| outer[row]).collect(),
@@ -183,6 +194,7 @@ pub(super) fn rebuilt(array: &ArrayRef, field: &Field, shape: &Shape, results: &
             let parent = array.as_struct();
             let children = shapes.iter().zip(fields);
             let children = children.map(|((at, shape), field)| match shape {
+                // Not hidden: it stays bit for bit what it was.
                 Shape::Copy => Ok(Arc::clone(parent.column(*at))),
                 // As it was when its values were taken out: a field that must not hold NULL then has them only where
                 // what it is in is NULL.
@@ -192,11 +204,13 @@ pub(super) fn rebuilt(array: &ArrayRef, field: &Field, shape: &Shape, results: &
                 }
             });
             let children = children.collect::<Result<Vec<_>>>()?;
+            // With the length, as a struct whose fields were all dropped has none to tell it by.
             let array =
                 StructArray::try_new_with_length(fields.clone(), children, parent.nulls().cloned(), array.len());
             Ok(Arc::new(array.map_err(unfit)?))
         }
         Shape::List(shape) => {
+            // Taken out the same way as in `values`, so offsets and results agree.
             let elements = elements(array)?;
             let inner = |field: &FieldRef| rebuilt(&elements.values, field, shape, results);
             Ok(match (field.data_type(), elements.offsets) {
@@ -245,11 +259,13 @@ fn elements(array: &ArrayRef) -> Result<Elements> {
         DataType::List(_) => elements_of(array.as_list::<i32>(), Offsets::Small),
         DataType::LargeList(_) => elements_of(array.as_list::<i64>(), Offsets::Large),
         DataType::FixedSizeList(_, n) => {
+            // A slice of such an array slices its values, so element `at` belongs to row `at / n`.
             let list = array.as_fixed_size_list();
             let n = usize::try_from(*n).map_err(|_| Error::bug("lists of a negative length"))?;
             Ok(Elements {
                 // What stands behind a NULL row is NULL.
                 values: hidden_behind(list.values(), list.nulls().map(|nulls| nulls.expand(n)).as_ref())?,
+                // Lists of length 0 have no elements, and must not divide by zero.
                 rows: (0..list.len() * n).map(|at| at / n.max(1)).collect(),
                 offsets: Offsets::Fixed,
             })
@@ -262,7 +278,9 @@ fn elements_of<O: OffsetSizeTrait>(
     list: &GenericListArray<O>,
     offsets: impl FnOnce(OffsetBuffer<O>) -> Offsets,
 ) -> Result<Elements> {
+    // Differences of offsets: a slice begins anywhere in the values.
     let lengths = || list.offsets().windows(2).map(|pair| (pair[1] - pair[0]).as_usize());
+    // Rare: most writers leave nothing behind a NULL list. The copy is made only where there is.
     if lengths()
         .enumerate()
         .any(|(row, length)| length > 0 && list.is_null(row))
@@ -274,7 +292,9 @@ fn elements_of<O: OffsetSizeTrait>(
         let compact = take(list, &all, None).map_err(unfit)?;
         return elements_of(compact.as_list::<O>(), offsets);
     }
+    // Only the elements that the slice refers to are treated; others may belong to rows that were filtered out.
     let (first, last) = (list.offsets()[0], list.offsets()[list.len()]);
+    // The treated elements begin at 0, so the offsets have to as well.
     let from_zero: ScalarBuffer<O> = list.offsets().iter().map(|offset| *offset - first).collect();
     Ok(Elements {
         values: list.values().slice(first.as_usize(), (last - first).as_usize()),
@@ -288,6 +308,7 @@ fn elements_of<O: OffsetSizeTrait>(
 
 /// `array`, NULL also where what it is in is.
 fn hidden_behind(array: &ArrayRef, nulls: Option<&NullBuffer>) -> Result<ArrayRef> {
+    // The usual case needs no new array.
     let nulls = match nulls {
         Some(nulls) if nulls.null_count() > 0 => NullBuffer::union(Some(nulls), array.nulls()),
         _ => return Ok(Arc::clone(array)),
@@ -301,6 +322,7 @@ fn hidden_behind(array: &ArrayRef, nulls: Option<&NullBuffer>) -> Result<ArrayRe
         }
         _ => {}
     }
+    // The buffers are shared and only the null buffer is new; `build` checks it again.
     let hidden = array.to_data().into_builder().nulls(nulls).build();
     hidden.map(make_array).map_err(unfit)
 }

@@ -60,15 +60,18 @@ wide! {
 }
 
 impl Wide for i256 {
+    // Beyond 128 bits there is no rank: such a value does not fit any format.
     fn widen(self) -> Option<i128> {
         self.to_i128()
     }
     fn narrow(ordinal: i128) -> Option<Self> {
         Some(Self::from_i128(ordinal))
     }
+    // Few columns have 256 bits, so this takes the simple way.
     fn above(self, least: Self) -> (u64, bool) {
         let distance = self
             .wrapping_sub(least)
+            // A negative difference fails the conversion to u64, and so counts as far above.
             .to_i128()
             .and_then(|distance| u64::try_from(distance).ok());
         distance.map_or((0, true), |distance| (distance, false))
@@ -83,6 +86,7 @@ impl Wide for i256 {
 /// # Errors
 /// The reason why a column of this type is not suitable.
 pub(super) fn factor(range: &OrdinalRange, data_type: &DataType) -> Result<i128, &'static str> {
+    // The whole range of the format has to be in the type, since any value of it may be a result.
     let fits = |factor: i128, least: i128, greatest: i128| {
         let inside = |ordinal: i128| {
             ordinal
@@ -95,6 +99,8 @@ pub(super) fn factor(range: &OrdinalRange, data_type: &DataType) -> Result<i128,
             Err("the format's range does not lie within that of the column's type")
         }
     };
+    // A column finer than the format is fine if its values are whole units; the reverse could not hold the
+    // results.
     let finer = |column: Resolution, format: Resolution, least, greatest| {
         if column >= format {
             fits(column.per_second() / format.per_second(), least, greatest)
@@ -102,10 +108,13 @@ pub(super) fn factor(range: &OrdinalRange, data_type: &DataType) -> Result<i128,
             Err("the format's resolution is finer than the column's unit")
         }
     };
+    // Equal scales only: a scale is part of what a text looks like, and both must have one token.
     let digits = |precision: u8, scale: i8, expected: u8| {
         if i128::from(scale) != i128::from(expected) {
             return Err("the format's scale is not the column's");
         }
+        // Arrow's decimals are bounded by precision, not by their native type. A precision of 76 exceeds 128 bits,
+        // hence the fallback.
         let greatest = 10i128
             .checked_pow(precision.into())
             .map_or(i128::MAX, |power| power - 1);
@@ -130,11 +139,14 @@ pub(super) fn factor(range: &OrdinalRange, data_type: &DataType) -> Result<i128,
             | T::Decimal128(precision, column)
             | T::Decimal256(precision, column),
         ) => digits(*precision, *column, scale),
+        // Date64 holds milliseconds, but means whole days.
         (Unit::Day, T::Date32) => fits(1, least32, greatest32),
         (Unit::Day, T::Date64) => fits(86_400_000, least, greatest),
+        // Arrow pairs units with widths (32: s, ms; 64: µs, ns), and a day fits both.
         (Unit::TimeOfDay(resolution), T::Time32(unit) | T::Time64(unit)) => {
             finer(resolution_of(*unit), resolution, 0, greatest)
         }
+        // The time zone is only a label: values are UTC in any case.
         (Unit::Instant(resolution), T::Timestamp(unit, _)) => finer(resolution_of(*unit), resolution, least, greatest),
         (Unit::Integer, other) if other.is_decimal() => Err("a column of decimals takes `decimal`"),
         (_, other) if other.is_integer() => Err("a column of integers takes `integer`"),
@@ -156,6 +168,7 @@ fn resolution_of(unit: TimeUnit) -> Resolution {
 
 /// `$work` for `$array`, typed as what it is; `None` if it holds no numbers, dates or times.
 macro_rules! by_type {
+    // One list of types for all users, so that none can be forgotten in one of them.
     ($array:expr, |$typed:ident| $work:expr) => {
         by_type!($array, |$typed| $work, {
             DataType::Int8 => Int8Type,
@@ -244,12 +257,14 @@ where
                 read.ordinals.push(None);
                 continue;
             };
+            // Zero remainder also for negative values: Rust's % keeps the sign of the dividend.
             match value.widen().filter(|wide| factor == 1 || wide % factor == 0) {
                 Some(wide) => read.ordinals.push(Some(wide / factor)),
                 None => {
                     if transform.keeps_unfit(row, unfit(value, factor))? {
                         read.kept.push((row, value));
                     }
+                    // As NULL, so that it passes by the cipher; `write` puts it back.
                     read.ordinals.push(None);
                 }
             }
@@ -262,6 +277,8 @@ where
         let mut kept = self.kept.into_iter().peekable();
         for (row, ordinal) in done.into_iter().enumerate() {
             results.push(match (kept.next_if(|(at, _)| *at == row), ordinal) {
+                // A value kept in the clear goes back as it came, not through the factor, which it does not
+                // divide.
                 (Some((_, value)), _) => Some(value),
                 (None, None) => None,
                 (None, Some(ordinal)) => {
@@ -278,6 +295,7 @@ where
 /// `results`, of the type of `array`.
 fn like<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, results: Vec<Option<T::Native>>) -> ArrayRef {
     let results: PrimitiveArray<T> = results.into_iter().collect();
+    // Collecting gives the default of the type; precision, scale and time zone are those of the column.
     Arc::new(results.with_data_type(array.data_type().clone()))
 }
 
@@ -287,6 +305,7 @@ where
     T::Native: Wide,
 {
     let factor = factor_of(&task, array)?;
+    // The fast way for what most columns are; tweaks of wrong kinds, masks and wide ranges go one by one.
     match Scale::new(&task, factor) {
         Some(scale) => ranked(task, array, tweaks, scale),
         None => row_by_row(task, array, tweaks, factor),
@@ -307,11 +326,13 @@ impl<N: Wide> Scale<N> {
     /// `None` if ranks are wider, or are not all there is to a value's way.
     fn new(task: &Task<'_>, factor: i128) -> Option<Self> {
         let last = task.transform.last_rank()?;
+        // Checked, as the product of a far bound and a fine unit may leave 128 bits.
         let least = task.transform.ordinal_range()?.min.checked_mul(factor)?;
         let factor = u64::try_from(factor).ok()?;
         Some(Self {
             least: N::narrow(least)?,
             factor,
+            // Checked as well: where the span takes more than 64 bits, distances would wrap.
             span: last.checked_mul(factor)?,
         })
     }
@@ -320,6 +341,7 @@ impl<N: Wide> Scale<N> {
     fn distance(&self, value: N) -> Result<u64, FormatError> {
         match value.above(self.least) {
             (distance, false)
+                // Below the least, the distance wraps to more than any span, so one comparison tests both ends.
                 if distance <= self.span && (self.factor == 1 || distance.is_multiple_of(self.factor)) =>
             {
                 Ok(distance)
@@ -334,6 +356,7 @@ impl<N: Wide> Scale<N> {
         let mut outside = false;
         distances.extend(values.map(|value| {
             let (distance, beyond) = value.above(self.least);
+            // Bitwise OR, not ||: no branch for the compiler to keep.
             outside |= beyond | (distance > self.span);
             distance
         }));
@@ -347,11 +370,13 @@ impl<N: Wide> Scale<N> {
         fn by(factor: u64, distances: &mut [u64]) -> bool {
             let mut rest = 0;
             for distance in distances {
+                // OR of all remainders is zero exactly if each is.
                 rest |= *distance % factor;
                 *distance /= factor;
             }
             rest == 0
         }
+        // The factors of Arrow's units as constants: a division takes tens of cycles, a multiplication a few.
         match self.factor {
             1 => true,
             1_000 => by(1_000, distances),
@@ -370,6 +395,7 @@ impl<N: Wide> Scale<N> {
         ranks: &mut Vec<u64>,
         mut handle_unfit: impl FnMut(usize, FormatError) -> Result<(), RowError>,
     ) -> Result<Vec<usize>, RowError> {
+        // They may have been divided in part already, so everything is made anew.
         ranks.clear();
         let mut fitting = Vec::with_capacity(rows.len());
         for row in rows {
@@ -381,6 +407,7 @@ impl<N: Wide> Scale<N> {
                 Err(cause) => handle_unfit(row, cause)?,
             }
         }
+        // Nothing is left over: `distance` has tested each.
         self.divide(ranks);
         Ok(fitting)
     }
@@ -417,10 +444,12 @@ where
     let mut ranks = Vec::with_capacity(CHUNK.min(array.len()));
     for start in (0..array.len()).step_by(CHUNK) {
         let end = array.len().min(start + CHUNK);
+        // `values()` respects the offset of a slice; the null buffer is cut alike.
         let values = &array.values()[start..end];
         let nulls = array.nulls().map(|nulls| nulls.slice(start, end - start));
         let locate = |error: RowError| task.locate(error, start);
         // The rows that go through the cipher, if not all do.
+        // Under a NULL there may be anything, also a value out of range. Those rows are not even looked at.
         let mut live: Option<Vec<usize>> = nulls
             .filter(|nulls| nulls.null_count() > 0)
             .map(|nulls| nulls.valid_indices().collect());
@@ -430,6 +459,7 @@ where
             Some(live) => scale.distances(live.iter().map(|row| values[*row]), &mut ranks),
         };
         let mut kept = Vec::new();
+        // The exact and slower way, for the chunk that has a value which does not fit.
         if !(inside && scale.divide(&mut ranks)) {
             let rows = live.unwrap_or_else(|| (0..values.len()).collect());
             let fitting = scale.fitting_ranks(values, rows, &mut ranks, |row, cause| {
@@ -446,6 +476,7 @@ where
         let slices;
         let tweaks = match tweaks {
             None => None,
+            // Packed tweaks go with rows that are all encrypted; else they are picked row by row.
             Some(column) => match column.packed(start..end).filter(|_| live.is_none()) {
                 packed @ Some(_) => packed,
                 None => {
@@ -466,6 +497,7 @@ where
         match live {
             None => results.extend(ranks.iter().map(|rank| scale.value(*rank))),
             Some(live) => {
+                // NULL rows get zeros: the value that stood under a NULL does not reach the output.
                 results.resize(end, T::Native::default());
                 let results = &mut results[start..];
                 for (row, rank) in live.into_iter().zip(&ranks) {
@@ -478,6 +510,7 @@ where
             }
         }
     }
+    // The input's buffer is shared unless a row became NULL.
     let nulls = if made_null.is_empty() {
         array.nulls().cloned()
     } else {
@@ -510,9 +543,12 @@ where
     let transform = task.transform;
     let mut results: Vec<Option<T::Native>> = Vec::with_capacity(array.len());
     let mut outcome = Outcome::default();
+    // In chunks: ordinals of 128 bits take several times the memory of the column.
     for start in (0..array.len()).step_by(CHUNK) {
+        // A slice shares buffers, and `iter` respects its offset.
         let chunk = array.slice(start, CHUNK.min(array.len() - start));
         let locate = |error: RowError| task.locate(error, start);
+        // Errors number rows within the chunk, which `locate` adds to the start.
         let rows = OrdinalRows::<T>::read(factor, chunk.iter(), transform).map_err(locate)?;
         let tweaks = match tweaks {
             Some(column) => Some(column.bytes(&task, start, rows.ordinals.iter().map(Option::is_none))?),
@@ -522,6 +558,7 @@ where
             OrdinalBatch::new(task.direction, &rows.ordinals).with_tweaks(tweaks.as_deref().map(Tweaks::PerRow));
         let (done, chunk_outcome) = transform.ordinals(batch).map_err(locate)?;
         outcome += chunk_outcome;
+        // Values that are no ordinals at all are counted here; those out of range by the treatment.
         outcome.kept_clear += rows.kept.len();
         rows.write(done, &mut results)?;
     }

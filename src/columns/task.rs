@@ -9,6 +9,7 @@ use crate::transform::{Outcome, Transform};
 use crate::{Error, Result};
 
 /// Rows that go through the cipher together: enough to fill every lane, few enough to stay in the cache.
+// Also the row count of DataFusion's usual batch, so most batches are one chunk.
 pub(super) const CHUNK: usize = 8192;
 
 /// A transform of a column in one direction, with what messages name.
@@ -52,6 +53,7 @@ impl<'a> Task<'a> {
     /// Counts the values of `array` for the key's limit and the audit log. Dictionaries and runs are counted when their
     /// distinct values are treated.
     pub(super) fn count(&self, array: &ArrayRef) -> Result<()> {
+        // Otherwise a value would be counted once for each row that refers to it, and again when it is treated.
         if matches!(
             array.data_type(),
             DataType::Dictionary(..) | DataType::RunEndEncoded(..)
@@ -59,17 +61,20 @@ impl<'a> Task<'a> {
             return Ok(());
         }
         let operation = self.direction.into();
+        // NULLs pass by the key.
         let values = array.len() - array.null_count();
         self.transform.key().count(operation, values as u64)
     }
 
     /// The number, from 1, of row `row`, from 0, of the array.
     pub(super) fn number(&self, row: usize) -> u64 {
+        // Counted from 1, as editors and spreadsheets do.
         self.before + self.row(row) as u64 + 1
     }
 
     /// The row of the column that row `row` of the array stands for.
     pub(super) fn row(&self, row: usize) -> usize {
+        // Without a map each row stands for itself.
         self.rows.map_or(row, |rows| rows[row])
     }
 

@@ -20,10 +20,12 @@ use crate::transform::{AsciiRows, AsciiScratch, Outcome, TextBatch, Texts};
 use crate::{Error, Result};
 
 /// Bytes of rows that are looked at together.
+// Spans hold places in 32 bits, so that twice as many fit into the cache.
 const MOST_BYTES: usize = u32::MAX as usize;
 
 /// Does a text array.
 pub(super) fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&TweakColumn>) -> Result<Treated> {
+    // Formats beyond ASCII, ranks and every other treatment.
     if !task.transform.has_ascii_rows() {
         return match array.data_type() {
             DataType::Utf8 => one_by_one(task, array, array.as_string::<i32>().iter(), tweaks),
@@ -46,10 +48,12 @@ fn one_by_one<'a>(
     tweaks: Option<&TweakColumn>,
 ) -> Result<Treated> {
     let rows: Vec<Option<&str>> = values.collect();
+    // Most results are as long as their values: one allocation is enough.
     let bytes = rows.iter().flatten().map(|value| value.len()).sum();
     let mut texts = Texts::with_capacity(rows.len(), bytes);
     let mut outcome = Outcome::default();
     for (i, chunk) in rows.chunks(CHUNK).enumerate() {
+        // Also the number that an error's row is counted from.
         let start = i * CHUNK;
         let tweaks = match tweaks {
             Some(column) => Some(column.bytes(&task, start, chunk.iter().map(Option::is_none))?),
@@ -63,6 +67,7 @@ fn one_by_one<'a>(
     }
     let array: ArrayRef = match array.data_type() {
         DataType::Utf8 => {
+            // Before the array is made: collecting would panic beyond 2 GiB.
             check_size::<i32>(&task, texts.bytes())?;
             Arc::new(texts.iter().collect::<StringArray>())
         }
@@ -90,6 +95,7 @@ fn strings<O: OffsetSizeTrait>(
     array: &GenericStringArray<O>,
     tweaks: Option<&TweakColumn>,
 ) -> Result<Treated> {
+    // A slice keeps the whole buffer: only the bytes that its offsets span are read.
     let (first, last) = (array.value_offsets()[0], array.value_offsets()[array.len()]);
     let texts = Source {
         offsets: array.offsets(),
@@ -98,8 +104,10 @@ fn strings<O: OffsetSizeTrait>(
     };
     let results = side_by_side(task, &texts, tweaks)?;
     let outcome = results.outcome;
+    // The usual case: offsets and nulls are shared with the input, and only the bytes are new.
     let array: ArrayRef = if results.keep_places() {
         let offsets = match first.as_usize() {
+            // Shared without a copy if the array is no slice.
             0 => texts.offsets.clone(),
             _ => OffsetBuffer::new(texts.offsets.iter().map(|offset| *offset - first).collect()),
         };
@@ -123,6 +131,7 @@ fn views(task: Task<'_>, array: &StringViewArray, tweaks: Option<&TweakColumn>) 
     };
     let results = side_by_side(task, &texts, tweaks)?;
     let outcome = results.outcome;
+    // Views have places of 32 bits.
     let array: StringViewArray = if results.keep_places() && u32::try_from(results.output.bytes().len()).is_ok() {
         let nulls = results.nulls(&texts);
         view_array(&offsets, results.output, nulls).map_err(broken)?
@@ -160,6 +169,7 @@ impl<O: OffsetSizeTrait> Source<'_, O> {
 
     /// Iterates over those of these rows that are NULL.
     fn nulls(&self, rows: &Range<usize>) -> impl Iterator<Item = usize> {
+        // Sliced to these rows; a buffer without NULLs costs nothing more.
         let nulls = self.nulls.map(|nulls| nulls.slice(rows.start, rows.len()));
         let nulls = nulls.filter(|nulls| nulls.null_count() > 0);
         nulls.into_iter().flat_map(|nulls| {
@@ -186,13 +196,16 @@ fn side_by_side<O: OffsetSizeTrait>(
         },
         scratch: None,
     };
+    // Chunks of rows: an array may be far larger than the cache.
     for rows in stretches(0..texts.rows(), CHUNK) {
+        // Rows of one length without NULLs need no places at all: the chunk is one rectangle of symbols.
         if texts.nulls(&rows).next().is_none()
             && let Some(n) = common_length(&texts.offsets[rows.start..=rows.end])
             && job.uniform(texts, rows.clone(), n)?
         {
             continue;
         }
+        // Places are relative to the chunk. If it has more than 4 GiB, row by row still works.
         let size = if texts.whole(&rows).len() > MOST_BYTES {
             1
         } else {
@@ -227,6 +240,7 @@ impl Job<'_> {
             transform, direction, ..
         } = self.task;
         let slices;
+        // The rows lie side by side, so the buffer is the batch.
         let input = &texts.bytes[texts.whole(&rows)];
         let tweaks = match self.tweaks {
             None => None,
@@ -239,6 +253,7 @@ impl Job<'_> {
             },
         };
         let write = |output: &mut [u8]| transform.uniform_rows(direction, (input, n), tweaks, output);
+        // If it says no, nothing was appended and the chunk goes the other way.
         self.results.output.append(input.len(), write)
     }
 
@@ -250,10 +265,12 @@ impl Job<'_> {
         let (start, whole) = (rows.start, texts.whole(&rows));
         let first = texts.offsets[start];
         let span = |pair: &[O]| Span {
+            // Relative to the chunk, which has at most 4 GiB.
             start: (pair[0] - first).as_usize() as u32,
             length: (pair[1] - pair[0]).as_usize() as u32,
         };
         let mut spans: Vec<Span> = texts.offsets[start..=rows.end].windows(2).map(span).collect();
+        // Before the split: bytes under a NULL may be anything.
         for row in texts.nulls(&rows) {
             spans[row] = Span::NULL;
         }
@@ -271,6 +288,7 @@ impl Job<'_> {
         };
         let input = &texts.bytes[whole.clone()];
         let task = self.task;
+        // Made at the first chunk that needs it, and then kept: columns of one length never do.
         let scratch = match &mut self.scratch {
             Some(scratch) => scratch,
             none => none.insert(transform.ascii_scratch(direction)?),
@@ -294,6 +312,7 @@ impl Job<'_> {
                         let Span { start, length } = spans[row];
                         start as usize..start as usize + length as usize
                     };
+                    // UTF-8, as these are whole values of a string array; NULLs are not among the others.
                     let text = |row: &usize| std::str::from_utf8(&input[range(*row)]).ok();
                     let values: Vec<Option<&str>> = others.iter().map(text).collect();
                     let tweaks: Option<Vec<&[u8]>> =
@@ -305,11 +324,13 @@ impl Job<'_> {
                         .map_err(|error| task.locate(error.renumber(|row| others[row]), start))?;
                     for (row, result) in others.iter().zip(done.iter()) {
                         let place = range(*row);
+                        // Equal length: it fits where the value stood, and offsets stay.
                         match result {
                             Some(result) if result.len() == place.len() => {
                                 output[place].copy_from_slice(result.as_bytes());
                             }
                             result => {
+                                // Zeros in place of the plaintext, which was copied with the chunk or half done.
                                 output[place].fill(0);
                                 changed.push((start + row, result.map(str::to_owned)));
                             }
@@ -339,6 +360,7 @@ struct Results {
 impl Results {
     /// Does every result stand where its value stood?
     fn keep_places(&self) -> bool {
+        // A NULL needs no place; only another length moves what follows.
         self.changed.iter().all(|(_, result)| result.is_none())
     }
 
@@ -363,6 +385,7 @@ impl Results {
         let result = |row: usize| match changed.next_if(|(at, _)| *at == row) {
             Some((_, result)) => result.as_deref().map(Cow::Borrowed),
             None if texts.nulls.is_some_and(|nulls| nulls.is_null(row)) => None,
+            // Never lossy in fact: places outside of `changed` hold whole results.
             None => Some(String::from_utf8_lossy(
                 &self.output.bytes()[texts.whole(&(row..row + 1))],
             )),
@@ -384,6 +407,8 @@ fn gathered(array: &StringViewArray) -> (OffsetBuffer<i64>, Cow<'_, [u8]>) {
     let place = |view: u128| (view >> 96) as u32 as usize;
     let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
     // What an array of strings becomes stands one after the other already, and many columns have texts of one length.
+    // Under a NULL a view may be anything, so the short cuts are for columns without. Views of up to 12 bytes are
+    // inline and not in the buffer.
     let only = match (nulls, &array.views()[..], array.data_buffers()) {
         (None, [first, ..], [buffer]) if length(*first) > 12 => Some((*first, buffer)),
         _ => None,
@@ -401,6 +426,7 @@ fn gathered(array: &StringViewArray) -> (OffsetBuffer<i64>, Cow<'_, [u8]>) {
             .enumerate()
             .map(differs)
             .fold(0, |all, differ| all | differ);
+        // Wrapping arithmetic above may match by chance for huge places; this and `get` are the exact tests.
         let end = start + n * array.len();
         if differ == 0
             && u32::try_from(end).is_ok() // else spans began anew
@@ -413,11 +439,13 @@ fn gathered(array: &StringViewArray) -> (OffsetBuffer<i64>, Cow<'_, [u8]>) {
     let mut end = 0;
     offsets.push(end);
     match nulls {
+        // Two loops, so that the usual one has no branch.
         None => offsets.extend(array.views().iter().map(|view| {
             end += length(*view);
             end
         })),
         Some(nulls) => offsets.extend(array.views().iter().zip(nulls).map(|(view, is_valid)| {
+            // A NULL has length 0, whatever its view says.
             end += if is_valid { length(*view) } else { 0 };
             end
         })),
@@ -426,6 +454,7 @@ fn gathered(array: &StringViewArray) -> (OffsetBuffer<i64>, Cow<'_, [u8]>) {
     if let Some((first, buffer)) = only {
         let start = place(first);
         let follows =
+            // Bitwise AND: no branch a row.
             |(view, offset): (&u128, &i64)| (length(*view) > 12) & (place(*view) as i64 == start as i64 + offset);
         let views = array.views().iter().zip(&offsets[..]);
         if views.fold(true, |all, pair| all & follows(pair))
@@ -436,6 +465,7 @@ fn gathered(array: &StringViewArray) -> (OffsetBuffer<i64>, Cow<'_, [u8]>) {
     }
     // Copies of a whole register, as far as there is room, take less time than those of as many bytes as a text has.
     const REGISTER: usize = 32;
+    // Room behind the last text for a whole register, cut off below.
     let mut bytes = vec![0; end as usize + REGISTER];
     for (row, view) in array.views().iter().enumerate() {
         let (from, to) = (offsets[row] as usize, offsets[row + 1] as usize);
@@ -445,6 +475,7 @@ fn gathered(array: &StringViewArray) -> (OffsetBuffer<i64>, Cow<'_, [u8]>) {
             ..=12 => &inline[4..],
             _ => &array.data_buffers()[(view >> 64) as u32 as usize][place(*view)..],
         };
+        // The copy may write beyond the text; the next one, or `truncate`, overwrites that.
         match (source.first_chunk::<REGISTER>(), &mut bytes[from..]) {
             (Some(source), to) if n <= REGISTER => to[..REGISTER].copy_from_slice(source),
             (_, to) => to[..n].copy_from_slice(&source[..n]),

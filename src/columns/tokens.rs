@@ -16,18 +16,21 @@ use crate::{Error, Result};
 /// Dictionaries are done row by row and built anew: in the store each distinct value counts once all the same.
 pub(super) async fn apply(task: Task<'_>, array: &ArrayRef) -> Result<Treated> {
     check_type(task.transform, task.column, array.data_type())?;
+    // The type of the values decides, as their dictionary is unpacked anyway.
     let values = match array.data_type() {
         DataType::Dictionary(_, values) => values,
         other => other,
     };
     if !values.is_string() {
         let plain = cast(array, values).map_err(unreadable)?;
+        // The unpacked array: a dictionary itself is not counted.
         task.count(&plain)?;
         let done = ordinal::tokenized(task, &plain).await;
         let mut done = done.unwrap_or_else(|| Err(Error::bug(format!("no code for type {values}"))))?;
         done.array = like(&done.array, array.data_type(), task.column)?;
         return Ok(done);
     }
+    // 64-bit offsets, so that tokens longer than their values cannot overflow on the way.
     let text = cast(array, &DataType::LargeUtf8).map_err(unreadable)?;
     task.count(&text)?;
     let rows: Vec<Option<&str>> = text.as_string::<i64>().iter().collect();
@@ -47,6 +50,7 @@ pub(super) async fn apply(task: Task<'_>, array: &ArrayRef) -> Result<Treated> {
 
 /// `results`, as the type of the column that came.
 fn like(results: &ArrayRef, data_type: &DataType, column: &str) -> Result<ArrayRef> {
+    // The default makes NULL of what does not fit, which would lose tokens silently.
     let strict = CastOptions {
         safe: false,
         ..CastOptions::default()

@@ -28,8 +28,10 @@ pub fn check_type(transform: &Transform, column: &str, data_type: &DataType) -> 
 fn suits(transform: &Transform, data_type: &DataType) -> Result<(), &'static str> {
     use DataType as T;
     match (data_type, transform.ordinal_range()) {
+        // Text takes every treatment: formats are defined on text first.
         (T::Utf8 | T::LargeUtf8 | T::Utf8View, _) => Ok(()),
         (T::Dictionary(_, values), _) => suits(transform, values),
+        // Tokens are not done by run.
         (T::RunEndEncoded(_, values), _) if transform.tokenizer().is_none() => suits(transform, values.data_type()),
         (T::Struct(_) | T::List(_) | T::LargeList(_) | T::FixedSizeList(..), _) => {
             Err("name a field within it in [columns], as in \"address.postcode\" or \"phones[]\"")
@@ -39,6 +41,7 @@ fn suits(transform: &Transform, data_type: &DataType) -> Result<(), &'static str
         }
         (T::Null, _) => Err("a column of nothing but NULLs has nothing to protect: leave it out of [columns]"),
         (T::Binary | T::LargeBinary | T::BinaryView, _) if transform.takes_bytes() => Ok(()),
+        // The width is part of the type, and a plan never changes a type.
         (T::FixedSizeBinary(n), _) if transform.takes_bytes() => match transform.result_length() {
             Some(length) if usize::try_from(*n) == Ok(length) => Ok(()),
             Some(_) => Err("a hash has another length; make the column Binary"),
@@ -47,7 +50,9 @@ fn suits(transform: &Transform, data_type: &DataType) -> Result<(), &'static str
         (T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_), _) => {
             Err("columns of bytes take treatment = \"siv\" or \"hash\"")
         }
+        // After bytes and text: whatever is left is numbers, dates and times, or takes nothing.
         (_, _) if !transform.takes_ordinals() => Err("make the column text first: the result is text"),
+        // Two values are under every floor, and frequency tells them apart.
         (T::Boolean, _) => Err("true and false have nothing to hide among: drop the column"),
         (T::Duration(_) | T::Interval(_), _) => {
             Err("lengths of time have no format: make them integers of one unit, or drop the column")

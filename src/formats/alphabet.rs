@@ -41,6 +41,7 @@ impl Alphabet {
                 symbols.len()
             )));
         }
+        // A map even for alphabets that are searched whole: it finds a symbol that repeats in one pass.
         let mut index = HashMap::with_capacity(symbols.len());
         for (numeral, symbol) in (0..=u16::MAX).zip(&symbols) {
             if let Some(first) = index.insert(*symbol, numeral) {
@@ -51,8 +52,11 @@ impl Alphabet {
                 )));
             }
         }
+        // 64 bytes are a cache line or two, so searching all of them costs little, and leaves nothing in the cache
+        // that tells symbols apart.
         let small = symbols.len() <= SMALL && symbols.iter().all(char::is_ascii);
         let index = if small {
+            // Empty slots hold 0xFF. A look-up has refused everything beyond ASCII before, so they never match.
             let mut table = Box::new([0xFF; SMALL]);
             for (slot, symbol) in table.iter_mut().zip(&symbols) {
                 *slot = *symbol as u8;
@@ -79,9 +83,14 @@ impl Alphabet {
     pub fn numeral(&self, symbol: char) -> Option<u16> {
         match &self.index {
             Index::Small(table) => {
+                // What is no ASCII is refused before the search. That tells only that the value does not fit,
+                // which its error says anyway.
                 let symbol = u8::try_from(u32::from(symbol)).ok().filter(u8::is_ascii)?;
                 let mut found = 0u8; // index + 1
+                // No early exit: the time and the addresses read are the same for every symbol. At most one slot
+                // equals, so OR acts as a choice.
                 for (i, slot) in (1u8..).zip(table.iter()) {
+                    // 0 − 1 wraps to a mask of ones where the slot is equal, and 0 − 0 to a mask of zeros.
                     found |= i & 0u8.wrapping_sub(u8::from(*slot == symbol));
                 }
                 found.checked_sub(1).map(u16::from)
@@ -96,11 +105,15 @@ impl Alphabet {
         match &self.index {
             Index::Small(table) => {
                 let mut symbol = 0u8;
+                // The whole table is read, as in `numeral`: an index that comes from plaintext would show in the
+                // cache.
                 for (i, slot) in (0u16..).zip(table.iter()) {
                     symbol |= slot & 0u8.wrapping_sub(u8::from(i == numeral));
                 }
                 char::from(symbol)
             }
+            // Tables of larger alphabets span many cache lines, so this read depends on the value. The manual
+            // names this as an exception.
             Index::Large(_) => self.symbols[usize::from(numeral)],
         }
     }
@@ -108,6 +121,7 @@ impl Alphabet {
 
 impl fmt::Debug for Alphabet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The count alone: an alphabet of 65,536 symbols would fill a log.
         write!(f, "Alphabet({} symbols)", self.symbols.len())
     }
 }

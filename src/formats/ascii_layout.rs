@@ -28,6 +28,8 @@ impl AsciiLayout<'_> {
 
     /// Tells whether rows are nothing but symbols to encrypt.
     pub fn is_bare(&self) -> bool {
+        // A limit of lengths counts as well: it leaves short values to bands, and the path for bare rows knows no
+        // lengths.
         self.keep == [0, 0] && self.check.is_none() && self.lengths.is_none()
     }
 
@@ -38,7 +40,10 @@ impl AsciiLayout<'_> {
             symbols: self.symbols,
             separators: self.separators,
             keep: self.keep,
+            // The splitter needs a bound for its counters; a longer row is left to the format itself.
             lengths: self.lengths.clone().unwrap_or(0..=Self::LONGEST),
+            // A row must have the sum of its own side, and its result gets the sum of the other (valid in, invalid
+            // out, or back).
             check: self.check.map(|sums| [sum_on(sums, side), sum_on(sums, other)]),
             kept_is_tweak,
         };

@@ -4,6 +4,7 @@ use super::ranked::RankedFormat;
 use crate::Error;
 
 /// The part of a format's definition that says that it has bands, and of which version.
+// Part of fingerprints, which are persisted: a changed letter would make every banded column unreadable.
 pub(super) const SHORT_BAND: &str = " short=band/2";
 
 /// The domain that a short value shares with others.
@@ -19,6 +20,9 @@ impl Band<'_> {
     /// The shape of the band's values: all have one, since a result may be of any length and class that the band has.
     pub fn shape(&self) -> Vec<u8> {
         let [high, low] = self.number.to_be_bytes();
+        // No length or class of the value goes in: the result may have others, and both sides must find the same
+        // tweak.
+        // The number keeps apart the bands of one format that have the same length in bits.
         [b'b', b'a', b'n', b'd', high, low].into()
     }
 }

@@ -51,21 +51,26 @@ impl<T: Bits> SegmentedFormat for BitString<T> {
     }
 
     fn usual_size(&self) -> Option<u128> {
+        // All 128 bits free would be 2^128, which does not fit: the greatest number is close enough for a floor.
         Some(1u128.checked_shl(self.bits.free().count_ones()).unwrap_or(u128::MAX))
     }
 
     fn split(&self, value: &str, _: Side, places: &mut Segments) -> Result<(), FormatError> {
         let (bits, free) = (self.bits.read(value)?, self.bits.free());
+        // Each run is one place of 2^width choices, so N is a power of two and a walk ends after its first step.
         for run in &self.runs {
+            // A run has at most 32 bits, so both numbers fit into 64.
             places.push((bits >> run.place) as u64 & run.mask(), 1 << run.width);
         }
         // Bits above the width are never free and never set, so they say nothing.
+        // What is kept is the tweak: addresses with another prefix or version have an unrelated permutation.
         places.keep(&(bits & !free).to_be_bytes());
         Ok(())
     }
 
     fn join(&self, value: &str, digits: &[u64], _: Side, out: &mut String) {
         // `value` was read before.
+        // Bits that are kept come from the value itself, so that the result has them whatever the digits are.
         let mut bits = self.bits.read(value).unwrap_or_default() & !self.bits.free();
         for (run, digit) in self.runs.iter().zip(digits) {
             bits |= u128::from(*digit) << run.place;
@@ -94,6 +99,7 @@ fn runs(mut mask: u128) -> Vec<Run> {
     let mut runs = Vec::new();
     while mask != 0 {
         let top = 128 - mask.leading_zeros();
+        // `mask` is not zero, so `top` is at least 1 and no shift is by 128, which would overflow.
         let width = (mask << (128 - top)).leading_ones().min(32);
         let place = top - width;
         runs.push(Run { place, width });
@@ -104,6 +110,7 @@ fn runs(mut mask: u128) -> Vec<Run> {
 
 /// The lowest `count` of 128 bits.
 pub(super) fn lowest(count: u32) -> u128 {
+    // For `count` = 0 the shift is by 128, which `checked_shr` refuses.
     u128::MAX.checked_shr(128 - count).unwrap_or(0)
 }
 
@@ -112,6 +119,7 @@ pub(super) fn lowest(count: u32) -> u128 {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum HexCase {
+    // RFC 4122 (section 3) and RFC 5952 (section 4.3) write hexadecimal digits in lower case.
     #[default]
     Lower,
     Upper,
@@ -134,6 +142,7 @@ impl HexCase {
 
     /// The number that at most 32 digits spell; `is_separator` says which bytes, at which index, are none.
     pub(super) fn read(self, value: &str, is_separator: impl Fn(usize, u8) -> bool) -> Result<u128, FormatError> {
+        // More than 32 digits would push bits out at the top; every caller has checked the length before.
         let mut bits = 0;
         for (i, symbol) in value.chars().enumerate() {
             // Everything before a symbol that is not ASCII is ASCII, so the index is the same in bytes.
@@ -150,8 +159,11 @@ impl HexCase {
     pub(super) fn write(self, bits: u128, digits: u32, value: &str, out: &mut String) {
         let symbols = self.symbols().as_bytes();
         let mut place = 4 * digits;
+        // Digits are replaced where they stand, so separators and their places come from the value.
         out.extend(value.chars().map(|symbol| {
             if symbol.is_ascii_hexdigit() {
+                // Saturates, since a value with more digits than `digits` must not panic; `read` has refused such
+                // a value.
                 place = place.saturating_sub(4);
                 char::from(symbols[(bits >> place & 15) as usize])
             } else {

@@ -81,6 +81,7 @@ pub(super) fn build(
     };
     let pattern = pattern.unwrap_or_else(|| usual.to_owned());
     let bound =
+        // A bound is read by kind, not by pattern: it is ISO 8601 whatever the values look like.
         |bound: Option<DateBound>, usual: &str| kind.bound(&bound.map_or(usual.to_owned(), |bound| bound.text()));
     let (min, max) = (bound(min, range[0])?, bound(max, range[1])?);
     let items = StrftimeItems::new(&pattern).parse_to_owned().map_err(|error| {
@@ -93,6 +94,8 @@ pub(super) fn build(
         min,
         max,
     };
+    // A pattern that leaves a part out, such as the century, shows in an end that does not read back as it was:
+    // values would be lost. Only the two ends are tested.
     for count in [min, max] {
         let mut text = String::new();
         if calendar.try_write(count, &mut text).is_none() || calendar.read(&text) != Ok(count) {
@@ -128,6 +131,7 @@ impl CalendarKind {
 
     /// A `min` or `max`, in ISO 8601.
     fn bound(self, text: &str) -> Result<i128> {
+        // TOML writes a space or a T between date and time; ISO 8601 has the T.
         let text = text.replace(' ', "T");
         let (count, example) = match self {
             Self::Date => (text.parse().ok().map(day), "1900-01-01"),
@@ -153,12 +157,15 @@ fn day(date: NaiveDate) -> i128 {
 
 fn part_of_day(time: NaiveTime, resolution: Resolution) -> i128 {
     let nanoseconds = i128::from(time.num_seconds_from_midnight()) * 1_000_000_000 + i128::from(time.nanosecond());
+    // The end 23:59:59.999999999 is cut to the last unit of the resolution, so one default serves all four.
     nanoseconds / (1_000_000_000 / resolution.per_second())
 }
 
 fn time_since_epoch(instant: NaiveDateTime, resolution: Resolution) -> i128 {
     let instant = instant.and_utc();
+    // In 128 bits: the seconds of chrono's years in nanoseconds are beyond 64.
     let nanoseconds = i128::from(instant.timestamp()) * 1_000_000_000 + i128::from(instant.timestamp_subsec_nanos());
+    // Rounds towards the past, also before 1970: a plain division would give two units the count 0.
     nanoseconds.div_euclid(1_000_000_000 / resolution.per_second())
 }
 
@@ -175,6 +182,7 @@ impl Calendar {
                 Some(part_of_day(time, resolution))
             }
             CalendarKind::Timestamp(resolution) => {
+                // Texts have no zone: they are read and written as UTC, whatever the zone of the machine.
                 let instant = parsed.to_naive_datetime_with_offset(0).ok()?;
                 (!is_leap(&instant.time())).then(|| time_since_epoch(instant, resolution))
             }
@@ -185,6 +193,8 @@ impl Calendar {
         let items = self.items.iter();
         match self.kind {
             CalendarKind::Date => {
+                // `Days` are unsigned, so the sign decides between two calls; both are checked against chrono's
+                // range.
                 let (epoch, days) = (
                     NaiveDate::default(),
                     Days::new(u64::try_from(count.unsigned_abs()).ok()?),
@@ -197,6 +207,7 @@ impl Calendar {
                 write!(out, "{}", date.format_with_items(items)).ok()
             }
             CalendarKind::Time(resolution) => {
+                // At most 86,400 · 10^9 for ranks in the range, so no overflow.
                 let nanoseconds = count * (1_000_000_000 / resolution.per_second());
                 let (seconds, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
                 let time = NaiveTime::from_num_seconds_from_midnight_opt(
@@ -207,6 +218,7 @@ impl Calendar {
             }
             CalendarKind::Timestamp(resolution) => {
                 let per_second = resolution.per_second();
+                // The Euclidean pair keeps the part of a second positive before 1970, as chrono wants it.
                 let nanoseconds = count.rem_euclid(per_second) * (1_000_000_000 / per_second);
                 let instant = DateTime::from_timestamp(
                     i64::try_from(count.div_euclid(per_second)).ok()?,
@@ -240,9 +252,12 @@ impl OrdinalText for Calendar {
     fn read(&self, value: &str) -> Result<i128, FormatError> {
         let misfit =
             FormatError::Malformed("not a date or time that exists, or not written just as the pattern has it");
+        // chrono's parser skips white space and takes digits without leading zeros: reading is only half of the
+        // check.
         let count = self.try_read(value).ok_or(misfit.clone())?;
         let mut text = String::with_capacity(value.len());
         match self.try_write(count, &mut text) {
+            // Only the text that `write` gives may come in, or reveal would not give the value back.
             Some(()) if text == value => Ok(count),
             _ => Err(misfit),
         }

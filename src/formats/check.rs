@@ -28,8 +28,10 @@ impl TryFrom<toml::Value> for Check {
 
     fn try_from(value: toml::Value) -> Result<Self, Self::Error> {
         const SHAPE: &str = "a check is \"luhn\", { luhn = { prefix = \"80840\" } }, \"mod11-10\" or \"vin\"";
+        // The table is emptied as it is read, so whatever is left over is a setting that does not exist.
         let named = |name: &str, mut parameters: toml::Table| {
             let prefix = match (name, parameters.remove("prefix")) {
+                // A prefix goes with Luhn alone: the other checks have fixed rules.
                 (_, None) => String::new(),
                 ("luhn", Some(toml::Value::String(prefix))) => prefix,
                 _ => return Err(SHAPE),
@@ -47,6 +49,7 @@ impl TryFrom<toml::Value> for Check {
             toml::Value::Table(mut table) => match table.remove("type") {
                 Some(toml::Value::String(name)) => named(&name, table),
                 Some(_) => Err(SHAPE),
+                // The short form `{ luhn = { … } }`: exactly one name, with a table behind it.
                 None => match (table.len(), table.into_iter().next()) {
                     (1, Some((name, toml::Value::Table(parameters)))) => named(&name, parameters),
                     _ => Err(SHAPE),
@@ -58,6 +61,7 @@ impl TryFrom<toml::Value> for Check {
 }
 
 /// Weights of the places of a vehicle's number.
+// The place of the check has the weight 0, so what stands there does not count.
 const WEIGHTS: [u32; 17] = [8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2];
 
 /// The place of the check character of a vehicle's number.
@@ -87,9 +91,12 @@ impl Check {
             Self::Vin if places.len() != WEIGHTS.len() => {
                 return Err(Error::bad_policy("check \"vin\" goes with 17 places"));
             }
+            // Modulo 11 has eleven results: ten digits, and X for 10.
             Self::Vin => (Some(VIN_PLACE), "0123456789X"),
             Self::Luhn { .. } | Self::Mod11_10 => (symbols.iter().rposition(|is_symbol| *is_symbol), "0123456789"),
         };
+        // The place must take all results and nothing else. A missing one would leave values without a solution;
+        // one more would be lost when the check is solved.
         let is_just = |at: &usize| {
             symbols[*at]
                 && places[*at].choices() == needed.len() as u64
@@ -102,6 +109,8 @@ impl Check {
             )
             .with_hint("end the pattern in 9; for values that end otherwise, write a pattern without check"),
         })?;
+        // Both sums run over all digits, and a reader takes the last one for the check: it must not be solved
+        // before a digit that follows.
         let takes_digit = |place: &Position| ('0'..='9').any(|symbol| place.takes(symbol));
         if *self != Self::Vin && places[at + 1..].iter().any(takes_digit) {
             return Err(Error::bad_policy(
@@ -114,6 +123,7 @@ impl Check {
 
     /// Is the check digit of `value`, at the character `at`, right?
     pub(super) fn holds(&self, value: &str, at: usize) -> bool {
+        // Solving is a function of the other symbols, so a value is right exactly if solving changes nothing.
         self.solved(value, at) == value
     }
 
@@ -127,6 +137,7 @@ impl Check {
                 .map(|digit| digit as u16)
                 .collect()
         };
+        // A value that ends before the place is no value of the pattern; nothing to solve.
         let Some((before, _)) = symbols.split_at_checked(at).filter(|(_, rest)| !rest.is_empty()) else {
             return value.to_owned();
         };
@@ -134,15 +145,19 @@ impl Check {
             Self::Luhn { prefix } => {
                 let mut all: Vec<u16> = prefix.bytes().map(|byte| u16::from(byte - b'0')).collect();
                 all.extend(digits(before));
+                // The place holds 0 for now: `solve` gives the digit with which the sum is 0 modulo 10.
                 all.push(0);
                 digit(luhn::solve(&all, all.len() - 1, 0))
             }
             Self::Mod11_10 => {
+                // ISO 7064, MOD 11,10: the product starts at 10, and is never 0 modulo 11.
                 let mut product = 10;
                 for number in digits(before) {
                     let sum = (product + number) % 10;
+                    // A sum of 0 counts as 10, so that doubling modulo 11 stays invertible.
                     product = if sum == 0 { 10 } else { sum } * 2 % 11;
                 }
+                // The digit that makes the last sum, product + digit, 1 modulo 10.
                 digit((11 - product) % 10)
             }
             Self::Vin => {

@@ -34,6 +34,8 @@ impl CharClass {
             .iter()
             .map(|(first, last, step)| {
                 let first = u32::from(*first);
+                // Both ends are in the set. With a step of 2, a range takes every second code point: upper or
+                // lower case where they alternate.
                 let count = (u32::from(*last) - first) / step + 1;
                 let before = size;
                 size += u64::from(count);
@@ -57,6 +59,7 @@ impl CharClass {
     pub(super) fn index(&self, symbol: char) -> Option<u64> {
         let symbol = u32::from(symbol);
         self.ranges.iter().find_map(|range| {
+            // `checked_sub` leaves this range only: a later one may begin at a smaller code point.
             let distance = symbol.checked_sub(range.first)?;
             let inside = distance % range.step == 0 && distance / range.step < range.count;
             inside.then(|| range.before + u64::from(distance / range.step))
@@ -65,6 +68,7 @@ impl CharClass {
 
     /// The character at `index`, which is below the size.
     pub(super) fn symbol(&self, index: u64) -> char {
+        // Ranges are in ascending order of `before`, so the last one that begins at or below the index holds it.
         let range = self
             .ranges
             .iter()
@@ -77,12 +81,14 @@ impl CharClass {
 
     /// Have they no character in common?
     pub(super) fn is_disjoint(&self, other: &Self) -> bool {
+        // By members rather than by ends: with steps, two ranges may overlap without sharing a character.
         (0..self.size).all(|index| other.index(self.symbol(index)).is_none())
     }
 
     /// The characters of this one and then those of `other`, which has no character in common with it.
     pub(super) fn with(&self, other: &Self) -> Self {
         let mut ranges = self.ranges.clone();
+        // The indices of this class stay; those of the other follow behind them.
         ranges.extend(other.ranges.iter().map(|range| ClassRange {
             before: range.before + self.size,
             ..*range
@@ -125,6 +131,7 @@ impl Position {
     /// Is there no symbol that both take?
     pub(super) fn is_disjoint(&self, other: &Self) -> bool {
         match (self, other) {
+            // Two literals come here as well: a literal takes just itself.
             (Self::Literal(literal), place) | (place, Self::Literal(literal)) => !place.takes(*literal),
             (Self::Class(one), Self::Class(other)) => one.is_disjoint(other),
         }
@@ -134,6 +141,7 @@ impl Position {
 /// Does `value` have just these places?
 pub(super) fn fits(pattern: &[Position], value: &str) -> bool {
     let mut symbols = value.chars();
+    // Also false for a value that is shorter: `next` gives nothing for a place that is left.
     pattern
         .iter()
         .all(|place| symbols.next().is_some_and(|symbol| place.takes(symbol)))
@@ -161,8 +169,10 @@ impl PatternUnion {
     pub(super) fn new(patterns: impl IntoIterator<Item = Vec<Position>>) -> Option<Self> {
         let mut before = 0u128;
         let mut numbered = Vec::new();
+        // Numbers are given without gaps, so the union is 0 to size − 1 and a walk needs no other test.
         for pattern in patterns {
             let first = before;
+            // Checked, since a pattern may have 256 places.
             before = before.checked_add(size(&pattern)?)?;
             numbered.push((first, pattern));
         }
@@ -187,14 +197,17 @@ impl RankedFormat for PatternUnion {
     }
 
     fn rank(&self, value: &str) -> Result<u128, FormatError> {
+        // The patterns are disjoint, so the first that fits is the only one.
         let pattern = self.patterns.iter().find(|(_, pattern)| fits(pattern, value));
         let (first, pattern) = pattern.ok_or(FormatError::Malformed("not of any of the patterns"))?;
         let rank = pattern
             .iter()
             .zip(value.chars())
             .fold(0u128, |rank, (place, symbol)| match place {
+                // A literal is no choice; it adds nothing to the number.
                 Position::Literal(_) => rank,
                 Position::Class(class) => {
+                    // Below the size of the pattern at each step, so it cannot overflow.
                     rank * u128::from(class.size()) + u128::from(class.index(symbol).unwrap_or_default())
                 }
             });
@@ -206,6 +219,7 @@ impl RankedFormat for PatternUnion {
             return; // the first pattern begins at 0
         };
         let choices: Vec<u64> = pattern.iter().map(Position::choices).collect();
+        // A literal has one choice, so its digit is 0: digits and places stay in step.
         let mut digits = Vec::with_capacity(choices.len());
         let ordinal = Rank::Narrow {
             rank: rank - first,
@@ -222,14 +236,17 @@ impl RankedFormat for PatternUnion {
 /// Of patterns in order of their sizes, as many of the smallest as have the floor's number of values together: none
 /// if the smallest has.
 pub(super) fn short(mut patterns: Vec<Vec<Position>>) -> Option<PatternUnion> {
+    // A stable sort: equal sizes keep the policy's order, which is part of the definition.
     patterns.sort_by_key(|pattern| size(pattern).unwrap_or(u128::MAX)); // stable
     let (mut together, mut taken) = (0u128, 0);
     while together < FLOOR {
+        // None also if all patterns together stay under the floor: a band below it would protect nobody.
         together = together.saturating_add(size(patterns.get(taken)?)?);
         taken += 1;
     }
     patterns.truncate(taken);
     match taken {
+        // The smallest pattern alone passes the floor, so no value is short and a band would only change results.
         1 => None,
         _ => PatternUnion::new(patterns),
     }

@@ -7,6 +7,8 @@ use std::fmt;
 #[non_exhaustive]
 pub enum FormatError {
     /// The character at `position` is neither in the alphabet nor a separator.
+    // The position and never the character: an error goes to logs, and one symbol at a known place is part of the
+    // value.
     Character {
         /// From 1, in characters.
         position: usize,
@@ -79,6 +81,7 @@ impl fmt::Display for FormatError {
             Self::SmallDomain { values, least } => write!(
                 f,
                 "leaves {} possible values to encrypt, under the floor of {}: so few could all be tried",
+                // Numbers of values are public: they follow from the format and the shape.
                 digit_groups(*values),
                 digit_groups(*least)
             ),
@@ -99,6 +102,7 @@ pub(crate) fn digit_groups(number: u128) -> String {
     let digits = number.to_string();
     let mut digit_groups = String::with_capacity(digits.len() * 4 / 3);
     for (i, digit) in digits.chars().enumerate() {
+        // Counted from the right: a comma stands where a multiple of three digits follows.
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
             digit_groups.push(',');
         }

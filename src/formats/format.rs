@@ -58,6 +58,7 @@ impl Format {
                         ..
                     })
                 );
+                // Dates and times have a hyphen as well, but it is layout there; only numbers have a sign.
                 symbol.is_alphanumeric() || symbol == '-' && signed
             }
         }
@@ -68,6 +69,7 @@ impl Format {
         match self {
             Self::String(format) => format.is_symmetric(),
             Self::Segmented(format) => format.is_symmetric(),
+            // Both sides are the same N values, so what does not fit on one does not fit on the other.
             Self::Ranked(_) => true,
         }
     }
@@ -81,8 +83,10 @@ impl Format {
         let banded = match self {
             Self::String(format) => format.banded().map(Self::String),
             Self::Segmented(format) => format.banded().map(Self::Segmented),
+            // All N values are one domain already: there are no short ones.
             Self::Ranked(_) => Err(no_band()),
         };
+        // Names the format, since a rule may have none by name but one given as a table.
         banded.map_err(|error| error.context(format_args!("format {}", self.version())))
     }
 
@@ -102,11 +106,13 @@ impl Format {
                 let mut described = format!("{} from ", self.version());
                 format.unrank(0, "", &mut described);
                 described.push_str(" to ");
+                // N is at least 1, so N − 1 does not go below zero.
                 format.unrank(format.size() - 1, "", &mut described);
                 described
             }
             _ => {
                 let definition = self.definition();
+                // Alphabets stand last in a definition, and may have 65,536 symbols: they would fill the terminal.
                 definition.split(" symbols=").next().unwrap_or_default().to_owned()
             }
         }
@@ -115,6 +121,7 @@ impl Format {
     /// Name and version: `pan/1`.
     pub fn version(&self) -> String {
         let definition = self.definition();
+        // Every definition begins with name and version, up to the first space.
         definition.split(' ').next().unwrap_or_default().to_owned()
     }
 }

@@ -14,6 +14,7 @@ use crate::ascii::{Symbols, append_kept_numerals};
 use crate::{Error, Result};
 
 /// The separators unless a policy names others: the space and every ASCII punctuation mark.
+// ASCII only: `without_separators` relies on it.
 const SEPARATORS: &str = " !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 
 /// The numbers of symbols that are kept at the start and at the end.
@@ -67,6 +68,8 @@ impl Short {
             longest: 0,
             size: 0,
         };
+        // Ends, since each length adds at least 2 values. The last length adds less than 2^16 times the floor, so
+        // nothing overflows.
         while short.size < FLOOR {
             short.longest += 1;
             short.size += short.of_length(short.longest);
@@ -93,17 +96,22 @@ impl RankedFormat for Short {
         let (mut number, mut length) = (0u128, 0);
         for (i, symbol) in value.chars().enumerate() {
             let numeral = self.alphabet.numeral(symbol);
+            // Refused at the first symbol too many, so a long value is not read to its end and `number` stays
+            // below the size.
             let numeral = numeral.filter(|_| i < self.longest);
             let numeral = numeral.ok_or(FormatError::Character { position: i + 1 })?;
             number = number * u128::from(self.alphabet.radix()) + u128::from(numeral);
             length += 1;
         }
+        // Lengths in ascending order: a value's rank is the number of all shorter ones plus its own number.
+        // Leading zeros count, as the length is known from the rank.
         let shorter: u128 = (1..length).map(|length| self.of_length(length)).sum();
         Ok(shorter + number)
     }
 
     fn unrank(&self, rank: u128, _: &str, out: &mut String) {
         let (mut number, mut length) = (rank, 1);
+        // Ends at the latest with the longest length, since the rank is below the size of all together.
         while number >= self.of_length(length) {
             number -= self.of_length(length);
             length += 1;
@@ -126,6 +134,7 @@ struct Separators {
 impl Separators {
     fn contain(&self, symbol: char) -> bool {
         match u32::from(symbol) {
+            // One bit for each ASCII character: the test is made for every character of a column.
             code @ 0..128 => self.ascii >> code & 1 == 1,
             _ => self.others.contains(&symbol),
         }
@@ -142,6 +151,8 @@ impl Layout {
     ) -> Result<Self> {
         let (mut ascii, mut others) = (0u128, Vec::new());
         for separator in separators.unwrap_or(SEPARATORS).chars() {
+            // A default separator that is a symbol is data here. One that a policy lists is a contradiction, and
+            // must not be dropped silently.
             if alphabet.numeral(separator).is_some() {
                 if separators.is_some() {
                     return Err(Error::bad_policy(
@@ -182,6 +193,7 @@ impl Layout {
     /// One that a policy lists as such.
     pub(super) fn without_separators(mut self, symbols: &[char]) -> Result<Self> {
         for symbol in symbols {
+            // Only symbols that are separators are concerned; the others may be in `output` freely.
             if !self.separators.contain(*symbol) {
                 continue;
             }
@@ -240,6 +252,7 @@ impl StringFormat for Layout {
         Some(AsciiLayout {
             symbols: self.symbols.as_ref()?,
             separators: self.separators.ascii,
+            // Kept ends go to the splitter, which makes the same tweak as `keep_ends` does.
             keep: [self.keep.first, self.keep.last],
             // Short values are left to `band`.
             lengths: self.band.as_ref().map(|short| short.longest + 1..=AsciiLayout::LONGEST),
@@ -249,14 +262,18 @@ impl StringFormat for Layout {
 
     fn band(&self, value: &str, _: Side) -> Option<Band<'_>> {
         let short = self.band.as_ref()?;
+        // One band for all: every value of 1 to `longest` symbols and no separator is in it, and results are of
+        // the same kind. So bands and longer values never meet, on either side.
         let band = Band {
             domain: short,
             number: 0,
         };
+        // An empty text has the rank of the first value; the caller keeps it out.
         short.rank(value).is_ok().then_some(band)
     }
 
     fn banded(&self) -> Result<Arc<dyn StringFormat>> {
+        // Kept symbols would be part of the tweak, and a value with fewer symbols has others of them.
         if self.keep.count() > 0 {
             return Err(Error::bad_policy(
                 "on_short = \"band\" does not go with keep: values that share a band change their length",
@@ -271,16 +288,19 @@ impl StringFormat for Layout {
     fn split(&self, value: &str, _: Side, parts: &mut Parts) -> Result<(), FormatError> {
         let start = parts.numerals.len();
         for (i, symbol) in value.chars().enumerate() {
+            // The alphabet first: a character that is both would be data.
             match self.alphabet.numeral(symbol) {
                 Some(numeral) => parts.numerals.push(numeral),
                 None if self.separators.contain(symbol) => {}
                 None => return Err(FormatError::Character { position: i + 1 }),
             }
         }
+        // Last, since the end is known only once all symbols are.
         keep_ends(start, self.keep, parts)
     }
 
     fn join(&self, value: &str, numerals: &[u16], _: Side, out: &mut String) {
+        // Counted in symbols, not characters: separators do not move the kept ends.
         let last_free = self.keep.first + numerals.len();
         let mut place = 0;
         for symbol in value.chars() {
@@ -310,8 +330,10 @@ pub(super) fn keep_ends(start: usize, keep: Keep, parts: &mut Parts) -> Result<(
     if keep.count() == 0 {
         return Ok(());
     }
+    // From the end first, so that the range of the start is not moved.
     let last = parts.numerals.split_off(parts.numerals.len() - keep.last);
     let first: Vec<u16> = parts.numerals.drain(start..start + keep.first).collect();
+    // Each part with its length before it: "12" + "3" and "1" + "23" must not be one tweak.
     append_kept_numerals(&mut parts.kept, &first);
     append_kept_numerals(&mut parts.kept, &last);
     Ok(())

@@ -42,6 +42,7 @@ impl<T: OrdinalText> OrdinalFormat<T> {
                 "min = {least} is not below max = {greatest}"
             )));
         }
+        // The whole of i128 has 2^128 values, one too many for a rank of 128 bits with its count.
         if max.abs_diff(min) == u128::MAX {
             return Err(Error::bad_policy("a range of more than 2^128 − 1 values"));
         }
@@ -55,11 +56,13 @@ impl<T: OrdinalText> RankedFormat for OrdinalFormat<T> {
     }
 
     fn size(&self) -> u128 {
+        // `abs_diff` is unsigned: the difference of two i128 may be beyond i128.
         self.counts.max.abs_diff(self.counts.min) + 1
     }
 
     fn rank(&self, value: &str) -> Result<u128, FormatError> {
         let (count, OrdinalRange { min, max, .. }) = (self.text.read(value)?, self.counts);
+        // The range is checked after reading: a well-formed value outside gets a reason of its own.
         if (min..=max).contains(&count) {
             Ok(count.abs_diff(min))
         } else {
@@ -68,6 +71,7 @@ impl<T: OrdinalText> RankedFormat for OrdinalFormat<T> {
     }
 
     fn unrank(&self, rank: u128, _: &str, out: &mut String) {
+        // Wraps only in the type: the sum lies between min and max, by rank < N.
         self.text.write(self.counts.min.wrapping_add_unsigned(rank), out); // within min…max
     }
 

@@ -22,6 +22,7 @@ pub enum Unit {
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, serde::Deserialize)]
 pub enum Resolution {
     /// A second.
+    // The resolution is part of the definition, so it cannot follow the column's type, which files may change.
     #[default]
     #[serde(rename = "s")]
     Second,

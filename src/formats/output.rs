@@ -17,6 +17,7 @@ use super::string::{Parts, StringFormat};
 use crate::{Error, Result};
 
 /// The most symbols: work goes by their square.
+// Written anew by repeated division of a big integer.
 const MOST: usize = 1_024;
 
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(super) fn format(plain: Layout, output: Option<&str>) -> Result<Format> {
         return Ok(Format::String(Arc::new(plain)));
     };
     let output = Alphabet::try_new(output)?;
+    // A number needs at most as many digits in a larger radix, so every ciphertext fits. With a smaller one some
+    // would not.
     if output.radix() <= plain.radix() {
         return Err(Error::bad_policy("output has no more symbols than the values have")
             .with_hint("list more, or leave output out"));
@@ -45,6 +48,7 @@ pub(super) fn format(plain: Layout, output: Option<&str>) -> Result<Format> {
 impl StringFormat for Output {
     fn definition(&self) -> String {
         let output: String = self.output.symbols().iter().collect();
+        // Both alphabets define the map.
         format!("{} output={output}", self.plain.definition())
     }
 
@@ -53,6 +57,7 @@ impl StringFormat for Output {
     }
 
     fn is_symmetric(&self) -> bool {
+        // The sides have different alphabets, so they take different texts.
         false
     }
 
@@ -61,12 +66,14 @@ impl StringFormat for Output {
     }
 
     fn split(&self, value: &str, side: Side, parts: &mut Parts) -> Result<(), FormatError> {
+        // The limit holds on both sides, or a value could be protected that cannot be revealed.
         if side == Side::Plain {
             let before = parts.numerals.len();
             self.plain.split(value, side, parts)?;
             return at_most(parts.numerals.len() - before);
         }
         let symbols: Vec<(usize, char)> = self.plain.symbols_of(value).collect();
+        // The kept ends are plain symbols on both sides; only what lies between is in the larger alphabet.
         let [first, last] = self.keep;
         let free = symbols
             .len()
@@ -85,6 +92,7 @@ impl StringFormat for Output {
             .map(|at| numeral(*at))
             .collect::<Result<_, _>>()?;
         let numerals = rebase(&numerals, self.output.radix(), self.radix());
+        // Most strings over the larger alphabet are no number below plain^n: nothing encrypts to them.
         let numerals = numerals.ok_or(FormatError::Malformed("no value becomes this"))?;
         // With what is kept, and zeros for the rest, it is a plain value; which has the kept parts.
         let zero = self.plain.zero();
@@ -104,7 +112,9 @@ impl StringFormat for Output {
             })
             .collect();
         let before = parts.numerals.len();
+        // The plain format makes the kept parts, so that the tweak is the same on both sides.
         self.plain.split(&plain, side, parts)?;
+        // The zeros were only there to be counted; the ciphertext's numerals stand in their place.
         parts.numerals.truncate(before);
         parts.numerals.extend(numerals);
         Ok(())
@@ -116,6 +126,7 @@ impl StringFormat for Output {
             Side::Plain => numerals.iter().map(|numeral| self.plain.symbol(*numeral)).collect(),
             // A number has no more digits in a larger radix.
             Side::Protected => {
+                // As many symbols as before, with zeros in front: the length tells nothing about the number.
                 let numerals = rebase(numerals, self.radix(), self.output.radix()).unwrap_or_default();
                 numerals.iter().map(|numeral| self.output.symbol(*numeral)).collect()
             }
@@ -144,6 +155,7 @@ fn at_most(found: usize) -> Result<(), FormatError> {
 /// Converts a number to as many numerals of radix `to`; `None` if it is too large.
 fn rebase(numerals: &[u16], from: u32, to: u32) -> Option<Vec<u16>> {
     let mut out = vec![0; numerals.len()];
+    // Most values fit into 128 bits, and need no big integers, which allocate.
     let narrow = numerals.iter().try_fold(0u128, |number, numeral| {
         number.checked_mul(from.into())?.checked_add((*numeral).into())
     });
@@ -152,6 +164,7 @@ fn rebase(numerals: &[u16], from: u32, to: u32) -> Option<Vec<u16>> {
             *numeral = u16::try_from(number % u128::from(to)).ok()?;
             number /= u128::from(to);
         }
+        // A rest means that the number has more digits than there are places.
         return (number == 0).then_some(out);
     }
     let mut number = numerals

@@ -10,9 +10,11 @@ use crate::{Error, Result};
 pub(super) type ParseFormat = fn(toml::Table) -> Result<Format>;
 
 /// Reads the parameters of a format; one it does not have is refused.
+// Every parameter table denies unknown fields: a misspelt one would silently change the map of a column.
 pub(super) fn parse_parameters<T: DeserializeOwned>(table: toml::Table) -> Result<T> {
     table
         .try_into()
+        // The message alone: its position is one in the format's table, not in the policy's file.
         .map_err(|error: toml::de::Error| Error::bad_policy(error.message().to_owned()))
 }
 

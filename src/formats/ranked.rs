@@ -11,6 +11,7 @@ pub trait RankedFormat: fmt::Debug + Send + Sync {
     fn definition(&self) -> String;
 
     /// N, at least 1 and at most 2^128 − 1.
+    // N itself has to fit, not only N − 1, since sizes are compared and shown.
     fn size(&self) -> u128;
 
     /// The rank of `value`, in 0…N−1.
@@ -23,7 +24,7 @@ pub trait RankedFormat: fmt::Debug + Send + Sync {
     fn unrank(&self, rank: u128, value: &str, out: &mut String);
 
     /// The range of ordinals, if the format suits columns of numbers, dates or times. An ordinal's rank is its
-    /// distance from the
+    /// distance from the least.
     fn ordinal_range(&self) -> Option<OrdinalRange> {
         None
     }

@@ -22,6 +22,7 @@ impl Format {
     /// # Errors
     /// [`crate::ErrorKind::BadPolicy`] when there is no such format, or it has no such parameter.
     pub fn parse(name: &str, parameters: toml::Table) -> Result<Self> {
+        // Linear: there are a few dozen names, looked up once for each rule.
         match BUILTIN.iter().find(|(known, _)| *known == name) {
             Some((_, parse)) => parse(parameters).map_err(|error| error.context(format_args!("format `{name}`"))),
             None => {

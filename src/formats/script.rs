@@ -26,13 +26,16 @@ struct Letters {
 }
 
 /// Segments in [`LETTERS`].
+// ASCII letters are found without a search, as most texts have hardly any others.
 const LATIN_UPPER: usize = 0;
 const LATIN_LOWER: usize = 1;
 
 /// The number of the class of digits, after those of [`LETTERS`].
+// Its number goes into the shape, so a class can only be added behind it, and only in a new version.
 const DIGIT_CLASS: usize = 18;
 
 /// Every class of letters. Both the order, which numbers the classes, and the ranges define the map.
+// Each class is one script and case: a capital stays a capital, so initials and upper-case names keep their looks.
 static LETTERS: LazyLock<Vec<Letters>> = LazyLock::new(|| {
     let letters = |ranges: &[(char, char, u32)], next, accented| Letters {
         class: Arc::new(CharClass::new(ranges)),
@@ -47,6 +50,8 @@ static LETTERS: LazyLock<Vec<Letters>> = LazyLock::new(|| {
             &[
                 ('À', 'Ö', 1),
                 ('Ø', 'Þ', 1),
+                // Upper and lower case alternate in Latin Extended-A, hence steps of 2; the ranges change parity
+                // at ĸ and Ÿ.
                 ('Ā', 'Ķ', 2),
                 ('Ĺ', 'Ň', 2),
                 ('Ŋ', 'Ŷ', 2),
@@ -81,6 +86,7 @@ static LETTERS: LazyLock<Vec<Letters>> = LazyLock::new(|| {
         ),
         letters(
             &[
+                // U+03A2 is not assigned: the range has a gap there.
                 ('Α', 'Ρ', 1),
                 ('Σ', 'Ϋ', 1),
                 ('Ά', 'Ά', 1),
@@ -96,11 +102,13 @@ static LETTERS: LazyLock<Vec<Letters>> = LazyLock::new(|| {
         letters(&[('а', 'џ', 1), ('ґ', 'ґ', 1)], 7, None),
         letters(&[('ա', 'և', 1)], 8, None),
         letters(&[('Ա', 'Ֆ', 1)], 8, None),
+        // Scripts without case name themselves as what follows, so they have no band of capitalised words.
         letters(&[('א', 'ת', 1)], 10, None),
         letters(&[('ء', 'غ', 1), ('ف', 'ي', 1)], 11, None),
         letters(&[('ა', 'ჰ', 1)], 12, None),
         letters(&[('ぁ', 'ゖ', 1)], 13, None),
         letters(&[('ァ', 'ヺ', 1)], 14, None),
+        // Precomposed syllables: texts in decomposed form (jamo) do not fit, and have to be normalised before.
         letters(&[('가', '힣', 1)], 15, None),
         // The ideographs of Unicode 1.1, the mark of repetition, and Extension A.
         letters(&[('一', '龥', 1), ('々', '々', 1), ('㐀', '䶵', 1)], 16, None),
@@ -112,9 +120,12 @@ static LETTERS: LazyLock<Vec<Letters>> = LazyLock::new(|| {
 /// Marks, which stay: white space, punctuation, symbols, combining accents. Everything else that is no letter or
 /// digit does not fit; nor do letters and digits within circles, squares and the like, and letters that stand above
 /// others.
+// A list of what may stay, not of what may not: a character that nobody thought of is refused and not left in the
+// clear.
 static MARKS: LazyLock<CharClass> = LazyLock::new(|| {
     CharClass::new(&[
         ('\t', '\n', 1),
+        // Control characters other than tab and line ends do not fit.
         ('\r', '\r', 1),
         (' ', '/', 1),
         (':', '@', 1),
@@ -172,14 +183,18 @@ impl Script {
     }
 
     fn kind(&self, symbol: char) -> Option<SymbolKind> {
+        // The short way for most text; the tables below give the same answer.
         if symbol.is_ascii() {
             return match symbol {
                 'A'..='Z' => Some(SymbolKind::Letter(LATIN_UPPER)),
                 'a'..='z' => Some(SymbolKind::Letter(LATIN_LOWER)),
+                // None, not a mark, where digits are not encrypted: `name` would otherwise leave them in the
+                // clear.
                 '0'..='9' => self.digits.then_some(SymbolKind::Digit),
                 _ => MARKS.index(symbol).map(|_| SymbolKind::Mark),
             };
         }
+        // Linear over 18 classes of a few ranges each: no table over all code points is needed.
         let letter = LETTERS.iter().position(|letters| letters.class.index(symbol).is_some());
         letter
             .map(SymbolKind::Letter)
@@ -209,10 +224,15 @@ impl SegmentedFormat for Script {
             let (number, class): (usize, &CharClass) = match self.kind(symbol) {
                 Some(SymbolKind::Letter(at)) => (at, &LETTERS[at].class),
                 Some(SymbolKind::Digit) => (DIGIT_CLASS, &DIGITS),
+                // Stays and takes no place, so it is neither in the number nor in the shape: punctuation does not
+                // change a ciphertext.
                 Some(SymbolKind::Mark) => continue,
                 None => return Err(FormatError::Character { position: i + 1 }),
             };
+            // Texts may be of any length, so the width is checked as they grow.
             places.push_of_many(class.index(symbol).unwrap_or_default(), class.size(), &mut bits)?;
+            // Two texts of one bit length may differ in their classes (A–Z and a–z both have 26), so the classes
+            // go into the tweak.
             places.shape.extend_from_slice(&(number as u16).to_be_bytes()); // at most `DIGIT_CLASS`
         }
         Ok(())
@@ -221,6 +241,7 @@ impl SegmentedFormat for Script {
     fn join(&self, value: &str, digits: &[u64], _: Side, out: &mut String) {
         let mut digits = digits.iter();
         for symbol in value.chars() {
+            // The class of the value's own symbol, which is that of the result as well: layout and result agree.
             out.push(match self.class(symbol) {
                 None => symbol,
                 Some(class) => digits.next().map_or(symbol, |digit| class.symbol(*digit)),
@@ -235,9 +256,11 @@ impl SegmentedFormat for Script {
 
     fn band(&self, value: &str, _: Side) -> Option<Band<'_>> {
         let bands = self.bands.as_ref()?;
+        // Cheap, and before the unions: long texts, which are most, are never compared with hundreds of patterns.
         if value.chars().nth(bands.longest).is_some() {
             return None;
         }
+        // The unions are disjoint, so their order only numbers them.
         let number = bands.unions.iter().position(|union| union.takes(value))?;
         Some(Band {
             domain: &bands.unions[number],
@@ -272,15 +295,18 @@ impl Bands {
         };
         for (at, letters) in LETTERS.iter().enumerate() {
             let is_accented_twin = letters.accented == Some(at);
+            // Words with an accent are added with the class without, as patterns of their own.
             if is_accented_twin {
                 continue; // words with accents come with those without
             }
+            // A class that is followed by itself has no capitals of its own.
             let capitalised = (letters.next != at).then_some(letters.next);
             for rest in [Some(at), capitalised].into_iter().flatten() {
                 bands.add(at, rest);
             }
         }
         if digits {
+            // Numbers of few digits form a band of their own: a digit never becomes a letter.
             let place = Position::Class(Arc::clone(&DIGITS));
             bands.push(|length| vec![vec![place.clone(); length]], 1);
         }
@@ -291,6 +317,8 @@ impl Bands {
     fn add(&mut self, first: usize, rest: usize) {
         let plain = |at: usize| Position::Class(Arc::clone(&LETTERS[at].class));
         // A single letter is a word all of whose letters are of its class.
+        // A single capital fits both "all capitals" and "one capital, then small ones"; it belongs to the first,
+        // or it would have two ranks.
         let shortest = if first == rest { 1 } else { 2 };
         let word = |first: Position, rest: Position, length: usize| -> Vec<Position> {
             std::iter::once(first)
@@ -298,13 +326,15 @@ impl Bands {
                 .collect()
         };
         self.push(|length| vec![word(plain(first), plain(rest), length)], shortest);
+        // Scripts without accented letters have no second band.
         let (Some(first_accented), Some(rest_accented)) = (LETTERS[first].accented, LETTERS[rest].accented) else {
             return;
         };
         let either =
             |at: usize, accented: usize| Position::Class(Arc::new(LETTERS[at].class.with(&LETTERS[accented].class)));
         let (any, accent) = (either(rest, rest_accented), plain(rest_accented));
-        // One pattern for each place that the first accent may have.
+        // One pattern for each place that the first accent may have: plain letters before it, anything behind it.
+        // So the patterns are disjoint, and a word with accents has exactly one rank.
         let with_accent = |length: usize| {
             let first_at = |at: usize| {
                 (0..length)
@@ -319,6 +349,7 @@ impl Bands {
             };
             (0..length).map(first_at).collect()
         };
+        // A band apart from words without accents, as those would otherwise gain an accent.
         self.push(with_accent, shortest);
     }
 
@@ -331,6 +362,7 @@ impl Bands {
                 sum.saturating_add(size(pattern).unwrap_or(u128::MAX))
             });
             all.extend(more);
+            // Ends, since each class has at least ten characters and every length multiplies.
             if together >= FLOOR {
                 self.longest = self.longest.max(length);
                 break;

@@ -41,6 +41,8 @@ impl Segments {
     /// As [`push`](Self::push), in a value that may be of any length. `bits` is what its places have so far, rounded
     /// down, so that one that is too wide is refused while its places still take less memory than it does.
     pub(super) fn push_of_many(&mut self, digit: u64, choices: u64, bits: &mut u64) -> Result<(), FormatError> {
+        // Rounded down, so a value that is really too wide may pass here; the exact test follows before it is
+        // encrypted.
         *bits += u64::from(choices.ilog2());
         if *bits > MAX_RANK_BITS {
             return Err(FormatError::TooWide { most: MAX_RANK_BITS });
@@ -51,6 +53,7 @@ impl Segments {
 
     /// Appends one kept part.
     pub(super) fn keep(&mut self, part: &[u8]) {
+        // With the length before it, so that two parts never read as two others.
         append_kept(&mut self.kept, part);
     }
 }
@@ -58,8 +61,8 @@ impl Segments {
 /// A format whose values are places, each with choices of its own (a number in mixed radix).
 ///
 /// The places that a value has, and the class of characters of each, are its shape; every value of that shape is
-/// well-formed. So a value is a number 0…N−1, N the product of the choices, and is encrypted as those of a [`super::RankedFormat`]
-/// are.
+/// well-formed. So a value is a number 0…N−1, N the product of the choices, and is encrypted as those of a
+/// [`super::RankedFormat`] are.
 pub trait SegmentedFormat: fmt::Debug + Send + Sync {
     /// Name, version and every parameter that defines the map, in one canonical line: `uuid/1 case=lower version=keep`.
     fn definition(&self) -> String;
@@ -129,18 +132,23 @@ pub enum Rank {
 impl Rank {
     /// The number that `digits` spell where each has as many `choices`.
     pub fn new(digits: &[u64], choices: &[u64]) -> Self {
+        // `last` is carried and not N, since N = 2^128 would not fit where N − 1 does.
         let (mut rank, mut last) = (0u128, 0u128);
         for (group, size) in groups(choices) {
+            // A group fits 64 bits by construction, so these steps cannot overflow.
             let digit = digits[group.clone()]
                 .iter()
                 .zip(&choices[group.clone()])
                 .fold(0, |number, (digit, choices)| number * choices + digit);
             let size = u128::from(size);
+            // last·size + size − 1 = N·size − 1: the greatest number after one more group.
             match last.checked_mul(size).and_then(|last| last.checked_add(size - 1)) {
                 Some(more) => {
                     last = more;
                     rank = rank * size + u128::from(digit); // at most `last`
                 }
+                // Started anew in big integers: values beyond 128 bits are rare, and a mixed form would slow down
+                // all others.
                 None => return Self::wide(digits, choices),
             }
         }
@@ -163,6 +171,7 @@ impl Rank {
     /// The length of N − 1 in bits: what FF1 runs over. At least 1.
     pub fn bits(&self) -> u64 {
         match self {
+            // One place with one choice has N − 1 = 0, which has no bits.
             Self::Narrow { last, .. } => u64::from(128 - last.leading_zeros()).max(1),
             Self::Wide { last, .. } => last.bits(),
         }
@@ -181,9 +190,12 @@ impl Rank {
             }
         };
         match self {
+            // From the least significant group on, as division gives digits in that order.
             Self::Narrow { rank, .. } => {
                 let mut rank = *rank;
                 for (group, size) in groups.into_iter().rev() {
+                    // Division of 128 bits is a library call; as soon as the rest fits a word, the processor's own
+                    // serves.
                     let number = match u64::try_from(rank) {
                         Ok(narrow) => {
                             rank = u128::from(narrow / size);
@@ -214,8 +226,10 @@ impl Rank {
 fn groups(choices: &[u64]) -> impl Iterator<Item = (std::ops::Range<usize>, u64)> {
     let mut start = 0;
     std::iter::from_fn(move || {
+        // One place has at most 2^32 choices, so a group always takes at least one and the iterator moves on.
         let mut size = *choices.get(start)?;
         let mut end = start + 1;
+        // 64 bits at most, so `spell` divides by a machine word.
         while let Some(more) = choices.get(end).and_then(|choices| size.checked_mul(*choices)) {
             size = more;
             end += 1;

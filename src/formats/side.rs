@@ -13,6 +13,7 @@ pub enum Side {
 
 impl Side {
     /// The sides of a value before and after a cipher in this direction.
+    // First where the value comes from, then where its result stands.
     pub fn ends(direction: Direction) -> (Self, Self) {
         match direction {
             Direction::Encrypt => (Self::Plain, Self::Protected),

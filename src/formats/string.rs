@@ -27,12 +27,14 @@ pub trait StringFormat: fmt::Debug + Send + Sync {
 
     /// The number of numerals of a token for a value in which [`split`](Self::split) found `found`.
     fn token_numerals(&self, found: usize) -> usize {
+        // Tokens are as long as their values unless a format says otherwise.
         found
     }
 
     /// Is a text that does not fit on one side misfit on the other, too? Only then can values that do not fit be left
     /// in the clear: else `reveal` would take one for a protected value.
     fn is_symmetric(&self) -> bool {
+        // Most formats take the same texts on both sides.
         true
     }
 

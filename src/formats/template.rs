@@ -28,6 +28,7 @@ use super::side::Side;
 use crate::{Error, Result};
 
 /// The most places of a pattern, and the most patterns.
+// Keeps a pattern's size, a shape number and the comparison of all pairs of patterns small.
 const MOST: usize = 256;
 
 #[derive(Debug)]
@@ -75,6 +76,7 @@ impl Template {
             let in_pattern = |error: Error| error.context(format_args!("pattern \"{source}\""));
             let places = compile(source).map_err(in_pattern)?;
             let mut pattern = Pattern::try_new(places, keep, check.as_ref()).map_err(in_pattern)?;
+            // Values in common would have two shapes and two ciphertexts, and decryption could not choose.
             if let Some(other) = patterns.iter().position(|other| !other.is_disjoint(&pattern)) {
                 return Err(Error::bad_policy(format!(
                     "patterns \"{}\" and \"{source}\" have values in common, so it could not be told which one a \
@@ -82,6 +84,8 @@ impl Template {
                     sources[other]
                 )));
             }
+            // The first pattern's number serves those that differ in marks alone: the tweak is then the same, and
+            // so is the ciphertext.
             let like = patterns.iter().find(|other| other.differs_in_marks_alone(&pattern));
             pattern.shape = like.map_or(patterns.len() as u16, |like| like.shape); // at most `MOST`
             patterns.push(pattern);
@@ -104,6 +108,7 @@ impl Template {
 
 impl Pattern {
     fn try_new(places: Vec<Position>, keep: Keep, check: Option<&Check>) -> Result<Self> {
+        // Literals hold nothing to protect, so kept places are counted among classes only.
         let of_class: Vec<usize> = (0..places.len())
             .filter(|at| matches!(places[*at], Position::Class(_)))
             .collect();
@@ -112,10 +117,12 @@ impl Pattern {
             roles[*at] = PositionRole::Encrypted;
         }
         if let Some(check) = check {
+            // Before the kept ends are marked: a check digit inside them is an error of its own below.
             let symbols: Vec<bool> = roles.iter().map(|role| *role == PositionRole::Encrypted).collect();
             roles[check.place(&places, &symbols)?] = PositionRole::Solved;
         }
         let count = of_class.len();
+        // With all places kept there would be nothing to encrypt.
         if keep.count() >= count {
             return Err(Error::bad_policy(format!(
                 "keep = [{}, {}] leaves nothing of {count} places to protect",
@@ -128,6 +135,7 @@ impl Pattern {
                 (_, true) => PositionRole::KeptLast,
                 _ => continue,
             };
+            // A kept check digit would stand still while the digits it checks change: the result would be invalid.
             if roles[at] == PositionRole::Solved {
                 return Err(Error::bad_policy(
                     "the check digit changes with the others, so it cannot be kept",
@@ -144,6 +152,8 @@ impl Pattern {
         let is_mark = |place: &Position| matches!(place, Position::Literal(literal) if !literal.is_alphanumeric());
         let mut one = self.places.iter().filter(|place| !is_mark(place));
         let mut other = other.places.iter().filter(|place| !is_mark(place));
+        // Compared as places and not as text: `9` and `\d` are one class.
+        // The lengths must agree as well, hence the last test.
         one.by_ref().all(|place| other.next() == Some(place)) && other.next().is_none()
     }
 
@@ -153,6 +163,7 @@ impl Pattern {
     }
 
     fn is_disjoint(&self, other: &Self) -> bool {
+        // Patterns of unequal length share no value; of equal length, one place without a common symbol is enough.
         self.places.len() != other.places.len()
             || self
                 .places
@@ -167,6 +178,7 @@ impl Pattern {
             .iter()
             .zip(&self.roles)
             .filter(|(_, role)| **role == PositionRole::Encrypted);
+        // Saturates, since only a comparison with the floor follows.
         free.fold(1u128, |size, (place, _)| {
             size.saturating_mul(u128::from(place.choices()))
         })
@@ -182,6 +194,7 @@ impl SegmentedFormat for Template {
         if self.band.is_some() {
             definition.push_str(SHORT_BAND);
         }
+        // Sources are quoted, so that a pattern with a space in it is not read as two.
         for source in &self.sources {
             definition.push_str(&format!(" {source:?}"));
         }
@@ -191,6 +204,7 @@ impl SegmentedFormat for Template {
     fn usual_size(&self) -> Option<u128> {
         match &self.band {
             Some(band) => Some(band.size()),
+            // The widest pattern is taken for the usual one. Values of smaller ones are judged row by row.
             None => self.patterns.iter().map(Pattern::size).max(),
         }
     }
@@ -205,12 +219,15 @@ impl SegmentedFormat for Template {
         let pattern = self
             .pattern(value)
             .ok_or(FormatError::Malformed("not as the pattern has it"))?;
+        // Before the places are filled, so that an error leaves none behind. A wrong digit could not be given
+        // back: it is solved anew.
         if let Some((check, at)) = self.check.as_ref().zip(pattern.solved())
             && !check.holds(value, at)
         {
             return Err(FormatError::CheckDigit);
         }
         let (mut first, mut last) = (String::new(), String::new());
+        // As many characters as places: `pattern` has compared them.
         for ((place, role), symbol) in pattern.places.iter().zip(&pattern.roles).zip(value.chars()) {
             match (role, place) {
                 (PositionRole::KeptFirst, _) => first.push(symbol),
@@ -221,7 +238,9 @@ impl SegmentedFormat for Template {
                 _ => {}
             }
         }
+        // Patterns with places of equal sizes may have the same bit length, so the pattern is part of the tweak.
         places.shape.extend_from_slice(&pattern.shape.to_be_bytes());
+        // Without kept ends the tweak is empty, as it is for other formats that keep nothing.
         if self.keep.count() > 0 {
             places.keep(first.as_bytes());
             places.keep(last.as_bytes());
@@ -230,6 +249,7 @@ impl SegmentedFormat for Template {
     }
 
     fn join(&self, value: &str, digits: &[u64], _: Side, out: &mut String) {
+        // Every value that comes here has been split, so it has a pattern.
         let Some(pattern) = self.pattern(value) else { return };
         let start = out.len();
         let mut digits = digits.iter();
@@ -242,6 +262,7 @@ impl SegmentedFormat for Template {
             });
         }
         if let Some((check, at)) = self.check.as_ref().zip(pattern.solved()) {
+            // On what was just written: `out` may hold results of earlier rows before it.
             let solved = check.solved(&out[start..], at);
             out.truncate(start);
             out.push_str(&solved);
@@ -249,11 +270,13 @@ impl SegmentedFormat for Template {
     }
 
     fn band(&self, value: &str, _: Side) -> Option<Band<'_>> {
+        // A band keeps values apart by pattern: what is in one of its patterns before is so after, on both sides.
         let domain = self.band.as_ref().filter(|band| band.takes(value))?;
         Some(Band { domain, number: 0 })
     }
 
     fn banded(&self) -> Result<Arc<dyn SegmentedFormat>> {
+        // A result may be of another pattern, which has other kept places and another check digit.
         if self.keep.count() > 0 || self.check.is_some() {
             return Err(Error::bad_policy(
                 "on_short = \"band\" does not go with keep or check: patterns that share a band change into each other",
@@ -278,6 +301,7 @@ fn compile(source: &str) -> Result<Vec<Position>> {
     let mut places: Vec<Position> = Vec::new();
     let mut symbols = source.chars().peekable();
     let range = |first, last| Position::Class(Arc::new(CharClass::new(&[(first, last, 1)])));
+    // Read once from left to right; no group or alternative nests, so there is no need for a tree.
     while let Some(symbol) = symbols.next() {
         let place = match symbol {
             'A' => range('A', 'Z'),
@@ -290,6 +314,7 @@ fn compile(source: &str) -> Result<Vec<Position>> {
             },
             '[' => set(&mut symbols)?,
             '{' => {
+                // A repetition repeats the place, also a literal.
                 let before = places
                     .last()
                     .cloned()
@@ -307,6 +332,7 @@ fn compile(source: &str) -> Result<Vec<Position>> {
                     .ok()
                     .filter(|count| closed && (1..=MOST).contains(count));
                 let count = count
+                    // The limit is tested before the places are made, so a short text cannot ask for much memory.
                     .ok_or_else(|| Error::bad_policy(format!("between {{ and }} stands a number from 1 to {MOST}")))?;
                 places.extend(std::iter::repeat_n(before, count - 1));
                 continue;
@@ -319,6 +345,7 @@ fn compile(source: &str) -> Result<Vec<Position>> {
             literal => Position::Literal(literal),
         };
         places.push(place);
+        // Stops early; the error is given below, for this way out and for the repetition.
         if places.len() > MOST {
             break;
         }
@@ -346,6 +373,7 @@ fn set(symbols: &mut Peekable<Chars<'_>>) -> Result<Position> {
             },
             symbol => symbol,
         };
+        // Looks two characters ahead: a hyphen before the closing bracket is the hyphen itself.
         let mut ahead = symbols.clone();
         let last = match (ahead.next(), ahead.next()) {
             (Some('-'), Some(last)) if last != ']' => {
@@ -363,11 +391,13 @@ fn set(symbols: &mut Peekable<Chars<'_>>) -> Result<Position> {
     }
     let mut sorted = ranges.clone();
     sorted.sort_unstable();
+    // A character twice would have two indices, and one of them would never come back.
     if sorted.windows(2).any(|pair| pair[1].0 <= pair[0].1) {
         return Err(Error::bad_policy("has a set that names a character twice"));
     }
     match ranges.as_slice() {
         [] => Err(Error::bad_policy("has an empty set")),
+        // A set of one character is no choice, so it is treated as a literal everywhere (shapes, kept places).
         [(first, last, _)] if first == last => Ok(Position::Literal(*first)),
         _ => Ok(Position::Class(Arc::new(CharClass::new(&ranges)))),
     }

@@ -67,6 +67,7 @@ pub struct Texts {
     /// The end of each text, in bytes; it begins at the end of the one before.
     ends: Vec<usize>,
     /// Empty while no row is NULL.
+    // Most columns have no NULL: then no flag is written for each row.
     valid: Vec<bool>,
 }
 
@@ -91,6 +92,7 @@ impl Texts {
     }
 
     /// Iterates over the rows, in order.
+    // Texts begin where the one before ends, so one number a row describes all places, as in Arrow's offsets.
     pub fn iter(&self) -> impl Iterator<Item = Option<&str>> {
         let mut start = 0;
         self.ends.iter().enumerate().map(move |(row, end)| {
@@ -106,6 +108,7 @@ impl Texts {
     }
 
     /// Appends a text that `write` writes.
+    // A closure writes into the buffer itself, so results are not allocated one by one.
     pub(super) fn push_with(&mut self, write: impl FnOnce(&mut String)) {
         write(&mut self.bytes);
         self.ends.push(self.bytes.len());
@@ -116,9 +119,11 @@ impl Texts {
 
     /// Appends NULL.
     pub(super) fn push_null(&mut self) {
+        // The first NULL: all rows before it were valid.
         if self.valid.is_empty() {
             self.valid = vec![true; self.ends.len()];
         }
+        // A NULL has a place as well, an empty one, so that rows and ends stay in step.
         self.ends.push(self.bytes.len());
         self.valid.push(false);
     }

@@ -42,11 +42,13 @@ impl Bucketing {
         Ok(match bucket {
             Bucket::Prefix(length) => Self::Prefix(*length),
             Bucket::Width(width) => {
+                // Widths are in whole numbers of the unit, also for decimals: a width of 10 is 10.00.
                 let (_, counts) = counted()?;
                 let one = match counts.unit {
                     Unit::Decimal { scale } => 10i128.checked_pow(scale.into()),
                     _ => Some(1),
                 };
+                // Checked: 10^38 times a width of the policy may be beyond 128 bits.
                 let width = one.and_then(|one| one.checked_mul((*width).into()));
                 Self::Ordinals(
                     counts,
@@ -55,10 +57,13 @@ impl Bucketing {
             }
             Bucket::Edges(edges) => {
                 let (format, counts) = counted()?;
+                // Edges are read by the format, so a date is written like the values are. An edge it does not take
+                // is refused here and not at the first row.
                 let edges: Option<Vec<i128>> = edges
                     .iter()
                     .map(|edge| Some(counts.min.wrapping_add_unsigned(format.rank(edge).ok()?)))
                     .collect();
+                // In strictly ascending order, as the search below needs.
                 let edges = edges.filter(|edges| edges.is_sorted_by(|one, next| one < next));
                 let edges = edges.ok_or_else(|| {
                     Error::bad_policy(
@@ -70,6 +75,8 @@ impl Bucketing {
             Bucket::To(period) => {
                 let (_, counts) = counted()?;
                 match (counts.unit, period) {
+                    // A bucket of dates to the day would return them as they are, in the clear; numbers have no
+                    // periods.
                     (Unit::Day, Period::Hour | Period::Day)
                     | (Unit::Integer | Unit::Decimal { .. } | Unit::TimeOfDay(_), _) => {
                         return Err(Error::bad_policy(
@@ -85,6 +92,7 @@ impl Bucketing {
 
     /// Finds the beginning of the range that `ordinal` is in.
     fn begin(&self, ordinal: i128) -> Result<i128, FormatError> {
+        // Only buckets of ordinals come here; of texts, no ordinal is in range.
         let Self::Ordinals(range, parts) = self else {
             return Err(FormatError::OutOfRange);
         };
@@ -92,8 +100,10 @@ impl Bucketing {
             return Err(FormatError::OutOfRange);
         }
         let begin = match parts {
+            // Euclidean, so ranges are as wide below zero as above, and −1 is not in one range with 1.
             Ranges::Width(width) => ordinal.div_euclid(*width).checked_mul(*width),
             Ranges::Edges(edges) => {
+                // The number of edges that are not above the ordinal; what is below the first has no range.
                 let above = edges.partition_point(|edge| *edge <= ordinal);
                 let at = above.checked_sub(1).ok_or(FormatError::OutOfRange)?;
                 Some(edges[at])
@@ -109,6 +119,7 @@ impl Treatment for Bucketing {
     fn texts(&self, rule: &Rule, batch: TextBatch<'_>, out: &mut Texts) -> Result<Outcome, RowError> {
         match self {
             Self::Prefix(length) => each_text(rule, batch, out, |value, _, out| {
+                // By character and not by byte: a cut within a character would be no text.
                 out.extend(value.chars().take(*length));
                 Ok(())
             }),
@@ -130,12 +141,14 @@ fn begin_of(period: Period, unit: Unit, count: i128) -> Option<i128> {
         Unit::Instant(resolution) => {
             let per_second = resolution.per_second();
             if period == Period::Hour {
+                // Hours of UTC, the zone of Arrow's timestamps.
                 return Some(count.div_euclid(3_600 * per_second) * 3_600 * per_second);
             }
             let seconds = i64::try_from(count.div_euclid(per_second)).ok()?;
             (DateTime::from_timestamp(seconds, 0)?.date_naive(), 86_400 * per_second)
         }
         _ => {
+            // The count is one of days since 1970, of either sign.
             let days = Days::new(u64::try_from(count.unsigned_abs()).ok()?);
             let epoch = NaiveDate::default();
             let date = if count < 0 {
@@ -149,11 +162,14 @@ fn begin_of(period: Period, unit: Unit, count: i128) -> Option<i128> {
     let begin = match period {
         Period::Hour | Period::Day => date,
         Period::Month => date.with_day(1)?,
+        // Months 0, 3, 6 and 9, counted from 0, begin the quarters; chrono counts from 1.
         Period::Quarter => NaiveDate::from_ymd_opt(date.year(), date.month0() / 3 * 3 + 1, 1)?,
         Period::Year => NaiveDate::from_ymd_opt(date.year(), 1, 1)?,
+        // Euclidean for years before 0 as well.
         Period::Decade => NaiveDate::from_ymd_opt(date.year().div_euclid(10) * 10, 1, 1)?,
     };
     let days = begin.signed_duration_since(NaiveDate::default()).num_days();
+    // Back to the unit of the column: a day of a timestamp is 86,400 units of its resolution or more.
     i128::from(days).checked_mul(per_day)
 }
 

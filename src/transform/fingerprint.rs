@@ -19,6 +19,7 @@ pub(super) fn first_band_fingerprint(rule: &Rule) -> Option<[u8; 32]> {
 }
 
 fn fingerprint_with(rule: &Rule, format: &str) -> [u8; 32] {
+    // These strings are persisted by way of the fingerprint. They must not follow a rename in the code.
     let algorithm = match rule.treatment {
         Treatment::Encrypt => "FF1".to_owned(),
         Treatment::Tokenize => "random".to_owned(),
@@ -27,6 +28,7 @@ fn fingerprint_with(rule: &Rule, format: &str) -> [u8; 32] {
         Treatment::Hash => format!("HMAC-SHA-256 bits={}", rule.bits),
         Treatment::Mask => rule.mask.definition(),
         Treatment::Shift => format!("HMAC-SHA-256 days={}", rule.days),
+        // The form that Rust's `Debug` of an option had when it was frozen.
         Treatment::Bucket => match &rule.bucket {
             Some(bucket) => format!("Some({})", bucket.definition()),
             None => "None".to_owned(),
@@ -34,6 +36,7 @@ fn fingerprint_with(rule: &Rule, format: &str) -> [u8; 32] {
         Treatment::Drop => "none".to_owned(),
     };
     let mut parts = vec!["cipherform fingerprint v1", rule.treatment.name(), &algorithm, format];
+    // Pushed only where it is set, so that rules from before the option keep their fingerprints.
     if rule.version_character {
         parts.push("version_character");
     }
@@ -57,6 +60,7 @@ pub(super) fn subkey_context(rule: &Rule) -> [u8; 32] {
 fn hashed(parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
+        // With its length before it, so that no two lists of parts are hashed alike.
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }

@@ -24,15 +24,19 @@ impl Treatment for Masker {
 /// mask would show it.
 pub fn mask(value: &str, rule: &Rule) -> String {
     let mask = &rule.mask;
+    // Before anything of the value is read, so the mask does not even tell its length.
     if let Some(fixed) = &mask.fixed {
         return fixed.clone();
     }
     let hidden = |c: char| rule.format.is_symbol(c);
+    // Counted before replacing: what is kept at the end is known only from the number of all.
     let symbols = value.chars().filter(|c| hidden(*c)).count();
+    // Saturates: a policy may ask to keep more than a word can count.
     let kept = mask.keep_first.saturating_add(mask.keep_last);
     let (first, last) = if symbols > kept {
         (mask.keep_first, symbols - mask.keep_last)
     } else {
+        // Everything is hidden, also where the numbers are equal: else a short value would be shown whole.
         (0, symbols)
     };
     let mut place = 0;
@@ -43,6 +47,7 @@ pub fn mask(value: &str, rule: &Rule) -> String {
                 return c;
             }
             place += 1;
+            // `place` counts from 1, as it is raised before the test.
             if (first + 1..=last).contains(&place) {
                 mask.with
             } else {
@@ -56,6 +61,7 @@ pub fn mask(value: &str, rule: &Rule) -> String {
 /// nothing of its size.
 pub(super) fn mask_for_role(value: &str, rule: &Rule) -> String {
     let masked = mask(value, rule);
+    // Dates and times have a fixed width; the width of a number tells its magnitude.
     let is_number = |range: &OrdinalRange| matches!(range.unit, Unit::Integer | Unit::Decimal { .. });
     let (Some(format), Some(_), None) = (
         rule.format.ranked(),
@@ -69,6 +75,8 @@ pub(super) fn mask_for_role(value: &str, rule: &Rule) -> String {
         format.unrank(rank, "", &mut end);
         end.chars().count()
     };
+    // One of the two ends has the most characters: digits grow with the size on either side of zero, and a sign
+    // adds one.
     let widest = width(0).max(width(format.size() - 1));
     let missing = widest.saturating_sub(masked.chars().count());
     std::iter::repeat_n(rule.mask.with, missing)

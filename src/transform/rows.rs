@@ -19,6 +19,7 @@ pub(super) enum Unfit {
 /// That it does not fit, if the rule says so.
 pub(super) fn handle_unfit(rule: &Rule, row: usize, cause: FormatError) -> Result<Unfit, RowError> {
     match rule.on_invalid {
+        // The error has the reason and the row, never the value.
         OnInvalid::Error => Err(RowError::Row { row, cause }),
         OnInvalid::Null => Ok(Unfit::Null),
         OnInvalid::InsecureKeep => Ok(Unfit::KeptClear),
@@ -60,9 +61,11 @@ impl Texts {
             match (value, result) {
                 (Some(value), RowResult::Treated(at)) => self.push_with(|out| write(at, value, out)),
                 (Some(value), RowResult::Clear) => {
+                    // An empty text is kept on purpose, and is no value in the clear.
                     outcome.kept_clear += usize::from(!value.is_empty());
                     self.push_with(|out| out.push_str(value));
                 }
+                // NULL, and values that the rule makes NULL. A treated row without a value cannot be.
                 _ => self.push_null(),
             }
         }
@@ -85,6 +88,7 @@ impl<'a> GatheredTweaks<'a> {
     /// Gathers the tweaks of `rows` out of those of a batch.
     pub(super) fn from_rows(tweaks: Tweaks<'a>, rows: impl Iterator<Item = usize>) -> Self {
         match tweaks {
+            // Shared tweaks stay shared, whichever rows are taken.
             Tweaks::Shared(tweak) => Self::Shared(tweak),
             tweaks => Self::collect(rows.map(|row| tweaks.get(row))),
         }
@@ -94,6 +98,7 @@ impl<'a> GatheredTweaks<'a> {
     pub(super) fn collect(tweaks: impl Iterator<Item = &'a [u8]>) -> Self {
         let tweaks: Vec<&[u8]> = tweaks.collect();
         match tweaks.first() {
+            // By address and not by contents: comparing addresses costs nothing, and a miss only costs speed.
             Some(first) if tweaks.iter().all(|tweak| std::ptr::eq(*tweak, *first)) => Self::Shared(first),
             _ => Self::PerRow(tweaks),
         }
@@ -130,6 +135,7 @@ impl<'a> GatheredTweaks<'a> {
 /// The tweaks that `rule` has for rows of which nothing is kept in the clear; `None` if its tweak column is missing.
 pub(super) fn rule_tweaks<'a>(rule: &'a Rule, column: Option<Tweaks<'a>>) -> Option<Tweaks<'a>> {
     match &rule.tweak {
+        // Nothing is kept by formats that come here, so the tweak is empty.
         Tweak::Kept | Tweak::None => Some(Tweaks::Shared(&[])),
         Tweak::Fixed(bytes) => Some(Tweaks::Shared(bytes)),
         Tweak::Column(_) => column,
@@ -157,6 +163,7 @@ pub(super) fn each_text(
 ) -> Result<Outcome, RowError> {
     let tweaks = GatheredTweaks::for_rule(rule, batch.tweaks, 0..batch.rows.len())?;
     let mut outcome = Outcome::default();
+    // A buffer of its own: `treat` may append a part and then fail, which must not reach the results.
     let mut result = String::new();
     for (row, value) in batch.rows.iter().enumerate() {
         let Some(value) = value else {
@@ -168,6 +175,7 @@ pub(super) fn each_text(
             continue;
         }
         result.clear();
+        // The tweak by row of the batch: NULLs are not taken out here.
         match treat(value, tweaks.get(row), &mut result) {
             Ok(()) => out.push_with(|out| out.push_str(&result)),
             Err(cause) => match handle_unfit(rule, row, cause)? {
@@ -195,6 +203,7 @@ pub(super) fn each_ordinal(
     let mut outcome = Outcome::default();
     let mut out = Vec::with_capacity(batch.rows.len());
     for (row, value) in batch.rows.iter().enumerate() {
+        // No empty values here: an ordinal always has one.
         let result = match value.map(|value| treat(value, tweaks.get(row))) {
             None => None,
             Some(Ok(result)) => Some(result),
@@ -225,6 +234,7 @@ pub(super) fn each_ordinal_text(
         return Err(Error::bug("a format without ordinals").into());
     };
     each_text(rule, batch, out, |value, tweak, out| {
+        // `rank` has tested the range, so the sum does not wrap in truth.
         let ordinal = treat(min.wrapping_add_unsigned(format.rank(value)?), tweak)?;
         format.unrank(ordinal.abs_diff(min), value, out);
         Ok(())
@@ -246,6 +256,7 @@ pub(super) fn each_bytes(
     for (row, value) in batch.rows.iter().enumerate() {
         let result = match value {
             None => None,
+            // As an empty text: no format is lost by keeping it, and it tells nothing but that it is empty.
             Some([]) if rule.on_empty == OnEmpty::Keep => Some(Vec::new()),
             Some(value) => match treat(value, tweaks.get(row)) {
                 Ok(result) => Some(result),

@@ -33,6 +33,7 @@ pub(super) struct Shifter {
 impl Shifter {
     pub(super) fn new(key: &Secret<Vec<u8>>, days: u32, range: Option<OrdinalRange>) -> Result<Self> {
         let keyed = Hmac::new_from_slice(key.expose()).map_err(|_| Error::bug("HMAC takes keys of any length"))?;
+        // Only units that have days; a time of day would leave its day.
         let per_day = |unit| match unit {
             Unit::Day => Some(1),
             Unit::Instant(resolution) => Some(86_400 * resolution.per_second()),
@@ -51,14 +52,16 @@ impl Shifter {
 
     /// By how many days the dates of `entity` are moved: −days…−1 or 1…days.
     fn days(&self, entity: &[u8]) -> i128 {
+        // HMAC over the entity alone, so all dates of a person, in any column of the rule, move by one number.
         let mut hmac = Hmac::clone(&self.keyed);
         hmac.update(entity);
         let hash: [u8; 32] = hmac.finalize().into_bytes().into();
         let mut number = [0; 16];
         number.copy_from_slice(&hash[..16]);
         let days = i128::from(self.days);
-        // Of 2^128 numbers, the first 2·days are as good as equally likely.
+        // The remainder of a 128-bit number by at most 2 · 36,500: its bias is below 2^−110.
         let choice = (u128::from_be_bytes(number) % (2 * days) as u128) as i128;
+        // Zero is left out: a date that does not move would be in the clear.
         if choice < days {
             choice - days
         } else {
@@ -71,12 +74,15 @@ impl Shifter {
     /// # Errors
     /// A date that is outside of the format's range, or would be: it is never clamped.
     fn shift(&self, direction: Direction, date: i128, entity: &[u8]) -> Result<i128, FormatError> {
+        // At most 36,500 days in nanoseconds, far within 128 bits; dates are within 64.
         let offset = self.days(entity) * self.per_day;
         let range = self.range.min..=self.range.max;
         let moved = match direction {
             Direction::Encrypt => date + offset,
             Direction::Decrypt => date - offset,
         };
+        // Both ends are tested: a moved date outside of the range could be written, but not revealed, since the
+        // way back tests it too.
         if range.contains(&date) && range.contains(&moved) {
             Ok(moved)
         } else {

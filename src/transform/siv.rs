@@ -21,6 +21,8 @@ use crate::{Error, Result, Secret};
 /// Length of the key, in bytes: two of AES-256.
 pub(super) const KEY_LENGTH: usize = 64;
 
+// One message for every failure: which check failed is nothing an attacker should learn, and we do not know the
+// cause either.
 const UNAUTHENTIC: FormatError =
     FormatError::Malformed("was not protected under this rule and key, or was changed since (AES-SIV)");
 
@@ -32,6 +34,7 @@ pub(super) struct Siv {
 
 impl fmt::Debug for Siv {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // No derive: that would print what `Secret` hides only as long as it stays a `Secret`.
         f.write_str("Siv")
     }
 }
@@ -47,6 +50,7 @@ impl Siv {
     }
 
     fn batch(&self) -> Result<SivBatch> {
+        // The key schedule is computed once for each batch, not for each value.
         match Aes256Siv::new_from_slice(self.key.expose()) {
             Ok(siv) => Ok(SivBatch(siv)),
             Err(_) => Err(Error::bug("an AES-SIV key of another length")),
@@ -68,10 +72,13 @@ impl SivBatch {
     fn text(&mut self, direction: Direction, value: &str, tweak: &[u8], out: &mut String) -> Result<(), FormatError> {
         match direction {
             Direction::Encrypt => {
+                // The URL alphabet is safe in file names and in CSV.
                 BASE64_URL_SAFE_NO_PAD.encode_string(self.bytes(direction, value.as_bytes(), tweak)?, out);
             }
             Direction::Decrypt => {
+                // Strict decoding: a text that is spelt otherwise is refused like one that was changed.
                 let sealed = BASE64_URL_SAFE_NO_PAD.decode(value).map_err(|_| UNAUTHENTIC)?;
+                // Text protects text. Bytes that are none were protected in a column of bytes.
                 let text = String::from_utf8(self.bytes(direction, &sealed, tweak)?);
                 out.push_str(&text.map_err(|_| UNAUTHENTIC)?);
             }

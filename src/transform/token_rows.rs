@@ -38,6 +38,7 @@ impl Transform {
         for (row, value) in rows.iter().enumerate() {
             match value {
                 None => {}
+                // An empty text stays, and takes no place in the store.
                 Some(value) if stays_empty(self.rule(), value) => {}
                 Some(value) => {
                     live.push(row);
@@ -45,6 +46,7 @@ impl Transform {
                 }
             }
         }
+        // One call for all rows: a store may be far away, and one round trip a row would dominate everything.
         let done = match direction {
             Direction::Encrypt => self.minted(tokenizer, &values, &live).await?,
             Direction::Decrypt => self.unsealed(tokenizer, &values, &live).await?,
@@ -52,6 +54,7 @@ impl Transform {
         let mut outcome = Outcome::default();
         let mut done = live.into_iter().zip(done).peekable();
         for (row, value) in rows.iter().enumerate() {
+            // `live` is in ascending order, so the results are consumed in step with the rows.
             let result = done.next_if(|(at, _)| *at == row).map(|(_, result)| result);
             match (value, result) {
                 (Some(_), Some(TokenResult::Text(text))) => out.push_with(|out| out.push_str(&text)),
@@ -84,6 +87,7 @@ impl Transform {
             let version = self.rule().format.version();
             return Err(RowError::Batch(Error::bug(format!("format {version} has no ordinals"))));
         };
+        // Not even asked: a number has no mask that would be a number, so the store's answer would be thrown away.
         if self.is_masked() && direction == Direction::Decrypt {
             return Ok((vec![None; rows.len()], Outcome::default()));
         }
@@ -93,6 +97,7 @@ impl Transform {
             match ordinal {
                 Some(ordinal) if (min..=max).contains(ordinal) => {
                     let mut text = String::new();
+                    // By its text, so that a number and the same number as text have one token.
                     format.unrank(ordinal.abs_diff(min), "", &mut text);
                     values[row] = Some(text);
                 }
@@ -107,8 +112,10 @@ impl Transform {
         let mut texts = Texts::with_capacity(rows.len(), 0);
         let mut outcome = self.token_texts(direction, &values, &mut texts).await?;
         outcome.kept_clear += out_of_range;
+        // NULLs of the store's answer leave what is there: NULL, or a value that stays in the clear.
         for (done, text) in done.iter_mut().zip(texts.iter()) {
             if let Some(text) = text {
+                // A store is outside data: what it holds is checked like any input.
                 let rank = format.rank(text).map_err(|_| {
                     let error = Error::bad_input("the store holds something that is no value of the rule's format");
                     RowError::Batch(error.with_hint("reveal with the format that it was protected with"))
@@ -125,8 +132,11 @@ impl Transform {
         values: &[&str],
         live: &[usize],
     ) -> Result<Vec<TokenResult>, RowError> {
+        // Only then are values that do not fit reported row by row; else the first is an error before a token is
+        // minted.
         let report_unfit = self.rule().on_invalid != OnInvalid::Error;
         let tokens = tokenizer.tokenize(values, report_unfit, Timestamp::now()).await;
+        // The tokenizer numbers the values it was given, without NULLs; the error has to name the row.
         let tokens = tokens.map_err(|error| error.renumber(|row| live[row]))?;
         let fate = |token: Result<&str, &FormatError>| {
             token.map_or(TokenResult::Unfit, |token| TokenResult::Text(token.to_owned()))
@@ -141,6 +151,7 @@ impl Transform {
         live: &[usize],
     ) -> Result<Vec<TokenResult>, RowError> {
         let revealed = tokenizer.reveal(tokens, Timestamp::now()).await?;
+        // Errors stop at the first row, as they do for encryption.
         let fates = revealed.into_iter().zip(live).map(|(revealed, row)| match revealed {
             Revealed::Value(value) if self.is_masked() => Ok(TokenResult::Text(mask(&value, self.rule()))),
             Revealed::Value(value) => Ok(TokenResult::Text(value)),

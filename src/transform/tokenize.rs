@@ -13,6 +13,7 @@ pub(super) struct Tokens(pub(super) Tokenizer);
 
 impl Treatment for Tokens {
     fn texts(&self, rule: &Rule, _: TextBatch<'_>, _: &mut Texts) -> Result<Outcome, RowError> {
+        // The synchronous way cannot wait for a store, so nothing may lead here.
         Err(Error::bug(format!("rule `{}` tokenizes, and its store was not asked", rule.name)).into())
     }
 

@@ -42,10 +42,12 @@ impl Transform {
     /// [`crate::ErrorKind::BadPolicy`] when the rule's domain is under the floor;
     /// [`crate::ErrorKind::KeyNotUsable`] when the key is for another use.
     pub(super) fn try_new(rule: &Rule, key: KeyHandle, others: Vec<KeyHandle>) -> Result<Self> {
+        // The usual case: one version, and nothing around the treatment.
         if !rule.version_character {
             let treatment = prepare(rule, &key)?;
             return Self::assemble(rule, key, treatment);
         }
+        // A version that cannot be had was left out before, so each of these has its key.
         let versioned = |key: KeyHandle| -> Result<Versioned> {
             let treatment = prepare(rule, &key)?;
             Versioned::try_new(key, treatment)
@@ -65,6 +67,7 @@ impl Transform {
 
     fn assemble(rule: &Rule, key: KeyHandle, treatment: Arc<dyn Treatment>) -> Result<Self> {
         let fingerprint = fingerprint(rule);
+        // A key that came from a partner is bound to one map: another rule under it would be refused here.
         key.check_map(&rule.domain, &fingerprint, &rule.tweak.to_string())?;
         let check_value = key.check_value(&rule.domain, &fingerprint, &rule.tweak.to_string())?;
         Ok(Self {
@@ -88,6 +91,8 @@ impl Transform {
 
     /// Takes the tweak that the caller gives with each row in place of the rule's own.
     #[must_use]
+    // A copy, as the original may be in use under its own tweak. Fingerprint and check value stay those of the
+    // rule.
     pub fn with_tweak_argument(&self) -> Self {
         let mut transform = self.clone();
         transform.rule.tweak = Tweak::Column("the tweak argument".to_owned());
@@ -101,6 +106,8 @@ impl Transform {
     /// (see [`token_texts`](Self::token_texts)).
     pub fn texts(&self, batch: TextBatch<'_>, out: &mut Texts) -> Result<Outcome, RowError> {
         self.check_direction(batch.direction)?;
+        // Before the treatment, since the cipher's own error could not name a row. Rows without a value need no
+        // tweak.
         if let (true, Some(tweaks)) = (self.rule.takes_tweaks_of_56_bits(), batch.tweaks) {
             for (row, value) in batch.rows.iter().enumerate() {
                 let found = tweaks.get(row).len();
@@ -154,6 +161,7 @@ impl Transform {
 
     /// Tells whether [`ascii_rows`](Self::ascii_rows) can do most rows.
     pub fn has_ascii_rows(&self) -> bool {
+        // None for masked and versioned treatments, so that no fast path goes around them.
         let fpe = self.treatment.fpe();
         fpe.is_some_and(|fpe| fpe.ascii_layout(&self.rule).is_some())
     }
@@ -226,6 +234,7 @@ impl Transform {
     }
 
     /// Says in which column and row an error occurred; `number` gives the number that a row has for a person.
+    // The only place that turns a row's error into a message: column, row and reason, and never the value.
     pub fn locate(&self, error: RowError, number: impl Fn(usize) -> u64, column: &str) -> Error {
         let rule = &self.rule;
         match error {
@@ -288,6 +297,7 @@ impl Transform {
     /// [`crate::ErrorKind::BadPolicy`] for a treatment that partners do not exchange keys of.
     #[cfg(feature = "exchange")]
     pub fn exchanged_map(&self) -> Result<ExchangedMap> {
+        // A hash or a mask needs no partner, and tokens need the store.
         if self.rule.treatment != TreatmentName::Encrypt {
             return Err(Error::bad_policy(format!(
                 "rule `{}` has treatment = \"{}\": partners exchange keys of rules that encrypt",
@@ -327,6 +337,7 @@ impl Transform {
 
 impl fmt::Debug for Transform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The format's definition is public; the key prints its name and version only.
         f.debug_struct("Transform")
             .field("rule", &self.rule.name)
             .field("format", &self.rule.format.definition())
@@ -337,6 +348,7 @@ impl fmt::Debug for Transform {
 
 /// Makes the treatment of `rule` ready under `key`; one that tokenizes has a store instead.
 fn prepare(rule: &Rule, key: &KeyHandle) -> Result<Arc<dyn Treatment>> {
+    // Every treatment has a purpose of its own, so no two uses share key bytes.
     let context = subkey_context(rule);
     let subkey = |purpose, length| key.subkey(purpose, &rule.domain, &context, length);
     Ok(match rule.treatment {
@@ -344,6 +356,7 @@ fn prepare(rule: &Rule, key: &KeyHandle) -> Result<Arc<dyn Treatment>> {
         TreatmentName::Siv => Arc::new(Siv::new(subkey(Purpose::Siv, siv::KEY_LENGTH)?)),
         TreatmentName::Hash => Arc::new(Hasher::new(&subkey(Purpose::Hash, hash::KEY_LENGTH)?, rule.bits)?),
         TreatmentName::Mask => Arc::new(Masker),
+        // The format's range bounds dates, and is no part of the subkey: see `subkey_context`.
         TreatmentName::Shift => {
             let key = subkey(Purpose::Shift, shift::KEY_LENGTH)?;
             Arc::new(Shifter::new(&key, rule.days, rule.format.ordinal_range())?)
@@ -367,11 +380,13 @@ fn remedy(cause: &FormatError, rule: &Rule) -> String {
     match cause {
         FormatError::TweakLength { .. } => return "mend the tweak column".to_owned(),
         FormatError::UnderFloor { .. } | FormatError::SmallDomain { .. } => {
+            // `banded` is tried, since only the format knows whether it has short values.
             let could_band = rule.treatment == TreatmentName::Encrypt && rule.on_short != OnShort::Band;
             if could_band && rule.format.banded().is_ok() {
                 remedies.push("set on_short = \"band\" in the rule");
             }
             remedies.extend(["keep less of the value", "set on_invalid = \"null\""]);
+            // A rule that has accepted the risk is under the lower floor already.
             if rule.insecure_small_domain.is_none() {
                 remedies.push("accept the risk with insecure_small_domain = \"the reason\"");
             }

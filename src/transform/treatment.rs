@@ -23,6 +23,7 @@ pub(super) trait Treatment: Send + Sync {
     /// # Errors
     /// As [`texts`](Self::texts); our bug if it does not [take them](Self::takes_ordinals).
     fn ordinals(&self, _rule: &Rule, _batch: OrdinalBatch<'_>) -> Result<Values<i128>, RowError> {
+        // A default, as few treatments take them. Columns are checked by type before, so nothing leads here.
         Err(Error::bug("a treatment of text in a column of ordinals").into())
     }
 
@@ -50,6 +51,8 @@ pub(super) trait Treatment: Send + Sync {
     }
 
     /// The ciphers, if nothing but format-preserving encryption is done: whole columns have faster ways then.
+    // Wrappers leave the default in place: the fast ways know only the bare cipher, and would skip what the
+    // wrapper does.
     fn fpe(&self) -> Option<&Fpe> {
         None
     }

@@ -26,6 +26,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// TPC-H scale: 15,000 customers, 150,000 orders.
 const SCALE: f64 = 0.1;
 const PEOPLE: i64 = 10_000;
+// Fixed, so that two runs of the demo show the same.
 const SEED: u64 = 2026;
 
 fn main() -> ExitCode {
@@ -76,10 +77,12 @@ fn people(rng: &mut StdRng) -> Result<RecordBatch> {
         let (first, last): (String, String) = (FirstName().fake_with_rng(rng), LastName().fake_with_rng(rng));
         emails.push((id % 50 != 7).then(|| {
             let host = ["example.com", "example.org", "mail.example.net"][rng.random_range(0..3)];
+            // Names from the generator have apostrophes and accents, which an address here should not have.
             let ascii = |name: &str| name.to_lowercase().replace(|c: char| !c.is_ascii_lowercase(), "");
             format!("{}.{}{}@{host}", ascii(&first), ascii(&last), rng.random_range(10..99))
         }));
         names.push(format!("{first} {last}"));
+        // Some are NULL: tables have gaps.
         ssns.push((id % 20 != 3).then(|| ssn(rng)));
         cards.push(card(rng));
         births.push(rng.random_range(-14_600..13_500)); // days since 1970: 1930 to 2006
@@ -110,6 +113,7 @@ fn ssn(rng: &mut StdRng) -> String {
 
 /// A card number that passes Luhn, in groups of four.
 fn card(rng: &mut StdRng) -> String {
+    // 4 is Visa's first digit.
     let mut digits: Vec<u32> = vec![4];
     digits.extend((0..14).map(|_| rng.random_range(0..10)));
     let sum: u32 = digits
@@ -151,6 +155,7 @@ fn equal(a: &Path, b: &Path) -> Result<()> {
         return Err(format!("{} rows and {} rows", rows_a.num_rows(), rows_b.num_rows()).into());
     }
     for (field, (left, right)) in schema_a
+        // Column by column, so that a difference is named.
         .fields()
         .iter()
         .zip(rows_a.columns().iter().zip(rows_b.columns()))

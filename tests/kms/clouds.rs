@@ -59,6 +59,7 @@ fn fake(answer: impl Fn(&Request) -> (u16, Value) + Send + Sync + 'static) -> u1
                 continue;
             };
             let request = String::from_utf8(request).unwrap();
+            // One request a connection, so head and body need no framing beyond the blank line.
             let (head, body) = request.split_once("\r\n\r\n").unwrap();
             let (line, head) = head.split_once("\r\n").unwrap();
             let request = Request {
@@ -83,6 +84,7 @@ type Shelf = Mutex<HashMap<Vec<u8>, (Vec<u8>, Vec<u8>)>>;
 
 fn shelve(shelf: &Shelf, plaintext: Vec<u8>, bound: Vec<u8>) -> Vec<u8> {
     let mut shelf = shelf.lock().unwrap();
+    // What is wrapped stays in the fake; the ciphertext is only a number to ask for it by.
     let receipt = format!("receipt {:08}", shelf.len()).into_bytes();
     shelf.insert(receipt.clone(), (plaintext, bound));
     receipt
@@ -94,6 +96,7 @@ fn a_profile_in_the_reference_goes_before_the_environment() {
     let signed_by = Arc::new(Mutex::new(Vec::new()));
     let heads = signed_by.clone();
     let port = fake(move |request| {
+        // SigV4 names the access key in the clear: whose key has signed is visible.
         let (_, credential) = request.head.split_once("credential=").unwrap();
         heads
             .lock()
@@ -103,6 +106,7 @@ fn a_profile_in_the_reference_goes_before_the_environment() {
     });
     let folder = tempfile::tempdir().unwrap();
     let credentials = folder.path().join("credentials");
+    // Two identities, of which only the profile's may be used where the reference names it.
     let profile = "[audit]\naws_access_key_id = OFTHEPROFILE\naws_secret_access_key = secret\n";
     fs::write(&credentials, profile).unwrap();
     let place = Place::local(&[
@@ -141,9 +145,11 @@ fn doctor_asks_aws_for_a_dry_run() {
                 json!({ "__type": "AccessDeniedException", "Message": "no more than a test needs" }),
             );
         }
+        // Without a dry run, doctor would really generate a key.
         assert_eq!(sent["DryRun"], json!(true));
         assert_eq!(sent["NumberOfBytes"], json!(32));
         assert!(sent["EncryptionContext"]["cipherform:keyring"].is_string());
+        // AWS answers a dry run that is allowed with an error of its own name.
         match *allows.lock().unwrap() {
             true => (
                 412,
@@ -159,6 +165,7 @@ fn doctor_asks_aws_for_a_dry_run() {
     place.protects_and_reveals();
     // A keyring that names the fake's key: what it wraps cannot be unwrapped there, but doctor goes on.
     let path = place.sandbox.path("keyring.json");
+    // The file is edited, so that the key is one of the fake while the keyring still opens by the local KMS.
     let keyring = fs::read_to_string(&path).unwrap();
     let key = super::aws_uri(port, "alias/main");
     fs::write(&path, keyring.replace("\"local:main\"", &format!("\"{key}\""))).unwrap();
@@ -193,6 +200,7 @@ fn google(pair: Arc<RsaKeyPair>, audience: Arc<Mutex<String>>) -> u16 {
         if request.line == "POST /token" {
             let form = request.form();
             assert_eq!(form["grant_type"], "urn:ietf:params:oauth:grant-type:jwt-bearer");
+            // RFC 7523: the assertion is a JWT that the service account's key has signed.
             let (signed, signature) = form["assertion"].rsplit_once('.').unwrap();
             let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref());
             public
@@ -206,6 +214,7 @@ fn google(pair: Arc<RsaKeyPair>, audience: Arc<Mutex<String>>) -> u16 {
             assert_eq!(claims["iss"], "job@p.iam.gserviceaccount.com");
             assert_eq!(claims["scope"], "https://www.googleapis.com/auth/cloudkms");
             assert_eq!(claims["aud"].as_str().unwrap(), *audience.lock().unwrap());
+            // Ten minutes; Google allows an hour at most.
             assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 600);
             return (
                 200,
@@ -224,6 +233,7 @@ fn google(pair: Arc<RsaKeyPair>, audience: Arc<Mutex<String>>) -> u16 {
         else {
             panic!("another path: {}", request.line);
         };
+        // Google's API carries a CRC32C of each field, which both sides are to check.
         let checked = |field: &str| {
             let bytes = STANDARD.decode(request.json()[field].as_str().unwrap()).unwrap();
             let sum = request.json()[format!("{field}Crc32c")].as_str().unwrap().to_owned();
@@ -252,6 +262,7 @@ fn google(pair: Arc<RsaKeyPair>, audience: Arc<Mutex<String>>) -> u16 {
                 )
             }
             ":decrypt" => match shelf.lock().unwrap().get(&checked("ciphertext")) {
+                // Bound by additional authenticated data: another context must not unwrap.
                 Some((plaintext, bound)) if *bound == checked("additionalAuthenticatedData") => (
                     200,
                     json!({ "plaintext": STANDARD.encode(plaintext), "plaintextCrc32c": crc32c::crc32c(plaintext).to_string(), "usedPrimary": true }),
@@ -266,11 +277,13 @@ fn google(pair: Arc<RsaKeyPair>, audience: Arc<Mutex<String>>) -> u16 {
 /// The public check value of CRC32C, so that fake and client are not wrong alike.
 #[test]
 fn crc32c_is_the_one_of_castagnoli() {
+    // The check value of CRC-32C in the catalogue of CRC parameters.
     assert_eq!(crc32c::crc32c(b"123456789"), 0xe306_9283);
 }
 
 #[tokio::test]
 async fn google_conforms() {
+    // The key is made by another program, as that of a service account is.
     let folder = tempfile::tempdir().unwrap();
     let pem = folder.path().join("key.pem");
     let made = Command::new("openssl")
@@ -347,6 +360,7 @@ fn google_refuses() {
         ),
     ] {
         let steps: &'static [Step] = Box::leak(Box::new([
+            // First the token of the metadata service, then the refusal.
             Step::Answer(200, r#"{"access_token":"t","expires_in":3599}"#),
             Step::Answer(status, body),
         ]));
@@ -412,6 +426,7 @@ async fn azure_conforms() {
                 assert_eq!(request.json()["alg"], "RSA-OAEP-256");
                 operated(&shelve(&shelf, given(), Vec::new()))
             }
+            // Unwrapping names the version that has wrapped: the current one may be another by then.
             path if path == format!("POST /keys/main/{VERSION}/unwrapkey") => {
                 assert_eq!(request.json()["alg"], "RSA-OAEP-256");
                 match shelf.lock().unwrap().get(&given()) {
@@ -442,6 +457,7 @@ async fn azure_conforms() {
 #[tokio::test]
 async fn azure_refuses() {
     for (status, body, kind) in [
+        // One status, two causes: only the inner code tells a disabled key from a missing right.
         (
             403,
             r#"{"error":{"code":"Forbidden","message":"Direction wrapKey is not allowed on a disabled key.","innererror":{"code":"KeyDisabled"}}}"#,
@@ -469,6 +485,7 @@ async fn azure_refuses() {
         ),
     ] {
         let steps: &'static [Step] = Box::leak(Box::new([
+            // Azure's managed identities give the lifetime as text, others as a number.
             Step::Answer(200, r#"{"access_token":"t","expires_in":"3599"}"#),
             Step::Answer(status, body),
         ]));

@@ -44,7 +44,8 @@ async fn openbao_in_production() {
         .with("VAULT_CLIENT_CERT", production.path("job.pem"))
         .with("VAULT_CLIENT_KEY", production.path("job.key"));
     for settings in [by_role, by_certificate] {
-        // The whole suite with one login: the secret id serves once.
+        // The whole suite with one login, since the secret id serves once: a client that logs in again for each
+        // request fails here.
         conforms(&VaultKms::new(settings), &production.key()).await;
     }
 }
@@ -67,6 +68,7 @@ impl KmsClient for LocalStack {
     }
 
     async fn generate_data_key(&self, key: &KmsKeyRef, length: usize, context: &WrapContext) -> Result<DataKey> {
+        // 32 bytes are what a data key needs, so that path is LocalStack's own.
         if length == 32 {
             return self.0.generate_data_key(key, length, context).await;
         }
@@ -104,6 +106,7 @@ fn softhsm_leaves_nothing_in_memory() {
     use crate::sandbox::Sandbox;
     use cipherform::keys::{KmsRegistry, Trust};
 
+    // The HSM is found by environment variables, so the test runs in a process of its own.
     let Some(key) = beside_an_hsm("kms::conformance::softhsm_leaves_nothing_in_memory") else {
         return;
     };
@@ -146,11 +149,12 @@ async fn pykmip_with_mutual_tls() {
         (KmsKeyState::Enabled, Some("AES 256"))
     );
 
-    // Somebody else's certificate; one of an authority that the server does not know; and none.
+    // Somebody else's certificate; one of an authority that the server does not know; and none at all.
     let error = client("stranger").describe(&key).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotAllowed, "{error}");
     let error = client("other-job").describe(&key).await.unwrap_err();
     assert!(
+        // The server may just hang up, which looks like an outage.
         matches!(error.kind(), ErrorKind::NotAllowed | ErrorKind::ProviderDown),
         "{error}"
     );
@@ -161,6 +165,7 @@ async fn pykmip_with_mutual_tls() {
         &server,
         &format!("c.revoke(enums.RevocationReasonCode.CESSATION_OF_OPERATION, '{uid}')"),
     );
+    // Any context will do: the key's state is what refuses.
     let context = cipherform::keys::WrapContext {
         keyring: cipherform::keys::KeyringId::from_bytes([1; 16]),
         data_key: cipherform::keys::DataKeyId::from_bytes([2; 16]),

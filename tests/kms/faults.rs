@@ -26,6 +26,7 @@ fn down_at_the_start() {
     let place = Place::new(&key, &[ROOT]);
     place.protects_and_reveals();
     stopped(vault);
+    // Four attempts: an outage may be short, and must not last for ever either.
     place.refuses(PROTECT, &[&key, "does not answer", "after 4 attempts"]);
 
     let aws = moto();
@@ -44,6 +45,7 @@ async fn down_in_the_middle_of_a_job() {
     let client = VaultKms::new(Settings::empty().with(ROOT.0, ROOT.1));
     let registry = KmsRegistry::new()
         .with("vault", client)
+        // Without a cache each batch would need the KMS.
         .with_cache(CacheLimits::default());
     let engine = Engine::open(&place.sandbox.path("policy.toml"), &registry)
         .await
@@ -52,6 +54,7 @@ async fn down_in_the_middle_of_a_job() {
         .await
         .unwrap();
     let safe = place.sandbox.path("safe.parquet");
+    // The server is stopped by the first report of progress, in the middle of the job.
     job.run(&safe, false, &AtomicBool::new(false), &mut |_| vault.stop())
         .await
         .unwrap();
@@ -61,6 +64,7 @@ async fn down_in_the_middle_of_a_job() {
         .await
         .unwrap();
     assert_eq!(read(&back), read(&place.sandbox.path("people.parquet")));
+    // Otherwise the test would pass because the server never stopped.
     assert!(
         Engine::open(&place.sandbox.path("policy.toml"), &registry)
             .await
@@ -74,6 +78,7 @@ async fn down_in_the_middle_of_a_job() {
 async fn a_job_ends_with_max_hold() {
     let place = Place::new("local:main", &[]);
     let policy = format!(
+        // A nanosecond has passed before the first batch.
         "{}\n[keys]\nttl = \"1ns\"\nmax_hold = \"1ns\"\n",
         crate::sandbox::POLICY
     );
@@ -85,10 +90,12 @@ async fn a_job_ends_with_max_hold() {
 fn slow() {
     let vault = openbao();
     // Every answer takes a third of a second: that is waited for, and asked for once.
+    // Slower than usual, but well within the time-out: one request, not several.
     let between = Between::late(vault.port, Duration::from_millis(300));
     let key = vault_uri(between.port);
     Place::new(&key, &[ROOT]).protects_and_reveals();
 
+    // It accepts the connection and says nothing: only a time-out ends that.
     let silent = Between::new(&[Step::Silence], None);
     let key = vault_uri(silent.port);
     let place = Place::local(&[ROOT, ("CIPHERFORM_KMS_TIMEOUT", "1")]);
@@ -100,6 +107,7 @@ fn slow() {
 
 #[test]
 fn throttled() {
+    // Every attempt gets the same answer, so the retries are used up.
     let busy = Between::new(
         &[Step::Answer(
             429,
@@ -126,6 +134,7 @@ fn throttled() {
 
 #[test]
 fn failing_then_well() {
+    // A failure that a retry mends must not be seen at all.
     const FAILING: &[Step] = &[Step::Answer(500, "{}"), Step::Answer(502, "{}")];
     let (vault, aws) = (openbao(), moto());
     let place = Place::local(&[ROOT, AWS[0], AWS[1]]);
@@ -157,6 +166,7 @@ fn expired_token() {
     );
     let token = made["auth"]["client_token"].as_str().unwrap().to_owned();
     let place = Place::new(&key, &[("VAULT_TOKEN", &token)]);
+    // Beyond the token's two seconds.
     std::thread::sleep(std::time::Duration::from_secs(3));
     place.refuses(PROTECT, &[&key, "permission denied", "may have expired"]);
 }
@@ -203,6 +213,7 @@ fn states_of_a_key_of_aws() {
     let place = Place::new(&key, &AWS);
     place.protects_and_reveals();
 
+    // States that only a real state machine has: a fake would repeat our own idea of them.
     aws(&server, "DisableKey", id.clone());
     place.refuses(PROTECT, &[&key, "DisabledException", "enable"]);
     let told = String::from_utf8(place.run(&["keys", "doctor"]).stdout).unwrap();
@@ -222,6 +233,7 @@ fn deleted_keys_of_vault() {
     let vault = openbao();
     let key = vault_uri(vault.port);
     let place = Place::new(&key, &[ROOT]);
+    // OpenBao keeps a soft-deleted key: the message must not say that it is lost.
     bao(&vault, "DELETE", "transit/keys/main/soft-delete", json!({}));
     place.refuses(PROTECT, &[&key, "soft-deleted", "soft-delete-restore"]);
     bao(&vault, "POST", "transit/keys/main/soft-delete-restore", json!({}));
@@ -235,6 +247,7 @@ fn deleted_keys_of_vault() {
     bao(&vault, "DELETE", "transit/keys/main", json!({}));
     place.refuses(PROTECT, &[&key, "no such key"]);
     // And no other key is made in its place.
+    // A client that creates a missing key would silently replace the one that wraps everything.
     place.refuses(&["keys", "create", "x"], &[&key, "no such key"]);
 }
 
@@ -255,6 +268,7 @@ fn wrong_region() {
 async fn wrong_encryption_context() {
     let server = moto();
     let client = AwsKms::new(Settings::empty().with(AWS[0].0, AWS[0].1).with(AWS[1].0, AWS[1].1));
+    // AWS's encryption context is additional authenticated data, so it must be the same to unwrap.
     let own = |team: &str| {
         format!("{}&context.team={team}", aws_uri(server.port, "alias/main"))
             .parse::<KmsKeyRef>()
@@ -278,6 +292,7 @@ async fn wrong_encryption_context() {
 
     // A keyring in which somebody has written another context.
     let (pay, tax) = ["pay", "tax"].map(|team| own(team).to_string()).into();
+    // The context stands in the reference, and the reference in the keyring.
     let place = Place::new(&pay, &AWS);
     place.protects_and_reveals();
     let keyring = place.sandbox.path("keyring.json");
@@ -296,6 +311,7 @@ fn production_vault() {
     let ca = production.path("ca.pem");
     let role = production.role_id();
     // A secret id that serves once.
+    // Once: a leaked secret id is of no use after the job has started.
     let secret = production.secret_id();
     let place = Place::new(
         "local:main",
@@ -329,12 +345,13 @@ fn production_vault() {
     let good = by_certificate("job", "ca.pem");
     good.ok(create);
     good.ok(&["keys", "doctor"]);
-    // Our certificate is of another name, or of another authority.
+    // Our certificate is of another name, or of another authority: the server refuses. Below, the client does.
     by_certificate("stranger", "ca.pem").refuses(create, &[&key, "cert login"]);
     by_certificate("other-job", "ca.pem").refuses(create, &[&key]);
     // The server's certificate is of an authority that we do not trust.
     by_certificate("job", "other-ca.pem").refuses(create, &[&key, "TLS certificate is not trusted", "CA"]);
 
+    // Sealed: the server is up, answers, and has no keys.
     production.bao(&["operator", "seal"]);
     good.refuses(
         &["keys", "create", "w", "--kms", &key],
@@ -353,6 +370,7 @@ fn changeable_hsm(more: &[(&'static str, &str)]) -> (SoftHsm, String, Place, Pat
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
+    // A copy, since the test deletes and replaces it, and other tests use the original.
     let module = hsm.folder.path().join("module.so");
     std::fs::copy(SOFTHSM, &module).unwrap();
     let key = format!("pkcs11:token=test;object=main?module-path={}", module.display());
@@ -378,6 +396,7 @@ fn faults_of_an_hsm() {
 #[test]
 fn an_hsm_that_never_answers() {
     let (hsm, key, place, module) = changeable_hsm(&[("CIPHERFORM_KMS_TIMEOUT", "1")]);
+    // A call that never returns: there is no socket, so no time-out of a network applies.
     std::fs::copy(hsm.hanging_module(), &module).unwrap();
     place.refuses(PROTECT, &[&key, "in time", "CIPHERFORM_KMS_TIMEOUT"]);
 }

@@ -25,6 +25,7 @@ impl Place {
     fn new(kms_key: &str, environment: &[(&str, &str)]) -> Self {
         let place = Self::local(environment);
         if !kms_key.starts_with("local:") {
+            // `init` refuses to write over what is there.
             std::fs::remove_file(place.sandbox.path("policy.toml")).unwrap();
             std::fs::remove_file(place.sandbox.path("keyring.json")).unwrap();
             place.ok(&["init", "--kms", kms_key]);
@@ -63,6 +64,7 @@ impl Place {
 
     /// Exit code 3; the message has each of `says` and a hint; nothing is written.
     fn refuses(&self, arguments: &[&str], says: &[&str]) {
+        // The keyring's bytes as well as the names: a change in place would not show in the listing.
         let before = (
             self.sandbox.listing(),
             std::fs::read(self.sandbox.path("keyring.json")).unwrap(),
@@ -70,6 +72,7 @@ impl Place {
         let output = self.run(arguments);
         let stderr = text(&output.stderr);
         assert_eq!(output.status.code(), Some(3), "{arguments:?}: {stderr}");
+        // Every refusal has a hint: exit code and message alone help nobody.
         for what in says.iter().chain(&["error: ", "\nhint: "]) {
             assert!(stderr.contains(what), "`{what}` is not in: {stderr}");
         }

@@ -16,11 +16,13 @@ fn every_ordered_pair() {
         vault_uri(vault.port),
         hsm.key(),
     ];
+    // Ordered pairs, since leaving a KMS and entering it are different code.
     for from in &keys {
         for to in keys.iter().filter(|to| *to != from) {
             let place = Place::new(from, &environment);
             place.protects_and_reveals();
             place.ok(&["keys", "rewrap", "--to", to]);
+            // Nothing may still name the former KMS: it may be switched off now.
             let keyring = std::fs::read_to_string(place.sandbox.path("keyring.json")).unwrap();
             assert!(
                 keyring.contains(to.as_str()) && !keyring.contains(from.as_str()),

@@ -29,6 +29,7 @@ impl SecretService {
             path("bus")
         );
         fs::write(path("bus.conf"), bus).unwrap();
+        // For its owner alone, as the XDG Base Directory Specification demands of XDG_RUNTIME_DIR.
         fs::DirBuilder::new().mode(0o700).create(path("run")).unwrap();
         let mut service = Self {
             running: Vec::new(),
@@ -39,6 +40,7 @@ impl SecretService {
         service.wait(|| service.folder.path().join("bus").exists());
         let mut keyring = Command::new("gnome-keyring-daemon");
         let control = format!("--control-directory={}", path("run"));
+        // Unlocked by a password on stdin, as a login does it.
         service.run(keyring.args(["--foreground", "--unlock", "--components=secrets", &control]));
         let mut password = service.running[1].stdin.take().unwrap();
         password.write_all(b"the password of a login").unwrap();
@@ -50,6 +52,7 @@ impl SecretService {
     fn run(&mut self, command: &mut Command) {
         let log = fs::File::create(self.folder.path().join(format!("log-{}", self.running.len()))).unwrap();
         let child = command
+            // Nothing of the machine's own session may be reached.
             .env_clear()
             .envs(self.environment())
             .stdin(Stdio::piped())
@@ -108,6 +111,7 @@ impl SecretService {
 
 impl Drop for SecretService {
     fn drop(&mut self) {
+        // The last first: the keyring is a client of the bus.
         for child in self.running.iter_mut().rev() {
             let _ = child.kill();
             let _ = child.wait();
@@ -124,6 +128,7 @@ fn the_keyring_of_the_operating_system_unlocks_it() {
     place.ok(&["kms", "passphrase", "--os-keyring"]);
     assert_eq!(service.items(), 1);
     // The file is unlocked by what the keyring keeps, and by nothing else.
+    // What opened it before is gone.
     fs::remove_file(place.sandbox.path("unlock.key")).unwrap();
     let run = |arguments: &[&str], environment: &[(String, String)]| {
         let mut command = place.sandbox.command(arguments);
@@ -136,7 +141,7 @@ fn the_keyring_of_the_operating_system_unlocks_it() {
         &["keys", "doctor"][..],
         &["reveal", "one.parquet", "back.parquet"],
         &["protect", "people.parquet", "two.parquet"],
-        // A new secret takes the place of the old one.
+        // A new secret takes the place of the old one, which opens nothing any more.
         &["kms", "passphrase", "--os-keyring"],
         &["kms", "create", "local:second"],
     ] {
@@ -146,6 +151,7 @@ fn the_keyring_of_the_operating_system_unlocks_it() {
     assert_eq!(service.items(), 1);
 
     // Another person's keyring, and none at all.
+    // The file alone, copied to another account, opens nothing.
     let stranger = SecretService::start();
     let refused = |environment: &[(String, String)]| {
         let output = run(&["keys", "doctor"], environment);

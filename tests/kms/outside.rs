@@ -33,6 +33,7 @@ impl KmsClient for Cloakroom {
 
     async fn wrap(&self, key: &KmsKeyRef, plaintext: &Secret<Vec<u8>>, context: &WrapContext) -> Result<Vec<u8>> {
         self.describe(key).await?;
+        // A provider without associated data of its own, as an HSM may be: what is bound is compared here.
         let receipt = self.random(16).await?.expose().clone();
         let kept = (key.rest().to_owned(), context.to_bytes(), plaintext.clone());
         self.0.lock().unwrap().insert(receipt.clone(), kept);
@@ -40,6 +41,7 @@ impl KmsClient for Cloakroom {
     }
 
     async fn unwrap(&self, key: &KmsKeyRef, wrapped: &[u8], context: &WrapContext) -> Result<Secret<Vec<u8>>> {
+        // A wrong context and a wrong receipt are one error, as an attacker should learn no more.
         match self.0.lock().unwrap().get(wrapped) {
             Some((name, bound, plaintext)) if name == key.rest() && *bound == context.to_bytes() => {
                 Ok(plaintext.clone())
@@ -96,6 +98,7 @@ async fn few_fetches_each_on_record() {
         .await
         .unwrap();
     let mut policy = String::from("version = 1\nkeyring = \"keyring.json\"\n");
+    // Ten keys for a thousand columns: fetches go by key, not by column.
     for key in 0..10 {
         keyring
             .create_key(&format!("key{key}").parse().unwrap(), KeyUse::Derive, None)
@@ -113,6 +116,7 @@ async fn few_fetches_each_on_record() {
     let engine = cipherform::Engine::open(&folder.path().join("policy.toml"), &registry)
         .await
         .unwrap();
+    // What opening costs is not counted: only the plan.
     let (opened, recorded) = (kms.calls().unwrap, record.0.lock().unwrap().len());
     let fields: Vec<_> = (0..1_000)
         .map(|column| arrow::datatypes::Field::new(format!("c{column}"), arrow::datatypes::DataType::Utf8, true))
@@ -167,6 +171,7 @@ fn what_the_builds_carry() {
             .map(|line| line.split(' ').next().unwrap_or_default().to_owned())
             .collect::<Vec<_>>()
     };
+    // A dependency that comes in by a feature of another library is seen here.
     let found = |features: &str, unwanted: &[&str]| {
         let mut names = crates(features);
         assert!(names.iter().any(|name| name == "aes"), "{features}: this is a tree");
@@ -177,6 +182,7 @@ fn what_the_builds_carry() {
         });
         names
     };
+    // Names of crates, and prefixes where one ends in a hyphen.
     const NETWORK: &[&str] = &[
         "http",
         "hyper",
@@ -195,6 +201,7 @@ fn what_the_builds_carry() {
         "curl",
     ];
     const COLUMNS: &[&str] = &["arrow", "arrow-", "parquet", "datafusion", "datafusion-"];
+    // The library alone is used where no network stack may be linked.
     assert_eq!(found("", NETWORK), [""; 0]);
     assert_eq!(found("", COLUMNS), [""; 0]);
     let providers = "kms-aws,kms-azure,kms-gcp,kms-kmip,kms-pkcs11,kms-vault";
@@ -202,6 +209,7 @@ fn what_the_builds_carry() {
     assert_eq!(
         found(
             providers,
+            // One TLS library is enough: a second one doubles what has to be kept up to date.
             &[
                 "aws-lc-rs",
                 "aws-lc-sys",

@@ -27,7 +27,7 @@ pub(crate) fn tool(name: &str) -> PathBuf {
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
-        // A server may take the port behind its own as well, for its cluster.
+        // A server may take the port behind its own as well, for its cluster: Raft listens there.
         let offset = NEXT.fetch_add(2, Ordering::Relaxed);
         // Each test process starts elsewhere; below the range that the system gives out by itself.
         let port = 20_000 + ((std::process::id() as u16).wrapping_mul(31).wrapping_add(offset)) % 12_000;
@@ -51,7 +51,7 @@ impl Server {
         let mut command = command(port, folder.path());
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let child = command
-            // With the processes it starts it is one group, and ends as one.
+            // With the processes it starts it is one group, and ends as one: some of these servers fork.
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -60,6 +60,7 @@ impl Server {
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut server = Self { child, port, folder };
         let started = Instant::now();
+        // Started is not ready: the connection shows that it listens.
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             let log = || fs::read_to_string(server.folder.path().join("log")).unwrap_or_default();
             assert!(
@@ -72,6 +73,7 @@ impl Server {
                 "{command:?} does not listen: {}",
                 log()
             );
+            // Polled, since none of the servers says when it is ready.
             std::thread::sleep(Duration::from_millis(50));
         }
         server
@@ -222,7 +224,8 @@ impl SoftHsm {
             "5678",
         ]);
         let key = hsm.folder.path().join("key");
-        // The tool reads up to the first line feed, so 32 hexadecimal digits are the 32 bytes.
+        // The tool reads up to the first line feed, so 32 hexadecimal digits are the 32 bytes. Random bytes might
+        // hold one.
         let mut bytes = [0; 16];
         fs::File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
         fs::write(&key, hex::encode(bytes)).unwrap();
@@ -368,12 +371,14 @@ cluster_addr = "https://127.0.0.1:{}"
         made.unseal = keys["unseal_keys_b64"][0].as_str().unwrap().to_owned();
         made.unseal();
         let started = Instant::now();
+        // Raft elects its leader some time after the unseal, and writes nothing before.
         while !made.try_bao(&["secrets", "enable", "transit"]).0 {
             assert!(started.elapsed() < Duration::from_secs(60), "OpenBao elects nobody");
             std::thread::sleep(Duration::from_millis(100));
         }
         made.bao(&["write", "-f", "transit/keys/main"]);
         fs::write(made.path("least.hcl"), LEAST).unwrap();
+        // The least that the manual asks for: a wider policy would hide a missing right.
         made.bao(&["policy", "write", "least", &made.path("least.hcl")]);
         made.bao(&["auth", "enable", "approle"]);
         made.bao(&[
@@ -471,6 +476,7 @@ pub(crate) fn certificates(folder: &Path) {
         openssl(&format!(
             "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}.key -out {name}.csr -subj /CN={common}"
         ));
+        // Usage is set, as verifiers look at extendedKeyUsage.
         let extensions =
             format!("subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage={usage}\nbasicConstraints=CA:FALSE\n");
         fs::write(folder.join("extensions"), extensions).unwrap();
@@ -516,6 +522,7 @@ impl Between {
         // The thread ends with the test process; it holds nothing but its listener.
         std::thread::spawn(move || {
             for (number, stream) in listener.incoming().enumerate() {
+                // The last step goes on for ever, so a script need not know how often a client retries.
                 let step = steps[number.min(steps.len() - 1)];
                 let Ok(stream) = stream else { continue };
                 std::thread::spawn(move || serve(stream, step));
@@ -543,7 +550,8 @@ fn serve(mut client: TcpStream, step: Step) {
                 std::thread::sleep(after);
             }
             let mut server = TcpStream::connect(("127.0.0.1", port)).unwrap();
-            // One exchange a connection, so that the end of the answer is the end of the stream.
+            // One exchange a connection, so that the end of the answer is the end of the stream; keep-alive would
+            // leave the copy waiting.
             let head = request
                 .split(|byte| *byte == b'\n')
                 .next()

@@ -15,6 +15,7 @@ use crate::{Error, Result};
 /// The KMS key that new keyrings are wrapped by.
 const KMS_KEY: &str = "main";
 
+// A template with the comments that a person needs to go on; a serialised policy would have none.
 const POLICY: &str = r#"# What is protected, and how. `cipherform protect FILE OUT` goes by this file.
 version = 1
 keyring = "keyring.json"     # relative to this file
@@ -82,8 +83,10 @@ pub(in crate::cli) struct InitArgs {
 }
 
 pub(in crate::cli) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
+    // Both are looked for before the first is written: half of an old and half of a new set would open nothing.
     let (policy, keyring) = (args.folder.join("policy.toml"), args.folder.join("keyring.json"));
     for path in [&policy, &keyring] {
+        // Not `exists`, which follows links: a dangling link would be written through.
         if path.symlink_metadata().is_ok() {
             return Err(
                 Error::bad_input(format!("`{}` is there already; nothing was changed", path.display()))
@@ -96,6 +99,7 @@ pub(in crate::cli) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printe
             let registry = session::remote()?;
             (key, registry, None)
         }
+        // The local KMS also serves `--kms local:NAME`.
         named => {
             let (kms, unlocks) = local_kms(keys, args.kdf.into(), printer).await?;
             let key = named.map_or_else(|| format!("local:{KMS_KEY}").parse(), Ok)?;
@@ -106,8 +110,10 @@ pub(in crate::cli) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printe
             )
         }
     };
+    // Only now: a passphrase that was mistyped leaves no folder behind.
     std::fs::create_dir_all(&args.folder)
         .map_err(|error| Error::io(format!("cannot make the folder `{}`", args.folder.display()), error))?;
+    // Keyring, then data key, then policy: the policy comes last, since it is what later commands look for first.
     let mut ring = Keyring::create(&keyring, &kms_key, &registry).await?;
     ring.create_key(&args.key, KeyUse::Derive, None).await?;
     write_policy(&policy, &args.key, &trust::entry("main", &ring)?)?;
@@ -138,6 +144,7 @@ pub(in crate::cli) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printe
             printer.say("and guard the KMS key against deletion.");
         }
     }
+    // Said last, so that it is what stays on the screen.
     printer.say("Without any one of them, what is protected cannot be revealed by anybody.");
     Ok(())
 }
@@ -154,13 +161,16 @@ async fn local_kms(keys: &KeyArgs, kdf: PassphraseKdf, printer: &Printer) -> Res
             };
         let unlocks = in_words(&unlock);
         let kms = LocalKms::open(&path, unlock).with_actor(kms::actor());
+        // An existing KMS may serve other keyrings; only the missing key is made.
         if !kms.list()?.iter().any(|key| key.name == first_key) {
             kms.create_key(&first_key)?;
         }
         printer.say(format_args!("Using the local KMS in `{}`.", path.display()));
         return Ok((kms, unlocks));
     }
+    // Twice, as nobody could tell a mistyped passphrase later.
     let unlock = session::unlock(keys, Ask::Twice)?;
+    // The key file is written before the KMS that it opens: the reverse would leave a file that nothing opens.
     if let Unlock::KeyFile(key_file) = &unlock
         && key_file.symlink_metadata().is_err()
     {
@@ -179,6 +189,7 @@ async fn local_kms(keys: &KeyArgs, kdf: PassphraseKdf, printer: &Printer) -> Res
     Ok((LocalKms::open(&path, unlock), unlocks))
 }
 
+// The way only, never the passphrase.
 fn in_words(unlock: &Unlock) -> String {
     match unlock {
         Unlock::KeyFile(path) => format!("the key file `{}`", path.display()),

@@ -16,6 +16,7 @@ pub(in crate::cli) struct InspectArgs {
 }
 
 pub(in crate::cli) fn run(args: &InspectArgs, printer: &Printer) -> Result<()> {
+    // Reads the footer only, so no key, no policy and no row is needed.
     let source = Source::open(&args.file)?;
     let columns = source.columns()?;
     let protected = columns.iter().filter(|column| column.protected.is_some()).count();
@@ -50,6 +51,7 @@ pub(in crate::cli) fn run(args: &InspectArgs, printer: &Printer) -> Result<()> {
                 protected.key, protected.key_version, &protected.key_version_id
             );
             row[6] = protected.tweak;
+            // Enough to compare two columns by eye; the whole value is in the metadata.
             row[7] = protected.check.chars().take(8).collect();
         } else {
             row[2] = "-".to_owned();
@@ -57,6 +59,7 @@ pub(in crate::cli) fn run(args: &InspectArgs, printer: &Printer) -> Result<()> {
         rows.push(row);
     }
     printer.table(&rows)?;
+    // Departures from the standard stand below the table, as their reasons are sentences.
     if !notes.is_empty() {
         printer.line("")?;
         printer.line("Nonconforming:")?;

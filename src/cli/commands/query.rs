@@ -65,6 +65,7 @@ pub(in crate::cli) struct QueryArgs {
 
 impl QueryArgs {
     pub(in crate::cli) fn format(&self) -> ResultFormat {
+        // The ending of the file only chooses a form that was not chosen.
         let ending = || self.output.as_ref()?.extension()?.to_str();
         self.format
             .or_else(|| ResultFormat::from_str(ending()?, true).ok())
@@ -82,6 +83,7 @@ pub(in crate::cli) struct TableFile {
 impl FromStr for TableFile {
     type Err = Infallible;
 
+    // A file whose own name has an equals sign still opens: the existing file goes first.
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(match text.split_once('=') {
             Some((name, path)) if !name.is_empty() && !Path::new(text).exists() => Self {
@@ -97,6 +99,7 @@ impl FromStr for TableFile {
 }
 
 pub(in crate::cli) async fn run(args: QueryArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
+    // As stored, no policy and no key are touched: whoever has no rights can look at ciphertext.
     let engine = if args.stored { None } else { engine(&args, keys).await? };
     let session = match &engine {
         Some(engine) => Session::new(engine).await?,
@@ -122,6 +125,7 @@ pub(in crate::cli) async fn run(args: QueryArgs, keys: &KeyArgs, printer: &Print
         )
         .await;
     }
+    // A pipe is a script: it ends at the first error, where a person goes on.
     if std::io::stdin().is_terminal() {
         prompt(&shell, format, printer).await
     } else {
@@ -138,15 +142,18 @@ struct Shell {
 }
 
 /// The engine, unless nothing here needs one: no file is protected, and there is no policy.
+// Footers are enough to tell, so plain files can be queried without a policy.
 async fn engine(args: &QueryArgs, keys: &KeyArgs) -> Result<Option<Engine>> {
     let mut protected = false;
     for file in &args.files {
         let columns = Source::open(&file.path)?.columns()?;
         protected |= columns.iter().any(|column| column.protected.is_some());
     }
+    // A role always needs the policy, even if nothing is protected: it may have no right to look.
     if !protected && args.role.is_none() && !keys.policy.exists() {
         return Ok(None);
     }
+    // The error is about a policy that the person may not need.
     let engine = session::engine(keys).await.map_err(|error| match error.hint() {
         Some(hint) if !keys.policy.exists() => {
             let hint = Hint::from(hint).then("; or pass --stored to see the file as it is stored");
@@ -168,6 +175,7 @@ async fn answer(
     output: Option<(&Path, bool)>,
     printer: &Printer,
 ) -> Result<()> {
+    // All are parsed before the first runs, so a typing error at the end does nothing.
     let statements = sql::statements(text)?;
     if (output.is_some() || format == ResultFormat::Parquet) && statements.len() != 1 {
         return Err(Error::bad_input(format!(
@@ -180,6 +188,7 @@ async fn answer(
         // Not the statement itself, which may hold values.
         let tables = shell.tables.join(", ");
         let ended = if done.is_ok() { "" } else { ", which failed" };
+        // After each statement, also a failed one: values may have been revealed before it failed.
         if let Some(engine) = shell.session.engine() {
             engine.audit_usage(&format!("query {tables}{ended}"))?;
             warn(engine, shell, printer);
@@ -191,6 +200,7 @@ async fn answer(
 
 /// Warns of what is due with the keys that were used, and with tokens: once.
 fn warn(engine: &Engine, shell: &Shell, printer: &Printer) {
+    // Kept across statements of a prompt; a poisoned lock still has a whole set.
     let mut warned = shell.warned.lock().unwrap_or_else(PoisonError::into_inner);
     for warning in engine.due().into_iter().chain(engine.filling_up()) {
         if !warned.contains(&warning) {
@@ -211,7 +221,9 @@ async fn one(
     let Some((path, force)) = output else {
         return stream(answer, format, printer.stdout()).await;
     };
+    // Written aside and renamed at the end: a failed query leaves the former file.
     let aside = OutputFile::create(path, force)?;
+    // Dropping the stream ends the query, and dropping `aside` takes its file away.
     tokio::select! {
         done = stream(answer, format, aside.file()) => done?,
         interrupted = interrupted() => return Err(interrupted),
@@ -225,6 +237,7 @@ async fn interrupted() -> Error {
     if let Err(error) = job::cancel_on_signal(&cancel) {
         return error;
     }
+    // Signals only set a flag, which handlers may do safely; it is looked at twenty times a second.
     while !cancel.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -233,6 +246,7 @@ async fn interrupted() -> Error {
 
 async fn stream(answer: DataFrame, format: ResultFormat, out: impl Write + Send) -> Result<()> {
     let mut results = Results::begin(Arc::new(answer.schema().as_arrow().clone()), format, out)?;
+    // Batch by batch, so a large result does not have to fit into memory.
     let mut batches = answer.execute_stream().await.map_err(sql::from_execution)?;
     while let Some(batch) = batches.next().await {
         results.write(batch.map_err(sql::from_execution)?)?;
@@ -253,6 +267,7 @@ async fn prompt(shell: &Shell, format: ResultFormat, printer: &Printer) -> Resul
             "       ...> "
         }) {
             Ok(line) => line,
+            // Ctrl-C clears the statement, as in other shells; Ctrl-D ends.
             Err(rustyline::error::ReadlineError::Interrupted) => {
                 statement.clear();
                 continue;
@@ -270,6 +285,7 @@ async fn prompt(shell: &Shell, format: ResultFormat, printer: &Printer) -> Resul
         }
         statement.push_str(&line);
         statement.push('\n');
+        // A statement may span lines; it ends at a semicolon.
         if !line.trim_end().ends_with(';') {
             if statement.trim().is_empty() {
                 statement.clear();
@@ -278,6 +294,7 @@ async fn prompt(shell: &Shell, format: ResultFormat, printer: &Printer) -> Resul
         }
         // The history stays in memory: statements may hold values.
         let _ = editor.add_history_entry(statement.trim());
+        // Only said: the session and its tables are still there.
         if let Err(error) = answer(shell, &statement, format, None, printer).await {
             printer.error(&error);
         }
@@ -288,6 +305,7 @@ async fn prompt(shell: &Shell, format: ResultFormat, printer: &Printer) -> Resul
 /// Statements from a pipe, up to the first that fails.
 async fn script(shell: &Shell, format: ResultFormat, printer: &Printer) -> Result<()> {
     let mut text = String::new();
+    // All of it first: statements are split by the parser, not by lines.
     let read = std::io::stdin().read_to_string(&mut text);
     read.map_err(|error| Error::io("cannot read statements from stdin", error))?;
     answer(shell, &text, format, None, printer).await

@@ -28,6 +28,7 @@ pub(in crate::cli) struct ReprotectArgs {
     pub(in crate::cli) rules: Vec<(String, String)>,
 }
 
+// Split at the first =, as rules have none in their names.
 fn column_rule(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((column, rule)) if !column.is_empty() && !rule.is_empty() => Ok((column.to_owned(), rule.to_owned())),

@@ -21,6 +21,7 @@ pub(in crate::cli) struct RevealArgs {
     #[command(flatten)]
     pub(in crate::cli) table: TableArgs,
     /// For files whose metadata was lost: take the rules from the policy's [columns], and this version of their keys
+    // Versions count from 1.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(in crate::cli) key_version: Option<u32>,
 }

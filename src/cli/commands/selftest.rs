@@ -19,7 +19,9 @@ pub(in crate::cli) fn run(args: &SelftestArgs, printer: &Printer) -> Result<()> 
     let files = args
         .folder
         .as_deref()
+        // The folder is read whole first, so that a file that is no vector file fails before any case runs.
         .map_or_else(|| Ok(Vec::new()), vectors::read_directory)?;
+    // The callback cannot fail, so the first failure to print is kept for afterwards.
     let mut printed = Ok(());
     let summary = selftest::run(&files, &mut |line| {
         if printed.is_ok() {
@@ -30,6 +32,7 @@ pub(in crate::cli) fn run(args: &SelftestArgs, printer: &Printer) -> Result<()> 
     let built_in = summary.built_in;
     printer.line(format_args!(
         "built in: {} passed, {} failed",
+        // A case that must be refused and is refused has passed.
         built_in.passed + built_in.refused,
         built_in.failed
     ))?;
@@ -47,6 +50,7 @@ pub(in crate::cli) fn run(args: &SelftestArgs, printer: &Printer) -> Result<()> 
     if summary.ok() {
         Ok(())
     } else {
+        // Our failure by exit code, whatever the cause: such a build must not encrypt.
         Err(
             Error::bug("the ciphers of this build give wrong answers on this machine")
                 .with_hint("do not use it; the failed cases stand above"),

@@ -19,6 +19,7 @@ use crate::transform::{Engine, Transform};
 use crate::{Error, Result, Secret};
 
 /// Rows that are exported at a time.
+// Bounds the memory of an export, whatever the size of the store.
 const PAGE: usize = 4096;
 
 /// Look after the token stores of the policy.
@@ -99,6 +100,7 @@ struct TokenSession<'a> {
 
 impl TokenSession<'_> {
     async fn stats(&self) -> Result<()> {
+        // Rules may share a store: it is asked once.
         let mut stores: HashMap<StoreUrl, Vec<DomainStats>> = HashMap::new();
         let mut table = vec![
             [
@@ -114,6 +116,7 @@ impl TokenSession<'_> {
         ];
         for rule in self.rules(None)? {
             let url = store_of(rule)?;
+            // A rule that has minted nothing has no store yet. It must not be made by looking.
             if self.is_missing(rule, url) {
                 continue;
             }
@@ -124,6 +127,7 @@ impl TokenSession<'_> {
                 stores.insert(url.clone(), stats);
             }
             let domain = tokenizer.domain();
+            // Several rules of one domain share their tokens, so the line is the same for each.
             let stats = stores[url].iter().find(|stats| stats.domain == domain);
             if self.format == ListFormat::Json {
                 self.printer.line(json!({
@@ -165,6 +169,7 @@ impl TokenSession<'_> {
     /// The key version that values are found by, as a person knows it.
     fn version(&self, rule: &Rule, stats: &DomainStats) -> Result<String> {
         let key = self.engine.keyring().describe(&rule.key.name)?;
+        // The version may be gone from the keyring; then only its id is known.
         let named = |id| match key.versions.iter().find(|version| version.id == id) {
             Some(version) => format!("{}@{}", key.name, version.number),
             None => format!("{id}"),
@@ -181,9 +186,11 @@ impl TokenSession<'_> {
         let (domain, mut after) = (tokenizer.domain(), None);
         loop {
             let page = tokenizer.store().scan(&domain, after, PAGE).await?;
+            // Pages go by token, so rows that come or go meanwhile do not shift those that follow.
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.token.clone());
             for record in page {
+                // Ciphertext and the index value: an export reveals nothing without the keys.
                 let (lookup, sealed) = record.value.unzip();
                 let (lookup, sealed) = (lookup.map(hex::encode), sealed.map(hex::encode));
                 self.printer.line(match self.format {
@@ -208,6 +215,7 @@ impl TokenSession<'_> {
     async fn expire(&self, rule: Option<&str>) -> Result<()> {
         let all = rule.is_none();
         for rule in self.rules(rule)? {
+            // Over all rules, a missing store is passed over; a rule that was named must have one.
             if all && self.is_missing(rule, store_of(rule)?) {
                 continue;
             }
@@ -222,12 +230,15 @@ impl TokenSession<'_> {
         let (transform, tokens) = match values {
             None => (self.named(rule, Direction::Decrypt).await?, tokens),
             Some(path) => {
+                // Values are found by the index of the active key, which is the one that protects.
                 let transform = self.named(rule, Direction::Encrypt).await?;
+                // Wiped when dropped: these are the values that are to be forgotten.
                 let text = Secret::new(read(path)?);
                 let values: Vec<&str> = text.expose().lines().filter(|line| !line.is_empty()).collect();
                 // At the beginning of time nothing has expired: what has is to be forgotten as well.
                 let found = tokenizer(&transform)?.find(&values, Timestamp::EPOCH).await?;
                 let tokens: Vec<String> = found.into_iter().flatten().collect();
+                // The number only: the message must not hold what is to be forgotten.
                 if tokens.len() < values.len() {
                     let missing = count((values.len() - tokens.len()) as u64, "value");
                     self.printer.say(format_args!(
@@ -275,6 +286,7 @@ impl TokenSession<'_> {
     fn rules(&self, name: Option<&str>) -> Result<Vec<&Rule>> {
         let policy = self.engine.policy();
         match name {
+            // Checked here, so that a rule that does not tokenize is an error and not an empty list.
             Some(name) => {
                 let rule = policy.rule(name)?;
                 store_of(rule)?;
@@ -302,6 +314,7 @@ impl TokenSession<'_> {
 
     async fn resolve(&self, rule: &Rule, direction: Direction) -> Result<Arc<Transform>> {
         // No store is made here, whatever is done with it.
+        // Opened as to reveal, which never makes a store; the engine keeps it for the resolve below.
         self.engine.token_store(store_of(rule)?, Direction::Decrypt).await?;
         let reference = RuleRef {
             rule: rule.name.clone(),
@@ -325,6 +338,7 @@ fn tokenizer(transform: &Transform) -> Result<&Tokenizer> {
         .ok_or_else(|| Error::bug("a rule that tokenizes has no tokenizer"))
 }
 
+// A clock before 1970 counts as 0: then nothing has expired.
 fn now() -> u64 {
     let now = Timestamp::now().as_system_time().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |now| now.as_secs())
@@ -332,6 +346,7 @@ fn now() -> u64 {
 
 fn read(path: &Path) -> Result<String> {
     let mut text = String::new();
+    // From a pipe, so that the values are in no file and no shell history.
     let read = if path == Path::new("-") {
         std::io::stdin().read_to_string(&mut text).map(drop)
     } else {

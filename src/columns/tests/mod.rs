@@ -52,6 +52,7 @@ const DAY: i64 = 86_400_000;
 
 #[tokio::test]
 async fn types_that_few_have() {
+    // Small domains are accepted here: narrow types have few values, and the floor is not what is tested.
     let rules = [
         ("day", "format = \"date\""),
         (
@@ -70,10 +71,12 @@ async fn types_that_few_have() {
     .map(|(name, rest)| rule(name, rest))
     .concat();
     let (engine, _folder) = engine(&rules).await;
+    // Not UTF-8, and with a zero byte: bytes are no text.
     let bytes: [Option<&[u8]>; 3] = [Some(b"one"), None, Some(b"\xff\0")];
     let cases: Vec<(&str, ArrayRef)> = vec![
         (
             "day",
+            // Negative days: division towards zero would move dates before 1970 by one.
             Arc::new(Date64Array::from(vec![Some(0), None, Some(-400 * DAY)])),
         ),
         ("tiny", Arc::new(Int8Array::from(vec![Some(0), None, Some(120)]))),
@@ -87,6 +90,7 @@ async fn types_that_few_have() {
         ),
         (
             "seconds",
+            // A zone must come back with the type, and change no value.
             Arc::new(TimestampSecondArray::from(vec![Some(-5), None, Some(9)]).with_timezone("+01:00")),
         ),
         (
@@ -142,6 +146,7 @@ async fn lists_that_few_have() {
         Some("555-010-0199"),
     ]));
     let item = Arc::new(Field::new("item", DataType::Utf8, true));
+    // Three elements and one: a fixed length could not be told from these.
     let offsets = OffsetBuffer::from_lengths([3, 1]);
     let large = LargeListArray::new(Arc::clone(&item), offsets, Arc::clone(&texts), None);
     let fixed = FixedSizeListArray::new(item, 2, texts, None);
@@ -224,6 +229,7 @@ async fn hostile_strings_give_an_error_or_a_value() {
         let [strict, lenient] = ["e", "n"].map(|kind| format!("{kind}{at}"));
         let protect = transform(&engine, &lenient, Direction::Encrypt).await;
         let reveal = transform(&engine, &lenient, Direction::Decrypt).await;
+        // The three text layouts have code of their own.
         for data_type in [DataType::Utf8, DataType::LargeUtf8, DataType::Utf8View] {
             let array = cast(&all, &data_type).unwrap();
             let done = apply(Task::new(&protect, Direction::Encrypt, "c"), &array, None)
@@ -245,6 +251,7 @@ async fn hostile_strings_give_an_error_or_a_value() {
             let result = apply(Task::new(&strict, Direction::Encrypt, "c"), &array, None);
             match (0..rows.len()).find(|row| done.is_null(*row)) {
                 None => assert_eq!(&result.unwrap().array, &done, "{format}"),
+                // Rows count from 1 in messages.
                 Some(row) => {
                     let error = result.unwrap_err();
                     let text = format!("{error} {}", error.hint().map(ToString::to_string).unwrap_or_default());
@@ -253,6 +260,7 @@ async fn hostile_strings_give_an_error_or_a_value() {
                         text.starts_with(&format!("column `c`, row {}: ", row + 1)),
                         "{format}: {text}"
                     );
+                    // Short values may occur in a message by chance, as numbers do.
                     let value = &rows[row];
                     assert!(
                         value.chars().count() < 8 || !text.contains(value.as_str()),
@@ -330,6 +338,7 @@ async fn hints_offer_what_the_rule_takes() {
         assert!(!hint.contains("insecure-keep") && hint.contains("\"null\""), "{hint}");
     }
 
+    // A message is only of use if its row is that of the file, not of the batch.
     // Rows count from 1, wherever a batch begins, and rows whose value is NULL as well.
     let protect = transform(&engine, "legacy", Direction::Encrypt).await;
     let values: ArrayRef = Arc::new(StringArray::from(vec![None, Some("1234567"), Some("1234567")]));

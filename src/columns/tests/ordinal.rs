@@ -19,6 +19,7 @@ async fn as_text(engine: &Engine, rule: &str, direction: Direction, array: &Arra
 
 #[tokio::test]
 async fn ranges_of_any_size_and_any_number_of_rows() {
+    // At, just above and just below powers of two: there no rank, or nearly half of all, lands outside.
     let ranges: [(&str, i64, i64); 9] = [
         ("billion", 0, 999_999_999),
         ("power", 0, (1 << 30) - 1),
@@ -26,6 +27,7 @@ async fn ranges_of_any_size_and_any_number_of_rows() {
         ("below-power", -(1 << 29), (1 << 29) - 2),
         ("half-outside", 5, (1 << 20) + 5),
         ("signed", i64::MIN, i64::MIN + 2_000_000),
+        // Spans of 63 and 64 bits: distances must neither wrap nor become negative.
         ("positive", 0, i64::MAX),
         ("all-but-one", i64::MIN + 1, i64::MAX),
         ("all", i64::MIN, i64::MAX),
@@ -42,6 +44,7 @@ async fn ranges_of_any_size_and_any_number_of_rows() {
             1 => max.wrapping_sub((row / 3) as i64),
             _ => (i128::from(min) + (row as i128).pow(5) % span) as i64,
         };
+        // Around the lanes of a kernel and the chunks of an array.
         for rows in [0, 1, 63, 64, 65, 129, CHUNK - 1, CHUNK, 2 * CHUNK + 3] {
             let array: ArrayRef = Arc::new(Int64Array::from_iter_values((0..rows).map(value)));
             let protected = done(&engine, name, Direction::Encrypt, &array).await.unwrap().array;
@@ -77,6 +80,7 @@ async fn nulls_and_what_does_not_fit_stand_where_they_stood() {
             _ => Some(row + 10),
         })
         .collect();
+    // Arrow says nothing about values under a NULL, and readers leave them as they are.
     // Under a NULL there may be anything.
     let array = Int64Array::from(values.clone());
     let anything = values
@@ -130,6 +134,7 @@ async fn a_tweak_a_row_goes_with_its_row() {
     ];
     let (engine, _folder) = engine(&rules.concat()).await;
     let own = transform(&engine, "own", Direction::Encrypt).await;
+    // Equal and unequal lengths: packed tweaks and slices are different ways.
     for tweaks in [["a", "c"], ["a", "bb"]] {
         for (odd, misfit) in [(Some(7), Some(5)), (None, Some(5)), (Some(7), Some(-1))] {
             let rows = 1_000;

@@ -44,6 +44,7 @@ async fn engine() -> (Engine, Vec<u8>, tempfile::TempDir) {
     let mut policy = "version = 1\nkeyring = \"keyring.json\"\n".to_owned();
     for (name, format) in FORMATS {
         for invalid in INVALID {
+            // A format with different sides refuses "insecure-keep".
             let same_sides = !format.contains("invalid");
             let invalid_line = match invalid {
                 "insecure-keep" if !same_sides => "null",
@@ -59,6 +60,7 @@ async fn engine() -> (Engine, Vec<u8>, tempfile::TempDir) {
     let registry = KmsRegistry::new().with("memory", MemoryKms::new().with_key("main"));
     let kms = "memory:main".parse().unwrap();
     let mut keyring = Keyring::create(&policy.keyring, &kms, &registry).await.unwrap();
+    // A key for direct use, so that the crate `fpe` can be given its bytes.
     let (mode, bits) = (DirectMode::Ff1, KeyBits::B256);
     let name = "direct".parse().unwrap();
     keyring
@@ -105,6 +107,7 @@ impl Random {
         Some(match self.below(16) {
             0 => return None,
             1 => String::new(),
+            // Fullwidth digits and accents are no ASCII, and a NUL is no separator.
             2 => ["-", "7", "12-34", "abc", "12345678é", "１２３４５６", "123456\u{0}"][self.below(7)].to_owned(),
             3 => self.digits(33 + 2 * n),
             4 | 5 => grouped(&self.card(16)),
@@ -132,6 +135,7 @@ impl Random {
         let mut value = |row: usize| match self.below(16) {
             0 => None,
             1 => Some(self.digits(self.0 as usize % 3)),
+            // Beyond the lengths for which there are groups.
             2 => Some(self.digits(19 + self.0 as usize % 60)),
             _ if row == CHUNK + 100 => Some("1234-5678".to_owned()),
             n => Some(self.digits(8 + n)),
@@ -175,6 +179,7 @@ async fn side_by_side_is_one_by_one() {
     let (engine, key, _folder) = engine().await;
     let mut random = Random(3);
     let mut judged = 0;
+    // Around 32 and 64 rows, of which kernels take groups, and more than a chunk.
     let of_all_kinds = [1, 2, 31, 32, 33, 64, 65, 300, 9000].map(|rows| (rows, false));
     let bare = [1, 33, 300, 9000].map(|rows| (rows, true));
     for (rows, bare) in of_all_kinds.into_iter().chain(bare) {
@@ -222,6 +227,7 @@ async fn side_by_side_is_one_by_one() {
                             }
                             let done = done.unwrap().array;
                             assert_eq!(done.data_type(), array.data_type());
+                            // Arrow's own check of offsets, UTF-8 and nulls: the arrays were built without it.
                             done.to_data().validate_full().unwrap();
                             let texts = cast(&done, &DataType::LargeUtf8).unwrap();
                             let texts = texts.as_string::<i64>().iter();
@@ -236,6 +242,7 @@ async fn side_by_side_is_one_by_one() {
             }
         }
     }
+    // Or the independent cipher might have judged nothing.
     assert!(judged > 1000);
 }
 
@@ -244,6 +251,7 @@ fn judge(key: &[u8], value: &str, result: &Result<Option<String>, ()>) -> bool {
     let Some(result) = result.as_ref().ok().and_then(Option::as_deref) else {
         return false;
     };
+    // Only digits and nothing else are plain FF1, which the other cipher can do.
     if !(6..=60).contains(&value.len()) || !value.bytes().all(|byte| byte.is_ascii_digit()) {
         return false;
     }

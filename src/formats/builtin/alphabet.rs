@@ -26,6 +26,8 @@ struct Custom {
 pub(super) fn parse(table: toml::Table) -> Result<Format> {
     let custom: Custom = parse_parameters(table)?;
     let alphabet = Alphabet::try_new(&custom.symbols)?;
+    // The policy lists the separators, even if that is none: with an alphabet of its own, punctuation may well be
+    // data.
     let layout = Layout::try_new("alphabet/1", alphabet, Some(&custom.separators), custom.keep.into())?;
     output::format(layout, custom.output.as_deref())
 }

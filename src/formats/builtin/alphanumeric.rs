@@ -26,6 +26,7 @@ pub(super) enum Case {
 
 impl Case {
     pub(super) fn alphabet(self) -> Result<Alphabet> {
+        // The order is frozen: it says which numeral a symbol is, and other FF1 software has to use the same.
         Alphabet::try_new(match self {
             Self::Mixed => "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
             Self::Upper => "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ",

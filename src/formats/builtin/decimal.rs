@@ -14,6 +14,7 @@ use crate::formats::parameters::parse_parameters;
 use crate::{Error, Result};
 
 /// The most digits behind the point: those of a 128-bit decimal.
+// Also what keeps 10^scale within 128 bits.
 const DEEPEST: u8 = 38;
 
 #[derive(Deserialize)]
@@ -30,6 +31,7 @@ struct DecimalParameters {
 enum DecimalBound {
     Whole(i64),
     Text(String),
+    // Takes whatever is neither, so that a float is refused with a reason: serde's own error would not say why.
     Float(serde::de::IgnoredAny),
 }
 
@@ -37,6 +39,7 @@ impl DecimalBound {
     fn value(self, scale: u8) -> Result<i128> {
         let text = match self {
             Self::Whole(number) => number.to_string(),
+            // TOML allows underscores in numbers, so people write them in quoted ones as well.
             Self::Text(text) => text.replace('_', ""),
             Self::Float(_) => {
                 return Err(
@@ -51,12 +54,17 @@ impl DecimalBound {
             ))
         };
         let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+        // More digits behind the point than the scale are refused, never rounded: a bound has to be what the
+        // policy says.
         let missing = usize::from(scale).checked_sub(fraction.len()).ok_or_else(bad)?;
+        // Only digits may follow the point: put together, ".-5" would be read as the number -5.
         if text.ends_with('.') || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(bad());
         }
+        // Both bounds are counted in units of the last digit, as the values are; integers keep every digit.
         let digits = format!("{whole}{fraction}{}", "0".repeat(missing));
         digits.parse().map_err(|error: ParseIntError| match error.kind() {
+            // Told apart from a typing error: the number is well-formed, and only too large for the unit.
             IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => Error::bad_policy(format!(
                 "min and max lie between −2^127 and 2^127, counted in the last of {scale} digits behind the point: \
                  38 digits in all are always fine"
@@ -87,6 +95,7 @@ pub(super) fn parse(table: toml::Table) -> Result<Format> {
 }
 
 impl OrdinalText for Decimal {
+    // The bounds are spelt with all digits behind the point, so that `1` and `"1.00"` are one definition.
     fn definition(&self) -> String {
         let mut definition = "decimal/1 min=".to_owned();
         self.write(self.min, &mut definition);
@@ -102,10 +111,14 @@ impl OrdinalText for Decimal {
              separators of thousands)",
         );
         let digits = value.strip_prefix('-').unwrap_or(value);
+        // A point is needed unless the scale is 0: "1" and "1.00" must not be two texts of one count, of which one
+        // is lost.
         let (whole, fraction) = match self.scale {
             0 => (digits, ""),
             _ => digits.split_once('.').ok_or(malformed.clone())?,
         };
+        // One text for each count. `parse` alone would also take a plus sign and leading zeros, which `write` does
+        // not give back.
         let well_formed = fraction.len() == usize::from(self.scale)
             && [whole, fraction]
                 .iter()
@@ -118,16 +131,20 @@ impl OrdinalText for Decimal {
         match format!("{sign}{whole}{fraction}").parse() {
             Ok(0) if !sign.is_empty() => Err(malformed), // minus zero would come back as zero
             Ok(count) => Ok(count),
+            // The text is all digits by now, so the only reason left is that the number is too large.
             Err(_) => Err(FormatError::OutOfRange),
         }
     }
 
     fn write(&self, count: i128, out: &mut String) {
         let sign = if count < 0 { "-" } else { "" };
+        // The size without its sign, since the least i128 has no positive counterpart.
         let (count, scale) = (count.unsigned_abs(), usize::from(self.scale));
         let one = 10u128.pow(self.scale.into()); // a scale of at most 38
         let _ = match scale {
             0 => write!(out, "{sign}{count}"),
+            // Division of the size, not of the signed count: −0.05 has a whole part of 0, which carries no sign of
+            // its own.
             _ => write!(out, "{sign}{}.{:0scale$}", count / one, count % one),
         }; // a string takes what it is given
     }

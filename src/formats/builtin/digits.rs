@@ -32,6 +32,8 @@ struct Digits {
 
 pub(super) fn parse(table: toml::Table) -> Result<Format> {
     let digits: Digits = parse_parameters(table)?;
+    // The natural order, so that any other FF1 with radix 10 gives the same answer (as NIST's FF1 samples of radix
+    // 10 do).
     let alphabet = Alphabet::try_new("0123456789")?;
     let layout = Layout::try_new("digits/1", alphabet, digits.separators.as_deref(), digits.keep.into())?;
     output::format(layout, digits.output.as_deref())

@@ -18,10 +18,12 @@ use crate::formats::string::{Parts, StringFormat};
 use crate::{Error, Result};
 
 /// RFC 5321, section 4.5.3.1: octets in a local part, and in a whole address (errata 1690).
+// Encryption keeps the length, so a result is within the limits exactly if its value is.
 const LONGEST_LOCAL: usize = 64;
 const LONGEST: usize = 254;
 
 /// Characters of a dot-atom beside letters and digits (RFC 5322, section 3.2.3), and the dot.
+// The dot is not part of `atext`, but is one of the marks that stay where they are.
 const MARKS: &str = ".!#$%&'*+-/=?^_`{|}~";
 
 #[derive(Deserialize)]
@@ -62,10 +64,13 @@ struct Email {
 
 pub(super) fn parse(table: toml::Table) -> Result<Format> {
     let EmailParameters { case, local, domain } = parse_parameters(table)?;
+    // Everything kept would be the tweak, and the plaintext would be its own ciphertext.
     if local == PartTreatment::Keep && domain == PartTreatment::Keep {
         return Err(Error::bad_policy("nothing would be protected")
             .with_hint("leave out local = \"keep\", or add domain = \"protect\""));
     }
+    // DNS compares without case (RFC 4343). A domain with mixed case would lose the difference on its way through
+    // other systems, and could not be decrypted any more.
     if domain == PartTreatment::Protect && case == Case::Mixed {
         return Err(Error::bad_policy("upper and lower case are the same in a domain")
             .with_hint("add case = \"lower\": values with upper-case letters then do not fit"));
@@ -85,9 +90,12 @@ impl Email {
         for (i, symbol) in part.chars().enumerate() {
             match self.alphabet.numeral(symbol) {
                 Some(numeral) => parts.numerals.push(numeral),
+                // A mark stays in its place, so dots and hyphens in the result stand where the checks of `split`
+                // allow them.
                 None if MARKS.contains(symbol) => {}
                 None => {
                     return Err(FormatError::Character {
+                        // The character's number in the whole address, not in the part.
                         position: before + i + 1,
                     });
                 }
@@ -107,11 +115,14 @@ impl Email {
 
 /// A domain without its last label, and the label with its dot.
 fn last_label(domain: &str) -> (&str, &str) {
+    // Without a dot there is no host before the last label, so the whole domain is kept. The label goes with its
+    // dot.
     domain.split_at(domain.rfind('.').unwrap_or_default())
 }
 
 impl StringFormat for Email {
     fn definition(&self) -> String {
+        // Defaults are left out, so that a later option does not change the definitions that exist.
         let mut definition = format!("email/1 case={}", self.case.name());
         if self.local == PartTreatment::Keep {
             definition.push_str(" local=keep");
@@ -127,14 +138,18 @@ impl StringFormat for Email {
     }
 
     fn split(&self, value: &str, _: Side, parts: &mut Parts) -> Result<(), FormatError> {
+        // The last @, as a domain has none. A quoted local part may have one, but is refused where it is
+        // encrypted: quotes are no marks.
         let Some((local, domain)) = value.rsplit_once('@') else {
             return Err(FormatError::Malformed("has no @"));
         };
+        // Octets, not characters: RFC 5321 limits what goes over the wire.
         if value.len() > LONGEST || local.len() > LONGEST_LOCAL {
             return Err(FormatError::Malformed(
                 "longer than 254 octets, or 64 before the @ (RFC 5321)",
             ));
         }
+        // Dots do not move, so a local part that is a dot-atom stays one.
         if local.is_empty() || local.starts_with('.') || local.ends_with('.') || local.contains("..") {
             return Err(FormatError::Malformed(
                 "the part before the @ is not a dot-atom (RFC 5322)",
@@ -145,25 +160,32 @@ impl StringFormat for Email {
         }
         match self.local {
             PartTreatment::Protect => self.numerals(local, 0, parts)?,
+            // The tweak is in lower case although a kept local part keeps its case: software that folds case still
+            // finds the same permutation.
             PartTreatment::Keep => parts.keep(local.to_ascii_lowercase().as_bytes()),
         }
         let kept = match self.domain {
             PartTreatment::Keep => domain,
             PartTreatment::Protect => {
                 let (hosts, last) = last_label(domain);
+                // Letters beyond ASCII are not in the alphabet and are refused here: an encrypted host is ASCII
+                // only.
                 self.numerals(hosts, local.chars().count() + 1, parts)?;
                 last
             }
         };
+        // A kept domain is compared without case, so `Example.COM` and `example.com` must have one permutation.
         parts.keep(kept.to_ascii_lowercase().as_bytes());
         Ok(())
     }
 
     fn join(&self, value: &str, numerals: &[u16], _: Side, out: &mut String) {
+        // The same split as in `split`: an @ is neither a symbol nor moved, so the last one stays the last.
         let (local, domain) = value.rsplit_once('@').unwrap_or((value, ""));
         let mut numerals = numerals.iter();
         match self.local {
             PartTreatment::Protect => self.spell(local, &mut numerals, out),
+            // A kept part appears as it was written; only the tweak is folded.
             PartTreatment::Keep => out.push_str(local),
         }
         out.push('@');
@@ -181,10 +203,12 @@ impl StringFormat for Email {
 /// Labels of letters, digits and hyphens, not at their ends (RFC 1123), or beyond ASCII (RFC 6531).
 fn is_domain(domain: &str) -> bool {
     !domain.is_empty()
+        // Hyphens stay in place, and letters become letters or digits, so the result passes the same check.
         && domain.split('.').all(|label| {
             !label.is_empty()
                 && !label.starts_with('-')
                 && !label.ends_with('-')
+                // `is_alphanumeric` takes what RFC 6531 allows beyond ASCII, in domains that are kept.
                 && label.chars().all(|c| c.is_alphanumeric() || c == '-')
         })
 }

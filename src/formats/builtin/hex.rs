@@ -25,6 +25,7 @@ pub(super) fn parse(table: toml::Table) -> Result<Format> {
     let HexParameters { case, keep, separators } = parse_parameters(table)?;
     let alphabet = Alphabet::try_new(case.symbols())?;
     let layout = Layout::try_new("hex/1", alphabet, separators.as_deref(), keep.into())?;
+    // No `output`: hexadecimal digits in larger alphabets would not be hexadecimal for whoever reads the column.
     Ok(Format::String(Arc::new(layout)))
 }
 

@@ -19,6 +19,8 @@ use crate::formats::side::Side;
 
 /// Each country's structure behind the four first characters: how many, and of which kind (`n` digits, `a` capitals,
 /// `c` either).
+// Frozen as part of `iban/2`: a structure that changes would leave old ciphertexts without one.
+// Classes stand for what the registry allows, not for what a bank has issued.
 const STRUCTURES: &[(&str, &str)] = &[
     ("AD", "8n12c"),
     ("AE", "19n"),
@@ -130,6 +132,7 @@ pub(super) fn parse(table: toml::Table) -> Result<Format> {
         let mut places = Vec::new();
         let mut count = 0;
         for symbol in structure.chars() {
+            // Counts have up to two digits.
             match symbol.to_digit(10) {
                 Some(digit) => count = count * 10 + digit as usize,
                 None => {
@@ -156,6 +159,8 @@ fn remainder(symbols: impl Iterator<Item = char>) -> u32 {
         .filter_map(|symbol| symbol.to_digit(36))
         .fold(0, |rest, digit| match digit {
             0..=9 => (rest * 10 + digit) % 97,
+            // A letter is two decimal digits, so it shifts by 100. Reduced at each step, the sum stays far below
+            // 2^32.
             _ => (rest * 100 + digit) % 97,
         })
 }
@@ -167,15 +172,18 @@ impl SegmentedFormat for Iban {
 
     fn split(&self, value: &str, _: Side, places: &mut Segments) -> Result<(), FormatError> {
         // One more than an IBAN can have is enough to tell that it has too many.
+        // Spaces in groups of four are layout (ISO 13616-1, printed form), and no part of the number.
         let symbols: Vec<char> = value
             .chars()
             .filter(|symbol| *symbol != ' ')
             .take(LONGEST + 1)
             .collect();
+        // Looked up before anything else, since the structure says how long the rest is.
         let country: String = symbols.iter().take(2).collect();
         let structure = self.0.get(country.as_str()).ok_or(FormatError::Malformed(
             "no country with IBANs has the code it begins with",
         ))?;
+        // `get` gives none for a value that ends before, so short values fall through to the error below.
         let check = symbols.get(2..4).filter(|check| check.iter().all(char::is_ascii_digit));
         let account = symbols.get(4..).unwrap_or_default();
         let fits = account.len() == structure.len()
@@ -186,14 +194,18 @@ impl SegmentedFormat for Iban {
         let (Some(check), true) = (check, fits) else {
             return Err(FormatError::Malformed("not of its country's structure, in capitals"));
         };
+        // Compared with the one right pair. 00, 01 and 99 leave the remainder 1 as well as 97, 98 and 02 do, but
+        // ISO 7064 gives 02 to 98 only: with them, two texts would have one ciphertext.
         if check_digits(account, &country) != check {
             return Err(FormatError::CheckDigit);
         }
         for (place, symbol) in structure.iter().zip(account) {
+            // Structures have classes only, so digits and places stay in step.
             if let Position::Class(class) = place {
                 places.push(class.index(*symbol).unwrap_or_default(), class.size());
             }
         }
+        // Countries with equal structures (AT and EE, say) get unrelated permutations.
         places.keep(country.as_bytes());
         // One for each country, since its structure says which class stands where.
         places.shape.extend_from_slice(country.as_bytes());
@@ -214,8 +226,10 @@ impl SegmentedFormat for Iban {
                 Position::Literal(literal) => *literal,
             })
             .collect();
+        // Set anew from the new account. They carry no information of their own and are never encrypted.
         let check = check_digits(&account, &country);
         let mut symbols = country.chars().chain(check).chain(account);
+        // Spaces stay where they are; a result has as many symbols, since the country's length is fixed.
         out.extend(value.chars().map(|symbol| match symbol {
             ' ' => ' ',
             symbol => symbols.next().unwrap_or(symbol),
@@ -225,6 +239,8 @@ impl SegmentedFormat for Iban {
 
 /// The check digits of an account: those with which the whole has the remainder 1.
 fn check_digits(account: &[char], country: &str) -> [char; 2] {
+    // ISO 7064, MOD 97-10: the check digits count as 00 and go behind, with the country, before the remainder is
+    // taken.
     let rest = remainder(account.iter().copied().chain(country.chars()).chain("00".chars()));
     let check = 98 - rest;
     [check / 10, check % 10].map(|digit| char::from(b'0' + digit as u8)) // 2 to 98

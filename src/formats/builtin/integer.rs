@@ -31,6 +31,7 @@ impl IntegerBound {
     fn value(self) -> Result<i128> {
         match self {
             Self::Number(number) => Ok(number.into()),
+            // TOML integers end at 2^63 − 1, but columns of 64 unsigned or 128 bits go beyond.
             Self::Text(text) => text
                 .replace('_', "")
                 .parse()
@@ -67,6 +68,7 @@ impl OrdinalText for Integer {
         // Only the canonical text comes back the same: no plus sign, no leading zeros, no minus zero.
         let digits = value.strip_prefix('-').unwrap_or(value);
         let canonical = match digits.as_bytes() {
+            // The lengths differ if there was a sign: "-0" would come back as "0".
             [b'0'] => digits.len() == value.len(),
             [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
             _ => false,
@@ -76,6 +78,7 @@ impl OrdinalText for Integer {
                 "not a whole number in plain digits (no spaces, plus sign, leading zeros or decimal point)",
             ));
         }
+        // All digits, so the only reason to fail is the size.
         value.parse().map_err(|_| FormatError::OutOfRange)
     }
 

@@ -21,6 +21,7 @@ struct Ipv4 {
 
 pub(super) fn parse(table: toml::Table) -> Result<Format> {
     let ipv4: Ipv4 = parse_parameters(table)?;
+    // At least one bit. Whether it is enough is for the domain floor to say, with or without an override.
     if ipv4.prefix > 31 {
         return Err(Error::bad_policy(format!(
             "prefix = {} leaves nothing of 32 bits to protect",
@@ -40,6 +41,8 @@ impl Bits for Ipv4 {
     }
 
     fn read(&self, value: &str) -> Result<u128, FormatError> {
+        // The parser of `std` takes no leading zeros (RFC 6943, section 3.1.1: some readers take them for octal),
+        // so each address has one text.
         let address: Ipv4Addr = value.parse().map_err(|_| {
             FormatError::Malformed("not four numbers from 0 to 255 with dots between, without leading zeros")
         })?;

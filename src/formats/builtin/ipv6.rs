@@ -60,6 +60,8 @@ impl Bits for Ipv6 {
         let address: Ipv6Addr = value
             .parse()
             .map_err(|_| FormatError::Malformed("not an IPv6 address"))?;
+        // RFC 4291 allows many texts of one address. Only the one that `write` gives back can be taken, or reveal
+        // would change the text.
         let mut text = String::with_capacity(value.len());
         self.write(address.to_bits(), value, &mut text);
         match (text == value, self.form) {
@@ -72,6 +74,7 @@ impl Bits for Ipv6 {
     fn write(&self, bits: u128, _: &str, out: &mut String) {
         match self.form {
             Form::Canonical => out.push_str(&Ipv6Addr::from_bits(bits).to_string()),
+            // A fixed layout with all eight groups: the digits are then replaced in place.
             Form::Full => HexCase::Lower.write(bits, 32, "0000:0000:0000:0000:0000:0000:0000:0000", out),
         }
     }

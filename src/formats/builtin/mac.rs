@@ -50,7 +50,10 @@ impl Bits for Mac {
 
     fn free(&self) -> u128 {
         match self.vendor {
+            // The two marks are bits of the first octet, so they leave the vendor's part with 22 bits, and 46 in
+            // all.
             Vendor::Protect => lowest(48) & !MARKS,
+            // 24 bits are 16.8 million values, over the floor.
             Vendor::Keep => lowest(24),
         }
     }
@@ -58,6 +61,7 @@ impl Bits for Mac {
     fn read(&self, value: &str) -> Result<u128, FormatError> {
         let bytes = value.as_bytes();
         // How many digits stand between two separators, and which separator it is.
+        // The length and one separator decide on the layout; all the others are compared with it below.
         let (group, separator) = match (bytes.len(), bytes.get(2), bytes.get(4)) {
             (17, Some(separator @ (b':' | b'-')), _) => (2, *separator),
             (14, _, Some(b'.')) => (4, b'.'),
@@ -69,6 +73,7 @@ impl Bits for Mac {
             }
         };
         // As many separators as there are, each in its place: what is left are 12 digits.
+        // Lengths are in bytes. A character beyond ASCII is refused by `read`, which takes none.
         if (group..bytes.len())
             .step_by(group + 1)
             .any(|place| bytes[place] != separator)

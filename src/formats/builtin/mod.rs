@@ -4,6 +4,8 @@ use super::parameters::ParseFormat;
 
 /// Declares the formats: a line each, with the name that policies have for it and its file.
 macro_rules! builtin_formats {
+    // The modules and the list come from one table, so that a format cannot be written and then forgotten in the
+    // list.
     ($($name:literal $module:ident)*) => {
         $(mod $module;)*
 

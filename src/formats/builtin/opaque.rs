@@ -13,9 +13,11 @@ use crate::formats::parameters::parse_parameters;
 use crate::formats::side::Side;
 use crate::formats::string::{Parts, StringFormat};
 
+// A prefix that no format of numbers has, so a token is recognised in a log and by `reveal`.
 const PREFIX: &str = "tok_";
 
 /// 62^22 is a little more than 2^130.
+// Beyond 128 bits, two tokens meet by chance only after about 2^65 have been minted.
 const SYMBOLS: usize = 22;
 
 #[derive(Deserialize)]
@@ -43,6 +45,8 @@ impl StringFormat for Opaque {
     }
 
     fn usual_numerals(&self) -> Option<usize> {
+        // Nothing of the value is encrypted, so no rule that encrypts can use this format: zero is under every
+        // floor.
         Some(0)
     }
 
@@ -51,14 +55,17 @@ impl StringFormat for Opaque {
     }
 
     fn is_symmetric(&self) -> bool {
+        // Every text fits on the plain side, and only tokens on the other.
         false
     }
 
     fn is_symbol(&self, _: char) -> bool {
+        // A value has no layout that a mask could leave: all of it is hidden.
         true
     }
 
     fn split(&self, value: &str, side: Side, parts: &mut Parts) -> Result<(), FormatError> {
+        // Any text is a value. It is sealed in the store as a whole, so there are no numerals.
         if side == Side::Plain {
             return Ok(());
         }

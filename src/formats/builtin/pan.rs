@@ -24,9 +24,11 @@ use crate::formats::string::{Parts, StringFormat};
 use crate::{Error, Result};
 
 /// Digits of a card number.
+// ISO/IEC 7812-1 ends at 19 digits; payment cards have 13 and more.
 const LENGTHS: RangeInclusive<usize> = 13..=19;
 
 /// The length that a rule is judged by before any data is read.
+// 13 digits are rare: judged by those, keeping 6 and 4 would be refused for all, though few rows are concerned.
 const USUAL_LENGTH: usize = 16;
 
 #[derive(Deserialize)]
@@ -39,6 +41,7 @@ struct PanParameters {
 }
 
 fn last_four() -> [u8; 2] {
+    // PCI DSS allows first six and last four on display. Keeping both leaves 10^5 valid numbers, under the floor.
     [0, 4]
 }
 
@@ -56,6 +59,7 @@ impl CheckDigit {
     /// The Luhn sum of texts on `side`.
     fn sum(self, side: Side) -> u16 {
         match (self, side) {
+            // One fixed residue, not just any but 0: reveal can then check it, so most damaged values are noticed.
             (Self::Invalid, Side::Protected) => 1,
             _ => 0,
         }
@@ -80,6 +84,8 @@ struct Pan {
 pub(super) fn parse(table: toml::Table) -> Result<Format> {
     let PanParameters { keep, check_digit } = parse_parameters(table)?;
     let keep = Keep::from(keep);
+    // At least one digit is left of the shortest number, which the check digit needs; the floor decides on the
+    // rest.
     if keep.count() >= 13 {
         return Err(Error::bad_policy(format!(
             "keep = [{}, {}] leaves nothing of a 13-digit card to protect",
@@ -100,6 +106,8 @@ impl Pan {
 
     /// The place that Luhn decides: the last one not kept.
     fn solved_place(&self, length: usize) -> usize {
+        // `keep` is at most 12 and a value has 13 digits or more, so this does not go below zero.
+        // It stands before the kept end, so kept digits never change, not even the last.
         length - self.keep.last - 1
     }
 }
@@ -120,10 +128,13 @@ impl StringFormat for Pan {
     }
 
     fn is_symmetric(&self) -> bool {
+        // With "invalid", a plain number that does not fit because its sum is 1 would be taken for a protected
+        // one.
         self.check_digit != CheckDigit::Invalid
     }
 
     fn usual_numerals(&self) -> Option<usize> {
+        // Luhn makes one digit depend on all others, so the effective domain has one digit fewer.
         let solved = usize::from(self.check_digit != CheckDigit::Off);
         Some(USUAL_LENGTH.saturating_sub(self.keep.count() + solved))
     }
@@ -132,6 +143,7 @@ impl StringFormat for Pan {
         let checked = self.check_digit != CheckDigit::Off;
         Some(AsciiLayout {
             symbols: &self.digits,
+            // Only what people put between the digits of a card: all punctuation would let free text through.
             separators: 1 << b' ' | 1 << b'-' | 1 << b'.',
             keep: [self.keep.first, self.keep.last],
             lengths: Some(LENGTHS),
@@ -157,9 +169,12 @@ impl StringFormat for Pan {
             });
         }
         if self.check_digit != CheckDigit::Off {
+            // Before anything is encrypted: a number that is not valid could not be given back, since the digit is
+            // solved anew.
             if luhn::sum(&parts.numerals[start..]) != self.check_digit.sum(side) {
                 return Err(FormatError::CheckDigit);
             }
+            // It follows from all others, so it is not encrypted but computed anew.
             parts.numerals.remove(start + self.solved_place(found));
             // What is left has one free numeral fewer, but the same kept ends.
         }
@@ -168,13 +183,17 @@ impl StringFormat for Pan {
 
     fn join(&self, value: &str, numerals: &[u16], side: Side, out: &mut String) {
         let mut digits: Vec<u16> = value
+            // `split` has taken the value, so all bytes are ASCII.
             .bytes()
             .filter(u8::is_ascii_digit)
             .map(|byte| u16::from(byte - b'0'))
             .collect();
+        // The free digits without the solved one stand together at the front of the free range.
         digits[self.keep.first..][..numerals.len()].copy_from_slice(numerals);
         if self.check_digit != CheckDigit::Off {
             let place = self.solved_place(digits.len());
+            // Every place has exactly one digit that makes the sum right: doubling a digit and adding up the two
+            // of the result is a permutation of 0 to 9.
             digits[place] = luhn::solve(&digits, place, self.check_digit.sum(side));
         }
         let mut digits = digits.into_iter();

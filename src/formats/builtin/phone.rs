@@ -18,6 +18,7 @@ use crate::formats::side::Side;
 const LONGEST: usize = 15;
 
 /// Separators between digits.
+// With the no-break space, which typesetting puts into telephone numbers.
 const SEPARATORS: &str = " -./()\u{a0}";
 
 #[derive(Deserialize)]
@@ -49,6 +50,7 @@ struct Phone {
 
 pub(super) fn parse(table: toml::Table) -> Result<Format> {
     let PhoneParameters { plan } = parse_parameters(table)?;
+    // In ascending order, since `read` and `split` look codes up by binary search.
     let exchanges: Vec<u16> = (200..1_000).filter(|code| code % 100 != 11).collect();
     let areas = exchanges.iter().copied().filter(|code| code / 10 % 10 != 9).collect();
     Ok(Format::Segmented(Arc::new(Phone { plan, areas, exchanges })))
@@ -56,6 +58,7 @@ pub(super) fn parse(table: toml::Table) -> Result<Format> {
 
 /// Returns the number of digits of the country code with which `digits` begin (ITU-T E.164, list of assigned codes: one
 /// digit, two for those listed, else three).
+// Prefix-free, so the digits alone tell where a code ends, before and after encryption.
 fn country_code(digits: &[u8]) -> usize {
     match digits {
         [1 | 7, ..] => 1,
@@ -83,6 +86,7 @@ impl Phone {
         for (i, symbol) in value.chars().enumerate() {
             match symbol {
                 '0'..='9' => digits.push(symbol as u8 - b'0'),
+                // A plus sign elsewhere would be taken for layout, and the number for a national one.
                 '+' if i == 0 => {}
                 symbol if SEPARATORS.contains(symbol) => {}
                 _ => return Err(FormatError::Character { position: i + 1 }),
@@ -95,9 +99,11 @@ impl Phone {
                 expected: "at most 15 digits",
             });
         }
+        // No country code begins with 0; a number that is only + has none either.
         if international && matches!(digits.first(), None | Some(0)) {
             return Err(FormatError::Malformed("no country code follows the +"));
         }
+        // A value may be shorter than its code would be. Then all of it is kept, and the floor refuses it.
         let code = if international {
             country_code(&digits).min(digits.len())
         } else {
@@ -106,12 +112,15 @@ impl Phone {
         let code = match self.plan {
             Plan::E164 => code,
             // A national number may be dialled with the 1 before it.
+            // The 1 is the country code as well as the national prefix, and is kept in either role.
             Plan::Nanp if !international && digits.len() == 11 && digits[0] == 1 => 1,
             Plan::Nanp => code,
         };
+        // Trunk prefixes are zeros. They stay, since a number without them is dialled another way.
         let zeros = digits[code..].iter().take_while(|digit| **digit == 0).count();
         let kept = code + if self.plan == Plan::E164 { zeros } else { 0 };
         if self.plan == Plan::Nanp {
+            // Checked in this order, as `three` would go beyond the end of a number of fewer than ten digits.
             let known = digits.len() - kept == 10
                 && (code == 0 || digits[..code] == [1])
                 && self.areas.binary_search(&three(&digits[kept..])).is_ok()
@@ -144,14 +153,17 @@ impl SegmentedFormat for Phone {
     fn split(&self, value: &str, _: Side, places: &mut Segments) -> Result<(), FormatError> {
         let Number { digits, kept } = self.read(value)?;
         let mut clear: Vec<u8> = digits[..kept].iter().map(|digit| b'0' + digit).collect();
+        // The plus is part of what is kept: `+44…` and `44…` are different numbers, so they get different tweaks.
         if value.starts_with('+') {
             clear.insert(0, b'+');
         }
+        // Separators are not in it: a number has one ciphertext, however it is written.
         places.keep(&clear);
         let mut rest = &digits[kept..];
         if self.plan == Plan::Nanp {
             for (codes, code) in [(&self.areas, three(rest)), (&self.exchanges, three(&rest[3..]))] {
                 // `read` has looked it up.
+                // Indices into the list of codes, not digits: so no result has a code that the plan does not give.
                 places.push(
                     codes.binary_search(&code).unwrap_or_default() as u64,
                     codes.len() as u64,
@@ -159,10 +171,14 @@ impl SegmentedFormat for Phone {
             }
             rest = &rest[6..];
         } else if let [first, others @ ..] = rest {
+            // The first digit is 1 to 9 on both sides. So the number of kept zeros is the same when the result is
+            // read again.
             places.push(u64::from(*first - 1), 9); // no zero is left in front
             rest = others;
         }
         for digit in rest {
+            // N is 9 · 10^k for k + 1 digits: each bit length is one number of digits, so no shape goes into the
+            // tweak.
             places.push(u64::from(*digit), 10);
         }
         Ok(())
@@ -176,6 +192,7 @@ impl SegmentedFormat for Phone {
         let mut at = kept;
         for (i, digit) in digits.iter().enumerate() {
             match (self.plan, i) {
+                // The first two digits of the mixed number are codes of three digits each.
                 (Plan::Nanp, 0 | 1) => {
                     let codes = if i == 0 { &self.areas } else { &self.exchanges };
                     let code = codes[*digit as usize];

@@ -27,6 +27,7 @@ struct PostcodeParameters {
 enum Country {
     #[serde(rename = "US")]
     UnitedStates,
+    // People write UK; ISO 3166-1 has GB, and the definition names that.
     #[serde(rename = "GB", alias = "UK")]
     UnitedKingdom,
     #[serde(rename = "CA")]
@@ -41,10 +42,14 @@ pub(super) fn parse(table: toml::Table) -> Result<Format> {
     match country {
         Country::UnitedStates => {
             let patterns = ["99999", "99999-9999"].map(str::to_owned);
+            // ZIP codes that were never issued fit as well: the list changes all the time, and a frozen format
+            // cannot follow it.
             Template::format("postcode/2", patterns.into(), Keep::default(), None)
         }
         Country::Canada => {
             let end = "9[ABCEGHJ-NPRSTV-Z]9";
+            // The space is a literal that is no letter or digit, so both patterns share a shape and a code has one
+            // ciphertext.
             let patterns = [format!("{CANADA} {end}"), format!("{CANADA}{end}")];
             Template::format("postcode/2", patterns.into(), Keep::default(), None)
         }
@@ -63,6 +68,7 @@ impl British {
             Position::Class(Arc::new(CharClass::new(&ranges)))
         };
         let digit = || class(&[('0', '9')]);
+        // Letters that never stand in a place are left out, so a result looks like a postcode that may exist.
         let first = || class(&[('A', 'P'), ('R', 'U'), ('W', 'W'), ('Y', 'Z')]); // not Q V X
         let second = || class(&[('A', 'H'), ('K', 'Y')]); // not I J Z
         let third = || class(&[('A', 'H'), ('J', 'K'), ('P', 'P'), ('S', 'U'), ('W', 'W')]);
@@ -96,6 +102,7 @@ impl British {
             vec![first(), second(), digit(), digit()],
             vec![first(), second(), digit(), fourth()],
         ];
+        // Length and the kinds of the second to fourth characters tell the six apart, so no value has two ranks.
         let patterns = outward.map(|mut places| {
             places.extend([digit(), inward(), inward()]);
             places
@@ -108,6 +115,7 @@ impl British {
 fn closed(value: &str) -> Option<(String, bool)> {
     match value.split_once(' ') {
         None => Some((value.to_owned(), false)),
+        // The space may stand before the last three characters only, where `unrank` puts it back.
         Some((outward, inward)) => (inward.len() == 3).then(|| (format!("{outward}{inward}"), true)),
     }
 }
@@ -122,6 +130,7 @@ impl RankedFormat for British {
     }
 
     fn rank(&self, value: &str) -> Result<u128, FormatError> {
+        // One reason for all: the position of the first wrong character depends on the pattern that was meant.
         let misfit = FormatError::Malformed("not a postcode of the United Kingdom in upper case");
         let (closed, _) = closed(value).ok_or(misfit.clone())?;
         self.0.rank(&closed).map_err(|_| misfit)
@@ -130,6 +139,7 @@ impl RankedFormat for British {
     fn unrank(&self, rank: u128, value: &str, out: &mut String) {
         self.0.unrank(rank, "", out);
         if value.contains(' ') {
+            // From the end, since the result may be of another pattern and the outward code of another length.
             out.insert(out.len() - 3, ' '); // ASCII, and at least five
         }
     }

@@ -25,6 +25,7 @@ pub(super) fn parse(table: toml::Table) -> Result<Format> {
         keep,
         check,
     } = parse_parameters(table)?;
+    // An empty list is refused here: with no pattern no value would fit, and every row would be an error.
     let sources = match (pattern, patterns) {
         (Some(one), None) => vec![one],
         (None, Some(several)) if !several.is_empty() => several,

@@ -6,6 +6,7 @@ use crate::formats::format::Format;
 use crate::formats::parameters::parse_parameters;
 
 pub(super) fn parse(mut table: toml::Table) -> Result<Format> {
+    // Taken out first: the parameters that all calendar formats share refuse names that they do not know.
     let resolution = take_resolution(&mut table)?;
     let patterns = ["%H:%M:%S", "%H:%M:%S%.3f", "%H:%M:%S%.6f", "%H:%M:%S%.9f"];
     build(

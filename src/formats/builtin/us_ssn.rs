@@ -13,6 +13,7 @@ use crate::formats::format::Format;
 use crate::formats::parameters::parse_parameters;
 use crate::formats::ranked::RankedFormat;
 
+// 001 to 899 without 666. Areas from 900 on are taxpayer numbers (ITIN), which are no social security numbers.
 const AREAS: u128 = 898;
 const GROUPS: u128 = 99;
 const SERIALS: u128 = 9_999;
@@ -40,11 +41,15 @@ impl RankedFormat for UsSsn {
             match byte {
                 b'0'..=b'9' => {
                     digits += 1;
+                    // Counted on, but not added up: the error names the length, and the number cannot overflow.
                     if digits <= 9 {
                         number = number * 10 + u128::from(byte - b'0');
                     }
                 }
+                // Between area, group and serial only. Both ends have the same places, since the result has nine
+                // digits as well.
                 b'-' | b' ' if digits == 3 || digits == 5 => {}
+                // All bytes before this one are ASCII, so its index is also that of the character.
                 _ => return Err(FormatError::Character { position: i + 1 }),
             }
         }
@@ -60,6 +65,7 @@ impl RankedFormat for UsSsn {
                 "not a number that could be issued (area 001 to 899 without 666, group and serial not zero)",
             ));
         }
+        // Areas above 666 move down by one, so that the ranks have no gap.
         let area = area - 1 - u128::from(area > 666);
         Ok((area * GROUPS + group - 1) * SERIALS + serial - 1)
     }
@@ -68,6 +74,7 @@ impl RankedFormat for UsSsn {
         let serial = rank % SERIALS + 1;
         let group = rank / SERIALS % GROUPS + 1;
         let area = rank / SERIALS / GROUPS + 1;
+        // The reverse of the gap in `rank`: `area` counts from 1, and the 666th is 667.
         let area = area + u128::from(area >= 666);
         let digits = format!("{area:03}{group:02}{serial:04}");
         let mut digits = digits.chars();

@@ -13,6 +13,7 @@ use crate::formats::format::Format;
 use crate::formats::parameters::parse_parameters;
 
 /// Version and variant: bits 48 to 51, and 64 and 65, from the left.
+// RFC 9562, sections 4.1 and 4.2. The variant of the RFC is the two bits 10.
 const MARKS: u128 = 0xf000 << 64 | 0b11 << 62;
 
 const VARIANT: u128 = 0b10 << 62;
@@ -63,6 +64,7 @@ impl Bits for Uuid {
 
     fn read(&self, value: &str) -> Result<u128, FormatError> {
         let bits = match value.len() {
+            // The closure takes hyphens only in their four places, but does not demand them; the check below does.
             36 => self.case.read(value, |i, byte| byte == b'-' && HYPHENS.contains(&i))?,
             32 => self.case.read(value, |_, _| false)?,
             _ => {
@@ -71,10 +73,13 @@ impl Bits for Uuid {
                 ));
             }
         };
+        // 36 bytes may also be 33 to 36 digits with fewer hyphens, which would push bits out at the top.
         if value.len() == 36 && HYPHENS.iter().any(|place| value.as_bytes()[*place] != b'-') {
             return Err(FormatError::Malformed("the hyphens are not as in 8-4-4-4-12"));
         }
         let version = bits >> 76 & 15;
+        // The nil and the max UUID (sections 5.9 and 5.10) have version 0 and 15: they mean something, and do not
+        // fit.
         if self.version == Version::Keep && (bits & 0b11 << 62 != VARIANT || !(1..=8).contains(&version)) {
             return Err(FormatError::Malformed(
                 "not of version 1 to 8 and the variant of RFC 9562",

@@ -16,15 +16,18 @@ impl Engine {
         direction: Direction,
         key: Result<&KeyHandle, &Error>,
     ) -> Result<()> {
+        // Without a log nothing of the entry is even made.
         if self.state.keyring.audit_log().is_none() {
             return Ok(());
         }
         self.state.keyring.audit([AuditEntry {
             role: self.role().map(str::to_owned),
+            // The version by number, for people; the id below is what counts.
             key: key.ok().map(|key| format!("{}@{}", key.name(), key.version())),
             version: key.ok().map(KeyHandle::version_id),
             purpose: Some(direction),
             rule: Some(rule.to_string()),
+            // The kind alone: the message of an error may name what the role was not to know.
             refused: key.err().map(|error| error.kind().to_string()),
             ..AuditEntry::new(AuditEvent::Access)
         }])
@@ -37,6 +40,7 @@ impl Engine {
     /// # Errors
     /// What the log's file says.
     pub fn audit_usage(&self, context: &str) -> Result<()> {
+        // Counts of values are kept by the key handles, so a job of a million rows writes one line for each key.
         self.state.keyring.audit_usage(self.role(), context)
     }
 
@@ -55,6 +59,7 @@ impl Engine {
 
     /// Tells whether this access is the first, however often a query is planned and in how many parts it runs.
     pub(super) fn is_first(&self, rule: &RuleRef, direction: Direction) -> bool {
+        // A lock that a panic left behind is taken all the same: the set has whole entries only.
         let mut audited = self.state.audited.lock().unwrap_or_else(PoisonError::into_inner);
         audited.insert((self.role().map(Into::into), rule.clone(), direction))
     }

@@ -49,6 +49,7 @@ impl Engine {
     /// A bad policy, a keyring that is missing or does not authenticate, a KMS that refuses.
     pub async fn open(path: &Path, registry: &KmsRegistry) -> Result<Self> {
         let policy = Policy::load(path)?;
+        // The host's cache, if it set one, goes before the policy's.
         let registry = match registry.cache() {
             Some(_) => registry.clone(),
             None => registry.clone().with_cache(policy.cache),
@@ -58,6 +59,8 @@ impl Engine {
             None => registry.with_trust(policy.trust(None)?),
         };
         let keyring = Keyring::open(&policy.keyring, &registry).await?;
+        // The pin of the policy is compared before anything is used: an old copy of the keyring would bring back
+        // keys that were disabled since.
         let keyring = keyring.not_older_than(policy.keyring_generation)?;
         let keyring = match &policy.audit {
             Some(path) => keyring.with_audit_log(path)?,
@@ -68,6 +71,7 @@ impl Engine {
 
     /// An engine over what is already open.
     pub fn new(policy: Policy, keyring: Keyring) -> Self {
+        // Never reused in a process, so a plan that outlives its engine never compares equal with one of another.
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         Self {
             state: Arc::new(EngineState {
@@ -87,6 +91,8 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::NotAllowed`](crate::ErrorKind::NotAllowed) when the policy has no such role.
     pub fn with_role(mut self, role: &str) -> Result<Self> {
+        // Asks for any rule, only to learn whether the role exists: a misspelt role is an error now and not at the
+        // first query.
         self.state.policy.grant(Some(role), "*")?;
         self.role = Some(role.into());
         Ok(self)
@@ -105,10 +111,12 @@ impl Engine {
     /// # Errors
     /// As [`StoreUrl::open`] and [`StoreUrl::open_existing`].
     pub async fn token_store(&self, url: &StoreUrl, direction: Direction) -> Result<Arc<dyn TokenStore>> {
+        // The lock is not held while a store is opened, which may wait for a network.
         let known = self.stores().get(url).cloned();
         match known {
             Some(store) => Ok(store),
             None => {
+                // To reveal, a store that is not there is an error: a new and empty one would know no token.
                 let store = match direction {
                     Direction::Encrypt => url.open().await?,
                     Direction::Decrypt => url.open_existing().await?,
@@ -145,6 +153,7 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::BadPolicy`](crate::ErrorKind::BadPolicy) when there is no such rule.
     pub fn grant(&self, rule: &str) -> Result<Grant> {
+        // A rule that does not exist is a bad policy, and not just one without a grant.
         self.state.policy.rule(rule)?;
         self.state.policy.grant(self.role(), rule)
     }
@@ -154,6 +163,7 @@ impl Engine {
     pub fn due(&self) -> Vec<String> {
         let transforms = self.transforms();
         let keys = transforms.values().flatten().map(|transform| transform.key());
+        // A set: several rules may have one key, and a person is told once.
         let told: BTreeSet<&str> = keys.filter(|key| key.was_used()).filter_map(KeyHandle::due).collect();
         told.into_iter().map(str::to_owned).collect()
     }
@@ -180,6 +190,7 @@ impl Engine {
     }
 
     fn stores(&self) -> MutexGuard<'_, HashMap<StoreUrl, Arc<dyn TokenStore>>> {
+        // As for the transforms below: an entry is inserted as a whole.
         self.state.stores.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -17,6 +17,8 @@ impl Engine {
     /// [`ErrorKind::NotAllowed`] when the role may not; a key that is missing, in a state that does not allow
     /// `direction`, or refused by its KMS.
     pub async fn resolve(&self, rule: &RuleRef, direction: Direction) -> Result<Arc<Transform>> {
+        // The audit entry is written whether a key was given or refused, and before the transform leaves this
+        // function.
         let resolved = self.resolve_ahead(rule, direction).await;
         self.audit_access(rule, direction, resolved.as_deref().map(Transform::key))?;
         resolved
@@ -24,6 +26,7 @@ impl Engine {
 
     /// Like [`resolve`](Self::resolve), but writes no audit entry: used to resolve ahead of any access.
     async fn resolve_ahead(&self, rule: &RuleRef, direction: Direction) -> Result<Arc<Transform>> {
+        // Rights first: a role that may not is told so, and no KMS is asked on its behalf.
         let grant = self.allow(rule, direction)?;
         self.resolve_as(rule, direction, grant).await
     }
@@ -41,6 +44,7 @@ impl Engine {
             None => self.cipher(definition, rule, direction).await,
         };
         let transform = transform.map_err(|error| error.context(format_args!("rule `{}`", rule.rule)))?;
+        // Masked inside, so that no caller can leave it out.
         let transform = Arc::new(if grant == Grant::Masked {
             transform.masked()
         } else {
@@ -48,6 +52,7 @@ impl Engine {
         });
         let mut transforms = self.transforms();
         // The version that a bare name stands for goes by its number too, as tables bind it.
+        // Tokens have no version: each row of the store names its own.
         if transform.tokenizer().is_none() {
             let numbered = RuleRef {
                 rule: rule.rule.clone(),
@@ -121,6 +126,7 @@ impl Engine {
     /// As [`Engine::resolve`]; [`ErrorKind::KeyNotFound`] when the keyring has no such version.
     pub async fn resolve_version(&self, rule: &str, id: KeyVersionId) -> Result<Arc<Transform>> {
         let definition = self.state.policy.rule(rule)?;
+        // By id and not by number: the number is for display, the id was fixed with the key.
         let key = self.state.keyring.describe(&definition.key.name)?;
         let version = key.versions.iter().find(|version| version.id == id).ok_or_else(|| {
             Error::new(
@@ -149,6 +155,7 @@ impl Engine {
     /// [`ErrorKind::ProviderDown`] and [`ErrorKind::WrongKey`]: nothing would work.
     pub async fn resolve_all(&self) -> Result<()> {
         for rule in self.state.policy.rules() {
+            // The active version, under no number, and each one by its number.
             let mut versions = vec![None];
             if let Ok(key) = self.state.keyring.describe(&rule.key.name)
                 && rule.tokens.is_none()
@@ -173,6 +180,7 @@ impl Engine {
                         {
                             return Err(error);
                         }
+                        // The refusal is kept, so that the query that needs this key can say why it cannot be had.
                         Err(error) => {
                             self.transforms()
                                 .insert((reference.clone(), direction, grant), Err(error));
@@ -191,6 +199,7 @@ impl Engine {
     /// [`ErrorKind::NotAllowed`] when the role may not; else why there is none.
     pub fn resolved(&self, rule: &RuleRef, direction: Direction) -> Result<Arc<Transform>> {
         let resolved = self.look_up(rule, direction);
+        // A query resolves its rules many times, in each part of its plan: one entry for the session is enough.
         if self.is_first(rule, direction) {
             self.audit_access(rule, direction, resolved.as_deref().map(Transform::key))?;
         }
@@ -198,13 +207,16 @@ impl Engine {
     }
 
     fn look_up(&self, rule: &RuleRef, direction: Direction) -> Result<Arc<Transform>> {
+        // Looked up anew each time: the same engine may serve another role through a clone.
         let grant = self.allow(rule, direction)?;
         let known = self.known(rule, direction, grant).map(|known| {
             let transform = known?;
+            // A transform may outlive the lease of its key: a right that the KMS took back meanwhile ends here.
             transform.key().check_lease()?;
             Ok(transform)
         });
         known.unwrap_or_else(|| {
+            // Nothing was resolved under this name: say which of the possible reasons it is.
             let key = match self.state.policy.rule(&rule.rule) {
                 Ok(definition) if definition.tokens.is_some() && rule.version.is_some() => {
                     return Err(no_version_of_tokens());
@@ -227,6 +239,7 @@ impl Engine {
     fn known(&self, rule: &RuleRef, direction: Direction, grant: Grant) -> Option<Result<Arc<Transform>>> {
         let transforms = self.transforms();
         let known = transforms.get(&(rule.clone(), direction, grant))?;
+        // Errors are not `Clone`, as their sources are not; `again` says the same once more.
         Some(known.as_ref().map(Arc::clone).map_err(Error::again))
     }
 
@@ -235,8 +248,10 @@ impl Engine {
     fn allow(&self, rule: &RuleRef, direction: Direction) -> Result<Grant> {
         let protects = self.state.policy.may_protect(self.role(), &rule.rule)?;
         match (direction, self.grant(&rule.rule)?) {
+            // To protect needs no sight of plaintext, so the grant for it is plain: there is nothing to mask.
             (Direction::Encrypt, _) if protects => Ok(Grant::Plain),
             (Direction::Decrypt, grant @ (Grant::Plain | Grant::Masked)) => Ok(grant),
+            // Names role and rule only: whoever asks knows both.
             _ => Err(Error::new(
                 ErrorKind::NotAllowed,
                 format!(
@@ -260,6 +275,7 @@ impl Engine {
     }
 
     async fn cipher(&self, definition: &Rule, rule: &RuleRef, direction: Direction) -> Result<Transform> {
+        // Tested when a transform is made, and not when a policy is read: the rule may still reveal.
         if definition.treatment == Treatment::EncryptLegacy
             && direction == Direction::Encrypt
             && definition.insecure_legacy.is_none()
@@ -272,14 +288,18 @@ impl Engine {
                  insecure_legacy = \"the reason\" to the rule",
             ));
         }
+        // A version named by the caller goes before one that the policy pins, to reveal old data under a pinned
+        // rule.
         let key = KeyRef {
             version: rule.version.or(definition.key.version),
             ..definition.key.clone()
         };
         let key = self.state.keyring.handle(&key, direction).await?;
         let mut others = Vec::new();
+        // Only to reveal: each value names its version, which may be any. New values are protected by one.
         if definition.version_character && direction == Direction::Decrypt {
             others = self.handles(&definition.key).await?;
+            // That one is in the list already, and first.
             others.retain(|other| other.version() != key.version());
         }
         Transform::try_new(definition, key, others)
@@ -312,6 +332,7 @@ impl Engine {
         rule: &RuleRef,
         direction: Direction,
     ) -> Result<Transform> {
+        // `RuleRef` may name a version, which for a token would be ignored silently.
         if rule.version.is_some() && direction == Direction::Encrypt {
             return Err(no_version_of_tokens());
         }
@@ -326,6 +347,7 @@ impl Engine {
             never_valid_as: tokens.never_valid_as.clone(),
         };
         let store = self.token_store(&tokens.store, direction).await?;
+        // Without a key to seal with, a tokenizer can only reveal.
         let active = (direction == Direction::Encrypt).then(|| key.clone());
         Transform::with_tokenizer(definition, key, Tokenizer::open(token_rule, store, active, keys).await?)
     }

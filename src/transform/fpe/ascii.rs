@@ -36,6 +36,7 @@ impl Fpe {
     pub(in crate::transform) fn ascii_layout<'a>(&self, rule: &'a Rule) -> Option<AsciiLayout<'a>> {
         match &rule.format {
             // Tweaks that may have a wrong length are looked at row by row.
+            // FF3-1 takes tweaks of exactly 56 bits, and the error has to name the row.
             Format::String(_) if rule.takes_tweaks_of_56_bits() => None,
             Format::String(format) => format.ascii_layout(),
             Format::Ranked(_) | Format::Segmented(_) => None,
@@ -55,15 +56,18 @@ impl Fpe {
         tweaks: Option<Tweaks<'_>>,
         output: &mut [u8],
     ) -> Result<bool> {
+        // Bare layouts keep nothing, so the tweak does not depend on the row's text.
         let Some(layout) = self.ascii_layout(rule).filter(AsciiLayout::is_bare) else {
             return Ok(false);
         };
         let symbols = layout.symbols;
         // One row tells most columns that have separators.
         let first = input.get(..n).unwrap_or_default();
+        // All rows have one length, so the cipher's limits, and with them the domain floor, are tested once.
         if !self.cipher.lengths().contains(&n) || n > AsciiLayout::LONGEST || !symbols.are_all(first) {
             return Ok(false);
         }
+        // A missing tweak column goes the slow way, whose error says so.
         let Some(tweaks) = rule_tweaks(rule, tweaks) else {
             return Ok(false);
         };
@@ -78,8 +82,10 @@ impl Fpe {
     /// Our bug: the format has no such rows.
     pub(in crate::transform) fn ascii_scratch(&self, rule: &Rule, direction: Direction) -> Result<AsciiScratch> {
         let layout = self.ascii_layout(rule).ok_or_else(no_ascii_layout)?;
+        // Only then does the splitter write a tweak for each row.
         let kept_is_tweak = rule.tweak == Tweak::Kept && layout.keep != [0, 0];
         Ok(AsciiScratch {
+            // Bare rows need no splitting, only rows of equal length beside each other.
             length_groups: layout.is_bare().then(|| LengthGroups::new(&self.cipher.lengths())),
             splitter: layout.splitter(&self.cipher, Side::ends(direction).0, kept_is_tweak),
             split: SplitRows::default(),
@@ -107,23 +113,30 @@ impl Fpe {
             split,
             results,
         } = scratch;
+        // One look at the whole buffer. A byte between rows that is no symbol only costs the fast way, not the
+        // result.
         if let Some(length_groups) = length_groups.as_mut().filter(|_| layout.symbols.are_all(rows.bytes)) {
             return self.rows_by_length(rule, direction, (rows, tweaks), length_groups, output);
         }
         splitter.split(rows.bytes, rows.spans, split);
+        // Buffers grow to the largest chunk and are kept: a chunk allocates nothing once they have.
         results.resize_with(split.groups.len(), Vec::new);
         let lengths = split.outcomes.iter().map(|outcome| match outcome {
             RowOutcome::Split(n) => Some(usize::from(*n)),
             RowOutcome::Skipped => None,
         });
+        // In the order of the rows of each length, which is the order in which the splitter has appended them.
         let of_rows = column_tweaks_by_length(rule, lengths, tweaks)?;
         for (n, group) in split.groups.iter().enumerate().filter(|(_, group)| group.rows > 0) {
             let length = n * group.rows;
+            // Kernels store whole registers, also behind the last row.
             if results[n].len() < length + PADDING {
                 results[n].resize(length + PADDING, 0);
             }
             let tweaks = match &rule.tweak {
                 Tweak::Fixed(bytes) => Tweaks::Shared(bytes),
+                // All kept parts of a layout have one length, so tweaks lie side by side and need no pointer for
+                // each row.
                 Tweak::Kept if layout.keep != [0, 0] => {
                     let kept = tweak_length(layout.keep);
                     Tweaks::Packed {
@@ -141,6 +154,7 @@ impl Fpe {
             done.map_err(Error::from)?;
         }
         splitter.join(rows.bytes, rows.spans, split, results, output);
+        // Most chunks leave nothing; then no row is looked at again.
         if split.groups.iter().map(|group| group.rows).sum::<usize>() == rows.spans.len() {
             return Ok(Vec::new());
         }
@@ -158,6 +172,7 @@ impl Fpe {
         output: &mut [u8],
     ) -> Result<Vec<usize>, RowError> {
         let layout = self.ascii_layout(rule).ok_or_else(no_ascii_layout)?;
+        // Rows of a length that the cipher does not take stay out of the groups.
         let others = length_groups.gather(rows.bytes, rows.spans);
         let lengths = rows.spans.iter().map(|span| length_groups.length(*span));
         let of_rows = column_tweaks_by_length(rule, lengths, tweaks)?;
@@ -176,6 +191,7 @@ impl Fpe {
             done.map_err(Error::from)?;
         }
         length_groups.scatter(rows.bytes, rows.spans, output);
+        // As above: most columns have none.
         if others == 0 {
             return Ok(Vec::new());
         }
@@ -186,6 +202,7 @@ impl Fpe {
 
 /// The rows that are left, but for those that stay as they are.
 fn left_rows(rule: &Rule, spans: &[Span], is_left: impl Fn(&usize) -> bool) -> Vec<usize> {
+    // NULL has nothing to encrypt, and an empty text stays empty under this setting: both are right as they are.
     let stays = |span: Span| span == Span::NULL || span.length == 0 && rule.on_empty == OnEmpty::Keep;
     let rows = 0..spans.len();
     rows.filter(is_left).filter(|row| !stays(spans[*row])).collect()
@@ -201,6 +218,7 @@ fn column_tweaks_by_length<'a>(
         return Ok(Vec::new());
     }
     let tweaks = tweaks.ok_or_else(|| missing_tweaks(rule))?;
+    // One list for each length, since groups are encrypted one by one and each needs its tweaks in order.
     let mut each = vec![Vec::new(); AsciiLayout::LONGEST + 1];
     for (row, length) in lengths.enumerate() {
         if let Some(length) = length {

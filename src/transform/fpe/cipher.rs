@@ -7,6 +7,7 @@ use crate::policy::{Rule, Treatment as TreatmentName};
 use crate::{Error, Result};
 
 /// The smallest effective domain without an override (SP 800-38G Rev 1 drafts, section 5.1).
+// Below it, an attacker who may ask for a ciphertext, or knows enough pairs, has the whole table.
 const FLOOR: u128 = 1_000_000;
 
 /// The smallest effective domain at all (SP 800-38G, 2016).
@@ -18,6 +19,8 @@ pub(in crate::transform) struct Fpe {
     /// Over the format's alphabet, for formats of strings.
     pub(super) cipher: Cipher,
     /// Over bits, for ranks. FF1's first block names the radix, so one key may serve both.
+    // The first block P of FF1 (SP 800-38G, algorithm 7, step 5) also has the length, so neither lengths nor
+    // radices meet.
     pub(super) binary: Cipher,
 }
 
@@ -28,6 +31,7 @@ impl Fpe {
     /// [`crate::ErrorKind::BadPolicy`] when the rule's domain is under the floor, or the mode does not take its format;
     /// [`crate::ErrorKind::KeyNotUsable`] when the key is for another use.
     pub(in crate::transform) fn try_new(rule: &Rule, key: &KeyHandle, context: &[u8; 32]) -> Result<Self> {
+        // Before any key is derived: a rule under the floor never gets one.
         let floor = check_floor(rule)?;
         let legacy = rule.treatment == TreatmentName::EncryptLegacy;
         let (purpose, mode) = if legacy {
@@ -35,11 +39,15 @@ impl Fpe {
         } else {
             (Purpose::Ff1, DirectMode::Ff1)
         };
+        // A key that is shared with other FF1 software is used as it is; every other use has a key of its own,
+        // derived by purpose.
         let bytes = match key.key_use() {
             KeyUse::Derive => key.subkey(purpose, &rule.domain, context, 32)?,
             KeyUse::Direct { .. } => key.direct_key(mode)?,
         };
         let aes = AesKey::try_new(bytes.expose())?;
+        // FF3-1 is for interchange with software that has strings only; ranks would be a format of our own over a
+        // broken cipher.
         let radix = match &rule.format {
             Format::String(format) => format.radix(),
             Format::Ranked(_) | Format::Segmented(_) if legacy => {
@@ -50,6 +58,7 @@ impl Fpe {
             }
             Format::Ranked(_) | Format::Segmented(_) => 2,
         };
+        // Both ciphers have the floor, so a path that forgets to test it cannot encrypt below it.
         let cipher = |radix: u32| {
             let radix = Radix::try_new(radix)?;
             let cipher = if legacy {
@@ -71,10 +80,12 @@ impl Fpe {
 /// # Errors
 /// A rule whose usual value is below it already.
 fn check_floor(rule: &Rule) -> Result<DomainFloor> {
+    // An override still ends at the 100 values of the 2016 edition, below which no setting leads.
     let (floor, least) = match &rule.insecure_small_domain {
         Some(reason) => (DomainFloor::insecure(FLOOR_2016 as u64, reason)?, FLOOR_2016),
         None => (DomainFloor::REV1, FLOOR),
     };
+    // Only what the format knows of itself. A shape that depends on the value is judged row by row.
     match rule.possible_values() {
         Some(domain) if domain < least => {
             let error = Error::bad_policy(format!(
@@ -83,6 +94,7 @@ fn check_floor(rule: &Rule) -> Result<DomainFloor> {
                 digit_groups(domain),
                 digit_groups(least)
             ));
+            // What is still possible differs: below 100 there is nothing left to accept.
             let hint = if least == FLOOR {
                 "keep less of the value, widen its range, or accept the risk with insecure_small_domain = \
                  \"the reason\" (down to 100 values)"

@@ -22,6 +22,7 @@ impl Fpe {
                 None => RowResult::Null,
                 Some(value) if stays_empty(rule, value) => RowResult::Clear,
                 Some(value) => match format.rank(value) {
+                    // Ranks are gathered without gaps, so that the cipher's lanes are full whatever rows are NULL.
                     Ok(rank) => {
                         live.push(row);
                         ranks.push(rank);
@@ -32,6 +33,7 @@ impl Fpe {
             };
             results.push(result);
         }
+        // N is at least 1.
         let last = format.size() - 1;
         let tweaks = GatheredTweaks::for_rule(rule, batch.tweaks, live.into_iter())?;
         self.cycle_walk(batch.direction, &mut ranks, |_| last, tweaks.as_tweaks())?;
@@ -51,6 +53,7 @@ impl Fpe {
             match value {
                 Some(value) if (min..=max).contains(value) => {
                     live.push(row);
+                    // `abs_diff` is unsigned: the range may be wider than i128.
                     ranks.push(value.abs_diff(min));
                 }
                 Some(_) => match handle_unfit(rule, row, FormatError::OutOfRange)? {

@@ -54,6 +54,8 @@ impl Fpe {
                 None => RowResult::Null,
                 Some(value) if stays_empty(rule, value) => RowResult::Clear,
                 Some(value) => {
+                    // Everything is appended to shared buffers; these are the marks to cut back to when a value
+                    // does not fit.
                     let (start, kept) = (segments.digits.len(), segments.kept.len());
                     let shape = segments.shape.len();
                     match self.split_segments(format, value, from, &mut segments) {
@@ -68,6 +70,7 @@ impl Fpe {
                             RowResult::Treated(live.len() - 1)
                         }
                         Err(cause) => {
+                            // `split` may have left a part behind. The next row's ranges would then begin in it.
                             segments.digits.truncate(start);
                             segments.choices.truncate(start);
                             segments.kept.truncate(kept);
@@ -79,10 +82,12 @@ impl Fpe {
             };
             results.push(result);
         }
+        // All values are checked by now: an error of the last row comes before anything is encrypted.
         let ranks = self.encrypt_ranks(rule, batch, &live, &segments, ranks)?;
         let mut digits = Vec::new();
         Ok(out.push_results(batch.rows, results, |at, value, out| {
             digits.clear();
+            // Every row of `live` has its rank; there is no other way here.
             if let Some(rank) = &ranks[at] {
                 rank.spell(&segments.choices[live[at].digits.clone()], &mut digits);
             }
@@ -110,10 +115,12 @@ impl Fpe {
         }
         let rank = Rank::new(&segments.digits[start..], &segments.choices[start..]);
         match &rank {
+            // `last` is N − 1, so this is N < floor without an overflow at N = 2^128.
             Rank::Narrow { last, .. } if *last < floor - 1 => Err(FormatError::SmallDomain {
                 values: *last + 1,
                 least: floor,
             }),
+            // The bound above rounds down each place; this is the exact width.
             wide if wide.bits() > MAX_RANK_BITS => Err(too_wide()),
             _ => Ok(rank),
         }
@@ -128,11 +135,13 @@ impl Fpe {
         segments: &Segments,
         ranks: RanksByWidth,
     ) -> Result<Vec<Option<Rank>>, RowError> {
+        // A batch of formats that keep nothing has the rule's own tweak, shared by all.
         let tweaks = if rule.tweak == Tweak::Kept && !segments.kept.is_empty() {
             GatheredTweaks::PerRow(live.iter().map(|row| &segments.kept[row.kept.clone()]).collect())
         } else {
             GatheredTweaks::for_rule(rule, batch.tweaks, live.iter().map(|row| row.row))?
         };
+        // Formats with one shape for each bit length write none, and their tweaks stay as they are.
         let shaped = (!segments.shape.is_empty()).then(|| {
             let shapes = live.iter().map(|row| &segments.shape[row.shape.clone()]);
             ShapedTweaks::new(&rule.format.version(), shapes, (0..live.len()).map(|at| tweaks.get(at)))
@@ -142,6 +151,8 @@ impl Fpe {
             None => GatheredTweaks::from_rows(tweaks.as_tweaks(), at.iter().copied()),
         };
         let RanksByWidth { narrow, mut wide } = ranks;
+        // Narrow ranks are the usual case and go through kernels; wide ones through big integers. Each has tweaks
+        // in its own order.
         let at: Vec<usize> = narrow.iter().map(|(at, ..)| *at).collect();
         let lasts: Vec<u128> = narrow.iter().map(|(.., last)| *last).collect();
         let mut ranks: Vec<u128> = narrow.iter().map(|(_, rank, _)| *rank).collect();
@@ -151,6 +162,7 @@ impl Fpe {
         let wide_tweaks = tweaks_of(&wide_rows);
         self.cycle_walk_wide(batch.direction, &mut wide, wide_tweaks.as_tweaks())?;
         let mut results: Vec<Option<Rank>> = vec![None; live.len()];
+        // Back to the order of the rows, by their numbers.
         for ((at, rank), last) in at.into_iter().zip(ranks).zip(lasts) {
             results[at] = Some(Rank::Narrow { rank, last });
         }

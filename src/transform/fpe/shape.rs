@@ -34,9 +34,12 @@ impl ShapedTweaks {
         tweaks: impl Iterator<Item = &'a [u8]>,
     ) -> Self {
         let mut tags: HashMap<&[u8], [u8; 16]> = HashMap::new();
+        // By contents: equal tweaks then are one place in memory, by which the cipher tells that it can hash them
+        // once.
         let mut places: HashMap<([u8; 16], &[u8]), Range<usize>> = HashMap::new();
         let mut bytes = Vec::new();
         let rows = shapes.zip(tweaks).map(|(shape, tweak)| {
+            // SHA-256 once for each distinct shape, and a column has few.
             let tag = *tags.entry(shape).or_insert_with(|| tag(format, shape));
             let place = places.entry((tag, tweak)).or_insert_with(|| {
                 let start = bytes.len();
@@ -47,6 +50,7 @@ impl ShapedTweaks {
             place.clone()
         });
         Self {
+            // Ranges and not slices, since `bytes` moves while it grows.
             rows: rows.collect(),
             bytes,
         }
@@ -65,6 +69,7 @@ fn tag(format: &str, shape: &[u8]) -> [u8; 16] {
         append_kept(&mut named, part);
     }
     let mut tag = [0; 16];
+    // 128 bits: two shapes share a tag with negligible probability, and a tag is one block of AES in FF1's PRF.
     tag.copy_from_slice(&Sha256::digest(named)[..16]);
     tag
 }

@@ -32,6 +32,7 @@ impl Fpe {
                 None => RowResult::Null,
                 Some(value) if stays_empty(rule, value) => RowResult::Clear,
                 Some(value) => {
+                    // Marks in the shared buffers, to cut back to if the value does not fit.
                     let (numerals, kept) = (parts.numerals.len(), parts.kept.len());
                     match self.split_string(format, value, from, &mut parts) {
                         Ok(()) => {
@@ -43,6 +44,7 @@ impl Fpe {
                             RowResult::Treated(live.len() - 1)
                         }
                         Err(cause) => {
+                            // What a failed split left would be encrypted as part of the next row.
                             parts.numerals.truncate(numerals);
                             parts.kept.truncate(kept);
                             RowResult::for_unfit(rule, row, cause)?
@@ -55,11 +57,13 @@ impl Fpe {
 
         let Parts { numerals, kept } = &mut parts;
         let ranges: Vec<Range<usize>> = live.iter().map(|live| live.numerals.clone()).collect();
+        // Kept parts differ from row to row. A format without any has an empty buffer and shares the rule's tweak.
         let tweaks = if rule.tweak == Tweak::Kept && !kept.is_empty() {
             GatheredTweaks::PerRow(live.iter().map(|live| &kept[live.kept.clone()]).collect())
         } else {
             GatheredTweaks::for_rule(rule, batch.tweaks, live.iter().map(|live| live.row))?
         };
+        // One call for all rows: the cipher groups them by length itself.
         self.cipher
             .apply_rows(batch.direction, tweaks.as_tweaks(), numerals, &ranges)?;
 
@@ -79,6 +83,7 @@ impl Fpe {
         let before = parts.numerals.len();
         format.split(value, side, parts)?;
         let found = parts.numerals.len() - before;
+        // The cipher's lengths begin where radix^length passes the floor, so short values are refused here.
         let lengths = self.cipher.lengths();
         let (least, most) = (*lengths.start(), *lengths.end());
         if found < least {

@@ -15,13 +15,17 @@ pub(in crate::transform) struct Masked(pub(in crate::transform) Arc<dyn Treatmen
 
 impl Treatment for Masked {
     fn texts(&self, rule: &Rule, batch: TextBatch<'_>, out: &mut Texts) -> Result<Outcome, RowError> {
+        // Masking concerns what is read. A role that may protect writes real values.
         if batch.direction == Direction::Encrypt {
             return self.0.texts(rule, batch, out);
         }
+        // Plain values go to a buffer of their own and never into the result.
         let mut clear = Texts::default();
         let outcome = self.0.texts(rule, batch, &mut clear)?;
         for text in clear.iter() {
             match text {
+                // Also values that were kept in the clear because they did not fit: they are as secret as the
+                // others.
                 Some(text) => out.push_with(|out| out.push_str(&mask_for_role(text, rule))),
                 None => out.push_null(),
             }
@@ -32,6 +36,7 @@ impl Treatment for Masked {
     fn ordinals(&self, rule: &Rule, batch: OrdinalBatch<'_>) -> Result<Values<i128>, RowError> {
         match batch.direction {
             Direction::Encrypt => self.0.ordinals(rule, batch),
+            // A number has no symbols to replace; any number in its place would look like a real one.
             Direction::Decrypt => Ok((vec![None; batch.rows.len()], Outcome::default())),
         }
     }
@@ -40,6 +45,7 @@ impl Treatment for Masked {
         if batch.direction == Direction::Encrypt {
             return self.0.bytes(rule, batch);
         }
+        // An empty value that is kept is no secret: it is stored as such.
         let stays = |value: &[u8]| value.is_empty() && rule.on_empty == OnEmpty::Keep;
         let rows = batch.rows.iter();
         let masked = rows.map(|value| value.filter(|value| stays(value)).map(<[u8]>::to_vec));

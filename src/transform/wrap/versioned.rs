@@ -12,6 +12,7 @@ use crate::transform::treatment::Treatment;
 use crate::{Error, Result};
 
 /// The character of each version number.
+// Digits first: version 1 ends in 1. The order is frozen, as every stored value ends in one of these.
 const CHARACTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Looks up the character of a version.
@@ -22,6 +23,7 @@ fn character(version: u32) -> Result<char> {
     let character = usize::try_from(version)
         .ok()
         .and_then(|version| CHARACTERS.get(version));
+    // Versions count from 1, so the character 0 is never given: 61 are left of 62.
     character.map(|byte| char::from(*byte)).ok_or_else(|| {
         Error::bad_policy("version_character can tell 61 versions of a key apart, and this one has more")
             .with_hint("use another key, in a rule of another name")
@@ -67,6 +69,7 @@ impl Versioned {
     }
 
     fn append_character(&self, rule: &Rule, batch: TextBatch<'_>, out: &mut Texts) -> Result<Outcome, RowError> {
+        // The first is the version that protects; `others` are there to reveal only.
         let current = &self.0[0];
         let mut done = Texts::default();
         let outcome = current.treatment.texts(rule, batch, &mut done)?;
@@ -74,6 +77,7 @@ impl Versioned {
             match text {
                 None => out.push_null(),
                 // An empty text that was kept.
+                // The character would make a value of what was none.
                 Some("") => out.push_with(|_| ()),
                 Some(text) => out.push_with(|out| {
                     out.push_str(text);
@@ -90,7 +94,9 @@ impl Versioned {
         let mut by_version: Vec<Vec<Option<&str>>> = vec![Vec::new(); self.0.len()];
         for (row, value) in rows.iter().enumerate() {
             let Some(value) = value else { continue };
+            // By character: the last one may be of several bytes in a value that nobody protected.
             let (text, at) = match value.chars().next_back() {
+                // Kept empty by any version; the first handles it.
                 None => ("", Some(0)),
                 Some(last) => (
                     &value[..value.len() - last.len_utf8()],
@@ -100,9 +106,12 @@ impl Versioned {
             let Some(at) = at else {
                 // NULL, if it is no error: values that do not fit are never kept under such a rule.
                 let cause = FormatError::Malformed("ends in the character of no key version that can reveal it");
+                // Its result is not needed: the row stays NULL.
                 handle_unfit(rule, row, cause)?;
                 continue;
             };
+            // Lists of full length with NULLs for other versions' rows, so that errors and tweaks go by the
+            // batch's row numbers.
             by_version[at].resize(rows.len(), None);
             by_version[at][row] = Some(text);
         }
@@ -112,11 +121,13 @@ impl Versioned {
             if rows.is_empty() {
                 continue;
             }
+            // Each version has a lease of its own; the batch was checked for the first only.
             version.key.check_lease()?;
             let mut done = Texts::default();
             outcome += version.treatment.texts(rule, TextBatch { rows, ..batch }, &mut done)?;
             for (result, text) in results.iter_mut().zip(done.iter()) {
                 if let Some(text) = text {
+                    // Rows of other versions are NULL here, and must not overwrite what those gave.
                     *result = Some(text.to_owned());
                 }
             }

@@ -47,11 +47,13 @@ pub(super) fn run(command: &AuditCommand, keyring: &Keyring, report: &Report<'_>
         AuditCommand::Verify { checkpoint: Some(path) } => {
             let checkpoint = Checkpoint::parse(&fs::read(path)?)
                 .map_err(|error| error.context(format_args!("`{}`", path.display())))?;
+            // Together with the generation: an older copy of keyring and log would otherwise verify.
             let log_verified = log.verify_since(&checkpoint, keyring.generation())?;
             verified(log_verified, log, Some(&checkpoint), report)
         }
         AuditCommand::Checkpoint => {
             let checkpoint = log.checkpoint(keyring.generation())?;
+            // To stdout, so that it can go straight to another machine.
             let written = report.printer.stdout().write_all(&checkpoint.to_bytes());
             written.map_err(|error| Error::io("cannot write to stdout", error))
         }
@@ -79,6 +81,7 @@ fn verified(verified: VerifiedLog, log: &AuditLog, since: Option<&Checkpoint>, r
             checkpoint.time(),
             checkpoint.entries()
         ))?,
+        // A chain proves that nothing is missing before its end, and cannot say where the end was.
         None => {
             printer.line("Whether its end was cut off, only a checkpoint tells: `cipherform keys audit checkpoint`.")?
         }
@@ -95,11 +98,13 @@ fn verified(verified: VerifiedLog, log: &AuditLog, since: Option<&Checkpoint>, r
 
 fn show(log: &AuditLog, last: Option<usize>, report: &Report<'_>) -> Result<()> {
     let entries = log.verify()?.entries;
+    // The whole log is verified also if only its end is shown.
     let from = last.map_or(0, |last| entries.len().saturating_sub(last));
     let shown = &entries[from..];
     if report.format == ListFormat::Json {
         return shown.iter().try_for_each(|entry| report.json(entry));
     }
+    // A failure is an entry of its own behind the one it is of, since entries are never changed.
     let failed: HashSet<u64> = (entries.iter().enumerate())
         .filter(|(_, entry)| entry.event == AuditEvent::Failed)
         .filter_map(|(at, failure)| entries[..at].iter().rfind(|entry| failure.is_of(entry)))

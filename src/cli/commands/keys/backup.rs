@@ -50,8 +50,10 @@ pub(super) fn run(
 ) -> Result<()> {
     let text = std::fs::read_to_string(policy)
         .map_err(|error| Error::io(format!("cannot read `{}`", policy.display()), error))?;
+    // With the generation that these bytes have: another process may change the file meanwhile.
     let (bytes, generation) = local.map(LocalKms::bytes).transpose()?.unzip();
     let backup = keyring.backup(bytes, &text, &to.display().to_string())?;
+    // A backup is never overwritten: the one that is there may be the only good one.
     fs::create_atomic(to, &backup.to_bytes(), fs::PRIVATE)?;
     // Put down only now that it is there: whoever is killed in between has a backup too many, not one too few.
     keyring.record_backup(&backup)?;
@@ -73,12 +75,14 @@ pub(super) async fn restore(args: &RestoreArgs, keys: &KeyArgs, report: &Report<
     let (file, check) = (args.file.as_path(), args.check);
     let backup =
         Backup::parse(&fs::read(file)?).map_err(|error| error.context(format_args!("`{}`", file.display())))?;
+    // A policy that is there is the newer one, and says where things are.
     let lost = keys.policy.symlink_metadata().is_err();
     let policy = if lost {
         Policy::parse(backup.policy(), &keys.policy)?
     } else {
         Policy::load(&keys.policy)?
     };
+    // Unpacked aside first, so that a backup that does not open changes nothing.
     let staged = StagedBackup::try_new(backup)?;
     // The pins are the living policy's, or there are none: a backup that says what to trust would say its own.
     let trust = if lost {
@@ -93,10 +97,12 @@ pub(super) async fn restore(args: &RestoreArgs, keys: &KeyArgs, report: &Report<
         let elsewhere = LocalKms::guarded_unlock(&path, &registry).await;
         let unlock = match elsewhere.map_err(|error| staged.in_file(error, file))? {
             Some(unlock) => unlock,
+            // The passphrase is the one of the backup's time.
             None => session::unlock(keys, Ask::Once)?,
         };
         registry = registry.with("local", LocalKms::open(path, unlock).with_actor(kms::actor()));
     }
+    // Keyring and local KMS must open each other before either is put back.
     let whole = staged.verify(&registry).await;
     whole.map_err(|error| staged.in_file(error, file))?;
     let backup = staged.backup();
@@ -113,6 +119,7 @@ pub(super) async fn restore(args: &RestoreArgs, keys: &KeyArgs, report: &Report<
         } else {
             staged.local_kms()
         };
+        // A newer file has keys that the backup lacks, so it is not overwritten.
         for newer in staged.put(&policy.keyring, &local_kms)? {
             report.printer.say(format_args!(
                 "`{}` is newer than the backup, and stays as it is.",
@@ -122,6 +129,7 @@ pub(super) async fn restore(args: &RestoreArgs, keys: &KeyArgs, report: &Report<
         if lost {
             fs::create_atomic(&keys.policy, backup.policy().as_bytes(), fs::PUBLIC)?;
         }
+        // The pin in the policy exists to refuse older keyrings, and cannot tell a restore from an attack.
         if backup.keyring_generation() < policy.keyring_generation {
             report.printer.say(format_args!(
                 "warning: the policy says keyring_generation = {}, and so refuses this keyring, of generation {}: \
@@ -132,6 +140,7 @@ pub(super) async fn restore(args: &RestoreArgs, keys: &KeyArgs, report: &Report<
         }
         let clients = session::clients_trusting(trust, keys, policy.approved_only, backup.has_local_kms()).await?;
         let keyring = Keyring::open(&policy.keyring, &clients.registry).await?;
+        // The log goes on; the entry explains why generations go back.
         if let Some(path) = &policy.audit {
             keyring
                 .with_audit_log(path)?

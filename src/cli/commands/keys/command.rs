@@ -84,6 +84,7 @@ key is deleted, and the version is `destroyed`.")]
 
 impl KeysCommand {
     /// KMS keys that the command needs beside those of the keyring.
+    // Clients are made before the command runs, so it has to say early which it will need.
     fn kms_keys(&self) -> Vec<KmsKeyRef> {
         let named = match self {
             Self::Create(args) => vec![args.kms.as_ref()],
@@ -92,11 +93,13 @@ impl KeysCommand {
             Self::Import(args) => vec![args.recipient.as_ref(), args.kms.as_ref()],
             _ => Vec::new(),
         };
+        // None for options that were not given.
         named.into_iter().flatten().cloned().collect()
     }
 
     /// Scheduled maintenance is only announced by a command that changes nothing.
     fn scheduled(&self) -> Scheduled {
+        // With a reason, `limit` and `periods` change something; without one, they show.
         let only_shows = match self {
             Self::List | Self::Trust | Self::Describe { .. } | Self::Audit { .. } | Self::PublicKey { .. } => true,
             Self::Limit(args) => args.reason.is_none(),
@@ -116,17 +119,20 @@ pub(in crate::cli) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printe
         printer,
         format: args.format,
     };
+    // Before the policy is loaded.
     if let KeysCommand::Restore(args) = &args.command {
         // The policy may be what is lost.
         return backup::restore(args, keys, &report).await;
     }
     let policy = Policy::load(&keys.policy)?;
     let mut needed = Keyring::kms_keys(&policy.keyring)?;
+    // The passphrase is asked for only if one of these keys is in the local KMS.
     needed.extend(args.command.kms_keys());
     let with_local = session::any_local(&needed);
     let clients = session::clients_for(keys, &policy, with_local, &args.command.kms_keys()).await?;
     let Clients { registry, local } = &clients;
     let local = local.as_deref();
+    // Before the keyring is opened: doctor reports a keyring that does not open, and must not fail with it.
     if let KeysCommand::Doctor = args.command {
         return doctor::run(&policy, registry, local, &report).await;
     }

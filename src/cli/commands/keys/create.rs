@@ -30,6 +30,7 @@ pub(super) struct CreateArgs {
 }
 
 pub(super) async fn run(args: CreateArgs, policy: &Policy, keyring: &mut Keyring, report: &Report<'_>) -> Result<()> {
+    // Under `approved_only` some uses are refused, before a key is made that could never be used.
     policy.check_use(args.key_use)?;
     let key = keyring.create_key(&args.name, args.key_use, args.kms.as_ref()).await?;
     report.changed(

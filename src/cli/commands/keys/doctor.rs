@@ -21,6 +21,7 @@ pub(super) async fn run(
 ) -> Result<()> {
     let printer = report.printer;
     let log = log(policy, registry).await;
+    // The keyring's own registry writes each unwrapping into the log.
     let registry = match &log {
         Some((_, Ok(keyring))) => keyring.registry(),
         _ => registry,
@@ -34,6 +35,7 @@ pub(super) async fn run(
         let well = log.map(|_| "can be written".to_owned());
         Finding::new(format!("audit log `{}`", path.display()), well)
     }));
+    // Everything is reported, and the exit code is that of the first failure.
     let (mut ill, mut first) = (0, None);
     for Finding {
         subject,
@@ -46,6 +48,7 @@ pub(super) async fn run(
             ill += 1;
             first.get_or_insert(error.kind());
         }
+        // One object a line as each finding is known, so that a script can stop reading.
         if report.format == ListFormat::Json {
             let (well, said) = match &outcome {
                 Ok(well) => (true, well.clone()),
@@ -93,6 +96,7 @@ fn others(local: Option<&LocalKms>, known: &[Finding]) -> Vec<Finding> {
     let others = keys.iter().filter_map(|key| {
         let subject = format!("KMS key `{}`", KmsKeyRef::local(&key.name));
         let advice = Some(key.due(now)?);
+        // Keys that wrap something were examined with the keyring already.
         let is_known = known.iter().any(|finding| finding.subject == subject);
         (!is_known).then(|| Finding {
             advice,

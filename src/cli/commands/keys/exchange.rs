@@ -108,14 +108,18 @@ pub(super) async fn export(
     report: &Report<'_>,
 ) -> Result<()> {
     let domain = &args.domain;
+    // Before anything is unwrapped: a signer that is not there ends it here.
     let signer = args.sign_with.as_ref();
     let signer = signer.map(|key| in_local(local, key)?.signer(key)).transpose()?;
+    // With an authority, the certificate has to be valid now; without one, the person has compared the key by
+    // other means.
     let recipient = match &args.ca {
         Some(path) => certified(&args.recipient, path, Recipient::from_certificates, report.printer)?,
         None => parsed(&args.recipient, |pem| Recipient::from_pem(pem.expose()))?,
     };
     let exchanged = rule_of(&policy, domain)?;
     // A key that is used directly is one key for all rules.
+    // Such a key cannot be split by domain: what leaves is all of it.
     let whole = matches!(keyring.describe(&exchanged.key.name)?.key_use, KeyUse::Direct { .. });
     if whole {
         expect_one_map(&policy, exchanged)?;
@@ -125,6 +129,7 @@ pub(super) async fn export(
         version: None,
     };
     let engine = Engine::new(policy, keyring);
+    // Resolved to protect, so only an active version can be exchanged.
     let transform = engine.resolve(&rule, Direction::Encrypt).await?;
     let map = transform.exchanged_map()?;
     let package = engine
@@ -132,6 +137,7 @@ pub(super) async fn export(
         .export(transform.key(), map, &recipient, signer.as_ref(), &args.reason)?
         .to_bytes();
     match &args.output {
+        // Private although it is encrypted: it names domain and partner.
         Some(path) => fs::create_atomic(path, &package, fs::PRIVATE)?,
         None => {
             let written = report.printer.stdout().write_all(&package);
@@ -141,6 +147,7 @@ pub(super) async fn export(
     if let Some(subject) = recipient.subject() {
         report.printer.say(format_args!("The recipient is {subject}."));
     }
+    // Said in plain words, since an export cannot be taken back.
     let key = format!("{}@{}", transform.key().name(), transform.key().version());
     report.printer.say(if whole {
         format!(
@@ -154,6 +161,7 @@ pub(super) async fn export(
         )
     });
     match (report.format, &args.output) {
+        // Without --output, stdout has the package, and nothing else may go there.
         (ListFormat::Json, Some(path)) => report.json(&serde_json::json!({
             "package": path, "domain": domain, "recipient": recipient.fingerprint(), "subject": recipient.subject(),
         })),
@@ -165,6 +173,7 @@ pub(super) async fn export(
 fn rule_of<'a>(policy: &'a Policy, domain: &str) -> Result<&'a Rule> {
     let rules: Vec<&Rule> = policy
         .rules()
+        // Other treatments have no map that two parties could share.
         .filter(|rule| rule.domain == domain && rule.treatment == Treatment::Encrypt)
         .collect();
     match rules.as_slice() {
@@ -172,6 +181,7 @@ fn rule_of<'a>(policy: &'a Policy, domain: &str) -> Result<&'a Rule> {
             Error::bad_policy(format!("no rule that encrypts has the domain `{domain}`"))
                 .with_hint("the domain of a rule is its name, unless a line `domain = …` says otherwise"),
         ),
+        // Several rules of one map differ in their masks or in what becomes of misfits, not in ciphertext.
         [rule, others @ ..] if others.iter().all(|other| same_map(other, rule)) => Ok(rule),
         _ => {
             let names: Vec<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
@@ -184,6 +194,7 @@ fn rule_of<'a>(policy: &'a Policy, domain: &str) -> Result<&'a Rule> {
     }
 }
 
+// What both sides have to agree on, and the key.
 fn same_map(one: &Rule, other: &Rule) -> bool {
     let map = |rule: &Rule| {
         (
@@ -198,6 +209,7 @@ fn same_map(one: &Rule, other: &Rule) -> bool {
 
 /// Checks that no other rule has the key of `exchanged`, so that its partner gets no more than that one.
 fn expect_one_map(policy: &Policy, exchanged: &Rule) -> Result<()> {
+    // By key name and not version: the versions of a key serve the same rules.
     let others = (policy.rules()).filter(|rule| rule.key.name == exchanged.key.name && !same_map(rule, exchanged));
     let others: Vec<String> = others.map(|rule| format!("`{}`", rule.name)).collect();
     match others.as_slice() {
@@ -221,7 +233,9 @@ pub(super) async fn import(
     args: &ImportArgs,
     report: &Report<'_>,
 ) -> Result<()> {
+    // Who must have signed it is decided before the package is read.
     let sender = sender(args, report.printer)?;
+    // A private key of the local KMS needs no file of its own.
     let identity = match (&args.identity, &args.recipient) {
         (Some(path), _) => parsed(path, Identity::from_pem)?,
         (None, Some(key)) => in_local(local, key)?.identity(key)?,
@@ -249,6 +263,8 @@ fn imported(key: &KeyInfo) -> String {
     let (name, kms_key) = (&key.name, &key.kms_key);
     let last = key.versions.last().map_or(0, |version| version.number);
     let active = (key.versions.iter()).find(|version| version.state == KeyState::Active);
+    // An older package than what is there brings a version that only reveals, or a replay would make old keys
+    // active.
     match active {
         _ if last == 1 => format!("Key `{name}` came in, wrapped by `{kms_key}`."),
         Some(active) if active.number == last => {
@@ -295,7 +311,9 @@ fn certified<T>(
 ) -> Result<T> {
     let path = authorities;
     let authorities = parsed(path, |pem| Authorities::from_pem(pem.expose()))?;
+    // Checked at the present time: a package may be older than its certificate.
     let certified = parsed(certificates, |pem| read(pem.expose(), &authorities, Timestamp::now()))?;
+    // Silence would look like a check that was passed.
     if !authorities.has_revocation_lists() {
         printer.say(format_args!(
             "`{}` holds no revocation list: whether a certificate was revoked, was not checked.",
@@ -307,6 +325,7 @@ fn certified<T>(
 
 /// Reads and parses a text file, which may be a secret.
 fn parsed<T>(path: &Path, parse: impl FnOnce(&Secret<String>) -> Result<T>) -> Result<T> {
+    // Wiped when dropped, as it may be a private key. The content is in no message, only the path.
     let text = std::fs::read_to_string(path).map(Secret::new);
     let text = text.map_err(|error| Error::io(format!("cannot read `{}`", path.display()), error))?;
     parse(&text).map_err(|error| error.context(format_args!("`{}`", path.display())))

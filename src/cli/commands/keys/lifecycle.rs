@@ -54,6 +54,7 @@ pub(in crate::cli) struct LimitArgs {
 }
 
 pub(super) fn transition(keyring: &mut Keyring, args: &LifecycleArgs, to: KeyState, report: &Report<'_>) -> Result<()> {
+    // Only what cannot be taken back has to be confirmed; a suspension can.
     let consequence = match to {
         KeyState::Deactivated => Some("It will never protect again."),
         KeyState::Compromised => Some("It will never protect again, and every reveal warns."),
@@ -68,6 +69,7 @@ pub(super) fn activate(keyring: &mut Keyring, args: &LifecycleArgs, report: &Rep
     let prepared = |version: &&VersionInfo| {
         version.state == KeyState::PreActivation && args.key.version.is_none_or(|number| number == version.number)
     };
+    // From the newest back: that is the one that was prepared last.
     let Some(prepared) = versions.iter().rev().find(prepared) else {
         let message = format!("key `{}` was not prepared: nothing is to be activated", args.key);
         return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint(format!(
@@ -90,6 +92,7 @@ pub(super) fn resume(keyring: &mut Keyring, args: &LifecycleArgs, report: &Repor
         let suspended = versions.iter().rfind(|version| version.state == KeyState::Suspended);
         suspended.map(|version| version.number)
     });
+    // A version that was never in use is brought into use by `activate` alone.
     let waits = |version: &VersionInfo| version.state == KeyState::PreActivation && number == Some(version.number);
     if versions.iter().any(waits) {
         let message = format!("key `{}` was never in use: it cannot be resumed", args.key);
@@ -110,6 +113,7 @@ fn change(
     consequence: Option<&str>,
     report: &Report<'_>,
 ) -> Result<()> {
+    // Asked before anything is changed.
     let reason = confirm(key, args, consequence, report.printer)?;
     let changed = keyring.transition(key, to, &reason)?;
     report.changed(&changed, keyring, format_args!("Key `{key}` is {to} now."))
@@ -121,12 +125,14 @@ pub(super) async fn remove(
     args: &LifecycleArgs,
     report: &Report<'_>,
 ) -> Result<()> {
+    // Never the current one by default: what is removed is lost.
     if args.key.version.is_none() {
         return Err(Error::bad_input("which version is to be removed?").with_hint(format!(
             "name it, as in `{0}@1`; `cipherform keys describe {0}` lists them",
             args.key.name
         )));
     }
+    // Tokens name the version that sealed them row by row, so removal may lose them though no column names it.
     let of_tokens = policy
         .rules()
         .filter(|rule| rule.treatment == Treatment::Tokenize)
@@ -134,6 +140,7 @@ pub(super) async fn remove(
         .map(|rule| format!("`{}`", rule.name));
     let of_tokens: Vec<String> = of_tokens.collect();
     let known = keyring.describe(&args.key.name)?.versions;
+    // The second run, which turns removed into destroyed, needs no warning any more.
     let is_there = (known.iter())
         .filter(|version| Some(version.number) == args.key.version)
         .any(|version| !matches!(version.state, KeyState::Removed | KeyState::Destroyed));
@@ -153,6 +160,7 @@ pub(super) async fn remove(
     let key = keyring.remove(&args.key, &reason).await?;
     let number = args.key.version;
     let version = key.versions.iter().find(|version| Some(version.number) == number);
+    // Destroyed is said only when the KMS key is gone: until then a backup could bring the version back.
     let what = match version.map(|version| version.state) {
         Some(KeyState::Destroyed) => format!(
             "Key `{}` is destroyed: it is out of this keyring, and the KMS key that wrapped it is gone.",
@@ -175,6 +183,7 @@ pub(super) fn periods(keyring: &mut Keyring, args: &PeriodsArgs, report: &Report
         reason,
     } = args;
     let key = keyring.describe(name)?;
+    // clap demands a reason with a new value; without both, this only shows.
     let (Some(reason), true) = (reason, protect.is_some() || reveal.is_some()) else {
         return match report.format {
             ListFormat::Json => report.json(&key.periods),
@@ -184,6 +193,7 @@ pub(super) fn periods(keyring: &mut Keyring, args: &PeriodsArgs, report: &Report
             )),
         };
     };
+    // What is not given stays as it was.
     let periods = Periods::try_new(
         protect.unwrap_or(key.periods.originator_days),
         reveal.unwrap_or(key.periods.recipient_days),
@@ -205,6 +215,7 @@ pub(super) fn limit(keyring: &mut Keyring, args: &LimitArgs, report: &Report<'_>
     } = args;
     let values = *values;
     let key = keyring.describe(name)?;
+    // As for periods.
     let (Some(reason), true) = (reason, values.is_some() || *none) else {
         let limit = key.values_limit;
         return match report.format {

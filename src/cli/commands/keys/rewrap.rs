@@ -32,6 +32,7 @@ pub(super) async fn run(args: RewrapArgs, keyring: &mut Keyring, report: &Report
         "{} wrapped by `{to}` now.",
         printer::count(rewrapped as u64, "key version")
     ));
+    // Only the whole keyring takes its root along.
     if names.is_empty() {
         report.printer.say(
             "So is the keyring itself: the former KMS key is not needed for this keyring any more, but for its older \

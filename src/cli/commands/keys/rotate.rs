@@ -34,6 +34,7 @@ pub(super) async fn run(args: RotateArgs, keyring: &mut Keyring, report: &Report
     } else {
         keyring.rotate(name, args.reason.as_ref()).await?
     };
+    // Versions are in order of their numbers.
     let newest = key.versions.last().map_or(0, |version| version.number);
     let what = if args.prepare {
         format!(

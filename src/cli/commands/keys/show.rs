@@ -22,6 +22,7 @@ fn row(key: &KeyInfo) -> [String; 6] {
     let active = key
         .versions
         .iter()
+        // From the newest back: that is the one that protects.
         .rev()
         .find(|version| version.state.may(Direction::Encrypt));
     [
@@ -36,6 +37,7 @@ fn row(key: &KeyInfo) -> [String; 6] {
 
 pub(super) async fn describe(keyring: &Keyring, name: &KeyName, report: &Report<'_>) -> Result<()> {
     let key = keyring.describe(name)?;
+    // The KMS is asked, so what is shown is its state now.
     let kms = keyring.describe_kms_key(&key.kms_key).await?;
     if report.format == ListFormat::Json {
         return report.json(&json!({ "key": key, "kms": kms }));
@@ -104,6 +106,7 @@ pub(super) async fn describe(keyring: &Keyring, name: &KeyName, report: &Report<
             change.reason.to_string(),
         ]
     }));
+    // Only with changes beside the header.
     if rows.len() > 1 {
         printer.line("")?;
         printer.table(&rows)?;

@@ -55,6 +55,7 @@ impl AliasCommand {
 }
 
 pub(super) async fn change(command: AliasCommand, change: Change<'_>) -> Result<()> {
+    // The entry names the key, as the alias may point elsewhere later.
     let audited = |alias: &KeyName, key: &KmsKeyRef| entry(AuditEvent::Alias, key, Some(format!("alias {alias}")));
     match command {
         AliasCommand::List => list(change.local, change.report),
@@ -71,6 +72,7 @@ pub(super) async fn change(command: AliasCommand, change: Change<'_>) -> Result<
         AliasCommand::Delete { name, confirm } => {
             let key = KmsKeyRef::local_alias(&name);
             let consequence = "What stands under this name in a keyring is not found any more.";
+            // A deleted alias makes keyrings that use it unreadable, so it is confirmed.
             let reason = change.confirm(&key, &confirm, Some(consequence))?;
             let entry = AuditEntry {
                 reason: Some(reason.clone()),

@@ -44,12 +44,14 @@ impl<'a> Change<'a> {
         act: impl AsyncFnOnce(&LocalKms) -> Result<LocalKeyInfo>,
         words: impl FnOnce(&LocalKeyInfo) -> String,
     ) -> Result<()> {
+        // The entry surrounds the change: no change without one.
         let key = self.audited.around(entry, async || act(self.local).await).await?;
         let printer = self.report.printer;
         printer.say(words(&key));
         if self.report.format == ListFormat::Json {
             json_line(&key, self.report)?;
         }
+        // Every change is in the sealed file: a backup from before does not have it.
         printer.say(format_args!(
             "Back up `{}`: it has changed.",
             self.local.path().display()

@@ -108,6 +108,7 @@ pub(in crate::cli) async fn run(args: KmsArgs, keys: &KeyArgs, printer: &Printer
         format: args.format,
     };
     let policy = Policy::load(&keys.policy)?;
+    // A key elsewhere needs no unlocked local KMS, so no passphrase is asked for.
     if let Some(key) = args.command.key().filter(|key| key.scheme() != "local") {
         return match args.command {
             KmsCommand::Describe { .. } => show::describe_remote(key, keys, &policy, &report).await,
@@ -122,10 +123,12 @@ pub(in crate::cli) async fn run(args: KmsArgs, keys: &KeyArgs, printer: &Printer
     let Some(local) = clients.local.as_deref() else {
         return Err(Error::bug("the local KMS was wanted, and is not there"));
     };
+    // These two bring a key back: maintenance that is due would erase it a moment before.
     let scheduled = match args.command {
         KmsCommand::CancelDeletion(_) | KmsCommand::Enable(_) => Scheduled::Postpone,
         _ => Scheduled::Run,
     };
+    // Opened only by commands that change something, as it opens the log.
     let change = async || Change::open(&policy, &clients, local, scheduled, &report).await;
     match args.command {
         KmsCommand::List => show::list(local, &report),
@@ -150,6 +153,7 @@ pub(in crate::cli) async fn run(args: KmsArgs, keys: &KeyArgs, printer: &Printer
 }
 
 /// The error of a change to a key of another KMS: it is managed there.
+// Says which tool does it: a cloud's key belongs to other people, with other rights.
 fn managed_elsewhere(key: &KmsKeyRef) -> Error {
     let tool = match key.scheme() {
         "aws-kms" => {

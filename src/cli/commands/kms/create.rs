@@ -91,6 +91,7 @@ fn new_key(args: &CreateArgs) -> Result<NewKmsKey> {
         rotate_every,
         ..
     } = *args;
+    // An explicit kind decides; else the use does.
     let spec = match (spec, usage) {
         (None, Some(Usage::SignVerify)) | (Some(Spec::Ed25519), _) => KmsKeySpec::Ed25519,
         (None | Some(Spec::SymmetricDefault), _) => KmsKeySpec::SymmetricDefault,
@@ -101,6 +102,7 @@ fn new_key(args: &CreateArgs) -> Result<NewKmsKey> {
         Usage::EncryptDecrypt => KmsKeyUsage::EncryptDecrypt,
         Usage::SignVerify => KmsKeyUsage::SignVerify,
     });
+    // Spec and usage may contradict each other: that is an error and not a choice of ours.
     if let Some(asked) = asked.filter(|asked| *asked != spec.usage()) {
         return Err(
             Error::bad_input(format!("a key of the kind {spec} is for {}, not {asked}", spec.usage()))

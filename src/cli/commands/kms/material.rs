@@ -64,6 +64,7 @@ pub(super) async fn parameters(args: &ParametersForImportArgs, change: Change<'_
     }
     let entry = entry(AuditEvent::ImportMaterial, key, Some("get parameters".to_owned()));
     let act = async |local: &crate::kms::LocalKms| {
+        // A new pair replaces the last one, in the sealed file.
         let parameters = local.parameters_for_import(key)?;
         fs::create_atomic(
             public_key,
@@ -86,7 +87,9 @@ pub(super) async fn parameters(args: &ParametersForImportArgs, change: Change<'_
 }
 
 pub(super) async fn import(args: &ImportMaterialArgs, change: Change<'_>) -> Result<()> {
+    // Both files are read before the entry is made: a wrong path is no attempt.
     let (wrapped, token) = (fs::read(&args.material)?, fs::read(&args.token)?);
+    // A token is ASCII; what is not fails when it is compared.
     let token = String::from_utf8_lossy(&token).into_owned();
     let (key, reason) = (&args.key, &args.reason);
     let entry = AuditEntry {
@@ -94,6 +97,7 @@ pub(super) async fn import(args: &ImportMaterialArgs, change: Change<'_>) -> Res
         ..entry(AuditEvent::ImportMaterial, key, None)
     };
     let with = format!("`{}` with `{}`", args.material.display(), args.token.display());
+    // The KMS checks the token, and that the material is the same as before if there was some.
     let act = async |local: &crate::kms::LocalKms| {
         let imported = local.import_material(key, &wrapped, &token, args.valid_to, reason);
         imported.map_err(|error| error.context(&with))
@@ -103,6 +107,7 @@ pub(super) async fn import(args: &ImportMaterialArgs, change: Change<'_>) -> Res
         .await
 }
 
+// The material can come back, from the person who has it, so this is no deletion of the key.
 pub(super) async fn delete(args: &KmsKeyArgs, change: Change<'_>) -> Result<()> {
     let key = &args.key;
     let consequence = "It wraps and unwraps nothing until the same material is imported again.";

@@ -68,9 +68,12 @@ pub(super) async fn run(
     } = args;
     let audited = AuditedKms::open(policy, clients, Scheduled::Run, report.printer).await?;
     // Before a new passphrase is asked for.
+    // This change is in no key's history, so without a log entry nothing would record it.
     audited.is_open()?;
+    // Opens the file with what unlocks it now: a wrong passphrase is said before a new one is asked for.
     local.list()?;
     let kdf = match (kdf, policy.approved_only) {
+        // NIST has approved PBKDF2 (SP 800-132), and not Argon2id.
         (Some(Kdf::Argon2id), true) => {
             return Err(Error::bad_input("approved_only = true: NIST has not approved Argon2id")
                 .with_hint("leave out --kdf, or say --kdf pbkdf2"));
@@ -83,6 +86,7 @@ pub(super) async fn run(
         _ if *os_keyring => (None, "the keyring of the operating system".to_owned()),
         (_, _, Some(key)) => (None, format!("KMS key `{key}`")),
         (_, Some(path), _) => {
+            // Made before the change; left over, if that fails, it opens nothing.
             if path.symlink_metadata().is_err() {
                 LocalKms::create_key_file(path)?;
                 report.printer.say(format_args!(
@@ -96,6 +100,7 @@ pub(super) async fn run(
             )
         }
         (Some(path), ..) => (Some(Unlock::passphrase_file(path)?), "the new passphrase".to_owned()),
+        // Twice, as it is a new one.
         _ => (
             Some(Unlock::Passphrase(session::prompt(Ask::Twice)?)),
             "the new passphrase".to_owned(),
@@ -106,6 +111,7 @@ pub(super) async fn run(
         reason: reason.clone(),
         ..AuditEntry::new(AuditEvent::Unlock)
     };
+    // One entry for each way, around the change itself.
     match (new, kms) {
         (Some(new), _) => {
             audited
@@ -119,6 +125,7 @@ pub(super) async fn run(
         }
         (None, None) => audited.around(entry, async || local.guard_by_os_keyring()).await?,
     }
+    // The old way still opens old copies: sealing anew cannot reach those.
     report.printer.say(format_args!(
         "The local KMS `{}` is unlocked by {what} from now on. Copies of the file are still opened by what opened it \
          before.",

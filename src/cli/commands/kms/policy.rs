@@ -72,6 +72,7 @@ Example:
 }
 
 /// The key or identity that a policy is of.
+// Exactly one of the two: clap checks the group, so the code below need not.
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
 pub(super) struct PolicyTarget {
@@ -83,6 +84,7 @@ pub(super) struct PolicyTarget {
     pub(super) identity: Option<String>,
 }
 
+// The fields of the wrap context, and no others: a misspelt one would never match.
 fn context_field(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((field, value)) if ["keyring", "data-key", "version", "use"].contains(&field) => {
@@ -107,6 +109,7 @@ pub(super) async fn run(
             bypass_lockout_check,
             reason,
         } => {
+            // Read before the log is opened.
             let json = fs::read(&file)?;
             let audited = AuditedKms::open(policy, clients, Scheduled::Run, report.printer).await?;
             let put = PutPolicy {
@@ -116,6 +119,7 @@ pub(super) async fn run(
                 audited: &audited,
                 local,
             };
+            // The group of clap has exactly one of them.
             let (what, document) = match (&target.key, &target.identity) {
                 (Some(key), _) => put.for_key(key, bypass_lockout_check).await?,
                 (None, identity) => put.for_identity(identity.as_deref().unwrap_or_default()).await?,
@@ -134,9 +138,11 @@ pub(super) async fn run(
             action,
             context,
         } => {
+            // Simulated for the person who asks, unless somebody else is named.
             let principal = principal.unwrap_or_else(kms::actor);
             let context = wrap_context(&context)?;
             let local = in_local(Some(local), &key)?;
+            // Nothing is wrapped or unwrapped: the same evaluation as a request, without the request.
             let decision = local.simulate(&key, &principal, action, context.as_ref())?;
             match report.format {
                 ListFormat::Json => report.json(&json!({
@@ -184,8 +190,10 @@ struct PutPolicy<'a> {
 
 impl PutPolicy<'_> {
     async fn for_key(&self, key: &KmsKeyRef, bypass_lockout_check: bool) -> Result<(String, KeyPolicy)> {
+        // Parsed before the entry, so that a policy with a mistake leaves none.
         let document = KeyPolicy::parse_for_key(self.json).map_err(|error| self.in_file(error))?;
         let local = in_local(Some(self.local), key)?;
+        // The lockout check is the KMS's: it knows who asks.
         let put = async || local.put_key_policy(key, document.clone(), bypass_lockout_check, self.reason);
         self.audited
             .around(self.entry(entry(AuditEvent::Policy, key, None)), put)
@@ -205,6 +213,7 @@ impl PutPolicy<'_> {
         };
         let put = async || self.local.put_identity_policy(identity, document.clone(), self.reason);
         self.audited.around(self.entry(entry), put).await?;
+        // An empty policy takes the attachment away.
         let what = if document.is_empty() {
             format!("No policy is attached to `{identity}` any more.")
         } else {
@@ -227,9 +236,11 @@ impl PutPolicy<'_> {
 
 /// The context that the command line says; what it leaves out is zero, and the use `derive`.
 fn wrap_context(fields: &[(String, String)]) -> Result<Option<WrapContext>> {
+    // Without any field, conditions on the context are evaluated as for a request without one.
     if fields.is_empty() {
         return Ok(None);
     }
+    // Ids of zeros match no real key, so a condition on one that was left out is false.
     let mut context = WrapContext {
         keyring: KeyringId::from_bytes([0; 16]),
         data_key: DataKeyId::from_bytes([0; 16]),

@@ -35,6 +35,7 @@ pub(super) async fn run(args: RotateArgs, change: Change<'_>) -> Result<()> {
         reason: args.reason.clone(),
         ..entry(AuditEvent::Rotate, key, context)
     };
+    // A schedule is another change than a rotation now, with an entry of its own.
     if args.every.is_some() || args.on_demand {
         let when = args
             .every

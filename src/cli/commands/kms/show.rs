@@ -66,6 +66,7 @@ pub(super) fn describe(key: &KmsKeyRef, info: &LocalKeyInfo, report: &Report<'_>
         ("next rotation", time(info.next_rotation)),
         ("created", Some(info.created.to_string())),
     ] {
+        // A line for what this key has; most have no deletion and no next rotation.
         if let Some(said) = said {
             printer.line(format_args!("{what:<16} {said}"))?;
         }
@@ -119,10 +120,12 @@ pub(super) async fn describe_remote(
 pub(super) fn public_key(key: &KmsKeyRef, as_pem: bool, local: &LocalKms, report: &Report<'_>) -> Result<()> {
     let (info, bytes) = (local.key(key)?, local.public_key(key)?);
     let signer = <[u8; 32]>::try_from(bytes.as_slice()).ok();
+    // Ed25519 keys are 32 bytes, which partners compare by eye; RSA has no such form.
     let (text, pem) = match signer.filter(|_| info.spec == KmsKeySpec::Ed25519) {
         Some(signer) => (Some(hex::encode(signer)), Sender::from(signer).to_pem()?),
         None => (None, public_key_pem(&bytes)?),
     };
+    // JSON has both forms in any case.
     let text = text.filter(|_| !as_pem || report.format == ListFormat::Json);
     let text = text.as_deref().unwrap_or(&pem);
     match report.format {

@@ -61,6 +61,7 @@ pub(super) async fn schedule_deletion(
     change: Change<'_>,
 ) -> Result<()> {
     let keyring = policy.keyring.display();
+    // Known before the question is asked: the keyring that needs the key is named in it.
     let (before, after) = if is_needed(&args.key, change.local, policy)? {
         (
             format!(" `{keyring}` needs it: `cipherform keys rewrap --to` another KMS key first."),
@@ -75,6 +76,7 @@ pub(super) async fn schedule_deletion(
     };
     let state = NewState {
         name: "pending-deletion",
+        // Confirmed although it can be taken back: meanwhile nothing under it can be revealed.
         consequence: Some(format!(
             "In {days} days its material is erased, and what it wraps is lost.{before}"
         )),
@@ -117,6 +119,7 @@ impl NewState {
             consequence,
             words,
         } = self;
+        // Before the entry, as a refusal at the prompt is no attempt.
         let reason = change.confirm(&args.key, &args.confirm, consequence.as_deref())?;
         let entry = AuditEntry {
             reason: Some(reason.clone()),
@@ -128,6 +131,7 @@ impl NewState {
 }
 
 /// Tells whether the policy's keyring needs the key, under its name or another.
+// Compared by id: keyring and command may name the key by name, alias or path.
 fn is_needed(key: &KmsKeyRef, local: &LocalKms, policy: &Policy) -> Result<bool> {
     let Ok(key) = local.key(key) else {
         // Who may not see it is told so by what is asked for.
