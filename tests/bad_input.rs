@@ -380,6 +380,7 @@ fn protecting_twice_and_revealing_what_is_plain() {
 #[test]
 fn nothing_to_protect_names_the_columns() {
     let sandbox = Sandbox::new();
+    sandbox.policy(&POLICY.replace("people.", "others.x_"));
     sandbox.write("persons.parquet", &people());
     refused(
         &sandbox,

@@ -109,7 +109,7 @@ fn a_local_kms_cannot_choose_whom_to_ask() {
     let mut document: serde_json::Value = serde_json::from_str(&file).unwrap();
     let key = format!("vault:http://127.0.0.1:{port}/transit/main");
     let unlock = find(&mut document, "unlock").expect("what unlocks it");
-    *unlock = serde_json::json!({ "method": "kms", "kms_key": key, "wrapped": "AAAA" });
+    *unlock = serde_json::json!({ "kms": { "key": key, "id": "00112233445566778899aabbccddeeff", "wrapped": "AAAA" } });
     fs::write(sandbox.path("kms.json"), document.to_string()).unwrap();
     for command in [&["keys", "list"][..], &["init", "second"]] {
         let output = sandbox.command(command).env("VAULT_TOKEN", "secret").output().unwrap();
@@ -142,4 +142,81 @@ fn init_pins_and_closes() {
     );
     let printed = sandbox.ok(&["keys", "trust"]);
     assert!(policy.contains(printed.trim()), "{policy} has not {printed}");
+}
+
+/// An old copy of the keyring, in which a key was not compromised yet.
+#[test]
+fn an_old_keyring_does_not_bring_a_compromised_key_back() {
+    let sandbox = Sandbox::new();
+    sandbox.policy(&crate::sandbox::POLICY.replace("[rules.ssn]", "audit = \"audit.jsonl\"\n[rules.ssn]"));
+    sandbox.write("people.parquet", &people());
+    sandbox.ok(&["keys", "backup", "--to", "old.json"]);
+    let old = fs::read(sandbox.path("keyring.json")).unwrap();
+    sandbox.ok(&["keys", "rotate", "pii", "--reason", "leak"]);
+    sandbox.ok(&["keys", "compromise", "pii@1", "--reason", "leak", "--yes"]);
+    let new = fs::read(sandbox.path("keyring.json")).unwrap();
+    fs::write(sandbox.path("keyring.json"), &old).unwrap();
+    for command in [
+        &["protect", "people.parquet", "safe.parquet"][..],
+        &["keys", "list"],
+        &["keys", "doctor"],
+    ] {
+        let output = sandbox.run(command);
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert!(
+            !output.status.success() && said.contains("its audit log knows generation"),
+            "{command:?}: {said}"
+        );
+    }
+    fs::write(sandbox.path("keyring.json"), &new).unwrap();
+    sandbox.ok(&["keys", "list"]);
+    // Where the newer one is lost, an older one comes back for a reason, and the lost one is the older copy then.
+    fs::remove_file(sandbox.path("keyring.json")).unwrap();
+    let refused = sandbox.fails(3, &["keys", "restore", "old.json"]);
+    assert!(refused.contains("say why with --reason"), "{refused}");
+    assert!(!sandbox.path("keyring.json").exists(), "nothing was written");
+    sandbox.ok(&["keys", "restore", "old.json", "--reason", "the disk died"]);
+    sandbox.ok(&["keys", "list"]);
+    assert!(sandbox.ok(&["keys", "audit", "show"]).contains("the disk died"));
+    fs::write(sandbox.path("keyring.json"), &new).unwrap();
+    sandbox.fails(3, &["keys", "list"]);
+}
+
+/// A file that was renamed: its columns do not go out in the clear because no line is about a table of that name.
+#[test]
+fn a_renamed_file_is_not_left_in_the_clear() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.parquet", &people());
+    fs::rename(sandbox.path("people.parquet"), sandbox.path("people-2026.parquet")).unwrap();
+    let policy = crate::sandbox::POLICY.replace("\"people.id\" = \"id\"", "id = \"id\"\nnote = \"keep\"");
+    sandbox.policy(&policy);
+    let refused = sandbox.fails(1, &["protect", "people-2026.parquet", "safe.parquet"]);
+    assert!(refused.contains("is protected in table `people`"), "{refused}");
+    assert!(
+        refused.contains("--table people") && refused.contains("= \"keep\""),
+        "{refused}"
+    );
+    assert!(!sandbox.path("safe.parquet").exists());
+    sandbox.ok(&["protect", "--table", "people", "people-2026.parquet", "safe.parquet"]);
+}
+
+/// A log is not made of a file that is something else.
+#[cfg(unix)]
+#[test]
+fn an_audit_log_does_not_overwrite_what_is_none() {
+    let sandbox = Sandbox::new();
+    sandbox.write("people.parquet", &people());
+    let policy = |log: &str| {
+        sandbox.policy(&crate::sandbox::POLICY.replace("[rules.ssn]", &format!("audit = \"{log}\"\n[rules.ssn]")));
+    };
+    fs::write(sandbox.path("diary.txt"), "Dear diary,\nno line feed at the end").unwrap();
+    fs::write(sandbox.path("short.txt"), "one line without an end").unwrap();
+    std::os::unix::fs::symlink(sandbox.path("diary.txt"), sandbox.path("link.jsonl")).unwrap();
+    for log in ["diary.txt", "short.txt", "link.jsonl", "keyring.json"] {
+        policy(log);
+        let before = fs::read(sandbox.path(log)).unwrap();
+        let output = sandbox.run(&["protect", "people.parquet", "safe.parquet"]);
+        assert!(!output.status.success(), "{log}: {}", text(&output.stderr));
+        assert_eq!(fs::read(sandbox.path(log)).unwrap(), before, "{log}");
+    }
 }

@@ -60,7 +60,7 @@ impl<'a> Task<'a> {
         ) {
             return Ok(());
         }
-        let operation = self.direction.into();
+        let operation = self.direction;
         // NULLs pass by the key.
         let values = array.len() - array.null_count();
         self.transform.key().count(operation, values as u64)

@@ -115,7 +115,35 @@ impl Policy {
                 );
             }
         }
+        if direction == Direction::Encrypt {
+            self.check_other_tables(table, columns)?;
+        }
         columns.iter().map(|names| self.bind_one(table, names)).collect()
+    }
+
+    /// Refuses a column that a line of another table protects and no line of this one names: a file that was renamed
+    /// would go out in the clear.
+    fn check_other_tables(&self, table: &str, columns: &[&[String]]) -> Result<()> {
+        for line in self.columns.iter().filter(|line| line.is_literal()) {
+            let Some((other, column)) = line.pattern.split_once('.') else {
+                continue;
+            };
+            let is_here = |name: &str| columns.iter().any(|names| names.iter().any(|known| known == name));
+            // `address.postcode` may be a field of a column here, rather than a column of a table `address`.
+            let names_another = other != table && !is_here(other) && is_here(column);
+            if names_another && !matches!(self.binding(line)?, Bound::Keep) && self.line(table, column)?.is_none() {
+                return Err(Error::bad_policy(format!(
+                    "{}: column `{column}` is protected in table `{other}`, and this is table `{table}`, for which no \
+                     line names it",
+                    line.at
+                ))
+                .with_hint(format!(
+                    "pass --table {other} if it is the same table, or add a line \"{table}.{column}\" = \"keep\", or \
+                     with a rule"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// The rule that a column of `table` is under, whatever the policy says of those that no line names. The column is

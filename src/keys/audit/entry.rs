@@ -160,6 +160,8 @@ pub enum AuditEvent {
     Alias,
     /// A change that an earlier entry announced failed.
     Failed,
+    /// A change was written: the keyring is of this generation now.
+    Written,
     /// An unfinished entry at the end was cut off: its writer had been interrupted.
     Mended,
 }
@@ -190,6 +192,7 @@ impl fmt::Display for AuditEvent {
             Self::Unlock => "unlock",
             Self::Alias => "alias",
             Self::Failed => "failed",
+            Self::Written => "written",
             Self::Mended => "mended",
         })
     }

@@ -176,6 +176,10 @@ impl AuditLog {
         // Entries name people, keys and jobs.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, fs::PRIVATE);
+        // A link could lead anywhere, to a file that somebody else is meant to keep.
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|found| found.file_type().is_symlink()) {
+            return Err(Error::bad_input("is a link").with_hint("name the file itself in the policy"));
+        }
         let mut file = options.open(&self.path).map_err(cannot_write)?;
         // The end is read anew for each append, since other processes append as well.
         let LogEnd {
@@ -234,6 +238,11 @@ impl AuditLog {
             if from > 0 {
                 return Err(damaged("its end"));
             }
+            // Half a first entry begins as each does; anything else is somebody's file.
+            if !tail.is_empty() && !ENTRY_BEGINS.starts_with(&tail[..tail.len().min(ENTRY_BEGINS.len())]) {
+                return Err(Error::bad_input("is a file, and no audit log")
+                    .with_hint("name another file in the policy, or move this one away"));
+            }
             return Ok(LogEnd {
                 number: 0,
                 mac: self.start(),
@@ -250,6 +259,52 @@ impl AuditLog {
             length: from + complete as u64,
             unfinished,
         })
+    }
+
+    /// Returns the latest generation of the keyring that the log knows, because it was written or opened. `None` for a log
+    /// that is not there, or names none.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the file.
+    pub(crate) fn known_generation(&self) -> Result<Option<u64>> {
+        let mut file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.in_file(cannot_read(error).with_hint(NO_ENTRY))),
+        };
+        let mut window = TAIL;
+        loop {
+            let (known, whole) = self
+                .generation_within(&mut file, window)
+                .map_err(|error| self.in_file(error.with_hint(NO_ENTRY)))?;
+            // A long job may have filled the end with entries that name no generation.
+            if known.is_some() || whole {
+                return Ok(known);
+            }
+            window *= 16;
+        }
+    }
+
+    /// The latest generation within the last bytes of the file, and whether these are all of it.
+    fn generation_within(&self, file: &mut File, window: u64) -> Result<(Option<u64>, bool)> {
+        let total = file.metadata().map_err(cannot_read)?.len();
+        let from = total.saturating_sub(window);
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(from)).map_err(cannot_read)?;
+        file.take(window).read_to_end(&mut bytes).map_err(cannot_read)?;
+        // The first line may have begun before, and the last may not be finished.
+        let lines = bytes.split(|byte| *byte == b'\n');
+        let entries: Vec<AuditEntry> = lines
+            .filter_map(|line| serde_json::from_slice::<LogLine>(line).ok())
+            .map(|line| line.entry)
+            .collect();
+        let known = entries.iter().filter_map(|entry| match entry.event {
+            AuditEvent::Unwrap | AuditEvent::Restore | AuditEvent::Written => entry.generation,
+            // Announced, and perhaps not made: a process may have ended in between.
+            _ => None,
+        });
+        Ok((known.max(), from == 0))
     }
 
     /// Reads the whole log, and checks that each entry follows the one before.
@@ -455,10 +510,14 @@ fn cannot_read(error: std::io::Error) -> Error {
 }
 
 fn cannot_write(error: std::io::Error) -> Error {
-    Error::io("cannot be written", error).with_hint(
-        "no key is used without an entry in the log: make room for it, or take the line `audit` out of the policy",
-    )
+    Error::io("cannot be written", error).with_hint(NO_ENTRY)
 }
+
+/// How each entry begins.
+const ENTRY_BEGINS: &[u8] = b"{\"number\":";
+
+const NO_ENTRY: &str =
+    "no key is used without an entry in the log: make room for it, or take the line `audit` out of the policy";
 
 #[cfg(test)]
 mod tests {

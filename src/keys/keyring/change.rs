@@ -283,6 +283,11 @@ impl Keyring {
         }
         // Only now: after a failure the keyring in memory is as the file is.
         self.document = document;
+        // From here on an older copy is refused. Not before: whoever ends in between has the older one rightly.
+        self.audit([AuditEntry {
+            generation,
+            ..AuditEntry::new(AuditEvent::Written)
+        }])?;
         Ok(result)
     }
 }

@@ -129,8 +129,8 @@ impl Keyring {
     ///
     /// Errors of the log's file.
     pub fn with_audit_log(mut self, path: impl Into<PathBuf>) -> Result<Self> {
-        let context = self.registry.context().clone();
-        let log = Arc::new(AuditLog::new(path.into(), self.id(), &self.root, context)?);
+        let log = self.audit_log_at(path.into())?;
+        self.refuse_older_than(&log)?;
         // The log's key is derived from the root, so the unwrapping of the root can be written down only
         // afterwards.
         log.append(vec![AuditEntry {
@@ -144,6 +144,32 @@ impl Keyring {
         self.registry = self.registry.with_audit(Arc::clone(&log) as _);
         self.log = Some(log);
         Ok(self)
+    }
+
+    pub(super) fn audit_log_at(&self, path: PathBuf) -> Result<Arc<AuditLog>> {
+        let context = self.registry.context().clone();
+        Ok(Arc::new(AuditLog::new(path, self.id(), &self.root, context)?))
+    }
+
+    /// Refuses a keyring that is older than its own log knows it: an old copy has the key of before a compromise, and
+    /// the states of before.
+    fn refuse_older_than(&self, log: &AuditLog) -> Result<()> {
+        let Some(known) = log.known_generation()?.filter(|known| *known > self.generation()) else {
+            return Ok(());
+        };
+        // Another process may have changed the keyring since this one read it.
+        if parse(&self.path)?.unverified().generation >= known {
+            return Ok(());
+        }
+        let message = format!(
+            "this is an older copy: generation {}, and its audit log knows generation {known}",
+            self.generation()
+        );
+        Err(in_file(&self.path, Error::new(ErrorKind::WrongKey, message)).with_hint(
+            Hint::from("put the newer keyring back; if it is lost, ")
+                .then(Remedy::RestoreBackup)
+                .then(" --reason brings an older one back for good"),
+        ))
     }
 
     /// Refuses a copy of the keyring that is older than generation `least`, which the caller has seen before.

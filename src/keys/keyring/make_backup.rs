@@ -1,11 +1,14 @@
-//! Making and recording backups of a keyring.
+//! Making and recording backups of a keyring, and putting one back.
+
+use std::path::Path;
 
 use super::backup::{Backup, BackupParts};
 use super::backup_record::BackupRecord;
 use super::file::parse;
 use super::keyring::Keyring;
 use crate::keys::audit::{AuditEntry, AuditEvent};
-use crate::{Error, Result, Secret};
+use crate::keys::reason::Reason;
+use crate::{Error, ErrorKind, Result, Secret};
 
 impl Keyring {
     /// Makes a backup of the keyring as its file is now, with the bytes of the local KMS that guards it, if one does,
@@ -71,17 +74,62 @@ impl Keyring {
         Ok(())
     }
 
-    /// Logs, if there is an audit log, that the keyring was restored from a backup.
+    /// Checks that this keyring, out of a backup, may be put back: where the audit log at `path` knows a later
+    /// generation, that takes a reason.
     ///
     /// # Errors
     ///
-    /// Errors of the log's file.
-    pub fn audit_restore(&self, name: &str) -> Result<()> {
-        self.audit([AuditEntry {
+    /// [`ErrorKind::WrongKey`] if it does not; errors of the log's file.
+    pub fn check_restorable(&self, path: &Path, reason: Option<&Reason>) -> Result<()> {
+        match (self.known_later(path)?, reason) {
+            (None, _) | (_, Some(_)) => Ok(()),
+            (Some(known), None) => Err(Error::new(
+                ErrorKind::WrongKey,
+                format!(
+                    "the audit log knows generation {known} of the keyring, and the backup is of generation {}: keys \
+                     that were compromised or replaced since would come back",
+                    self.generation()
+                ),
+            )
+            .with_hint("if the newer keyring is lost, say why with --reason")),
+        }
+    }
+
+    /// Puts down in the audit log at `path` that this keyring came out of the backup `name`. Where the log knows a later
+    /// generation, the keyring becomes a later one still: from then on the lost one is the older copy.
+    ///
+    /// # Errors
+    ///
+    /// As for [`check_restorable`](Self::check_restorable); errors of both files.
+    pub fn restored(mut self, path: &Path, name: &str, reason: Option<&Reason>) -> Result<Self> {
+        self.check_restorable(path, reason)?;
+        let entry = AuditEntry {
             context: Some(format!("from {name}")),
-            generation: Some(self.generation()),
+            reason: reason.cloned(),
             ..AuditEntry::new(AuditEvent::Restore)
-        }])
+        };
+        match self.known_later(path)? {
+            None => {
+                let keyring = self.with_audit_log(path)?;
+                let generation = Some(keyring.generation());
+                keyring.audit([AuditEntry { generation, ..entry }])?;
+                Ok(keyring)
+            }
+            Some(known) => {
+                self.log = Some(self.audit_log_at(path.to_owned())?);
+                self.commit(Some(entry), |document| {
+                    document.generation = known;
+                    Ok(())
+                })?;
+                Ok(self)
+            }
+        }
+    }
+
+    /// The latest generation that the log knows, if it is later than this keyring.
+    fn known_later(&self, path: &Path) -> Result<Option<u64>> {
+        let known = self.audit_log_at(path.to_owned())?.known_generation()?;
+        Ok(known.filter(|known| *known > self.generation()))
     }
 
     pub(crate) fn root(&self) -> &Secret<Vec<u8>> {

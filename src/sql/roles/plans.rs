@@ -288,12 +288,7 @@ impl<'a> Checker<'a> {
     }
 
     fn unnest(&mut self, unnest: &Unnest, outer: Option<&Scope<'_>>) -> Result<Vec<Kind>> {
-        let kinds = self.plan(&unnest.input, &vec![true; unnest.input.schema().fields().len()], outer);
-        // Columns beside the unnested ones may be denied, and not be needed: then they are only passed on.
-        let kinds = match kinds {
-            Ok(kinds) => kinds,
-            Err(error) => return Err(error),
-        };
+        let kinds = self.whole(&unnest.input, outer)?;
         let mut shown = Vec::with_capacity(unnest.dependency_indices.len());
         for (at, from) in unnest.dependency_indices.iter().enumerate() {
             let kind = &kinds[*from];

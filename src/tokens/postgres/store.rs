@@ -14,12 +14,12 @@ use async_trait::async_trait;
 use futures_util::lock::Mutex;
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
-use tokio_postgres::config::Host;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Config, Row, Statement, Transaction};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::errors::{TIMEOUT, damaged, failed, ran_into_another, silent};
+use super::server;
 use crate::keys::{KeyVersionId, StoreId};
 use crate::tokens::{
     DomainState, DomainStats, Found, Inserted, Insertion, Lookup, Minted, Record, Replacement, TokenStore,
@@ -137,9 +137,7 @@ impl PostgresTokens {
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn open_with(url: &str, password: Option<Secret<String>>, patience: Duration) -> Result<Self> {
-        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
-            Error::bad_policy("the URL of the token store is wrong").with_source(error)
-        })?;
+        let mut config = server::config(url)?;
         if let Some(password) = password {
             config.password(password.expose());
         }
@@ -151,7 +149,7 @@ impl PostgresTokens {
             config.tcp_user_timeout(PATIENCE);
         }
         config.application_name("cipherform");
-        let place = place(&config);
+        let place = server::place(&config);
         let opened = async {
             let mut connection = connect(&config).await?;
             let made = tokio::time::timeout(patience, make_tables(&mut connection.client)).await;
@@ -198,22 +196,6 @@ impl PostgresTokens {
         });
         answer.map_err(|error| error.context(&self.place))
     }
-}
-
-/// The name of a store in messages: no user, and no password.
-fn place(config: &Config) -> String {
-    let hosts = config.get_hosts().iter().enumerate().map(|(at, host)| {
-        let ports = config.get_ports();
-        let port = ports.get(at).or(ports.first()).unwrap_or(&5432);
-        match host {
-            Host::Tcp(name) => format!("{name}:{port}"),
-            #[cfg(unix)]
-            Host::Unix(path) => format!("{}:{port}", path.display()),
-        }
-    });
-    let hosts: Vec<String> = hosts.collect();
-    let database = config.get_dbname().or(config.get_user()).unwrap_or_default();
-    format!("PostgreSQL token store `{}/{database}`", hosts.join(","))
 }
 
 async fn connect(config: &Config) -> Result<Connection> {

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::args::{KeyArgs, ListFormat, kms_key};
+use crate::cli::args::{KeyArgs, ListFormat, kms_key, ours};
 use crate::cli::report::Report;
 use crate::cli::session::{self, Ask};
-use crate::keys::{Backup, Keyring, KmsKeyRef, StagedBackup, Trust};
+use crate::keys::{Backup, Keyring, KmsKeyRef, Reason, StagedBackup, Trust};
 use crate::kms::{self, LocalKms};
 use crate::policy::Policy;
 use crate::{Error, Result, fs};
@@ -39,6 +39,9 @@ pub(in crate::cli) struct RestoreArgs {
     /// A KMS key that the backup may name, where there is no policy that says so; can be given several times
     #[arg(long, value_name = "URI", value_parser = kms_key())]
     pub(super) kms: Vec<KmsKeyRef>,
+    /// Why an older keyring comes back for good, where the audit log knows a newer one: it is recorded
+    #[arg(long, value_name = "TEXT", value_parser = ours::<Reason>)]
+    pub(super) reason: Option<Reason>,
 }
 
 pub(super) fn run(
@@ -114,6 +117,12 @@ pub(super) async fn restore(args: &RestoreArgs, keys: &KeyArgs, report: &Report<
             backup.keyring_generation()
         ));
     } else {
+        // What is there and newer stays; what is lost comes back older than the log knows it.
+        if let Some(path) = policy.audit.as_ref().filter(|_| !policy.keyring.exists()) {
+            let candidate = Keyring::open(staged.keyring(), &registry).await;
+            let candidate = candidate.map_err(|error| staged.in_file(error, file))?;
+            candidate.check_restorable(path, args.reason.as_ref())?;
+        }
         let local_kms = if backup.has_local_kms() {
             session::local_kms_path(keys)?
         } else {
@@ -142,9 +151,7 @@ pub(super) async fn restore(args: &RestoreArgs, keys: &KeyArgs, report: &Report<
         let keyring = Keyring::open(&policy.keyring, &clients.registry).await?;
         // The log goes on; the entry explains why generations go back.
         if let Some(path) = &policy.audit {
-            keyring
-                .with_audit_log(path)?
-                .audit_restore(&file.display().to_string())?;
+            keyring.restored(path, &file.display().to_string(), args.reason.as_ref())?;
         }
         report.printer.say(format_args!(
             "Restored what was backed up at {}. Key versions that were made since are not in it.",

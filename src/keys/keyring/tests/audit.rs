@@ -35,16 +35,18 @@ async fn everything_is_written_down_before_it_is_done() {
         "generate -",
         "create pii@1",
         "state pii@1",
+        "written -",
         "unwrap -",
         "use pii@1 5",
         "use pii@1 6",
         "state pii@1",
+        "written -",
     ];
     assert_eq!(told, expected);
     assert!(entries.iter().all(|entry| entry.who == "tester"));
-    assert_eq!(entries[7].reason, Some(reason()));
-    assert_eq!(entries[7].generation, Some(keyring.generation()));
-    assert_eq!(entries[5].role.as_deref(), Some("loader"));
+    assert_eq!(entries[8].reason, Some(reason()));
+    assert_eq!(entries[8].generation, Some(keyring.generation()));
+    assert_eq!(entries[6].role.as_deref(), Some("loader"));
 
     // A log that cannot be written: nothing is changed, and no key is fetched any more.
     std::fs::remove_file(&log).unwrap();
