@@ -265,7 +265,7 @@ fn to_protect_is_a_right_of_its_own() {
     let ssn = "SELECT ssn FROM one; SELECT ssn FROM one";
     let refused = sandbox.run(&["query", "--role", "analyst", "-c", ssn, "one.parquet"]);
     assert!(text(&refused.stderr).contains("role `analyst` may not see column `ssn`"));
-    let last = sandbox.ok(&words("keys audit show --last 2 --format json"));
+    let last = sandbox.ok(&words("keys audit show --last 4 --format json"));
     assert!(
         last.contains("\"rule\":\"ssn\",\"refused\":\"not allowed\"") && last.contains("\"role\":\"analyst\""),
         "{last}"

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use cipherform::sql::{Session, from_execution};
+use cipherform::sql::{Limits, Session, from_execution};
 use cipherform::transform::mask;
 use cipherform::{Engine, ErrorKind};
 
@@ -307,6 +307,32 @@ const STATEMENTS: &[(&str, &[Out], May)] = &[
     ("SELECT make_array({c}) FROM p", &[Open], Not),
     ("SELECT count(*) FROM p WHERE {c} = {c}", &[Open], Run),
     ("SELECT arrow_typeof({c}) FROM p LIMIT 1", &[Open], Run),
+    // Subqueries with a condition in ON, and lateral ones.
+    (
+        "SELECT count(*) FROM p x WHERE EXISTS (SELECT 1 FROM p JOIN o ON p.{c} = o.{c} AND o.region = x.region)",
+        &[Open],
+        Run,
+    ),
+    (
+        "SELECT count(*) FROM p x WHERE x.amount IN (SELECT p.amount FROM p JOIN o ON p.region = o.region AND o.{c} = x.{c})",
+        &[Open],
+        Run,
+    ),
+    (
+        "SELECT p.{c}, x.n FROM p, LATERAL (SELECT count(*) AS n FROM o WHERE o.{c} = p.{c}) AS x",
+        &[Value, Open],
+        Run,
+    ),
+    (
+        "SELECT x.{c} FROM p, LATERAL (SELECT o.{c} FROM o WHERE o.amount = p.amount) AS x",
+        &[Value],
+        Run,
+    ),
+    (
+        "SELECT p.amount, x.n FROM p, LATERAL (SELECT count(*) AS n FROM o WHERE o.region = p.region) AS x",
+        &[Open, Open],
+        Unneeded,
+    ),
 ];
 
 /// Values of each column, with equal ones and NULL.
@@ -404,7 +430,7 @@ impl World {
         let sandbox = Sandbox::new();
         sandbox.policy(POLICY);
         let [p, o] = tables();
-        let plain = Session::stored().unwrap();
+        let plain = Session::stored(Limits::default()).unwrap();
         let mut stored: HashMap<&'static str, HashMap<String, String>> = HashMap::new();
         for (name, batch) in [("p", &p), ("o", &o)] {
             let path = sandbox.write(&format!("plain-{name}.parquet"), batch);
@@ -459,7 +485,7 @@ async fn ask(session: &Session, sql: &str) -> cipherform::Result<Vec<Vec<String>
     let batches = session.query(sql).await?.collect().await.map_err(from_execution)?;
     let mut rows = Vec::new();
     for batch in &batches {
-        let columns: Vec<Vec<String>> = batch.columns().iter().map(|column| shown_texts(column)).collect();
+        let columns: Vec<Vec<String>> = batch.columns().iter().map(shown_texts).collect();
         rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|column| column[row].clone()).collect()));
     }
     rows.sort();
@@ -918,4 +944,299 @@ async fn a_hosts_context_is_held_to_the_role() {
             .flat_map(|batch| shown_texts(batch.column(0)))
             .all(|ssn| ssn == "NULL" || ssn.starts_with("***"))
     );
+}
+
+/// One record a statement: who, what without its literals, which columns the plan needs, how many values were revealed.
+#[tokio::test]
+async fn each_statement_is_written_down() {
+    let world = World::new().await;
+    world
+        .sandbox
+        .policy(&POLICY.replace("[rules.ssn]", "audit = \"audit.jsonl\"\n[rules.ssn]"));
+    let query = |role: &[&str], sql: &str| {
+        let mut arguments = vec!["query"];
+        arguments.extend(role);
+        arguments.extend(["-c", sql, "p.parquet", "o.parquet"]);
+        world.sandbox.run(&arguments)
+    };
+    let last = || {
+        let text = std::fs::read_to_string(world.sandbox.path("audit.jsonl")).unwrap();
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        lines
+            .map(|line| line["entry"].clone())
+            .filter(|entry| entry["event"] == "query")
+            .last()
+    };
+    assert!(
+        query(&[], "SELECT ssn, name FROM p WHERE ssn <> '999-99-9999'")
+            .status
+            .success()
+    );
+    let record = last().unwrap();
+    assert_eq!(record["context"], "SELECT ssn, name FROM p WHERE ssn <> ?");
+    assert_eq!(record["columns"], serde_json::json!(["p.name", "p.ssn"]));
+    assert_eq!(record["revealed"]["name@1"], 4, "{record}");
+    assert!(record["revealed"]["ssn@1"].as_u64().unwrap() >= 4, "{record}");
+    assert!(
+        record.get("role").is_none() && record.get("refused").is_none(),
+        "{record}"
+    );
+    // Columns that are not needed are not named, and a statement about none is not written down.
+    assert!(
+        query(&["--role", "masked"], "SELECT count(*) FROM p JOIN o ON p.ssn = o.ssn")
+            .status
+            .success()
+    );
+    let record = last().unwrap();
+    assert_eq!(record["columns"], serde_json::json!(["o.ssn", "p.ssn"]));
+    assert_eq!(
+        (&record["role"], &record["values"]),
+        (&"masked".into(), &0.into()),
+        "{record}"
+    );
+    assert!(
+        query(&["--role", "masked"], "SELECT sum(amount) FROM p")
+            .status
+            .success()
+    );
+    assert_eq!(last().unwrap(), record);
+    assert!(
+        !query(&["--role", "denied"], "SELECT ssn FROM p WHERE ssn = '862-45-3891'")
+            .status
+            .success()
+    );
+    let record = last().unwrap();
+    assert_eq!(
+        (&record["role"], &record["refused"]),
+        (&"denied".into(), &"not allowed".into()),
+        "{record}"
+    );
+    let log = std::fs::read_to_string(world.sandbox.path("audit.jsonl")).unwrap();
+    assert!(!log.contains("862-45-3891") && !log.contains("999-99-9999"), "{log}");
+}
+
+/// Memory, disk, time and rows.
+#[tokio::test]
+async fn a_session_has_limits() {
+    let world = World::new().await;
+    let engine = world.sandbox.engine().await;
+    let limited = async |limits: Limits| {
+        let session = Session::with_limits(&engine, limits).await.unwrap();
+        session
+            .register_file("p", &world.sandbox.path("p.parquet"))
+            .await
+            .unwrap();
+        session
+    };
+    let run = async |session: &Session, sql: &str| session.run(sql).await?.collect().await;
+    let rows = limited(Limits {
+        rows: Some(4),
+        ..Limits::default()
+    })
+    .await;
+    assert!(run(&rows, "SELECT ssn FROM p LIMIT 4").await.is_ok());
+    assert!(
+        run(&rows, "SELECT ssn FROM p")
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("limit of rows")
+    );
+    let time = std::time::Duration::from_millis(50);
+    let time = limited(Limits {
+        time: Some(time),
+        ..Limits::default()
+    })
+    .await;
+    let long =
+        "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 1000000) b WHERE a.value < b.value";
+    assert!(
+        run(&time, long)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("limit of time")
+    );
+    // A sort of values that do not fit the memory: refused, or sealed files.
+    let sort = "SELECT count(*) FROM (SELECT ssn || cast(v AS VARCHAR) AS w, row_number() OVER (ORDER BY ssn || cast(v AS \
+                VARCHAR)) AS n FROM (SELECT ssn, unnest(range(1, 200000)) AS v FROM p)) AS x WHERE n > 0";
+    let memory = Limits {
+        memory: Some(8 << 20),
+        ..Limits::default()
+    };
+    let refused = limited(memory).await;
+    assert!(
+        run(&refused, sort)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("not enough memory")
+    );
+    let spills = limited(Limits {
+        memory: Some(48 << 20),
+        disk: Some(1 << 30),
+        ..Limits::default()
+    })
+    .await;
+    let sorted = run(&spills, sort).await.unwrap();
+    assert_eq!(shown_texts(sorted[0].column(0)), ["999995"]);
+    let quota = limited(Limits {
+        memory: Some(48 << 20),
+        disk: Some(1 << 20),
+        ..Limits::default()
+    })
+    .await;
+    assert!(run(&quota, sort).await.is_err());
+}
+
+/// Statements with which an attacker got further than the role.
+#[tokio::test]
+async fn ways_around_are_closed() {
+    let world = World::new().await;
+    let refused = async |session: &Session, sql: &str| {
+        let found = ask(session, sql).await;
+        assert!(found.is_err(), "{sql}: {found:?}");
+    };
+    let (session, _) = world.session("denied").await;
+    let lateral = "SELECT (SELECT max(x.z) FROM (SELECT ssn AS k FROM p) AS q JOIN LATERAL (SELECT z.z FROM (SELECT column1 AS z \
+                   FROM (VALUES ('862-45-3891'))) z WHERE q.k = z.z) AS x ON true) FROM (SELECT 'a' AS k) AS q";
+    refused(&session, lateral).await;
+    for role in ["denied", "masked", "protected"] {
+        let (session, _) = world.session(role).await;
+        refused(&session, "SELECT input_file_name() FROM p").await;
+        refused(&session, lateral).await;
+        for prepared in [
+            "PREPARE a AS EXPLAIN VERBOSE SELECT amount FROM p",
+            "PREPARE a AS EXPLAIN SELECT amount FROM p",
+            "PREPARE a AS SET datafusion.optimizer.max_passes = 0",
+            "PREPARE a AS DESCRIBE p",
+            "PREPARE a AS PREPARE b AS SELECT 1",
+            "EXPLAIN FORMAT GRAPHVIZ SELECT amount FROM p",
+        ] {
+            refused(&session, prepared).await;
+        }
+    }
+    let (session, _) = world.session("masked").await;
+    refused(&session, "SELECT count(DISTINCT cast(id AS decimal(12, -3))) FROM p").await;
+    refused(&session, "SELECT count(try_cast(id AS decimal(3, 0))) FROM p").await;
+    refused(&session, "SELECT count(array_length(make_array(1, 2, 3), id)) FROM p").await;
+
+    let (session, _) = world.session("clerk").await;
+    let one = async |sql: &str| {
+        ask(&session, sql)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"))
+    };
+    // In a statement around it the value would not be replaced, and be compared with ciphertext.
+    refused(
+        &session,
+        "SELECT count(*) FROM p WHERE EXISTS (SELECT 1 FROM o WHERE o.amount = p.amount AND p.ssn = '862-45-3891')",
+    )
+    .await;
+    // What no row can have is false, and NULL where the column is.
+    assert_eq!(one("SELECT count(*) FROM p WHERE NOT (ssn = 'abc')").await, [["4"]]);
+    assert_eq!(one("SELECT count(*) FROM p WHERE (ssn = 'abc') IS NULL").await, [["1"]]);
+    assert_eq!(
+        one("SELECT count(*) FROM p WHERE NOT (ssn = '862-45-3891')").await,
+        [["3"]]
+    );
+    // A column without equality can be shown and counted, through a union too.
+    assert_eq!(
+        one("SELECT count(name) FROM (SELECT name FROM p UNION ALL SELECT name FROM o)").await,
+        [["10"]]
+    );
+    refused(
+        &session,
+        "SELECT count(*) FROM (SELECT name FROM p UNION SELECT name FROM o)",
+    )
+    .await;
+
+    // Without a role, no value of the data stands in a plan either.
+    let engine = world.sandbox.engine().await;
+    let session = Session::new(&engine).await.unwrap();
+    session
+        .register_file("p", &world.sandbox.path("p.parquet"))
+        .await
+        .unwrap();
+    for (sql, secret) in [
+        ("EXPLAIN ANALYZE SELECT ssn FROM p ORDER BY ssn LIMIT 1", "001-01-0001"),
+        (
+            "EXPLAIN SELECT count(*) FROM p WHERE ssn IN (SELECT column1 FROM (VALUES ('862-45-3891')))",
+            "862-45-3891",
+        ),
+        (
+            "EXPLAIN SELECT count(*) FROM p JOIN (VALUES ('862-45-3891')) v(x) ON ssn = x",
+            "862-45-3891",
+        ),
+        (
+            "EXPLAIN SELECT count(*) FROM p WHERE ssn = (SELECT '862-45-3891')",
+            "862-45-3891",
+        ),
+        (
+            "EXPLAIN SELECT ssn FROM p UNION ALL SELECT '862-45-3891'",
+            "862-45-3891",
+        ),
+        (
+            "EXPLAIN SELECT count(*) FROM p WHERE note = E'a\n862-45-3891'",
+            "862-45-3891",
+        ),
+    ] {
+        let plan = format!("{:?}", ask(&session, sql).await.unwrap());
+        assert!(!plan.contains(secret), "{sql}: {plan}");
+    }
+}
+
+/// Two rules of one map that are shown unlike, or of which one may be searched, are not taken for each other.
+#[tokio::test]
+async fn rules_of_one_map_keep_their_masks_and_rights() {
+    let sandbox = Sandbox::new();
+    sandbox.policy(
+        r#"
+version = 1
+keyring = "keyring.json"
+[rules.ssn]
+format = "us-ssn"
+key = "pii"
+domain = "ssn"
+mask = { keep_last = 4 }
+[rules.hidden]
+format = "us-ssn"
+key = "pii"
+domain = "ssn"
+mask = { fixed = "hidden" }
+[columns]
+ssn = "ssn"
+other = "hidden"
+[roles.masked]
+"*" = "masked"
+[roles.finder]
+ssn = { see = "masked", search = true, insecure_oracle = "a test" }
+hidden = "masked"
+"#,
+    );
+    let text: ArrayRef = Arc::new(StringArray::from(vec!["862-45-3891"]));
+    let batch = RecordBatch::try_from_iter([("ssn", Arc::clone(&text)), ("other", text)]).unwrap();
+    sandbox.write("plain.parquet", &batch);
+    sandbox.ok(&["protect", "--table", "p", "plain.parquet", "p.parquet"]);
+    for role in ["masked", "finder"] {
+        let engine = sandbox.engine().await.with_role(role).unwrap();
+        let session = Session::new(&engine).await.unwrap();
+        session.register_file("p", &sandbox.path("p.parquet")).await.unwrap();
+        for sql in [
+            "SELECT ssn FROM p WHERE false UNION ALL SELECT other FROM p",
+            "SELECT CASE WHEN false THEN ssn ELSE other END FROM p",
+            "SELECT coalesce(nullif(ssn, ssn), other) FROM p",
+            "SELECT count(*) FROM (SELECT ssn FROM p WHERE false UNION ALL SELECT other FROM p) WHERE ssn = '862-45-3891'",
+            "SELECT count(*) FROM p WHERE other = '862-45-3891'",
+        ] {
+            assert_eq!(
+                ask(&session, sql).await.unwrap_err().kind(),
+                ErrorKind::NotAllowed,
+                "{role}: {sql}"
+            );
+        }
+        assert_eq!(ask(&session, "SELECT other FROM p").await.unwrap(), [["hidden"]]);
+    }
 }

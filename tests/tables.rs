@@ -247,3 +247,16 @@ async fn a_table_of_no_rows_and_narrow_dictionaries() {
     assert_eq!(value(&session, "SELECT count(*) FROM nobody").await, "0");
     assert_eq!(value(&session, "SELECT max(ssn) IS NULL FROM nobody").await, "true");
 }
+
+#[test]
+fn the_command_takes_folders_and_patterns() {
+    let sandbox = lake();
+    let count = |file: &str| sandbox.ok(&["query", "--format", "csv", "-c", "SELECT count(ssn) AS n FROM t", file]);
+    assert_eq!(count("t=lake"), "n\n9\n");
+    assert_eq!(count("t=lake/year=2023/*/*.parquet"), "n\n6\n");
+    assert!(
+        sandbox
+            .fails(1, &["query", "-c", "SELECT 1", "no-such-folder/*.parquet"])
+            .contains("no file is named by")
+    );
+}

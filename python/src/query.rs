@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use cipherform::sql::{self, Session};
+use cipherform::sql::Session;
 use cipherform::{Engine, Error, Result};
 use pyo3::prelude::*;
 
@@ -44,10 +44,8 @@ pub(crate) async fn run(
             }
         }
     }
-    let answer = session.query(query).await?;
-    let schema: SchemaRef = answer.schema().as_arrow().clone().into();
-    let batches = answer.collect().await.map_err(sql::from_execution)?;
-    // The schema of what was computed, which may say more of what can be null than that of the plan.
-    let schema = batches.first().map_or(schema, RecordBatch::schema);
+    let answer = session.run(query).await?;
+    let schema = answer.schema();
+    let batches = answer.collect().await?;
     Ok((batches, schema))
 }

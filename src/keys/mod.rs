@@ -46,6 +46,8 @@ mod timestamp;
 mod trust;
 pub(crate) mod wrap;
 
+#[cfg(feature = "sql")]
+pub(crate) use audit::QueryRecord;
 pub use audit::{AuditEntry, AuditEvent, AuditLog, Checkpoint, VerifiedLog};
 pub use cache_limits::CacheLimits;
 #[cfg(feature = "kms-local")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::FieldRef;
 
 use crate::columns::ProtectedColumn;
-use crate::policy::{Grant, RuleRef, Treatment, Tweak};
+use crate::policy::{Grant, Rights, RuleRef, Treatment, Tweak};
 use crate::transform::Engine;
 use crate::{Error, ErrorKind, Result};
 
@@ -56,6 +56,8 @@ pub(super) struct Sealed {
     pub(super) search: bool,
     /// What is equal for columns whose stored values can be compared; `None` for columns that can only be shown.
     pub(super) identity: Option<String>,
+    /// Has each value one stored value, so that it can be encrypted anew under another version of its key?
+    pub(super) is_one_to_one: bool,
     /// The reason why the grant is `denied`, if it is not the policy's grant itself.
     reason: Option<String>,
     role: String,
@@ -80,16 +82,16 @@ impl Access {
         if is_shown {
             return Ok(None);
         }
-        let identity = match rights.equality {
-            true if rights.see != Grant::Denied => identity(engine, described, &rule, rights.see)?,
-            _ => None,
-        };
+        let map = identity(engine, described, &rule, &rights)?;
+        let is_one_to_one = map.is_some();
+        let identity = map.filter(|_| rights.equality && rights.see != Grant::Denied);
         Ok(Some(Arc::new(Sealed {
             column: column.to_owned(),
             rule,
             grant: rights.see,
             search: rights.search,
             identity,
+            is_one_to_one,
             reason: None,
             role: engine.role().unwrap_or_default().to_owned(),
         })))
@@ -116,6 +118,7 @@ impl Access {
             grant: Grant::Denied,
             search: false,
             identity: None,
+            is_one_to_one: false,
             reason: Some(reason.to_owned()),
             role: engine.role().unwrap_or_default().to_owned(),
         })
@@ -170,7 +173,8 @@ impl Sealed {
 
 /// What must be equal for two stored columns to be compared: the map of values, and the grant. `None` for maps that
 /// give one value several stored ones.
-fn identity(engine: &Engine, described: &ProtectedColumn, rule: &RuleRef, grant: Grant) -> Result<Option<String>> {
+fn identity(engine: &Engine, described: &ProtectedColumn, rule: &RuleRef, rights: &Rights) -> Result<Option<String>> {
+    let Rights { see: grant, search, .. } = rights;
     let definition = engine.policy().rule(&described.rule)?;
     let is_one_to_one = !definition.version_character
         && !matches!(definition.tweak, Tweak::Column(_))
@@ -185,12 +189,14 @@ fn identity(engine: &Engine, described: &ProtectedColumn, rule: &RuleRef, grant:
         (None, version) => format!("{}@{version:?}", described.key),
     };
     Ok(Some(format!(
-        "{version} {} {} {} {:?} {:?} {:?} {grant}",
+        "{version} {} {} {} {:?} {:?} {:?} {grant} {} {search}",
         described.domain,
         described.fingerprint,
         described.tweak,
         definition.on_empty,
         definition.on_short,
         definition.on_invalid,
+        // What is shown of either must be shown of both, and what may be done with either, done with both.
+        definition.mask.definition(),
     )))
 }

@@ -94,6 +94,17 @@ fn collect_secrets(plan: &LogicalPlan, secrets: &mut BTreeSet<String>) -> datafu
         }
         return Ok(protected);
     }
+    // Rows of literals may be compared with a protected column somewhere above.
+    let is_of_literals = match plan {
+        LogicalPlan::Values(_) => true,
+        LogicalPlan::Projection(projection) => matches!(projection.input.as_ref(), LogicalPlan::EmptyRelation(_)),
+        _ => false,
+    };
+    if is_of_literals {
+        for expression in plan.expressions() {
+            literals(&expression, secrets)?;
+        }
+    }
     let mut of_inputs = Vec::new();
     for input in plan.inputs() {
         of_inputs.push(collect_secrets(input, secrets)?);
@@ -193,6 +204,10 @@ fn add(value: &ScalarValue, secrets: &mut BTreeSet<String>) {
 
 /// The text of a plan without the secrets, and, for a role, without paths.
 fn hidden(text: String, secrets: &BTreeSet<String>, for_role: bool) -> String {
+    // First, since a value may have several lines.
+    let mut longest: Vec<&String> = secrets.iter().collect();
+    longest.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    let text = longest.into_iter().fold(text, |text, secret| without(&text, secret));
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines() {
         let mut line = line.to_owned();
@@ -205,18 +220,14 @@ fn hidden(text: String, secrets: &BTreeSet<String>, for_role: bool) -> String {
             }
         }
         line = between(&line, "DynamicFilter [", "]");
+        // Of TopK: the greatest value that still counts.
+        line = between(&line, "filter=[", "]");
         if for_role {
             line = between(&line, "file_groups={", "}");
         }
         lines.push(line);
     }
-    let mut text = lines.join("\n");
-    let mut longest: Vec<&String> = secrets.iter().collect();
-    longest.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    for secret in longest {
-        text = without(&text, secret);
-    }
-    text
+    lines.join("\n")
 }
 
 /// The line with what stands between two marks hidden, up to the last of the second.

@@ -16,17 +16,25 @@
 //! ([`Session::register_file`]): the table is then a view in which each protected column is `reveal(column, 'rule@version')`.
 
 mod access;
+mod answer;
 mod errors;
 mod explain;
 mod functions;
 mod grants;
+mod limits;
 mod prepared;
+mod record;
 mod roles;
 mod session;
+mod spill;
 mod tables;
 mod types;
 
+pub use answer::Answer;
+pub use limits::Limits;
 pub use session::{Session, statements};
+#[cfg(feature = "cli")]
+pub(crate) use tables::is_protected;
 
 use errors::external;
 pub use errors::{from_datafusion, from_execution};

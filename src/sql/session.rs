@@ -3,27 +3,31 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::TableReference;
+use datafusion::common::format::ExplainFormat;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::context::SQLOptions;
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::{LogicalPlan, Statement as PlanStatement};
 use datafusion::optimizer::AnalyzerRule;
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::planner::object_name_to_table_reference;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
+use super::answer::{Answer, Outcome, Record};
 use super::explain::{self, ExplainOptions};
 use super::grants::{Grants, GrantsFunction};
+use super::limits::Limits;
 use super::prepared::PreparedStatements;
+use super::record::{self, RevealedValues};
 use super::roles::RolesRule;
 use super::tables::OpenedTable;
-use super::{from_datafusion, functions, tables};
+use super::{from_datafusion, from_execution, functions, tables};
 use crate::transform::Engine;
 use crate::{Error, Result};
 
@@ -47,6 +51,7 @@ pub struct Session {
     engine: Option<Engine>,
     grants: Grants,
     prepared: PreparedStatements,
+    limits: Limits,
 }
 
 impl Session {
@@ -58,21 +63,35 @@ impl Session {
     /// A KMS that does not answer, or does not open the keyring's keys. A rule whose key alone cannot be had is an
     /// error when used. [`crate::ErrorKind::BadInput`] when DataFusion cannot start.
     pub async fn new(engine: &Engine) -> Result<Self> {
-        let ctx = context()?;
+        let limits = match engine.role() {
+            Some(_) => Limits::FOR_ROLES,
+            None => Limits::default(),
+        };
+        Self::with_limits(engine, limits).await
+    }
+
+    /// Like [`new`](Self::new), within these limits.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub async fn with_limits(engine: &Engine, limits: Limits) -> Result<Self> {
+        let ctx = context(limits)?;
         if engine.role().is_none() {
             tables::by_path::enable(&ctx, Some(engine));
         }
-        Self::in_context(ctx, engine).await
+        let session = Self::in_context(ctx, engine).await?;
+        Ok(Self { limits, ..session })
     }
 
     /// A session without an engine: tables are what is stored.
     ///
     /// # Errors
     /// [`crate::ErrorKind::BadInput`] when DataFusion cannot start.
-    pub fn stored() -> Result<Self> {
-        let ctx = context()?;
+    pub fn stored(limits: Limits) -> Result<Self> {
+        let ctx = context(limits)?;
         tables::by_path::enable(&ctx, None);
-        Ok(Self::assemble(ctx, None))
+        let session = Self::assemble(ctx, None);
+        Ok(Self { limits, ..session })
     }
 
     /// Like [`new`](Self::new), in a context of the host's: with its tables, its functions and its settings, spilling to
@@ -111,6 +130,7 @@ impl Session {
             engine: engine.cloned(),
             grants,
             prepared: PreparedStatements::default(),
+            limits: Limits::default(),
         }
     }
 
@@ -189,6 +209,13 @@ impl Session {
     /// A statement that does not fit its tables, or does not read alone.
     pub async fn query_statement(&self, statement: Statement) -> Result<DataFrame> {
         if let Statement::Explain(explained) = statement {
+            if explained
+                .options
+                .format
+                .is_some_and(|format| format != ExplainFormat::Indent)
+            {
+                return Err(Error::bad_input("EXPLAIN prints text alone: leave out FORMAT"));
+            }
             let plan = self.plan(*explained.statement).await?;
             let options = ExplainOptions {
                 analyze: explained.options.analyze,
@@ -213,6 +240,56 @@ impl Session {
         self.ctx.execute_logical_plan(plan).await.map_err(from_datafusion)
     }
 
+    /// Runs `statement` within the session's limits, and writes it into the audit log.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub async fn run(&self, statement: &str) -> Result<Answer> {
+        let mut parsed = statements(statement)?;
+        match (parsed.pop_front(), parsed.is_empty()) {
+            (Some(statement), true) => self.run_statement(statement).await,
+            _ => Err(Error::bad_input("one statement at a time")),
+        }
+    }
+
+    /// Like [`run`](Self::run), for a statement that has been parsed.
+    ///
+    /// # Errors
+    /// As [`query_statement`](Self::query_statement).
+    pub async fn run_statement(&self, statement: Statement) -> Result<Answer> {
+        let deadline = self.limits.time.map(|time| Instant::now() + time);
+        let revealed = RevealedValues::default();
+        let mut record = Record {
+            engine: self.engine.clone(),
+            statement: record::without_literals(&statement.to_string()),
+            columns: Vec::new(),
+            revealed: revealed.clone(),
+            outcome: Outcome::Running,
+        };
+        let stream = async {
+            let (mut state, plan) = self.query_statement(statement).await?.into_parts();
+            state.config_mut().options_mut().extensions.insert(revealed);
+            // Where functions find it.
+            state.execution_props_mut().config_options = Some(Arc::clone(state.config().options()));
+            if self.engine.is_some() {
+                let optimized = state.optimize(&plan).map_err(from_datafusion)?;
+                record.columns = record::protected_columns(&optimized);
+            }
+            let frame = DataFrame::new(state, plan);
+            let task = Arc::new(frame.task_ctx());
+            // What planning refuses says why; what rows fail on may hold a value.
+            let physical = frame.create_physical_plan().await.map_err(from_datafusion)?;
+            execute_stream(physical, task).map_err(from_execution)
+        };
+        match stream.await {
+            Ok(stream) => Ok(Answer::new(stream, deadline, self.limits.rows, record)),
+            Err(error) => {
+                record.outcome = Outcome::Failed(error.kind());
+                Err(error)
+            }
+        }
+    }
+
     /// Plans a statement that the session allows.
     async fn plan(&self, statement: Statement) -> Result<LogicalPlan> {
         let plan = self.ctx.state().statement_to_plan(statement).await;
@@ -225,6 +302,22 @@ impl Session {
         );
         let allowed = self.allowed().with_allow_statements(prepares);
         allowed.verify_plan(&plan).map_err(from_datafusion)?;
+        if let LogicalPlan::Statement(PlanStatement::Prepare(prepare)) = &plan {
+            // Only a query: whatever else is prepared would run without the checks that it has by itself.
+            let is_query = !matches!(
+                prepare.input.as_ref(),
+                LogicalPlan::Explain(_)
+                    | LogicalPlan::Analyze(_)
+                    | LogicalPlan::DescribeTable(_)
+                    | LogicalPlan::Statement(_)
+                    | LogicalPlan::Ddl(_)
+                    | LogicalPlan::Dml(_)
+                    | LogicalPlan::Copy(_)
+            );
+            if !is_query {
+                return Err(Error::bad_input("PREPARE takes a query"));
+            }
+        }
         Ok(plan)
     }
 
@@ -245,14 +338,9 @@ pub fn statements(text: &str) -> Result<VecDeque<Statement>> {
     DFParser::parse_sql(text).map_err(from_datafusion)
 }
 
-fn context() -> Result<SessionContext> {
-    let no_disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
-    let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(no_disk).build_arc();
+fn context(limits: Limits) -> Result<SessionContext> {
     let mut config = SessionConfig::new().with_information_schema(true);
     // As `files::Source` has it.
     config.options_mut().execution.parquet.coerce_int96 = Some("us".to_owned());
-    Ok(SessionContext::new_with_config_rt(
-        config,
-        runtime.map_err(from_datafusion)?,
-    ))
+    Ok(SessionContext::new_with_config_rt(config, limits.runtime()?))
 }

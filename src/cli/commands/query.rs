@@ -10,16 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use datafusion::dataframe::DataFrame;
 use datafusion::sql::parser::Statement;
-use futures::StreamExt;
 
 use crate::cli::args::KeyArgs;
 use crate::cli::printer::Printer;
 use crate::cli::results::{ResultFormat, Results};
 use crate::cli::{job, session};
-use crate::files::{OutputFile, Source};
-use crate::sql::{self, Session};
+use crate::files::OutputFile;
+use crate::sql::{self, Answer, Limits, Session};
 use crate::{Engine, Error, ErrorKind, Hint, Result, files};
 
 const HELP: &str = "\
@@ -61,9 +59,54 @@ pub(in crate::cli) struct QueryArgs {
     /// See what this role of the policy may see
     #[arg(long, value_name = "NAME", conflicts_with = "stored")]
     pub(in crate::cli) role: Option<String>,
+    /// The most memory for sorts, groups and joins, such as 512MB or 4GB [default: 4GB with a role, else no limit]
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    memory_limit: Option<u64>,
+    /// Let sorts and groups that need more memory go to sealed files of this size; joins do not [default: no files]
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    disk_limit: Option<u64>,
+    /// The longest time of a statement, such as 30s or 5m [default: 10m with a role, else no limit]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
+    /// The most rows of an answer [default: 1000000 with a role, else no limit]
+    #[arg(long, value_name = "N")]
+    row_limit: Option<u64>,
+}
+
+/// A number of bytes, with a unit or without.
+fn bytes(text: &str) -> std::result::Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u64 = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 1,
+        "K" | "KB" => 1 << 10,
+        "M" | "MB" => 1 << 20,
+        "G" | "GB" => 1 << 30,
+        "T" | "TB" => 1 << 40,
+        _ => return Err("write a number and B, KB, MB, GB or TB".to_owned()),
+    };
+    let number = digits.parse::<u64>().ok();
+    number
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|size| *size > 0)
+        .ok_or_else(|| "write a number and B, KB, MB, GB or TB".to_owned())
 }
 
 impl QueryArgs {
+    /// The limits given, and those of a role where there is one and none were given.
+    fn limits(&self, engine: Option<&Engine>) -> Limits {
+        let usual = match engine.and_then(Engine::role) {
+            Some(_) => Limits::FOR_ROLES,
+            None => Limits::default(),
+        };
+        let memory = self.memory_limit.and_then(|bytes| usize::try_from(bytes).ok());
+        Limits {
+            memory: memory.or(usual.memory),
+            disk: self.disk_limit.or(usual.disk),
+            time: self.timeout.or(usual.time),
+            rows: self.row_limit.or(usual.rows),
+        }
+    }
+
     pub(in crate::cli) fn format(&self) -> ResultFormat {
         // The ending of the file only chooses a form that was not chosen.
         let ending = || self.output.as_ref()?.extension()?.to_str();
@@ -101,9 +144,10 @@ impl FromStr for TableFile {
 pub(in crate::cli) async fn run(args: QueryArgs, keys: &KeyArgs, printer: &Printer) -> Result<()> {
     // As stored, no policy and no key are touched: whoever has no rights can look at ciphertext.
     let engine = if args.stored { None } else { engine(&args, keys).await? };
+    let limits = args.limits(engine.as_ref());
     let session = match &engine {
-        Some(engine) => Session::new(engine).await?,
-        None => Session::stored()?,
+        Some(engine) => Session::with_limits(engine, limits).await?,
+        None => Session::stored(limits)?,
     };
     for file in &args.files {
         session.register_file(&file.name, &file.path).await?;
@@ -146,8 +190,7 @@ struct Shell {
 async fn engine(args: &QueryArgs, keys: &KeyArgs) -> Result<Option<Engine>> {
     let mut protected = false;
     for file in &args.files {
-        let columns = Source::open(&file.path)?.columns()?;
-        protected |= columns.iter().any(|column| column.protected.is_some());
+        protected |= sql::is_protected(&file.path)?;
     }
     // A role always needs the policy, even if nothing is protected: it may have no right to look.
     if !protected && args.role.is_none() && !keys.policy.exists() {
@@ -217,7 +260,7 @@ async fn one(
     output: Option<(&Path, bool)>,
     printer: &Printer,
 ) -> Result<()> {
-    let answer = shell.session.query_statement(statement).await?;
+    let answer = shell.session.run_statement(statement).await?;
     let Some((path, force)) = output else {
         return stream(answer, format, printer.stdout()).await;
     };
@@ -244,12 +287,10 @@ async fn interrupted() -> Error {
     Error::new(ErrorKind::Interrupted, "interrupted; nothing was written")
 }
 
-async fn stream(answer: DataFrame, format: ResultFormat, out: impl Write + Send) -> Result<()> {
-    let mut results = Results::begin(Arc::new(answer.schema().as_arrow().clone()), format, out)?;
-    // Batch by batch, so a large result does not have to fit into memory.
-    let mut batches = answer.execute_stream().await.map_err(sql::from_execution)?;
-    while let Some(batch) = batches.next().await {
-        results.write(batch.map_err(sql::from_execution)?)?;
+async fn stream(mut answer: Answer, format: ResultFormat, out: impl Write + Send) -> Result<()> {
+    let mut results = Results::begin(answer.schema(), format, out)?;
+    while let Some(batch) = answer.next().await {
+        results.write(batch?)?;
     }
     results.finish()
 }

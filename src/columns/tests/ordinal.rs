@@ -6,7 +6,7 @@ use arrow::datatypes::i256;
 use super::*;
 
 async fn done(engine: &Engine, rule: &str, direction: Direction, array: &ArrayRef) -> Result<Treated> {
-    let transform = transform(engine, rule, direction.into()).await;
+    let transform = transform(engine, rule, direction).await;
     apply(Task::new(&transform, direction, "c"), array, None)
 }
 

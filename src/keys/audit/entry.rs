@@ -1,5 +1,6 @@
 //! Entries of the audit log.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,26 @@ pub struct AuditEntry {
     /// Reason that the actor gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+    /// Protected columns that a statement read: `table.column`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+    /// Number of values that a statement revealed, by rule and version.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub revealed: BTreeMap<String, u64>,
+}
+
+/// What the audit log keeps of a statement.
+#[cfg(feature = "sql")]
+#[derive(Clone, Debug, Default)]
+pub(crate) struct QueryRecord {
+    /// The statement without its literals.
+    pub(crate) statement: String,
+    /// The protected columns that it read.
+    pub(crate) columns: Vec<String>,
+    /// How many values were revealed, by rule and version.
+    pub(crate) revealed: BTreeMap<String, u64>,
+    /// Why it came to no end; absent if it did.
+    pub(crate) refused: Option<String>,
 }
 
 impl AuditEntry {
@@ -81,6 +102,8 @@ impl AuditEntry {
             generation: None,
             refused: None,
             reason: None,
+            columns: Vec::new(),
+            revealed: BTreeMap::new(),
         }
     }
 }
@@ -160,6 +183,8 @@ pub enum AuditEvent {
     Alias,
     /// A change that an earlier entry announced failed.
     Failed,
+    /// A statement was asked.
+    Query,
     /// A change was written: the keyring is of this generation now.
     Written,
     /// An unfinished entry at the end was cut off: its writer had been interrupted.
@@ -192,6 +217,7 @@ impl fmt::Display for AuditEvent {
             Self::Unlock => "unlock",
             Self::Alias => "alias",
             Self::Failed => "failed",
+            Self::Query => "query",
             Self::Written => "written",
             Self::Mended => "mended",
         })

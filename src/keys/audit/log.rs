@@ -514,7 +514,7 @@ fn cannot_write(error: std::io::Error) -> Error {
 }
 
 /// How each entry begins.
-const ENTRY_BEGINS: &[u8] = b"{\"number\":";
+const ENTRY_BEGINS: &[u8] = b"{\"entry\":{\"number\":";
 
 const NO_ENTRY: &str =
     "no key is used without an entry in the log: make room for it, or take the line `audit` out of the policy";

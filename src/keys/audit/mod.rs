@@ -18,6 +18,8 @@ mod log;
 mod tally;
 
 pub use checkpoint::Checkpoint;
+#[cfg(feature = "sql")]
+pub(crate) use entry::QueryRecord;
 pub use entry::{AuditEntry, AuditEvent};
 pub use log::{AuditLog, VerifiedLog};
 pub(crate) use tally::UsageTally;

@@ -12,6 +12,7 @@ use crate::cipher::Direction;
 use crate::columns::{self, Task};
 use crate::policy::{Grant, RuleRef};
 use crate::sql::external;
+use crate::sql::record::RevealedValues;
 use crate::transform::{Engine, Transform};
 use crate::{Error, ErrorKind};
 
@@ -117,6 +118,10 @@ impl Binding {
         }
         let task = Task::new(&transform, direction, args.arg_fields[0].name());
         let treated = columns::treat(task, &array, None).await.map_err(external)?;
+        if direction == Direction::Decrypt {
+            let values = array.len() - array.logical_null_count();
+            RevealedValues::count(&args.config_options, &transform.rule().name, values);
+        }
         Ok(ColumnarValue::Array(treated.array))
     }
 
@@ -172,6 +177,10 @@ impl Binding {
         let column = if scalar { name } else { args.arg_fields[0].name() };
         let task = Task::new(&transform, direction, column);
         let done = columns::apply(task, &array, tweaks.as_ref()).map_err(external)?;
+        if direction == Direction::Decrypt {
+            let rule = literal(name, Some(rule))?;
+            RevealedValues::count(&args.config_options, rule, array.len() - array.logical_null_count());
+        }
         debug_assert_eq!(done.array.len(), rows);
         if scalar {
             Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&done.array, 0)?))

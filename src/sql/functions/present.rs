@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::Array;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use async_trait::async_trait;
 use datafusion::common::{Result, internal_err};
@@ -18,6 +19,7 @@ use crate::cipher::Direction;
 use crate::columns::{self, Task};
 use crate::policy::RuleRef;
 use crate::sql::external;
+use crate::sql::record::RevealedValues;
 use crate::transform::Engine;
 use crate::{Error, ErrorKind};
 
@@ -88,7 +90,14 @@ impl Present {
             Some(_) => columns::treat(task, array, None).await,
             None => columns::apply(task, array, tweaks.as_ref()),
         };
-        Ok(ColumnarValue::Array(done.map_err(external)?.array))
+        let shown = done.map_err(external)?.array;
+        // A mask is made of the value, which was revealed for it.
+        RevealedValues::count(
+            &args.config_options,
+            &rule.to_string(),
+            array.len() - array.logical_null_count(),
+        );
+        Ok(ColumnarValue::Array(shown))
     }
 }
 

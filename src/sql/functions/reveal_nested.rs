@@ -16,6 +16,7 @@ use futures_util::FutureExt;
 
 use crate::columns::BatchPlan;
 use crate::sql::external;
+use crate::sql::record::RevealedValues;
 use crate::sql::types::without_metadata;
 
 pub(in crate::sql) const NAME: &str = "reveal_nested";
@@ -78,6 +79,9 @@ impl RevealNested {
         let options = RecordBatchOptions::new().with_row_count(Some(args.number_rows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(input), columns.collect::<Result<_>>()?, &options)?;
         let done = self.plan.apply(&batch, 0).await.map_err(external)?;
+        for work in self.plan.summary() {
+            RevealedValues::count(&args.config_options, &work.rule, batch.num_rows());
+        }
         Ok(ColumnarValue::Array(cast(done.column(0), &self.data_type())?))
     }
 

@@ -26,11 +26,11 @@ pub(super) struct Scope<'a> {
 impl Scope<'_> {
     fn column(&self, column: &Column) -> Result<Kind> {
         let at = self.schema.index_of_column(column).map_err(from_datafusion)?;
-        self.kinds
-            .get(at)
-            .cloned()
-            .ok_or_else(|| Error::bug("a plan with more columns than kinds"))?
-            .needed()
+        match self.kinds.get(at).cloned() {
+            // What was not marked as needed was not looked at, and must not pass for open.
+            None | Some(Kind::Unneeded) => Err(Error::bug("a column that nothing was said to need").into()),
+            Some(kind) => kind.needed(),
+        }
     }
 
     fn outer_column(&self, column: &Column) -> Result<Kind> {
@@ -41,7 +41,8 @@ impl Scope<'_> {
             }
             scope = outer.outer;
         }
-        Err(Error::bug("a column of a statement around this one, which it does not have").into())
+        let column = column.flat_name();
+        Err(Error::bad_input(format!("no statement around this one has a column `{column}`")).into())
     }
 }
 
@@ -125,7 +126,7 @@ impl Checker<'_> {
         let (one, two) = (self.kind(left, scope)?, self.kind(right, scope)?);
         match op {
             Operator::Eq | Operator::NotEq | Operator::IsDistinctFrom | Operator::IsNotDistinctFrom => {
-                if *op == Operator::Eq && (self.searches(&one, right)? || self.searches(&two, left)?) {
+                if *op == Operator::Eq && (self.searches(&one, left, right) || self.searches(&two, right, left)) {
                     return Ok(Kind::Open);
                 }
                 one.check_comparable(&two, &format!("a comparison ({op})"))?;
@@ -150,7 +151,7 @@ impl Checker<'_> {
         if list.list.iter().all(|item| searched_value(item).is_some())
             && !list.negated
             && list.list.len() <= MOST_SEARCHED
-            && self.searches(&searched, list.list.first().unwrap_or(&list.expr))?
+            && list.list.iter().all(|item| self.searches(&searched, &list.expr, item))
         {
             return Ok(Kind::Open);
         }
@@ -245,10 +246,18 @@ impl Checker<'_> {
                 Ok(Kind::Open)
             }
             "array_length" | "list_length" | "cardinality" | "empty" | "array_empty" | "list_empty" => {
-                // How many elements a list has is not protected.
-                self.kinds(&call.args, scope)?;
+                // How many elements a list has is not protected; in which dimension is an argument like others.
+                self.kinds(&call.args[..1.min(call.args.len())], scope)?;
+                for more in call.args.iter().skip(1) {
+                    self.kind(more, scope)?.open(name)?;
+                }
                 Ok(Kind::Open)
             }
+            "input_file_name" => Err(Error::new(
+                ErrorKind::NotAllowed,
+                "paths of files are not for roles: input_file_name() shows one",
+            )
+            .into()),
             present::NAME => self.present(call, scope),
             reencrypt::NAME | reveal_nested::NAME => {
                 // Views and the root have these; what they make of a column is what the column is.
@@ -338,7 +347,17 @@ impl Checker<'_> {
                 self.masks_columns = true;
                 Ok(Kind::Open)
             }
-            Some(kind) => kind.open("mask()").map(|()| Kind::Open),
+            Some(kind) => {
+                kind.open("mask()")?;
+                match call.args.len() {
+                    1 => Err(
+                        Error::bad_input("mask() of a column alone is for one that the role sees masked")
+                            .with_hint("name the rule: mask(value, 'rule')")
+                            .into(),
+                    ),
+                    _ => Ok(Kind::Open),
+                }
+            }
             None => Ok(Kind::Open),
         }
     }
@@ -401,14 +420,17 @@ impl Checker<'_> {
             .collect()
     }
 
-    /// Is this a search for a given value in a column that the role may search?
-    fn searches(&mut self, column: &Kind, literal: &Expr) -> Result<bool> {
-        let Kind::Sealed(sealed) = column else { return Ok(false) };
-        if !sealed.search || sealed.identity.is_none() || searched_value(literal).is_none_or(ScalarValue::is_null) {
-            return Ok(false);
-        }
-        self.searches_columns = true;
-        Ok(true)
+    /// Is this a search for a given value in a column that the role may search? The column stands in this statement, not
+    /// in one around it, so that the value is replaced here.
+    fn searches(&mut self, kind: &Kind, column: &Expr, literal: &Expr) -> bool {
+        let is_here = match column {
+            Expr::Cast(cast) => matches!(cast.expr.as_ref(), Expr::Column(_)),
+            other => matches!(other, Expr::Column(_)),
+        };
+        let may = matches!(kind, Kind::Sealed(sealed) if sealed.search && sealed.identity.is_some());
+        let searches = may && is_here && searched_value(literal).is_some_and(|value| !value.is_null());
+        self.searches_columns |= searches;
+        searches
     }
 }
 
@@ -438,8 +460,23 @@ fn keeps_equality(from: &DataType, to: &DataType) -> bool {
         || from.is_string() && to.is_string()
         || is_bytes(&from) && is_bytes(&to)
         || from.is_integer() && to.is_integer() && fits(&from, &to)
-        || from.is_integer() && matches!(to, DataType::Decimal128(..) | DataType::Decimal256(..))
+        || from.is_integer() && has_room(&from, &to)
         || matches!((&from, &to), (DataType::Date32, DataType::Date64))
+}
+
+/// Has the decimal type every integer of the first?
+fn has_room(from: &DataType, to: &DataType) -> bool {
+    let (DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale)) = to else {
+        return false;
+    };
+    // Of the widest, 18,446,744,073,709,551,615.
+    let digits = match from.primitive_width() {
+        Some(1) => 3,
+        Some(2) => 5,
+        Some(4) => 10,
+        _ => 20,
+    };
+    u8::try_from(*scale).is_ok_and(|scale| precision.saturating_sub(scale) >= digits)
 }
 
 /// Has the second type every integer of the first?

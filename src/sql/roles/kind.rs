@@ -85,11 +85,10 @@ impl Kind {
         match (&self, &other) {
             (Self::Unneeded, _) | (Self::Null, _) => Ok(other),
             (_, Self::Unneeded) | (_, Self::Null) | (Self::Open, Self::Open) => Ok(self),
-            (Self::Sealed(one), Self::Sealed(two)) if one.is_comparable(two) => Ok(self),
+            // Neither is compared with the other here, only shown as one column.
+            (Self::Sealed(one), Self::Sealed(two)) if one.is_comparable(two) || one.is_alike(two) => Ok(self),
             (Self::Shown(_), Self::Shown(_)) => Ok(self),
-            (Self::Nested(one), Self::Nested(two)) if Arc::ptr_eq(&one.nested, &two.nested) && one.path == two.path => {
-                Ok(self)
-            }
+            (Self::Nested(one), Self::Nested(two)) if one.is_alike(two) => Ok(self),
             (Self::Sealed(one), Self::Sealed(two)) => Err(one.refuse(&format!(
                 "{what} with column `{}`, which has another key, rule or grant",
                 two.column
@@ -180,6 +179,25 @@ impl NestedKind {
         fields.map(|(_, sealed)| sealed)
     }
 
+    /// Have both the same sealed fields, shown alike?
+    fn is_alike(&self, other: &Self) -> bool {
+        let fields = |nested: &Self| -> Vec<(String, Arc<Sealed>)> {
+            let within = nested.nested.sealed.iter();
+            let path = &nested.path;
+            let within = within.filter_map(|(known, sealed)| {
+                let rest = known.strip_prefix(path).filter(|rest| rest.starts_with(['.', '[']))?;
+                Some((rest.to_owned(), Arc::clone(sealed)))
+            });
+            within.collect()
+        };
+        let (one, two) = (fields(self), fields(other));
+        one.len() == two.len()
+            && one
+                .iter()
+                .zip(&two)
+                .all(|((path, sealed), (other_path, other))| path == other_path && sealed.is_alike(other))
+    }
+
     /// The refusal of something with the whole of it.
     pub(super) fn refuse(&self, what: &str) -> Refusal {
         match self.sealed().next() {
@@ -190,6 +208,11 @@ impl NestedKind {
 }
 
 impl Sealed {
+    /// Are both shown alike: under one rule and version, by one grant?
+    fn is_alike(&self, other: &Self) -> bool {
+        self.rule == other.rule && self.grant == other.grant
+    }
+
     fn is_comparable(&self, other: &Self) -> bool {
         self.identity.is_some() && self.identity == other.identity
     }

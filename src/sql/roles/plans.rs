@@ -268,8 +268,18 @@ impl<'a> Checker<'a> {
         for expression in join.on.iter().flat_map(|(one, two)| [one, two]).chain(&join.filter) {
             mark(expression, &both, &mut all)?;
         }
+        // A lateral right side names columns of the left.
+        let mut lateral = Vec::new();
+        outer_columns(&join.right, &mut lateral).map_err(from_datafusion)?;
+        for column in lateral {
+            if let Some(at) = left.maybe_index_of_column(&column) {
+                all[at] = true;
+            }
+        }
         let mut kinds = self.plan(&join.left, &all[..left_width], outer)?;
-        kinds.extend(self.plan(&join.right, &all[left_width..], outer)?);
+        let beside = scope(left, &kinds, outer);
+        let of_right = self.plan(&join.right, &all[left_width..], Some(&beside))?;
+        kinds.extend(of_right);
         let scope = scope(&both, &kinds, outer);
         for (one, two) in &join.on {
             let (one, two) = (self.kind(one, &scope)?, self.kind(two, &scope)?);

@@ -157,13 +157,13 @@ fn rewritten(engine: &Engine, part: Expr, schema: &DFSchema, kinds: &[Kind]) -> 
                     && let Some(sealed) = sealed(column).filter(|sealed| sealed.search)
                 {
                     let stored = stored(column);
-                    let found = ciphertext(
-                        engine,
-                        &sealed.rule,
-                        value,
-                        &stored.get_type(schema).map_err(from_datafusion)?,
-                    )?;
-                    return Ok(Transformed::yes(stored.eq(found)));
+                    let data_type = stored.get_type(schema).map_err(from_datafusion)?;
+                    return Ok(Transformed::yes(
+                        match ciphertext(engine, &sealed.rule, value, &data_type)? {
+                            Some(found) => stored.eq(found),
+                            None => never(stored),
+                        },
+                    ));
                 }
             }
             Ok(Transformed::no(part))
@@ -178,13 +178,14 @@ fn rewritten(engine: &Engine, part: Expr, schema: &DFSchema, kinds: &[Kind]) -> 
             };
             let stored = stored(expr);
             let data_type = stored.get_type(schema).map_err(from_datafusion)?;
-            let found = list.iter().map(|item| match searched_value(item) {
-                Some(value) => Ok(ciphertext(engine, &sealed.rule, value, &data_type)?),
-                None => Ok(item.clone()),
-            });
-            Ok(Transformed::yes(
-                stored.in_list(found.collect::<Result<Vec<_>>>()?, false),
-            ))
+            let mut found = Vec::new();
+            for value in list.iter().filter_map(searched_value) {
+                found.extend(ciphertext(engine, &sealed.rule, value, &data_type)?);
+            }
+            Ok(Transformed::yes(match found.is_empty() {
+                true => never(stored),
+                false => stored.in_list(found, false),
+            }))
         }
         _ => Ok(Transformed::no(part)),
     }
@@ -200,15 +201,20 @@ fn stored(column: &Expr) -> Expr {
     functions::stored_udf().call(vec![column.clone()])
 }
 
-/// What is stored of a value in a column of this type; NULL of what is no value of the rule's format, which equals nothing.
-fn ciphertext(engine: &Engine, rule: &RuleRef, value: &ScalarValue, stored: &DataType) -> crate::Result<Expr> {
+/// What is stored of a value in a column of this type; `None` of what is no value of the rule's format.
+fn ciphertext(engine: &Engine, rule: &RuleRef, value: &ScalarValue, stored: &DataType) -> crate::Result<Option<Expr>> {
     let protect = engine.search(rule)?;
     let array: ArrayRef = value.to_array_of_size(1).map_err(from_datafusion)?;
-    let found = match columns::apply(Task::new(&protect, Direction::Encrypt, "the value"), &array, None) {
-        Ok(done) => ScalarValue::try_from_array(&done.array, 0),
-        Err(_) => ScalarValue::try_from(value.data_type()),
+    let Ok(done) = columns::apply(Task::new(&protect, Direction::Encrypt, "the value"), &array, None) else {
+        return Ok(None);
     };
+    let found = ScalarValue::try_from_array(&done.array, 0);
     // Types were coerced before.
     let found = found.and_then(|found| found.cast_to(stored));
-    Ok(Expr::Literal(found.map_err(from_datafusion)?, None))
+    Ok(Some(Expr::Literal(found.map_err(from_datafusion)?, None)))
+}
+
+/// A comparison with what no row has: false, and NULL where the column is.
+fn never(stored: Expr) -> Expr {
+    stored.is_null().and(Expr::Literal(ScalarValue::Boolean(None), None))
 }

@@ -51,7 +51,7 @@ pub(in crate::sql) async fn open(
     let stored = StoredTable::of_batches(rows, protected, generation.access(0));
     Ok(OpenedTable {
         grants: generation.grants(name),
-        provider: view::table(name, vec![(generation, Arc::new(stored))])?,
+        provider: view::table(name, vec![(generation, stored)])?,
     })
 }
 

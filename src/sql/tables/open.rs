@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
-use datafusion::catalog::TableProvider;
 
 use super::listing::{self, TableFile};
 use super::provider::{StoredTable, as_scanned};
@@ -68,7 +67,7 @@ pub(in crate::sql) async fn open(engine: Option<&Engine>, name: &str, location: 
         let access = generation.access(partitions.len());
         grants = generation.grants(name);
         let stored = StoredTable::of_files(&scanned, &partitions, &is_protected, members, access)?;
-        parts.push((generation, Arc::new(stored) as Arc<dyn TableProvider>));
+        parts.push((generation, stored));
     }
     Ok(OpenedTable {
         provider: view::table(name, parts)?,

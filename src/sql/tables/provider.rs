@@ -16,13 +16,17 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion_datasource_parquet::metadata::DFParquetMetadata;
 use object_store::ObjectMeta;
 use object_store::path::Path as ObjectPath;
 
 use super::listing::TableFile;
 use super::reader::CheckedReaders;
+use super::view::stored_name;
 use crate::sql::access::Access;
 use crate::sql::external;
 use crate::sql::types::without_metadata;
@@ -37,6 +41,8 @@ pub(in crate::sql) struct StoredTable {
     schema: SchemaRef,
     access: Vec<Access>,
     protected: Vec<bool>,
+    /// Do its columns have the names of stored ones below a view?
+    is_below_view: bool,
     rows: Rows,
 }
 
@@ -99,6 +105,7 @@ impl StoredTable {
                 .copied()
                 .chain(partitions.iter().map(|_| false))
                 .collect(),
+            is_below_view: false,
             rows: Rows::Files(Files {
                 statistics: statistics.unwrap_or_else(|| Statistics::new_unknown(&whole)),
                 table_schema,
@@ -114,7 +121,20 @@ impl StoredTable {
             schema: rows.schema(),
             access,
             protected,
+            is_below_view: false,
             rows: Rows::Memory(rows),
+        }
+    }
+
+    /// Gives the columns the names that stored ones have below a view.
+    #[must_use]
+    pub(super) fn below_view(self) -> Self {
+        let fields = self.schema.fields().iter();
+        let renamed = fields.map(|field| field.as_ref().clone().with_name(stored_name(field.name())));
+        Self {
+            schema: Arc::new(Schema::new(renamed.collect::<Vec<_>>())),
+            is_below_view: true,
+            ..self
         }
     }
 
@@ -154,7 +174,10 @@ impl TableProvider for StoredTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let files = match &self.rows {
-            Rows::Memory(rows) => return rows.scan(state, projection, filters, limit).await,
+            Rows::Memory(rows) => {
+                let plan = rows.scan(state, projection, filters, limit).await?;
+                return self.renamed(plan, projection);
+            }
             Rows::Files(files) => files,
         };
         for file in files.known.values() {
@@ -179,7 +202,23 @@ impl TableProvider for StoredTable {
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .build();
-        Ok(DataSourceExec::from_data_source(config))
+        self.renamed(DataSourceExec::from_data_source(config), projection)
+    }
+}
+
+impl StoredTable {
+    /// Puts the names of the table's columns in place of those of the rows.
+    fn renamed(&self, plan: Arc<dyn ExecutionPlan>, projection: Option<&Vec<usize>>) -> Result<Arc<dyn ExecutionPlan>> {
+        if !self.is_below_view {
+            return Ok(plan);
+        }
+        let all: Vec<usize> = (0..self.schema.fields().len()).collect();
+        let named = projection.unwrap_or(&all).iter().enumerate().map(|(at, column)| {
+            let stored: Arc<dyn PhysicalExpr> = Arc::new(Column::new(plan.schema().field(at).name(), at));
+            (stored, self.schema.field(*column).name().clone())
+        });
+        let named: Vec<_> = named.collect();
+        Ok(Arc::new(ProjectionExec::try_new(named, plan)?))
     }
 }
 

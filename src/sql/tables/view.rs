@@ -8,6 +8,7 @@ use datafusion::common::{Column, TableReference};
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, ScalarUDF, lit};
 
+use super::provider::StoredTable;
 use crate::columns::{self, BatchPlan, ProtectedColumn};
 use crate::policy::{Grant, RuleRef, Treatment, Tweak};
 use crate::sql::access::{Access, Nested, Sealed};
@@ -16,6 +17,24 @@ use crate::sql::grants::ColumnGrant;
 use crate::sql::{from_datafusion, functions};
 use crate::transform::Engine;
 use crate::{Error, ErrorKind, Result};
+
+/// Before the names of stored columns in a view. A view's own columns have the names that people know; were these the
+/// same, DataFusion would take one for the other where it pulls a condition out of a correlated subquery.
+const STORED: &str = "stored ";
+
+/// The name of a stored column below a view.
+pub(super) fn stored_name(name: &str) -> String {
+    format!("{STORED}{name}")
+}
+
+/// The name that people know a stored column by.
+pub(in crate::sql) fn original_name(name: &str) -> &str {
+    name.strip_prefix(STORED).unwrap_or(name)
+}
+
+fn stored_column(name: &str) -> Expr {
+    Expr::Column(Column::from_name(stored_name(name)))
+}
 
 /// The files of a table that were protected alike, as a role sees them.
 pub(super) struct Generation {
@@ -104,8 +123,8 @@ impl Generation {
         columns.chain(std::iter::repeat_n(Access::Open, partitions)).collect()
     }
 
-    /// Is every column seen as it is stored?
-    fn is_bare(&self) -> bool {
+    /// Is every column seen as it is stored, so that no view is needed?
+    pub(super) fn is_bare(&self) -> bool {
         self.columns
             .iter()
             .all(|column| matches!(column.expression, Expr::Column(_)))
@@ -113,18 +132,19 @@ impl Generation {
 }
 
 /// The table of these parts: one scan each, revealed as far as the role sees plain, and all of them together.
-pub(super) fn table(
-    name: &str,
-    mut parts: Vec<(Generation, Arc<dyn TableProvider>)>,
-) -> Result<Arc<dyn TableProvider>> {
+pub(super) fn table(name: &str, mut parts: Vec<(Generation, StoredTable)>) -> Result<Arc<dyn TableProvider>> {
     if parts.len() == 1 && parts[0].0.is_bare() {
-        return Ok(parts.remove(0).1);
+        return Ok(Arc::new(parts.remove(0).1));
     }
     let mut plan: Option<LogicalPlanBuilder> = None;
     for (generation, stored) in parts {
+        let stored: Arc<dyn TableProvider> = Arc::new(stored.below_view());
         let schema = stored.schema();
         let partitions = schema.fields().iter().skip(generation.columns.len());
-        let partitions = partitions.map(|field| Expr::Column(Column::from_name(field.name())));
+        let partitions = partitions.map(|field| {
+            let name = original_name(field.name());
+            stored_column(name).alias(name)
+        });
         let columns = generation
             .columns
             .into_iter()
@@ -157,7 +177,7 @@ struct View<'a> {
 impl View<'_> {
     /// A column that is not nested.
     async fn column(&self, name: &str) -> Result<(Expr, Access)> {
-        let stored = Expr::Column(Column::from_name(name));
+        let stored = stored_column(name);
         let Some(described) = self.described.get(name) else {
             let sealed = self.undescribed(&[name.to_owned()])?;
             return Ok((stored, sealed.map_or(Access::Open, Access::Sealed)));
@@ -184,7 +204,7 @@ impl View<'_> {
                 return Ok((present.call(arguments), Access::Sealed(sealed)));
             }
         }
-        if sealed.identity.is_some() && described.treatment != Treatment::Tokenize {
+        if sealed.is_one_to_one && described.treatment != Treatment::Tokenize {
             // Above the union of all generations nobody knows which version a row is of, so all are brought to one.
             if let Ok(Some(current)) = self.engine.resolve_reencryption(&rule).await {
                 let arguments = vec![stored, lit(rule.to_string()), lit(current.to_string())];
@@ -200,13 +220,13 @@ impl View<'_> {
     fn refused(&self, name: &str, error: &Error) -> (Expr, Access) {
         let rule = self.described.get(name).map_or("", |described| described.rule.as_str());
         let sealed = Access::denied(self.engine, name, rule, error.message());
-        (Expr::Column(Column::from_name(name)), Access::Sealed(sealed))
+        (stored_column(name), Access::Sealed(sealed))
     }
 
     /// A struct or list: with the fields revealed that the role sees plain.
     async fn nested(&self, field: &FieldRef) -> Result<(Expr, Access)> {
         let name = field.name();
-        let stored = Expr::Column(Column::from_name(name));
+        let stored = stored_column(name);
         let mut sealed: Vec<(String, Arc<Sealed>)> = Vec::new();
         let mut reveals = false;
         for leaf in columns::describe(&Schema::new(vec![Arc::clone(field)]))? {
@@ -244,7 +264,7 @@ impl View<'_> {
             _ => false,
         });
         let (plan, columns) = plan.await?.narrowed();
-        let arguments = columns.iter().map(|column| Expr::Column(Column::from_name(column)));
+        let arguments = columns.iter().map(|column| stored_column(column));
         Ok((
             functions::reveal_nested_udf(plan, false).call(arguments.collect()),
             access,
@@ -275,7 +295,7 @@ impl View<'_> {
 
     async fn revealed(&self, name: &str, described: &ProtectedColumn) -> Result<Expr> {
         let transform = columns::resolve(self.engine, name, described).await?;
-        let stored = Expr::Column(Column::from_name(name));
+        let stored = stored_column(name);
         if transform.tokenizer().is_some() {
             return Ok(functions::detokenize_udf(self.engine).call(vec![stored, lit(described.rule.as_str())]));
         }
@@ -292,7 +312,7 @@ impl View<'_> {
     /// The plain value of the column that is the tweak of `name`.
     async fn tweak(&self, name: &str, tweak: &str) -> Result<Expr> {
         match self.described.get(tweak) {
-            None => Ok(Expr::Column(Column::from_name(tweak))),
+            None => Ok(stored_column(tweak)),
             // The tweak is a plaintext: only who may see it in the clear can reveal what it tweaks.
             Some(other) if self.engine.grant(&other.rule)? == Grant::Plain => {
                 Box::pin(self.revealed(tweak, other)).await

@@ -4,6 +4,8 @@ use std::sync::PoisonError;
 
 use super::engine::Engine;
 use crate::cipher::Direction;
+#[cfg(feature = "sql")]
+use crate::keys::QueryRecord;
 use crate::keys::{AuditEntry, AuditEvent, KeyHandle};
 use crate::policy::RuleRef;
 use crate::{Error, Result};
@@ -30,6 +32,26 @@ impl Engine {
             // The kind alone: the message of an error may name what the role was not to know.
             refused: key.err().map(|error| error.kind().to_string()),
             ..AuditEntry::new(AuditEvent::Access)
+        }])
+    }
+
+    /// Writes down a statement that was asked. Without a log it does nothing.
+    ///
+    /// # Errors
+    /// What the log's file says.
+    #[cfg(feature = "sql")]
+    pub(crate) fn audit_query(&self, record: QueryRecord) -> Result<()> {
+        if self.state.keyring.audit_log().is_none() {
+            return Ok(());
+        }
+        self.state.keyring.audit([AuditEntry {
+            role: self.role().map(str::to_owned),
+            context: Some(record.statement),
+            values: Some(record.revealed.values().sum()),
+            columns: record.columns,
+            revealed: record.revealed,
+            refused: record.refused,
+            ..AuditEntry::new(AuditEvent::Query)
         }])
     }
 
