@@ -78,7 +78,7 @@ impl fmt::Display for Check {
 }
 
 impl Check {
-    /// Which place is solved, of those marked as symbols. It takes just what a check can be, so that it holds nothing
+    /// Finds the place that is solved, of those marked as symbols. It takes just what a check can be, so that it holds nothing
     /// else; and where the check is the last digit of a value, no other digit can stand behind it.
     ///
     /// # Errors

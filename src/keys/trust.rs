@@ -16,7 +16,7 @@ const CHECK: usize = 16;
 /// A root of trust: `[trust.NAME]` of a policy.
 #[derive(Clone, Debug)]
 pub struct Trust {
-    /// Where the policy has it, for messages.
+    /// Place in the policy, for messages.
     place: String,
     keyring: Option<KeyringId>,
     roots: Vec<String>,
@@ -24,7 +24,7 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// What is trusted where a policy pins nothing: the configured local KMS, and clients within the process.
+    /// Trusts the least, where a policy pins nothing: the configured local KMS, and clients within the process.
     pub fn of_local_kms() -> Self {
         Self {
             place: "[trust.NAME]".to_owned(),

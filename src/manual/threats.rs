@@ -67,10 +67,10 @@
 //! Where the possible values can be listed, the right to protect is the right to reveal: protect them all, and look up.
 //! There are 888,931,098 social security numbers that can be issued; of the card numbers of one issuer (six digits
 //! known) with known last four, there are 100,000 with a valid check digit. This holds for every deterministic scheme,
-//! keyed hashes included, and a large format is no help: the values that occur are few, and a comparison tells which bits
-//! are right. Do not offer `protect` to people who may not see the values. Here a role needs `protect = true` for it, and
-//! *plain* as well; a role that does not see plain gets `protect` or `search` only with `insecure_oracle = "the reason"`
-//! in the grant.
+//! keyed hashes included, and a large format is no help: the values that occur are few, and a comparison tells which
+//! bits are right. Do not offer `protect` to people who may not see the values. Here a role needs `protect = true` for
+//! it, and *plain* as well; a role that does not see plain gets `protect` or `search` only with `insecure_oracle = "the
+//! reason"` in the grant.
 //!
 //! Rules with one key, format and domain have one map: a role may not see one of them other than another. That is
 //! refused when the policy is read.

@@ -70,12 +70,12 @@
 //! job fails, what it had minted until then stays, and the next one finds it. A job that fails has no target file.
 //!
 //! SQLite: one writer at a time; others wait for up to a minute. The file, its log (`-wal`) and its index (`-shm`)
-//! belong together: back up with `sqlite3 tokens.db ".backup copy.db"`. Every commit is synced. Not for network
-//! drives. PostgreSQL: for several machines; the user needs to make tables once, and temporary tables always. A server
-//! on another machine is spoken to by TLS alone, and its certificate must be of an authority that the system trusts, or
-//! one in the file that `SSL_CERT_FILE` names; `insecure=plaintext` in the URL goes without. A server that does not answer a batch within a minute is left; `CIPHERFORM_TOKENS_TIMEOUT`
-//! is another number of seconds. Tokens are lost with the store: back it up as often as files with tokens are
-//! written.
+//! belong together: back up with `sqlite3 tokens.db ".backup copy.db"`. Every commit is synced. Not for network drives.
+//! PostgreSQL: for several machines; the user needs to make tables once, and temporary tables always. A server on
+//! another machine is spoken to by TLS alone, and its certificate must be of an authority that the system trusts, or
+//! one in the file that `SSL_CERT_FILE` names; `insecure=plaintext` in the URL goes without. A server that does not
+//! answer a batch within a minute is left; `CIPHERFORM_TOKENS_TIMEOUT` is another number of seconds. Tokens are lost
+//! with the store: back it up as often as files with tokens are written.
 //!
 //! # Looking after it
 //!

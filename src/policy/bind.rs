@@ -89,7 +89,7 @@ impl Policy {
         Ok(astray)
     }
 
-    /// What happens to each of `columns` of `table`, in their order. Each is given by its name; a field within a
+    /// Finds what happens to each of `columns` of `table`, in their order. Each is given by its name; a field within a
     /// nested column by its path and the paths of what it is in, innermost first.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ impl Rights {
         insecure_oracle: None,
     };
 
-    /// What a grant without more gives.
+    /// The rights of a grant that says no more.
     pub(super) const fn to_see(see: Grant) -> Self {
         Self {
             see,

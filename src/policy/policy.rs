@@ -50,7 +50,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// What the policy trusts: its one `[trust.NAME]`, the one called `name` of several, or the configured local KMS
+    /// Returns the policy's root of trust: its one `[trust.NAME]`, the one called `name` of several, or the configured local KMS
     /// alone if there is none.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What a role may do with the columns of a table as they are stored.
+//! Access of a role to the columns of a table as they are stored.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ impl From<Error> for Refusal {
     }
 }
 
-/// What a role may do with a stored column.
+/// Access of a role to a stored column.
 #[derive(Clone, Debug)]
 pub(super) enum Access {
     /// Anything: the column is not protected, or a view reveals it.
@@ -54,7 +54,7 @@ pub(super) struct Sealed {
     pub(super) grant: Grant,
     /// May given values be looked for?
     pub(super) search: bool,
-    /// What is equal for columns whose stored values can be compared; `None` for columns that can only be shown.
+    /// Equal for columns whose stored values can be compared; `None` for columns that can only be shown.
     pub(super) identity: Option<String>,
     /// Has each value one stored value, so that it can be encrypted anew under another version of its key?
     pub(super) is_one_to_one: bool,
@@ -171,8 +171,8 @@ impl Sealed {
     }
 }
 
-/// What must be equal for two stored columns to be compared: the map of values, and the grant. `None` for maps that
-/// give one value several stored ones.
+/// The identity of a stored column, which two have to share to be compared: the map of values, and the grant. `None`
+/// for maps that give one value several stored ones.
 fn identity(engine: &Engine, described: &ProtectedColumn, rule: &RuleRef, rights: &Rights) -> Result<Option<String>> {
     let Rights { see: grant, search, .. } = rights;
     let definition = engine.policy().rule(&described.rule)?;

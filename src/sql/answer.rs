@@ -24,7 +24,7 @@ pub struct Answer {
     record: Record,
 }
 
-/// What is written into the audit log in the end.
+/// The record for the audit log, written in the end.
 pub(super) struct Record {
     pub(super) engine: Option<Engine>,
     pub(super) statement: String,

@@ -19,7 +19,7 @@ use super::{from_datafusion, from_execution, functions};
 use crate::transform::Engine;
 use crate::{Error, ErrorKind, Result};
 
-/// What stands in place of a value.
+/// A value that is not shown.
 const HIDDEN: &str = "…";
 
 /// How a plan is explained.

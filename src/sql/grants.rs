@@ -1,4 +1,4 @@
-//! What a session's role may see, as tables: `DESCRIBE`, and `cipherform_grants()`.
+//! Grants of a session's role, as tables: `DESCRIBE`, and `cipherform_grants()`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +11,7 @@ use crate::Result;
 use crate::policy::Grant;
 use crate::sql::from_datafusion;
 
-/// What the role sees of a column that is protected, or of a field within one.
+/// The role's grant on a protected column, or on a field within one.
 #[derive(Clone, Debug)]
 pub(super) struct ColumnGrant {
     pub(super) table: String,

@@ -13,7 +13,8 @@
 //! The rule is a literal. Keys are resolved when a [`Session`] begins, never while a query is planned or runs.
 //!
 //! Field metadata gets lost and goes stale inside a query engine, so it is read once, when a file is opened
-//! ([`Session::register_file`]): the table is then a view in which each protected column is `reveal(column, 'rule@version')`.
+//! ([`Session::register_file`]): the table is then a view in which each protected column is `reveal(column,
+//! 'rule@version')`.
 
 mod access;
 mod answer;

@@ -1,8 +1,8 @@
 //! `PREPARE`, `EXECUTE` and `DEALLOCATE`.
 //!
-//! DataFusion's own folds the literals of a statement before any rule has seen it, and computes the arguments of EXECUTE:
-//! each would answer for any string it is given. Here a statement is analyzed when it is prepared and again with its
-//! values, and an argument is a literal.
+//! DataFusion's own folds the literals of a statement before any rule has seen it, and computes the arguments of
+//! EXECUTE: each would answer for any string it is given. Here a statement is analyzed when it is prepared and again
+//! with its values, and an argument is a literal.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

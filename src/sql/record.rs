@@ -1,5 +1,5 @@
-//! The record of a statement in the audit log: who asked what, which columns it needed, and how many values were revealed
-//! under which rule.
+//! The record of a statement in the audit log: who asked what, which columns it needed, and how many values were
+//! revealed under which rule.
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use super::tables::provider::StoredTable;
 use super::tables::view::original_name;
 
-/// How many values a statement revealed, by rule. Each statement has its own, which its functions find in their
+/// Numbers of values that a statement revealed, by rule. Each statement has its own, which its functions find in their
 /// configuration: counters of an engine would mix the statements of several people.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RevealedValues(Arc<Mutex<BTreeMap<String, u64>>>);

@@ -94,8 +94,8 @@ impl Session {
         Ok(Self { limits, ..session })
     }
 
-    /// Like [`new`](Self::new), in a context of the host's: with its tables, its functions and its settings, spilling to
-    /// disk included. One context has one engine, since a function is called by its name.
+    /// Like [`new`](Self::new), in a context of the host's: with its tables, its functions and its settings, spilling
+    /// to disk included. One context has one engine, since a function is called by its name.
     ///
     /// # Errors
     /// As [`new`](Self::new); [`crate::ErrorKind::BadInput`] for a context that has another engine.
@@ -146,9 +146,9 @@ impl Session {
     }
 
     /// Registers what is at `path` as table `name`: a Parquet file, the files that a pattern with `*` or `?` names, or
-    /// those of a folder, whose partitions (`country=fr/`) become columns. Files are listed, and their metadata is read,
-    /// once, here; a file that changes later is an error. With an engine, protected columns are revealed as its role
-    /// may see them; without, the file is what is stored.
+    /// those of a folder, whose partitions (`country=fr/`) become columns. Files are listed, and their metadata is
+    /// read, once, here; a file that changes later is an error. With an engine, protected columns are revealed as its
+    /// role may see them; without, the file is what is stored.
     ///
     /// # Errors
     /// A file that is not Parquet; a key that cannot be had, or is not the one the file was protected with.

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The key is random, is the file's own and never leaves memory. The number of a chunk is in the nonce and in the
-//! associated data, and the last one is marked, so that chunks cannot change places, be left out, or be cut off. Each is
-//! authenticated before a byte of it is handed on: DataFusion reads these files without looking at them.
+//! associated data, and the last one is marked, so that chunks cannot change places, be left out, or be cut off. Each
+//! is authenticated before a byte of it is handed on: DataFusion reads these files without looking at them.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -67,7 +67,7 @@ pub struct AuditEntry {
     pub revealed: BTreeMap<String, u64>,
 }
 
-/// What the audit log keeps of a statement.
+/// A statement, as the audit log keeps it.
 #[cfg(feature = "sql")]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct QueryRecord {
@@ -75,7 +75,7 @@ pub(crate) struct QueryRecord {
     pub(crate) statement: String,
     /// The protected columns that it read.
     pub(crate) columns: Vec<String>,
-    /// How many values were revealed, by rule and version.
+    /// Numbers of revealed values, by rule and version.
     pub(crate) revealed: BTreeMap<String, u64>,
     /// Why it came to no end; absent if it did.
     pub(crate) refused: Option<String>,

@@ -261,8 +261,8 @@ impl AuditLog {
         })
     }
 
-    /// Returns the latest generation of the keyring that the log knows, because it was written or opened. `None` for a log
-    /// that is not there, or names none.
+    /// Returns the latest generation of the keyring that the log knows, because it was written or opened. `None` for a
+    /// log that is not there, or names none.
     ///
     /// # Errors
     ///

@@ -95,8 +95,8 @@ impl Keyring {
         }
     }
 
-    /// Puts down in the audit log at `path` that this keyring came out of the backup `name`. Where the log knows a later
-    /// generation, the keyring becomes a later one still: from then on the lost one is the older copy.
+    /// Puts down in the audit log at `path` that this keyring came out of the backup `name`. Where the log knows a
+    /// later generation, the keyring becomes a later one still: from then on the lost one is the older copy.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! `reencrypt(column, 'rule@1', 'rule@2')`: stored values under another version of their key, so that columns of several
-//! versions can be compared by who does not see them plain.
+//! `reencrypt(column, 'rule@1', 'rule@2')`: stored values under another version of their key, so that columns of
+//! several versions can be compared by who does not see them plain.
 //!
 //! It is in no registry: views have it.
 

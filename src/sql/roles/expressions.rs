@@ -47,7 +47,7 @@ impl Scope<'_> {
 }
 
 impl Checker<'_> {
-    /// What `expression` shows.
+    /// Finds what `expression` shows.
     ///
     /// # Errors
     /// [`ErrorKind::NotAllowed`]: a use of a column that the role may not make of it.
@@ -266,10 +266,7 @@ impl Checker<'_> {
                     self.kind(tweak, scope)?;
                 }
                 let kind = kinds.into_iter().next().unwrap_or(Kind::Open);
-                match self.is_presented(call) {
-                    true => Ok(Kind::Open),
-                    false => Ok(kind),
-                }
+                Ok(if self.is_presented(call) { Kind::Open } else { kind })
             }
             stored::NAME => self.stored(call, scope),
             mask::NAME => self.mask(call, scope),
@@ -303,7 +300,7 @@ impl Checker<'_> {
             .try_fold(Kind::Null, |kind, next| kind.either(next, &what))
     }
 
-    /// What a role is shown: of a column, with the rule that the column is under.
+    /// Checks a call of `present`: of a column, with the rule that the column is under.
     fn present(&mut self, call: &ScalarFunction, scope: &Scope<'_>) -> Result<Kind> {
         let kinds = self.kinds(&call.args, scope)?;
         let literal = |at: usize| match call.args.get(at) {
@@ -420,8 +417,8 @@ impl Checker<'_> {
             .collect()
     }
 
-    /// Is this a search for a given value in a column that the role may search? The column stands in this statement, not
-    /// in one around it, so that the value is replaced here.
+    /// Is this a search for a given value in a column that the role may search? The column stands in this statement,
+    /// not in one around it, so that the value is replaced here.
     fn searches(&mut self, kind: &Kind, column: &Expr, literal: &Expr) -> bool {
         let is_here = match column {
             Expr::Cast(cast) => matches!(cast.expr.as_ref(), Expr::Column(_)),
@@ -489,7 +486,7 @@ fn fits(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-/// What a person calls an expression.
+/// Names an expression as a person does.
 fn name_of(expression: &Expr) -> &'static str {
     match expression {
         Expr::Like(_) | Expr::SimilarTo(_) => "LIKE",

@@ -1,4 +1,4 @@
-//! What an expression shows of protected columns.
+//! Kinds of expressions, by what they show of protected columns.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::policy::Grant;
 use crate::sql::access::{Access, Nested, Refusal, Sealed};
 use crate::{Error, ErrorKind};
 
-/// What an expression shows.
+/// The kind of an expression, by what it shows.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     /// Values that the role may see and compute with.
@@ -20,9 +20,9 @@ pub(super) enum Kind {
     Sealed(Arc<Sealed>),
     /// A struct or list of which some fields are such.
     Nested(NestedKind),
-    /// What the role is shown of such a column: to be printed, and not to be computed with.
+    /// Shown as the role may see it: to be printed, and not to be computed with.
     Shown(Arc<Sealed>),
-    /// What nothing that the statement needs depends on.
+    /// Not needed by the statement, and so not looked at.
     Unneeded,
 }
 
@@ -148,7 +148,7 @@ fn refused(kind: &Kind, what: &str) -> Refusal {
 }
 
 impl NestedKind {
-    /// What stands within it, at `path`.
+    /// The kind of a field within it, at `path`.
     fn within(&self, field: &Field, path: String) -> Kind {
         if let Some((_, sealed)) = self.nested.sealed.iter().find(|(known, _)| *known == path) {
             return Kind::Sealed(Arc::clone(sealed));

@@ -56,7 +56,7 @@ pub(super) fn at_root(engine: &Engine, plan: LogicalPlan, kinds: &[Kind]) -> Res
     Ok(LogicalPlan::Projection(projection))
 }
 
-/// What the role is shown of a column.
+/// The expression for a column as the role is shown it.
 fn shown(engine: &Engine, sealed: &Sealed, column: Expr, what: &str) -> Result<Expr> {
     let rule = engine.policy().rule(&sealed.rule.rule)?;
     let present = functions::present_udf(engine, rule.tokens.is_some());
@@ -106,9 +106,10 @@ pub(super) fn within(engine: &Engine, plan: LogicalPlan) -> Result<LogicalPlan> 
             })?;
             Ok(transformed.update_data(|expression| name.restore(expression)))
         })?;
-        match transformed.transformed {
-            true => Ok(Transformed::yes(transformed.data.recompute_schema()?)),
-            false => Ok(transformed),
+        if transformed.transformed {
+            Ok(Transformed::yes(transformed.data.recompute_schema()?))
+        } else {
+            Ok(transformed)
         }
     });
     Ok(rewritten.map_err(from_datafusion)?.data)
@@ -201,7 +202,7 @@ fn stored(column: &Expr) -> Expr {
     functions::stored_udf().call(vec![column.clone()])
 }
 
-/// What is stored of a value in a column of this type; `None` of what is no value of the rule's format.
+/// The stored form of a value, in a column of this type; `None` of what is no value of the rule's format.
 fn ciphertext(engine: &Engine, rule: &RuleRef, value: &ScalarValue, stored: &DataType) -> crate::Result<Option<Expr>> {
     let protect = engine.search(rule)?;
     let array: ArrayRef = value.to_array_of_size(1).map_err(from_datafusion)?;

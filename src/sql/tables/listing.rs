@@ -23,7 +23,7 @@ pub(super) struct TableFile {
     pub(super) partitions: Vec<(String, Option<String>)>,
 }
 
-/// What tells a file from one that has taken its place.
+/// The identity of a file, which tells it from one that has taken its place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Stamp {
     pub(super) length: u64,

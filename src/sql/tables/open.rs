@@ -14,7 +14,7 @@ use crate::columns::{self, ProtectedColumn};
 use crate::transform::Engine;
 use crate::{Error, Result};
 
-/// What the columns of a file say of themselves, by path.
+/// Descriptions of the columns of a file, by path.
 type Descriptions = BTreeMap<String, ProtectedColumn>;
 
 /// Opens what is at `location` as table `name`: with an engine as its role may see it, without as it is stored.

@@ -143,7 +143,7 @@ impl StoredTable {
         &self.protected
     }
 
-    /// What the session's role may do with each column, in the order of the schema.
+    /// The access of the session's role to each column, in the order of the schema.
     pub(in crate::sql) fn access(&self) -> &[Access] {
         &self.access
     }
@@ -235,7 +235,7 @@ fn object_meta(file: &TableFile) -> OurResult<ObjectMeta> {
     })
 }
 
-/// What the footer says of a file's columns. Of those that are protected neither the least nor the greatest value: the
+/// Statistics of a file's columns, out of its footer. Of those that are protected neither the least nor the greatest value: the
 /// join planner would take `max − min` for the number of distinct values, and ciphertext is spread over all of a
 /// format's range, so that every column would look like a key.
 fn file_statistics(file: &TableFile, schema: &SchemaRef, is_protected: &[bool]) -> OurResult<Statistics> {

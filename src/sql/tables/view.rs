@@ -105,7 +105,7 @@ impl Generation {
         Ok(Self { columns, grants })
     }
 
-    /// What the role sees of the protected columns.
+    /// The role's grants on the protected columns.
     pub(super) fn grants(&self, table: &str) -> Vec<ColumnGrant> {
         let grants = self.grants.iter();
         let grants = grants.map(|(column, rule, grant)| ColumnGrant {
@@ -117,7 +117,7 @@ impl Generation {
         grants.collect()
     }
 
-    /// What the role may do with each stored column, and with as many partitions, which are never protected.
+    /// The access of the role to each stored column, and to as many partitions, which are never protected.
     pub(super) fn access(&self, partitions: usize) -> Vec<Access> {
         let columns = self.columns.iter().map(|column| column.access.clone());
         columns.chain(std::iter::repeat_n(Access::Open, partitions)).collect()
@@ -245,12 +245,13 @@ impl View<'_> {
             };
             sealed.extend(of_leaf.map(|of_leaf| (leaf.name.clone(), of_leaf)));
         }
-        let access = match sealed.is_empty() {
-            true => Access::Open,
-            false => Access::Nested(Arc::new(Nested {
+        let access = if sealed.is_empty() {
+            Access::Open
+        } else {
+            Access::Nested(Arc::new(Nested {
                 field: Arc::clone(field),
                 sealed,
-            })),
+            }))
         };
         if !reveals {
             return Ok((stored, access));

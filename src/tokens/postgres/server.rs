@@ -29,8 +29,8 @@ pub(super) fn config(url: &str) -> Result<Config> {
     Ok(config)
 }
 
-/// Asks for a verified certificate of every host that is not this machine. The driver's default is to go on in the clear
-/// where a server, or somebody on the way, says that it has no TLS.
+/// Asks for a verified certificate of every host that is not this machine. The driver's default is to go on in the
+/// clear where a server, or somebody on the way, says that it has no TLS.
 fn require_tls(config: &mut Config) -> Result<()> {
     let is_here = |host: &Host| match host {
         Host::Tcp(name) => {
