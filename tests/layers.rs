@@ -26,15 +26,15 @@ const LAYERS: &[Layer] = &[
     layer("vectors", &["cipher"], &["hex", "serde", "serde_json"]),
     layer("fs", &[], &["tempfile"]),
     layer("formats", &["ascii", "cipher"], &["chrono", "num_bigint", "num_traits", "serde", "toml"]),
-    layer("keys", &["fs"], &["base64", "ed25519_dalek", "futures_util", "getrandom", "hex", "hmac", "humantime", "rsa", "rustls_pki_types", "serde", "serde_json", "sha2", "subtle", "tempfile", "webpki", "x509_cert", "zeroize"]),
+    layer("keys", &["cipher", "fs"], &["base64", "ed25519_dalek", "futures_util", "getrandom", "hex", "hmac", "humantime", "rsa", "rustls_pki_types", "serde", "serde_json", "sha2", "subtle", "tempfile", "webpki", "x509_cert", "zeroize"]),
     layer("kms", &["fs", "keys"], &["aes_gcm", "argon2", "aws_config", "aws_sdk_kms", "aws_smithy_runtime_api", "aws_smithy_types", "backon", "base64", "cryptoki", "dirs", "getrandom", "hex", "http", "keyring", "pbkdf2", "ring", "rsa", "rustls", "rustls_platform_verifier", "serde", "serde_json", "sha2", "subtle", "tokio", "tracing", "ureq", "whoami", "zeroize"]),
     layer("tokens", &["ascii", "formats", "fs", "keys"], &["aes_gcm", "futures_util", "hex", "hmac", "rusqlite", "rustls", "rustls_platform_verifier", "serde", "sha2", "tokio", "tokio_postgres", "tokio_postgres_rustls"]),
-    layer("policy", &["formats", "keys", "tokens"], &["hex", "humantime", "serde", "sha2", "toml"]),
+    layer("policy", &["cipher", "formats", "keys", "tokens"], &["hex", "humantime", "serde", "sha2", "toml"]),
     layer("transform", &["ascii", "cipher", "formats", "keys", "policy", "tokens"], &["aes_siv", "base64", "chrono", "hex", "hmac", "num_bigint", "sha2"]),
     layer("columns", &["ascii", "cipher", "simd", "formats", "keys", "policy", "tokens", "transform"], &["arrow", "hex", "serde", "serde_json"]),
     layer("files", &["cipher", "columns", "formats", "fs", "keys", "policy", "transform"], &["arrow", "base64", "parquet"]),
-    layer("sql", &["cipher", "columns", "files", "formats", "keys", "policy", "transform"], &["aes_gcm", "arrow", "async_trait", "bytes", "datafusion", "datafusion_datasource_parquet", "futures_util", "glob", "object_store", "parquet", "tempfile", "tokio"]),
-    layer("cli", &["cipher", "columns", "files", "formats", "fs", "keys", "kms", "policy", "sql", "tokens", "transform", "vectors"], &["arrow", "clap", "datafusion", "futures", "hex", "indicatif", "parquet", "rlimit", "rpassword", "rsa", "rustyline", "serde", "serde_json", "signal_hook", "tokio"]),
+    layer("sql", &["cipher", "columns", "files", "formats", "keys", "policy", "transform"], &["aes_gcm", "arrow", "bytes", "datafusion", "datafusion_datasource_parquet", "futures_util", "object_store", "parquet", "tokio"]),
+    layer("cli", &["cipher", "columns", "files", "formats", "fs", "keys", "kms", "policy", "sql", "tokens", "transform", "vectors"], &["arrow", "clap", "datafusion", "hex", "indicatif", "parquet", "rlimit", "rpassword", "rsa", "rustyline", "serde", "serde_json", "signal_hook", "tokio"]),
 ];
 
 /// Folders in which `unsafe` may stand: kernels and what hands Arrow the bytes they have checked.

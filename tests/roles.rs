@@ -966,8 +966,7 @@ async fn each_statement_is_written_down() {
             .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
         lines
             .map(|line| line["entry"].clone())
-            .filter(|entry| entry["event"] == "query")
-            .last()
+            .rfind(|entry| entry["event"] == "query")
     };
     assert!(
         query(&[], "SELECT ssn, name FROM p WHERE ssn <> '999-99-9999'")

@@ -250,6 +250,7 @@ impl<'a> Modules<'a> {
 /// A function as the language rules see it.
 pub(crate) struct Function {
     pub(crate) name: String,
+    /// Lines without those that are only a comment.
     pub(crate) lines: usize,
     pub(crate) parameters: usize,
     pub(crate) is_unsafe: bool,
@@ -264,10 +265,16 @@ pub(crate) struct Census {
     pub(crate) types: Vec<String>,
     /// Lines of `match flag { true => …, false => … }`.
     pub(crate) boolean_matches: Vec<usize>,
+    /// Is the line of this number only a comment? Numbers begin with 1.
+    comments: Vec<bool>,
 }
 
 pub(crate) fn census(file: &SourceFile) -> Census {
-    let mut census = Census::default();
+    let is_comment = |line: &str| line.trim_start().starts_with("//");
+    let mut census = Census {
+        comments: [false].into_iter().chain(file.text.lines().map(is_comment)).collect(),
+        ..Census::default()
+    };
     census.visit_file(&file.syntax);
     census
 }
@@ -286,7 +293,7 @@ impl Census {
         };
         self.functions.push(Function {
             name: signature.ident.to_string(),
-            lines: last + 1 - first,
+            lines: (first..=last).filter(|line| !self.comments[*line]).count(),
             parameters: signature
                 .inputs
                 .iter()

@@ -53,6 +53,8 @@ impl Engine {
     #[pyo3(signature = (
         policy_path, *, passphrase=None, passphrase_file=None, key_file=None, local_kms=None, role=None, trust=None
     ))]
+    // Python's callers name all but the first.
+    #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
         policy_path: PathBuf,

@@ -78,8 +78,8 @@ impl fmt::Display for Check {
 }
 
 impl Check {
-    /// Finds the place that is solved, of those marked as symbols. It takes just what a check can be, so that it holds nothing
-    /// else; and where the check is the last digit of a value, no other digit can stand behind it.
+    /// Finds the place that is solved, of those marked as symbols. It takes just what a check can be, so that it holds
+    /// nothing else; and where the check is the last digit of a value, no other digit can stand behind it.
     ///
     /// # Errors
     /// A pattern that the check does not go with.

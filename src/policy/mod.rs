@@ -53,6 +53,7 @@ mod rule;
 pub(crate) use bind::Astray;
 pub use bind::Bound;
 pub use grant::Grant;
+#[cfg(feature = "sql")]
 pub(crate) use grant::Rights;
 pub use policy::{Policy, Unlisted};
 pub(crate) use rule::FF3_1_TWEAK;

@@ -50,8 +50,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Returns the policy's root of trust: its one `[trust.NAME]`, the one called `name` of several, or the configured local KMS
-    /// alone if there is none.
+    /// Returns the policy's root of trust: its one `[trust.NAME]`, the one called `name` of several, or the configured
+    /// local KMS alone if there is none.
     ///
     /// # Errors
     /// [`crate::ErrorKind::BadPolicy`] when there is no such entry, or there are several and none is named.

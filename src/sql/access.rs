@@ -17,6 +17,9 @@ pub(super) struct Refusal {
     pub(super) error: Error,
 }
 
+/// The result of looking at a part of a statement.
+pub(super) type CheckResult<T> = std::result::Result<T, Refusal>;
+
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         Self { rule: None, error }

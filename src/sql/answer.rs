@@ -9,7 +9,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures_util::StreamExt;
 
 use super::from_execution;
-use super::record::RevealedValues;
+use super::revealed_values::RevealedValues;
 use crate::keys::QueryRecord;
 use crate::transform::Engine;
 use crate::{Error, ErrorKind, Result};

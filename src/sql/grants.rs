@@ -55,9 +55,13 @@ impl Grants {
             let shown: Vec<String> = grants
                 .iter()
                 .filter(within)
-                .map(|grant| match grant.column == column {
-                    true => format!("{} (rule {})", grant.grant, grant.rule),
-                    false => format!("{}: {} (rule {})", grant.column, grant.grant, grant.rule),
+                .map(|grant| {
+                    let shown = format!("{} (rule {})", grant.grant, grant.rule);
+                    if grant.column == column {
+                        shown
+                    } else {
+                        format!("{}: {shown}", grant.column)
+                    }
                 })
                 .collect();
             (!shown.is_empty()).then(|| shown.join(", "))

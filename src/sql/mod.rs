@@ -25,6 +25,7 @@ mod grants;
 mod limits;
 mod prepared;
 mod record;
+mod revealed_values;
 mod roles;
 mod session;
 mod spill;

@@ -12,6 +12,7 @@ pub(super) fn fingerprint(rule: &Rule) -> [u8; 32] {
 
 /// The fingerprint that a rule had while its bands were of their first version, which bound nothing of a value to the
 /// tweak; `None` for a rule without bands.
+#[cfg(feature = "columns")]
 pub(super) fn first_band_fingerprint(rule: &Rule) -> Option<[u8; 32]> {
     let definition = rule.format.definition();
     let first = definition.replace(" short=band/2", " short=band");

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::batch::{BytesBatch, OrdinalBatch, Outcome, TextBatch, Texts, Values};
 use super::bucket::Bucketing;
-use super::fingerprint::{fingerprint, first_band_fingerprint, subkey_context};
+#[cfg(feature = "columns")]
+use super::fingerprint::first_band_fingerprint;
+use super::fingerprint::{fingerprint, subkey_context};
 use super::fpe::{AsciiRows, AsciiScratch, Fpe};
 use super::hash::{self, Hasher};
 use super::mask::Masker;
@@ -281,6 +283,7 @@ impl Transform {
     }
 
     /// The fingerprint that the rule had while its bands were of their first version; `None` for a rule without bands.
+    #[cfg(feature = "columns")]
     pub(crate) fn first_band_fingerprint(&self) -> Option<[u8; 32]> {
         first_band_fingerprint(&self.rule)
     }

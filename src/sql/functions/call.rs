@@ -12,7 +12,7 @@ use crate::cipher::Direction;
 use crate::columns::{self, Task};
 use crate::policy::{Grant, RuleRef};
 use crate::sql::external;
-use crate::sql::record::RevealedValues;
+use crate::sql::revealed_values::RevealedValues;
 use crate::transform::{Engine, Transform};
 use crate::{Error, ErrorKind};
 

@@ -19,7 +19,7 @@ use crate::cipher::Direction;
 use crate::columns::{self, Task};
 use crate::policy::RuleRef;
 use crate::sql::external;
-use crate::sql::record::RevealedValues;
+use crate::sql::revealed_values::RevealedValues;
 use crate::transform::Engine;
 use crate::{Error, ErrorKind};
 

@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 
 use crate::columns::BatchPlan;
 use crate::sql::external;
-use crate::sql::record::RevealedValues;
+use crate::sql::revealed_values::RevealedValues;
 use crate::sql::types::without_metadata;
 
 pub(in crate::sql) const NAME: &str = "reveal_nested";

@@ -1,50 +1,20 @@
 //! The kinds of expressions.
 
 use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::logical_expr::expr::{
     AggregateFunction, Case, InList, InSubquery, ScalarFunction, SetComparison, Sort, WindowFunction,
 };
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, Subquery, WindowFunctionDefinition};
 
-use super::Result;
+use super::checker::{Checker, Scope};
 use super::kind::Kind;
-use super::plans::Checker;
 use crate::policy::Grant;
+use crate::sql::access::CheckResult as Result;
 use crate::sql::from_datafusion;
 use crate::sql::functions::{mask, present, reencrypt, reveal_nested, stored};
 use crate::{Error, ErrorKind};
-
-/// The columns that an expression may name, with their kinds; and those of the statements around it.
-pub(super) struct Scope<'a> {
-    pub(super) schema: &'a DFSchema,
-    pub(super) kinds: &'a [Kind],
-    pub(super) outer: Option<&'a Scope<'a>>,
-}
-
-impl Scope<'_> {
-    fn column(&self, column: &Column) -> Result<Kind> {
-        let at = self.schema.index_of_column(column).map_err(from_datafusion)?;
-        match self.kinds.get(at).cloned() {
-            // What was not marked as needed was not looked at, and must not pass for open.
-            None | Some(Kind::Unneeded) => Err(Error::bug("a column that nothing was said to need").into()),
-            Some(kind) => kind.needed(),
-        }
-    }
-
-    fn outer_column(&self, column: &Column) -> Result<Kind> {
-        let mut scope = self.outer;
-        while let Some(outer) = scope {
-            if outer.schema.maybe_index_of_column(column).is_some() {
-                return outer.column(column);
-            }
-            scope = outer.outer;
-        }
-        let column = column.flat_name();
-        Err(Error::bad_input(format!("no statement around this one has a column `{column}`")).into())
-    }
-}
 
 impl Checker<'_> {
     /// Finds what `expression` shows.
@@ -266,7 +236,7 @@ impl Checker<'_> {
                     self.kind(tweak, scope)?;
                 }
                 let kind = kinds.into_iter().next().unwrap_or(Kind::Open);
-                Ok(if self.is_presented(call) { Kind::Open } else { kind })
+                Ok(if is_presented(call) { Kind::Open } else { kind })
             }
             stored::NAME => self.stored(call, scope),
             mask::NAME => self.mask(call, scope),
@@ -433,6 +403,14 @@ impl Checker<'_> {
 
 /// The most values that one IN may look for.
 pub(super) const MOST_SEARCHED: usize = 100;
+
+/// Does this call show a nested column as the role may see it, rather than reveal what it sees plain?
+fn is_presented(call: &ScalarFunction) -> bool {
+    call.func
+        .inner()
+        .downcast_ref::<reveal_nested::RevealNested>()
+        .is_some_and(reveal_nested::RevealNested::is_presented)
+}
 
 fn inner_type(expression: &Expr, scope: &Scope<'_>) -> Result<DataType> {
     use datafusion::logical_expr::ExprSchemable;

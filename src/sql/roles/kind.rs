@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
 
-use super::Result;
 use crate::policy::Grant;
-use crate::sql::access::{Access, Nested, Refusal, Sealed};
+use crate::sql::access::{Access, CheckResult as Result, Nested, Refusal, Sealed};
 use crate::{Error, ErrorKind};
 
 /// The kind of an expression, by what it shows.

@@ -6,12 +6,14 @@
 //!
 //! | module | does |
 //! | --- | --- |
+//! | `checker` | the walk over a statement |
 //! | `kind` | what an expression shows |
 //! | `expressions` | the kind of each expression, or a refusal |
 //! | `plans` | the kinds of each plan's columns, from what the statement needs of them |
 //! | `present` | the mask at the root, and `mask(column)` |
 //! | `rule` | the analyzer rule |
 
+mod checker;
 mod expressions;
 mod kind;
 mod plans;
@@ -19,6 +21,3 @@ mod present;
 mod rule;
 
 pub(super) use rule::RolesRule;
-
-/// The result of looking at a part of a statement.
-type Result<T, E = super::access::Refusal> = std::result::Result<T, E>;

@@ -5,40 +5,22 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, JoinType};
 use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::utils::grouping_set_to_exprlist;
-use datafusion::logical_expr::{Aggregate, Distinct, Expr, Join, LogicalPlan, TableScan, Unnest};
+use datafusion::logical_expr::{
+    Aggregate, Distinct, DistinctOn, Expr, Join, LogicalPlan, Projection, TableScan, Unnest, Window,
+};
 
-use super::Result;
-use super::expressions::Scope;
+use super::checker::{Checker, Scope};
 use super::kind::Kind;
+use crate::sql::access::CheckResult as Result;
 use crate::sql::from_datafusion;
-use crate::sql::functions::reveal_nested;
 use crate::sql::tables::provider::StoredTable;
-use crate::transform::Engine;
 use crate::{Error, ErrorKind};
 
 /// Tables of `information_schema` that a role may read: names and types, nothing of what stands in tables.
 const OPEN_INFORMATION: [&str; 6] = ["tables", "columns", "schemata", "routines", "parameters", "df_settings"];
 
-/// A walk over a plan, from what is needed of it to what its columns show.
-pub(super) struct Checker<'a> {
-    pub(super) engine: &'a Engine,
-    /// Was there a `mask(column)` of a sealed column?
-    pub(super) masks_columns: bool,
-    /// Was there a search for a given value?
-    pub(super) searches_columns: bool,
-}
-
-impl<'a> Checker<'a> {
-    pub(super) fn new(engine: &'a Engine) -> Self {
-        Self {
-            engine,
-            masks_columns: false,
-            searches_columns: false,
-        }
-    }
-
+impl Checker<'_> {
     /// The kinds of the columns of `plan`, of which those are computed that are `needed`.
     ///
     /// # Errors
@@ -46,43 +28,19 @@ impl<'a> Checker<'a> {
     pub(super) fn plan(&mut self, plan: &LogicalPlan, needed: &[bool], outer: Option<&Scope<'_>>) -> Result<Vec<Kind>> {
         match plan {
             LogicalPlan::TableScan(scan) => self.scan(scan, needed),
-            LogicalPlan::Projection(projection) => {
-                let input = &projection.input;
-                let wanted = projection.expr.iter().zip(needed).filter(|(_, needed)| **needed);
-                let kinds = self.input(input, wanted.map(|(expression, _)| expression), None, outer)?;
-                let scope = scope(input.schema(), &kinds, outer);
-                let mut shown = Vec::with_capacity(projection.expr.len());
-                for (expression, needed) in projection.expr.iter().zip(needed) {
-                    shown.push(if *needed {
-                        self.kind(expression, &scope)?
-                    } else {
-                        Kind::Unneeded
-                    });
-                }
-                Ok(shown)
-            }
+            LogicalPlan::Projection(projection) => self.projection(projection, needed, outer),
             LogicalPlan::Filter(filter) => {
                 let kinds = self.input(&filter.input, [&filter.predicate], Some(needed), outer)?;
-                let scope = scope(filter.input.schema(), &kinds, outer);
+                let scope = Scope::new(filter.input.schema(), &kinds, outer);
                 self.kind(&filter.predicate, &scope)?.open("a condition")?;
                 Ok(kinds)
             }
-            LogicalPlan::Window(window) => {
-                let width = window.input.schema().fields().len();
-                let mut kinds = self.input(&window.input, &window.window_expr, Some(&needed[..width]), outer)?;
-                let mut more = Vec::new();
-                let scope = scope(window.input.schema(), &kinds, outer);
-                for expression in &window.window_expr {
-                    more.push(self.kind(expression, &scope)?);
-                }
-                kinds.extend(more);
-                Ok(kinds)
-            }
+            LogicalPlan::Window(window) => self.window(window, needed, outer),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate, needed, outer),
             LogicalPlan::Sort(sort) => {
                 let keys = sort.expr.iter().map(|sort| &sort.expr);
                 let kinds = self.input(&sort.input, keys, Some(needed), outer)?;
-                self.sorts(&sort.expr, &scope(sort.input.schema(), &kinds, outer))?;
+                self.sorts(&sort.expr, &Scope::new(sort.input.schema(), &kinds, outer))?;
                 Ok(kinds)
             }
             LogicalPlan::Join(join) => self.join(join, needed, outer),
@@ -109,20 +67,7 @@ impl<'a> Checker<'a> {
                 }
                 Ok(kinds)
             }
-            LogicalPlan::Distinct(Distinct::On(on)) => {
-                let sorts = on.sort_expr.iter().flatten().map(|sort| &sort.expr);
-                let all = on.on_expr.iter().chain(&on.select_expr).chain(sorts);
-                let kinds = self.input(&on.input, all, None, outer)?;
-                let scope = scope(on.input.schema(), &kinds, outer);
-                for expression in &on.on_expr {
-                    self.kind(expression, &scope)?.check_distinct("DISTINCT ON")?;
-                }
-                self.sorts(on.sort_expr.as_deref().unwrap_or_default(), &scope)?;
-                on.select_expr
-                    .iter()
-                    .map(|expression| self.kind(expression, &scope))
-                    .collect()
-            }
+            LogicalPlan::Distinct(Distinct::On(on)) => self.distinct_on(on, outer),
             LogicalPlan::Unnest(unnest) => self.unnest(unnest, outer),
             LogicalPlan::RecursiveQuery(recursive) => {
                 for part in [&recursive.static_term, &recursive.recursive_term] {
@@ -143,7 +88,7 @@ impl<'a> Checker<'a> {
             LogicalPlan::EmptyRelation(_) | LogicalPlan::DescribeTable(_) => Ok(vec![Kind::Open; needed.len()]),
             LogicalPlan::Values(values) => {
                 let nothing = DFSchema::empty();
-                let scope = scope(&nothing, &[], outer);
+                let scope = Scope::new(&nothing, &[], outer);
                 for expression in values.values.iter().flatten() {
                     self.kind(expression, &scope)?.open("VALUES")?;
                 }
@@ -209,7 +154,7 @@ impl<'a> Checker<'a> {
         };
         let all: Vec<Kind> = projected.iter().map(|at| Kind::of(&access[*at])).collect();
         // Conditions that an optimizer has put here were checked above the scan, and are again if they come back.
-        let scope = scope(&scan.projected_schema, &all, None);
+        let scope = Scope::new(&scan.projected_schema, &all, None);
         for filter in &scan.filters {
             let mut columns = filter.column_refs().into_iter();
             if columns.all(|column| scan.projected_schema.maybe_index_of_column(column).is_some()) {
@@ -219,6 +164,49 @@ impl<'a> Checker<'a> {
         let kinds = all.into_iter().zip(needed);
         kinds
             .map(|(kind, needed)| if *needed { kind.needed() } else { Ok(Kind::Unneeded) })
+            .collect()
+    }
+
+    fn projection(&mut self, projection: &Projection, needed: &[bool], outer: Option<&Scope<'_>>) -> Result<Vec<Kind>> {
+        let input = &projection.input;
+        let wanted = projection.expr.iter().zip(needed).filter(|(_, needed)| **needed);
+        let kinds = self.input(input, wanted.map(|(expression, _)| expression), None, outer)?;
+        let scope = Scope::new(input.schema(), &kinds, outer);
+        let mut shown = Vec::with_capacity(projection.expr.len());
+        for (expression, needed) in projection.expr.iter().zip(needed) {
+            shown.push(if *needed {
+                self.kind(expression, &scope)?
+            } else {
+                Kind::Unneeded
+            });
+        }
+        Ok(shown)
+    }
+
+    fn window(&mut self, window: &Window, needed: &[bool], outer: Option<&Scope<'_>>) -> Result<Vec<Kind>> {
+        let width = window.input.schema().fields().len();
+        let mut kinds = self.input(&window.input, &window.window_expr, Some(&needed[..width]), outer)?;
+        let mut more = Vec::new();
+        let scope = Scope::new(window.input.schema(), &kinds, outer);
+        for expression in &window.window_expr {
+            more.push(self.kind(expression, &scope)?);
+        }
+        kinds.extend(more);
+        Ok(kinds)
+    }
+
+    fn distinct_on(&mut self, on: &DistinctOn, outer: Option<&Scope<'_>>) -> Result<Vec<Kind>> {
+        let sorts = on.sort_expr.iter().flatten().map(|sort| &sort.expr);
+        let all = on.on_expr.iter().chain(&on.select_expr).chain(sorts);
+        let kinds = self.input(&on.input, all, None, outer)?;
+        let scope = Scope::new(on.input.schema(), &kinds, outer);
+        for expression in &on.on_expr {
+            self.kind(expression, &scope)?.check_distinct("DISTINCT ON")?;
+        }
+        self.sorts(on.sort_expr.as_deref().unwrap_or_default(), &scope)?;
+        on.select_expr
+            .iter()
+            .map(|expression| self.kind(expression, &scope))
             .collect()
     }
 
@@ -232,7 +220,7 @@ impl<'a> Checker<'a> {
         let wanted: Vec<&Expr> = wanted.filter(|(_, needed)| **needed).map(|(call, _)| call).collect();
         let all = groups.iter().copied().chain(wanted.iter().copied());
         let kinds = self.input(input, all, None, outer)?;
-        let scope = scope(input.schema(), &kinds, outer);
+        let scope = Scope::new(input.schema(), &kinds, outer);
         let mut shown = Vec::with_capacity(needed.len());
         for expression in &groups {
             let kind = self.kind(expression, &scope)?;
@@ -277,10 +265,10 @@ impl<'a> Checker<'a> {
             }
         }
         let mut kinds = self.plan(&join.left, &all[..left_width], outer)?;
-        let beside = scope(left, &kinds, outer);
+        let beside = Scope::new(left, &kinds, outer);
         let of_right = self.plan(&join.right, &all[left_width..], Some(&beside))?;
         kinds.extend(of_right);
-        let scope = scope(&both, &kinds, outer);
+        let scope = Scope::new(&both, &kinds, outer);
         for (one, two) in &join.on {
             let (one, two) = (self.kind(one, &scope)?, self.kind(two, &scope)?);
             one.check_comparable(&two, "a join")?;
@@ -321,14 +309,6 @@ impl<'a> Checker<'a> {
         }
         Ok(shown)
     }
-
-    /// Does this call show a nested column as the role may see it, rather than reveal what it sees plain?
-    pub(super) fn is_presented(&self, call: &ScalarFunction) -> bool {
-        call.func
-            .inner()
-            .downcast_ref::<reveal_nested::RevealNested>()
-            .is_some_and(reveal_nested::RevealNested::is_presented)
-    }
 }
 
 fn struct_fields(schema: &DFSchema, at: usize) -> Vec<String> {
@@ -336,11 +316,6 @@ fn struct_fields(schema: &DFSchema, at: usize) -> Vec<String> {
         arrow::datatypes::DataType::Struct(fields) => fields.iter().map(|field| field.name().clone()).collect(),
         _ => Vec::new(),
     }
-}
-
-/// The columns of `schema` with their kinds.
-pub(super) fn scope<'s>(schema: &'s DFSchema, kinds: &'s [Kind], outer: Option<&'s Scope<'s>>) -> Scope<'s> {
-    Scope { schema, kinds, outer }
 }
 
 /// Marks the columns of `schema` that `expression` names, in subqueries too.

@@ -11,15 +11,14 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Projection, lit};
 use futures_util::FutureExt;
 
-use super::Result;
+use super::checker::{Checker, Scope};
 use super::expressions::{MOST_SEARCHED, searched_value};
 use super::kind::{Kind, NestedKind};
-use super::plans::{Checker, scope};
 use crate::Error;
 use crate::cipher::Direction;
 use crate::columns::{self, BatchPlan, Task};
 use crate::policy::{Grant, RuleRef, Tweak};
-use crate::sql::access::Sealed;
+use crate::sql::access::{CheckResult as Result, Sealed};
 use crate::sql::functions::present::{SHOWN, TEXT};
 use crate::sql::functions::{self, mask};
 use crate::sql::{external, from_datafusion};
@@ -134,7 +133,7 @@ fn kinds_of(engine: &Engine, plan: &LogicalPlan) -> Vec<Kind> {
 
 fn rewritten(engine: &Engine, part: Expr, schema: &DFSchema, kinds: &[Kind]) -> Result<Transformed<Expr>> {
     let sealed = |expression: &Expr| {
-        let kind = Checker::new(engine).kind(expression, &scope(schema, kinds, None));
+        let kind = Checker::new(engine).kind(expression, &Scope::new(schema, kinds, None));
         match kind {
             Ok(Kind::Sealed(sealed)) => Some(sealed),
             _ => None,
@@ -183,9 +182,10 @@ fn rewritten(engine: &Engine, part: Expr, schema: &DFSchema, kinds: &[Kind]) -> 
             for value in list.iter().filter_map(searched_value) {
                 found.extend(ciphertext(engine, &sealed.rule, value, &data_type)?);
             }
-            Ok(Transformed::yes(match found.is_empty() {
-                true => never(stored),
-                false => stored.in_list(found, false),
+            Ok(Transformed::yes(if found.is_empty() {
+                never(stored)
+            } else {
+                stored.in_list(found, false)
             }))
         }
         _ => Ok(Transformed::no(part)),

@@ -5,10 +5,10 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::AnalyzerRule;
 
-use super::plans::Checker;
+use super::checker::Checker;
 use super::present;
 use crate::cipher::Direction;
-use crate::sql::access::Refusal;
+use crate::sql::access::{CheckResult, Refusal};
 use crate::sql::external;
 use crate::transform::Engine;
 
@@ -46,7 +46,7 @@ impl AnalyzerRule for RolesRule {
     }
 }
 
-fn analyzed(engine: &Engine, plan: LogicalPlan) -> super::Result<LogicalPlan> {
+fn analyzed(engine: &Engine, plan: LogicalPlan) -> CheckResult<LogicalPlan> {
     let mut checker = Checker::new(engine);
     let kinds = checker.whole(&plan, None)?;
     let plan = if checker.masks_columns || checker.searches_columns {

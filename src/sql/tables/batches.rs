@@ -7,9 +7,10 @@ use arrow::compute::cast;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::datasource::MemTable;
 
+use super::names::is_within;
+use super::opened::OpenedTable;
 use super::provider::StoredTable;
 use super::view::{self, Generation};
-use super::{OpenedTable, is_within};
 use crate::columns;
 use crate::sql::access::Access;
 use crate::sql::from_datafusion;

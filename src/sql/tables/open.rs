@@ -7,9 +7,10 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
 
 use super::listing::{self, TableFile};
+use super::names::is_within;
+use super::opened::OpenedTable;
 use super::provider::{StoredTable, as_scanned};
 use super::view::{self, Generation};
-use super::{OpenedTable, is_within};
 use crate::columns::{self, ProtectedColumn};
 use crate::transform::Engine;
 use crate::{Error, Result};
@@ -200,9 +201,12 @@ fn merged_schema(files: &[Arc<TableFile>], partitions: &[FieldRef]) -> Result<Sc
             .iter()
             .all(|file| file.source.schema().field_with_name(name).is_ok())
     };
-    let fields = fields.into_iter().map(|field| match is_everywhere(field.name()) {
-        true => field,
-        false => Arc::new(field.as_ref().clone().with_nullable(true)),
+    let fields = fields.into_iter().map(|field| {
+        if is_everywhere(field.name()) {
+            field
+        } else {
+            Arc::new(field.as_ref().clone().with_nullable(true))
+        }
     });
     Ok(Schema::new(fields.collect::<Fields>()))
 }
@@ -226,4 +230,19 @@ fn with_descriptions(schema: &Schema, members: &[Arc<TableFile>]) -> Schema {
         }
     };
     Schema::new(schema.fields().iter().map(field).collect::<Fields>())
+}
+
+/// Tells whether a column of what is at `location` says that it is protected.
+///
+/// # Errors
+/// As [`Session::register_file`](crate::sql::Session::register_file).
+#[cfg(feature = "cli")]
+pub(crate) fn is_protected(location: &Path) -> Result<bool> {
+    for file in listing::open(location)? {
+        let columns = file.source.columns()?;
+        if columns.iter().any(|column| column.protected.is_some()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -25,8 +25,8 @@ use object_store::ObjectMeta;
 use object_store::path::Path as ObjectPath;
 
 use super::listing::TableFile;
+use super::names::stored_name;
 use super::reader::CheckedReaders;
-use super::view::stored_name;
 use crate::sql::access::Access;
 use crate::sql::external;
 use crate::sql::types::without_metadata;
@@ -235,9 +235,9 @@ fn object_meta(file: &TableFile) -> OurResult<ObjectMeta> {
     })
 }
 
-/// Statistics of a file's columns, out of its footer. Of those that are protected neither the least nor the greatest value: the
-/// join planner would take `max − min` for the number of distinct values, and ciphertext is spread over all of a
-/// format's range, so that every column would look like a key.
+/// Statistics of a file's columns, out of its footer. Of those that are protected neither the least nor the greatest
+/// value: the join planner would take `max − min` for the number of distinct values, and ciphertext is spread over all
+/// of a format's range, so that every column would look like a key.
 fn file_statistics(file: &TableFile, schema: &SchemaRef, is_protected: &[bool]) -> OurResult<Statistics> {
     let statistics = DFParquetMetadata::statistics_from_parquet_metadata(file.source.footer(), schema);
     let mut statistics = statistics.map_err(crate::sql::from_datafusion)?;

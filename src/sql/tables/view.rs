@@ -8,6 +8,7 @@ use datafusion::common::{Column, TableReference};
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, ScalarUDF, lit};
 
+use super::names::{original_name, stored_name};
 use super::provider::StoredTable;
 use crate::columns::{self, BatchPlan, ProtectedColumn};
 use crate::policy::{Grant, RuleRef, Treatment, Tweak};
@@ -17,20 +18,6 @@ use crate::sql::grants::ColumnGrant;
 use crate::sql::{from_datafusion, functions};
 use crate::transform::Engine;
 use crate::{Error, ErrorKind, Result};
-
-/// Before the names of stored columns in a view. A view's own columns have the names that people know; were these the
-/// same, DataFusion would take one for the other where it pulls a condition out of a correlated subquery.
-const STORED: &str = "stored ";
-
-/// The name of a stored column below a view.
-pub(super) fn stored_name(name: &str) -> String {
-    format!("{STORED}{name}")
-}
-
-/// The name that people know a stored column by.
-pub(in crate::sql) fn original_name(name: &str) -> &str {
-    name.strip_prefix(STORED).unwrap_or(name)
-}
 
 fn stored_column(name: &str) -> Expr {
     Expr::Column(Column::from_name(stored_name(name)))
