@@ -33,7 +33,7 @@ const LAYERS: &[Layer] = &[
     layer("transform", &["ascii", "cipher", "formats", "keys", "policy", "tokens"], &["aes_siv", "base64", "chrono", "hex", "hmac", "num_bigint", "sha2"]),
     layer("columns", &["ascii", "cipher", "simd", "formats", "keys", "policy", "tokens", "transform"], &["arrow", "hex", "serde", "serde_json"]),
     layer("files", &["cipher", "columns", "formats", "fs", "keys", "policy", "transform"], &["arrow", "base64", "parquet"]),
-    layer("sql", &["cipher", "columns", "files", "formats", "keys", "policy", "transform"], &["aes_gcm", "arrow", "bytes", "datafusion", "datafusion_datasource_parquet", "futures_util", "object_store", "parquet", "tokio"]),
+    layer("sql", &["cipher", "columns", "files", "formats", "keys", "policy", "transform"], &["aes_gcm", "arrow", "bytes", "datafusion", "datafusion_datasource_parquet", "futures_util", "object_store", "parquet", "serde", "serde_json", "tokio"]),
     layer("cli", &["cipher", "columns", "files", "formats", "fs", "keys", "kms", "policy", "sql", "tokens", "transform", "vectors"], &["arrow", "clap", "datafusion", "hex", "indicatif", "parquet", "rlimit", "rpassword", "rsa", "rustyline", "serde", "serde_json", "signal_hook", "tokio"]),
 ];
 

@@ -261,3 +261,52 @@ async fn a_view_shows_its_binding_and_nothing_secret() {
     // The plan names rule and version, by which a person sees what is revealed.
     assert!(plan.contains("ssn@1"), "{plan}");
 }
+
+/// Rows that a guard excludes are not computed on, wherever the call stands.
+#[tokio::test]
+async fn a_guard_keeps_rows_from_a_function() {
+    let people = People::new().await;
+    let ctx = people.session.context();
+    ctx.sql(
+        "CREATE TABLE messy AS SELECT * FROM (VALUES (1, '123-45-6789', true), (2, 'n/a', false), (3, NULL, true), \
+         (4, 'unknown', NULL)) AS t(id, ssn, valid)",
+    )
+    .await
+    .unwrap();
+    let unguarded = people
+        .error("SELECT id FROM messy WHERE protect(ssn, 'ssn') = 'x'")
+        .await;
+    assert_eq!(unguarded.kind(), ErrorKind::BadInput);
+    for (sql, expected) in [
+        (
+            "SELECT id FROM messy WHERE CASE WHEN valid THEN protect(ssn, 'ssn') = protect('123-45-6789', 'ssn') \
+             ELSE false END",
+            "1",
+        ),
+        (
+            "SELECT count(*) FROM messy WHERE CASE WHEN NOT valid THEN true WHEN valid IS NULL THEN true \
+             ELSE reveal(protect(ssn, 'ssn'), 'ssn') = ssn END",
+            "3",
+        ),
+        (
+            "SELECT count(*) FROM messy WHERE CASE id WHEN 1 THEN protect(ssn, 'ssn') <> ssn WHEN 2 THEN true END",
+            "2",
+        ),
+        (
+            // The condition of a branch is reached as well.
+            "SELECT count(*) FROM messy WHERE CASE WHEN valid IS NOT TRUE THEN true \
+             WHEN protect(ssn, 'ssn') <> '' THEN true ELSE false END",
+            "3",
+        ),
+        (
+            "SELECT count(protect(CASE WHEN valid THEN ssn END, 'ssn')) FROM messy",
+            "1",
+        ),
+        (
+            "SELECT count(*) FROM messy WHERE coalesce(NOT valid OR valid IS NULL, protect(ssn, 'ssn') = 'x')",
+            "2",
+        ),
+    ] {
+        assert_eq!(people.value(sql).await, expected, "{sql}");
+    }
+}

@@ -408,6 +408,14 @@ async fn sql_mints_for_rows_alone() {
     let tokens = strings(&one[0], 0);
     assert!(tokens[0] == tokens[2] && tokens[0] != tokens[1] && tokens[3] == "NULL");
     assert_eq!(minted().await, 2);
+    // A branch that a row does not reach mints nothing for it.
+    ask(
+        "SELECT CASE WHEN x = 'ann' THEN tokenize(x, 'account') END, coalesce(y, tokenize(x, 'account')) \
+         FROM (VALUES ('ann', NULL), ('eve', 'known')) AS t (x, y)",
+    )
+    .await
+    .unwrap();
+    assert_eq!(minted().await, 2);
     let back = ask(&format!("SELECT detokenize('{}', 'account')", tokens[1]))
         .await
         .unwrap();

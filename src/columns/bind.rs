@@ -1,6 +1,8 @@
 //! From a policy and a schema to a plan.
 
 use std::collections::HashMap;
+#[cfg(feature = "sql")]
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, SchemaRef};
@@ -230,8 +232,8 @@ impl BatchPlan {
         }
     }
 
-    /// How to reveal those fields of the first column of `schema`, which is nested, that `wanted` picks by their
-    /// description and the grant of the engine's role. The other columns are there for tweaks.
+    /// How to reveal the fields of the first column of `schema`, which is nested, whose paths are in `wanted`. The other
+    /// columns are there for tweaks; `described` says of each path how it was protected.
     ///
     /// # Errors
     /// As [`BatchPlan::reveal`]; [`ErrorKind::NotAllowed`] when the role may not see the plain value of a tweak.
@@ -239,23 +241,20 @@ impl BatchPlan {
     pub(crate) async fn reveal_nested(
         engine: &Engine,
         schema: &SchemaRef,
-        wanted: impl Fn(&ProtectedColumn, Grant) -> bool,
+        wanted: &BTreeSet<String>,
+        described: &BTreeMap<String, ProtectedColumn>,
     ) -> Result<Self> {
         let leaves = nested::leaves(schema);
         let mut transforms: Vec<Option<Arc<Transform>>> = vec![None; leaves.len()];
+        let of_column = leaves.iter().enumerate().filter(|(_, leaf)| leaf.column == 0);
         // Leaves to reveal, each with the column whose tweak it is.
-        let mut pending: Vec<(usize, Option<&str>)> = Vec::new();
-        for (at, leaf) in leaves.iter().enumerate().filter(|(_, leaf)| leaf.column == 0) {
-            if let Some(described) = ProtectedColumn::read(&leaf.field)?
-                && !described.treatment.is_one_way()
-                && wanted(&described, engine.grant(&described.rule)?)
-            {
-                pending.push((at, None));
-            }
-        }
+        let mut pending: Vec<(usize, Option<&str>)> = of_column
+            .filter(|(_, leaf)| wanted.contains(leaf.path()))
+            .map(|(at, _)| (at, None))
+            .collect();
         while let Some((at, tweaked)) = pending.pop() {
             let path = leaves[at].path();
-            let described = match ProtectedColumn::read(&leaves[at].field)? {
+            let described = match described.get(path) {
                 Some(described) if transforms[at].is_none() => described,
                 _ => continue,
             };
@@ -272,7 +271,7 @@ impl BatchPlan {
                     ),
                 ));
             }
-            let transform = resolve(engine, path, &described).await?;
+            let transform = resolve(engine, path, described).await?;
             let tweak = transform
                 .tweak_column()
                 .and_then(|name| leaves.iter().position(|leaf| leaf.path() == name));

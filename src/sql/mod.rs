@@ -22,6 +22,7 @@ mod errors;
 mod explain;
 mod functions;
 mod grants;
+mod guards;
 mod limits;
 mod prepared;
 mod record;

@@ -22,6 +22,7 @@ use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use super::answer::{Answer, Outcome, Record};
 use super::explain::{self, ExplainOptions};
 use super::grants::{Grants, GrantsFunction};
+use super::guards::GuardsRule;
 use super::limits::Limits;
 use super::prepared::PreparedStatements;
 use super::record;
@@ -110,15 +111,13 @@ impl Session {
         for function in functions::all(engine) {
             ctx.register_udf(function);
         }
-        let rule = RolesRule::new(engine);
-        let knows = ctx
-            .state()
-            .analyzer()
-            .rules
-            .iter()
-            .any(|known| known.name() == rule.name());
-        if !knows {
-            ctx.add_analyzer_rule(Arc::new(rule));
+        let rules: [Arc<dyn AnalyzerRule + Send + Sync>; 2] = [Arc::new(RolesRule::new(engine)), Arc::new(GuardsRule)];
+        for rule in rules {
+            let state = ctx.state();
+            let mut known = state.analyzer().rules.iter();
+            if !known.any(|known| known.name() == rule.name()) {
+                ctx.add_analyzer_rule(rule);
+            }
         }
         Ok(Self::assemble(ctx, Some(engine)))
     }

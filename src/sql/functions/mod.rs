@@ -15,5 +15,5 @@ pub(super) mod stored;
 mod tokenize;
 
 pub(super) use registry::{
-    NAMES, all, detokenize_udf, present_udf, reencrypt_udf, reveal_nested_udf, reveal_udf, stored_udf,
+    FALLIBLE, NAMES, all, detokenize_udf, present_udf, reencrypt_udf, reveal_nested_udf, reveal_udf, stored_udf,
 };

@@ -15,7 +15,6 @@ use super::reveal::Reveal;
 use super::reveal_nested::RevealNested;
 use super::stored::Stored;
 use super::tokenize::Tokenize;
-use crate::columns::BatchPlan;
 use crate::transform::Engine;
 
 /// The names of all functions, those that statements cannot call among them.
@@ -31,6 +30,16 @@ pub(in crate::sql) const NAMES: [&str; 11] = [
     super::present::NAME,
     super::reencrypt::NAME,
     super::reveal_nested::NAME,
+];
+
+/// The names of functions that fail on what is no value of their rule.
+pub(in crate::sql) const FALLIBLE: [&str; 6] = [
+    "protect",
+    "reveal",
+    "fpe_encrypt",
+    "fpe_decrypt",
+    "tokenize",
+    "detokenize",
 ];
 
 /// Every function that statements may call, bound to `engine`.
@@ -72,8 +81,7 @@ pub(in crate::sql) fn reencrypt_udf(engine: &Engine) -> ScalarUDF {
     Reencrypt::udf(engine)
 }
 
-/// The expression for a struct or list with protected fields, in a view or where it is shown; its arguments are the
-/// columns of `plan`.
-pub(in crate::sql) fn reveal_nested_udf(plan: BatchPlan, is_presented: bool) -> ScalarUDF {
-    RevealNested::udf(plan, is_presented)
+/// `reveal_nested`, for fields of which none is a token, or one is.
+pub(in crate::sql) fn reveal_nested_udf(engine: &Engine, detokenizes: bool) -> ScalarUDF {
+    RevealNested::udf(engine, detokenizes)
 }

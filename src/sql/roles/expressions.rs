@@ -406,10 +406,10 @@ pub(super) const MOST_SEARCHED: usize = 100;
 
 /// Does this call show a nested column as the role may see it, rather than reveal what it sees plain?
 fn is_presented(call: &ScalarFunction) -> bool {
-    call.func
-        .inner()
-        .downcast_ref::<reveal_nested::RevealNested>()
-        .is_some_and(reveal_nested::RevealNested::is_presented)
+    match call.args.get(1) {
+        Some(Expr::Literal(shown, _)) => shown.try_as_str().flatten() == Some(present::SHOWN),
+        _ => false,
+    }
 }
 
 fn inner_type(expression: &Expr, scope: &Scope<'_>) -> Result<DataType> {

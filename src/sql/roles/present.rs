@@ -1,5 +1,6 @@
 //! The mask where a column leaves a statement, and in place of `mask(column)`; ciphertext in place of what is searched.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -9,17 +10,16 @@ use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Projection, lit};
-use futures_util::FutureExt;
 
 use super::checker::{Checker, Scope};
 use super::expressions::{MOST_SEARCHED, searched_value};
 use super::kind::{Kind, NestedKind};
-use crate::Error;
 use crate::cipher::Direction;
-use crate::columns::{self, BatchPlan, Task};
+use crate::columns::{self, Task};
 use crate::policy::{Grant, RuleRef, Tweak};
 use crate::sql::access::{CheckResult as Result, Sealed};
 use crate::sql::functions::present::{SHOWN, TEXT};
+use crate::sql::functions::reveal_nested::NestedFields;
 use crate::sql::functions::{self, mask};
 use crate::sql::{external, from_datafusion};
 use crate::transform::Engine;
@@ -67,17 +67,25 @@ fn shown_nested(engine: &Engine, nested: &NestedKind, column: Expr) -> Result<Ex
     if let Some(denied) = nested.sealed().find(|sealed| sealed.grant == Grant::Denied) {
         return Err(denied.refuse(""));
     }
-    let schema = Arc::new(Schema::new(vec![Arc::clone(&nested.field)]));
-    let masks = |described: &columns::ProtectedColumn, grant| {
-        let rule = engine.policy().rule(&described.rule);
+    let schema = Schema::new(vec![Arc::clone(&nested.field)]);
+    let protected: BTreeMap<_, _> = columns::protected_columns(&schema)?.into_iter().collect();
+    let (mut revealed, mut detokenizes) = (BTreeSet::new(), false);
+    for (path, described) in &protected {
+        let rule = engine.policy().rule(&described.rule)?;
         // Where a tweak column is needed, the view has put the mask on.
-        let by_row = rule.is_ok_and(|rule| matches!(rule.tweak, Tweak::Column(_)));
-        grant == Grant::Masked && !by_row
+        let by_row = matches!(rule.tweak, Tweak::Column(_));
+        if engine.grant(&rule.name)? == Grant::Masked && !by_row && !described.treatment.is_one_way() {
+            revealed.insert(path.clone());
+            detokenizes |= rule.tokens.is_some();
+        }
+    }
+    let fields = NestedFields {
+        columns: vec![nested.field.name().clone()],
+        revealed,
+        protected,
     };
-    // Every key was resolved when the table was opened, so that there is nothing to wait for.
-    let plan = BatchPlan::reveal_nested(engine, &schema, masks).now_or_never();
-    let plan = plan.ok_or_else(|| Error::bug("a nested column whose keys were not resolved"))??;
-    Ok(functions::reveal_nested_udf(plan, true).call(vec![column]))
+    let arguments = vec![column, lit(SHOWN), lit(fields.text()?)];
+    Ok(functions::reveal_nested_udf(engine, detokenizes).call(arguments))
 }
 
 /// Puts what is shown in place of each `mask(column)`, and ciphertext in place of what is searched for.

@@ -1,5 +1,6 @@
 //! A table as a role sees it: what is stored, with expressions that reveal what the role sees plain.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, Schema};
@@ -8,12 +9,13 @@ use datafusion::common::{Column, TableReference};
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, ScalarUDF, lit};
 
-use super::names::{original_name, stored_name};
+use super::names::{is_within, original_name, stored_name};
 use super::provider::StoredTable;
 use crate::columns::{self, BatchPlan, ProtectedColumn};
 use crate::policy::{Grant, RuleRef, Treatment, Tweak};
 use crate::sql::access::{Access, Nested, Sealed};
 use crate::sql::functions::present::SHOWN;
+use crate::sql::functions::reveal_nested::{NestedFields, REVEALED};
 use crate::sql::grants::ColumnGrant;
 use crate::sql::{from_datafusion, functions};
 use crate::transform::Engine;
@@ -158,7 +160,7 @@ struct View<'a> {
     table: &'a str,
     schema: &'a Schema,
     reveal: Arc<ScalarUDF>,
-    described: std::collections::HashMap<String, ProtectedColumn>,
+    described: BTreeMap<String, ProtectedColumn>,
 }
 
 impl View<'_> {
@@ -246,17 +248,32 @@ impl View<'_> {
         let others = self.schema.fields().iter().filter(|other| other.name() != name);
         let fields: Vec<FieldRef> = std::iter::once(field).chain(others).cloned().collect();
         let schema = Arc::new(Schema::new(fields));
-        let plan = BatchPlan::reveal_nested(self.engine, &schema, |described, grant| match grant {
-            Grant::Plain => true,
-            Grant::Masked => self.takes_tweak_column(described).unwrap_or(false),
-            _ => false,
-        });
+        let mut revealed = BTreeSet::new();
+        for (path, described) in self.described.iter().filter(|(path, _)| is_within(path, name)) {
+            let is_revealed = match self.engine.grant(&described.rule)? {
+                Grant::Plain => true,
+                Grant::Masked => self.takes_tweak_column(described)?,
+                Grant::Protected | Grant::Denied => false,
+            };
+            if is_revealed && !described.treatment.is_one_way() {
+                revealed.insert(path.clone());
+            }
+        }
+        let plan = BatchPlan::reveal_nested(self.engine, &schema, &revealed, &self.described);
         let (plan, columns) = plan.await?.narrowed();
-        let arguments = columns.iter().map(|column| stored_column(column));
-        Ok((
-            functions::reveal_nested_udf(plan, false).call(arguments.collect()),
-            access,
-        ))
+        let described = self.described.iter();
+        let needed = described.filter(|(path, _)| columns.iter().any(|column| is_within(path, column)));
+        let fields = NestedFields {
+            revealed,
+            protected: needed
+                .map(|(path, described)| (path.clone(), described.clone()))
+                .collect(),
+            columns,
+        };
+        let mut arguments = vec![stored, lit(REVEALED), lit(fields.text()?)];
+        arguments.extend(fields.columns.iter().skip(1).map(|column| stored_column(column)));
+        let reveal = functions::reveal_nested_udf(self.engine, plan.asks_a_store());
+        Ok((reveal.call(arguments), access))
     }
 
     /// The access to a column that says nothing of itself: the policy may put it under a rule all the same.
