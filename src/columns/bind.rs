@@ -232,8 +232,8 @@ impl BatchPlan {
         }
     }
 
-    /// How to reveal the fields of the first column of `schema`, which is nested, whose paths are in `wanted`. The other
-    /// columns are there for tweaks; `described` says of each path how it was protected.
+    /// How to reveal the fields of the first column of `schema`, which is nested, whose paths are in `wanted`. The
+    /// other columns are there for tweaks; `described` says of each path how it was protected.
     ///
     /// # Errors
     /// As [`BatchPlan::reveal`]; [`ErrorKind::NotAllowed`] when the role may not see the plain value of a tweak.

@@ -168,6 +168,6 @@
 //!
 //! # SQL
 //!
-//! A table is one Parquet file, or record batches in memory. Folders, partitions and remote object stores are not there
-//! yet. A [`Session`](crate::sql::Session) may use as much memory as there is and spills nothing to
-//! disk, so a large sort or join needs the memory for it.
+//! A table is a Parquet file, the files of a pattern or folder, or record batches in memory; not what is in remote object
+//! stores. The limits of memory, disk, time and rows are in [`sql`](super::sql#limits); joins do not spill, so that a
+//! large one needs the memory for its smaller side.

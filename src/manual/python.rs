@@ -43,8 +43,11 @@
 //! `role=` binds the engine to a role: see
 //! [`sql`](super::sql#roles).
 //!
-//! `sql` takes one statement that reads, as [`Session::query`](crate::sql::Session::query) does, in a session that
-//! spills nothing to disk. Each table is an Arrow table or the path of a Parquet file.
+//! `trust=` or `CIPHERFORM_TRUST` names the `[trust.NAME]` of a policy that has several.
+//!
+//! `sql` runs one statement that reads, as [`Session::run`](crate::sql::Session::run) does, with the limits of a role if
+//! there is one, and spills nothing to disk. Each table is an Arrow table, or the path of a Parquet file, a pattern or a
+//! folder.
 //!
 //! # The bare cipher
 //!

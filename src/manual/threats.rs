@@ -40,23 +40,34 @@
 //! nor policy. `cipherform query --role` on a machine where one has the keys shows what a role would see; it binds
 //! nobody. Mind what remains within a grant:
 //!
-//! * *plain* includes the right to protect, and with it to try values;
-//! * *masked* shows what the mask keeps, and that equal values are equal in it; a masked integer is NULL;
-//! * *protected* shows ciphertexts, so the analyst can count, join and recognise them;
+//! * *plain* shows values, and with `protect = true` also tries them;
+//! * *masked* shows what the mask keeps. It hides no equality: joins, groups and counts are those of the values, so that
+//!   whoever knows how often each value occurs, or has one row of a person, recognises others. `equality = false` in the
+//!   grant leaves showing and counting alone. A masked integer is NULL; kept symbols of short values say much;
+//! * *protected* shows ciphertexts, and so lets them be recognised elsewhere;
 //! * *denied* fails the query that needs the column. That the column is there, and its type, still shows.
 //!
-//! Rules with the same key, format and `domain` share one subkey: that is what `domain` is for. So grant them alike: a
-//! role that sees the one plain and the other's ciphertexts reveals these with `reveal(column, 'the one')`.
+//! A role that does not see a rule plain gets no answer from `reveal`, `fpe_decrypt` and `detokenize`, for any string it
+//! likes, nor from statistics, `EXPLAIN VERBOSE` and paths. How long a statement takes, and how many rows it has, it sees.
+//!
+//! Rules with the same key, format and `domain` share one subkey: that is what `domain` is for. A policy that grants
+//! them unlike to one role is refused.
 //!
 //! DataFusion has statements that read files (`CREATE EXTERNAL TABLE`), replace views or change settings (`SET`).
-//! [`Session::query`](crate::sql::Session::query) refuses them under a role; a host that plans statements itself for
-//! people it does not trust has to refuse them itself (`SQLOptions::with_allow_ddl`, `with_allow_statements`), keep the
-//! process away from other files, and take the policy and the role from its own configuration. The role can be set by
-//! the host only, never by SQL.
+//! [`Session::run`](crate::sql::Session::run) refuses them under a role; a host that plans statements itself for people
+//! it does not trust has to refuse them itself (`SQLOptions::with_allow_ddl`, `with_allow_statements`), keep the process
+//! away from other files, and take the policy and the role from its own configuration. Only a `Session` filters what
+//! `EXPLAIN` prints. The role can be set by the host only, never by SQL.
 //!
 //! **Who may use the KMS.** Unwrapping a data key once is enough: keys do not change, and copies of the data can be
 //! revealed later, elsewhere, without the KMS. So take one data key for each class of sensitive data, and give KMS
 //! permission for a class as if it were the data itself. A rotation protects what comes after it, nothing before.
+//!
+//! **Who may write the keyring, or a backup.** A keyring says which KMS to ask before it can be authenticated. So the
+//! policy's `[trust.NAME]` pins which keyring is meant, the check value of its root, and which KMS keys files may name:
+//! nothing is loaded, opened or sent before a reference was compared. What authenticates a keyring is a root that the KMS
+//! unwraps, so whoever may *wrap* under that KMS key (with the public key of Azure's RSA: anybody) could make one that
+//! opens; the pinned check value tells. Without an entry only the configured local KMS is asked.
 //!
 //! **Who may write the policy** decides what is protected at all, and what a role sees: it is plain text and carries no
 //! signature. Files that are protected already are compared with it; the next file just follows it. Keep its write
@@ -100,8 +111,9 @@
 //! bring back old ones, and drop rows. Nothing notices. If that matters, sign the files, or store them where writing is
 //! controlled.
 //!
-//! The keyring and the file of the local KMS are authenticated: a changed byte is noticed. An older copy of the whole
-//! file is not.
+//! The keyring and the file of the local KMS are authenticated: a changed byte is noticed. An older copy of a keyring is
+//! noticed by its audit log, which knows a later generation, or by a checkpoint kept elsewhere; an older copy of
+//! everything that is in one place is not.
 //!
 //! What is noticed of a column, as long as its metadata is there: another key, another version, another rule, format,
 //! domain or tweak definition than those that protected it. Then `reveal` stops before the first row. Metadata is no
@@ -166,10 +178,11 @@
 //!   values and looks for them in every message. Errors that DataFusion raises while rows are worked on, such as a
 //!   failed cast, name the value: [`sql::from_execution`](crate::sql::from_execution) leaves such a message out
 //!   whole. File paths and key names are yours to judge before you pass a log on.
-//! * **Query text** is yours: a literal in `WHERE ssn = '…'` stands in plans, so `EXPLAIN` prints it, and in the
-//!   shell's history and the list of processes when given with `-c`. The prompt keeps its history in memory only.
-//! * **Spill files**: a [`Session`](crate::sql::Session), which `cipherform query` uses, has
-//!   spilling to disk switched off, and [`query`](crate::sql::Session::query) refuses the `SET` that would switch it on
-//!   again. A session of your own spills as you configure it.
+//! * **Query text** is yours: a literal in `WHERE ssn = '…'` stands in the shell's history and in the list of processes
+//!   when given with `-c`. The prompt keeps its history in memory only. `EXPLAIN` of a session and the audit log leave
+//!   literals out.
+//! * **Spill files**: a [`Session`](crate::sql::Session), which `cipherform query` uses, writes none unless it is given a
+//!   quota (`--disk-limit`), and then seals each chunk with AES-256-GCM under a key that is nowhere but in memory. A
+//!   context of your own spills as you configure it.
 //! * **Temporary files**: `protect` and `reveal` write beside the target, readable for the owner alone until done. A
 //!   process that is killed outright leaves the file behind.

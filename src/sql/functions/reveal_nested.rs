@@ -1,4 +1,4 @@
-//! `reveal_nested(column, 'as', 'fields' [, tweak columns])`: a struct or list with some of its protected fields revealed.
+//! `reveal_nested(column, "as", "fields" [, tweaks])`: a struct or list with some of its protected fields revealed.
 //!
 //! It is in no registry: views have it, and analysis puts it where a nested column leaves a statement.
 
