@@ -42,6 +42,9 @@ pub(super) async fn run(job: &Job, args: &JobArgs, what: &'static str, printer: 
     if args.quiet {
         return Ok(());
     }
+    for note in &report.notes {
+        printer.say(format_args!("note: {note}"));
+    }
     for column in &report.columns {
         printer.say(format_args!(
             "  {:<24} rule {:<16} key {}",

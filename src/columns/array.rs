@@ -1,5 +1,7 @@
 //! Whole arrays, by their types.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 
@@ -7,6 +9,7 @@ use super::task::{Task, Treated};
 use super::tweak::TweakColumn;
 use super::types::check_type;
 use super::{bytes, dictionary, ordinal, runs, text, tokens};
+use crate::transform::Outcome;
 use crate::{Error, Result};
 
 /// Protects or reveals one array under any treatment: tokens are asked of their store.
@@ -25,6 +28,12 @@ pub async fn treat(task: Task<'_>, array: &ArrayRef, tweaks: Option<&ArrayRef>) 
 /// # Errors
 /// A type that does not fit (see [`check_type`]); a row that does not fit, if the rule says so; a NULL tweak.
 pub fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&ArrayRef>) -> Result<Treated> {
+    if array.data_type() == &DataType::Null {
+        return Ok(Treated {
+            array: Arc::clone(array),
+            outcome: Outcome::default(),
+        });
+    }
     // Again, though a plan has checked it: this function is public, and takes any array.
     check_type(task.transform, task.column, array.data_type())?;
     if task.transform.tokenizer().is_some() {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array};
-use arrow::compute::take;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::compute::{cast, take};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 
 use super::array::treat;
 use super::nested::{self, Fate, Leaf, Shape, Step, Values};
@@ -24,6 +24,8 @@ pub struct BatchPlan {
     /// The source of each column of the output: the number of a column in the input, and its new shape.
     columns: Vec<(usize, Shape)>,
     works: Vec<Work>,
+    /// What becomes of each leaf of the input.
+    fates: Vec<Fate>,
     /// The places in `works`, in an order in which every tweak comes before what it tweaks.
     order: Vec<usize>,
 }
@@ -65,6 +67,18 @@ impl Work {
     }
 }
 
+/// What becomes of a leaf.
+#[cfg(feature = "files")]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum LeafFate {
+    /// It stays as it is.
+    Kept,
+    /// It is not in the output.
+    Dropped,
+    /// A transform makes it anew.
+    Made,
+}
+
 /// A plan's work on one column.
 #[derive(Clone, Debug)]
 pub struct ColumnSummary {
@@ -83,11 +97,11 @@ pub struct ColumnSummary {
 impl BatchPlan {
     /// `fates` has, leaf by leaf, what becomes of each.
     pub(super) fn new(direction: Direction, input: &SchemaRef, fates: Vec<Fate>, works: Vec<Work>) -> Self {
-        let mut fates = fates.into_iter();
+        let mut each = fates.iter().cloned();
         let (mut fields, mut columns) = (Vec::new(), Vec::new());
         for (at, field) in input.fields().iter().enumerate() {
             // A column whose leaves are all dropped is gone, with its field.
-            if let Some((field, shape)) = nested::shaped(field, &mut fates) {
+            if let Some((field, shape)) = nested::shaped(field, &mut each) {
                 fields.push(field);
                 columns.push((at, shape));
             }
@@ -100,6 +114,7 @@ impl BatchPlan {
             columns,
             order: tweaks_first(&works),
             works,
+            fates,
         }
     }
 
@@ -109,9 +124,99 @@ impl BatchPlan {
     }
 
     /// The schema of batches before [`BatchPlan::apply`].
-    #[cfg(feature = "sql")]
+    #[cfg(feature = "files")]
     pub(crate) fn input(&self) -> &SchemaRef {
         &self.input
+    }
+
+    /// Tells what becomes of each leaf of the input.
+    #[cfg(feature = "files")]
+    pub(crate) fn leaf_fates(&self) -> Vec<LeafFate> {
+        let fate = |fate: &Fate| match fate {
+            None => LeafFate::Dropped,
+            Some((_, None)) => LeafFate::Kept,
+            Some((_, Some(_))) => LeafFate::Made,
+        };
+        self.fates.iter().map(fate).collect()
+    }
+
+    /// The types of the leaves of the input.
+    #[cfg(feature = "files")]
+    pub(crate) fn leaf_types(&self) -> Vec<DataType> {
+        let leaves = nested::leaves(&self.input).into_iter();
+        leaves.map(|leaf| leaf.field.data_type().clone()).collect()
+    }
+
+    /// The number of the column that each leaf of the input is in.
+    #[cfg(feature = "files")]
+    pub(crate) fn leaf_columns(&self) -> Vec<usize> {
+        nested::leaves(&self.input).iter().map(|leaf| leaf.column).collect()
+    }
+
+    /// The fields that a transform makes anew, each in the place of its leaf of the input.
+    #[cfg(feature = "files")]
+    pub(crate) fn made(&self) -> Vec<Option<FieldRef>> {
+        let made = |fate: &Fate| match fate {
+            Some((field, Some(_))) => Some(Arc::clone(field)),
+            _ => None,
+        };
+        self.fates.iter().map(made).collect()
+    }
+
+    /// The leaves that each work needs: its own, and that of its tweak.
+    #[cfg(feature = "files")]
+    pub(crate) fn needs(&self) -> Vec<Vec<usize>> {
+        let leaves = nested::leaves(&self.input);
+        let place = |column: usize, steps: &[Step]| {
+            leaves
+                .iter()
+                .position(|leaf| leaf.column == column && leaf.steps == steps)
+        };
+        let needs = |work: &Work| {
+            let tweak = work.tweak.as_ref().and_then(|tweak| place(tweak.column, &tweak.steps));
+            place(work.leaf.column, &work.leaf.steps)
+                .into_iter()
+                .chain(tweak)
+                .collect()
+        };
+        self.works.iter().map(needs).collect()
+    }
+
+    /// The same work on batches that have these leaves alone.
+    #[cfg(feature = "files")]
+    pub(crate) fn narrowed_to(&self, kept: &[bool]) -> Self {
+        let all = nested::leaves(&self.input);
+        let mut keep = |at: usize, field: &FieldRef| kept[at].then(|| Arc::clone(field));
+        let input = Arc::new(nested::with_leaves(&self.input, &mut keep));
+        let mut new = nested::leaves(&input).into_iter();
+        let narrowed: Vec<Option<Leaf>> = kept.iter().map(|kept| kept.then(|| new.next()).flatten()).collect();
+        let place = |column: usize, steps: &[Step]| {
+            let at = all
+                .iter()
+                .position(|leaf| leaf.column == column && leaf.steps == steps)?;
+            narrowed[at].clone()
+        };
+        // Works lose numbers with the leaves that are gone, and fates name works by number.
+        let mut numbers = vec![None; self.works.len()];
+        let mut works = Vec::new();
+        for (at, work) in self.works.iter().enumerate() {
+            let Some(leaf) = place(work.leaf.column, &work.leaf.steps) else {
+                continue;
+            };
+            let tweak = work.tweak.as_ref().and_then(|tweak| place(tweak.column, &tweak.steps));
+            let tweak = tweak.map(|leaf| TweakLeaf {
+                column: leaf.column,
+                steps: leaf.steps,
+            });
+            numbers[at] = Some(works.len());
+            works.push(Work::new(leaf, Arc::clone(&work.transform), tweak));
+        }
+        let fates = self.fates.iter().zip(kept).filter(|(_, kept)| **kept);
+        let fates = fates.map(|(fate, _)| {
+            let (field, work) = fate.as_ref()?;
+            Some((Arc::clone(field), work.and_then(|work| numbers[work])))
+        });
+        Self::new(self.direction, &input, fates.collect(), works)
     }
 
     /// Narrows the plan to the first column and those that it takes tweaks from, and returns their names.
@@ -182,6 +287,7 @@ impl BatchPlan {
         if batch.num_columns() != self.input.fields().len() {
             return Err(Error::bug("a batch with another schema than the plan's"));
         }
+        let batch = &self.described(batch)?;
         // Results stay by number of work and not in order of treatment, since the shapes refer to them so.
         let mut results: Vec<Option<ArrayRef>> = vec![None; self.works.len()];
         for at in &self.order {
@@ -210,6 +316,24 @@ impl BatchPlan {
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options)
             .map_err(|error| nullability(&self.output, error))
+    }
+
+    /// The batch with the fields of the plan's input, which may say more of themselves than those it was read with.
+    fn described(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let fields = self.input.fields();
+        let columns = batch.columns().iter().zip(fields);
+        if columns
+            .clone()
+            .all(|(column, field)| column.data_type() == field.data_type())
+        {
+            return Ok(batch.clone());
+        }
+        let columns = columns.map(|(column, field)| cast(column, field.data_type()));
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        columns
+            .collect::<Result<_, _>>()
+            .and_then(|columns| RecordBatch::try_new_with_options(Arc::clone(&self.input), columns, &options))
+            .map_err(|error| Error::bug("a batch with other types than the plan's").with_source(error))
     }
 
     /// The tweaks of a work's values, in plaintext: on the way back a tweak column is revealed before what it tweaks.

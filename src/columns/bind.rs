@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, SchemaRef};
 
 use super::batch::{BatchPlan, TweakLeaf, Work};
-use super::metadata::{ProtectedColumn, clear};
+use super::metadata::{ProtectedColumn, clear, with_descriptions};
 use super::nested::{self, Leaf};
 use super::tweak;
 use super::types::check_type;
@@ -35,6 +35,7 @@ impl BatchPlan {
     /// protected already, a type or tweak that does not fit its rule, a key that cannot be had, nothing to protect at
     /// all.
     pub async fn protect(engine: &Engine, table: &str, schema: &SchemaRef) -> Result<Self> {
+        let schema = &with_descriptions(schema)?;
         let leaves = nested::leaves(schema);
         let names: Vec<&[String]> = leaves.iter().map(|leaf| leaf.names.as_slice()).collect();
         check_paths(engine, table, &leaves, &names, Direction::Encrypt)?;
@@ -64,6 +65,7 @@ impl BatchPlan {
     /// As [`BatchPlan::reveal`] and [`BatchPlan::protect`]; [`ErrorKind::BadInput`] when a column is not there, or
     /// all are as they would become.
     pub async fn reprotect(engine: &Engine, schema: &SchemaRef, rules: &[(String, String)]) -> Result<[Self; 2]> {
+        let schema = &with_descriptions(schema)?;
         let reveal = Self::reveal_where(engine, schema, |path, described| {
             described.treatment != Treatment::Tokenize || rules.iter().any(|(column, _)| column == path)
         })
@@ -168,6 +170,7 @@ impl BatchPlan {
         options: RevealOptions,
         wanted: impl Fn(&str, &ProtectedColumn) -> bool,
     ) -> Result<Self> {
+        let schema = &with_descriptions(schema)?;
         let leaves = nested::leaves(schema);
         let described = leaves
             .iter()

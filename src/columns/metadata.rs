@@ -1,8 +1,9 @@
 //! How a protected column describes itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 use super::nested;
@@ -173,6 +174,75 @@ impl ProtectedColumn {
         }
         Ok(())
     }
+}
+
+/// What a file says of all its protected columns, in metadata of its own: other libraries drop that of fields.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct FileDescription {
+    /// Of this object: 1.
+    version: u32,
+    /// The columns and fields, by path.
+    columns: BTreeMap<String, ProtectedColumn>,
+}
+
+/// The description of a schema's protected columns, to be kept under [`METADATA_KEY`] in a file's own metadata; `None`
+/// if there are none.
+///
+/// # Errors
+/// As [`ProtectedColumn::read`].
+#[cfg(feature = "files")]
+pub(crate) fn file_description(schema: &Schema) -> Result<Option<String>> {
+    let columns: BTreeMap<String, ProtectedColumn> = protected_columns(schema)?.into_iter().collect();
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    let text = serde_json::to_string(&FileDescription { version: 1, columns });
+    Ok(Some(text.map_err(|error| {
+        Error::bug("metadata cannot be written").with_source(error)
+    })?))
+}
+
+/// The schema in which columns say of themselves what its own metadata says of them; what a column says already stays.
+///
+/// # Errors
+/// [`crate::ErrorKind::BadInput`] for metadata that this release does not understand.
+pub(crate) fn with_descriptions(schema: &SchemaRef) -> Result<SchemaRef> {
+    let Some(text) = schema.metadata().get(METADATA_KEY) else {
+        return Ok(Arc::clone(schema));
+    };
+    let garbled = || {
+        Error::bad_input(format!("the `{METADATA_KEY}` metadata cannot be read"))
+            .with_hint("a newer version of cipherform may have written it")
+    };
+    let file: FileDescription = serde_json::from_str(text).map_err(|error| garbled().with_source(error))?;
+    if file.version != 1 || file.columns.values().any(|column| column.version != 1) {
+        return Err(garbled());
+    }
+    let leaves = nested::leaves(schema);
+    let mut failed = None;
+    let mut described = |at: usize, field: &FieldRef| {
+        let said = file.columns.get(leaves[at].path());
+        let written = said
+            .filter(|_| !field.metadata().contains_key(METADATA_KEY))
+            .map(|said| said.write(field));
+        Some(match written {
+            None => Arc::clone(field),
+            Some(Ok(field)) => Arc::new(field),
+            Some(Err(error)) => {
+                failed = Some(error);
+                Arc::clone(field)
+            }
+        })
+    };
+    let described = nested::with_leaves(schema, &mut described);
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    // It is said by the columns now, and would be stale once one of them is revealed.
+    let mut metadata = described.metadata().clone();
+    metadata.remove(METADATA_KEY);
+    Ok(Arc::new(described.with_metadata(metadata)))
 }
 
 /// `field` without this metadata.

@@ -23,10 +23,16 @@ mod tweak;
 mod types;
 
 pub use array::{apply, treat};
+#[cfg(feature = "files")]
+pub(crate) use batch::LeafFate;
 pub use batch::{BatchPlan, ColumnSummary};
 pub use bind::RevealOptions;
 #[cfg(feature = "sql")]
 pub(crate) use bind::{check_circles, resolve};
 pub use metadata::{ColumnDescription, METADATA_KEY, ProtectedColumn, describe, protected_columns};
+#[cfg(feature = "files")]
+pub(crate) use metadata::{file_description, with_descriptions};
+#[cfg(feature = "files")]
+pub(crate) use nested::{leaf_paths, with_leaves};
 pub use task::{Task, Treated};
 pub use types::check_type;

@@ -149,6 +149,44 @@ pub(super) fn shaped(field: &FieldRef, fates: &mut impl Iterator<Item = Fate>) -
     }
 }
 
+/// The paths of a schema's leaves.
+#[cfg(feature = "files")]
+pub(crate) fn leaf_paths(schema: &Schema) -> Vec<String> {
+    leaves(schema).into_iter().map(|leaf| leaf.path().to_owned()).collect()
+}
+
+/// The schema with what `new` makes of each of its leaves, by number; without those of which it makes nothing.
+pub(crate) fn with_leaves(schema: &Schema, new: &mut dyn FnMut(usize, &FieldRef) -> Option<FieldRef>) -> Schema {
+    let mut number = 0;
+    let fields = schema.fields().iter();
+    let fields: Vec<FieldRef> = fields
+        .filter_map(|field| with_leaves_of(field, &mut number, new))
+        .collect();
+    Schema::new_with_metadata(fields, schema.metadata().clone())
+}
+
+fn with_leaves_of(
+    field: &FieldRef,
+    number: &mut usize,
+    new: &mut dyn FnMut(usize, &FieldRef) -> Option<FieldRef>,
+) -> Option<FieldRef> {
+    let mut within = |element: &FieldRef| with_leaves_of(element, number, new);
+    let data_type = match field.data_type() {
+        DataType::Struct(fields) if !fields.is_empty() => {
+            let fields: Vec<FieldRef> = fields.iter().filter_map(within).collect();
+            (!fields.is_empty()).then(|| DataType::Struct(fields.into()))?
+        }
+        DataType::List(element) => DataType::List(within(element)?),
+        DataType::LargeList(element) => DataType::LargeList(within(element)?),
+        DataType::FixedSizeList(element, n) => DataType::FixedSizeList(within(element)?, *n),
+        _ => {
+            *number += 1;
+            return new(*number - 1, field);
+        }
+    };
+    Some(Arc::new(field.as_ref().clone().with_data_type(data_type)))
+}
+
 /// The values of a leaf in an array of its column.
 pub(super) struct Values {
     pub(super) array: ArrayRef,

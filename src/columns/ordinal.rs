@@ -132,6 +132,14 @@ pub(super) fn factor(range: &OrdinalRange, data_type: &DataType) -> Result<i128,
         (Unit::Integer, T::UInt16) => fits(1, 0, u16::MAX.into()),
         (Unit::Integer, T::UInt32) => fits(1, 0, u32::MAX.into()),
         (Unit::Integer, T::UInt64) => fits(1, 0, u64::MAX.into()),
+        // Whole numbers of other systems: NUMBER(38, 0). Equal ones have one ciphertext, so that they join.
+        (
+            Unit::Integer,
+            T::Decimal32(precision, 0)
+            | T::Decimal64(precision, 0)
+            | T::Decimal128(precision, 0)
+            | T::Decimal256(precision, 0),
+        ) => digits(*precision, 0, 0),
         (
             Unit::Decimal { scale },
             T::Decimal32(precision, column)
@@ -148,11 +156,9 @@ pub(super) fn factor(range: &OrdinalRange, data_type: &DataType) -> Result<i128,
         }
         // The time zone is only a label: values are UTC in any case.
         (Unit::Instant(resolution), T::Timestamp(unit, _)) => finer(resolution_of(*unit), resolution, least, greatest),
-        (Unit::Integer, other) if other.is_decimal() => Err("a column of decimals takes `decimal`"),
+        (Unit::Integer, other) if other.is_decimal() => Err("a column of decimals with a fraction takes `decimal`"),
         (_, other) if other.is_integer() => Err("a column of integers takes `integer`"),
-        (_, T::Float16 | T::Float32 | T::Float64) => {
-            Err("a floating-point number has no format to keep; make it a decimal")
-        }
+        (_, T::Float16 | T::Float32 | T::Float64) => Err(super::types::FLOATS),
         _ => Err("the format is of another kind of values"),
     }
 }

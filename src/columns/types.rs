@@ -6,6 +6,11 @@ use super::ordinal;
 use crate::transform::Transform;
 use crate::{Error, Result};
 
+/// What to do with floating-point numbers.
+pub(super) const FLOATS: &str = "a floating-point number has no format to keep. Whole numbers become such where a NULL \
+                                 stands among them, and are no longer exact from 2^53 on: read them as integers that may \
+                                 be NULL, or as decimals";
+
 /// Checks that `transform` works on columns of `data_type`.
 ///
 /// # Errors
@@ -39,7 +44,8 @@ fn suits(transform: &Transform, data_type: &DataType) -> Result<(), &'static str
         (T::Map(..) | T::ListView(_) | T::LargeListView(_) | T::Union(..), _) => {
             Err("make it a struct or a list, or drop the column")
         }
-        (T::Null, _) => Err("a column of nothing but NULLs has nothing to protect: leave it out of [columns]"),
+        // Nothing but NULLs, which stay so.
+        (T::Null, _) => Ok(()),
         (T::Binary | T::LargeBinary | T::BinaryView, _) if transform.takes_bytes() => Ok(()),
         // The width is part of the type, and a plan never changes a type.
         (T::FixedSizeBinary(n), _) if transform.takes_bytes() => match transform.result_length() {
@@ -47,9 +53,10 @@ fn suits(transform: &Transform, data_type: &DataType) -> Result<(), &'static str
             Some(_) => Err("a hash has another length; make the column Binary"),
             None => Err("the result is longer; make the column Binary"),
         },
-        (T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_), _) => {
-            Err("columns of bytes take treatment = \"siv\" or \"hash\"")
-        }
+        (T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_), _) => Err(
+            "columns of bytes take treatment = \"siv\" or \"hash\"; if they hold text that their writer did not mark as text, write \
+                 them with the mark: CAST(column AS VARCHAR)",
+        ),
         // After bytes and text: whatever is left is numbers, dates and times, or takes nothing.
         (_, _) if !transform.takes_ordinals() => Err("make the column text first: the result is text"),
         // Two values are under every floor, and frequency tells them apart.
@@ -69,9 +76,7 @@ fn suits(transform: &Transform, data_type: &DataType) -> Result<(), &'static str
             Err("columns of times take format = { type = \"time\", resolution = … }")
         }
         (T::Timestamp(..), None) => Err("columns of timestamps take format = \"timestamp\""),
-        (T::Float16 | T::Float32 | T::Float64, None) => {
-            Err("a floating-point number has no format to keep; make it a decimal, or drop the column")
-        }
+        (T::Float16 | T::Float32 | T::Float64, None) => Err(FLOATS),
         _ => Err("text columns take every format"),
     }
 }

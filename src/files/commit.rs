@@ -4,13 +4,14 @@ use std::fs::{File, Permissions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::fs::{AtomicFile, IfExists};
+use crate::fs::{AtomicFile, IfExists, sweep};
 use crate::{Error, ErrorKind, Remedy, Result};
 
 /// An output file that is being written beside its target. Dropped before [`OutputFile::commit`], it leaves nothing.
 pub(crate) struct OutputFile {
     file: AtomicFile,
     target: PathBuf,
+    swept: Vec<String>,
 }
 
 impl OutputFile {
@@ -31,11 +32,18 @@ impl OutputFile {
             let message = format!("cannot write `{}`: its folder does not exist", target.display());
             return Err(Error::new(ErrorKind::Io, message).with_hint("create the folder first"));
         }
+        let swept = sweep(folder.unwrap_or(Path::new(".")));
         let if_exists = if replace { IfExists::Replace } else { IfExists::Refuse };
         Ok(Self {
             file: AtomicFile::create(target, if_exists).map_err(|error| cannot_write(target, error))?,
             target: target.to_owned(),
+            swept,
         })
+    }
+
+    /// Files that runs which were killed had left in the folder, and that are gone now.
+    pub(super) fn swept(&self) -> &[String] {
+        &self.swept
     }
 
     pub(crate) fn file(&self) -> &File {
@@ -44,7 +52,7 @@ impl OutputFile {
 
     /// Renames the file into place, with `permissions`, or readable by its owner alone.
     pub(crate) fn commit(self, permissions: Option<Permissions>) -> Result<()> {
-        let Self { file, target } = self;
+        let Self { file, target, .. } = self;
         file.commit(permissions).map_err(|error| match error.kind() {
             // Somebody has made the file while the job ran.
             io::ErrorKind::AlreadyExists => already_exists(&target),

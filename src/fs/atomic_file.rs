@@ -9,6 +9,10 @@ use tempfile::NamedTempFile;
 use super::location::{folder_of, resolve};
 use crate::{Error, ErrorKind, Result};
 
+/// Around the names of files that have no name of their own yet.
+const PREFIX: &str = ".cipherform-";
+const SUFFIX: &str = ".tmp";
+
 /// Mode of files with wrapped keys: their owner alone.
 pub(crate) const PRIVATE: u32 = 0o600;
 
@@ -18,9 +22,17 @@ pub(crate) const PUBLIC: u32 = 0o644;
 
 /// A file that is being written beside its target. Dropped before [`commit`](Self::commit), it leaves nothing.
 pub(crate) struct AtomicFile {
-    file: NamedTempFile,
+    file: Aside,
     target: PathBuf,
     if_exists: IfExists,
+}
+
+enum Aside {
+    /// Without a name until it is whole, so that a process which is killed leaves nothing behind.
+    #[cfg(all(target_os = "linux", feature = "files"))]
+    Unnamed(File),
+    /// Where the file system has no files without a name.
+    Named(NamedTempFile),
 }
 
 /// The treatment of an existing target.
@@ -37,46 +49,118 @@ impl AtomicFile {
     pub(crate) fn create(target: &Path, if_exists: IfExists) -> io::Result<Self> {
         // In the folder of the target: a rename is atomic only within one file system, and a folder for
         // temporary files may be on another, or be readable by others. The file is made with mode 0600.
-        let file = tempfile::Builder::new()
-            .prefix(".cipherform-")
-            .suffix(".tmp")
-            .tempfile_in(folder_of(target))?;
-        Ok(Self {
+        let folder = folder_of(target);
+        #[cfg(all(target_os = "linux", feature = "files"))]
+        let file = match unnamed(folder) {
+            Some(file) => Aside::Unnamed(file),
+            None => Aside::Named(builder().tempfile_in(folder)?),
+        };
+        #[cfg(not(all(target_os = "linux", feature = "files")))]
+        let file = Aside::Named(builder().tempfile_in(folder)?);
+        let created = Self {
             file,
             target: target.to_owned(),
             if_exists,
-        })
+        };
+        // For as long as this process is there, nobody takes it for a leftover.
+        created.file().lock()?;
+        Ok(created)
     }
 
     /// Returns the file, to be written to.
     pub(crate) fn file(&self) -> &File {
-        self.file.as_file()
+        match &self.file {
+            #[cfg(all(target_os = "linux", feature = "files"))]
+            Aside::Unnamed(file) => file,
+            Aside::Named(file) => file.as_file(),
+        }
     }
 
-    /// Syncs the file and renames it into place, with `permissions`, or readable by its owner alone.
+    /// Syncs the file and gives it the target's name, with `permissions`, or readable by its owner alone.
     pub(crate) fn commit(self, permissions: Option<Permissions>) -> io::Result<()> {
+        if let Some(permissions) = permissions {
+            // On the open file, before it has its name: there is no moment with the name and other
+            // permissions.
+            self.file().set_permissions(permissions)?;
+        }
+        // Before the rename: otherwise a crash may leave the new name with empty or half content, as
+        // journals may write the rename first.
+        self.file().sync_all()?;
         let Self {
             file,
             target,
             if_exists,
         } = self;
-        if let Some(permissions) = permissions {
-            // On the open file, before it has its name: there is no moment with the name and other
-            // permissions.
-            file.as_file().set_permissions(permissions)?;
-        }
-        // Before the rename: otherwise a crash may leave the new name with empty or half content, as
-        // journals may write the rename first.
-        file.as_file().sync_all()?;
-        let persisted = match if_exists {
-            IfExists::Replace => file.persist(&target),
+        match (file, if_exists) {
             // One step of the file system, not a look and then a rename: of two processes one is refused.
-            IfExists::Refuse => file.persist_noclobber(&target),
-        };
-        persisted.map_err(|error| error.error)?;
+            (Aside::Named(file), IfExists::Refuse) => {
+                file.persist_noclobber(&target).map_err(|error| error.error)?;
+            }
+            (Aside::Named(file), IfExists::Replace) => {
+                file.persist(&target).map_err(|error| error.error)?;
+            }
+            #[cfg(all(target_os = "linux", feature = "files"))]
+            (Aside::Unnamed(file), IfExists::Refuse) => link(&file, &target)?,
+            #[cfg(all(target_os = "linux", feature = "files"))]
+            (Aside::Unnamed(file), IfExists::Replace) => {
+                // A link never replaces: the file gets a name of its own, whole as it is, and then the target's.
+                let named = builder().make_in(folder_of(&target), |path| link(&file, path))?;
+                named.persist(&target).map_err(|error| error.error)?;
+            }
+        }
         // The name is durable once the folder is synced.
         sync_folder(folder_of(&target))
     }
+}
+
+fn builder() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX).suffix(SUFFIX);
+    builder
+}
+
+/// A file in `folder` that has no name; `None` where the system has no such files.
+#[cfg(all(target_os = "linux", feature = "files"))]
+fn unnamed(folder: &Path) -> Option<File> {
+    use rustix::fs::{Mode, OFlags};
+    // It gets its name through this folder.
+    if !Path::new("/proc/self/fd").exists() {
+        return None;
+    }
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR)
+        .ok()
+        .map(File::from)
+}
+
+/// Gives a file without a name this one; [`io::ErrorKind::AlreadyExists`] if it is taken.
+#[cfg(all(target_os = "linux", feature = "files"))]
+fn link(file: &File, path: &Path) -> io::Result<()> {
+    use std::os::fd::AsRawFd as _;
+
+    use rustix::fs::{AtFlags, CWD};
+    let source = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(rustix::fs::linkat(CWD, source, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+/// Removes files in `folder` that runs which were killed left behind, and returns their names.
+#[cfg(feature = "files")]
+pub(crate) fn sweep(folder: &Path) -> Vec<String> {
+    let is_ours = |name: &str| name.starts_with(PREFIX) && name.ends_with(SUFFIX);
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names
+        .filter(|name| is_ours(name))
+        // Not what a process has made this moment, and not locked yet.
+        .filter(|name| {
+            let path = folder.join(name);
+            let age = fs::metadata(&path)
+                .and_then(|known| known.modified())
+                .map(|at| at.elapsed());
+            let is_old = age.is_ok_and(|age| age.is_ok_and(|age| age.as_secs() > 60));
+            is_old && File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) && fs::remove_file(&path).is_ok()
+        })
+        .collect()
 }
 
 /// Reads a file; [`ErrorKind::FileNotFound`] if it is missing.

@@ -7,6 +7,6 @@ mod lock;
 #[cfg(feature = "cli")]
 pub(crate) use atomic_file::PUBLIC;
 #[cfg(feature = "files")]
-pub(crate) use atomic_file::{AtomicFile, IfExists};
+pub(crate) use atomic_file::{AtomicFile, IfExists, sweep};
 pub(crate) use atomic_file::{PRIVATE, create_atomic, create_directory, read, write_atomic};
 pub(crate) use lock::lock;

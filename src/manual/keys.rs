@@ -127,7 +127,8 @@
 //!
 //! One JSON object in the Arrow field's metadata, under the key `cipherform`
 //! ([`ProtectedColumn`](crate::columns::ProtectedColumn)). In Parquet it is within the Arrow schema that Arrow writers
-//! store in the footer. Programs that drop that schema lose it.
+//! store in the footer, if the source had one, and a second time, for all columns, under the key `cipherform` of the
+//! file's own metadata: `{"version": 1, "columns": {"address.postcode": {…}}}`. A column's own counts.
 //!
 //! It describes and never grants: `reveal` takes the rule of that name from the policy and the key version of that id
 //! from the keyring, and compares fingerprint, domain, tweak and check value. If one differs it stops.

@@ -102,21 +102,36 @@
 //! | a tweak column | text or integers of any width, or a dictionary of these; not NULL where its value is not |
 //! | one `Utf8` array | its results must fit 2 GiB (a limit of Arrow) |
 //! | a file | one Parquet file, of any number of rows and row groups; row groups are cut where the source's are |
-//! | memory | batches of 8,192 rows, and the row group being written, encoded. A file with one huge row group needs memory for it |
-//! | disk | the whole target under a temporary name, `.cipherform-….tmp`, in the target's folder, before it gets its name |
-//! | CPU | one file is done on one thread |
+//! | memory | of each row group that is worked on, batches of at most 8,192 rows or about 32 MiB, and the encoded pages of its protected columns: 32 MiB of a column, the rest in a temporary file without a name. As many row groups as there are cores and one more are worked on, if they have at most 256 MiB decompressed |
+//! | disk | the whole target in a file without a name in the target's folder, before it gets its name; where the file system has no such files, under the name `.cipherform-….tmp` |
+//! | CPU | all cores |
 //!
-//! Fields of maps and unions cannot be named by a policy. Compression and bloom filters are taken over
-//! from the source's first row group; other writer settings are the Parquet library's own.
+//! Fields of maps and unions cannot be named by a policy.
+//!
+//! **What no rule is for is copied as it stands**: compressed pages, their checksums (which are compared first), statistics,
+//! page indexes, bloom filters, and every mark of their types (INTERVAL, INT96, UUID, JSON, ENUM, field ids). What is left
+//! out: statistics of files that do not say how these are ordered, since the new file says so, and readers would trust
+//! them. Pages of protected columns have no checksums: the Parquet library writes none.
+//!
+//! **Protected columns** keep their Parquet type. They have the compression of the source's first row group, statistics and
+//! indexes of the ciphertext, and a bloom filter, by which a search for one value skips row groups. Timestamps of the
+//! type INT96 become instants of 64 bits: in nanoseconds if all values of the column fit, else in microseconds; a column
+//! that needs both is refused.
+//!
+//! **The footer's own entries** are copied, but for those that writers fill from data: record keys and filters of Hudi,
+//! `df.attrs` of pandas, bounding boxes of GeoParquet. Others are named, since nobody knows what they say. Dates and times
+//! of the calendar that Spark had before version 3 are refused in protected columns. The name of the program that wrote
+//! the source stays, as readers know the faults of programs by it.
 //!
 //! What `protect` writes gets the permission bits of its source. What `reveal` and `query -o` write is for its owner
 //! alone (mode 600).
 //!
-//! Ctrl-C (and SIGTERM) ends `protect` and `reveal` at the next batch, and removes the temporary file. SIGKILL and a
-//! power cut leave it behind; after a `reveal` it holds plaintext, readable for its owner alone. Remove it.
+//! Ctrl-C (and SIGTERM) ends `protect` and `reveal` at the next batch. SIGKILL and a power cut leave nothing either, as
+//! the file has no name until it is whole; where the file system has no such files, the next run in that folder removes
+//! what was left, and says so.
 //!
-//! `--force` puts the new file in the target's place. If the target is a symbolic link, the link is replaced, not what
-//! it points to.
+//! `--force` puts the new file in the target's place; source and target are two files in any case. If the target is a
+//! symbolic link, the link is replaced, not what it points to.
 //!
 //! # Keys
 //!

@@ -102,7 +102,8 @@
 //! | the tweak column | unless protected as well, it is plain | – |
 //!
 //! Statistics, page indexes, bloom filters and dictionaries of a protected file are those of the ciphertexts. The
-//! file's own key-value metadata is copied: if another program has put plaintext there, it stays.
+//! file's own entries in the footer are copied but for those that are known to be filled from data, and named: if another
+//! program has put plaintext there, it stays.
 //!
 //! # Integrity
 //!
@@ -184,5 +185,5 @@
 //! * **Spill files**: a [`Session`](crate::sql::Session), which `cipherform query` uses, writes none unless it is given a
 //!   quota (`--disk-limit`), and then seals each chunk with AES-256-GCM under a key that is nowhere but in memory. A
 //!   context of your own spills as you configure it.
-//! * **Temporary files**: `protect` and `reveal` write beside the target, readable for the owner alone until done. A
-//!   process that is killed outright leaves the file behind.
+//! * **Temporary files**: `protect` and `reveal` write beside the target, on Linux into a file without a name, so that a
+//!   process which is killed leaves nothing behind.

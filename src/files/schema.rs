@@ -1,10 +1,8 @@
-//! The types of a new file: those that readers of the source saw.
+//! The Parquet schema of a new file, and the Arrow schema that a file is read with.
 //!
-//! Arrow has types that Parquet lacks, and a file that was made from Arrow says in its metadata which it was. The crate
-//! `parquet` writes some of them as plain numbers, which only it reads as what they were; others read them as `DATE` or
-//! `TIMESTAMP` before, and have to go on doing so.
+//! The new file has the schema of its source, so that every mark of a column that nobody touched (INTERVAL, UUID, JSON,
+//! field ids, forms of lists) is what it was. Only leaves that cannot be written as they were have other types.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit};
@@ -12,91 +10,183 @@ use arrow::ipc::convert::try_schema_from_ipc_buffer;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowSchemaConverter};
-use parquet::basic::{ConvertedType, LogicalType, Type as PhysicalType};
+use parquet::basic::{LogicalType, Repetition, TimeUnit as ParquetUnit, Type as PhysicalType};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
-use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor, Type};
+use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor, Type, TypePtr};
 
-/// The Parquet schema for `output`, in which the dates of `source` stay dates: Arrow's dates in milliseconds would
-/// become plain numbers.
-pub(super) fn parquet_schema(output: &Schema, source: &SchemaDescriptor) -> Result<SchemaDescriptor, ParquetError> {
-    let plain = ArrowSchemaConverter::new().convert(output)?;
-    let dates: HashSet<Vec<String>> = source
-        .columns()
-        .iter()
-        .filter(|column| is_date(column))
-        .map(|column| path(column))
-        .collect();
-    if dates.is_empty() {
-        return Ok(plain);
+/// What a leaf of the source is in the new file.
+#[derive(Clone, Debug)]
+pub(super) enum NewLeaf {
+    /// Of the same type.
+    Same,
+    /// Not there.
+    Dropped,
+    /// Of this type.
+    Typed(TypePtr),
+}
+
+/// The schema of `source` with these leaves.
+///
+/// # Errors
+/// None that a source's schema can cause.
+pub(super) fn with_leaves(source: &SchemaDescriptor, leaves: Vec<NewLeaf>) -> Result<SchemaDescriptor, ParquetError> {
+    let mut leaves = leaves.into_iter();
+    let mut fields = Vec::new();
+    for field in source.root_schema().get_fields() {
+        fields.extend(with_leaves_of(field, &mut leaves)?);
     }
-    let in_days: Vec<FieldRef> = output.fields().iter().map(in_days).collect();
-    let in_days = ArrowSchemaConverter::new().convert(&Schema::new(in_days))?;
-    // Both have the same columns in the same order.
-    let mut chosen = plain.columns().iter().zip(in_days.columns()).map(|(plain, in_days)| {
-        let column = if dates.contains(&path(plain)) { in_days } else { plain };
-        column.self_type_ptr()
-    });
-    let root = with_leaves(plain.root_schema(), &mut chosen)?;
-    Ok(SchemaDescriptor::new(Arc::new(root)))
+    let root = Type::group_type_builder(source.root_schema().name()).with_fields(fields);
+    Ok(SchemaDescriptor::new(Arc::new(root.build()?)))
 }
 
-fn is_date(column: &ColumnDescriptor) -> bool {
-    column.physical_type() == PhysicalType::INT32
-        && (column.logical_type_ref() == Some(&LogicalType::Date) || column.converted_type() == ConvertedType::DATE)
-}
-
-/// The path of a column; writers have several names for what is in a list.
-fn path(column: &ColumnDescriptor) -> Vec<String> {
-    let parts = column.path().parts();
-    let mut path = parts.to_vec();
-    for at in 1..parts.len() {
-        if parts[at - 1] == "list" {
-            "element".clone_into(&mut path[at]);
-        }
-    }
-    path
-}
-
-/// `field` with dates in days in place of those in milliseconds.
-fn in_days(field: &FieldRef) -> FieldRef {
-    let data_type = match field.data_type() {
-        DataType::Date64 => DataType::Date32,
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(in_days).collect()),
-        DataType::List(element) => DataType::List(in_days(element)),
-        DataType::LargeList(element) => DataType::LargeList(in_days(element)),
-        DataType::ListView(element) => DataType::ListView(in_days(element)),
-        DataType::LargeListView(element) => DataType::LargeListView(in_days(element)),
-        DataType::FixedSizeList(element, n) => DataType::FixedSizeList(in_days(element), *n),
-        DataType::Map(entries, sorted) => DataType::Map(in_days(entries), *sorted),
-        // In Parquet these are columns of what they hold.
-        DataType::Dictionary(_, values) if **values == DataType::Date64 => DataType::Date32,
-        DataType::RunEndEncoded(_, values) if *values.data_type() == DataType::Date64 => DataType::Date32,
-        _ => return Arc::clone(field),
-    };
-    Arc::new(field.as_ref().clone().with_data_type(data_type))
-}
-
-/// `group` with these leaves in place of its own.
-fn with_leaves(group: &Type, leaves: &mut impl Iterator<Item = Arc<Type>>) -> Result<Type, ParquetError> {
-    let mut fields = Vec::with_capacity(group.get_fields().len());
-    for field in group.get_fields() {
-        fields.push(if field.is_group() {
-            Arc::new(with_leaves(field, leaves)?)
-        } else {
-            leaves.next().unwrap_or_else(|| Arc::clone(field))
+fn with_leaves_of(
+    field: &TypePtr,
+    leaves: &mut impl Iterator<Item = NewLeaf>,
+) -> Result<Option<TypePtr>, ParquetError> {
+    if !field.is_group() {
+        return Ok(match leaves.next() {
+            Some(NewLeaf::Typed(new)) => Some(new),
+            Some(NewLeaf::Same) => Some(Arc::clone(field)),
+            Some(NewLeaf::Dropped) | None => None,
         });
     }
-    let info = group.get_basic_info();
-    let mut builder = Type::group_type_builder(group.name())
+    let mut fields = Vec::with_capacity(field.get_fields().len());
+    for child in field.get_fields() {
+        fields.extend(with_leaves_of(child, leaves)?);
+    }
+    if fields.is_empty() {
+        return Ok(None);
+    }
+    let info = field.get_basic_info();
+    let group = Type::group_type_builder(field.name())
         .with_fields(fields)
+        .with_repetition(info.repetition())
         .with_converted_type(info.converted_type())
         .with_logical_type(info.logical_type_ref().cloned())
         .with_id(info.has_id().then(|| info.id()));
-    if info.has_repetition() {
-        builder = builder.with_repetition(info.repetition());
+    Ok(Some(Arc::new(group.build()?)))
+}
+
+/// The type that a transform's result is written with, in place of the leaf `column`.
+///
+/// # Errors
+/// An Arrow type that Parquet has nothing for.
+pub(super) fn new_leaf(
+    column: &ColumnDescriptor,
+    before: &DataType,
+    after: &DataType,
+) -> Result<NewLeaf, ParquetError> {
+    let name = column.name();
+    let old = column.self_type();
+    let repetition = old.get_basic_info().repetition();
+    let id = old.get_basic_info().has_id().then(|| old.get_basic_info().id());
+    if column.physical_type() == PhysicalType::INT96 {
+        // INT96 is not written any more. It was an instant, whatever its readers make of it.
+        let unit = match after {
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => ParquetUnit::NANOS,
+            _ => ParquetUnit::MICROS,
+        };
+        let instant = LogicalType::timestamp(true, unit);
+        let leaf = Type::primitive_type_builder(name, PhysicalType::INT64)
+            .with_logical_type(Some(instant))
+            .with_repetition(repetition)
+            .with_id(id);
+        return Ok(NewLeaf::Typed(Arc::new(leaf.build()?)));
     }
-    builder.build()
+    if before == after {
+        return Ok(NewLeaf::Same);
+    }
+    let field = Field::new(name, after.clone(), repetition == Repetition::OPTIONAL);
+    let converted = ArrowSchemaConverter::new().convert(&Schema::new(vec![field]))?;
+    let new = converted.column(0);
+    let new = new.self_type();
+    let leaf = Type::primitive_type_builder(name, new.get_physical_type())
+        .with_logical_type(new.get_basic_info().logical_type_ref().cloned())
+        .with_converted_type(new.get_basic_info().converted_type())
+        .with_length(length(new))
+        .with_precision(precision(new))
+        .with_scale(scale(new))
+        .with_repetition(repetition)
+        .with_id(id);
+    Ok(NewLeaf::Typed(Arc::new(leaf.build()?)))
+}
+
+fn length(leaf: &Type) -> i32 {
+    match leaf {
+        Type::PrimitiveType { type_length, .. } => *type_length,
+        Type::GroupType { .. } => -1,
+    }
+}
+
+fn precision(leaf: &Type) -> i32 {
+    match leaf {
+        Type::PrimitiveType { precision, .. } => *precision,
+        Type::GroupType { .. } => -1,
+    }
+}
+
+fn scale(leaf: &Type) -> i32 {
+    match leaf {
+        Type::PrimitiveType { scale, .. } => *scale,
+        Type::GroupType { .. } => -1,
+    }
+}
+
+/// The number of Parquet's leaves in a column or field of Arrow's type.
+pub(super) fn parquet_leaves(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Struct(fields) => fields.iter().map(|field| parquet_leaves(field.data_type())).sum(),
+        DataType::List(element)
+        | DataType::LargeList(element)
+        | DataType::ListView(element)
+        | DataType::LargeListView(element)
+        | DataType::FixedSizeList(element, _)
+        | DataType::Map(element, _) => parquet_leaves(element.data_type()),
+        DataType::Dictionary(_, values) => parquet_leaves(values),
+        DataType::RunEndEncoded(_, values) => parquet_leaves(values.data_type()),
+        _ => 1,
+    }
+}
+
+/// `read` with other types for some of its leaves, which `wanted` gives by the number of the Parquet leaf; `None` if
+/// there are none.
+pub(super) fn retyped(read: &Schema, wanted: &dyn Fn(usize, &DataType) -> Option<DataType>) -> Option<Schema> {
+    let (mut leaf, mut found) = (0, false);
+    let fields: Vec<FieldRef> = read
+        .fields()
+        .iter()
+        .map(|field| retyped_field(field, wanted, &mut leaf, &mut found))
+        .collect();
+    found.then(|| Schema::new_with_metadata(fields, read.metadata().clone()))
+}
+
+fn retyped_field(
+    field: &FieldRef,
+    wanted: &dyn Fn(usize, &DataType) -> Option<DataType>,
+    leaf: &mut usize,
+    found: &mut bool,
+) -> FieldRef {
+    let mut within = |field: &FieldRef| retyped_field(field, wanted, leaf, found);
+    let data_type = match field.data_type() {
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(within).collect()),
+        DataType::List(element) => DataType::List(within(element)),
+        DataType::LargeList(element) => DataType::LargeList(within(element)),
+        DataType::FixedSizeList(element, n) => DataType::FixedSizeList(within(element), *n),
+        DataType::Map(entries, sorted) => DataType::Map(within(entries), *sorted),
+        other => {
+            let new = wanted(*leaf, other);
+            *leaf += parquet_leaves(other);
+            match new {
+                None => return Arc::clone(field),
+                Some(new) => {
+                    *found = true;
+                    new
+                }
+            }
+        }
+    };
+    Arc::new(field.as_ref().clone().with_data_type(data_type))
 }
 
 /// `read`, as what a file is read, with the zones of timestamps that were seconds in Arrow: Parquet has them in
@@ -232,7 +322,7 @@ coded = "day"
         columns
             .map(|column| {
                 (
-                    self::path(column).join("."),
+                    column.path().string(),
                     column.physical_type(),
                     column.logical_type_ref().cloned(),
                 )
@@ -309,7 +399,9 @@ coded = "day"
             source.schema().field(0).data_type(),
             &zone(TimeUnit::Millisecond, "Europe/Warsaw")
         );
-        let rows = source.read(0).unwrap().next().unwrap().unwrap();
+        let reader =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(source.handle().unwrap(), source.reader().clone());
+        let rows = reader.build().unwrap().next().unwrap().unwrap();
         let rows = arrow::compute::cast(rows.column(0), &DataType::Int64).unwrap();
         assert_eq!(rows.as_primitive::<Int64Type>().values(), &[5_000, -1_000]);
     }
