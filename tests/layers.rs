@@ -24,7 +24,7 @@ const LAYERS: &[Layer] = &[
     layer("secret", &[], &["zeroize"]),
     layer("manual", &[], &[]),
     layer("vectors", &["cipher"], &["hex", "serde", "serde_json"]),
-    layer("fs", &[], &["tempfile"]),
+    layer("fs", &[], &["rustix", "tempfile"]),
     layer("formats", &["ascii", "cipher"], &["chrono", "num_bigint", "num_traits", "serde", "toml"]),
     layer("keys", &["cipher", "fs"], &["base64", "ed25519_dalek", "futures_util", "getrandom", "hex", "hmac", "humantime", "rsa", "rustls_pki_types", "serde", "serde_json", "sha2", "subtle", "tempfile", "webpki", "x509_cert", "zeroize"]),
     layer("kms", &["fs", "keys"], &["aes_gcm", "argon2", "aws_config", "aws_sdk_kms", "aws_smithy_runtime_api", "aws_smithy_types", "backon", "base64", "cryptoki", "dirs", "getrandom", "hex", "http", "keyring", "pbkdf2", "ring", "rsa", "rustls", "rustls_platform_verifier", "serde", "serde_json", "sha2", "subtle", "tokio", "tracing", "ureq", "whoami", "zeroize"]),
@@ -32,7 +32,7 @@ const LAYERS: &[Layer] = &[
     layer("policy", &["cipher", "formats", "keys", "tokens"], &["hex", "humantime", "serde", "sha2", "toml"]),
     layer("transform", &["ascii", "cipher", "formats", "keys", "policy", "tokens"], &["aes_siv", "base64", "chrono", "hex", "hmac", "num_bigint", "sha2"]),
     layer("columns", &["ascii", "cipher", "simd", "formats", "keys", "policy", "tokens", "transform"], &["arrow", "hex", "serde", "serde_json"]),
-    layer("files", &["cipher", "columns", "formats", "fs", "keys", "policy", "transform"], &["arrow", "base64", "parquet"]),
+    layer("files", &["cipher", "columns", "formats", "fs", "keys", "policy", "transform"], &["arrow", "base64", "bytes", "crc32fast", "parquet", "serde_json", "tempfile", "tokio"]),
     layer("sql", &["cipher", "columns", "files", "formats", "keys", "policy", "transform"], &["aes_gcm", "arrow", "bytes", "datafusion", "datafusion_datasource_parquet", "futures_util", "object_store", "parquet", "serde", "serde_json", "tokio"]),
     layer("cli", &["cipher", "columns", "files", "formats", "fs", "keys", "kms", "policy", "sql", "tokens", "transform", "vectors"], &["arrow", "clap", "datafusion", "hex", "indicatif", "parquet", "rlimit", "rpassword", "rsa", "rustyline", "serde", "serde_json", "signal_hook", "tokio"]),
 ];

@@ -24,7 +24,7 @@ pub struct BatchPlan {
     /// The source of each column of the output: the number of a column in the input, and its new shape.
     columns: Vec<(usize, Shape)>,
     works: Vec<Work>,
-    /// What becomes of each leaf of the input.
+    /// The fate of each leaf of the input.
     fates: Vec<Fate>,
     /// The places in `works`, in an order in which every tweak comes before what it tweaks.
     order: Vec<usize>,
@@ -67,7 +67,7 @@ impl Work {
     }
 }
 
-/// What becomes of a leaf.
+/// The fate of a leaf.
 #[cfg(feature = "files")]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum LeafFate {
@@ -182,7 +182,7 @@ impl BatchPlan {
         self.works.iter().map(needs).collect()
     }
 
-    /// The same work on batches that have these leaves alone.
+    /// Narrows the work to batches that have these leaves alone.
     #[cfg(feature = "files")]
     pub(crate) fn narrowed_to(&self, kept: &[bool]) -> Self {
         let all = nested::leaves(&self.input);

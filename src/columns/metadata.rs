@@ -176,7 +176,7 @@ impl ProtectedColumn {
     }
 }
 
-/// What a file says of all its protected columns, in metadata of its own: other libraries drop that of fields.
+/// A file's description of all its protected columns, in metadata of its own: other libraries drop that of fields.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct FileDescription {

@@ -18,6 +18,11 @@ use crate::formats::{FormatError, OrdinalRange, Resolution, RowError, Unit};
 use crate::transform::{OrdinalBatch, Outcome, Transform};
 use crate::{Error, Result};
 
+/// The hint for floating-point numbers.
+pub(super) const FLOATS: &str = "a floating-point number has no format to keep. Whole numbers become such where a NULL \
+                                 stands among them, and are no longer exact from 2^53 on: read them as integers that \
+                                 may be NULL, or as decimals";
+
 /// A type's native value as a wide number and back, and as its distance from another.
 trait Wide: Copy + Default {
     fn widen(self) -> Option<i128>;
@@ -158,7 +163,7 @@ pub(super) fn factor(range: &OrdinalRange, data_type: &DataType) -> Result<i128,
         (Unit::Instant(resolution), T::Timestamp(unit, _)) => finer(resolution_of(*unit), resolution, least, greatest),
         (Unit::Integer, other) if other.is_decimal() => Err("a column of decimals with a fraction takes `decimal`"),
         (_, other) if other.is_integer() => Err("a column of integers takes `integer`"),
-        (_, T::Float16 | T::Float32 | T::Float64) => Err(super::types::FLOATS),
+        (_, T::Float16 | T::Float32 | T::Float64) => Err(FLOATS),
         _ => Err("the format is of another kind of values"),
     }
 }

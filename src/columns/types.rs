@@ -6,11 +6,6 @@ use super::ordinal;
 use crate::transform::Transform;
 use crate::{Error, Result};
 
-/// What to do with floating-point numbers.
-pub(super) const FLOATS: &str = "a floating-point number has no format to keep. Whole numbers become such where a NULL \
-                                 stands among them, and are no longer exact from 2^53 on: read them as integers that may \
-                                 be NULL, or as decimals";
-
 /// Checks that `transform` works on columns of `data_type`.
 ///
 /// # Errors
@@ -54,8 +49,8 @@ fn suits(transform: &Transform, data_type: &DataType) -> Result<(), &'static str
             None => Err("the result is longer; make the column Binary"),
         },
         (T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_), _) => Err(
-            "columns of bytes take treatment = \"siv\" or \"hash\"; if they hold text that their writer did not mark as text, write \
-                 them with the mark: CAST(column AS VARCHAR)",
+            "columns of bytes take treatment = \"siv\" or \"hash\"; if they hold text that their writer did not mark \
+             as text, write them with the mark: CAST(column AS VARCHAR)",
         ),
         // After bytes and text: whatever is left is numbers, dates and times, or takes nothing.
         (_, _) if !transform.takes_ordinals() => Err("make the column text first: the result is text"),
@@ -76,7 +71,7 @@ fn suits(transform: &Transform, data_type: &DataType) -> Result<(), &'static str
             Err("columns of times take format = { type = \"time\", resolution = … }")
         }
         (T::Timestamp(..), None) => Err("columns of timestamps take format = \"timestamp\""),
-        (T::Float16 | T::Float32 | T::Float64, None) => Err(FLOATS),
+        (T::Float16 | T::Float32 | T::Float64, None) => Err(ordinal::FLOATS),
         _ => Err("text columns take every format"),
     }
 }

@@ -14,7 +14,7 @@ use parquet::file::writer::SerializedRowGroupWriter;
 use super::chunk::SharedFile;
 use super::pages;
 
-/// What copying takes from a file beside its footer.
+/// A file whose columns are copied, with the indexes that stand outside of its footer.
 #[derive(Debug)]
 pub(super) struct CopySource {
     file: SharedFile,
@@ -83,8 +83,8 @@ impl CopySource {
         )
     }
 
-    /// Says the file how its statistics are ordered? The new file says so of all, and would have statistics trusted that
-    /// were compared as signed bytes.
+    /// Says the file how its statistics are ordered? The new file says so of all, and would have statistics trusted
+    /// that were compared as signed bytes.
     fn has_orders(&self) -> bool {
         self.metadata.file_metadata().column_orders().is_some()
     }

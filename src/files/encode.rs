@@ -33,7 +33,7 @@ const BYTES: usize = 32 << 20;
 /// Columns that are worked on together: one takes tweaks from another, or both are fields of one column.
 pub(super) struct Component {
     plans: Vec<BatchPlan>,
-    /// What is read, and with which types.
+    /// The file, with the types it is read with.
     source: Arc<Source>,
     file: SharedFile,
     mask: ProjectionMask,
@@ -44,13 +44,13 @@ pub(super) struct Component {
     made: Vec<Option<usize>>,
 }
 
-/// What the new file is made with.
+/// The new file: its columns, settings and folder.
 #[derive(Clone, Debug)]
 pub(super) struct Target<'a> {
-    /// What each leaf of the source becomes.
+    /// The new form of each leaf of the source.
     pub(super) leaves: &'a [NewLeaf],
     pub(super) properties: &'a Arc<WriterProperties>,
-    /// Its folder.
+    /// The folder it will stand in.
     pub(super) folder: PathBuf,
 }
 
@@ -141,9 +141,9 @@ impl Component {
             };
             match self.attempt(row_group, base, rows, runtime, stop, &mut tell) {
                 // Text of a batch that is beyond what Arrow can address: that shows only once it is decoded.
-                Err(Failure::Read(_)) if rows > 1 => rows = rows.div_ceil(64),
-                Err(Failure::Read(error)) => return Err(self.damaged(row_group, error)),
-                Err(Failure::Other(error)) => return Err(error),
+                Err(AttemptError::Read(_)) if rows > 1 => rows = rows.div_ceil(64),
+                Err(AttemptError::Read(error)) => return Err(self.damaged(row_group, error)),
+                Err(AttemptError::Other(error)) => return Err(error),
                 Ok(made) => return Ok(made),
             }
         }
@@ -157,32 +157,34 @@ impl Component {
         runtime: &Handle,
         stop: &AtomicBool,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<Vec<MadeLeaf>, Failure> {
+    ) -> Result<Vec<MadeLeaf>, AttemptError> {
         let expected = u64::try_from(self.source.parquet().row_group(row_group).num_rows()).unwrap_or_default();
-        self.verify(row_group).map_err(Failure::Other)?;
+        self.verify(row_group).map_err(AttemptError::Other)?;
         let mut writers = self.writers.create_column_writers(row_group)?;
         let reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.source.reader().clone())
                 .with_projection(self.mask.clone())
                 .with_row_groups(vec![row_group])
                 .with_batch_size(rows);
-        let mut reader = caught(|| reader.build()).map_err(Failure::Read)?;
+        let mut reader = caught(|| reader.build()).map_err(AttemptError::Read)?;
         let mut done = 0;
         while let Some(batch) =
-            caught(|| reader.next().transpose().map_err(ParquetError::from)).map_err(Failure::Read)?
+            caught(|| reader.next().transpose().map_err(ParquetError::from)).map_err(AttemptError::Read)?
         {
             // Between two batches, where nothing is half done.
             if stop.load(Ordering::Relaxed) {
-                return Err(Failure::Other(interrupted()));
+                return Err(AttemptError::Other(interrupted()));
             }
             let rows = batch.num_rows() as u64;
-            let batch = self.transformed(batch, base + done, runtime).map_err(Failure::Other)?;
+            let batch = self
+                .transformed(batch, base + done, runtime)
+                .map_err(AttemptError::Other)?;
             let schema = batch.schema();
             let mut writers = writers.iter_mut().zip(&self.made);
             for (field, column) in schema.fields().iter().zip(batch.columns()) {
                 for leaf in compute_leaves(field, column)? {
                     let Some((writer, made)) = writers.next() else {
-                        return Err(Failure::Other(Error::bug("more leaves than writers")));
+                        return Err(AttemptError::Other(Error::bug("more leaves than writers")));
                     };
                     if made.is_some() {
                         writer.write(&leaf)?;
@@ -194,7 +196,9 @@ impl Component {
         }
         if done != expected {
             let message = format!("the row group has {expected} rows, and its columns {done}");
-            return Err(Failure::Other(self.damaged(row_group, ParquetError::General(message))));
+            return Err(AttemptError::Other(
+                self.damaged(row_group, ParquetError::General(message)),
+            ));
         }
         let made = writers.into_iter().zip(&self.made);
         made.filter_map(|(writer, made)| Some((made.as_ref()?, writer)))
@@ -283,13 +287,13 @@ fn cannot_prepare(error: ParquetError) -> Error {
     Error::bug("a schema that cannot be written").with_source(error)
 }
 
-enum Failure {
+enum AttemptError {
     /// The file could not be read.
     Read(ParquetError),
     Other(Error),
 }
 
-impl From<ParquetError> for Failure {
+impl From<ParquetError> for AttemptError {
     fn from(error: ParquetError) -> Self {
         Self::Other(Error::new(ErrorKind::Io, "cannot encode a column").with_source(error))
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::datatypes::{FieldRef, Schema};
+use arrow::datatypes::{DataType, FieldRef, Schema};
 use arrow::ipc::convert::try_schema_from_ipc_buffer;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -43,7 +43,7 @@ const OLD_CALENDAR: [&str; 2] = ["org.apache.spark.legacyDateTime", "org.apache.
 pub(super) struct Footer {
     /// Keys and values.
     pub(super) entries: Vec<(String, Option<String>)>,
-    /// What a person should know of them.
+    /// Notes on them, for a person.
     pub(super) notes: Vec<String>,
 }
 
@@ -82,10 +82,12 @@ pub(super) fn footer(
     let mut footer = Footer::default();
     if touches_times && known.iter().any(|pair| OLD_CALENDAR.contains(&pair.key.as_str())) {
         return Err(Error::bad_input(
-            "dates and times are of the calendar that Spark had before version 3, in which those before 1582 have other \
-             numbers",
+            "dates and times are of the calendar that Spark had before version 3, in which those before 1582 have \
+             other numbers",
         )
-        .with_hint("write the file anew with Spark 3 or later, spark.sql.parquet.datetimeRebaseModeInWrite=CORRECTED"));
+        .with_hint(
+            "write the file anew with Spark 3 or later, spark.sql.parquet.datetimeRebaseModeInWrite=CORRECTED",
+        ));
     }
     let mut copied = Vec::new();
     for pair in known {
@@ -96,14 +98,14 @@ pub(super) fn footer(
                 footer.entries.push((pair.key, Some(encode_arrow_schema(&schema))));
             }
             key => match entry(key, pair.value.as_deref(), touched) {
-                Entry::Kept => {
+                FooterEntry::Kept => {
                     if !OF_TYPES.contains(&key) && !OLD_CALENDAR.contains(&key) && key != "pandas" && key != "geo" {
                         copied.push(pair.key.clone());
                     }
                     footer.entries.push((pair.key, pair.value));
                 }
-                Entry::Changed(value) => footer.entries.push((pair.key, Some(value))),
-                Entry::Dropped => {
+                FooterEntry::Changed(value) => footer.entries.push((pair.key, Some(value))),
+                FooterEntry::Dropped => {
                     let note = format!("left out of the footer, as it is filled from data: `{key}`");
                     footer.notes.push(note);
                 }
@@ -144,35 +146,37 @@ fn arrow_schema(
         .metadata()
         .iter()
         .filter_map(|(key, value)| match entry(key, Some(value), touched) {
-            Entry::Kept if key != METADATA_KEY => Some((key.clone(), value.clone())),
-            Entry::Changed(value) => Some((key.clone(), value)),
-            Entry::Kept | Entry::Dropped => None,
+            FooterEntry::Kept if key != METADATA_KEY => Some((key.clone(), value.clone())),
+            FooterEntry::Changed(value) => Some((key.clone(), value)),
+            FooterEntry::Kept | FooterEntry::Dropped => None,
         });
     let metadata = metadata.collect();
     schema.with_metadata(metadata)
 }
 
-enum Entry {
+enum FooterEntry {
     Kept,
     Changed(String),
     Dropped,
 }
 
-fn entry(key: &str, value: Option<&str>, touched: &Touched) -> Entry {
+fn entry(key: &str, value: Option<&str>, touched: &Touched) -> FooterEntry {
     if touched.is_empty() {
-        return Entry::Kept;
+        return FooterEntry::Kept;
     }
     let parsed = || -> Option<Map<String, Value>> { serde_json::from_str(value?).ok() };
     match key {
-        _ if FROM_DATA.contains(&key) => Entry::Dropped,
+        _ if FROM_DATA.contains(&key) => FooterEntry::Dropped,
         // Types and names: still true of what is protected, not of what is gone.
-        _ if OF_TYPES.contains(&key) && !touched.dropped.is_empty() => Entry::Dropped,
-        "pandas" => parsed().map_or(Entry::Dropped, |pandas| Entry::Changed(without_pandas(pandas, touched))),
+        _ if OF_TYPES.contains(&key) && !touched.dropped.is_empty() => FooterEntry::Dropped,
+        "pandas" => parsed().map_or(FooterEntry::Dropped, |pandas| {
+            FooterEntry::Changed(without_pandas(pandas, touched))
+        }),
         "geo" => match parsed() {
             Some(geo) => geo_without(geo, touched),
-            None => Entry::Dropped,
+            None => FooterEntry::Dropped,
         },
-        _ => Entry::Kept,
+        _ => FooterEntry::Kept,
     }
 }
 
@@ -193,16 +197,16 @@ fn without_pandas(mut pandas: Map<String, Value>, touched: &Touched) -> String {
 }
 
 /// The entry of GeoParquet without the bounding boxes and columns that were touched.
-fn geo_without(mut geo: Map<String, Value>, touched: &Touched) -> Entry {
+fn geo_without(mut geo: Map<String, Value>, touched: &Touched) -> FooterEntry {
     let primary = geo.get("primary_column").and_then(Value::as_str).map(str::to_owned);
     if primary.is_some_and(|primary| touched.is_touched(&primary)) {
-        return Entry::Dropped;
+        return FooterEntry::Dropped;
     }
     let Some(Value::Object(columns)) = geo.get_mut("columns") else {
-        return Entry::Dropped;
+        return FooterEntry::Dropped;
     };
     columns.retain(|name, _| !touched.is_touched(name));
-    Entry::Changed(json!(geo).to_string())
+    FooterEntry::Changed(json!(geo).to_string())
 }
 
 /// The columns that every row group says it is sorted by, up to the first that is touched, by their new numbers.
@@ -245,7 +249,18 @@ pub(super) fn with_made(
     }
     Some(columns::with_leaves(schema, &mut |at, field| match &made[at] {
         _ if dropped[at] => None,
-        Some(made) => Some(Arc::clone(made)),
+        Some(made) => Some(with_keys(made, field.data_type())),
         None => Some(Arc::clone(field)),
     }))
+}
+
+/// `made` with the dictionary keys of the type `before`: they were made wider to be read here.
+fn with_keys(made: &FieldRef, before: &DataType) -> FieldRef {
+    match (made.data_type(), before) {
+        (DataType::Dictionary(_, values), DataType::Dictionary(key, _)) => {
+            let narrow = DataType::Dictionary(key.clone(), values.clone());
+            Arc::new(made.as_ref().clone().with_data_type(narrow))
+        }
+        _ => Arc::clone(made),
+    }
 }

@@ -1,7 +1,7 @@
 //! Headers of pages, as far as copying needs them.
 //!
-//! A page is a header in Thrift's compact protocol, and its bytes. The library reads headers only to decode what follows;
-//! here pages are copied as they stand, after their checksums, where they have some, were compared.
+//! A page is a header in Thrift's compact protocol, and its bytes. The library reads headers only to decode what
+//! follows; here pages are copied as they stand, after their checksums, where they have some, were compared.
 
 use std::io::{self, BufRead};
 
@@ -26,7 +26,7 @@ pub(super) struct PageHeader {
 /// Reads the header that `reader` begins with.
 ///
 /// # Errors
-/// What is no header.
+/// An error for bytes that are no header.
 pub(super) fn read_header(reader: &mut impl BufRead) -> io::Result<PageHeader> {
     let mut bytes: Vec<u8> = Vec::new();
     loop {

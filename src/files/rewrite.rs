@@ -1,5 +1,5 @@
-//! A file made of another: what a rule is for is decoded, transformed and encoded anew, on all cores; everything else is
-//! copied as it stands.
+//! A file made of another: what a rule is for is decoded, transformed and encoded anew, on all cores; everything else
+//! is copied as it stands.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io::{self, BufWriter};
@@ -41,7 +41,7 @@ pub struct Job {
     file: SharedFile,
     /// Plans that each batch goes through, one after the other.
     plans: Vec<BatchPlan>,
-    /// What each leaf of the source becomes.
+    /// The new form of each leaf of the source.
     leaves: Vec<NewLeaf>,
     /// The leaves of the source that are made anew.
     made: Vec<bool>,
@@ -50,7 +50,7 @@ pub struct Job {
     what: &'static str,
 }
 
-/// How far a job is.
+/// The progress of a job.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     /// Rows done.
@@ -68,11 +68,11 @@ pub struct Report {
     pub columns: Vec<ColumnSummary>,
     /// Warnings about the keys that were used: periods that end soon, compromised versions.
     pub due: Vec<String>,
-    /// What a person should know: entries of the footer that were left out or copied, leftovers that were removed.
+    /// Notes for a person: entries of the footer that were left out or copied, leftovers that were removed.
     pub notes: Vec<String>,
 }
 
-/// What is wanted of a file.
+/// The wish for a file: one of the three jobs.
 enum Wanted<'a> {
     Protect { table: String },
     Reveal { table: String, options: RevealOptions },
@@ -259,7 +259,7 @@ impl Job {
         let aside = OutputFile::create(target, replace)?;
         let failed = |error: ParquetError| write_error(target, error);
         let properties = Arc::new(self.properties());
-        let mut work = Work::new(self.components(target, &properties)?, &self.source);
+        let mut work = Pipeline::new(self.components(target, &properties)?, &self.source);
         let buffered = BufWriter::with_capacity(1 << 20, aside.file());
         let mut writer =
             SerializedFileWriter::new(buffered, self.schema.root_schema_ptr(), properties).map_err(failed)?;
@@ -347,7 +347,7 @@ impl Job {
             .collect()
     }
 
-    /// What was done, in the order of the columns.
+    /// Summarizes the work, in the order of the columns.
     fn summary(&self, components: &[Arc<Component>]) -> Vec<ColumnSummary> {
         let order: Vec<String> = match self.plans.last() {
             Some(last) => last.summary().into_iter().map(|column| column.column).collect(),
@@ -383,8 +383,9 @@ impl Job {
             debug_assert!(made);
             let path = column.column_path().clone();
             properties = properties.set_column_compression(path.clone(), column.compression());
-            // Filled anew, from what is written: the source's would tell which plain values there were. Protected columns
-            // have one in any case, since whoever looks for a value looks for a ciphertext, of which no order helps.
+            // Filled anew, from what is written: the source's would tell which plain values there were. Protected
+            // columns have one in any case, since whoever looks for a value looks for a ciphertext, of which no order
+            // helps.
             let wanted = protects || column.bloom_filter_offset().is_some();
             let can = column.column_descr().physical_type() != PhysicalType::BOOLEAN;
             properties = properties.set_column_bloom_filter_enabled(path, wanted && can);
@@ -394,7 +395,7 @@ impl Job {
 }
 
 /// Row groups on their way, some ahead of the one that is written.
-struct Work {
+struct Pipeline {
     components: Vec<Arc<Component>>,
     source: Arc<Source>,
     /// Parts that were begun, in order.
@@ -411,7 +412,7 @@ struct Work {
     rows: u64,
 }
 
-impl Work {
+impl Pipeline {
     fn new(components: Vec<Component>, source: &Arc<Source>) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         Self {
@@ -504,7 +505,7 @@ impl Work {
     }
 }
 
-impl Drop for Work {
+impl Drop for Pipeline {
     fn drop(&mut self) {
         // Parts that nobody waits for end at their next batch.
         self.stop.store(true, Ordering::Relaxed);
@@ -526,7 +527,7 @@ fn made_fields(plans: &[BatchPlan]) -> Vec<Option<FieldRef>> {
     fields
 }
 
-/// What each Parquet leaf becomes, and whether it is made anew.
+/// The new form of each Parquet leaf, and whether it is made anew.
 fn new_leaves(source: &Source, plans: &[BatchPlan]) -> Result<(Vec<NewLeaf>, Vec<bool>)> {
     let first = plans.first().ok_or_else(no_plan)?;
     let schema = source.parquet().file_metadata().schema_descr();

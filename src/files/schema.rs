@@ -15,7 +15,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor, Type, TypePtr};
 
-/// What a leaf of the source is in the new file.
+/// The form of a source's leaf in the new file.
 #[derive(Clone, Debug)]
 pub(super) enum NewLeaf {
     /// Of the same type.

@@ -29,8 +29,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// Opens the Parquet file at `path` and reads its footer. Timestamps of the old INT96 type are read as microseconds:
-    /// as nanoseconds they would end in 2262, and year 9999, which often stands for "never", would wrap.
+    /// Opens the Parquet file at `path` and reads its footer. Timestamps of the old INT96 type are read as
+    /// microseconds: as nanoseconds they would end in 2262, and year 9999, which often stands for "never", would wrap.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Io`] when it cannot be opened, [`crate::ErrorKind::BadInput`] when it is not a whole

@@ -31,7 +31,7 @@ enum Aside {
     /// Without a name until it is whole, so that a process which is killed leaves nothing behind.
     #[cfg(all(target_os = "linux", feature = "files"))]
     Unnamed(File),
-    /// Where the file system has no files without a name.
+    /// With a temporary name, on file systems that have no files without one.
     Named(NamedTempFile),
 }
 

@@ -108,20 +108,20 @@
 //!
 //! Fields of maps and unions cannot be named by a policy.
 //!
-//! **What no rule is for is copied as it stands**: compressed pages, their checksums (which are compared first), statistics,
-//! page indexes, bloom filters, and every mark of their types (INTERVAL, INT96, UUID, JSON, ENUM, field ids). What is left
-//! out: statistics of files that do not say how these are ordered, since the new file says so, and readers would trust
-//! them. Pages of protected columns have no checksums: the Parquet library writes none.
+//! **What no rule is for is copied as it stands**: compressed pages, their checksums (which are compared first),
+//! statistics, page indexes, bloom filters, and every mark of their types (INTERVAL, INT96, UUID, JSON, ENUM, field
+//! ids). What is left out: statistics of files that do not say how these are ordered, since the new file says so, and
+//! readers would trust them. Pages of protected columns have no checksums: the Parquet library writes none.
 //!
-//! **Protected columns** keep their Parquet type. They have the compression of the source's first row group, statistics and
-//! indexes of the ciphertext, and a bloom filter, by which a search for one value skips row groups. Timestamps of the
-//! type INT96 become instants of 64 bits: in nanoseconds if all values of the column fit, else in microseconds; a column
-//! that needs both is refused.
+//! **Protected columns** keep their Parquet type. They have the compression of the source's first row group, statistics
+//! and indexes of the ciphertext, and a bloom filter, by which a search for one value skips row groups. Timestamps of
+//! the type INT96 become instants of 64 bits: in nanoseconds if all values of the column fit, else in microseconds; a
+//! column that needs both is refused.
 //!
 //! **The footer's own entries** are copied, but for those that writers fill from data: record keys and filters of Hudi,
-//! `df.attrs` of pandas, bounding boxes of GeoParquet. Others are named, since nobody knows what they say. Dates and times
-//! of the calendar that Spark had before version 3 are refused in protected columns. The name of the program that wrote
-//! the source stays, as readers know the faults of programs by it.
+//! `df.attrs` of pandas, bounding boxes of GeoParquet. Others are named, since nobody knows what they say. Dates and
+//! times of the calendar that Spark had before version 3 are refused in protected columns. The name of the program that
+//! wrote the source stays, as readers know the faults of programs by it.
 //!
 //! What `protect` writes gets the permission bits of its source. What `reveal` and `query -o` write is for its owner
 //! alone (mode 600).
@@ -183,6 +183,6 @@
 //!
 //! # SQL
 //!
-//! A table is a Parquet file, the files of a pattern or folder, or record batches in memory; not what is in remote object
-//! stores. The limits of memory, disk, time and rows are in [`sql`](super::sql#limits); joins do not spill, so that a
-//! large one needs the memory for its smaller side.
+//! A table is a Parquet file, the files of a pattern or folder, or record batches in memory; not what is in remote
+//! object stores. The limits of memory, disk, time and rows are in [`sql`](super::sql#limits); joins do not spill, so
+//! that a large one needs the memory for its smaller side.

@@ -45,9 +45,9 @@
 //!
 //! `trust=` or `CIPHERFORM_TRUST` names the `[trust.NAME]` of a policy that has several.
 //!
-//! `sql` runs one statement that reads, as [`Session::run`](crate::sql::Session::run) does, with the limits of a role if
-//! there is one, and spills nothing to disk. Each table is an Arrow table, or the path of a Parquet file, a pattern or a
-//! folder.
+//! `sql` runs one statement that reads, as [`Session::run`](crate::sql::Session::run) does, with the limits of a role
+//! if there is one, and spills nothing to disk. Each table is an Arrow table, or the path of a Parquet file, a pattern
+//! or a folder.
 //!
 //! # The bare cipher
 //!

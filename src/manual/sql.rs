@@ -47,12 +47,12 @@
 //! 'people.parquet'`). [`register_batches`](crate::sql::Session::register_batches) takes record batches. Files are
 //! listed and their footers read once, when the table is opened: a file that changes later is an error, and a file that
 //! comes later is not in the table. Parts of a folder may have been protected under unlike key versions, and may lack
-//! columns. What is refused: a mixture of plain and protected files, unlike types of one column, two columns of one name,
-//! and a rule on a column that folders have, since its values stand in paths.
+//! columns. What is refused: a mixture of plain and protected files, unlike types of one column, two columns of one
+//! name, and a rule on a column that folders have, since its values stand in paths.
 //!
-//! With an engine, each protected column that the role sees plain becomes `reveal(column, 'rule@version')` with what its
-//! metadata names, in a view; rule and key are compared with the metadata there and then. So `SELECT … WHERE ssn = '…'`
-//! and joins on revealed values just work, whatever version each file has. Without an engine, the table is what is
+//! With an engine, each protected column that the role sees plain becomes `reveal(column, 'rule@version')` with what
+//! its metadata names, in a view; rule and key are compared with the metadata there and then. So `SELECT … WHERE ssn =
+//! '…'` and joins on revealed values just work, whatever version each file has. Without an engine, the table is what is
 //! stored.
 //!
 //! A struct or list with protected fields comes with those revealed that the role sees plain. What is one-way (hashes,
@@ -82,7 +82,8 @@
 //! ```
 //!
 //! [`Engine::with_role`](crate::Engine::with_role) binds an engine to a role. Without a role everything is plain: the
-//! host trusts whoever calls. SQL cannot name a role. `DESCRIBE table` and `cipherform_grants()` tell what the role sees.
+//! host trusts whoever calls. SQL cannot name a role. `DESCRIBE table` and `cipherform_grants()` tell what the role
+//! sees.
 //!
 //! **Masking is presentation.** A column that is seen `masked` stands in plans as its ciphertext, so that joins, groups
 //! and counts are true, and gets its mask where it leaves the statement. `protected` works alike, and shows the
@@ -97,14 +98,15 @@
 //! | as text | `mask(column)`, `stored(column)` |
 //!
 //! Everything else is refused when the statement is planned, naming column, rule and role: order, `min` and `max`,
-//! comparison with literals and plain columns, `LIKE`, string functions, arithmetic. Two columns have one map if data key,
-//! `domain`, format, kept parts and grant are the same, and neither takes a tweak by row. Files of older key versions are
-//! brought to the newest one within the plan; fields of structs and lists are not, so that those of unlike versions are
-//! shown, and not compared.
+//! comparison with literals and plain columns, `LIKE`, string functions, arithmetic. Two columns have one map if data
+//! key, `domain`, format, kept parts and grant are the same, and neither takes a tweak by row. Files of older key
+//! versions are brought to the newest one within the plan; fields of structs and lists are not, so that those of unlike
+//! versions are shown, and not compared.
 //!
 //! **Denied** columns fail a statement that needs them; one that does not, runs. A column that the policy's `[columns]`
-//! names is denied to who does not see its rule plain where the file says nothing of it: nobody knows what stands there.
-//! A rule with a tweak column is revealed only to a role that sees that column plain as well, if it is protected.
+//! names is denied to who does not see its rule plain where the file says nothing of it: nobody knows what stands
+//! there. A rule with a tweak column is revealed only to a role that sees that column plain as well, if it is
+//! protected.
 //!
 //! Grants are by rule, not by column: columns that no rule protects are seen by everybody. See
 //! [`threats`](super::threats#who-is-kept-out) for what a role is a boundary against.
@@ -132,9 +134,9 @@
 //!
 //! # Audit
 //!
-//! With `audit = …` in the policy each statement leaves a record: who, which role, the statement with `?` in place of its
-//! literals, the protected columns that its optimized plan reads, how many values were revealed under which rule, and how
-//! it ended. A statement that is given up, or whose reader goes away, is recorded as far as it came.
+//! With `audit = …` in the policy each statement leaves a record: who, which role, the statement with `?` in place of
+//! its literals, the protected columns that its optimized plan reads, how many values were revealed under which rule,
+//! and how it ended. A statement that is given up, or whose reader goes away, is recorded as far as it came.
 //!
 //! # `cipherform query`
 //!
@@ -142,8 +144,8 @@
 //! cipherform query [-c SQL] [--format table|csv|json|parquet] [-o FILE] [--role NAME | --stored] FILE…
 //! ```
 //!
-//! * Each file, pattern or folder is a table named by its stem; `NAME=FILE` gives it another name. SQL folds names to lower
-//!   case, so a stem with upper-case letters, hyphens or dots goes in double quotes, or gets another name.
+//! * Each file, pattern or folder is a table named by its stem; `NAME=FILE` gives it another name. SQL folds names to
+//!   lower case, so a stem with upper-case letters, hyphens or dots goes in double quotes, or gets another name.
 //! * `-c` takes one statement or several, with semicolons between. Their results follow each other; CSV and Parquet
 //!   hold one result, so give them one statement. `-o` takes one, and without `--format` the ending of its name says
 //!   how: `.csv`, `.json`, `.parquet`, and a table for any other.
@@ -156,10 +158,10 @@
 //! * The format `table` gathers all rows before it prints; the others are written as rows come. So after an error, CSV
 //!   and JSON on stdout may have begun.
 //!
-//! It refuses `INSERT`, `COPY` and `SET`: so a query cannot write revealed values to disk but by `-o`. It does not refuse
-//! `CREATE VIEW`, `CREATE TABLE … AS` (in memory), `EXPLAIN`, `DESCRIBE`, `SHOW`, and `CREATE EXTERNAL TABLE`, which
-//! reads any file that you may read, as it is stored. With `--role`, whatever makes or drops tables and views is refused,
-//! too, and `information_schema` shows names and types alone.
+//! It refuses `INSERT`, `COPY` and `SET`: so a query cannot write revealed values to disk but by `-o`. It does not
+//! refuse `CREATE VIEW`, `CREATE TABLE … AS` (in memory), `EXPLAIN`, `DESCRIBE`, `SHOW`, and `CREATE EXTERNAL TABLE`,
+//! which reads any file that you may read, as it is stored. With `--role`, whatever makes or drops tables and views is
+//! refused, too, and `information_schema` shows names and types alone.
 //!
 //! # In a session of your own
 //!

@@ -1,9 +1,9 @@
 //! Guards: rows that a CASE keeps from a function.
 //!
-//! DataFusion rewrites `CASE WHEN valid THEN protect(x, 'card') = y ELSE false END` as `valid AND protect(x, 'card') = y`
-//! and then computes the call on all rows, and it computes asynchronous functions on all rows wherever they stand. So a
-//! value that the guard was written for would fail the statement, or get a token. The guard goes into the argument:
-//! `protect(CASE WHEN valid THEN x END, 'card')`, which is NULL where the row is not meant.
+//! DataFusion rewrites `CASE WHEN valid THEN protect(x, 'card') = y ELSE false END` as `valid AND protect(x, 'card') =
+//! y` and then computes the call on all rows, and it computes asynchronous functions on all rows wherever they stand.
+//! So a value that the guard was written for would fail the statement, or get a token. The guard goes into the
+//! argument: `protect(CASE WHEN valid THEN x END, 'card')`, which is NULL where the row is not meant.
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
