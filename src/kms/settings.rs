@@ -113,7 +113,7 @@ impl Settings {
     }
 
     /// Tells whether only what NIST has approved is taken.
-    pub(super) fn is_approved_only(&self) -> bool {
+    pub fn is_approved_only(&self) -> bool {
         self.approved_only
     }
 

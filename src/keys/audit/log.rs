@@ -473,7 +473,12 @@ impl AuditLog {
     /// As for [`verify`](Self::verify); [`ErrorKind::BadInput`] if the checkpoint is of another keyring or was signed
     /// by another key; [`ErrorKind::WrongKey`] if log or keyring do not continue from it.
     pub fn verify_since(&self, checkpoint: &Checkpoint, generation: u64) -> Result<VerifiedLog> {
-        self.since(checkpoint, generation).map_err(|error| self.in_file(error))
+        let verified = self
+            .since(checkpoint, generation)
+            .map_err(|error| self.in_file(error))?;
+        // A checkpoint may be older than what the keyring knows.
+        self.check_known()?;
+        Ok(verified)
     }
 
     fn since(&self, checkpoint: &Checkpoint, generation: u64) -> Result<VerifiedLog> {
