@@ -428,6 +428,8 @@ pub enum Remedy {
     ShowTokenStats,
     /// Verify the audit log.
     VerifyAuditLog,
+    /// Take the present audit log for the keyring's own.
+    AdoptAuditLog,
     /// Make a backup.
     MakeBackup,
     /// Restore a backup.
@@ -494,6 +496,7 @@ impl fmt::Display for Remedy {
             Self::ReindexTokens => f.write_str("re-index the token store"),
             Self::ShowTokenStats => f.write_str("look at the statistics of the token store"),
             Self::VerifyAuditLog => f.write_str("verify the audit log"),
+            Self::AdoptAuditLog => f.write_str("take it for the keyring's own"),
             Self::MakeBackup => f.write_str("make a backup"),
             Self::RestoreBackup => f.write_str("restore a backup"),
             Self::NameLocalKms => f.write_str("name the file of the local KMS"),

@@ -220,3 +220,209 @@ fn an_audit_log_does_not_overwrite_what_is_none() {
         assert_eq!(fs::read(sandbox.path(log)).unwrap(), before, "{log}");
     }
 }
+
+/// The root is replaced: what hangs on it goes on, and what is from before is used or refused with a way out.
+#[test]
+fn a_new_root_takes_everything_along() {
+    let sandbox = Sandbox::new();
+    sandbox.policy(&crate::sandbox::POLICY.replace("[rules.ssn]", "audit = \"audit.jsonl\"\n[rules.ssn]"));
+    sandbox.write("people.parquet", &people());
+    sandbox.ok(&["keys", "rotate", "pii"]);
+    sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
+    sandbox.ok(&["keys", "backup", "--to", "old.json"]);
+    let checkpoint = sandbox.ok(&["keys", "audit", "checkpoint"]);
+    fs::write(sandbox.path("checkpoint.json"), checkpoint).unwrap();
+    let (policy, keyring) = ["policy.toml", "keyring.json"]
+        .map(|name| fs::read_to_string(sandbox.path(name)).unwrap())
+        .into();
+
+    let entry = sandbox.ok(&["keys", "new-root", "--reason", "the KMS key was open to all"]);
+    // The policy pins the former root, and says what to do.
+    let refused = sandbox.fails(3, &["keys", "list"]);
+    assert!(
+        refused.contains("new-root") && refused.contains("[trust.main]"),
+        "{refused}"
+    );
+    let at = policy.find("[trust.").unwrap();
+    fs::write(sandbox.path("policy.toml"), format!("{}{entry}", &policy[..at])).unwrap();
+    sandbox.ok(&["reveal", "safe.parquet", "back.parquet"]);
+    sandbox.ok(&["keys", "audit", "verify", "--checkpoint", "checkpoint.json"]);
+    let shown = sandbox.ok(&["keys", "audit", "show", "--event", "new-root"]);
+    assert!(shown.contains("the KMS key was open to all"), "{shown}");
+    sandbox.ok(&["keys", "backup", "--to", "new.json"]);
+    sandbox.ok(&["keys", "restore", "new.json", "--check"]);
+    sandbox.ok(&["keys", "doctor"]);
+
+    // The former keyring is refused, by the pin and by the log.
+    let now = fs::read_to_string(sandbox.path("keyring.json")).unwrap();
+    fs::write(sandbox.path("keyring.json"), &keyring).unwrap();
+    sandbox.fails(3, &["keys", "list"]);
+    fs::write(sandbox.path("policy.toml"), &policy).unwrap();
+    assert!(
+        sandbox
+            .fails(3, &["keys", "list"])
+            .contains("its audit log knows generation")
+    );
+    fs::write(sandbox.path("keyring.json"), &now).unwrap();
+    // With all of the newer one lost, a backup of before comes back beside a new log, once that is said.
+    fs::remove_file(sandbox.path("keyring.json")).unwrap();
+    let refused = sandbox.fails(3, &["keys", "restore", "old.json", "--reason", "all is lost"]);
+    assert!(
+        refused.contains("move the log away") && refused.contains("keys audit adopt"),
+        "{refused}"
+    );
+    assert!(!sandbox.path("keyring.json").exists(), "nothing was written");
+    fs::rename(sandbox.path("audit.jsonl"), sandbox.path("former.jsonl")).unwrap();
+    sandbox.ok(&["keys", "restore", "old.json", "--reason", "all is lost"]);
+    sandbox.ok(&["reveal", "safe.parquet", "again.parquet"]);
+    sandbox.fails(3, &["keys", "audit", "verify"]);
+    sandbox.ok(&["keys", "audit", "adopt", "--reason", "the log went with the keyring"]);
+    sandbox.ok(&["keys", "audit", "verify"]);
+}
+
+/// A log that is gone is missed, whatever was done since.
+#[test]
+fn a_removed_audit_log_does_not_pass() {
+    let sandbox = Sandbox::new();
+    sandbox.policy(&crate::sandbox::POLICY.replace("[rules.ssn]", "audit = \"audit.jsonl\"\n[rules.ssn]"));
+    sandbox.write("people.parquet", &people());
+    sandbox.ok(&["keys", "rotate", "pii"]);
+    sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
+    sandbox.ok(&["keys", "audit", "verify"]);
+    fs::remove_file(sandbox.path("audit.jsonl")).unwrap();
+    for _ in 0..2 {
+        let refused = sandbox.fails(3, &["keys", "audit", "verify"]);
+        assert!(refused.contains("not the log that the keyring knows"), "{refused}");
+        assert!(refused.contains("cipherform keys audit adopt --reason"), "{refused}");
+        let doctor = sandbox.run(&["keys", "doctor"]);
+        assert_eq!(doctor.status.code(), Some(3), "{}", text(&doctor.stdout));
+        // Neither use nor change covers it up.
+        sandbox.ok(&["keys", "rotate", "pii"]);
+    }
+    let said = sandbox.run(&["keys", "audit", "show"]);
+    assert!(
+        said.status.success() && text(&said.stderr).contains("warning: "),
+        "{}",
+        text(&said.stderr)
+    );
+    sandbox.fails(2, &["keys", "audit", "adopt"]);
+    sandbox.ok(&["keys", "audit", "adopt", "--reason", "the disk died"]);
+    sandbox.ok(&["keys", "audit", "verify"]);
+    sandbox.ok(&["keys", "doctor"]);
+    sandbox.fails(1, &["keys", "audit", "adopt", "--reason", "again"]);
+    // A policy that names no log any more.
+    sandbox.policy(crate::sandbox::POLICY);
+    let doctor = sandbox.ok(&["keys", "doctor"]);
+    assert!(doctor.contains("due   audit log: "), "{doctor}");
+}
+
+/// Entries are chosen by who, when, key, rule and event.
+#[test]
+fn the_audit_log_is_filtered() {
+    let sandbox = Sandbox::new();
+    sandbox.policy(&crate::sandbox::POLICY.replace("[rules.ssn]", "audit = \"audit.jsonl\"\n[rules.ssn]"));
+    sandbox.write("people.parquet", &people());
+    sandbox.ok(&["keys", "rotate", "pii"]);
+    sandbox.ok(&["keys", "create", "other"]);
+    sandbox.ok(&["protect", "people.parquet", "safe.parquet"]);
+    let entries = |filter: &[&str]| -> Vec<serde_json::Value> {
+        let arguments = [&["keys", "audit", "show", "--format", "json"], filter].concat();
+        let lines = sandbox.ok(&arguments);
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let all = entries(&[]);
+    let who = all[0]["who"].as_str().unwrap();
+    let chosen = entries(&["--event", "create"]);
+    assert_eq!(chosen.len(), 1);
+    assert_eq!(chosen[0]["key"], "other@1");
+    let chosen = entries(&["--key", "pii"]);
+    assert!(
+        chosen.len() > 2
+            && chosen
+                .iter()
+                .all(|entry| entry["key"].as_str().unwrap().starts_with("pii"))
+    );
+    assert!(entries(&["--key", "pii@1"]).iter().all(|entry| entry["key"] == "pii@1"));
+    let chosen = entries(&["--rule", "ssn"]);
+    assert!(
+        !chosen.is_empty() && chosen.iter().all(|entry| entry["rule"] == "ssn"),
+        "{chosen:?}"
+    );
+    assert!(entries(&["--who", who]).len() >= all.len());
+    assert!(entries(&["--who", "somebody@else"]).is_empty());
+    assert!(entries(&["--until", "2020-01-01"]).is_empty());
+    assert!(entries(&["--since", "2020-01-01T00:00:00Z"]).len() >= all.len());
+    assert_eq!(entries(&["--key", "pii", "--last", "1"]).len(), 1);
+    let verified = sandbox.ok(&["keys", "audit", "verify", "--event", "create"]);
+    assert!(verified.contains("1 of them"), "{verified}");
+    sandbox.fails(2, &["keys", "audit", "show", "--event", "creation"]);
+}
+
+/// A local KMS out of a backup is opened by what is approved alone, where the policy says so.
+#[test]
+fn approved_only_reaches_a_restore() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path("new.txt"), "correct horse battery staple").unwrap();
+    sandbox.ok(&[
+        "kms",
+        "passphrase",
+        "--new-passphrase-file",
+        "new.txt",
+        "--reason",
+        "a test",
+    ]);
+    let with = |arguments: &[&'static str]| [arguments, &["--passphrase-file", "new.txt"]].concat();
+    sandbox.ok(&with(&["keys", "backup", "--to", "backup.json"]));
+    let check = with(&["keys", "restore", "backup.json", "--check"]);
+    sandbox.ok(&check);
+    sandbox.policy(&format!(
+        "approved_only = true\n{}",
+        crate::sandbox::POLICY.trim_start()
+    ));
+    let refused = sandbox.fails(3, &check);
+    assert!(refused.contains("approved_only = true"), "{refused}");
+}
+
+/// Roles of one engine: each is counted, refused and served by itself; an access that cannot be written down is refused
+/// however often it is asked for.
+#[tokio::test]
+async fn roles_of_one_engine_are_apart() {
+    use cipherform::cipher::Direction;
+    use cipherform::policy::RuleRef;
+    let sandbox = Sandbox::new();
+    sandbox.policy(
+        &(crate::sandbox::POLICY.replace("[rules.ssn]", "audit = \"audit.jsonl\"\n[rules.ssn]")
+            + "[roles.loader]\ncard = { see = \"plain\", protect = true }\n"
+            + "[roles.clerk]\n\"*\" = { see = \"plain\", protect = true }\n"),
+    );
+    let engine = sandbox.engine().await;
+    let card: RuleRef = "card".parse().unwrap();
+    let role = |name: &str| engine.clone().with_role(name).unwrap();
+    let (analyst, loader, clerk) = (role("analyst"), role("loader"), role("clerk"));
+    for engine in [&analyst, &loader, &clerk] {
+        engine.resolve_all().await.unwrap();
+    }
+    // The refusal of one blocks nobody else.
+    assert!(analyst.resolved(&card, Direction::Encrypt).is_err());
+    for (engine, values) in [(&loader, 5), (&clerk, 7)] {
+        let transform = engine.resolved(&card, Direction::Encrypt).unwrap();
+        transform.key().count(Direction::Encrypt, values).unwrap();
+    }
+    loader.audit_usage("a job of loader").unwrap();
+    clerk.audit_usage("a job of clerk").unwrap();
+    let entries = engine.keyring().audit_log().unwrap().verify().unwrap().entries;
+    let uses: Vec<_> = (entries.iter())
+        .filter(|entry| entry.event == cipherform::keys::AuditEvent::Use)
+        .map(|entry| (entry.role.as_deref().unwrap(), entry.values.unwrap()))
+        .collect();
+    assert_eq!(uses, [("loader", 5), ("clerk", 7)]);
+
+    fs::remove_file(sandbox.path("audit.jsonl")).unwrap();
+    fs::create_dir(sandbox.path("audit.jsonl")).unwrap();
+    for _ in 0..2 {
+        assert!(
+            clerk.resolved(&card, Direction::Decrypt).is_err(),
+            "nothing was written down"
+        );
+    }
+}

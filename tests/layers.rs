@@ -34,7 +34,7 @@ const LAYERS: &[Layer] = &[
     layer("columns", &["ascii", "cipher", "simd", "formats", "keys", "policy", "tokens", "transform"], &["arrow", "hex", "serde", "serde_json"]),
     layer("files", &["cipher", "columns", "formats", "fs", "keys", "policy", "transform"], &["arrow", "base64", "bytes", "crc32fast", "parquet", "serde_json", "tempfile", "tokio"]),
     layer("sql", &["cipher", "columns", "files", "formats", "keys", "policy", "transform"], &["aes_gcm", "arrow", "bytes", "datafusion", "datafusion_datasource_parquet", "futures_util", "object_store", "parquet", "serde", "serde_json", "tokio"]),
-    layer("cli", &["cipher", "columns", "files", "formats", "fs", "keys", "kms", "policy", "sql", "tokens", "transform", "vectors"], &["arrow", "clap", "datafusion", "hex", "indicatif", "parquet", "rlimit", "rpassword", "rsa", "rustyline", "serde", "serde_json", "signal_hook", "tokio"]),
+    layer("cli", &["cipher", "columns", "files", "formats", "fs", "keys", "kms", "policy", "sql", "tokens", "transform", "vectors"], &["arrow", "clap", "datafusion", "hex", "indicatif", "parquet", "rlimit", "rpassword", "rsa", "rustix", "rustyline", "serde", "serde_json", "signal_hook", "tokio"]),
 ];
 
 /// Folders in which `unsafe` may stand: kernels and what hands Arrow the bytes they have checked.

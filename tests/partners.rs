@@ -480,3 +480,30 @@ fn a_partner_is_known_by_its_certificate() {
     theirs.write("people.parquet", &people());
     theirs.ok(&["protect", "people.parquet", "theirs.parquet"]);
 }
+
+/// The tweak is a part of the map that a key came for: no other takes its place, by whatever tool.
+#[test]
+fn a_partners_key_serves_its_tweak_alone() {
+    let (ours, theirs) = (ours(), Sandbox::new());
+    meet(&ours, &theirs);
+    let sender = ours.ok(&["keys", "public-key"]);
+    assert!(export(&ours, &theirs, "key.json", "--for opens.pem").status.success());
+    let done = import(&theirs, "key.json", &format!("--for local:opens --from {sender}"));
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    theirs.policy(&partners_policy());
+    theirs.write("people.parquet", &people());
+    let ask = |sql: &str| theirs.run(&["query", "--format", "csv", "-c", sql, "people.parquet"]);
+    let own = ask("SELECT fpe_encrypt('123-45-6789', 'ssn')");
+    assert!(own.status.success(), "{}", text(&own.stderr));
+    for function in ["fpe_encrypt", "fpe_decrypt"] {
+        let refused = ask(&format!("SELECT {function}('123-45-6789', 'ssn', 'other')"));
+        let said = text(&refused.stderr);
+        assert!(
+            !refused.status.success() && said.contains("whose tweak is another"),
+            "{said}"
+        );
+        // A key of our own serves any.
+        let free = ask(&format!("SELECT {function}('4111111111111111', 'card', 'other')"));
+        assert!(free.status.success(), "{}", text(&free.stderr));
+    }
+}

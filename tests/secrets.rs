@@ -248,3 +248,40 @@ fn no_core_dump_is_written() {
         "{core}"
     );
 }
+
+/// Files of secrets that others can read are said, with what to do.
+#[cfg(unix)]
+#[test]
+fn files_that_others_can_read_are_said() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let sandbox = Sandbox::new();
+    let mode = |name: &str, mode| {
+        fs::set_permissions(sandbox.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let said = |arguments: &[&str]| {
+        let output = sandbox.run(arguments);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    assert!(!said(&["keys", "list"]).contains("warning"));
+    for (name, what) in [("unlock.key", "key file"), ("kms.json", "local KMS")] {
+        mode(name, 0o644);
+        let told = said(&["keys", "list"]);
+        let path = sandbox.path(name).display().to_string();
+        assert!(told.contains(&format!("warning: {what} `{path}`")), "{told}");
+        assert!(told.contains(&format!("chmod 600 '{path}'")), "{told}");
+        mode(name, 0o600);
+    }
+    fs::write(sandbox.path("pin"), "1234").unwrap();
+    mode("pin", 0o640);
+    let mut command = sandbox.command(&["keys", "list"]);
+    let output = command
+        .env("CIPHERFORM_PKCS11_PIN_FILE", sandbox.path("pin"))
+        .output()
+        .unwrap();
+    assert!(
+        text(&output.stderr).contains("warning: PIN file"),
+        "{}",
+        text(&output.stderr)
+    );
+}

@@ -146,7 +146,7 @@ impl Column {
         }
         // A tweak of the caller's takes the place of the rule's, for data of other FF1 software.
         match self.tweaks {
-            Some(_) => self.apply(&transform.with_tweak_argument(), direction).await,
+            Some(_) => self.apply(&transform.with_tweak_argument()?, direction).await,
             None => self.apply(&transform, direction).await,
         }
     }

@@ -49,6 +49,7 @@ fn command(remedy: &Remedy) -> String {
         Remedy::ReindexTokens => "cipherform tokens reindex".to_owned(),
         Remedy::ShowTokenStats => "cipherform tokens stats".to_owned(),
         Remedy::VerifyAuditLog => "cipherform keys audit verify".to_owned(),
+        Remedy::AdoptAuditLog => "cipherform keys audit adopt --reason …".to_owned(),
         Remedy::MakeBackup => "cipherform keys backup --to FILE".to_owned(),
         Remedy::RestoreBackup => "cipherform keys restore".to_owned(),
         Remedy::NameLocalKms => "--local-kms FILE".to_owned(),

@@ -13,6 +13,7 @@ use crate::{Error, ErrorKind, Result};
 pub fn main() -> ExitCode {
     // First of all, before any secret is read.
     no_core_dumps();
+    not_dumpable();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -67,9 +68,28 @@ fn exit_code(kind: ErrorKind) -> u8 {
     }
 }
 
+/// Other processes of the same user, that are no debugger with the system's leave, cannot read the memory of this one.
+fn not_dumpable() {
+    // It goes for /proc/PID/mem, for ptrace, and for core dumps that a program is started for. As above, a system that
+    // refuses has its reasons.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
 /// Keys in memory must not reach a disk by way of a crash.
 fn no_core_dumps() {
     // Where the system refuses, it has a policy of its own; the work goes on.
     #[cfg(unix)]
     let _ = rlimit::setrlimit(rlimit::Resource::CORE, 0, 0);
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::process::{DumpableBehavior, dumpable_behavior};
+
+    #[test]
+    fn the_process_is_not_dumpable() {
+        super::not_dumpable();
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+    }
 }

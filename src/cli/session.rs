@@ -5,18 +5,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::KeyArgs;
+use super::printer::Printer;
 use crate::keys::{Keyring, KmsKeyRef, KmsRegistry, Trust};
 use crate::kms::{self, LocalKms, Settings, Unlock};
 use crate::policy::Policy;
 use crate::transform::Engine;
-use crate::{Error, ErrorKind, Result, Secret};
+use crate::{Error, ErrorKind, Result, Secret, fs};
 
 /// The engine that `--policy` names, its keyring unlocked.
 pub(super) async fn engine(args: &KeyArgs) -> Result<Engine> {
     // A policy that is missing or wrong is said before a passphrase is asked for.
     let policy = Policy::load(&args.policy)?;
     // Known from the keyring's references, before it is authenticated: they only decide what is asked for.
-    let with_local = any_local(&Keyring::kms_keys(&policy.keyring)?);
+    let needed = Keyring::kms_keys(&policy.keyring)?;
+    warn_of_pins(&needed, &policy.trust(args.trust.as_deref())?);
+    let with_local = any_local(&needed);
     let clients = clients(args, &policy, with_local).await?;
     Engine::open(&args.policy, &clients.registry).await
 }
@@ -57,11 +60,12 @@ pub(super) async fn clients_trusting(
     approved_only: bool,
     with_local: bool,
 ) -> Result<Clients> {
-    let registry = remote()?.with_trust(trust);
+    let registry = remote(approved_only)?.with_trust(trust);
     if !with_local {
         return Ok(Clients { registry, local: None });
     }
     let path = local_kms_path(args)?;
+    warn_if_open("local KMS", &path);
     // Guarded by another KMS or the system's keyring: then nothing is asked for.
     let unlock = match LocalKms::guarded_unlock(&path, &registry).await? {
         Some(unlock) => unlock,
@@ -98,9 +102,18 @@ pub(super) fn in_local<'a>(local: Option<&'a LocalKms>, key: &KmsKeyRef) -> Resu
 }
 
 /// The clients of remote KMSs, and who is at work.
-pub(super) fn remote() -> Result<KmsRegistry> {
+pub(super) fn remote(approved_only: bool) -> Result<KmsRegistry> {
     // Settings come from the environment: endpoints and credentials are never in the policy.
-    let registry = kms::with_remote(KmsRegistry::new(), &Settings::from_environment()?);
+    let settings = Settings::from_environment()?;
+    let settings = if approved_only {
+        settings.approved_only()
+    } else {
+        settings
+    };
+    if let Some(path) = settings.get("CIPHERFORM_PKCS11_PIN_FILE") {
+        warn_if_open("PIN file", Path::new(path));
+    }
+    let registry = kms::with_remote(KmsRegistry::new(), &settings);
     Ok(registry.with_actor(kms::actor()))
 }
 
@@ -126,14 +139,45 @@ pub(super) enum Ask {
 pub(super) fn unlock(args: &KeyArgs, ask: Ask) -> Result<Unlock> {
     // The key file first: it is explicit, and asks for nothing.
     match (&args.key_file, &args.passphrase_file, args.passphrase_fd) {
-        (Some(path), ..) => Ok(Unlock::KeyFile(path.clone())),
-        (_, Some(path), _) => Unlock::passphrase_file(path),
+        (Some(path), ..) => {
+            warn_if_open("key file", path);
+            Ok(Unlock::KeyFile(path.clone()))
+        }
+        (_, Some(path), _) => {
+            warn_if_open("passphrase file", path);
+            Unlock::passphrase_file(path)
+        }
         // A descriptor that the caller opened: no file name, no environment, nothing on the command line.
         (.., Some(descriptor)) => Unlock::passphrase_file(Path::new(&format!("/dev/fd/{descriptor}"))),
         _ => match Unlock::from_environment()? {
-            Some(unlock) => Ok(unlock),
+            Some(unlock) => {
+                if let Unlock::KeyFile(path) = &unlock {
+                    warn_if_open("key file", path);
+                }
+                Ok(unlock)
+            }
             None => prompt(ask).map(Unlock::Passphrase),
         },
+    }
+}
+
+/// Warns of a file that other users can read, though what is in it opens keys.
+fn warn_if_open(what: &str, path: &Path) {
+    if fs::is_open_to_others(path) {
+        Printer::new().say(format_args!(
+            "warning: {what} `{path}` can be read or changed by others: chmod 600 '{path}'",
+            path = path.display()
+        ));
+    }
+}
+
+/// Warns of the files of PINs that KMS keys name, as far as they are trusted.
+pub(super) fn warn_of_pins(keys: &[KmsKeyRef], trust: &Trust) {
+    for key in keys.iter().filter(|key| trust.names(key)) {
+        let mut parts = key.rest().split(['?', '&', ';']);
+        if let Some(path) = parts.find_map(|part| part.strip_prefix("pin-source=")) {
+            warn_if_open("PIN file", Path::new(path.strip_prefix("file:").unwrap_or(path)));
+        }
     }
 }
 

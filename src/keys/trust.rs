@@ -119,11 +119,15 @@ impl Trust {
         Err(Error::new(
             ErrorKind::WrongKey,
             format!(
-                "the keyring's root is not one that {} pins: somebody else made it",
+                "the keyring's root is not one that {} pins: somebody else made it, or the root was replaced",
                 self.place
             ),
         )
-        .with_hint("restore the keyring from a backup"))
+        .with_hint(format!(
+            "if you ran `keys new-root`, or this keyring is from before that, and its check value then was {found}, \
+             add that to root in {}; else restore the keyring from a backup",
+            self.place
+        )))
     }
 }
 

@@ -26,7 +26,6 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
-use zeroize::Zeroize as _;
 
 use super::remote::http::{Http, LazyHttp, TlsIdentity, secured};
 use super::remote::refusal::{Complaint, Meaning, RefusalRule, means, rule, shortened};
@@ -388,7 +387,7 @@ struct AwsConnector {
 
 impl AwsConnector {
     fn http(&self) -> Result<Http> {
-        self.http.get(self.settings.timeouts(), || {
+        self.http.get(&self.settings, || {
             TlsIdentity::default().trusting(self.settings.get("AWS_CA_BUNDLE"))
         })
     }
@@ -407,9 +406,7 @@ impl AwsConnector {
         let body = body
             .bytes()
             .ok_or_else(|| other(Error::bug("the AWS SDK streams a request")))?;
-        let mut body = body.to_vec();
-        let request = http::Request::from_parts(parts, body.clone());
-        body.zeroize();
+        let request = http::Request::from_parts(parts, Secret::new(body.to_vec()));
         let response = self.limiter.run(move || {
             let what = request
                 .headers()
@@ -419,7 +416,7 @@ impl AwsConnector {
                 .to_owned();
             // `once`, since the SDK retries; the outer `Ok` is the limiter's, the inner result the
             // request's.
-            Ok(http.once(&what, request))
+            Ok(http.once(&what, &request))
         });
         let response = match response.await.map_err(other)? {
             Ok(response) => response,

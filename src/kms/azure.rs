@@ -12,12 +12,13 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
+use super::remote::hosts::check_host;
 use super::remote::http::{self, Http, HttpResponse, LazyHttp, TlsIdentity};
 use super::remote::oauth::{access_token, form, machine_token};
 use super::remote::refusal::{Complaint, Meaning, RefusalRule, means, rule, shortened};
+use super::remote::secret_text::{SecretText, json};
 use super::remote::token_cache::TokenCache;
 use super::remote::{Provider, malformed, parameters, remote_client, with_digest, without_digest};
 use super::settings::{Settings, read_secret};
@@ -29,6 +30,17 @@ const WRAPPED: u8 = 1;
 
 const API: &str = "api-version=7.4";
 
+/// Ends of the hosts of Key Vault and Managed HSM: everywhere, in China, and for the government of the US. A token is
+/// for the service of one of them.
+const HOSTS: [&str; 6] = [
+    "vault.azure.net",
+    "managedhsm.azure.net",
+    "vault.azure.cn",
+    "managedhsm.azure.cn",
+    "vault.usgovcloudapi.net",
+    "managedhsm.usgovcloudapi.net",
+];
+
 remote_client! {
     /// Azure Key Vault and Managed HSM.
     pub struct AzureKms(AzureProvider);
@@ -37,8 +49,8 @@ remote_client! {
 struct AzureProvider {
     settings: Settings,
     http: LazyHttp,
-    /// Tokens by the resource that they are for.
-    tokens: TokenCache<&'static str>,
+    /// Tokens by the service that they are for.
+    tokens: TokenCache<Option<&'static str>>,
 }
 
 /// The location of a key.
@@ -74,7 +86,20 @@ struct AzureKeyAttributes {
 #[derive(Deserialize)]
 struct OperationResult {
     kid: String,
-    value: String,
+    value: SecretText,
+}
+
+#[derive(Serialize)]
+struct Operation {
+    alg: &'static str,
+    value: SecretText,
+}
+
+impl Operation {
+    fn json(alg: &'static str, bytes: &[u8]) -> Secret<Vec<u8>> {
+        let value = SecretText::new(URL_SAFE_NO_PAD.encode(bytes));
+        json(&Self { alg, value })
+    }
 }
 
 impl AzureProvider {
@@ -164,27 +189,26 @@ impl AzureProvider {
     fn wrap_bytes(&self, location: &AzureKeyLocation, bound: &Secret<Vec<u8>>) -> Result<Vec<u8>> {
         // Asked each time: what kind of key it is stands nowhere in the reference.
         let algorithm = Self::algorithm(&self.bundle(location)?.key.kty)?;
-        let body = json!({ "alg": algorithm, "value": URL_SAFE_NO_PAD.encode(bound.expose()) });
+        let body = Operation::json(algorithm, bound.expose());
         let made: OperationResult = self
             .request(location, "POST", &format!("keys/{}/wrapkey", location.name), Some(body))?
             .json()?;
         // The answer names the version that wrapped. It is kept with the bytes, since Azure does not
         // write it into them, and after a rotation the name alone means a newer one.
         let version = made.kid.rsplit('/').next().unwrap_or_default();
-        let sealed = URL_SAFE_NO_PAD.decode(&made.value).map_err(|_| incomplete())?;
+        let sealed = URL_SAFE_NO_PAD.decode(made.value.expose()).map_err(|_| incomplete())?;
         let length = u8::try_from(version.len()).map_err(|_| incomplete())?;
         Ok([&[WRAPPED, length], version.as_bytes(), &sealed].concat())
     }
 
     fn unwrap_bytes(&self, location: &AzureKeyLocation, version: &str, sealed: &[u8]) -> Result<Secret<Vec<u8>>> {
         let algorithm = Self::algorithm(&self.bundle(location)?.key.kty)?;
-        let body = json!({ "alg": algorithm, "value": URL_SAFE_NO_PAD.encode(sealed) });
+        let body = Operation::json(algorithm, sealed);
         // An older version of the key unwraps what it wrapped.
         let path = format!("keys/{}/{version}/unwrapkey", location.name);
         let made: OperationResult = self.request(location, "POST", &path, Some(body))?.json()?;
-        let text = Secret::new(made.value);
         URL_SAFE_NO_PAD
-            .decode(text.expose())
+            .decode(made.value.expose())
             .map(Secret::new)
             .map_err(|_| incomplete())
     }
@@ -194,17 +218,14 @@ impl AzureProvider {
         location: &AzureKeyLocation,
         method: &str,
         path: &str,
-        body: Option<Value>,
+        body: Option<Secret<Vec<u8>>>,
     ) -> Result<HttpResponse> {
-        let http = self.http.get(self.settings.timeouts(), || Ok(TlsIdentity::default()))?;
-        // A token is good for one of both services only, and the host says which it is.
-        let resource = if location.server.contains(".managedhsm.") {
-            "https://managedhsm.azure.net"
-        } else {
-            "https://vault.azure.net"
-        };
-        let fetch = || access_token(&self.fetch_token(&http, resource)?);
-        let token = self.tokens.get(resource, None, fetch)?.header;
+        let http = self.http.get(&self.settings, || Ok(TlsIdentity::default()))?;
+        // A token is good for one service only, and the host says which it is.
+        let suffix = check_host(&self.settings, "Azure Key Vault", &location.server, &HOSTS)?;
+        let resource = format!("https://{}", suffix.unwrap_or(HOSTS[0]));
+        let fetch = || access_token(&self.fetch_token(&http, &resource)?);
+        let token = self.tokens.get(suffix, None, fetch)?.header;
         let uri = format!("{}/{path}?{API}", location.server);
         let what = path
             .rsplit('/')

@@ -11,12 +11,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::remote::hosts::check_host;
 use super::remote::http::{self, Http, HttpResponse, LazyHttp, TlsIdentity};
 use super::remote::oauth::{access_token, form, machine_token};
 use super::remote::refusal::{Complaint, Meaning, RefusalRule, means, rule, shortened};
+use super::remote::secret_text::{self, SecretText};
 use super::remote::token_cache::TokenCache;
 use super::remote::{Provider, malformed, parameters, remote_client};
 use super::settings::Settings;
@@ -127,14 +129,22 @@ impl Provider for GcpProvider {
             #[serde(default)]
             verified_additional_authenticated_data_crc32c: bool,
         }
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct EncryptRequest {
+            plaintext: SecretText,
+            plaintext_crc32c: String,
+            additional_authenticated_data: String,
+            additional_authenticated_data_crc32c: String,
+        }
         let context = context.to_bytes();
-        let body = json!({
-            "plaintext": STANDARD.encode(plaintext.expose()),
+        let body = secret_text::json(&EncryptRequest {
+            plaintext: SecretText::new(STANDARD.encode(plaintext.expose())),
             // Google verifies the sums that it is sent, and says so. Without them a bit that flips before
             // the encryption would be wrapped with the rest, and the key lost.
-            "plaintextCrc32c": sum(plaintext.expose()),
-            "additionalAuthenticatedData": STANDARD.encode(&context),
-            "additionalAuthenticatedDataCrc32c": sum(&context),
+            plaintext_crc32c: sum(plaintext.expose()),
+            additional_authenticated_data: STANDARD.encode(&context),
+            additional_authenticated_data_crc32c: sum(&context),
         });
         let made: EncryptResponse = self.request(location, "POST", ":encrypt", Some(body))?.json()?;
         let ciphertext = STANDARD.decode(&made.ciphertext).map_err(|_| damaged())?;
@@ -154,20 +164,19 @@ impl Provider for GcpProvider {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct DecryptResponse {
-            plaintext: String,
+            plaintext: SecretText,
             plaintext_crc32c: String,
         }
         let context = context.to_bytes();
-        let body = json!({
+        let body = secret_text::json(&json!({
             "ciphertext": STANDARD.encode(wrapped),
             "ciphertextCrc32c": sum(wrapped),
             "additionalAuthenticatedData": STANDARD.encode(&context),
             "additionalAuthenticatedDataCrc32c": sum(&context),
-        });
+        }));
         let made: DecryptResponse = self.request(location, "POST", DECRYPT, Some(body))?.json()?;
         // The base64 text is the key in another spelling, so it is wiped, too.
-        let text = Secret::new(made.plaintext);
-        let plaintext = Secret::new(STANDARD.decode(text.expose()).map_err(|_| damaged())?);
+        let plaintext = Secret::new(STANDARD.decode(made.plaintext.expose()).map_err(|_| damaged())?);
         // Only transport: that the key is the right one is what the AEAD has verified. So no constant
         // time.
         if made.plaintext_crc32c == sum(plaintext.expose()) {
@@ -184,9 +193,15 @@ impl GcpProvider {
         location: &GcpKeyLocation,
         method: &str,
         action: &str,
-        body: Option<Value>,
+        body: Option<Secret<Vec<u8>>>,
     ) -> Result<HttpResponse> {
-        let http = self.http.get(self.settings.timeouts(), || Ok(TlsIdentity::default()))?;
+        check_host(
+            &self.settings,
+            "Google Cloud KMS",
+            &location.endpoint,
+            &["googleapis.com"],
+        )?;
+        let http = self.http.get(&self.settings, || Ok(TlsIdentity::default()))?;
         let token = self
             .token
             // One token for all keys: the credentials are those of the process, whatever the key.

@@ -12,6 +12,7 @@ use crate::{Error, Result, Secret};
 pub struct Settings {
     variables: BTreeMap<String, Secret<String>>,
     timeouts: Timeouts,
+    approved_only: bool,
 }
 
 /// Time-outs, retries and connections of a client.
@@ -56,6 +57,10 @@ impl Settings {
         // Read once, when the client is made: what another thread sets later changes no client that is in
         // use.
         for (name, value) in std::env::vars_os() {
+            // The passphrase of the local KMS is no KMS's business, and one more copy of it nobody's.
+            if name == "CIPHERFORM_PASSPHRASE" {
+                continue;
+            }
             // No variable of a KMS needs bytes that are not UTF-8; others are skipped, not an error.
             if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
                 settings = settings.with(name, value);
@@ -79,6 +84,7 @@ impl Settings {
         Self {
             variables: BTreeMap::new(),
             timeouts: Timeouts::default(),
+            approved_only: false,
         }
     }
 
@@ -96,6 +102,19 @@ impl Settings {
     pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
         self
+    }
+
+    /// Takes only what NIST has approved, as a policy with `approved_only = true` does: TLS by AES-GCM over P-256 and
+    /// P-384, and no key that is of ChaCha20.
+    #[must_use]
+    pub fn approved_only(mut self) -> Self {
+        self.approved_only = true;
+        self
+    }
+
+    /// Tells whether only what NIST has approved is taken.
+    pub fn is_approved_only(&self) -> bool {
+        self.approved_only
     }
 
     /// Returns the time-outs.

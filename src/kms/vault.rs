@@ -12,12 +12,12 @@ use std::time::{Duration, SystemTime};
 use ::http::HeaderValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use zeroize::Zeroize;
 
 use super::remote::http::{self, Http, HttpResponse, LazyHttp, TlsIdentity, secret_header};
 use super::remote::refusal::{Complaint, Meaning, RefusalRule, means, rule, shortened};
+use super::remote::secret_text::{SecretText, json};
 use super::remote::token_cache::{CachedToken, TokenCache};
 use super::remote::{Provider, does_not_unwrap, malformed, parameters, remote_client};
 use super::settings::{Settings, read_secret};
@@ -46,24 +46,12 @@ struct VaultKeyLocation {
     namespace: Option<String>,
 }
 
-/// A secret text in a response, wiped when dropped.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct SecretText(String);
-
-impl Drop for SecretText {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl SecretText {
-    fn bytes(&self) -> Result<Secret<Vec<u8>>> {
-        STANDARD
-            .decode(&self.0)
-            .map(Secret::new)
-            .map_err(|_| Error::new(ErrorKind::ProviderDown, "the key in Vault's response is not base64"))
-    }
+/// Reads a key out of a response.
+fn key_bytes(text: &SecretText) -> Result<Secret<Vec<u8>>> {
+    STANDARD
+        .decode(text.expose())
+        .map(Secret::new)
+        .map_err(|_| Error::new(ErrorKind::ProviderDown, "the key in Vault's response is not base64"))
 }
 
 #[derive(Deserialize)]
@@ -112,6 +100,10 @@ impl Provider for VaultProvider {
     fn describe(&self, location: &VaultKeyLocation) -> Result<KmsKeyInfo> {
         let response = self.request(location, "GET", &format!("keys/{}", location.name), None)?;
         let VaultData::<VaultKeyDescription> { data } = response.json()?;
+        if self.settings.is_approved_only() && data.kind.contains("chacha20") {
+            let message = format!("the transit key is of type {}, which NIST has not approved", data.kind);
+            return Err(Error::new(ErrorKind::KeyNotUsable, message).with_hint("use a key of type aes256-gcm96"));
+        }
         // Transit also has keys that only sign or compute an HMAC.
         let state = match (data.soft_deleted, data.supports_encryption && data.supports_decryption) {
             (true, _) => KmsKeyState::PendingDeletion,
@@ -142,14 +134,18 @@ impl Provider for VaultProvider {
 
     /// Generates a key by `datakey`; for lengths that it does not know, encrypts random bytes of Vault.
     fn generate(&self, location: &VaultKeyLocation, length: usize, context: &WrapContext) -> Result<DataKey> {
+        if self.settings.is_approved_only() {
+            // For its type.
+            self.describe(location)?;
+        }
         // `datakey` makes keys of 128, 256 and 512 bits. A key for direct use has 48 or 56 bytes, too.
         if !matches!(length, 16 | 32 | 64) {
             #[derive(Deserialize)]
             struct RandomBytes {
                 random_bytes: SecretText,
             }
-            let response = self.request(location, "POST", &format!("random/{length}"), Some(json!({})))?;
-            let plaintext = response.json::<VaultData<RandomBytes>>()?.data.random_bytes.bytes()?;
+            let response = self.request(location, "POST", &format!("random/{length}"), Some(json(&json!({}))))?;
+            let plaintext = key_bytes(&response.json::<VaultData<RandomBytes>>()?.data.random_bytes)?;
             let wrapped = self.wrap(location, &plaintext, context)?;
             return Ok(DataKey { plaintext, wrapped });
         }
@@ -163,10 +159,10 @@ impl Provider for VaultProvider {
             location,
             "POST",
             &format!("datakey/plaintext/{}", location.name),
-            Some(body),
+            Some(json(&body)),
         )?;
         let made = response.json::<VaultData<GeneratedKey>>()?.data;
-        let plaintext = made.plaintext.bytes()?;
+        let plaintext = key_bytes(&made.plaintext)?;
         // Old servers do not bind the context: unwrapping shows it before the key is in use.
         self.unwrap(location, made.ciphertext.as_bytes(), context)?;
         Ok(DataKey {
@@ -182,9 +178,14 @@ impl Provider for VaultProvider {
         struct EncryptedData {
             ciphertext: String,
         }
-        let body = json!({
-            "plaintext": STANDARD.encode(plaintext.expose()),
-            "associated_data": STANDARD.encode(context.to_bytes()),
+        #[derive(Serialize)]
+        struct PlaintextData {
+            plaintext: SecretText,
+            associated_data: String,
+        }
+        let body = json(&PlaintextData {
+            plaintext: SecretText::new(STANDARD.encode(plaintext.expose())),
+            associated_data: STANDARD.encode(context.to_bytes()),
         });
         let response = self.request(location, "POST", &format!("encrypt/{}", location.name), Some(body))?;
         Ok(response
@@ -215,8 +216,13 @@ impl Provider for VaultProvider {
             plaintext: SecretText,
         }
         let body = json!({ "ciphertext": wrapped, "associated_data": STANDARD.encode(context.to_bytes()) });
-        let response = self.request(location, "POST", &format!("decrypt/{}", location.name), Some(body))?;
-        response.json::<VaultData<DecryptedData>>()?.data.plaintext.bytes()
+        let response = self.request(
+            location,
+            "POST",
+            &format!("decrypt/{}", location.name),
+            Some(json(&body)),
+        )?;
+        key_bytes(&response.json::<VaultData<DecryptedData>>()?.data.plaintext)
     }
 }
 
@@ -227,7 +233,7 @@ impl VaultProvider {
         location: &VaultKeyLocation,
         method: &str,
         path: &str,
-        body: Option<Value>,
+        body: Option<Secret<Vec<u8>>>,
     ) -> Result<HttpResponse> {
         let http = self.http()?;
         let uri = format!("{}/v1/{}/{path}", location.server, location.mount);
@@ -262,7 +268,7 @@ impl VaultProvider {
     }
 
     fn http(&self) -> Result<Http> {
-        self.http.get(self.settings.timeouts(), || {
+        self.http.get(&self.settings, || {
             let identity = TlsIdentity::default().trusting(self.variable("CACERT"))?;
             match (self.variable("CLIENT_CERT"), self.variable("CLIENT_KEY")) {
                 (Some(certificate), Some(key)) => identity.showing(certificate, key),
@@ -310,11 +316,17 @@ impl VaultProvider {
             }
             "approle" => {
                 let role = role.ok_or_else(|| missing_variable("VAULT_ROLE_ID", "the AppRole login"))?;
-                let mut body = json!({ "role_id": role });
-                if let Some(secret) = self.secret("SECRET_ID")? {
-                    body["secret_id"] = secret.expose().as_str().into();
+                #[derive(Serialize)]
+                struct RoleLogin<'a> {
+                    role_id: &'a str,
+                    #[serde(skip_serializing_if = "Option::is_none")]
+                    secret_id: Option<&'a str>,
                 }
-                body
+                let secret = self.secret("SECRET_ID")?;
+                json(&RoleLogin {
+                    role_id: role,
+                    secret_id: secret.as_ref().map(|secret| secret.expose().as_str()),
+                })
             }
             "cert" => {
                 for name in ["CLIENT_CERT", "CLIENT_KEY"] {
@@ -322,8 +334,8 @@ impl VaultProvider {
                         .ok_or_else(|| missing_variable(&format!("VAULT_{name}"), "the TLS certificate login"))?;
                 }
                 match self.variable("CERT_ROLE") {
-                    Some(role) => json!({ "name": role }),
-                    None => json!({}),
+                    Some(role) => json(&json!({ "name": role })),
+                    None => json(&json!({})),
                 }
             }
             _ => {
@@ -360,7 +372,7 @@ impl VaultProvider {
             seconds => Duration::from_secs(seconds),
         };
         Ok(CachedToken::with_lifetime(
-            secret_header(&auth.client_token.0)?,
+            secret_header(&auth.client_token.expose())?,
             lifetime,
         ))
     }

@@ -18,7 +18,7 @@
 //! | the check value | `cipherform check value v1` | metadata |
 //! | the check value of a root | `cipherform root check v1` | the policy's `[trust.NAME]` |
 //! | column metadata, of fields and of the file | `"version": 1`, under the key `cipherform` | files |
-//! | the keyring file | `cipherform-keyring/3`; `/2`, which does not say when there was a backup, and `/1`, which had no periods and no history either, are read, and written anew with the next change | the file's `format` |
+//! | the keyring file | `cipherform-keyring/4`; `/3`, which knows nothing of its audit log, `/2`, which does not say when there was a backup, and `/1`, which had no periods and no history either, are read, and written anew with the next change | the file's `format` |
 //! | the audit log | `cipherform audit start v1`, `cipherform audit entry v1`, `cipherform audit mac v1` | its MACs |
 //! | keys for partners | `cipherform-exchange/1`, `cipherform exchange v1` | the file's `format`, the OAEP label |
 //! | checkpoints of an audit log | `cipherform-audit-checkpoint/1` | the file's `format` |

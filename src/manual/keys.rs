@@ -1,4 +1,5 @@
-//! Keys: what wraps what, byte for byte; what to back up; what rotation does.
+//! Keys: what wraps what, byte for byte; what to back up; what rotation does. [`audit`](super::audit) has the audit
+//! log.
 //!
 //! # Words
 //!
@@ -53,6 +54,7 @@
 //! assert_eq!(Purpose::Ff1.label(), "cipherform ff1 subkey v1");
 //! assert_eq!(Purpose::CheckValue.label(), "cipherform check value v1");
 //! assert_eq!(Purpose::KeyringMac.label(), "cipherform keyring mac v1");
+//! assert_eq!(Purpose::RootCheck.label(), "cipherform root check v1");
 //! assert_eq!(Purpose::AuditMac.label(), "cipherform audit mac v1");
 //! assert_eq!(Purpose::AuditSigning.label(), "cipherform audit signing v1");
 //! assert_eq!(Purpose::ExchangeCheck.label(), "cipherform exchange check key v1");
@@ -91,15 +93,17 @@
 //!
 //! | file | `format` | MAC key |
 //! | --- | --- | --- |
-//! | keyring | `cipherform-keyring/3` (`/1` and `/2` are read, too) | KBKDF(root key, `cipherform keyring mac v1`, LP(keyring id), 32) |
+//! | keyring | `cipherform-keyring/4` (`/1` to `/3` are read, too) | KBKDF(root key, `cipherform keyring mac v1`, LP(keyring id), 32) |
 //! | backup | `cipherform-backup/1` | KBKDF(root key, `cipherform backup mac v1`, LP(keyring id), 32) |
 //! | local KMS | `cipherform-local-kms/2` (`/1` is read, too) | KBKDF(unlock key, `cipherform local kms mac v1`, LP(file id), 32) |
 //!
 //! **The keyring's content**: its id; a generation that counts changes; the root key, wrapped; the keys, each with
 //! name, id, use, time, the reference of its KMS key, versions, and, where they are not the usual ones, periods and
-//! limit; when it was last in a backup; each version with number, id, state, time, its wrapped bytes in base64
-//! (absent once removed), the time of its activation, and the states it went through. Wrapped is the key itself: 32
-//! bytes for `derive` and for the root; AES key and check key for direct use.
+//! limit; when it was last in a backup; of the audit log the number of entries, the length in bytes and the last MAC
+//! at the last change, and for each former root the number of entries, the length and the SHA-256 of what was written
+//! under it, and the public key of its checkpoints; each version with number, id, state, time, its wrapped bytes in
+//! base64 (absent once removed), the time of its activation, and the states it went through. Wrapped is the key
+//! itself: 32 bytes for `derive` and for the root; AES key and check key for direct use.
 //!
 //! **The local KMS's content**: its id; a generation; how it is unlocked; its KMS keys, each with name, id, spec,
 //! origin, state, times, versions of material and history; aliases, each the id of a KMS key. A version of material has
@@ -281,6 +285,12 @@
 //! only; `http://` is taken for this machine alone (127.0.0.1, `[::1]`, localhost), and never by a proxy. Trusted is
 //! what the system trusts; `SSL_CERT_FILE` names a file of certificates instead, for all providers.
 //!
+//! A token of Azure or Google is sent to hosts of that service alone: names below `vault.azure.net` and
+//! `managedhsm.azure.net`, those of Azure in China (`….azure.cn`) and for the US government (`….usgovcloudapi.net`),
+//! and below `googleapis.com`. `CIPHERFORM_KMS_HOSTS` names further ones, between commas: hosts, or the ends of their
+//! names, for private endpoints and emulators (`127.0.0.1` too). It is read from the environment, never from a file
+//! that names a key. Vault is asked where the policy's `[trust.NAME]` says, or `VAULT_ADDR`.
+//!
 //! Data keys are made the KMS's way: by its generate-data-key (AWS, Vault), by the HSM's random numbers (PKCS#11), else
 //! by the operating system's, wrapped by the KMS. They are kept only wrapped, and used outside it.
 //!
@@ -377,11 +387,12 @@
 //!
 //! ## Azure Key Vault
 //!
-//! An RSA key of 3072 or 4096 bits (RSA-OAEP-256), or in a Managed HSM an `oct-HSM` key of 256 bits (A256KW), with the
-//! operations wrapKey and unwrapKey; the role `Key Vault Crypto Service Encryption User` (get, wrapKey, unwrapKey).
-//! `AZURE_TENANT_ID` and `AZURE_CLIENT_ID` with `AZURE_CLIENT_SECRET` (or `…_FILE`), or `AZURE_FEDERATED_TOKEN_FILE`;
-//! else the machine's managed identity. What an RSA key wraps, anybody could wrap who has its public half; the
-//! keyring's MAC is what tells ours.
+//! An RSA key of 3072 or 4096 bits (RSA-OAEP-256), or in a Managed HSM an `oct-HSM` key of 256 bits (A256KW), with
+//! the operations wrapKey and unwrapKey; the role `Key Vault Crypto Service Encryption User` (get, wrapKey,
+//! unwrapKey). `AZURE_TENANT_ID` and `AZURE_CLIENT_ID` with `AZURE_CLIENT_SECRET` (or `…_FILE`), or
+//! `AZURE_FEDERATED_TOKEN_FILE`; else the machine's managed identity. What an RSA key wraps, anybody could wrap who
+//! has its public half, a keyring's root included: only the check value in the policy's `[trust.NAME]` tells ours, so
+//! [pin it](#roots-of-trust).
 //!
 //! ## When a KMS is away
 //!
@@ -416,9 +427,9 @@
 //! `keys doctor` reaches each KMS, tells each KMS key's state (and with AWS, by a dry run, whether it would make data
 //! keys for us), authenticates the keyring, unwraps each version, and says what is due: a period that ends soon or
 //! has ended, a suspended or compromised version, a key without an active version, imported material that expires, a
-//! rotation or a deletion that is due. A copy that is older than `keyring_generation` is not well, nor is an audit
-//! log that cannot be written. Its exit code is that of the first thing that is not well; what is due alone leaves it
-//! 0.
+//! rotation or a deletion that is due. A copy that is older than `keyring_generation`, or than its audit log, is not
+//! well, nor is an audit log that cannot be written or is not the one that the keyring knows. Its exit code is that
+//! of the first thing that is not well; what is due alone leaves it 0.
 //!
 //! ## What a KMS key wraps, byte for byte
 //!
@@ -429,6 +440,44 @@
 //! | PKCS#11 | 0x01 ‖ nonce (12) ‖ ciphertext ‖ tag (16) |
 //! | KMIP | 0x01 ‖ nonce (12) ‖ tag (16) ‖ ciphertext; 0x02 ‖ nonce (12) ‖ ciphertext ‖ tag (16) if it was done here |
 //! | Azure | 0x01 ‖ length of the key's version ‖ version ‖ what the service gives for data key ‖ SHA-256(context) |
+//!
+//! # Roots of trust
+//!
+//! A keyring is authenticated by a MAC under its *root key*, which is in the keyring, wrapped by a KMS key. So the MAC
+//! says that whoever wrote the file could have a root of theirs wrapped, and nothing more:
+//!
+//! * **permission to wrap under the KMS key is permission to make a keyring that opens** (`kms:Encrypt` and
+//!   `kms:GenerateDataKey` of AWS, `transit/encrypt` of Vault, `useToEncrypt` of Google, an HSM's PIN). An RSA key of
+//!   Azure wraps by its public half: there anybody may. Data that is protected under a keyring of somebody else is
+//!   theirs;
+//! * permission to unwrap, with a copy of the keyring, is permission to do all that the keyring's holders can.
+//!
+//! A keyring also says which KMS to ask, before it is authenticated. So the policy, which is trusted, pins both:
+//!
+//! ```toml
+//! [trust.main]
+//! keyring = "0123456789abcdef0123456789abcdef"
+//! root = ["89abcdef0123456789abcdef01234567"]
+//! kms = ["aws-kms:alias/pii-*"]
+//! ```
+//!
+//! `keyring` is its id, `root` a list of check values of root keys, 16 bytes of KBKDF(root key, `cipherform root
+//! check v1`, LP(), 16), which tell nothing about the key and are compared before the MAC; `kms` are the KMS keys
+//! that files may name, `*` in the last part alone. A root that is not in the list opens nothing, whoever had it
+//! wrapped. `init` writes the entry, `keys trust` prints it. Without an entry only the configured local KMS is asked.
+//!
+//! `keys new-root --reason …` makes a new root, for when somebody had the former one, or could have: the KMS key was
+//! open to more people than it should have been, or somebody left who could unwrap. It prints the new entry for the
+//! policy; put its check value in place of the former. No data is touched. What hangs on the root goes on:
+//!
+//! | what | is then |
+//! | --- | --- |
+//! | data keys | the same; those that others may know are rotated, by `keys rotate` |
+//! | audit log | closed with the entry `new-root`, and written on under the new root; the keyring keeps the SHA-256 of what is before, so that neither the former root nor its holders are needed to verify it, or able to change it |
+//! | checkpoints | of before: verified as ever, as far as they are of the time before; new ones have another public key |
+//! | backups | of before: they open if `root` in the policy has the former check value as well; without the newer keyring, see [Backup](#backup) |
+//! | keys for partners | signed with another key: give the partners `keys public-key` again. They import what comes under another name, since a name stands for one sender; with `--sign-with local:NAME` nothing changes |
+//! | processes of before | go on to reveal and protect until they have to write to the log; then they end, and are to be started again |
 //!
 //! # States
 //!
@@ -476,47 +525,17 @@
 //! no more. Of two copies of one log each counts for itself, which a checkpoint notices. A limit that is lowered
 //! holds for jobs that run already; one that is raised, from the next job on.
 //!
-//! # Audit
+//! How much one key should do:
 //!
-//! With a line `audit = "audit.jsonl"` in the policy, every use and every change of a key is written there first: who,
-//! which key and version, protect or reveal, under which rule, in which role, in which job, how many values, refusals,
-//! and what was asked of a KMS. There are no values, no keys and no SQL in it. A key is not used, and a keyring not
-//! changed, without its entry on the disk: when the log cannot be written, the job ends.
+//! | what | at most | from | who sees to it |
+//! | --- | --- | --- | --- |
+//! | wraps by one KMS key with random nonces (AES-GCM, 96 bits): the local KMS, PKCS#11, KMIP | 2^32 for each version of its material | SP 800-38D, section 8.3 | nobody counts; a wrap is a new version of a data key or a `rewrap`, so a year has a few thousand. `kms rotate`, or another KMS key |
+//! | values under one SIV key (`treatment = "siv"`, `on_invalid = "siv"`) | 2^48 | RFC 5297, section 7 | `keys limit`, if it is set: a version may protect fewer |
+//! | values under one FF1 subkey (version, domain and format) | 2^40 | a rule of this house: NIST gives none for FF1 | `keys limit`, if it is set |
 //!
-//! ```text
-//! cipherform keys audit show [--last N] [--format json]
-//! cipherform keys audit verify [--checkpoint FILE]
-//! cipherform keys audit checkpoint > checkpoint.json
-//! ```
-//!
-//! A line is `{ "entry": …, "mac": … }`, and with `LP` and `KBKDF` as above
-//!
-//! ```text
-//! mac(0) = HMAC-SHA-256(K, LP("cipherform audit start v1", keyring id))
-//! mac(n) = HMAC-SHA-256(K, LP("cipherform audit entry v1", mac(n − 1), entry n as JSON without spaces))
-//! K      = KBKDF(root key, "cipherform audit mac v1", LP(keyring id), 32)
-//! seed   = KBKDF(root key, "cipherform audit signing v1", LP(keyring id), 32)       of the Ed25519 key (FIPS 186-5)
-//! ```
-//!
-//! So an entry that was changed, taken out, put in or moved is noticed by whoever can open the keyring. Not so a log
-//! whose *end* was cut off, nor one that was written anew by somebody who may use the keyring. That is noticed against
-//! the last exported checkpoint, and only against that: number and MAC of the last entry and the keyring's generation,
-//! signed. Keep checkpoints where the users of the keyring cannot write, with the public key that `audit verify`
-//! tells. Whoever can open the keyring can sign as well, so a checkpoint proves something by where it is kept, not by
-//! its signature alone. An entry that was cut off in the middle, by a crash, is cut away by the next one, which says
-//! so.
-//!
-//! The unwrapping of the root is written down once it has succeeded: before that there is no key to write entries with.
-//! Whoever has no access to the KMS leaves no trace here; the KMS's own log has that. `keys doctor` is written down
-//! like any other use. What `keys restore` unwraps to look at a backup is not: the backup may be of another machine.
-//!
-//! # An older keyring
-//!
-//! A copy of the keyring from last month is a sound file. `keyring_generation = N` in the policy refuses one whose
-//! generation (`keys audit checkpoint` shows it) is smaller; so does `audit verify` with a checkpoint that is newer.
-//! Two copies that were both rotated have versions of the same number with different ids: a file remembers the id, so
-//! the wrong copy says that it has no such version, and no id ever stands for two keys. `keys restore` puts an older
-//! keyring back all the same, and says so: lower the line then, if the newer one is lost.
+//! `keys limit NAME --values 1099511627776 --reason …` is the last line for all rules of a version together, which is
+//! stricter. Without `keys limit` nothing is counted across processes; one process refuses more than
+//! 2^40 values with one version.
 //!
 //! # Who may protect
 //!
@@ -600,7 +619,9 @@
 //! | `treatment = "encrypt-legacy"`, keys `direct-ff3-1-legacy-…` (FF3-1: withdrawn) | `encrypt` (FF1: SP 800-38G) |
 //! | `treatment = "shift"` (no encryption) | `encrypt` with format `date` |
 //! | `insecure_small_domain` (under the floor of the drafts of SP 800-38G Rev 1) | bands, `tokenize` |
-//! | a local KMS whose passphrase is stretched by Argon2id (RFC 9106) | PBKDF2: `kms passphrase --kdf pbkdf2`; a key file; another KMS |
+//! | a local KMS whose passphrase is stretched by Argon2id (RFC 9106), also that of a backup | PBKDF2: `kms passphrase --kdf pbkdf2`; a key file; another KMS |
+//! | a transit key of Vault of the type chacha20-poly1305, to wrap and to make data keys | `aes256-gcm96` |
+//! | TLS with a KMS by ChaCha20-Poly1305 or X25519 | AES-GCM over P-256 or P-384 (SP 800-52 Revision 2) |
 //!
 //! What stays is FF1, HMAC-SHA-256, KBKDF, PBKDF2, AES-256-GCM, RSA-OAEP with 3,072 bits or more, Ed25519. That makes
 //! no validated module of this program: see the README.
@@ -612,6 +633,7 @@
 //! | KMS key | key-wrapping key | KMS key | transit key |
 //! | data key, version | data-encryption key (key-derivation key), its cryptoperiods | data key | data key |
 //! | `keys create` | generation (section 8.1.5) | GenerateDataKey | `datakey/plaintext` |
+//! | `keys new-root` | replacement (8.2.3) of the key that authenticates the keyring | none | none |
 //! | `keys rotate` | replacement (8.2.3) | none for data keys; RotateKeyOnDemand renews the KMS key's material | `keys/NAME/rotate` renews the transit key |
 //! | `keys suspend`, `resume` | suspended state | DisableKey, EnableKey (of the KMS key) | none |
 //! | `keys deactivate` | deactivated state | none | `min_encryption_version` |
@@ -659,6 +681,10 @@
 //! keyring, or damaged, nothing is changed: move it away first, and keep it. Files are replaced whole, the local KMS
 //! before the keyring; whoever is interrupted in between runs it again. An older backup lacks the versions that were
 //! made since. If the local KMS has since got another passphrase, the backup still has the one of then.
+//!
+//! A backup from before `keys new-root` opens if the policy's `root` has the former check value as well. Its keyring
+//! cannot go on with a log that was written on under the new root, and is refused with that said: if the newer
+//! keyring is lost with all its backups, move the log away and keep it, restore, and `keys audit adopt` the new one.
 //!
 //! Without the command, back up three things, apart from each other and from the data: the keyring, after every
 //! change of keys; the file of the local KMS; its passphrase or key file. Each is useless without the others, and so

@@ -7,6 +7,7 @@
 //! | [`formats`] | What does each format take, what stays in the clear, how many values are left? |
 //! | [`treatments`] | What else can be done to a value: hashes, masks, shifted dates, buckets; nested columns |
 //! | [`keys`] | What wraps what, byte for byte? What to back up, what rotation does? |
+//! | [`audit`] | Who used which key, and how does one notice a log or a keyring that is not what it was? |
 //! | [`sql`] | Which functions are there, what does a role see, what does `cipherform query` refuse? |
 //! | [`tokens`] | What is kept in a token store, who may write to it, how is a value forgotten? |
 //! | [`python`] | The same policy, from Python |
@@ -22,6 +23,7 @@
 //! not mentioned.
 
 pub mod architecture;
+pub mod audit;
 pub mod changes;
 pub mod formats;
 pub mod keys;

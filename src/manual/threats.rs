@@ -19,7 +19,8 @@
 //! | analyst with SQL and a role | queries, on a host that holds the keys | what the role's grants say, and what shows in it |
 //! | database or storage administrator | may also change and swap files | the same as the thief; and can do damage, see [integrity](#integrity) |
 //! | whoever may use the KMS key, and has the keyring | every data key under it | everything, for ever |
-//! | root, a debugger, another process of the same user | memory of the process | everything it handles |
+//! | root, a debugger with root's leave | memory of the process | everything it handles |
+//! | another process of the same user | all files of the user | the key file, the passphrase's file, the answers of the KMS: what the process reads, it can read, too. On Linux not the memory of the command |
 //!
 //! **The thief of files.** AES with a key of 256 bits stands in between. They may know plaintexts: each pair of a value
 //! and its ciphertext that they learn tells them that value wherever it occurs, and no other. They may know the
@@ -42,33 +43,35 @@
 //!
 //! * *plain* shows values, and with `protect = true` also tries them;
 //! * *masked* shows what the mask keeps. It hides no equality: joins, groups and counts are those of the values, so
-//!   that whoever knows how often each value occurs, or has one row of a person, recognises others. `equality = false`
-//!   in the grant leaves showing and counting alone. A masked integer is NULL; kept symbols of short values say much;
+//!   that whoever knows how often each value occurs, or has one row of a person, recognises others. `equality =
+//!   false` in the grant leaves showing and counting alone. A masked integer is NULL; kept symbols of short values
+//!   say much;
 //! * *protected* shows ciphertexts, and so lets them be recognised elsewhere;
 //! * *denied* fails the query that needs the column. That the column is there, and its type, still shows.
 //!
 //! A role that does not see a rule plain gets no answer from `reveal`, `fpe_decrypt` and `detokenize`, for any string
-//! it likes, nor from statistics, `EXPLAIN VERBOSE` and paths. How long a statement takes, and how many rows it has, it
-//! sees.
+//! it likes, nor from statistics, `EXPLAIN VERBOSE` and paths. How long a statement takes, and how many rows it has,
+//! it sees.
 //!
 //! Rules with the same key, format and `domain` share one subkey: that is what `domain` is for. A policy that grants
 //! them unlike to one role is refused.
 //!
 //! DataFusion has statements that read files (`CREATE EXTERNAL TABLE`), replace views or change settings (`SET`).
-//! [`Session::run`](crate::sql::Session::run) refuses them under a role; a host that plans statements itself for people
-//! it does not trust has to refuse them itself (`SQLOptions::with_allow_ddl`, `with_allow_statements`), keep the
-//! process away from other files, and take the policy and the role from its own configuration. Only a `Session` filters
-//! what `EXPLAIN` prints. The role can be set by the host only, never by SQL.
+//! [`Session::run`](crate::sql::Session::run) refuses them under a role; a host that plans statements itself for
+//! people it does not trust has to refuse them itself (`SQLOptions::with_allow_ddl`, `with_allow_statements`), keep
+//! the process away from other files, and take the policy and the role from its own configuration. Only a `Session`
+//! filters what `EXPLAIN` prints. The role can be set by the host only, never by SQL.
 //!
 //! **Who may use the KMS.** Unwrapping a data key once is enough: keys do not change, and copies of the data can be
 //! revealed later, elsewhere, without the KMS. So take one data key for each class of sensitive data, and give KMS
 //! permission for a class as if it were the data itself. A rotation protects what comes after it, nothing before.
 //!
 //! **Who may write the keyring, or a backup.** A keyring says which KMS to ask before it can be authenticated. So the
-//! policy's `[trust.NAME]` pins which keyring is meant, the check value of its root, and which KMS keys files may name:
-//! nothing is loaded, opened or sent before a reference was compared. What authenticates a keyring is a root that the
-//! KMS unwraps, so whoever may *wrap* under that KMS key (with the public key of Azure's RSA: anybody) could make one
-//! that opens; the pinned check value tells. Without an entry only the configured local KMS is asked.
+//! policy's `[trust.NAME]` pins which keyring is meant, the check value of its root, and which KMS keys files may
+//! name: nothing is loaded, opened or sent before a reference was compared. What authenticates a keyring is a root
+//! that the KMS unwraps, so whoever may *wrap* under that KMS key (with the public key of Azure's RSA: anybody) could
+//! make one that opens; the pinned check value tells. Without an entry only the configured local KMS is asked. Where
+//! somebody has had the root, `keys new-root` makes another.
 //!
 //! **Who may write the policy** decides what is protected at all, and what a role sees: it is plain text and carries no
 //! signature. Files that are protected already are compared with it; the next file just follows it. Keep its write
@@ -115,7 +118,8 @@
 //!
 //! The keyring and the file of the local KMS are authenticated: a changed byte is noticed. An older copy of a keyring
 //! is noticed by its audit log, which knows a later generation, or by a checkpoint kept elsewhere; an older copy of
-//! everything that is in one place is not.
+//! everything that is in one place is not. The keyring notes the end of its log at each change, so that `audit
+//! verify` and `keys doctor` miss a log that was removed, or cut before that.
 //!
 //! What is noticed of a column, as long as its metadata is there: another key, another version, another rule, format,
 //! domain or tweak definition than those that protected it. Then `reveal` stops before the first row. Metadata is no
@@ -154,9 +158,10 @@
 //!
 //! # Memory
 //!
-//! Wiped when no longer needed: KMS keys, data keys, root keys, subkeys, AES key schedules, the content of a key file,
-//! the passphrase as we hold it. They are in [`Secret`](crate::Secret), which prints as `****` and cannot be
-//! serialised.
+//! Wiped when no longer needed: KMS keys, data keys, root keys, subkeys, AES key schedules, the content of a key
+//! file, the passphrase as we hold it, the JSON and base64 in which keys go to Vault, Azure and Google and come back
+//! (not the buffers of HTTP and TLS below, nor what the SDK of AWS copies). They are in [`Secret`](crate::Secret),
+//! which prints as `****` and cannot be serialised.
 //!
 //! Not wiped:
 //!
@@ -170,9 +175,13 @@
 //!
 //! Nothing is locked into memory: a key can be swapped out, or be in a hibernation image. Use encrypted swap, or none.
 //!
-//! The command sets its core file limit to 0. Where the kernel pipes core dumps to a program (`core_pattern` begins
-//! with `|`), that limit does not bind; the program on the other end decides. A host that uses the crate or the Python
-//! package has to see to its own limit.
+//! The command sets its core file limit to 0. On Linux it also tells the kernel that it is not to be dumped
+//! (`PR_SET_DUMPABLE`): then no core dump is made, piped to a program (`core_pattern` begins with `|`) or not, and
+//! other processes of the same user can neither trace it nor read its memory in `/proc`. A host that uses the crate
+//! or the Python package has to see to that itself.
+//!
+//! A key file, a file of a passphrase or a PIN, or a local KMS that other users can read or change gets a warning
+//! from each command that uses it, with the `chmod` to run.
 //!
 //! # Other outlets
 //!
@@ -183,8 +192,8 @@
 //! * **Query text** is yours: a literal in `WHERE ssn = '…'` stands in the shell's history and in the list of processes
 //!   when given with `-c`. The prompt keeps its history in memory only. `EXPLAIN` of a session and the audit log leave
 //!   literals out.
-//! * **Spill files**: a [`Session`](crate::sql::Session), which `cipherform query` uses, writes none unless it is given
-//!   a quota (`--disk-limit`), and then seals each chunk with AES-256-GCM under a key that is nowhere but in memory. A
-//!   context of your own spills as you configure it.
-//! * **Temporary files**: `protect` and `reveal` write beside the target, on Linux into a file without a name, so that
-//!   a process which is killed leaves nothing behind.
+//! * **Spill files**: a [`Session`](crate::sql::Session), which `cipherform query` uses, writes none unless it is
+//!   given a quota (`--disk-limit`), and then seals each chunk with AES-256-GCM under a key that is nowhere but in
+//!   memory. A context of your own spills as you configure it.
+//! * **Temporary files**: `protect` and `reveal` write beside the target, on Linux into a file without a name, so
+//!   that a process which is killed leaves nothing behind.

@@ -92,13 +92,20 @@ impl Transform {
     }
 
     /// Takes the tweak that the caller gives with each row in place of the rule's own.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::KeyNotUsable`] for a key that came from a partner for another tweak.
     // A copy, as the original may be in use under its own tweak. Fingerprint and check value stay those of the
     // rule.
-    pub fn with_tweak_argument(&self) -> Self {
+    pub fn with_tweak_argument(&self) -> Result<Self> {
         let mut transform = self.clone();
         transform.rule.tweak = Tweak::Column("the tweak argument".to_owned());
-        transform
+        // A map whose tweaks come from a column is for whatever the column has.
+        if !matches!(self.rule.tweak, Tweak::Column(_)) {
+            let definition = transform.rule.tweak.to_string();
+            self.key.check_map(&self.rule.domain, &self.fingerprint, &definition)?;
+        }
+        Ok(transform)
     }
 
     /// Protects or reveals rows of text, appending one result a row to `out`.

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use cipherform::ErrorKind;
-use cipherform::keys::{KmsClient, KmsKeyState};
-use cipherform::kms::{AzureKms, GcpKms, Settings, conformance};
+use cipherform::keys::{DataKeyId, KeyVersionId, KeyringId, KmsClient, KmsKeyState, WrapContext};
+use cipherform::kms::{AzureKms, GcpKms, Settings, VaultKms, conformance};
 use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
 use serde_json::{Value, json};
 
@@ -314,7 +314,11 @@ async fn google_conforms() {
     let file = folder.path().join("account.json");
     fs::write(&file, account.to_string()).unwrap();
 
-    let client = GcpKms::new(Settings::empty().with("GOOGLE_APPLICATION_CREDENTIALS", file.display().to_string()));
+    let client = GcpKms::new(
+        Settings::empty()
+            .with("GOOGLE_APPLICATION_CREDENTIALS", file.display().to_string())
+            .with("CIPHERFORM_KMS_HOSTS", "127.0.0.1"),
+    );
     let key = format!("gcp-kms:{GCP_KEY}?endpoint=http://127.0.0.1:{port}")
         .parse()
         .unwrap();
@@ -368,7 +372,11 @@ fn google_refuses() {
         let host = format!("127.0.0.1:{}", between.port);
         let key = format!("gcp-kms:{GCP_KEY}?endpoint=http://{host}");
         // A machine's own account, by its metadata service.
-        let place = Place::local(&[("GCE_METADATA_HOST", &host), ("HOME", folder.path().to_str().unwrap())]);
+        let place = Place::local(&[
+            ("GCE_METADATA_HOST", &host),
+            ("HOME", folder.path().to_str().unwrap()),
+            ("CIPHERFORM_KMS_HOSTS", "127.0.0.1"),
+        ]);
         place.refuses(&["keys", "create", "x", "--kms", &key], &[&key, says]);
     }
 }
@@ -443,7 +451,8 @@ async fn azure_conforms() {
             .with("AZURE_TENANT_ID", "tenant")
             .with("AZURE_CLIENT_ID", "client")
             .with("AZURE_CLIENT_SECRET", "a~secret+&")
-            .with("AZURE_AUTHORITY_HOST", format!("http://127.0.0.1:{port}/")),
+            .with("AZURE_AUTHORITY_HOST", format!("http://127.0.0.1:{port}/"))
+            .with("CIPHERFORM_KMS_HOSTS", "127.0.0.1"),
     );
     let key = format!("azure-kv:http://127.0.0.1:{port}/keys/main").parse().unwrap();
     conformance::check(&client, &key).await.unwrap();
@@ -491,12 +500,80 @@ async fn azure_refuses() {
         ]));
         let between = Between::new(steps, None);
         let host = format!("http://127.0.0.1:{}", between.port);
-        let client = AzureKms::new(Settings::empty().with("AZURE_POD_IDENTITY_AUTHORITY_HOST", host.clone()));
+        let client = AzureKms::new(
+            Settings::empty()
+                .with("AZURE_POD_IDENTITY_AUTHORITY_HOST", host.clone())
+                .with("CIPHERFORM_KMS_HOSTS", "127.0.0.1"),
+        );
         let error = client
             .describe(&format!("azure-kv:{host}/keys/main").parse().unwrap())
             .await
             .unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.hint().is_some(), "{error}");
+    }
+}
+
+/// A reference that names another host gets no token: neither is the service asked for one, nor is the host.
+#[tokio::test]
+async fn a_bearer_goes_to_its_cloud_alone() {
+    let seen = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&seen);
+    let port = fake(move |_| {
+        *count.lock().unwrap() += 1;
+        (200, json!({ "access_token": "t", "expires_in": 3599 }))
+    });
+    let host = format!("http://127.0.0.1:{port}");
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings::empty()
+        .with("AZURE_POD_IDENTITY_AUTHORITY_HOST", host.clone())
+        .with("GCE_METADATA_HOST", format!("127.0.0.1:{port}"))
+        .with("HOME", folder.path().display().to_string());
+    let azure = AzureKms::new(settings.clone());
+    let google = GcpKms::new(settings);
+    for host in [
+        &host,
+        "https://ours.vault.azure.net.evil.example",
+        "https://evilvault.azure.net",
+    ] {
+        let key = format!("azure-kv:{host}/keys/main").parse().unwrap();
+        let error = azure.describe(&key).await.unwrap_err();
+        assert!(error.to_string().contains("is no host of Azure Key Vault"), "{error}");
+        assert_eq!(error.kind(), ErrorKind::NotAllowed);
+        assert!(error.hint().unwrap().to_string().contains("CIPHERFORM_KMS_HOSTS"));
+        let key = format!("gcp-kms:{GCP_KEY}?endpoint={host}").parse().unwrap();
+        let error = google.describe(&key).await.unwrap_err();
+        assert!(error.to_string().contains("is no host of Google Cloud KMS"), "{error}");
+    }
+    assert_eq!(*seen.lock().unwrap(), 0, "somebody was asked");
+}
+
+/// A policy that takes what NIST has approved alone: a transit key of another kind makes and wraps nothing.
+#[tokio::test]
+async fn approved_only_reaches_vault() {
+    let port = fake(move |request| match request.line.as_str() {
+        "GET /v1/transit/keys/main" => (
+            200,
+            json!({ "data": {
+                "type": "chacha20-poly1305", "latest_version": 1, "min_decryption_version": 1,
+                "supports_encryption": true, "supports_decryption": true, "keys": { "1": 1_772_366_400 },
+            } }),
+        ),
+        line => panic!("{line} was asked"),
+    });
+    let settings = Settings::empty().with("VAULT_TOKEN", "t");
+    let key = format!("vault:http://127.0.0.1:{port}/transit/main").parse().unwrap();
+    VaultKms::new(settings.clone()).describe(&key).await.unwrap();
+    let client = VaultKms::new(settings.approved_only());
+    let context = WrapContext {
+        keyring: KeyringId::from_bytes([1; 16]),
+        data_key: DataKeyId::from_bytes([2; 16]),
+        version: KeyVersionId::from_bytes([3; 16]),
+        key_use: "derive".to_owned(),
+    };
+    let made = client.generate_data_key(&key, 32, &context).await.map(|_| ());
+    for refused in [client.describe(&key).await.map(|_| ()), made] {
+        let error = refused.unwrap_err();
+        assert!(error.to_string().contains("NIST has not approved"), "{error}");
     }
 }

@@ -96,7 +96,7 @@ pub(in crate::cli) async fn run(args: InitArgs, keys: &KeyArgs, printer: &Printe
     }
     let (kms_key, registry, local) = match args.kms {
         Some(key) if key.scheme() != "local" => {
-            let registry = session::remote()?;
+            let registry = session::remote(false)?;
             (key, registry, None)
         }
         // The local KMS also serves `--kms local:NAME`.
@@ -155,7 +155,7 @@ async fn local_kms(keys: &KeyArgs, kdf: PassphraseKdf, printer: &Printer) -> Res
     let first_key: KeyName = KMS_KEY.parse()?;
     if path.symlink_metadata().is_ok() {
         let unlock =
-            match LocalKms::guarded_unlock(&path, &session::remote()?.with_trust(Trust::of_local_kms())).await? {
+            match LocalKms::guarded_unlock(&path, &session::remote(false)?.with_trust(Trust::of_local_kms())).await? {
                 Some(unlock) => unlock,
                 None => session::unlock(keys, Ask::Once)?,
             };

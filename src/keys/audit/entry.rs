@@ -163,6 +163,10 @@ pub enum AuditEvent {
     Limit,
     /// Data keys went to another KMS key.
     Rewrap,
+    /// The root of the keyring was replaced: the last entry under the former one.
+    NewRoot,
+    /// Another log took the place of one that was lost.
+    Adopt,
     /// The key of one map was given to a partner.
     Export,
     /// A partner's key came in.
@@ -207,6 +211,8 @@ impl fmt::Display for AuditEvent {
             Self::Periods => "periods",
             Self::Limit => "limit",
             Self::Rewrap => "rewrap",
+            Self::NewRoot => "new-root",
+            Self::Adopt => "adopt",
             Self::Export => "export",
             Self::Import => "import",
             Self::ImportMaterial => "import-material",

@@ -4,20 +4,20 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde::{Deserialize, Serialize};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
+use super::chain::{EntryChain, LogLine, VerifiedLog};
 use super::checkpoint::Checkpoint;
 use super::entry::{AuditEntry, AuditEvent};
+use super::record::{ClosedPart, LogRecord};
 use super::tally::UsageTally;
 use crate::cipher::Direction;
 use crate::keys::context::Context;
-use crate::keys::encoding::{Base64, length_prefixed};
+use crate::keys::encoding::Base64;
 use crate::keys::ids::KeyringId;
-use crate::keys::wrap::{KeyAction, KeyAudit, KeyEvent, Purpose, derive, public_key};
+use crate::keys::wrap::{KeyAction, KeyAudit, KeyEvent, public_key};
 use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 
 /// Bytes at the end of the file that are searched for the last entry; entries are far shorter.
@@ -26,46 +26,51 @@ const TAIL: u64 = 64 * 1024;
 /// An audit log, open to be appended to and verified.
 pub struct AuditLog {
     path: PathBuf,
-    keyring: KeyringId,
-    key: Secret<Vec<u8>>,
-    seed: Secret<Vec<u8>>,
+    /// Replaced with the keyring's root, while everything that writes to the log goes on.
+    state: RwLock<LogState>,
     context: Context,
     /// First error of [`KeyAudit::record`], which cannot return it: from then on nothing is appended.
     failure: Mutex<Option<Error>>,
 }
 
-/// A log whose entries were verified from the first to the last.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct VerifiedLog {
-    /// Entries, oldest first.
-    pub entries: Vec<AuditEntry>,
-    /// True if an unfinished entry follows the last one: its writer was interrupted. The next append cuts it off.
-    pub unfinished: bool,
-    mac: Vec<u8>,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct LogLine {
-    entry: AuditEntry,
-    mac: Base64,
+/// The keys of the log, and what the keyring knows of it.
+struct LogState {
+    chain: EntryChain,
+    record: Option<LogRecord>,
 }
 
 impl AuditLog {
-    /// Opens the log at `path` of the keyring with that root key. The file is not read yet.
-    pub(crate) fn new(path: PathBuf, keyring: KeyringId, root: &Secret<Vec<u8>>, context: Context) -> Result<Self> {
-        // Two keys: whoever verifies a checkpoint needs the public key alone, and cannot write entries
-        // with it.
-        let subkey = |purpose| derive(root.expose(), purpose, &[keyring.as_bytes()], 32);
-        Ok(Self {
+    /// Opens the log at `path` of the keyring with that root key, which knows of it what `record` says. Its entries
+    /// are not verified yet.
+    pub(crate) fn new(
+        path: PathBuf,
+        keyring: KeyringId,
+        root: &Secret<Vec<u8>>,
+        record: Option<LogRecord>,
+        context: Context,
+    ) -> Result<Self> {
+        let chain = EntryChain::new(keyring, root, None)?;
+        let log = Self {
             path,
-            keyring,
-            key: subkey(Purpose::AuditMac)?,
-            seed: subkey(Purpose::AuditSigning)?,
+            state: RwLock::new(LogState { chain, record: None }),
             context,
             failure: Mutex::default(),
-        })
+        };
+        log.know(record)?;
+        Ok(log)
+    }
+
+    /// Sets what the keyring knows of the log.
+    pub(crate) fn know(&self, record: Option<LogRecord>) -> Result<()> {
+        let closed = match &record {
+            // Another log in its place has nothing that was written under a former root.
+            Some(record) if self.continues(record)? => record.closed.last().cloned(),
+            _ => None,
+        };
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.chain.set_closed(closed);
+        state.record = record;
+        Ok(())
     }
 
     /// Returns the path of the file.
@@ -79,17 +84,65 @@ impl AuditLog {
     ///
     /// None that a caller can cause.
     pub fn public_key(&self) -> Result<[u8; 32]> {
-        public_key(&self.seed)
+        public_key(&self.state().chain.seed)
     }
 
-    /// Appends entries. They are on the disk when it returns.
+    /// Appends entries. They are on the disk when it returns the end of the log.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Io`] if the file cannot be written, [`ErrorKind::BadInput`] if its last entry is damaged. No key
     /// may be used then.
-    pub(crate) fn append(&self, entries: Vec<AuditEntry>) -> Result<()> {
+    pub(crate) fn append(&self, entries: Vec<AuditEntry>) -> Result<LogRecord> {
         self.exclusively(|| self.write(entries))
+    }
+
+    /// Ends the part of the log that is under the present root with `entry`, lets `store` make the change of the
+    /// keyring to `root` that it announces, and goes on under that. Nobody else writes meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As for [`append`](Self::append) and [`verify`](Self::verify); errors of `store`, after which the log goes on
+    /// under the present root.
+    pub(crate) fn change_root(
+        &self,
+        entry: AuditEntry,
+        root: &Secret<Vec<u8>>,
+        store: impl FnOnce(LogRecord) -> Result<()>,
+    ) -> Result<()> {
+        let stored = self.exclusively(|| {
+            // What is closed is not verified under its keys again, so it is now.
+            self.read()?;
+            let end = self.write(vec![entry.clone()])?;
+            let bytes = fs::read(&self.path)?;
+            let known = self.state().record.clone();
+            let mut closed = known.map(|known| known.closed).unwrap_or_default();
+            closed.push(ClosedPart {
+                entries: end.entries,
+                bytes: bytes.len() as u64,
+                sha256: Base64(Sha256::digest(&bytes).to_vec()),
+                public_key: Base64(self.public_key()?.to_vec()),
+            });
+            let record = LogRecord { closed, ..end };
+            let keyring = self.state().chain.keyring();
+            let chain = EntryChain::new(keyring, root, record.closed.last().cloned())?;
+            if let Err(error) = store(record.clone()) {
+                // The first error is the one to report.
+                let _ = self.write(vec![entry.failed(&error)]);
+                return Ok(Err(error));
+            }
+            *self.state.write().unwrap_or_else(PoisonError::into_inner) = LogState {
+                chain,
+                record: Some(record),
+            };
+            let written = AuditEntry {
+                generation: entry.generation,
+                ..AuditEntry::new(AuditEvent::Written)
+            };
+            self.write(vec![written]).map(|_| Ok(()))
+        });
+        // An error of the keyring is not one of the log's file.
+        stored?
     }
 
     /// Continues the tally to the end of the log, and appends the entry that `decide` makes of it, all under the lock.
@@ -107,7 +160,7 @@ impl AuditLog {
         let decided = self.exclusively(|| {
             self.count(tally)?;
             match decide(tally) {
-                Ok((entry, decided)) => self.write(vec![entry]).map(|()| Ok(decided)),
+                Ok((entry, decided)) => self.write(vec![entry]).map(|_| Ok(decided)),
                 Err(refused) => Ok(Err(refused)),
             }
         });
@@ -137,8 +190,9 @@ impl AuditLog {
         file.read_to_end(&mut bytes).map_err(cannot_read)?;
         // Entries up to `offset` were verified when they were tallied, and are not read again: the first
         // new one must follow the MAC that is remembered here.
-        let mac = tally.mac.clone().unwrap_or_else(|| self.start());
-        let read = self.entries(&bytes, tally.entries, mac)?;
+        let state = self.state();
+        let mac = tally.mac.clone().unwrap_or_else(|| state.chain.start());
+        let read = state.chain.verify(&bytes, tally.entries, mac.clone())?;
         for entry in &read.entries {
             if entry.event == AuditEvent::Limit && entry.key.as_deref() == Some(tally.key.as_str()) {
                 // Only a log that has the entry which set the limit has counted everything since. Later
@@ -165,12 +219,12 @@ impl AuditLog {
         let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         tally.offset += complete as u64;
         tally.entries += read.entries.len() as u64;
-        tally.mac = Some(read.mac);
+        tally.mac = Some(read.macs.last().cloned().unwrap_or(mac));
         Ok(())
     }
 
     /// Appends entries; the caller holds the lock.
-    fn write(&self, entries: Vec<AuditEntry>) -> Result<()> {
+    fn write(&self, entries: Vec<AuditEntry>) -> Result<LogRecord> {
         let mut options = OpenOptions::new();
         options.create(true).read(true).write(true).truncate(false);
         // Entries name people, keys and jobs.
@@ -198,7 +252,7 @@ impl AuditLog {
             entry.number = number;
             entry.time = self.context.now();
             entry.who = self.context.actor().to_owned();
-            mac = self.mac(&mac, &entry);
+            mac = self.state().chain.mac(&mac, &entry);
             let line = LogLine {
                 entry,
                 mac: Base64(mac.clone()),
@@ -220,32 +274,47 @@ impl AuditLog {
             // The next append would cut off half an entry; better now.
             let _ = file.set_len(length);
             cannot_write(error)
+        })?;
+        Ok(LogRecord {
+            entries: number,
+            bytes: length + bytes.len() as u64,
+            mac: Base64(mac),
+            closed: Vec::new(),
         })
     }
 
-    /// Finds the end of the last complete entry.
+    /// Checks that an entry can follow the last one, if there is a log.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongKey`] if it was written under another root; errors of the file.
+    pub(crate) fn check_end(&self) -> Result<()> {
+        let checked = match File::open(&self.path) {
+            Ok(mut file) => self.end(&mut file).map(|_| ()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(cannot_read(error).with_hint(NO_ENTRY)),
+        };
+        checked.map_err(|error| self.in_file(error))
+    }
+
+    /// Finds the end of the last complete entry, and checks that it follows the one before.
     fn end(&self, file: &mut File) -> Result<LogEnd> {
-        // Only the end is read: a log of years would otherwise slow down each append. It is not verified
-        // here either, so what was changed in the middle is found by `verify`, not by an append.
+        // Only the end is read: a log of years would otherwise slow down each append. What was changed in the middle
+        // is found by `verify`, not by an append.
         let total = file.metadata().map_err(cannot_read)?.len();
-        let from = total.saturating_sub(TAIL);
-        let mut tail = Vec::new();
-        file.seek(SeekFrom::Start(from)).map_err(cannot_read)?;
-        file.take(TAIL).read_to_end(&mut tail).map_err(cannot_read)?;
-        let complete = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let unfinished = complete < tail.len();
-        let Some(last) = tail[..complete].split(|byte| *byte == b'\n').rev().nth(1) else {
-            if from > 0 {
-                return Err(damaged("its end"));
-            }
+        let lines = last_lines(file, total)?;
+        let unfinished = lines.end < total;
+        let Some(last) = &lines.last else {
             // Half a first entry begins as each does; anything else is somebody's file.
-            if !tail.is_empty() && !ENTRY_BEGINS.starts_with(&tail[..tail.len().min(ENTRY_BEGINS.len())]) {
+            if !lines.rest.is_empty()
+                && !ENTRY_BEGINS.starts_with(&lines.rest[..lines.rest.len().min(ENTRY_BEGINS.len())])
+            {
                 return Err(Error::bad_input("is a file, and no audit log")
                     .with_hint("name another file in the policy, or move this one away"));
             }
             return Ok(LogEnd {
                 number: 0,
-                mac: self.start(),
+                mac: self.state().chain.start(),
                 length: 0,
                 unfinished,
             });
@@ -253,12 +322,75 @@ impl AuditLog {
         // A complete line that cannot be read is no interruption, which leaves a line without its end.
         // Nothing is appended to it: the next entry would have no MAC to follow.
         let line: LogLine = serde_json::from_slice(last).map_err(|_| damaged("its last entry"))?;
+        self.check_last(&line, lines.before.as_deref())?;
         Ok(LogEnd {
             number: line.entry.number,
             mac: line.mac.0,
-            length: from + complete as u64,
+            length: lines.end,
             unfinished,
         })
+    }
+
+    /// Checks that the last entry was written under this root: behind one under another root, of a keyring that is
+    /// newer than this one, an entry would break the chain.
+    fn check_last(&self, last: &LogLine, before: Option<&[u8]>) -> Result<()> {
+        let state = self.state();
+        // The keyring has a digest of what is closed, and `verify` compares it.
+        if last.entry.number <= state.chain.closed_entries() {
+            return Ok(());
+        }
+        let before = match before {
+            None => state.chain.start(),
+            Some(line) => {
+                let line: LogLine = serde_json::from_slice(line).map_err(|_| damaged("the entry before its last"))?;
+                line.mac.0
+            }
+        };
+        if state.chain.mac(&before, &last.entry) == last.mac.0 {
+            return Ok(());
+        }
+        let message = "its last entry does not follow the one before it under this keyring's root: the root was \
+                       replaced, or the log changed";
+        Err(Error::new(ErrorKind::WrongKey, message).with_hint(
+            Hint::from(
+                "open the keyring again, the newest one; if that is lost, or the log was changed, move the log away \
+                 and keep it; once a new one has begun, ",
+            )
+            .then(Remedy::AdoptAuditLog),
+        ))
+    }
+
+    /// Tells whether the log goes on from what `record` says.
+    pub(crate) fn continues(&self, record: &LogRecord) -> Result<bool> {
+        let mut file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(self.in_file(cannot_read(error).with_hint(NO_ENTRY))),
+        };
+        holds(&mut file, record).map_err(|error| self.in_file(error))
+    }
+
+    /// Checks that this is the log that the keyring knows, and that nothing it knows of was cut off.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongKey`] if it is not; errors of the file.
+    pub(crate) fn check_known(&self) -> Result<()> {
+        let Some(record) = self.state().record.clone() else {
+            return Ok(());
+        };
+        if self.continues(&record)? {
+            return Ok(());
+        }
+        let message = format!(
+            "this is not the log that the keyring knows, or its end was cut off: at the keyring's last change it had \
+             {} entries",
+            record.entries
+        );
+        Err(self.in_file(Error::new(ErrorKind::WrongKey, message)).with_hint(
+            Hint::from("put back the log that it knows; if that is lost, and another one is in its place for good, ")
+                .then(Remedy::AdoptAuditLog),
+        ))
     }
 
     /// Returns the latest generation of the keyring that the log knows, because it was written or opened. `None` for a
@@ -307,64 +439,31 @@ impl AuditLog {
         Ok((known.max(), from == 0))
     }
 
-    /// Reads the whole log, and checks that each entry follows the one before.
+    /// Reads the whole log, and checks that each entry follows the one before, and that it is the log that the keyring
+    /// knows.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::FileNotFound`] if there is no log; [`ErrorKind::WrongKey`] with the number of the first entry
-    /// that does not follow.
+    /// that does not follow, or if it is another log.
     pub fn verify(&self) -> Result<VerifiedLog> {
+        let verified = self.verify_chain()?;
+        self.check_known()?;
+        Ok(verified)
+    }
+
+    /// Reads the whole log, and checks that each entry follows the one before, whichever log it is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`verify`](Self::verify).
+    pub(crate) fn verify_chain(&self) -> Result<VerifiedLog> {
         self.read().map_err(|error| self.in_file(error))
     }
 
     fn read(&self) -> Result<VerifiedLog> {
-        self.entries(&fs::read(&self.path)?, 0, self.start())
-    }
-
-    /// Verifies the entries in `bytes`, which follow `before` entries, the last of them with `mac`.
-    fn entries(&self, bytes: &[u8], before: u64, mac: Vec<u8>) -> Result<VerifiedLog> {
-        let mut verified = VerifiedLog {
-            entries: Vec::new(),
-            unfinished: false,
-            mac,
-        };
-        let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
-        for (number, line) in (before + 1..).zip(&mut lines) {
-            // The line feed is written last, so an entry without it was interrupted. A reader must not
-            // call that tampering.
-            let Some(text) = line.strip_suffix(b"\n") else {
-                verified.unfinished = true;
-                break;
-            };
-            let broken = || {
-                Error::new(
-                    ErrorKind::WrongKey,
-                    format!(
-                        "entry {number} does not follow the one before it: one of them was changed, taken \
-                     out or put in"
-                    ),
-                )
-                .with_hint(
-                    "the entries before it are as they were written; compare with a copy of the log to \
-                 see what happened",
-                )
-            };
-            let line: LogLine = serde_json::from_slice(text).map_err(|_| broken())?;
-            let mac = self.mac(&verified.mac, &line.entry);
-            // In constant time, or whoever writes to the file and watches a verification could find a
-            // right MAC byte by byte.
-            let same = subtle::ConstantTimeEq::ct_eq(&mac[..], &line.mac.0[..]);
-            // The MAC covers the parsed entry; other spellings of it, which parsing does not tell apart,
-            // are refused here.
-            let as_written = serde_json::to_vec(&line).is_ok_and(|bytes| bytes == text);
-            // One answer for all three: each means that an entry was changed, taken out or put in.
-            if !bool::from(same) || line.entry.number != number || !as_written {
-                return Err(broken());
-            }
-            verified.entries.push(line.entry);
-            verified.mac = mac;
-        }
-        Ok(verified)
+        let state = self.state();
+        state.chain.verify(&fs::read(&self.path)?, 0, state.chain.start())
     }
 
     /// Verifies the log, and that log and keyring, now at `generation`, continue from `checkpoint`.
@@ -374,17 +473,22 @@ impl AuditLog {
     /// As for [`verify`](Self::verify); [`ErrorKind::BadInput`] if the checkpoint is of another keyring or was signed
     /// by another key; [`ErrorKind::WrongKey`] if log or keyring do not continue from it.
     pub fn verify_since(&self, checkpoint: &Checkpoint, generation: u64) -> Result<VerifiedLog> {
-        self.since(checkpoint, generation).map_err(|error| self.in_file(error))
+        let verified = self
+            .since(checkpoint, generation)
+            .map_err(|error| self.in_file(error))?;
+        // A checkpoint may be older than what the keyring knows.
+        self.check_known()?;
+        Ok(verified)
     }
 
     fn since(&self, checkpoint: &Checkpoint, generation: u64) -> Result<VerifiedLog> {
         let verified = self.read()?;
-        if checkpoint.keyring() != self.keyring {
+        if checkpoint.keyring() != self.state().chain.keyring() {
             return Err(Error::bad_input("the checkpoint is of another keyring"));
         }
         // The signature was verified under the key in the checkpoint itself, which anybody can make. Only
         // this comparison says that the checkpoint is ours.
-        if checkpoint.public_key() != self.public_key()? {
+        if checkpoint.public_key() != self.public_key()? && !self.is_of_former_root(checkpoint) {
             return Err(Error::bad_input("the checkpoint was signed with another key"));
         }
         let (then, now) = (checkpoint.entries(), verified.entries.len() as u64);
@@ -403,7 +507,11 @@ impl AuditLog {
         }
         // A holder of the root could write the whole log anew, with right MACs. The MAC that was signed
         // then differs. It is public, so it is compared as any bytes are.
-        if self.mac_at(&verified.entries[..then as usize]) != checkpoint.mac() {
+        let mac = match then {
+            0 => Some(self.state().chain.start()),
+            then => verified.macs.get(then as usize - 1).cloned(),
+        };
+        if mac.as_deref() != Some(checkpoint.mac()) {
             return changed(format!("the first {then} entries are not those of the checkpoint"));
         }
         if generation < checkpoint.generation() {
@@ -413,6 +521,16 @@ impl AuditLog {
             ));
         }
         Ok(verified)
+    }
+
+    /// Tells whether a former root signed this checkpoint, while it was the root.
+    fn is_of_former_root(&self, checkpoint: &Checkpoint) -> bool {
+        let state = self.state();
+        let closed = state.record.iter().flat_map(|record| &record.closed);
+        closed
+            .filter(|part| part.public_key.0 == checkpoint.public_key())
+            // Whoever knows a former root can sign with it still, but not about what came later.
+            .any(|part| checkpoint.entries() <= part.entries)
     }
 
     /// Verifies the log and signs a checkpoint of its end; `generation` is that of the keyring.
@@ -425,30 +543,13 @@ impl AuditLog {
         let verified = self.verify()?;
         let entries = verified.entries.len() as u64;
         let now = self.context.now();
-        Checkpoint::sign(self.keyring, generation, entries, &verified.mac, now, &self.seed)
+        let state = self.state();
+        let mac = verified.macs.last().cloned().unwrap_or_else(|| state.chain.start());
+        Checkpoint::sign(state.chain.keyring(), generation, entries, &mac, now, &state.chain.seed)
     }
 
-    fn start(&self) -> Vec<u8> {
-        // The first entry follows the keyring's id: a log cannot be presented as that of another keyring.
-        self.tag(&[b"cipherform audit start v1", self.keyring.as_bytes()])
-    }
-
-    fn mac(&self, before: &[u8], entry: &AuditEntry) -> Vec<u8> {
-        let entry = serde_json::to_vec(entry).expect("strings and numbers, which JSON always holds");
-        // The MAC before is part of each: an entry cannot be taken out, put in or moved without the key.
-        self.tag(&[b"cipherform audit entry v1", before, &entry])
-    }
-
-    fn mac_at(&self, entries: &[AuditEntry]) -> Vec<u8> {
-        entries
-            .iter()
-            .fold(self.start(), |before, entry| self.mac(&before, entry))
-    }
-
-    fn tag(&self, parts: &[&[u8]]) -> Vec<u8> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose()).expect("HMAC takes a key of any length");
-        mac.update(&length_prefixed(parts));
-        mac.finalize().into_bytes().to_vec()
+    fn state(&self) -> RwLockReadGuard<'_, LogState> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn in_file(&self, error: Error) -> Error {
@@ -495,6 +596,56 @@ struct LogEnd {
     mac: Vec<u8>,
     length: u64,
     unfinished: bool,
+}
+
+/// Checks whether the file has the entry that was the last one when `record` was made, where it was then.
+fn holds(file: &mut File, record: &LogRecord) -> Result<bool> {
+    if file.metadata().map_err(cannot_read)?.len() < record.bytes {
+        return Ok(false);
+    }
+    let lines = last_lines(file, record.bytes)?;
+    let line = lines
+        .last
+        .and_then(|line| serde_json::from_slice::<LogLine>(&line).ok());
+    // By the MAC that the keyring noted: with the key alone, a former holder of the root could make another.
+    let same = |line: LogLine| line.entry.number == record.entries && line.mac == record.mac;
+    Ok(lines.end == record.bytes && line.is_some_and(same))
+}
+
+/// The last complete lines of a file.
+struct LastLines {
+    last: Option<Vec<u8>>,
+    /// The line before; absent if `last` is the first one.
+    before: Option<Vec<u8>>,
+    /// Offset behind the last complete line.
+    end: u64,
+    /// The bytes behind it.
+    rest: Vec<u8>,
+}
+
+/// Reads the last two complete lines of the first `total` bytes of a file.
+fn last_lines(file: &mut File, total: u64) -> Result<LastLines> {
+    let mut window = TAIL;
+    loop {
+        let from = total.saturating_sub(window);
+        let mut tail = Vec::new();
+        file.seek(SeekFrom::Start(from)).map_err(cannot_read)?;
+        file.take(total - from).read_to_end(&mut tail).map_err(cannot_read)?;
+        let complete = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let mut lines = tail[..complete].split(|byte| *byte == b'\n').rev().skip(1);
+        let (last, before) = (lines.next(), lines.next());
+        // The first line of a window may have begun before it.
+        if from == 0 || lines.next().is_some() {
+            return Ok(LastLines {
+                last: last.map(<[u8]>::to_vec),
+                before: before.map(<[u8]>::to_vec),
+                end: from + complete as u64,
+                rest: tail[complete..].to_vec(),
+            });
+        }
+        // An entry with a long statement.
+        window *= 16;
+    }
 }
 
 fn damaged(what: &str) -> Error {

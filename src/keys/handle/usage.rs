@@ -13,6 +13,9 @@ use crate::{Error, ErrorKind, Hint, Remedy, Result};
 /// that is killed wastes little.
 const PARTS: u64 = 256;
 
+/// Values that one process protects with one version, at most: 2^40, far below where statistics tell anything.
+const MOST: u64 = 1 << 40;
+
 /// The values that a version has protected and revealed in this process.
 #[derive(Debug, Default)]
 pub(crate) struct VersionUsage {
@@ -97,7 +100,14 @@ impl VersionUsage {
                 self.revealed.fetch_add(values, Ordering::Relaxed);
             }
             (Direction::Encrypt, None) => {
-                self.protected.fetch_add(values, Ordering::Relaxed);
+                let before = self.protected.fetch_add(values, Ordering::Relaxed);
+                if before.saturating_add(values) > MOST {
+                    // A refused batch protects nothing.
+                    self.protected.fetch_sub(values, Ordering::Relaxed);
+                    let message = format!("one process protects at most {MOST} values with one version of a key");
+                    return Err(Error::new(ErrorKind::KeyNotUsable, message)
+                        .with_hint("rotate the key; the bound is this program's own: NIST gives none for FF1"));
+                }
             }
             (Direction::Encrypt, Some(shared_limit)) => {
                 let mut allowance = shared_limit.allowance();

@@ -7,7 +7,7 @@ use super::file::{in_file, parse, sealed, verified};
 use super::info::KeyInfo;
 use super::keyring::Keyring;
 use super::lifecycle;
-use crate::keys::audit::{AuditEntry, AuditEvent};
+use crate::keys::audit::{AuditEntry, AuditEvent, AuditLog, LogRecord};
 use crate::keys::encoding::Base64;
 use crate::keys::handle::KeyMaterial;
 use crate::keys::ids::{DataKeyId, KeyVersionId};
@@ -242,24 +242,7 @@ impl Keyring {
     ) -> Result<T> {
         // From here to the rename nobody else changes the file: read, change and write are one step.
         let _lock = fs::lock(&self.path)?;
-        let file = parse(&self.path)?;
-        // Before the MAC, which would fail as well and be called a damaged file. The id alone grants
-        // nothing.
-        if file.unverified().id != self.document.id {
-            return Err(
-                in_file(&self.path, Error::bad_input("was replaced by another keyring")).with_hint("open it again")
-            );
-        }
-        // Not the document in memory: another process may have changed the file since it was read.
-        let mut document = verified(&self.path, file, &self.root)?;
-        // An older copy has a right MAC. To change it would give its generations to other changes, and no
-        // check of generations could tell the two histories apart any more.
-        if document.generation < self.document.generation {
-            return Err(
-                in_file(&self.path, Error::bad_input("was replaced by an older copy of itself"))
-                    .with_hint("put the newer copy back; data protected since then needs it"),
-            );
-        }
+        let mut document = self.current()?;
         let before = document.clone();
         let result = change(&mut document).map_err(|error| in_file(&self.path, error))?;
         document.generation += 1;
@@ -274,7 +257,10 @@ impl Keyring {
             .collect();
         // The log first, and synced: a crash between the two leaves an entry without a change, which is
         // seen by its generation. The other order would leave a change that nobody can account for.
-        self.audit(entries.clone())?;
+        if let Some(log) = self.log.as_ref().filter(|_| !entries.is_empty()) {
+            let end = log.append(entries.clone())?;
+            document.audit = recorded(log, document.audit.take(), end)?;
+        }
         let bytes = sealed(&document, &self.root)?;
         if let Err(error) = fs::write_atomic(&self.path, &bytes, fs::PRIVATE) {
             // The first error is the one to report.
@@ -283,12 +269,55 @@ impl Keyring {
         }
         // Only now: after a failure the keyring in memory is as the file is.
         self.document = document;
+        if let Some(log) = &self.log {
+            log.know(self.document.audit.clone())?;
+        }
         // From here on an older copy is refused. Not before: whoever ends in between has the older one rightly.
         self.audit([AuditEntry {
             generation,
             ..AuditEntry::new(AuditEvent::Written)
         }])?;
         Ok(result)
+    }
+
+    /// Reads the document as the file has it now; the caller holds the lock.
+    pub(super) fn current(&self) -> Result<KeyringDocument> {
+        let file = parse(&self.path)?;
+        // Before the MAC, which would fail as well and be called a damaged file. The id alone grants
+        // nothing.
+        if file.unverified().id != self.document.id {
+            return Err(
+                in_file(&self.path, Error::bad_input("was replaced by another keyring")).with_hint("open it again")
+            );
+        }
+        if file.unverified().root.id != self.document.root.id {
+            let replaced = Error::new(ErrorKind::KeyNotUsable, "got another root key meanwhile");
+            return Err(in_file(&self.path, replaced.with_hint("open it again")));
+        }
+        // Not the document in memory: another process may have changed the file since it was read.
+        let document = verified(&self.path, file, &self.root)?;
+        // An older copy has a right MAC. To change it would give its generations to other changes, and no
+        // check of generations could tell the two histories apart any more.
+        if document.generation < self.document.generation {
+            return Err(
+                in_file(&self.path, Error::bad_input("was replaced by an older copy of itself"))
+                    .with_hint("put the newer copy back; data protected since then needs it"),
+            );
+        }
+        Ok(document)
+    }
+}
+
+/// Returns what the keyring knows of its log once entries were appended up to `end`.
+fn recorded(log: &AuditLog, known: Option<LogRecord>, end: LogRecord) -> Result<Option<LogRecord>> {
+    let Some(known) = known else { return Ok(Some(end)) };
+    // A log that does not go on from what is known, since it was cut or exchanged, stays unknown until somebody says
+    // why: else the next change would cover it up.
+    if log.continues(&known)? {
+        let closed = known.closed;
+        Ok(Some(LogRecord { closed, ..end }))
+    } else {
+        Ok(Some(known))
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backup_record::BackupRecord;
 use super::info::{KeyInfo, Periods, StateChange, VersionInfo};
+use crate::keys::audit::LogRecord;
 use crate::keys::encoding::Base64;
 use crate::keys::exchanged_map::ExchangedMap;
 use crate::keys::ids::{DataKeyId, KeyVersionId, KeyringId};
@@ -18,10 +19,15 @@ use crate::keys::wrap::{Purpose, WrapContext, derive};
 use crate::{Error, Result, Secret};
 
 /// The format of the file; its versions are frozen.
-pub(crate) const FORMAT: &str = "cipherform-keyring/3";
+pub(crate) const FORMAT: &str = "cipherform-keyring/4";
 
 /// Formats that are read: fields that the older ones lack are optional. The next change writes [`FORMAT`].
-pub(crate) const READABLE: [&str; 3] = [FORMAT, "cipherform-keyring/2", "cipherform-keyring/1"];
+pub(crate) const READABLE: [&str; 4] = [
+    FORMAT,
+    "cipherform-keyring/3",
+    "cipherform-keyring/2",
+    "cipherform-keyring/1",
+];
 
 /// The content of the file, under the MAC.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -34,6 +40,9 @@ pub(crate) struct KeyringDocument {
     pub(crate) keys: Vec<DataKeyEntry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_backup: Option<BackupRecord>,
+    /// Audit log, as it was at the last change. An older format has none, and so does a keyring without a log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) audit: Option<LogRecord>,
 }
 
 /// The root key, wrapped: the MAC's key is derived from it.

@@ -22,6 +22,9 @@ use crate::{Error, ErrorKind, Hint, Remedy, Result, Secret, fs};
 /// Bytes of the root key, from which the key of the MAC is derived.
 pub(super) const ROOT: usize = 32;
 
+/// Usage by version and role. Roles of one process are counted apart, or the log would name one for the other.
+type Usages = HashMap<(KeyVersionId, Option<Arc<str>>), Arc<VersionUsage>>;
+
 /// An open keyring: authenticated as a whole. Keys are unwrapped when they are needed, each once.
 ///
 /// Every change is written before it returns. It starts from the file as it is at that moment, so changes of other
@@ -33,8 +36,8 @@ pub struct Keyring {
     pub(super) root: Secret<Vec<u8>>,
     pub(super) registry: KmsRegistry,
     pub(super) cache: Cache,
-    /// Usage of each version that was handed out.
-    pub(super) usages: Mutex<HashMap<KeyVersionId, Arc<VersionUsage>>>,
+    /// Usage of each version that was handed out, by the role it was for.
+    pub(super) usages: Mutex<Usages>,
     pub(super) log: Option<Arc<AuditLog>>,
 }
 
@@ -66,6 +69,7 @@ impl Keyring {
             root: root_entry,
             keys: Vec::new(),
             last_backup: None,
+            audit: None,
         };
         // Fails if another process has made the file meanwhile: its keys must not be replaced by an empty
         // keyring.
@@ -148,7 +152,8 @@ impl Keyring {
 
     pub(super) fn audit_log_at(&self, path: PathBuf) -> Result<Arc<AuditLog>> {
         let context = self.registry.context().clone();
-        Ok(Arc::new(AuditLog::new(path, self.id(), &self.root, context)?))
+        let record = self.document.audit.clone();
+        Ok(Arc::new(AuditLog::new(path, self.id(), &self.root, record, context)?))
     }
 
     /// Refuses a keyring that is older than its own log knows it: an old copy has the key of before a compromise, and
@@ -200,41 +205,43 @@ impl Keyring {
         let Some(log) = &self.log else { return Ok(()) };
         let entries: Vec<_> = entries.into_iter().collect();
         // An append syncs the disk, for nothing here.
-        if entries.is_empty() {
-            Ok(())
-        } else {
-            log.append(entries)
+        if !entries.is_empty() {
+            log.append(entries)?;
         }
+        Ok(())
     }
 
     /// Logs how many values were protected and revealed with each version since the last call, in the job that
-    /// `context` names.
+    /// `context` names. Handles that were for no role count for `role`.
     ///
     /// # Errors
     ///
     /// Errors of the log's file.
     pub fn audit_usage(&self, role: Option<&str>, context: &str) -> Result<()> {
+        self.report_usage(role, context, |_| true)
+    }
+
+    /// Logs like [`audit_usage`](Self::audit_usage) what was done in this role alone, or in none.
+    pub(crate) fn audit_usage_of(&self, role: Option<&str>, context: &str) -> Result<()> {
+        self.report_usage(role, context, |of| of == role)
+    }
+
+    fn report_usage(&self, role: Option<&str>, context: &str, is_meant: impl Fn(Option<&str>) -> bool) -> Result<()> {
         let mut entries = Vec::new();
         let usages = self.usages();
         for key in &self.document.keys {
             for version in &key.versions {
-                let Some(usage) = usages.get(&version.id) else { continue };
-                let UsageReport { uses, released } = usage.take();
-                let used = uses.map(|(purpose, values)| (AuditEvent::Use, purpose, values));
-                // Last, so that a process that ends in between counts too many values rather than too few.
-                let released = (AuditEvent::Released, Direction::Encrypt, released);
-                for (event, purpose, values) in used.into_iter().chain([released]) {
-                    if values > 0 {
-                        entries.push(AuditEntry {
-                            role: role.map(str::to_owned),
-                            key: Some(format!("{}@{}", key.name, version.number)),
-                            version: Some(version.id),
-                            purpose: Some(purpose),
-                            context: Some(context.to_owned()),
-                            values: Some(values),
-                            ..AuditEntry::new(event)
-                        });
-                    }
+                let of_version = usages
+                    .iter()
+                    .filter(|((id, of), _)| *id == version.id && is_meant(of.as_deref()));
+                for ((_, of), usage) in of_version {
+                    entries.extend(usage_entries(
+                        key,
+                        version,
+                        of.as_deref().or(role),
+                        context,
+                        usage.take(),
+                    ));
                 }
             }
         }
@@ -242,15 +249,16 @@ impl Keyring {
         self.audit(entries)
     }
 
-    pub(super) fn usages(&self) -> std::sync::MutexGuard<'_, HashMap<KeyVersionId, Arc<VersionUsage>>> {
+    pub(super) fn usages(&self) -> std::sync::MutexGuard<'_, Usages> {
         self.usages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the usage of a version. If the key has a limit, the audit log says how much of it is left.
-    pub(super) fn usage(&self, key: &DataKeyEntry, version: &VersionEntry) -> Result<Arc<VersionUsage>> {
-        // One counter a version and process, shared by all handles: each handle with its own would set
+    fn usage(&self, key: &DataKeyEntry, version: &VersionEntry, role: Option<&Arc<str>>) -> Result<Arc<VersionUsage>> {
+        // One counter a version, role and process, shared by all handles: each handle with its own would set
         // aside its own part of the limit.
-        if let Some(usage) = self.usages().get(&version.id) {
+        let place = (version.id, role.cloned());
+        if let Some(usage) = self.usages().get(&place) {
             return Ok(Arc::clone(usage));
         }
         let limit = key.values_limit.map(|values| UsageLimit {
@@ -275,7 +283,7 @@ impl Keyring {
             }
         };
         // Another task may have come first since the look-up above. Its counter is the one that counts.
-        Ok(Arc::clone(self.usages().entry(version.id).or_insert(Arc::new(usage))))
+        Ok(Arc::clone(self.usages().entry(place).or_insert(Arc::new(usage))))
     }
 
     /// Returns the KMS keys that the keyring at `path` says it needs. They are read before the file is authenticated,
@@ -346,8 +354,18 @@ impl Keyring {
     /// [`ErrorKind::KeyNotFound`]; [`ErrorKind::KeyNotUsable`] if its state forbids the direction; errors of the KMS
     /// otherwise.
     pub async fn handle(&self, key: &KeyRef, direction: Direction) -> Result<KeyHandle> {
+        self.handle_for(key, direction, None).await
+    }
+
+    /// Resolves like [`handle`](Self::handle); what is done with the key counts for `role`.
+    pub(crate) async fn handle_for(
+        &self,
+        key: &KeyRef,
+        direction: Direction,
+        role: Option<&Arc<str>>,
+    ) -> Result<KeyHandle> {
         let (entry, version) = self.version(key)?;
-        self.resolve(entry, version, direction).await
+        self.resolve(entry, version, direction, role).await
     }
 
     pub(super) fn version(&self, key: &KeyRef) -> Result<(&DataKeyEntry, &VersionEntry)> {
@@ -399,10 +417,16 @@ impl Keyring {
                     .then(Remedy::ListKeys),
             )
         })?;
-        self.resolve(entry, version, direction).await
+        self.resolve(entry, version, direction, None).await
     }
 
-    async fn resolve(&self, key: &DataKeyEntry, version: &VersionEntry, direction: Direction) -> Result<KeyHandle> {
+    async fn resolve(
+        &self,
+        key: &DataKeyEntry,
+        version: &VersionEntry,
+        direction: Direction,
+        role: Option<&Arc<str>>,
+    ) -> Result<KeyHandle> {
         let now = self.registry.context().now();
         // State and periods before the cache: a version that was compromised a moment ago is refused
         // though its bytes are still in memory.
@@ -412,7 +436,7 @@ impl Keyring {
             .as_ref()
             .ok_or_else(|| Error::bug("a version that may be used has no key"))?;
         // Before the KMS is asked: a limit that cannot be counted makes the key useless here.
-        let usage = self.usage(key, version)?;
+        let usage = self.usage(key, version, role)?;
         let fetch = async {
             let context = self.document.context(key.id, version.id, key.key_use);
             let length = KeyMaterial::length(key.key_use);
@@ -453,6 +477,30 @@ impl Keyring {
             .with_hint(Remedy::CreateKey(Some(name.to_string())))
         })
     }
+}
+
+/// Returns the entries for what was done with a version.
+fn usage_entries(
+    key: &DataKeyEntry,
+    version: &VersionEntry,
+    role: Option<&str>,
+    context: &str,
+    UsageReport { uses, released }: UsageReport,
+) -> Vec<AuditEntry> {
+    let used = uses.map(|(purpose, values)| (AuditEvent::Use, purpose, values));
+    // Last, so that a process that ends in between counts too many values rather than too few.
+    let released = (AuditEvent::Released, Direction::Encrypt, released);
+    let counted = used.into_iter().chain([released]).filter(|(.., values)| *values > 0);
+    let entry = |(event, purpose, values)| AuditEntry {
+        role: role.map(str::to_owned),
+        key: Some(format!("{}@{}", key.name, version.number)),
+        version: Some(version.id),
+        purpose: Some(purpose),
+        context: Some(context.to_owned()),
+        values: Some(values),
+        ..AuditEntry::new(event)
+    };
+    counted.map(entry).collect()
 }
 
 pub(super) fn refuse_older(generation: u64, least: u64) -> Result<()> {

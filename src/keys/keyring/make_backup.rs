@@ -81,6 +81,8 @@ impl Keyring {
     ///
     /// [`ErrorKind::WrongKey`] if it does not; errors of the log's file.
     pub fn check_restorable(&self, path: &Path, reason: Option<&Reason>) -> Result<()> {
+        // A log that goes on under a later root takes no entry of this keyring.
+        self.audit_log_at(path.to_owned())?.check_end()?;
         match (self.known_later(path)?, reason) {
             (None, _) | (_, Some(_)) => Ok(()),
             (Some(known), None) => Err(Error::new(

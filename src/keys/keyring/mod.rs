@@ -13,6 +13,7 @@ mod info;
 mod keyring;
 mod lifecycle;
 mod make_backup;
+mod new_root;
 mod restore;
 #[cfg(test)]
 mod tests;

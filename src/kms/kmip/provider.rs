@@ -22,9 +22,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use super::ttlv::{AES, GCM, TtlvReader, TtlvWriter, kind, number, operation, tag};
 use crate::error::Detail;
 use crate::keys::{KmsKeyInfo, KmsKeyRef, KmsKeyState, WrapContext, random};
-use crate::kms::remote::{
-    Failure, Provider, attempt, does_not_unwrap, malformed, no_such_key, remote_client, tls,
-};
+use crate::kms::remote::{Failure, Provider, attempt, does_not_unwrap, malformed, no_such_key, remote_client, tls};
 use crate::kms::seal;
 use crate::kms::settings::{Settings, Timeouts};
 use crate::{Error, ErrorKind, Result, Secret};
@@ -204,8 +202,10 @@ impl KmipProvider {
                 // the state costs a request, only after a refusal.
                 let cryptographic = [operation::ENCRYPT, operation::DECRYPT].contains(&operation);
                 if reason == PERMISSION_DENIED && cryptographic && !self.is_active(location)? {
-                    return Err(Error::new(ErrorKind::KeyNotUsable, "the key on the KMIP server is not active")
-                        .with_hint("activate the key on the server, or use another one"));
+                    return Err(
+                        Error::new(ErrorKind::KeyNotUsable, "the key on the KMIP server is not active")
+                            .with_hint("activate the key on the server, or use another one"),
+                    );
                 }
                 Err(refusal(reason, message, operation))
             }
@@ -236,10 +236,14 @@ impl KmipProvider {
         if let Some(tls) = &*tls {
             return Ok(Arc::clone(tls));
         }
-        let broken =
-            |error: rustls::Error| Error::bad_input("the TLS settings for KMIP do not match each \
-             other").with_source(error);
-        let builder = ClientConfig::builder_with_provider(tls::provider())
+        let broken = |error: rustls::Error| {
+            Error::bad_input(
+                "the TLS settings for KMIP do not match each \
+             other",
+            )
+            .with_source(error)
+        };
+        let builder = ClientConfig::builder_with_provider(tls::provider(self.settings.is_approved_only()))
             .with_safe_default_protocol_versions()
             .map_err(broken)?;
         let builder = match self.settings.get("CIPHERFORM_KMIP_CA") {
@@ -250,7 +254,8 @@ impl KmipProvider {
                 builder.with_root_certificates(roots)
             }
             None => {
-                let verifier = rustls_platform_verifier::Verifier::new(tls::provider()).map_err(broken)?;
+                let verifier = rustls_platform_verifier::Verifier::new(tls::provider(self.settings.is_approved_only()))
+                    .map_err(broken)?;
                 // The name is rustls's warning about verifiers of one's own. This one is the operating
                 // system's, and verifies in full.
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
@@ -385,7 +390,10 @@ const PERMISSION_DENIED: u32 = 0x0c;
 enum KmipResponse {
     Success(KmipPayload),
     /// The result reason, and the server's words.
-    Refusal { reason: u32, message: String },
+    Refusal {
+        reason: u32,
+        message: String,
+    },
 }
 
 impl KmipResponse {

@@ -13,7 +13,7 @@ use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConf
 use super::refusal::timed_out;
 use super::retry::{Failure, attempt};
 use super::tls;
-use crate::kms::settings::Timeouts;
+use crate::kms::settings::{Settings, Timeouts};
 use crate::{Error, ErrorKind, Result, Secret};
 
 /// Limit on the length of a response, in bytes.
@@ -25,6 +25,9 @@ pub(in crate::kms) struct Http {
     agent: Agent,
     timeouts: Timeouts,
 }
+
+/// A request, whose body may hold keys.
+pub(in crate::kms) type HttpRequest = Request<Secret<Vec<u8>>>;
 
 /// A response, whatever its status.
 pub(in crate::kms) struct HttpResponse {
@@ -89,12 +92,13 @@ fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>> {
 }
 
 impl Http {
-    pub(in crate::kms) fn new(timeouts: Timeouts, identity: TlsIdentity) -> Self {
+    pub(in crate::kms) fn new(settings: &Settings, identity: TlsIdentity) -> Self {
+        let timeouts = settings.timeouts();
         let tls = TlsConfig::builder()
             // The system's verifier knows the authorities that a company installed on its machines.
             .root_certs(identity.roots.unwrap_or(RootCerts::PlatformVerifier))
             .client_cert(identity.client)
-            .unversioned_rustls_crypto_provider(tls::provider())
+            .unversioned_rustls_crypto_provider(tls::provider(settings.is_approved_only()))
             .build();
         let config = Agent::config_builder()
             .tls_config(tls)
@@ -118,13 +122,13 @@ impl Http {
     }
 
     /// Sends a request, and retries while that may help. `what` names the request in the log: it must not be secret.
-    pub(in crate::kms) fn send(&self, what: &str, request: &Request<Vec<u8>>) -> Result<HttpResponse> {
+    pub(in crate::kms) fn send(&self, what: &str, request: &HttpRequest) -> Result<HttpResponse> {
         // Checked here, where every request passes, and not only when a reference is parsed: addresses
         // also come from files of credentials and from variables.
         secured(request.uri())?;
         let host = host(request.uri());
         attempt(self.timeouts, || {
-            let response = self.once(what, request.clone())?;
+            let response = self.once(what, request)?;
             let passing = |why: &str, hint: &str| {
                 let error = Error::new(
                     ErrorKind::ProviderDown,
@@ -153,9 +157,15 @@ impl Http {
     }
 
     /// Sends a request once.
-    pub(in crate::kms) fn once(&self, what: &str, request: Request<Vec<u8>>) -> Result<HttpResponse, Failure> {
+    pub(in crate::kms) fn once(&self, what: &str, request: &HttpRequest) -> Result<HttpResponse, Failure> {
         let host = host(request.uri());
         let started = Instant::now();
+        // The body is lent, so that no copy of it is left behind.
+        let mut lent = Request::new(request.body().expose().as_slice());
+        *lent.method_mut() = request.method().clone();
+        *lent.uri_mut() = request.uri().clone();
+        *lent.headers_mut() = request.headers().clone();
+        let request = lent;
         // A proxy reads what is not TLS; and what is for this machine has no business elsewhere.
         let request = match request.uri().scheme_str() {
             Some("https") => request,
@@ -197,7 +207,7 @@ impl LazyHttp {
     /// Returns the client, made with `identity` at the first call.
     pub(in crate::kms) fn get(
         &self,
-        timeouts: Timeouts,
+        settings: &Settings,
         identity: impl FnOnce() -> Result<TlsIdentity>,
     ) -> Result<Http> {
         let mut http = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -205,7 +215,7 @@ impl LazyHttp {
             return Ok(http.clone());
         }
         // A failure, such as a missing file of certificates, is not kept: the next request tries again.
-        Ok(http.insert(Http::new(timeouts, identity()?)).clone())
+        Ok(http.insert(Http::new(settings, identity()?)).clone())
     }
 }
 
@@ -250,17 +260,17 @@ pub(in crate::kms) fn request(
     method: &str,
     uri: &str,
     headers: &[(&'static str, HeaderValue)],
-    body: Option<&serde_json::Value>,
-) -> Result<Request<Vec<u8>>> {
+    body: Option<&Secret<Vec<u8>>>,
+) -> Result<HttpRequest> {
     let mut request = Request::builder().method(method).uri(uri);
     for (name, value) in headers {
         request = request.header(*name, value);
     }
     let body = match body {
-        None => Vec::new(),
-        Some(value) => {
+        None => Secret::new(Vec::new()),
+        Some(json) => {
             request = request.header("content-type", "application/json");
-            value.to_string().into_bytes()
+            json.clone()
         }
     };
     request

@@ -16,6 +16,8 @@
 mod client;
 #[cfg(feature = "kms-azure")]
 mod context_digest;
+#[cfg(any(feature = "kms-azure", feature = "kms-gcp"))]
+pub(super) mod hosts;
 #[cfg(feature = "kms-http")]
 pub(super) mod http;
 mod limiter;
@@ -24,6 +26,8 @@ pub(super) mod oauth;
 mod reference;
 pub(super) mod refusal;
 mod retry;
+#[cfg(feature = "kms-http")]
+pub(super) mod secret_text;
 #[cfg(feature = "kms-tls")]
 pub(super) mod tls;
 #[cfg(feature = "kms-http")]

@@ -6,7 +6,7 @@ use http::{HeaderValue, Request};
 use serde::Deserialize;
 use zeroize::Zeroize;
 
-use super::http::{Http, HttpResponse, request, secret_header};
+use super::http::{Http, HttpRequest, HttpResponse, request, secret_header};
 use super::retry::attempt;
 use super::token_cache::CachedToken;
 use crate::kms::settings::Timeouts;
@@ -67,28 +67,33 @@ impl Drop for GrantedToken {
 }
 
 /// Makes a request for a token, with fields as an HTML form sends them.
-pub(in crate::kms) fn form(uri: &str, fields: &[(&str, &str)]) -> Result<Request<Vec<u8>>> {
+pub(in crate::kms) fn form(uri: &str, fields: &[(&str, &str)]) -> Result<HttpRequest> {
     // The fields hold client secrets and assertions.
-    let mut body = Secret::new(String::new());
+    let longest: usize = fields
+        .iter()
+        .map(|(name, value)| 2 + name.len() + 3 * value.len())
+        .sum();
+    // With room for all of it: a buffer that grows leaves copies of its content behind.
+    let mut body = Secret::new(Vec::with_capacity(longest));
     for (name, value) in fields {
         let text = body.expose_mut();
         if !text.is_empty() {
-            text.push('&');
+            text.push(b'&');
         }
-        text.push_str(name);
-        text.push('=');
+        text.extend_from_slice(name.as_bytes());
+        text.push(b'=');
         for byte in value.bytes() {
             match byte {
                 // Only the unreserved characters of RFC 3986 as they are: a secret with `&` or `+` would
                 // otherwise arrive as another.
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => text.push(char::from(byte)),
-                _ => text.push_str(&format!("%{byte:02X}")),
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => text.push(byte),
+                _ => text.extend_from_slice(format!("%{byte:02X}").as_bytes()),
             }
         }
     }
     Request::post(uri)
         .header("content-type", "application/x-www-form-urlencoded")
-        .body(body.expose().clone().into_bytes())
+        .body(body)
         .map_err(|error| Error::bad_input("the address for access tokens is not a URL").with_source(error))
 }
 
@@ -109,7 +114,7 @@ pub(in crate::kms) fn machine_token(
         ..timeouts
     };
     // `once` and not `send`, which would refuse plain HTTP.
-    attempt(brief, || http.once("machine token", request.clone())).map_err(|error| {
+    attempt(brief, || http.once("machine token", &request)).map_err(|error| {
         Error::new(
             ErrorKind::NotAllowed,
             "no credentials found, and this is not a machine of the cloud that has its own",

@@ -3,15 +3,25 @@
 
 use std::sync::Arc;
 
+use rustls::NamedGroup;
 use rustls::crypto::CryptoProvider;
 
 use crate::{Error, ErrorKind};
 
-/// Returns the cryptography of TLS.
-pub(in crate::kms) fn provider() -> Arc<CryptoProvider> {
+/// Returns the cryptography of TLS; with `approved_only`, of suites and groups that NIST has approved (SP 800-52r2).
+pub(in crate::kms) fn provider(approved_only: bool) -> Arc<CryptoProvider> {
     // Named, not left to the process's default: a host that uses rustls, too, may have installed another
     // one, or none.
-    Arc::new(rustls::crypto::ring::default_provider())
+    let mut provider = rustls::crypto::ring::default_provider();
+    if approved_only {
+        let approved = [NamedGroup::secp256r1, NamedGroup::secp384r1];
+        provider.kx_groups.retain(|group| approved.contains(&group.name()));
+        // What is left out is ChaCha20-Poly1305 (RFC 8439).
+        provider
+            .cipher_suites
+            .retain(|suite| format!("{:?}", suite.suite()).contains("_AES_"));
+    }
+    Arc::new(provider)
 }
 
 /// Returns the error of rustls behind an I/O error, if there is one.
@@ -46,4 +56,27 @@ pub(in crate::kms) fn handshake_error(error: &rustls::Error, host: &str) -> Erro
         ),
     };
     Error::new(kind, format!("`{host}`: {message}: {error}")).with_hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn approved_only_leaves_out_the_rest() {
+        let names = |approved_only| {
+            let provider = provider(approved_only);
+            let suites = provider
+                .cipher_suites
+                .iter()
+                .map(|suite| format!("{:?}", suite.suite()));
+            let groups = provider.kx_groups.iter().map(|group| format!("{:?}", group.name()));
+            suites.chain(groups).collect::<Vec<_>>().join(" ")
+        };
+        for not_approved in ["CHACHA20", "X25519"] {
+            assert!(names(false).contains(not_approved));
+            assert!(!names(true).contains(not_approved), "{}", names(true));
+        }
+        assert!(names(true).contains("TLS13_AES_256_GCM_SHA384") && names(true).contains("secp384r1"));
+    }
 }

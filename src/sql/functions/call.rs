@@ -162,7 +162,7 @@ impl Binding {
         let transform = self.transform(literal(name, Some(rule))?, direction)?;
         let given = args.args.get(2);
         let transform = match (given, tweak) {
-            (Some(_), TweakArgument::Replaces) => Arc::new(transform.with_tweak_argument()),
+            (Some(_), TweakArgument::Replaces) => Arc::new(transform.with_tweak_argument().map_err(external)?),
             (Some(_), TweakArgument::IsTheColumn) if transform.tweak_column().is_none() => {
                 return exec_err!("{name}: rule `{}` takes no tweak from a column", transform.rule().name);
             }

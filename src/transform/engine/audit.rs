@@ -63,7 +63,7 @@ impl Engine {
     /// What the log's file says.
     pub fn audit_usage(&self, context: &str) -> Result<()> {
         // Counts of values are kept by the key handles, so a job of a million rows writes one line for each key.
-        self.state.keyring.audit_usage(self.role(), context)
+        self.state.keyring.audit_usage_of(self.role(), context)
     }
 
     /// Writes down that the role asked for what it may not have.
@@ -72,17 +72,25 @@ impl Engine {
     /// What the log's file says.
     #[cfg(feature = "sql")]
     pub(crate) fn audit_refusal(&self, rule: &RuleRef, direction: Direction, refusal: &Error) -> Result<()> {
-        if self.is_first(rule, direction) {
-            self.audit_access(rule, direction, Err(refusal))
-        } else {
-            Ok(())
-        }
+        self.audit_once(rule, direction, Err(refusal))
     }
 
-    /// Tells whether this access is the first, however often a query is planned and in how many parts it runs.
-    pub(super) fn is_first(&self, rule: &RuleRef, direction: Direction) -> bool {
+    /// Writes down an access like [`audit_access`](Self::audit_access) the first time, however often a query is planned
+    /// and in how many parts it runs.
+    pub(super) fn audit_once(
+        &self,
+        rule: &RuleRef,
+        direction: Direction,
+        key: Result<&KeyHandle, &Error>,
+    ) -> Result<()> {
         // A lock that a panic left behind is taken all the same: the set has whole entries only.
         let mut audited = self.state.audited.lock().unwrap_or_else(PoisonError::into_inner);
-        audited.insert((self.role().map(Into::into), rule.clone(), direction))
+        let access = (self.role.clone(), rule.clone(), direction);
+        if !audited.contains(&access) {
+            // Still under the lock: nobody goes on with an access whose entry is not written yet, or failed to be.
+            self.audit_access(rule, direction, key)?;
+            audited.insert(access);
+        }
+        Ok(())
     }
 }

@@ -20,7 +20,7 @@ use crate::transform::transform::Transform;
 #[derive(Clone)]
 pub struct Engine {
     pub(super) state: Arc<EngineState>,
-    role: Option<Arc<str>>,
+    pub(super) role: Option<Arc<str>>,
 }
 
 /// The part of an engine that its clones and roles share.
@@ -39,8 +39,9 @@ pub(super) struct EngineState {
 /// A role, and the rule and direction that it asked for.
 pub(super) type AuditedAccess = (Option<Arc<str>>, RuleRef, Direction);
 
-/// Transforms by the rule, direction and grant that they were resolved for.
-type ResolvedTransforms = HashMap<(RuleRef, Direction, Grant), Result<Arc<Transform>>>;
+/// Transforms by the role, rule, direction and grant that they were resolved for. By the role as well, since each
+/// counts what it does, and what one is refused says nothing of another.
+type ResolvedTransforms = HashMap<(Option<Arc<str>>, RuleRef, Direction, Grant), Result<Arc<Transform>>>;
 
 impl Engine {
     /// Reads the policy at `path` and opens its keyring through `registry`.

@@ -58,9 +58,12 @@ impl Engine {
                 rule: rule.rule.clone(),
                 version: Some(transform.key().version()),
             };
-            transforms.insert((numbered, direction, grant), Ok(transform.clone()));
+            transforms.insert((self.role.clone(), numbered, direction, grant), Ok(transform.clone()));
         }
-        transforms.insert((rule.clone(), direction, grant), Ok(transform.clone()));
+        transforms.insert(
+            (self.role.clone(), rule.clone(), direction, grant),
+            Ok(transform.clone()),
+        );
         Ok(transform)
     }
 
@@ -183,7 +186,7 @@ impl Engine {
                         // The refusal is kept, so that the query that needs this key can say why it cannot be had.
                         Err(error) => {
                             self.transforms()
-                                .insert((reference.clone(), direction, grant), Err(error));
+                                .insert((self.role.clone(), reference.clone(), direction, grant), Err(error));
                         }
                         Ok(_) => {}
                     }
@@ -200,9 +203,7 @@ impl Engine {
     pub fn resolved(&self, rule: &RuleRef, direction: Direction) -> Result<Arc<Transform>> {
         let resolved = self.look_up(rule, direction);
         // A query resolves its rules many times, in each part of its plan: one entry for the session is enough.
-        if self.is_first(rule, direction) {
-            self.audit_access(rule, direction, resolved.as_deref().map(Transform::key))?;
-        }
+        self.audit_once(rule, direction, resolved.as_deref().map(Transform::key))?;
         resolved
     }
 
@@ -238,7 +239,7 @@ impl Engine {
 
     fn known(&self, rule: &RuleRef, direction: Direction, grant: Grant) -> Option<Result<Arc<Transform>>> {
         let transforms = self.transforms();
-        let known = transforms.get(&(rule.clone(), direction, grant))?;
+        let known = transforms.get(&(self.role.clone(), rule.clone(), direction, grant))?;
         // Errors are not `Clone`, as their sources are not; `again` says the same once more.
         Some(known.as_ref().map(Arc::clone).map_err(Error::again))
     }
@@ -294,7 +295,11 @@ impl Engine {
             version: rule.version.or(definition.key.version),
             ..definition.key.clone()
         };
-        let key = self.state.keyring.handle(&key, direction).await?;
+        let key = self
+            .state
+            .keyring
+            .handle_for(&key, direction, self.role.as_ref())
+            .await?;
         let mut others = Vec::new();
         // Only to reveal: each value names its version, which may be any. New values are protected by one.
         if definition.version_character && direction == Direction::Decrypt {
@@ -314,7 +319,10 @@ impl Engine {
                 version: Some(version.number),
                 ..key.clone()
             };
-            match keyring.handle(&version, Direction::Decrypt).await {
+            match keyring
+                .handle_for(&version, Direction::Decrypt, self.role.as_ref())
+                .await
+            {
                 Ok(handle) => handles.push(handle),
                 Err(error) if error.kind() == ErrorKind::ProviderDown => return Err(error),
                 // What it protected cannot be revealed; that is said where such a value is met.
@@ -337,7 +345,9 @@ impl Engine {
             return Err(no_version_of_tokens());
         }
         let keyring = &self.state.keyring;
-        let key = keyring.handle(&definition.key, direction).await?;
+        let key = keyring
+            .handle_for(&definition.key, direction, self.role.as_ref())
+            .await?;
         let keys = self.handles(&definition.key).await?;
         let token_rule = TokenRule {
             domain: definition.domain.clone(),

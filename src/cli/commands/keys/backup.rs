@@ -94,7 +94,7 @@ pub(super) async fn restore(args: &RestoreArgs, keys: &KeyArgs, report: &Report<
         policy.trust(keys.trust.as_deref())?
     };
     let trust = args.kms.iter().fold(trust, |trust, key| trust.allowing(key));
-    let mut registry = session::remote()?.with_trust(trust.clone());
+    let mut registry = session::remote(policy.approved_only)?.with_trust(trust.clone());
     if staged.backup().has_local_kms() {
         let path = staged.local_kms();
         let elsewhere = LocalKms::guarded_unlock(&path, &registry).await;
@@ -103,7 +103,13 @@ pub(super) async fn restore(args: &RestoreArgs, keys: &KeyArgs, report: &Report<
             // The passphrase is the one of the backup's time.
             None => session::unlock(keys, Ask::Once)?,
         };
-        registry = registry.with("local", LocalKms::open(path, unlock).with_actor(kms::actor()));
+        let local = LocalKms::open(path, unlock).with_actor(kms::actor());
+        let local = if policy.approved_only {
+            local.approved_only()
+        } else {
+            local
+        };
+        registry = registry.with("local", local);
     }
     // Keyring and local KMS must open each other before either is put back.
     let whole = staged.verify(&registry).await;

@@ -7,6 +7,7 @@ use super::backup::{self, BackupArgs, RestoreArgs};
 use super::create::{self, CreateArgs};
 use super::exchange::{self, ExportArgs, ImportArgs};
 use super::lifecycle::{self, LifecycleArgs, LimitArgs, PeriodsArgs};
+use super::new_root::{self, NewRootArgs};
 use super::rewrap::{self, RewrapArgs};
 use super::rotate::{self, RotateArgs};
 use super::{doctor, show, trust};
@@ -41,6 +42,7 @@ enum KeysCommand {
         name: KeyName,
     },
     Rewrap(RewrapArgs),
+    NewRoot(NewRootArgs),
     /// Reach each KMS, unwrap each wrapped key, tell what is due
     Doctor,
     /// Print the `[trust.NAME]` of the policy: the keyring's id, its root's check value, the KMS keys it names
@@ -101,7 +103,8 @@ impl KeysCommand {
     fn scheduled(&self) -> Scheduled {
         // With a reason, `limit` and `periods` change something; without one, they show.
         let only_shows = match self {
-            Self::List | Self::Trust | Self::Describe { .. } | Self::Audit { .. } | Self::PublicKey { .. } => true,
+            Self::List | Self::Trust | Self::Describe { .. } | Self::PublicKey { .. } => true,
+            Self::Audit { command } => !matches!(command, AuditCommand::Adopt { .. }),
             Self::Limit(args) => args.reason.is_none(),
             Self::Periods(args) => args.reason.is_none(),
             _ => false,
@@ -128,6 +131,7 @@ pub(in crate::cli) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printe
     let mut needed = Keyring::kms_keys(&policy.keyring)?;
     // The passphrase is asked for only if one of these keys is in the local KMS.
     needed.extend(args.command.kms_keys());
+    session::warn_of_pins(&needed, &policy.trust(keys.trust.as_deref())?);
     let with_local = session::any_local(&needed);
     let clients = session::clients_for(keys, &policy, with_local, &args.command.kms_keys()).await?;
     let Clients { registry, local } = &clients;
@@ -159,6 +163,7 @@ pub(in crate::cli) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printe
         KeysCommand::List => show::list(&keyring, &report),
         KeysCommand::Describe { name } => show::describe(&keyring, &name, &report).await,
         KeysCommand::Rewrap(args) => rewrap::run(args, &mut keyring, &report).await,
+        KeysCommand::NewRoot(args) => new_root::run(args, &mut keyring, &report).await,
         KeysCommand::Rotate(args) => rotate::run(args, &mut keyring, &report).await,
         KeysCommand::Backup(args) => backup::run(&mut keyring, local, &keys.policy, &args.to, &report),
         KeysCommand::Activate(args) => lifecycle::activate(&mut keyring, &args, &report),
@@ -172,6 +177,6 @@ pub(in crate::cli) async fn run(args: KeysArgs, keys: &KeyArgs, printer: &Printe
         KeysCommand::Export(args) => exchange::export(policy, keyring, local, &args, &report).await,
         KeysCommand::Import(args) => exchange::import(&mut keyring, local, &args, &report).await,
         KeysCommand::PublicKey { pem } => exchange::public_key(&keyring, pem, &report),
-        KeysCommand::Audit { command } => audit::run(&command, &keyring, &report),
+        KeysCommand::Audit { command } => audit::run(&command, &mut keyring, &report),
     }
 }

@@ -20,6 +20,7 @@ pub(super) async fn run(
     report: &Report<'_>,
 ) -> Result<()> {
     let printer = report.printer;
+    let unlogged = unlogged(policy, registry).await;
     let log = log(policy, registry).await;
     // The keyring's own registry writes each unwrapping into the log.
     let registry = match &log {
@@ -32,9 +33,13 @@ pub(super) async fn run(
     let others = others(local, &findings);
     findings.extend(others);
     findings.extend(log.map(|(path, log)| {
-        let well = log.map(|_| "can be written".to_owned());
+        let well = log.and_then(|keyring| {
+            keyring.check_audit_log()?;
+            Ok("can be written".to_owned())
+        });
         Finding::new(format!("audit log `{}`", path.display()), well)
     }));
+    findings.extend(unlogged);
     // Everything is reported, and the exit code is that of the first failure.
     let (mut ill, mut first) = (0, None);
     for Finding {
@@ -84,6 +89,19 @@ async fn log<'a>(policy: &'a Policy, registry: &KmsRegistry) -> Option<(&'a Path
     let path = policy.audit.as_deref()?;
     let keyring = Keyring::open(&policy.keyring, registry).await.ok()?;
     Some((path, keyring.with_audit_log(path)))
+}
+
+/// A keyring that has had a log, where the policy names none. That is no failure: who writes the policy may mean it.
+async fn unlogged(policy: &Policy, registry: &KmsRegistry) -> Option<Finding> {
+    if policy.audit.is_some() {
+        return None;
+    }
+    let keyring = Keyring::open(&policy.keyring, registry).await.ok()?;
+    let error = keyring.check_audit_log().err()?;
+    Some(Finding {
+        advice: error.hint().cloned(),
+        ..Finding::new("audit log".to_owned(), Ok(error.message().to_owned()))
+    })
 }
 
 /// KMS keys of the local KMS that the keyring does not need, and with which something is due.

@@ -10,7 +10,7 @@ fn log(folder: &tempfile::TempDir) -> AuditLog {
 fn log_of(folder: &tempfile::TempDir, root: [u8; 32]) -> AuditLog {
     let path = folder.path().join("audit.jsonl");
     let root = Secret::new(root.to_vec());
-    AuditLog::new(path, KeyringId::from_bytes([1; 16]), &root, Context::default()).unwrap()
+    AuditLog::new(path, KeyringId::from_bytes([1; 16]), &root, None, Context::default()).unwrap()
 }
 
 fn used(values: u64) -> AuditEntry {

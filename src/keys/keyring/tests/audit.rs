@@ -63,6 +63,24 @@ async fn everything_is_written_down_before_it_is_done() {
 }
 
 #[tokio::test]
+async fn a_process_protects_so_many_values_and_no_more() {
+    let bench = KeyringBench::new();
+    let mut keyring = bench.create().await;
+    keyring.create_key(&name("pii"), KeyUse::Derive, None).await.unwrap();
+    let handle = keyring.handle(&reference("pii"), Direction::Encrypt).await.unwrap();
+    handle.count(Direction::Encrypt, 1 << 40).unwrap();
+    assert_eq!(
+        handle.count(Direction::Encrypt, 1).unwrap_err().kind(),
+        ErrorKind::KeyNotUsable
+    );
+    assert!(
+        handle.count(Direction::Encrypt, 0).is_ok(),
+        "what was refused is not counted"
+    );
+    handle.count(Direction::Decrypt, 1 << 41).unwrap();
+}
+
+#[tokio::test]
 async fn a_limit_holds_over_processes() {
     let bench = KeyringBench::new();
     let log = bench.directory.path().join("audit.jsonl");

@@ -4,4 +4,5 @@ mod audit;
 mod bench;
 mod file;
 mod kms;
+mod root;
 mod versions;
