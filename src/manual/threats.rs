@@ -121,6 +121,13 @@
 //! proof of anything either. Who can write the file can write it; but it never grants anything, and a column that lies
 //! about its rule is revealed under that rule as the policy has it: to garbage, or to an error.
 //!
+//! A token store is authenticated row by row: a value is sealed for its row, and a row that a look-up hash leads to has
+//! a tag over domain, look-up hash, token and end of life ([tokens](super::tokens)). So whoever can write to the store
+//! cannot give one person the token or the value of another, nor a longer life; that is an error where the row is met.
+//! What they can do: take rows away, so that tokens cannot be revealed and a value gets a second token; damage them, so
+//! that jobs fail; and put back rows of an older copy of the same store, which were right once. Nothing notices the
+//! last: a value that was deleted can be revealed again by whoever has a copy of its row, and the keys.
+//!
 //! # Small domains
 //!
 //! FF1 is at its weakest where few values are possible. Two things protect here: the floor of 1,000,000 possible

@@ -193,12 +193,14 @@ impl TokenSession<'_> {
                 // Ciphertext and the index value: an export reveals nothing without the keys.
                 let (lookup, sealed) = record.value.unzip();
                 let (lookup, sealed) = (lookup.map(hex::encode), sealed.map(hex::encode));
+                let tag = record.tag.map(hex::encode);
                 self.printer.line(match self.format {
                     ListFormat::Json => json!({
                         "token": record.token,
                         "lookup": lookup,
                         "sealed": sealed,
                         "expires": record.expires,
+                        "tag": tag,
                     })
                     .to_string(),
                     ListFormat::Table => format!(
