@@ -99,6 +99,13 @@
 //! cipherform tokens export account --format json            every row, sealed as it is
 //! ```
 //!
+//! `delete`, `expire`, `reseal` and `reindex` ask whether it is meant, and why: at a terminal, or by `--yes` and
+//! `--reason 'request 4711'`, without which they change nothing. With `audit = "…"` in the policy each leaves two entries
+//! in the audit log ([keys](super::keys#audit)): one before the change, one after it, with who, when, the rule, the
+//! reason, and how many tokens it was about; no token and no value. `delete` ends with code 1 if something was not in the
+//! store, or was forgotten before, and says how many; the rest is forgotten all the same. Values are looked up byte for
+//! byte, so write them as they were when they were protected.
+//!
 //! After `reseal` and `reindex` the older versions of the key are not needed for this store any more. Tokens stay as
 //! they are. A program that has the policy open must open it again after a rotation, to reveal what others sealed
 //! with the new version.
@@ -107,8 +114,10 @@
 //! policy that tokenizes; not by `reveal` and `cipherform tokens`. If a key version that values are found by is
 //! removed before the re-index, minting ends until `cipherform tokens reindex`.
 //!
-//! Deleting overwrites the row: in SQLite at once, in its log as well unless somebody reads at that moment; in
-//! PostgreSQL with the next `VACUUM`. Backups and replicas are yours to see to.
+//! Deleting overwrites the row. In SQLite that is done at once, in its log as well, unless somebody reads the store at
+//! that moment: then the command says `not yet`, and `tokens expire` does the rest when they are done. In PostgreSQL the
+//! server's files hold the old rows until `VACUUM cipherform_tokens`, which the command says as well. Backups and
+//! replicas are yours to see to, and so are blocks that a file system or a disk has set aside.
 //!
 //! # In SQL
 //!

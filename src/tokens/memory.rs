@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    DomainState, DomainStats, Found, Inserted, Insertion, KnownToken, Lookup, Minted, Record, Replacement, RowTag,
-    SpaceId, TokenStore,
+    DomainState, DomainStats, Emptied, Found, Inserted, Insertion, KnownToken, Lookup, Minted, Record, Replacement,
+    RowTag, SpaceId, TokenStore,
 };
 use crate::keys::{KeyVersionId, StoreId};
 use crate::{Error, ErrorKind, Result};
@@ -226,22 +226,25 @@ impl TokenStore for MemoryTokens {
         Ok(tokens.iter().map(found).collect())
     }
 
-    async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<u64> {
+    async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<Emptied> {
         let mut inner = self.called()?;
         let Some(domain) = inner.domains.get_mut(domain) else {
-            return Ok(0);
+            return Ok(Emptied::default());
         };
-        Ok(tokens.iter().filter(|token| domain.empty(token)).count() as u64)
+        Ok(Emptied {
+            rows: tokens.iter().filter(|token| domain.empty(token)).count() as u64,
+            remains: None,
+        })
     }
 
-    async fn expire(&self, domain: Option<&str>, now: u64) -> Result<u64> {
+    async fn expire(&self, domain: Option<&str>, now: u64) -> Result<Emptied> {
         let mut inner = self.called()?;
-        let mut emptied = 0;
+        let mut emptied = Emptied::default();
         for (name, held) in &mut inner.domains {
             if domain.is_none_or(|domain| domain == name) {
                 let expired = held.rows.iter().filter(|(_, content)| content.has_expired(now));
                 let expired: Vec<String> = expired.map(|(token, _)| token.clone()).collect();
-                emptied += expired.iter().filter(|token| held.empty(token)).count() as u64;
+                emptied.rows += expired.iter().filter(|token| held.empty(token)).count() as u64;
             }
         }
         Ok(emptied)

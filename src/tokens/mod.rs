@@ -54,8 +54,8 @@ pub use postgres::PostgresTokens;
 #[cfg(feature = "tokens-sqlite")]
 pub use sqlite::SqliteTokens;
 pub use store::{
-    DomainState, DomainStats, Entry, Found, Inserted, Insertion, KnownToken, Lookup, Minted, Record, Replacement,
-    RowTag, Space, SpaceId, TokenStore,
+    DomainState, DomainStats, Emptied, Entry, Found, Inserted, Insertion, KnownToken, Lookup, Minted, Record, Remains,
+    Replacement, RowTag, Space, SpaceId, TokenStore,
 };
 pub use tokenizer::{Progress, Revealed, TokenRule, Tokenized, Tokenizer};
 pub use url::StoreUrl;

@@ -15,7 +15,8 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use super::{
-    DomainState, DomainStats, Found, Inserted, Insertion, KnownToken, Lookup, Minted, Record, Replacement, TokenStore,
+    DomainState, DomainStats, Emptied, Found, Inserted, Insertion, KnownToken, Lookup, Minted, Record, Remains,
+    Replacement, TokenStore,
 };
 use crate::keys::{KeyVersionId, StoreId};
 use crate::{Error, ErrorKind, Result};
@@ -299,49 +300,52 @@ impl TokenStore for SqliteTokens {
         .await
     }
 
-    async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<u64> {
+    async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<Emptied> {
         let domain = domain.to_owned();
         self.run(move |inner| {
             let Some(domain) = inner.domain(&domain)? else {
-                return Ok(0);
+                return Ok(Emptied::default());
             };
             let change = inner.change()?;
-            let mut emptied = 0;
+            let mut rows = 0;
             {
                 let mut update = change.prepare_cached(
                     "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL, tag = NULL
                      WHERE domain = ?1 AND token = ?2 AND sealed IS NOT NULL",
                 )?;
                 for token in &tokens {
-                    emptied += update.execute(params![domain, token])? as u64;
+                    rows += update.execute(params![domain, token])? as u64;
                 }
             }
             change.commit()?;
-            forget_log(&inner.connection)?;
-            Ok(emptied)
+            let remains = forget_log(&inner.connection)?;
+            Ok(Emptied { rows, remains })
         })
         .await
     }
 
-    async fn expire(&self, domain: Option<&str>, now: u64) -> Result<u64> {
+    async fn expire(&self, domain: Option<&str>, now: u64) -> Result<Emptied> {
         let domain = domain.map(str::to_owned);
         self.run(move |inner| {
             let number = match &domain {
                 Some(name) => match inner.domain(name)? {
-                    None => return Ok(0),
+                    None => return Ok(Emptied::default()),
                     number => number,
                 },
                 None => None,
             };
             let change = inner.change()?;
-            let emptied = change.execute(
+            let rows = change.execute(
                 "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL, tag = NULL
                  WHERE sealed IS NOT NULL AND expires <= ?2 AND (?1 IS NULL OR domain = ?1)",
                 params![number, now.cast_signed()],
             )?;
             change.commit()?;
-            forget_log(&inner.connection)?;
-            Ok(emptied as u64)
+            let remains = forget_log(&inner.connection)?;
+            Ok(Emptied {
+                rows: rows as u64,
+                remains,
+            })
         })
         .await
     }
@@ -556,14 +560,15 @@ fn in_order<T: Ord>(items: &[T]) -> Vec<usize> {
     order
 }
 
-/// Copies the log into the file and cuts it off, so that what was emptied stands in neither. While others read, it is
-/// left to the next time.
-fn forget_log(connection: &Connection) -> rusqlite::Result<()> {
+/// Copies the log into the file and cuts it off, so that what was emptied stands in neither. While others read, it
+/// remains, and is left to the next time.
+fn forget_log(connection: &Connection) -> rusqlite::Result<Option<Remains>> {
     // While it waits for readers it keeps writers out.
     connection.busy_timeout(BRIEFLY)?;
-    let done = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    // Its first column tells whether somebody was in the way, which is no error.
+    let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
     connection.busy_timeout(PATIENCE)?;
-    done
+    Ok(is_busy?.then_some(Remains::Log))
 }
 
 /// Gives the file a write-ahead log, which it keeps.

@@ -67,12 +67,12 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     /// Looks up the rows of `tokens`.
     async fn reveal(&self, domain: &str, tokens: Vec<String>, now: u64) -> Result<Vec<Found>>;
 
-    /// Empties the rows of `tokens`: sealed value, look-up hash and tag are overwritten, as far as the store can. Returns
-    /// how many were not empty before; tokens that are not there do not count.
-    async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<u64>;
+    /// Empties the rows of `tokens`: sealed value, look-up hash and tag are overwritten, as far as the store can. Tokens
+    /// that are not there, or were emptied before, do not count.
+    async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<Emptied>;
 
-    /// Empties the rows that have expired by `now`, of one domain or of all. Returns how many.
-    async fn expire(&self, domain: Option<&str>, now: u64) -> Result<u64>;
+    /// Empties the rows that have expired by `now`, of one domain or of all.
+    async fn expire(&self, domain: Option<&str>, now: u64) -> Result<Emptied>;
 
     /// Every domain, by name.
     async fn stats(&self, now: u64) -> Result<Vec<DomainStats>>;
@@ -209,6 +209,27 @@ pub enum Found {
     Emptied,
     /// It was never issued.
     Unknown,
+}
+
+/// The rows that a call has emptied.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Emptied {
+    /// Number of rows that were not empty before.
+    pub rows: u64,
+    /// Copies of emptied rows that the store's own files still hold.
+    pub remains: Option<Remains>,
+}
+
+/// Copies of emptied rows in the files of a store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Remains {
+    /// In a write-ahead log that could not be cut off, since somebody reads the store: the next
+    /// [`expire`](TokenStore::expire) tries again.
+    Log,
+    /// In the server's tables, until they are vacuumed.
+    DeadRows,
 }
 
 /// A row.

@@ -166,11 +166,11 @@ async fn what_is_forgotten_stays_forgotten() {
     let made = tokens(&tokenizer, &["123-45-6789", "123-45-6780"]).await;
     let found = tokenizer.find(&["123-45-6789", "123-45-0001"], at(1)).await.unwrap();
     assert_eq!(found, [Some(made[0].clone()), None]);
-    assert_eq!(tokenizer.delete(vec![made[0].clone()]).await.unwrap(), 1);
+    assert_eq!(tokenizer.delete(vec![made[0].clone()]).await.unwrap().rows, 1);
     let expected = [Revealed::Emptied, Revealed::Value("123-45-6780".into())];
     assert_eq!(revealed(&tokenizer, &made, 59).await, expected);
     assert_eq!(revealed(&tokenizer, &made, 60).await, vec![Revealed::Emptied; 2]);
-    assert_eq!(tokenizer.expire(at(60)).await.unwrap(), 1);
+    assert_eq!(tokenizer.expire(at(60)).await.unwrap().rows, 1);
     // A new token: the old one stays emptied for ever, wherever copies of it are.
     assert_ne!(tokens(&tokenizer, &["123-45-6789", "123-45-6780"]).await, made);
 }
@@ -183,7 +183,7 @@ async fn rotation_reseals_and_reindexes_without_changing_tokens() {
     let digits = || rule("digits", toml::Table::new());
     let old = open(digits(), &store, &keys[..1]).await;
     let made = tokens(&old, &values).await;
-    assert_eq!(old.delete(made[..1].to_vec()).await.unwrap(), 1);
+    assert_eq!(old.delete(made[..1].to_vec()).await.unwrap().rows, 1);
     let both = open(digits(), &store, &keys).await;
     assert_eq!(tokens(&both, &values[1..]).await, made[1..], "found by the first key");
     let mut told = 0;

@@ -15,7 +15,7 @@ use super::distinct::{DistinctValues, Spaces};
 use super::lookup_index::LookupIndex;
 use super::mint::{self, Minter, Shape};
 use super::seal::{Opener, Row, Sealer};
-use super::{Entry, Found, Inserted, Insertion, KnownToken, Lookup, Minted, Space, TokenStore};
+use super::{Emptied, Entry, Found, Inserted, Insertion, KnownToken, Lookup, Minted, Remains, Space, TokenStore};
 use crate::formats::{Format, FormatError, RowError};
 use crate::keys::{KeyHandle, KeyVersionId, Purpose, Timestamp};
 use crate::{Error, ErrorKind, Hint, Remedy, Result};
@@ -506,27 +506,28 @@ impl Tokenizer {
         Ok(found)
     }
 
-    /// Makes `tokens` unrevealable for ever. Returns how many were not so before.
+    /// Makes `tokens` unrevealable for ever. Counts those that were not so before.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn delete(&self, tokens: Vec<String>) -> Result<u64> {
-        let mut deleted = 0;
+    pub async fn delete(&self, tokens: Vec<String>) -> Result<Emptied> {
+        let mut deleted = Emptied::default();
         for batch in tokens.chunks(BATCH) {
             let distinct: HashSet<String> = batch.iter().cloned().collect();
-            deleted += self
-                .store
-                .delete(&self.domain(), distinct.into_iter().collect())
-                .await?;
+            let tokens = distinct.into_iter().collect();
+            let Emptied { rows, remains } = self.store.delete(&self.domain(), tokens).await?;
+            deleted.rows += rows;
+            // What the last one left behind: a log is cut off with all that was before.
+            deleted.remains = remains.or(deleted.remains.filter(|before| *before != Remains::Log));
         }
         Ok(deleted)
     }
 
-    /// Empties what has expired. Returns how many.
+    /// Empties what has expired.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn expire(&self, now: Timestamp) -> Result<u64> {
+    pub async fn expire(&self, now: Timestamp) -> Result<Emptied> {
         self.store.expire(Some(&self.domain()), seconds(now)).await
     }
 

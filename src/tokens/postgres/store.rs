@@ -22,8 +22,8 @@ use super::errors::{TIMEOUT, damaged, failed, ran_into_another, silent};
 use super::{server, tables};
 use crate::keys::{KeyVersionId, StoreId};
 use crate::tokens::{
-    DomainState, DomainStats, Found, Inserted, Insertion, KnownToken, Lookup, Minted, Record, Replacement, RowTag,
-    TokenStore,
+    DomainState, DomainStats, Emptied, Found, Inserted, Insertion, KnownToken, Lookup, Minted, Record, Remains,
+    Replacement, RowTag, TokenStore,
 };
 use crate::{Error, Result, Secret};
 
@@ -327,36 +327,33 @@ impl TokenStore for PostgresTokens {
         .await
     }
 
-    async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<u64> {
+    async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<Emptied> {
         self.asked(Some(self.patience), async |connection| {
             let Some(domain) = connection.domain(domain).await? else {
-                return Ok(0);
+                return Ok(Emptied::default());
             };
             let update = "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL, tag = NULL
                 WHERE domain = $1 AND token = ANY ($2) AND sealed IS NOT NULL";
-            connection
-                .client
-                .execute(update, &[&domain, &tokens])
-                .await
-                .map_err(failed)
+            let rows = connection.client.execute(update, &[&domain, &tokens]).await;
+            rows.map(emptied).map_err(failed)
         })
         .await
     }
 
-    async fn expire(&self, domain: Option<&str>, now: u64) -> Result<u64> {
+    async fn expire(&self, domain: Option<&str>, now: u64) -> Result<Emptied> {
         // Without a limit: the work grows with the table.
         self.asked(None, async |connection| {
             let number = match domain {
                 Some(name) => match connection.domain(name).await? {
-                    None => return Ok(0),
+                    None => return Ok(Emptied::default()),
                     number => number,
                 },
                 None => None,
             };
             let update = "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL, tag = NULL
                 WHERE sealed IS NOT NULL AND expires <= $2 AND ($1::int IS NULL OR domain = $1)";
-            let emptied = connection.client.execute(update, &[&number, &now.cast_signed()]).await;
-            emptied.map_err(failed)
+            let rows = connection.client.execute(update, &[&number, &now.cast_signed()]).await;
+            rows.map(emptied).map_err(failed)
         })
         .await
     }
@@ -622,6 +619,14 @@ fn known(row: &Row, at: usize) -> Result<KnownToken> {
         expires: row.get::<_, Option<i64>>(at + 1).map(i64::cast_unsigned),
         tag: tag(row.get(at + 2))?,
     })
+}
+
+/// An UPDATE leaves the rows as they were in the server's files, until they are vacuumed.
+fn emptied(rows: u64) -> Emptied {
+    Emptied {
+        rows,
+        remains: (rows > 0).then_some(Remains::DeadRows),
+    }
 }
 
 fn tag(bytes: Option<&[u8]>) -> Result<Option<RowTag>> {
