@@ -185,12 +185,14 @@ fn plain_insert(connection: &mut Connection, records: &[Record]) -> Duration {
         let change = connection.transaction().unwrap();
         {
             let mut insert = change
-                .prepare_cached("INSERT INTO cipherform_tokens (domain, token, lookup, sealed, expires) VALUES (?1, ?2, ?3, ?4, ?5)")
+                .prepare_cached(
+                    "INSERT INTO cipherform_tokens (domain, token, lookup, sealed, tag) VALUES (?1, ?2, ?3, ?4, ?5)",
+                )
                 .unwrap();
             for record in batch {
                 let (lookup, sealed) = record.value.as_ref().unwrap();
                 insert
-                    .execute(params![1, record.token, lookup, sealed, None::<i64>])
+                    .execute(params![1, record.token, lookup, sealed, record.tag])
                     .unwrap();
             }
         }
@@ -204,7 +206,7 @@ fn plain_find(connection: &mut Connection, records: &[Record]) -> Duration {
     for batch in records.chunks(BATCH) {
         let view = connection.transaction().unwrap();
         let mut query = view
-            .prepare_cached("SELECT token FROM cipherform_tokens WHERE domain = ?1 AND lookup = ?2")
+            .prepare_cached("SELECT token, tag FROM cipherform_tokens WHERE domain = ?1 AND lookup = ?2")
             .unwrap();
         let found: Vec<String> = batch
             .iter()

@@ -53,6 +53,9 @@ card = "masked"
 "*" = "denied"
 "#;
 
+/// What a change of tokens takes where nobody can be asked.
+const MEANT: [&str; 3] = ["--yes", "--reason", "a test"];
+
 const PROTECT: [&str; 3] = ["protect", "plain.parquet", "safe.parquet"];
 
 fn sandbox() -> Sandbox {
@@ -154,9 +157,9 @@ fn files_go_there_and_back() {
     assert!(text(&sandbox.run(&["tokens", "stats"]).stderr).contains("rule account: there is no token store"));
     for arguments in [
         &["reveal", "safe.parquet", "no.parquet"][..],
-        &["tokens", "reseal"],
-        &["tokens", "reindex", "account"],
-        &["tokens", "expire", "account"],
+        &["tokens", "reseal", "--yes", "--reason", "a test"],
+        &["tokens", "reindex", "account", "--yes", "--reason", "a test"],
+        &["tokens", "expire", "account", "--yes", "--reason", "a test"],
     ] {
         let error = sandbox.fails(1, arguments);
         assert!(error.contains("there is no token store"), "{error}");
@@ -198,7 +201,7 @@ fn a_store_found_by_a_removed_version_is_mended_by_a_reindex() {
     sandbox.ok(&PROTECT);
     sandbox.ok(&["keys", "rotate", "pii"]);
     // Sealed under the new version; the index that finds values is still of the old one.
-    sandbox.ok(&["tokens", "reseal", "account"]);
+    sandbox.ok(&[&["tokens", "reseal", "account"], &MEANT[..]].concat());
     let removed = sandbox.run(&["keys", "remove", "pii@1", "--reason", "a test", "--yes"]);
     let warned = text(&removed.stderr);
     assert!(
@@ -212,7 +215,7 @@ fn a_store_found_by_a_removed_version_is_mended_by_a_reindex() {
         told.contains("re-index the token store: `cipherform tokens reindex`"),
         "{told}"
     );
-    sandbox.ok(&["tokens", "reindex", "account"]);
+    sandbox.ok(&[&["tokens", "reindex", "account"], &MEANT[..]].concat());
     sandbox.ok(&["protect", "plain.parquet", "again.parquet"]);
     assert_eq!(
         read(&sandbox.path("again.parquet")).1.columns(),
@@ -308,9 +311,16 @@ fn what_is_deleted_cannot_be_revealed_and_the_rest_can() {
     sandbox.ok(&PROTECT);
     // One value that is there and one that is not.
     std::fs::write(sandbox.path("forget.txt"), "bob\nnobody\n").unwrap();
-    let told = sandbox.run(&["tokens", "delete", "account", "--values", "forget.txt"]);
-    let expected = "rule account: not in the store, or forgotten before: 1 value\nrule account: forgot 1 token\n";
-    assert_eq!(text(&told.stderr), expected);
+    let told = sandbox.fails(
+        1,
+        &[&["tokens", "delete", "account", "--values", "forget.txt"], &MEANT[..]].concat(),
+    );
+    assert!(
+        told.contains(
+            "rule account: forgot 1 token\nerror: rule account: not in the store, or forgotten before: 1 value\n"
+        ),
+        "{told}"
+    );
     // A column that may not hold NULL does not: the file's schema says so, and is kept.
     let error = sandbox.fails(1, &["reveal", "safe.parquet", "back.parquet"]);
     assert!(
@@ -351,9 +361,9 @@ fn rotation_changes_no_token() {
     // Exports are sealed rows, so they can be compared without keys.
     let before = sandbox.ok(&["tokens", "export", "account", "--format", "json"]);
     sandbox.ok(&["keys", "rotate", "pii"]);
-    sandbox.ok(&["tokens", "reseal"]);
+    sandbox.ok(&[&["tokens", "reseal"], &MEANT[..]].concat());
     for rule in ["account", "card", "number", "visit"] {
-        sandbox.ok(&["tokens", "reindex", rule]);
+        sandbox.ok(&[&["tokens", "reindex", rule], &MEANT[..]].concat());
     }
     let after = sandbox.ok(&["tokens", "export", "account", "--format", "json"]);
     let rows = |text: &str| -> Vec<serde_json::Value> {
@@ -561,8 +571,172 @@ async fn no_value_stands_in_the_files_of_the_store() {
     };
     // Present before, absent afterwards.
     assert!(raw(&lookup) && raw(&sealed));
-    sandbox.ok(&["tokens", "delete", "account", &row.token]);
+    // While somebody reads, the log cannot be cut off, and that is said.
+    let mut reader = rusqlite::Connection::open(sandbox.path("tokens.db")).unwrap();
+    let reading = reader.transaction().unwrap();
+    let count = |of: &rusqlite::Connection| {
+        let sql = "SELECT count(sealed) FROM cipherform_tokens";
+        of.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let before = count(&reading);
+    let told = sandbox.run(&[&["tokens", "delete", "account", &row.token], &MEANT[..]].concat());
+    assert!(told.status.success());
+    let told = text(&told.stderr);
+    assert!(
+        told.contains("emptied 1 token, not yet out of the files: ") && !told.contains("forgot"),
+        "{told}"
+    );
+    assert!(
+        told.contains("`cipherform tokens expire account`") && raw(&sealed),
+        "{told}"
+    );
+    assert_eq!(count(&reading), before);
+    drop(reading);
+    // As it says.
+    let told = sandbox.run(&[&["tokens", "expire", "account"], &MEANT[..]].concat());
+    assert!(text(&told.stderr).contains("forgot 0 tokens"), "{}", text(&told.stderr));
     assert!(!raw(&lookup) && !raw(&sealed));
+    let row = store.scan("account", Some(row.token), 1).await.unwrap().remove(0);
+    let sealed = row.value.unwrap().1;
+    assert!(raw(&sealed));
+    let told = sandbox.run(&[&["tokens", "delete", "account", &row.token], &MEANT[..]].concat());
+    assert!(text(&told.stderr).contains("forgot 1 token"), "{}", text(&told.stderr));
+    assert!(!raw(&sealed));
+}
+
+/// Who changes tokens says so and why; what was not there shows in the exit code.
+#[test]
+fn changes_of_tokens_ask_are_recorded_and_say_what_was_not_there() {
+    let sandbox = sandbox();
+    sandbox.policy(&POLICY.replace("tokens = ", "audit = \"audit.jsonl\"\ntokens = "));
+    sandbox.write("plain.parquet", &accounts(["ann", "bob", "cyd"]));
+    sandbox.ok(&PROTECT);
+    let tokens = strings(&read(&sandbox.path("safe.parquet")).1, 0);
+    std::fs::write(sandbox.path("forget.txt"), "bob\nnobody\nbob\n").unwrap();
+    let verbs: [&[&str]; 5] = [
+        &["tokens", "delete", "account", &tokens[0]],
+        &["tokens", "delete", "account", "--values", "forget.txt"],
+        &["tokens", "expire", "account"],
+        &["tokens", "reseal", "account"],
+        &["tokens", "reindex", "account"],
+    ];
+    for verb in verbs {
+        let error = sandbox.fails(1, verb);
+        assert!(error.contains("no terminal") && error.contains("--yes"), "{error}");
+        let error = sandbox.fails(1, &[verb, &["--yes"]].concat());
+        assert!(error.contains("--reason"), "{error}");
+    }
+    // Nothing of it was done, nor written down.
+    assert!(!sandbox.ok(&["keys", "audit", "show"]).contains("-tokens"));
+    sandbox.ok(&["reveal", "safe.parquet", "back.parquet"]);
+
+    let reason = ["--yes", "--reason", "request 4711"];
+    sandbox.ok(&[verbs[0], &reason].concat());
+    let error = sandbox.fails(1, &[verbs[0], &reason].concat());
+    assert!(
+        error.contains("forgot 0 tokens") && error.contains("forgotten before: 1 token"),
+        "{error}"
+    );
+    let error = sandbox.fails(1, &[verbs[1], &reason].concat());
+    assert!(
+        error.contains("forgot 1 token") && error.contains("forgotten before: 1 value"),
+        "{error}"
+    );
+    assert!(!error.contains("bob") && !error.contains("nobody"), "{error}");
+    for verb in &verbs[2..] {
+        sandbox.ok(&[verb, &reason[..]].concat());
+    }
+    let shown = sandbox.ok(&["keys", "audit", "show", "--format", "json"]);
+    let entries: Vec<serde_json::Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_tokens: Vec<_> = (entries.iter())
+        .filter(|entry| entry["event"].as_str().unwrap().ends_with("-tokens"))
+        .inspect(|entry| {
+            assert_eq!((&entry["rule"], &entry["key"]), (&"account".into(), &"pii".into()));
+            assert_eq!(entry["reason"], "request 4711");
+            assert!(entry["who"].is_string() && entry["time"].is_string());
+        })
+        .map(|entry| {
+            (
+                entry["event"].as_str().unwrap(),
+                entry["values"].as_u64(),
+                entry["context"].as_str(),
+            )
+        })
+        .collect();
+    // Announced, and done: no change without an entry, and the number that it came to.
+    let asked = Some("asked for");
+    assert_eq!(
+        of_tokens,
+        [
+            ("delete-tokens", Some(1), asked),
+            ("delete-tokens", Some(1), None),
+            ("delete-tokens", Some(1), asked),
+            ("delete-tokens", Some(0), None),
+            ("delete-tokens", Some(2), asked),
+            ("delete-tokens", Some(1), None),
+            ("expire-tokens", None, asked),
+            ("expire-tokens", Some(0), None),
+            ("reseal-tokens", None, asked),
+            ("reseal-tokens", Some(0), None),
+            ("reindex-tokens", None, asked),
+            ("reindex-tokens", Some(0), None),
+        ]
+    );
+    assert!(!shown.contains("bob") && !shown.contains(&tokens[0]), "{shown}");
+    sandbox.ok(&["keys", "audit", "verify"]);
+    // Without a log there is no proof, which is said.
+    sandbox.policy(POLICY);
+    let told = text(&sandbox.run(&[verbs[2], &reason].concat()).stderr);
+    assert!(told.contains("warning: the policy names no audit log"), "{told}");
+}
+
+/// Whoever may write to the store exchanges the look-up hashes of two people.
+#[test]
+fn exchanged_look_up_hashes_are_refused() {
+    let sandbox = sandbox();
+    sandbox.write("plain.parquet", &accounts(["ann", "bob", "cyd"]));
+    sandbox.ok(&PROTECT);
+    let tokens = strings(&read(&sandbox.path("safe.parquet")).1, 0);
+    let store = rusqlite::Connection::open(sandbox.path("tokens.db")).unwrap();
+    let lookup = |token: &str| -> Vec<u8> {
+        let sql = "SELECT lookup FROM cipherform_tokens WHERE token = ?1";
+        store.query_row(sql, [token], |row| row.get(0)).unwrap()
+    };
+    let set = |token: &str, lookup: &[u8]| {
+        let sql = "UPDATE cipherform_tokens SET lookup = ?2 WHERE token = ?1";
+        assert_eq!(store.execute(sql, rusqlite::params![token, lookup]).unwrap(), 1);
+    };
+    let (ann, bob) = (lookup(&tokens[0]), lookup(&tokens[1]));
+    set(&tokens[0], b"");
+    set(&tokens[1], &ann);
+    set(&tokens[0], &bob);
+    let error = sandbox.fails(3, &["protect", "plain.parquet", "again.parquet"]);
+    assert!(
+        error.contains("a row of the token store does not authenticate"),
+        "{error}"
+    );
+    assert!(!sandbox.path("again.parquet").exists());
+    std::fs::write(sandbox.path("forget.txt"), "ann\n").unwrap();
+    let delete = ["tokens", "delete", "account", "--values", "forget.txt"];
+    let error = sandbox.fails(3, &[&delete[..], &MEANT].concat());
+    assert!(error.contains("does not authenticate"), "{error}");
+    // Without tags it is found out by opening the row.
+    store.execute("UPDATE cipherform_tokens SET tag = NULL", []).unwrap();
+    let error = sandbox.fails(3, &["protect", "plain.parquet", "again.parquet"]);
+    assert!(error.contains("does not authenticate"), "{error}");
+    // Set right again, and found without tags, which a re-index gives back.
+    set(&tokens[0], b"");
+    set(&tokens[1], &bob);
+    set(&tokens[0], &ann);
+    let same = |target: &str| {
+        sandbox.ok(&["protect", "plain.parquet", target]);
+        strings(&read(&sandbox.path(target)).1, 0) == tokens
+    };
+    assert!(same("again.parquet"));
+    sandbox.ok(&[&["tokens", "reindex", "account"], &MEANT[..]].concat());
+    let untagged = "SELECT count(*) FROM cipherform_tokens WHERE tag IS NULL";
+    assert_eq!(store.query_row(untagged, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+    assert!(same("once-more.parquet"));
 }
 
 #[test]

@@ -172,7 +172,7 @@ def test_what_is_deleted_is_forgotten(engine: cipherform.Engine, folder: Folder)
     safe = pa.table(engine.protect(visits(), table="visits"))
 
     def forget(rule: str, token: object) -> None:
-        folder.command("tokens", "delete", rule, str(token))
+        folder.command("tokens", "delete", rule, str(token), "--yes", "--reason", "a test")
 
     forget("account", safe["account"][2])
     forget("card", safe["card"][1])

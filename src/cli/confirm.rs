@@ -11,6 +11,17 @@ use crate::{Error, Result};
 /// Takes the reason for a change, and its confirmation where it has a consequence: from the command line, or else from
 /// the person at the terminal.
 pub(super) fn confirm(
+    key: &impl Display,
+    args: &ConfirmArgs,
+    consequence: Option<&str>,
+    printer: &Printer,
+) -> Result<Reason> {
+    confirm_for("Key", key, args, consequence, printer)
+}
+
+/// Takes reason and confirmation like [`confirm`], for a `subject` that is of the `kind` that the question names.
+pub(super) fn confirm_for(
+    kind: &str,
     subject: &impl Display,
     args: &ConfirmArgs,
     consequence: Option<&str>,
@@ -26,7 +37,7 @@ pub(super) fn confirm(
                     .with_hint("pass --yes and --reason"),
             );
         }
-        type_to_confirm(subject, consequence, printer)?;
+        type_to_confirm(kind, subject, consequence, printer)?;
     }
     match &args.reason {
         Some(reason) => Ok(reason.clone()),
@@ -39,8 +50,8 @@ pub(super) fn confirm(
     }
 }
 
-fn type_to_confirm(subject: &impl Display, consequence: &str, printer: &Printer) -> Result<()> {
-    printer.say(format_args!("Key `{subject}`: {consequence}"));
+fn type_to_confirm(kind: &str, subject: &impl Display, consequence: &str, printer: &Printer) -> Result<()> {
+    printer.say(format_args!("{kind} `{subject}`: {consequence}"));
     // The name and not "y", which is typed by habit.
     if line(&format!("Type `{subject}` to go on: "))?.trim() == subject.to_string() {
         Ok(())

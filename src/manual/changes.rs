@@ -12,9 +12,9 @@
 //! | shapes in the tweak | `cipherform shape v1` | tweaks |
 //! | what defines a map | `cipherform fingerprint v1` | metadata, derivation |
 //! | the FF1 subkey | `cipherform ff1 subkey v1` | derivation |
-//! | token look-up and sealing | `cipherform token index subkey v1`, `cipherform token seal subkey v1`, `cipherform sealed token v1` | derivation, associated data |
+//! | token look-up, tags and sealing | `cipherform token index subkey v1`, `cipherform token row v1`, `cipherform token seal subkey v1`, `cipherform sealed token v1` | derivation, associated data |
 //! | a sealed value | a first byte 1 | token store |
-//! | token tables | version 1 | token store |
+//! | token tables | version 2; 1, which had no tags, is brought to it when it is opened, and a row without a tag is checked by opening it until `tokens reindex` | token store |
 //! | the check value | `cipherform check value v1` | metadata |
 //! | the check value of a root | `cipherform root check v1` | the policy's `[trust.NAME]` |
 //! | column metadata, of fields and of the file | `"version": 1`, under the key `cipherform` | files |

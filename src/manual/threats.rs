@@ -126,6 +126,37 @@
 //! proof of anything either. Who can write the file can write it; but it never grants anything, and a column that lies
 //! about its rule is revealed under that rule as the policy has it: to garbage, or to an error.
 //!
+//! A token store is authenticated row by row: a value is sealed for its row, and a row that a look-up hash leads to has
+//! a tag over domain, look-up hash, token and end of life ([tokens](super::tokens)). So whoever can write to the store
+//! cannot give one person the token or the value of another, nor a longer life; that is an error where the row is met.
+//! What they can do: take rows away, so that tokens cannot be revealed and a value gets a second token; damage them, so
+//! that jobs fail; and put back rows of an older copy of the same store, which were right once. Nothing notices the
+//! last: a value that was deleted can be revealed again by whoever has a copy of its row, and the keys.
+//!
+//! # Erasing a person
+//!
+//! | the value is | it is erased by | what is left |
+//! | --- | --- | --- |
+//! | a token | `cipherform tokens delete RULE --values -`: an entry in the audit log says who, when and how many, and code 0 that all were there ([tokens](super::tokens)) | the token, which stands for nothing; copies of the store's rows |
+//! | encrypted | writing the file anew without the person's rows | copies of the old file |
+//! | encrypted, and everything under one key version may go | `keys rotate`, then `keys remove KEY@N` | copies of the keyring, until the KMS key that wrapped it is deleted as well |
+//!
+//! Only the first is provable, and reaches copies of the protected files: what stands in them leads nowhere any more. For
+//! data of which single people must be erasable, tokenize what identifies them.
+//!
+//! An encrypted file is written anew in one of two ways. Without anybody reading it: ask for the ciphertext of what
+//! identifies the person, and let any program that keeps the metadata of Arrow fields leave those rows out (pyarrow:
+//! `table.filter(field("ssn") != ciphertext)`, and `write_table`). The rest stays as it is stored. `cipherform query
+//! --stored FILE -c 'SELECT … WHERE ssn <> …' -o NEW.parquet` does so, too, but its output does not say how it is
+//! protected, so that `reveal` takes `--key-version N` and `--table NAME`. Or through plain values: `cipherform query FILE
+//! -c 'SELECT … WHERE …' -o PLAIN.parquet`, then `protect` with `--table NAME`; the plain file is yours to remove.
+//! There is no command that does either in one step. Whoever has an older copy of the file, a backup or a snapshot, and
+//! the key, still reads the person.
+//!
+//! A tweak or a `domain` of the person's own erases nothing: both are in the clear, and the key that is needed with them
+//! stays. A key of the person's own would, but a rule names one key, so that keys are for classes of data, not people.
+//! After `keys remove` the version reveals nothing by this keyring; a copy of the keyring from before still does.
+//!
 //! # Small domains
 //!
 //! FF1 is at its weakest where few values are possible. Two things protect here: the floor of 1,000,000 possible

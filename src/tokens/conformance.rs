@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Entry, Found, Inserted, Insertion, Lookup, Minted, Replacement, Space, TokenStore};
+use super::{
+    Entry, Found, Inserted, Insertion, KnownToken, Lookup, Minted, Record, Replacement, RowTag, Space, TokenStore,
+};
 use crate::keys::{KeyVersionId, random};
 use crate::{Error, ErrorKind, Result};
 
@@ -57,7 +59,10 @@ async fn keeps_its_domains(store: &dyn TokenStore) -> Result<()> {
 
 async fn finds_what_was_inserted(store: &dyn TokenStore) -> Result<()> {
     let domain = Domain::new(store).await?;
-    let entries = entries(300)?;
+    let mut entries = entries(300)?;
+    // Part of what a tag binds, so it has to come back as it was given.
+    entries[5].expires = Some(NOW + 1);
+    entries[6].expires = Some(i64::MAX.cast_unsigned());
     require(
         domain.insert(&entries).await? == vec![Minted::New; 300],
         "insert: new entries are new",
@@ -67,11 +72,11 @@ async fn finds_what_was_inserted(store: &dyn TokenStore) -> Result<()> {
     // chance.
     lookups.reverse();
     lookups.insert(7, lookup()?);
-    let mut tokens: Vec<Option<String>> = entries.iter().rev().map(|entry| Some(entry.token.clone())).collect();
+    let mut tokens: Vec<Option<KnownToken>> = entries.iter().rev().map(|entry| Some(known(entry))).collect();
     tokens.insert(7, None);
     require(
         store.find(&domain.name, lookups, NOW).await? == tokens,
-        "find: answers in the order asked, NULL for what is not there",
+        "find: answers with token, end of life and tag in the order asked, with nothing for what is not there",
     )?;
     let mut asked: Vec<String> = entries.iter().rev().map(|entry| entry.token.clone()).collect();
     asked.insert(3, "not-a-token".into());
@@ -102,12 +107,15 @@ async fn keeps_tokens_and_lookups_unique(store: &dyn TokenStore) -> Result<()> {
     second[2].token = first[2].token.clone();
     let minted = domain.insert(&second).await?;
     let expected = [
-        Minted::Known(first[0].token.clone()),
+        Minted::Known(known(&first[0])),
         Minted::TokenTaken,
-        Minted::Known(first[2].token.clone()),
+        Minted::Known(known(&first[2])),
         Minted::New,
     ];
-    require(minted == expected, "insert: tells known values and taken tokens")?;
+    require(
+        minted == expected,
+        "insert: tells known values, with the tag of their row, and taken tokens",
+    )?;
     let tokens = first.iter().map(|entry| entry.token.clone()).collect();
     let found: Vec<Found> = first.iter().map(value).collect();
     require(
@@ -188,10 +196,13 @@ async fn empties(store: &dyn TokenStore) -> Result<()> {
     let gone = entries[0].token.clone();
     let asked = vec![gone.clone(), "not-a-token".to_owned()];
     require(
-        store.delete(&domain.name, asked.clone()).await? == 1,
+        store.delete(&domain.name, asked.clone()).await?.rows == 1,
         "delete: counts what it empties",
     )?;
-    require(store.delete(&domain.name, asked).await? == 0, "delete: empties once")?;
+    require(
+        store.delete(&domain.name, asked).await?.rows == 0,
+        "delete: empties once",
+    )?;
     require(
         store.reveal(&domain.name, vec![gone.clone()], NOW).await? == [Found::Emptied],
         "delete: the token is known to be emptied",
@@ -250,11 +261,11 @@ async fn expires(store: &dyn TokenStore) -> Result<()> {
         "insert: an expired value is minted anew",
     )?;
     require(
-        store.expire(Some(&domain.name), NOW).await? == 1,
+        store.expire(Some(&domain.name), NOW).await?.rows == 1,
         "expire: counts what it empties",
     )?;
     require(
-        store.expire(Some(&domain.name), NOW).await? == 0,
+        store.expire(Some(&domain.name), NOW).await?.rows == 0,
         "expire: empties once",
     )?;
     require(
@@ -286,16 +297,22 @@ async fn scans_and_replaces(store: &dyn TokenStore) -> Result<()> {
     }
     let same = rows.len() == entries.len()
         && rows.iter().zip(&entries).enumerate().all(|(at, (row, entry))| {
-            let content = (at != 4).then(|| (entry.lookup, entry.sealed.clone()));
-            row.token == entry.token && row.value == content
+            let is_full = at != 4;
+            *row == Record {
+                token: entry.token.clone(),
+                value: is_full.then(|| (entry.lookup, entry.sealed.clone())),
+                expires: None,
+                tag: is_full.then_some(entry.tag),
+            }
         });
     require(same, "scan: gives every row once, in the order of the tokens' bytes")?;
 
-    let other = lookup()?;
+    let (other, retagged) = (lookup()?, tag()?);
     let replacement = |at: usize, old: &[u8], lookup| Replacement {
         token: entries[at].token.clone(),
         old: old.to_vec(),
         lookup,
+        tag: Some(retagged),
         sealed: b"resealed".to_vec(),
     };
     let replacements = vec![
@@ -312,10 +329,14 @@ async fn scans_and_replaces(store: &dyn TokenStore) -> Result<()> {
     let found = store
         .find(&domain.name, vec![entries[0].lookup, other, entries[1].lookup], NOW)
         .await?;
-    let expected = [None, Some(entries[0].token.clone()), Some(entries[1].token.clone())];
+    let replaced = KnownToken {
+        tag: Some(retagged),
+        ..known(&entries[0])
+    };
+    let expected = [None, Some(replaced), Some(known(&entries[1]))];
     require(
         found == expected,
-        "replace: puts the new look-up hash in the place of the old",
+        "replace: puts the new look-up hash and tag in the place of the old",
     )?;
     let revealed = store.reveal(&domain.name, vec![entries[0].token.clone()], NOW).await?;
     require(
@@ -326,8 +347,8 @@ async fn scans_and_replaces(store: &dyn TokenStore) -> Result<()> {
 
 async fn reindexes(store: &dyn TokenStore) -> Result<()> {
     let domain = Domain::new(store).await?;
-    let known = entries(1)?;
-    domain.insert(&known).await?;
+    let first = entries(1)?;
+    domain.insert(&first).await?;
     let (to, another) = (KeyVersionId::random()?, KeyVersionId::random()?);
     store.begin_reindex(&domain.name, to).await?;
     // Twice, as after an interruption.
@@ -348,7 +369,7 @@ async fn reindexes(store: &dyn TokenStore) -> Result<()> {
         "insert: refused while a domain is being re-indexed",
     )?;
     require(
-        store.find(&domain.name, vec![known[0].lookup], NOW).await? == [Some(known[0].token.clone())],
+        store.find(&domain.name, vec![first[0].lookup], NOW).await? == [Some(known(&first[0]))],
         "find: goes on while a domain is being re-indexed",
     )?;
     let refused = store.end_reindex(&domain.name, another).await;
@@ -421,6 +442,7 @@ async fn tells_concurrent_writers_apart(store: &dyn TokenStore) -> Result<()> {
                         lookup: *lookup,
                         sealed: format!("sealed by {writer}").into_bytes(),
                         expires: None,
+                        tag: *lookup,
                         space: None,
                     })
                     .collect();
@@ -429,7 +451,7 @@ async fn tells_concurrent_writers_apart(store: &dyn TokenStore) -> Result<()> {
                 for (entry, minted) in entries.into_iter().zip(minted) {
                     match minted {
                         Minted::New => told.push((entry.lookup, entry.token)),
-                        Minted::Known(token) => told.push((entry.lookup, token)),
+                        Minted::Known(known) => told.push((entry.lookup, known.token)),
                         Minted::TokenTaken => pending.push(entry.lookup),
                     }
                 }
@@ -508,6 +530,7 @@ fn entries(count: usize) -> Result<Vec<Entry>> {
             lookup: lookup()?,
             sealed: format!("sealed {at}").into_bytes(),
             expires: None,
+            tag: tag()?,
             space: None,
         })
     };
@@ -522,6 +545,14 @@ fn value(entry: &Entry) -> Found {
     }
 }
 
+fn known(entry: &Entry) -> KnownToken {
+    KnownToken {
+        token: entry.token.clone(),
+        expires: entry.expires,
+        tag: Some(entry.tag),
+    }
+}
+
 fn name() -> Result<String> {
     Ok(format!("conformance-{}", token()?))
 }
@@ -531,6 +562,10 @@ fn token() -> Result<String> {
 }
 
 fn lookup() -> Result<Lookup> {
+    random::array()
+}
+
+fn tag() -> Result<RowTag> {
     random::array()
 }
 

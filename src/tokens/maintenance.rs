@@ -2,7 +2,7 @@
 
 use super::seal::{self, Opener, Row, Sealer};
 use super::tokenizer::{Progress, Tokenizer};
-use super::{Lookup, Record, Replacement};
+use super::{Lookup, Record, Replacement, RowTag};
 use crate::Result;
 use crate::keys::KeyVersionId;
 
@@ -26,15 +26,15 @@ impl Tokenizer {
             if seal::key_version(sealed)? == active.version_id() {
                 return Ok(None);
             }
-            // The look-up hash stays: it is made with the domain's index key, which a rotation does not
-            // change.
-            self.replacement(record, lookup, sealed, *lookup, opener, sealer)
-                .map(Some)
+            // Look-up hash and tag stay: they are made with the domain's index key, which a rotation does
+            // not change.
+            let kept = (*lookup, record.tag);
+            self.replacement(record, kept, opener, sealer)
         })
         .await
     }
 
-    /// Makes every look-up hash anew, under the active key version. Meanwhile tokens are revealed, but a value may
+    /// Makes every look-up hash and tag anew, under the active key version; rows without a tag get one. Meanwhile tokens are revealed, but a value may
     /// not be found, and none is minted: who tokenizes is told to wait. What is interrupted must be taken up again.
     ///
     /// # Errors
@@ -65,13 +65,13 @@ impl Tokenizer {
                 // The hash is made of the value, so each row is opened. The look-up hash is in the
                 // associated data, so it is sealed again, too.
                 let value = self.unseal(opener, &record.token, lookup, record.expires, sealed)?;
-                match index.lookup(&value) {
-                    // Done already, before an interruption.
-                    same if same == *lookup => Ok(None),
-                    other => self
-                        .replacement(record, lookup, sealed, other, opener, sealer)
-                        .map(Some),
+                let new = index.lookup(&value);
+                let tag = index.tag(&new, &record.token, record.expires);
+                // Done already, before an interruption.
+                if new == *lookup && record.tag == Some(tag) {
+                    return Ok(None);
                 }
+                self.replacement(record, (new, Some(tag)), opener, sealer)
             })
             .await?
         };
@@ -120,12 +120,13 @@ impl Tokenizer {
     fn replacement(
         &self,
         record: &Record,
-        old_lookup: &Lookup,
-        old: &[u8],
-        lookup: Lookup,
+        (lookup, tag): (Lookup, Option<RowTag>),
         opener: &mut Opener<'_>,
         sealer: &mut Sealer,
-    ) -> Result<Replacement> {
+    ) -> Result<Option<Replacement>> {
+        let Some((old_lookup, old)) = &record.value else {
+            return Ok(None);
+        };
         let value = self.unseal(opener, &record.token, old_lookup, record.expires, old)?;
         let row = Row {
             store: self.store.id(),
@@ -134,12 +135,13 @@ impl Tokenizer {
             lookup: &lookup,
             expires: record.expires,
         };
-        Ok(Replacement {
+        Ok(Some(Replacement {
             token: record.token.clone(),
             // The store compares it, so a value that was erased meanwhile does not come back.
-            old: old.to_vec(),
+            old: old.clone(),
             lookup,
+            tag,
             sealed: sealer.seal(row, &value)?,
-        })
+        }))
     }
 }

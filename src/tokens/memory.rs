@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    DomainState, DomainStats, Found, Inserted, Insertion, Lookup, Minted, Record, Replacement, SpaceId, TokenStore,
+    DomainState, DomainStats, Emptied, Found, Inserted, Insertion, KnownToken, Lookup, Minted, Record, Replacement,
+    RowTag, SpaceId, TokenStore,
 };
 use crate::keys::{KeyVersionId, StoreId};
 use crate::{Error, ErrorKind, Result};
@@ -38,6 +39,7 @@ struct Domain {
 struct Content {
     value: Option<(Lookup, Vec<u8>)>,
     expires: Option<u64>,
+    tag: Option<RowTag>,
 }
 
 impl Content {
@@ -47,9 +49,21 @@ impl Content {
 }
 
 impl Domain {
+    /// The row of a look-up hash, expired ones included.
+    fn known(&self, lookup: &Lookup) -> Option<KnownToken> {
+        let token = self.lookups.get(lookup)?;
+        let content = &self.rows[token];
+        Some(KnownToken {
+            token: token.clone(),
+            expires: content.expires,
+            tag: content.tag,
+        })
+    }
+
     fn empty(&mut self, token: &str) -> bool {
         let emptied = self.rows.get_mut(token).and_then(|content| {
-            content.expires = content.expires.filter(|_| content.value.is_none());
+            content.expires = None;
+            content.tag = None;
             content.value.take()
         });
         // The row stays, so that its token is never issued again; the hash goes, so that the value can be
@@ -119,18 +133,17 @@ impl TokenStore for MemoryTokens {
         Ok(domain.state)
     }
 
-    async fn find(&self, domain: &str, lookups: Vec<Lookup>, now: u64) -> Result<Vec<Option<String>>> {
+    async fn find(&self, domain: &str, lookups: Vec<Lookup>, now: u64) -> Result<Vec<Option<KnownToken>>> {
         let mut inner = self.called()?;
         let Some(domain) = inner.domains.get_mut(domain) else {
             return Ok(vec![None; lookups.len()]);
         };
         let live = |lookup| {
             domain
-                .lookups
-                .get(lookup)
-                .filter(|token| !domain.rows[*token].has_expired(now))
+                .known(lookup)
+                .filter(|known| !domain.rows[&known.token].has_expired(now))
         };
-        Ok(lookups.iter().map(|lookup| live(lookup).cloned()).collect())
+        Ok(lookups.iter().map(live).collect())
     }
 
     async fn insert(&self, insertion: Arc<Insertion>) -> Result<Inserted> {
@@ -145,12 +158,12 @@ impl TokenStore for MemoryTokens {
         let mut added = vec![0; insertion.spaces.len()];
         let mut wanted = added.clone();
         for entry in &insertion.entries {
-            if let Some(token) = next.lookups.get(&entry.lookup).cloned() {
-                if !next.rows[&token].has_expired(insertion.now) {
-                    minted.push(Minted::Known(token));
+            if let Some(known) = next.known(&entry.lookup) {
+                if !next.rows[&known.token].has_expired(insertion.now) {
+                    minted.push(Minted::Known(known));
                     continue;
                 }
-                next.empty(&token);
+                next.empty(&known.token);
             }
             if let Some(space) = entry.space {
                 wanted[space] += 1;
@@ -163,6 +176,7 @@ impl TokenStore for MemoryTokens {
             let content = Content {
                 value: Some((entry.lookup, entry.sealed.clone())),
                 expires: entry.expires,
+                tag: Some(entry.tag),
             };
             next.rows.insert(entry.token.clone(), content);
             next.lookups.insert(entry.lookup, entry.token.clone());
@@ -202,6 +216,7 @@ impl TokenStore for MemoryTokens {
             Some(Content {
                 value: Some((lookup, sealed)),
                 expires,
+                ..
             }) => Found::Value {
                 lookup: *lookup,
                 sealed: sealed.clone(),
@@ -211,22 +226,25 @@ impl TokenStore for MemoryTokens {
         Ok(tokens.iter().map(found).collect())
     }
 
-    async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<u64> {
+    async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<Emptied> {
         let mut inner = self.called()?;
         let Some(domain) = inner.domains.get_mut(domain) else {
-            return Ok(0);
+            return Ok(Emptied::default());
         };
-        Ok(tokens.iter().filter(|token| domain.empty(token)).count() as u64)
+        Ok(Emptied {
+            rows: tokens.iter().filter(|token| domain.empty(token)).count() as u64,
+            remains: None,
+        })
     }
 
-    async fn expire(&self, domain: Option<&str>, now: u64) -> Result<u64> {
+    async fn expire(&self, domain: Option<&str>, now: u64) -> Result<Emptied> {
         let mut inner = self.called()?;
-        let mut emptied = 0;
+        let mut emptied = Emptied::default();
         for (name, held) in &mut inner.domains {
             if domain.is_none_or(|domain| domain == name) {
                 let expired = held.rows.iter().filter(|(_, content)| content.has_expired(now));
                 let expired: Vec<String> = expired.map(|(token, _)| token.clone()).collect();
-                emptied += expired.iter().filter(|token| held.empty(token)).count() as u64;
+                emptied.rows += expired.iter().filter(|token| held.empty(token)).count() as u64;
             }
         }
         Ok(emptied)
@@ -266,6 +284,7 @@ impl TokenStore for MemoryTokens {
                 token: token.clone(),
                 value: content.value.clone(),
                 expires: content.expires,
+                tag: content.tag,
             })
             .collect())
     }
@@ -278,17 +297,20 @@ impl TokenStore for MemoryTokens {
             token,
             old,
             lookup,
+            tag,
             sealed,
         } in replacements
         {
-            let Some(value) = domain.rows.get_mut(&token).and_then(|content| content.value.as_mut()) else {
+            let Some(content) = domain.rows.get_mut(&token) else {
                 continue;
             };
+            let Some(value) = &mut content.value else { continue };
             // Compare and swap, as the trait asks for.
             if value.1 == old {
                 domain.lookups.remove(&value.0);
                 domain.lookups.insert(lookup, token);
                 *value = (lookup, sealed);
+                content.tag = tag;
                 replaced += 1;
             }
         }

@@ -173,11 +173,17 @@ fn nonce(counter: [u8; 4]) -> Nonce<aes_gcm::aead::consts::U12> {
 }
 
 fn broken() -> Error {
-    Error::new(
-        ErrorKind::WrongKey,
-        "a sealed value in the token store does not authenticate",
-    )
-    .with_hint("the store was changed by somebody else, or belongs to another keyring or policy")
+    changed("a sealed value in the token store does not authenticate")
+}
+
+/// The error for a row whose look-up hash, token and end of life do not belong together.
+pub(super) fn broken_row() -> Error {
+    changed("a row of the token store does not authenticate: its look-up hash, token or end of life was changed")
+}
+
+fn changed(message: &str) -> Error {
+    Error::new(ErrorKind::WrongKey, message)
+        .with_hint("the store was changed by somebody else, or belongs to another keyring or policy")
 }
 
 #[cfg(test)]

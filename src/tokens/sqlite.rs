@@ -14,7 +14,10 @@ use async_trait::async_trait;
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
-use super::{DomainState, DomainStats, Found, Inserted, Insertion, Lookup, Minted, Record, Replacement, TokenStore};
+use super::{
+    DomainState, DomainStats, Emptied, Found, Inserted, Insertion, KnownToken, Lookup, Minted, Record, Remains,
+    Replacement, TokenStore,
+};
 use crate::keys::{KeyVersionId, StoreId};
 use crate::{Error, ErrorKind, Result};
 
@@ -24,8 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long to wait for readers, to cut off the log.
 const BRIEFLY: Duration = Duration::from_secs(1);
 
-/// `user_version` of the file.
-const VERSION: i64 = 1;
+/// `user_version` of the file. Version 1 had no tags.
+const VERSION: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE cipherform_store (id BLOB NOT NULL);
@@ -48,11 +51,15 @@ CREATE TABLE cipherform_tokens (
     lookup BLOB,
     sealed BLOB,
     expires INTEGER,
+    tag BLOB,
     PRIMARY KEY (domain, token)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX cipherform_lookups ON cipherform_tokens (domain, lookup);
 CREATE INDEX cipherform_expiring ON cipherform_tokens (domain, expires) WHERE expires IS NOT NULL;
 ";
+
+/// Brings a file of version 1 to this one: its rows have no tag until they are re-indexed.
+const ADD_TAGS: &str = "ALTER TABLE cipherform_tokens ADD COLUMN tag BLOB;";
 
 /// An SQLite file of tokens. Clones share the connection; processes share the file.
 #[derive(Clone)]
@@ -115,7 +122,11 @@ impl SqliteTokens {
                     }
                     Err(_) => None,
                 },
-                (VERSION, _) => {
+                (1 | VERSION, _) => {
+                    if version == 1 {
+                        change.execute_batch(ADD_TAGS)?;
+                        change.pragma_update(None, "user_version", VERSION)?;
+                    }
                     let id: [u8; 16] = change.query_row("SELECT id FROM cipherform_store", [], |row| row.get(0))?;
                     Some(StoreId::from_bytes(id))
                 }
@@ -207,7 +218,7 @@ impl TokenStore for SqliteTokens {
         .await
     }
 
-    async fn find(&self, domain: &str, lookups: Vec<Lookup>, now: u64) -> Result<Vec<Option<String>>> {
+    async fn find(&self, domain: &str, lookups: Vec<Lookup>, now: u64) -> Result<Vec<Option<KnownToken>>> {
         let domain = domain.to_owned();
         self.run(move |inner| {
             let Some(domain) = inner.domain(&domain)? else {
@@ -217,30 +228,21 @@ impl TokenStore for SqliteTokens {
             let view = inner.connection.transaction()?;
             let mut found = vec![None; lookups.len()];
             {
-                // Without expired rows the index alone answers.
-                let mut expired =
-                    view.prepare_cached("SELECT 1 FROM cipherform_tokens WHERE domain = ?1 AND expires <= ?2 LIMIT 1")?;
-                let some_expired = expired.exists(params![domain, now.cast_signed()])?;
                 // One statement for all: a statement for each costs more than its search of the tree.
-                let mut query = view.prepare_cached(if some_expired {
-                    "SELECT l.rowid, t.token FROM rarray(?1) l CROSS JOIN cipherform_tokens t
-                         WHERE t.domain = ?2 AND t.lookup = l.value AND (t.expires IS NULL OR t.expires > ?3)"
-                } else {
-                    "SELECT l.rowid, t.token FROM rarray(?1) l CROSS JOIN cipherform_tokens t
-                         WHERE t.domain = ?2 AND t.lookup = l.value"
-                })?;
+                let mut query = view.prepare_cached(
+                    "SELECT l.rowid, t.token, t.expires, t.tag FROM rarray(?1) l CROSS JOIN cipherform_tokens t
+                     WHERE t.domain = ?2 AND t.lookup = l.value AND (t.expires IS NULL OR t.expires > ?3)",
+                )?;
                 let order = in_order(&lookups);
                 let wanted: Vec<Value> = order.iter().map(|at| Value::Blob(lookups[*at].to_vec())).collect();
                 query.raw_bind_parameter(1, Rc::new(wanted))?;
                 query.raw_bind_parameter(2, domain)?;
-                if some_expired {
-                    query.raw_bind_parameter(3, now.cast_signed())?;
-                }
+                query.raw_bind_parameter(3, now.cast_signed())?;
                 let mut rows = query.raw_query();
                 while let Some(row) = rows.next()? {
                     // Rows of `rarray` are counted from 1.
                     let place: usize = row.get::<_, i64>(0)? as usize - 1;
-                    found[order[place]] = Some(row.get(1)?);
+                    found[order[place]] = Some(known(row, 1)?);
                 }
             }
             Ok(found)
@@ -298,49 +300,52 @@ impl TokenStore for SqliteTokens {
         .await
     }
 
-    async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<u64> {
+    async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<Emptied> {
         let domain = domain.to_owned();
         self.run(move |inner| {
             let Some(domain) = inner.domain(&domain)? else {
-                return Ok(0);
+                return Ok(Emptied::default());
             };
             let change = inner.change()?;
-            let mut emptied = 0;
+            let mut rows = 0;
             {
                 let mut update = change.prepare_cached(
-                    "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL
+                    "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL, tag = NULL
                      WHERE domain = ?1 AND token = ?2 AND sealed IS NOT NULL",
                 )?;
                 for token in &tokens {
-                    emptied += update.execute(params![domain, token])? as u64;
+                    rows += update.execute(params![domain, token])? as u64;
                 }
             }
             change.commit()?;
-            forget_log(&inner.connection)?;
-            Ok(emptied)
+            let remains = forget_log(&inner.connection)?;
+            Ok(Emptied { rows, remains })
         })
         .await
     }
 
-    async fn expire(&self, domain: Option<&str>, now: u64) -> Result<u64> {
+    async fn expire(&self, domain: Option<&str>, now: u64) -> Result<Emptied> {
         let domain = domain.map(str::to_owned);
         self.run(move |inner| {
             let number = match &domain {
                 Some(name) => match inner.domain(name)? {
-                    None => return Ok(0),
+                    None => return Ok(Emptied::default()),
                     number => number,
                 },
                 None => None,
             };
             let change = inner.change()?;
-            let emptied = change.execute(
-                "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL
+            let rows = change.execute(
+                "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL, tag = NULL
                  WHERE sealed IS NOT NULL AND expires <= ?2 AND (?1 IS NULL OR domain = ?1)",
                 params![number, now.cast_signed()],
             )?;
             change.commit()?;
-            forget_log(&inner.connection)?;
-            Ok(emptied as u64)
+            let remains = forget_log(&inner.connection)?;
+            Ok(Emptied {
+                rows: rows as u64,
+                remains,
+            })
         })
         .await
     }
@@ -379,7 +384,7 @@ impl TokenStore for SqliteTokens {
                 return Ok(Vec::new());
             };
             let mut query = inner.connection.prepare_cached(
-                "SELECT token, lookup, sealed, expires FROM cipherform_tokens
+                "SELECT token, lookup, sealed, expires, tag FROM cipherform_tokens
                  WHERE domain = ?1 AND (?2 IS NULL OR token > ?2) ORDER BY token LIMIT ?3",
             )?;
             let rows = query.query_map(params![domain, after, limit as i64], |row| {
@@ -387,6 +392,7 @@ impl TokenStore for SqliteTokens {
                     token: row.get(0)?,
                     value: value(row, 1)?,
                     expires: row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned),
+                    tag: row.get(4)?,
                 })
             })?;
             rows.collect()
@@ -404,11 +410,12 @@ impl TokenStore for SqliteTokens {
             let mut replaced = 0;
             {
                 let mut update = change.prepare_cached(
-                    "UPDATE cipherform_tokens SET lookup = ?4, sealed = ?5
+                    "UPDATE cipherform_tokens SET lookup = ?4, sealed = ?5, tag = ?6
                      WHERE domain = ?1 AND token = ?2 AND sealed = ?3",
                 )?;
                 for new in &replacements {
-                    replaced += update.execute(params![domain, new.token, new.old, new.lookup, new.sealed])? as u64;
+                    let row = params![domain, new.token, new.old, new.lookup, new.sealed, new.tag];
+                    replaced += update.execute(row)? as u64;
                 }
             }
             change.commit()?;
@@ -455,13 +462,13 @@ fn insert(change: &Transaction<'_>, domain: i64, insertion: &Insertion) -> rusql
     let mut added = vec![0u64; insertion.spaces.len()];
     let mut wanted = added.clone();
     let mut put = change.prepare_cached(
-        "INSERT INTO cipherform_tokens (domain, token, lookup, sealed, expires) VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO cipherform_tokens (domain, token, lookup, sealed, expires, tag) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT DO NOTHING",
     )?;
-    let mut known =
-        change.prepare_cached("SELECT token, expires FROM cipherform_tokens WHERE domain = ?1 AND lookup = ?2")?;
+    let mut known_row =
+        change.prepare_cached("SELECT token, expires, tag FROM cipherform_tokens WHERE domain = ?1 AND lookup = ?2")?;
     let mut empty = change.prepare_cached(
-        "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL WHERE domain = ?1 AND token = ?2",
+        "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL, tag = NULL WHERE domain = ?1 AND token = ?2",
     )?;
     // In the order of the tokens, which is that of the table.
     let mut order: Vec<usize> = (0..minted.len()).collect();
@@ -469,19 +476,17 @@ fn insert(change: &Transaction<'_>, domain: i64, insertion: &Insertion) -> rusql
     for at in order {
         let entry = &insertion.entries[at];
         let expires = entry.expires.map(u64::cast_signed);
-        let row = params![domain, entry.token, entry.lookup, entry.sealed, expires];
+        let row = params![domain, entry.token, entry.lookup, entry.sealed, expires, entry.tag];
         let mut done = put.execute(row)? == 1;
         if !done {
-            let known: Option<(String, Option<i64>)> = known
-                .query_row(params![domain, entry.lookup], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?;
-            match known {
-                Some((token, expires)) if has_expired(expires, insertion.now) => {
-                    empty.execute(params![domain, token])?;
+            let known = known_row.query_row(params![domain, entry.lookup], |row| known(row, 0));
+            match known.optional()? {
+                Some(known) if known.expires.is_some_and(|expires| expires <= insertion.now) => {
+                    empty.execute(params![domain, known.token])?;
                     done = put.execute(row)? == 1;
                 }
-                Some((token, _)) => {
-                    minted[at] = Minted::Known(token);
+                Some(known) => {
+                    minted[at] = Minted::Known(known);
                     continue;
                 }
                 None => {}
@@ -535,6 +540,15 @@ fn value(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<(Lookup, Vec<u8>)>
     Ok(lookup.zip(sealed))
 }
 
+/// Token, end of life and tag of a row, from column `at` on.
+fn known(row: &Row<'_>, at: usize) -> rusqlite::Result<KnownToken> {
+    Ok(KnownToken {
+        token: row.get(at)?,
+        expires: row.get::<_, Option<i64>>(at + 1)?.map(i64::cast_unsigned),
+        tag: row.get(at + 2)?,
+    })
+}
+
 fn has_expired(expires: Option<i64>, now: u64) -> bool {
     expires.is_some_and(|expires| expires.cast_unsigned() <= now)
 }
@@ -546,14 +560,15 @@ fn in_order<T: Ord>(items: &[T]) -> Vec<usize> {
     order
 }
 
-/// Copies the log into the file and cuts it off, so that what was emptied stands in neither. While others read, it is
-/// left to the next time.
-fn forget_log(connection: &Connection) -> rusqlite::Result<()> {
+/// Copies the log into the file and cuts it off, so that what was emptied stands in neither. While others read, it
+/// remains, and is left to the next time.
+fn forget_log(connection: &Connection) -> rusqlite::Result<Option<Remains>> {
     // While it waits for readers it keeps writers out.
     connection.busy_timeout(BRIEFLY)?;
-    let done = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    // Its first column tells whether somebody was in the way, which is no error.
+    let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
     connection.busy_timeout(PATIENCE)?;
-    done
+    Ok(is_busy?.then_some(Remains::Log))
 }
 
 /// Gives the file a write-ahead log, which it keeps.
@@ -619,79 +634,4 @@ impl fmt::Debug for SqliteTokens {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tokens::conformance;
-
-    #[tokio::test]
-    async fn conforms() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("tokens.db");
-        let (one, two) = (
-            SqliteTokens::open(&path).await.unwrap(),
-            SqliteTokens::open(&path).await.unwrap(),
-        );
-        assert_eq!(one.id(), two.id());
-        conformance::check(Arc::new(one)).await.unwrap();
-        conformance::check(Arc::new(two)).await.unwrap();
-    }
-
-    #[test]
-    fn many_may_open_a_new_store_at_once() {
-        for _ in 0..40 {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("tokens.db");
-            let start = std::sync::Barrier::new(8);
-            let ids: Vec<StoreId> = std::thread::scope(|scope| {
-                let open = || {
-                    start.wait();
-                    SqliteTokens::open_blocking(path.clone()).unwrap().id
-                };
-                let openers: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
-                openers.into_iter().map(|opener| opener.join().unwrap()).collect()
-            });
-            assert!(ids.iter().all(|id| *id == ids[0]));
-        }
-    }
-
-    #[tokio::test]
-    async fn other_files_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let text = folder.path().join("text");
-        std::fs::write(
-            &text,
-            "this is not a database, but long enough to be taken for one".repeat(20),
-        )
-        .unwrap();
-        let error = SqliteTokens::open(&text).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::BadInput, "{error}");
-        let other = folder.path().join("other.db");
-        Connection::open(&other)
-            .unwrap()
-            .execute_batch("CREATE TABLE t (x)")
-            .unwrap();
-        let error = SqliteTokens::open(&other).await.unwrap_err();
-        assert!(error.message().contains("no token store"), "{error}");
-        let error = SqliteTokens::open(&folder.path().join("no/folder.db"))
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Io);
-    }
-
-    #[cfg(unix)]
-    #[tokio::test]
-    async fn only_its_owner_can_read_it() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("tokens.db");
-        let store = SqliteTokens::open(&path).await.unwrap();
-        store.domain("card", KeyVersionId::random().unwrap()).await.unwrap();
-        for name in ["tokens.db", "tokens.db-wal"] {
-            let mode = std::fs::metadata(folder.path().join(name))
-                .unwrap()
-                .permissions()
-                .mode();
-            assert_eq!(mode & 0o777, 0o600, "{name}");
-        }
-    }
-}
+mod tests;

@@ -13,6 +13,9 @@ use crate::keys::{KeyVersionId, StoreId};
 /// about 10^-15.
 pub type Lookup = [u8; 16];
 
+/// Proves that a row's look-up hash, token and end of life belong together: a MAC under a key that the store never has.
+pub type RowTag = [u8; 16];
+
 /// Names the tokens that compete for the same places: those of one shape and one kept part, within a domain.
 pub type SpaceId = [u8; 16];
 
@@ -51,8 +54,8 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     /// look-up hashes; of two who make it at the same time, one does, and both are told the same.
     async fn domain(&self, name: &str, index_key: KeyVersionId) -> Result<DomainState>;
 
-    /// The tokens of `lookups`, those emptied or expired left out.
-    async fn find(&self, domain: &str, lookups: Vec<Lookup>, now: u64) -> Result<Vec<Option<String>>>;
+    /// The rows of `lookups`, those emptied or expired left out.
+    async fn find(&self, domain: &str, lookups: Vec<Lookup>, now: u64) -> Result<Vec<Option<KnownToken>>>;
 
     /// Puts in each entry whose look-up hash and token are both new, and counts it in its space.
     ///
@@ -64,12 +67,12 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     /// Looks up the rows of `tokens`.
     async fn reveal(&self, domain: &str, tokens: Vec<String>, now: u64) -> Result<Vec<Found>>;
 
-    /// Empties the rows of `tokens`: sealed value and look-up hash are overwritten, as far as the store can. Returns
-    /// how many were not empty before; tokens that are not there do not count.
-    async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<u64>;
+    /// Empties the rows of `tokens`: sealed value, look-up hash and tag are overwritten, as far as the store can. Tokens
+    /// that are not there, or were emptied before, do not count.
+    async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<Emptied>;
 
-    /// Empties the rows that have expired by `now`, of one domain or of all. Returns how many.
-    async fn expire(&self, domain: Option<&str>, now: u64) -> Result<u64>;
+    /// Empties the rows that have expired by `now`, of one domain or of all.
+    async fn expire(&self, domain: Option<&str>, now: u64) -> Result<Emptied>;
 
     /// Every domain, by name.
     async fn stats(&self, now: u64) -> Result<Vec<DomainStats>>;
@@ -78,8 +81,8 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     /// token `after`.
     async fn scan(&self, domain: &str, after: Option<String>, limit: usize) -> Result<Vec<Record>>;
 
-    /// Puts new look-up hashes and sealed values in the place of old ones, each only if its row still holds the old
-    /// sealed value. Returns how many.
+    /// Puts new look-up hashes, tags and sealed values in the place of old ones, each only if its row still holds the
+    /// old sealed value. Returns how many.
     async fn replace(&self, domain: &str, replacements: Vec<Replacement>) -> Result<u64>;
 
     /// From now on until [`end_reindex`](Self::end_reindex), [`insert`](Self::insert) is refused for `domain`, and
@@ -117,6 +120,8 @@ pub struct Entry {
     pub sealed: Vec<u8>,
     /// When it expires, in seconds since 1970.
     pub expires: Option<u64>,
+    /// The tag of the row.
+    pub tag: RowTag,
     /// The token's space, as an index into [`Insertion::spaces`]; `None` for one too large to be counted.
     pub space: Option<usize>,
 }
@@ -172,9 +177,20 @@ pub enum Minted {
     /// It was put in.
     New,
     /// The look-up hash has this token already.
-    Known(String),
+    Known(KnownToken),
     /// The token was issued before, for another value: draw another one.
     TokenTaken,
+}
+
+/// The row that a look-up hash leads to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KnownToken {
+    /// The token.
+    pub token: String,
+    /// When it expires, in seconds since 1970.
+    pub expires: Option<u64>,
+    /// The tag of the row; `None` in a row of a store that had no tags then.
+    pub tag: Option<RowTag>,
 }
 
 /// The row of a token.
@@ -195,6 +211,27 @@ pub enum Found {
     Unknown,
 }
 
+/// The rows that a call has emptied.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Emptied {
+    /// Number of rows that were not empty before.
+    pub rows: u64,
+    /// Copies of emptied rows that the store's own files still hold.
+    pub remains: Option<Remains>,
+}
+
+/// Copies of emptied rows in the files of a store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Remains {
+    /// In a write-ahead log that could not be cut off, since somebody reads the store: the next
+    /// [`expire`](TokenStore::expire) tries again.
+    Log,
+    /// In the server's tables, until they are vacuumed.
+    DeadRows,
+}
+
 /// A row.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Record {
@@ -204,6 +241,8 @@ pub struct Record {
     pub value: Option<(Lookup, Vec<u8>)>,
     /// When it expires; `None` for one that was emptied.
     pub expires: Option<u64>,
+    /// The tag of the row; `None` if it was emptied, or is of a store that had no tags then.
+    pub tag: Option<RowTag>,
 }
 
 /// New content of a row.
@@ -215,6 +254,8 @@ pub struct Replacement {
     pub old: Vec<u8>,
     /// The look-up hash from now on.
     pub lookup: Lookup,
+    /// The tag from now on.
+    pub tag: Option<RowTag>,
     /// The sealed value from now on.
     pub sealed: Vec<u8>,
 }

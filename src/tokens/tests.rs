@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{MemoryTokens, Revealed, TokenRule, TokenStore, Tokenizer};
+use super::{MemoryTokens, Record, Replacement, Revealed, RowTag, TokenRule, TokenStore, Tokenizer};
 use crate::ErrorKind;
 use crate::cipher::Direction;
 use crate::formats::Format;
@@ -166,11 +166,11 @@ async fn what_is_forgotten_stays_forgotten() {
     let made = tokens(&tokenizer, &["123-45-6789", "123-45-6780"]).await;
     let found = tokenizer.find(&["123-45-6789", "123-45-0001"], at(1)).await.unwrap();
     assert_eq!(found, [Some(made[0].clone()), None]);
-    assert_eq!(tokenizer.delete(vec![made[0].clone()]).await.unwrap(), 1);
+    assert_eq!(tokenizer.delete(vec![made[0].clone()]).await.unwrap().rows, 1);
     let expected = [Revealed::Emptied, Revealed::Value("123-45-6780".into())];
     assert_eq!(revealed(&tokenizer, &made, 59).await, expected);
     assert_eq!(revealed(&tokenizer, &made, 60).await, vec![Revealed::Emptied; 2]);
-    assert_eq!(tokenizer.expire(at(60)).await.unwrap(), 1);
+    assert_eq!(tokenizer.expire(at(60)).await.unwrap().rows, 1);
     // A new token: the old one stays emptied for ever, wherever copies of it are.
     assert_ne!(tokens(&tokenizer, &["123-45-6789", "123-45-6780"]).await, made);
 }
@@ -183,7 +183,7 @@ async fn rotation_reseals_and_reindexes_without_changing_tokens() {
     let digits = || rule("digits", toml::Table::new());
     let old = open(digits(), &store, &keys[..1]).await;
     let made = tokens(&old, &values).await;
-    assert_eq!(old.delete(made[..1].to_vec()).await.unwrap(), 1);
+    assert_eq!(old.delete(made[..1].to_vec()).await.unwrap().rows, 1);
     let both = open(digits(), &store, &keys).await;
     assert_eq!(tokens(&both, &values[1..]).await, made[1..], "found by the first key");
     let mut told = 0;
@@ -251,6 +251,115 @@ async fn an_engine_that_slept_through_a_reindex_goes_on() {
         Err(RowError::Batch(error)) => assert_eq!(error.kind(), ErrorKind::ProviderDown),
         other => panic!("{other:?}"),
     }
+}
+
+/// Puts another look-up hash and tag into a row, as whoever can write to the store may.
+async fn change_row(store: &dyn TokenStore, row: &Record, lookup: [u8; 16], tag: Option<RowTag>) {
+    let (_, sealed) = row.value.clone().unwrap();
+    let replacement = Replacement {
+        token: row.token.clone(),
+        old: sealed.clone(),
+        lookup,
+        tag,
+        sealed,
+    };
+    assert_eq!(store.replace("digits", vec![replacement]).await.unwrap(), 1);
+}
+
+/// Exchanges the look-up hashes of two people, in a store of 300: what may be looked up, minted and deleted afterwards.
+pub(super) async fn refuse_exchanged_rows(store: Arc<dyn TokenStore>) {
+    let keys = handles(1).await;
+    let values: Vec<String> = (0..300).map(|n| format!("{n:09}")).collect();
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let digits = || rule("digits", toml::Table::new());
+    let open = async || {
+        Tokenizer::open(digits(), Arc::clone(&store), keys.last().cloned(), keys.clone())
+            .await
+            .unwrap()
+    };
+    let made = tokens(&open().await, &values).await;
+    let rows: HashMap<String, Record> = store
+        .scan("digits", None, 1_000)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| (row.token.clone(), row))
+        .collect();
+    // Behind those that are looked up before the rest is taken for new: the insertion finds them known.
+    let (ann, bob) = (&rows[&made[200]], &rows[&made[250]]);
+    let lookup = |row: &Record| row.value.as_ref().unwrap().0;
+    let exchange = async |ann_tag, bob_tag| {
+        change_row(&*store, ann, [0; 16], None).await;
+        change_row(&*store, bob, lookup(ann), bob_tag).await;
+        change_row(&*store, ann, lookup(bob), ann_tag).await;
+    };
+    // Each keeps its tag, tags go with the look-up hashes, or none is left, as in a store of old.
+    for (ann_tag, bob_tag) in [(ann.tag, bob.tag), (bob.tag, ann.tag), (None, None)] {
+        exchange(ann_tag, bob_tag).await;
+        let refused = |done| matches!(done, Err(RowError::Batch(error)) if error.kind() == ErrorKind::WrongKey);
+        // Looked up; and found known by an insertion, since the first 64 are new.
+        assert!(refused(open().await.tokenize(&values[200..201], false, at(0)).await));
+        let unknown: Vec<String> = (0..64).map(|n| format!("9{n:08}")).collect();
+        let batch: Vec<&str> = unknown
+            .iter()
+            .map(String::as_str)
+            .chain(values.iter().copied())
+            .collect();
+        assert!(refused(open().await.tokenize(&batch, false, at(0)).await));
+        let found = open().await.find(&values[250..251], at(0)).await;
+        assert_eq!(found.unwrap_err().kind(), ErrorKind::WrongKey);
+        // Nor can a re-index be made to give such a row a tag.
+        let reindexed = open().await.reindex(&mut |_| {}).await;
+        assert_eq!(reindexed.unwrap_err().kind(), ErrorKind::WrongKey);
+        change_row(&*store, ann, [0; 16], None).await;
+        change_row(&*store, bob, lookup(bob), bob.tag).await;
+        change_row(&*store, ann, lookup(ann), ann.tag).await;
+        store.end_reindex("digits", keys[0].version_id()).await.unwrap();
+        let emptied = store
+            .scan("digits", None, 1_000)
+            .await
+            .unwrap()
+            .into_iter()
+            .filter(|row| !rows.contains_key(&row.token))
+            .map(|row| row.token);
+        store.delete("digits", emptied.collect()).await.unwrap();
+    }
+    assert_eq!(tokens(&open().await, &values).await, made);
+}
+
+#[tokio::test]
+async fn rows_whose_look_up_hashes_were_exchanged_are_refused() {
+    refuse_exchanged_rows(Arc::new(MemoryTokens::new().unwrap())).await;
+}
+
+#[cfg(feature = "tokens-sqlite")]
+#[tokio::test]
+async fn rows_of_a_file_whose_look_up_hashes_were_exchanged_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = super::SqliteTokens::open(&folder.path().join("tokens.db"))
+        .await
+        .unwrap();
+    refuse_exchanged_rows(Arc::new(store)).await;
+}
+
+#[tokio::test]
+async fn rows_without_tags_are_found_and_get_them_by_a_reindex() {
+    let (store, keys) = (MemoryTokens::new().unwrap(), handles(1).await);
+    let values: Vec<String> = (0..300).map(|n| format!("{n:09}")).collect();
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let tokenizer = open(rule("digits", toml::Table::new()), &store, &keys).await;
+    let made = tokens(&tokenizer, &values).await;
+    // As a store of the version before has them.
+    for row in store.scan("digits", None, 1_000).await.unwrap() {
+        change_row(&store, &row, row.value.as_ref().unwrap().0, None).await;
+    }
+    assert_eq!(tokens(&tokenizer, &values).await, made);
+    let found = tokenizer.find(&values[..2], at(0)).await.unwrap();
+    assert_eq!(found, [Some(made[0].clone()), Some(made[1].clone())]);
+    assert_eq!(tokenizer.reindex(&mut |_| {}).await.unwrap().changed, 300);
+    let rows = store.scan("digits", None, 1_000).await.unwrap();
+    assert!(rows.iter().all(|row| row.tag.is_some()));
+    assert_eq!(tokens(&tokenizer, &values).await, made);
 }
 
 /// Each store in a task of its own, some given up in the middle: what they tell is one bijection, and so is what is

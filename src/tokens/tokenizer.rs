@@ -15,7 +15,7 @@ use super::distinct::{DistinctValues, Spaces};
 use super::lookup_index::LookupIndex;
 use super::mint::{self, Minter, Shape};
 use super::seal::{Opener, Row, Sealer};
-use super::{Entry, Found, Inserted, Insertion, Lookup, Minted, Space, TokenStore};
+use super::{Emptied, Entry, Found, Inserted, Insertion, KnownToken, Lookup, Minted, Remains, Space, TokenStore};
 use crate::formats::{Format, FormatError, RowError};
 use crate::keys::{KeyHandle, KeyVersionId, Purpose, Timestamp};
 use crate::{Error, ErrorKind, Hint, Remedy, Result};
@@ -262,7 +262,7 @@ impl Tokenizer {
             return Ok((batch, tokens));
         }
         let domain = self.domain();
-        let mut found = Vec::with_capacity(values.len());
+        let mut found: Vec<Option<KnownToken>> = Vec::with_capacity(values.len());
         if self.met_known.load(Ordering::Relaxed) || values.len() <= 4 * SAMPLE {
             let mut under_way: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> = None;
             for part in values.chunks(PART) {
@@ -299,7 +299,8 @@ impl Tokenizer {
         // What was not looked up counts as new. If it is known after all, the insertion answers with its
         // token.
         found.resize(batch.lookups.len(), None);
-        Ok((batch, found.into_iter().map(|token| token.map(Ok)).collect()))
+        let tokens = self.check_rows(index, &batch.lookups, found, now).await?;
+        Ok((batch, tokens.into_iter().map(|token| token.map(Ok)).collect()))
     }
 
     /// Mints tokens for `pending`; false if the domain is indexed with another key by now.
@@ -346,6 +347,7 @@ impl Tokenizer {
                 let sealed = sealer.seal(row, value)?;
                 drawn.insert(token.clone());
                 entries.push(Entry {
+                    tag: index.tag(&lookup, &token, expires),
                     token,
                     lookup,
                     sealed,
@@ -374,22 +376,46 @@ impl Tokenizer {
                 }
             };
             let entries = Arc::unwrap_or_clone(insertion).entries;
-            let mut again = Vec::new();
+            let (mut again, mut known) = (Vec::new(), Vec::new());
             for ((place, entry), minted) in pending.into_iter().zip(entries).zip(minted) {
                 match minted {
                     Minted::New => tokens[place.0] = Some(Ok(entry.token)),
                     // Another process minted for the value between our look-up and this insertion: its
                     // token counts, and ours was not stored.
-                    Minted::Known(token) => tokens[place.0] = Some(Ok(token)),
+                    Minted::Known(row) => known.push((place, entry.lookup, row)),
                     Minted::TokenTaken => again.push(place),
                 }
             }
+            again.extend(self.take_known(index, known, now, tokens).await?);
             if again.is_empty() {
                 return Ok(true);
             }
             pending = again;
         }
         Err(mint::exhausted())
+    }
+
+    /// Gives values the tokens that others minted for them. Returns those whose row was emptied since.
+    async fn take_known(
+        &self,
+        index: &LookupIndex,
+        known: Vec<((usize, Shape), Lookup, KnownToken)>,
+        now: u64,
+        tokens: &mut [Option<Result<String, FormatError>>],
+    ) -> Result<Vec<(usize, Shape)>> {
+        let lookups: Vec<Lookup> = known.iter().map(|(_, lookup, _)| *lookup).collect();
+        let (places, rows): (Vec<_>, Vec<_>) = known.into_iter().map(|(place, _, row)| (place, Some(row))).unzip();
+        let mut again = Vec::new();
+        for (place, token) in places
+            .into_iter()
+            .zip(self.check_rows(index, &lookups, rows, now).await?)
+        {
+            match token {
+                Some(token) => tokens[place.0] = Some(Ok(token)),
+                None => again.push(place),
+            }
+        }
+        Ok(again)
     }
 
     fn full(&self, space: Space, used: u64) -> Error {
@@ -447,7 +473,8 @@ impl Tokenizer {
     /// The tokens that `values` have, to delete them by: none for a rule per occurrence.
     ///
     /// # Errors
-    /// [`ErrorKind::BadInput`] for a rule per occurrence, whose values cannot be found; what the store says.
+    /// [`ErrorKind::BadInput`] for a rule per occurrence, whose values cannot be found; [`ErrorKind::WrongKey`] for a
+    /// row that somebody changed; what the store says.
     pub async fn find(&self, values: &[&str], now: Timestamp) -> Result<Vec<Option<String>>> {
         if self.rule.per_occurrence {
             return Err(
@@ -466,7 +493,9 @@ impl Tokenizer {
             for (batch, found) in values.chunks(BATCH).zip(found.chunks_mut(BATCH)) {
                 let mut distinct = DistinctValues::with_capacity(batch.len());
                 distinct.add(batch, &index);
-                let tokens = self.store.find(&self.domain(), distinct.lookups, seconds(now)).await?;
+                let lookups = distinct.lookups;
+                let tokens = self.store.find(&self.domain(), lookups.clone(), seconds(now)).await?;
+                let tokens = self.check_rows(&index, &lookups, tokens, seconds(now)).await?;
                 for (found, at) in found.iter_mut().zip(distinct.rows) {
                     if found.is_none() {
                         found.clone_from(&tokens[at as usize]);
@@ -477,27 +506,28 @@ impl Tokenizer {
         Ok(found)
     }
 
-    /// Makes `tokens` unrevealable for ever. Returns how many were not so before.
+    /// Makes `tokens` unrevealable for ever. Counts those that were not so before.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn delete(&self, tokens: Vec<String>) -> Result<u64> {
-        let mut deleted = 0;
+    pub async fn delete(&self, tokens: Vec<String>) -> Result<Emptied> {
+        let mut deleted = Emptied::default();
         for batch in tokens.chunks(BATCH) {
             let distinct: HashSet<String> = batch.iter().cloned().collect();
-            deleted += self
-                .store
-                .delete(&self.domain(), distinct.into_iter().collect())
-                .await?;
+            let tokens = distinct.into_iter().collect();
+            let Emptied { rows, remains } = self.store.delete(&self.domain(), tokens).await?;
+            deleted.rows += rows;
+            // What the last one left behind: a log is cut off with all that was before.
+            deleted.remains = remains.or(deleted.remains.filter(|before| *before != Remains::Log));
         }
         Ok(deleted)
     }
 
-    /// Empties what has expired. Returns how many.
+    /// Empties what has expired.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn expire(&self, now: Timestamp) -> Result<u64> {
+    pub async fn expire(&self, now: Timestamp) -> Result<Emptied> {
         self.store.expire(Some(&self.domain()), seconds(now)).await
     }
 
@@ -569,9 +599,16 @@ impl Tokenizer {
         })?;
         // Bound to the store: equal values of two stores have other hashes, so copies of both tell nobody
         // which values they share.
-        let subkey = handle.subkey(Purpose::TokenIndex, &self.rule.domain, self.store.id().as_bytes(), 32)?;
-        let mac = Hmac::new_from_slice(subkey.expose()).expect("HMAC takes a key of any length");
-        Ok(LookupIndex { key, mac })
+        let mac = |purpose| {
+            let subkey = handle.subkey(purpose, &self.rule.domain, self.store.id().as_bytes(), 32)?;
+            Ok::<_, Error>(Hmac::new_from_slice(subkey.expose()).expect("HMAC takes a key of any length"))
+        };
+        Ok(LookupIndex {
+            key,
+            domain: self.domain(),
+            lookups: mac(Purpose::TokenIndex)?,
+            tags: mac(Purpose::TokenRow)?,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! `cipherform tokens stats | export | expire | delete | reindex | reseal`
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,12 +9,13 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::cipher::Direction;
-use crate::cli::args::{KeyArgs, ListFormat};
+use crate::cli::args::{ConfirmArgs, KeyArgs, ListFormat};
+use crate::cli::confirm::confirm_for;
 use crate::cli::printer::{Printer, count};
 use crate::cli::session;
-use crate::keys::Timestamp;
+use crate::keys::{AuditEntry, AuditEvent, Reason, Timestamp};
 use crate::policy::{Rule, RuleRef};
-use crate::tokens::{DomainStats, Progress, StoreUrl, Tokenizer};
+use crate::tokens::{DomainStats, Emptied, Progress, Remains, StoreUrl, Tokenizer};
 use crate::transform::{Engine, Transform};
 use crate::{Error, Result, Secret};
 
@@ -46,13 +47,17 @@ pub(in crate::cli) enum TokensCommand {
     Expire {
         /// The rule
         rule: Option<String>,
+        #[command(flatten)]
+        confirm: ConfirmArgs,
     },
     /// Forget values for ever: their tokens stay taken, and can never be revealed again
+    ///
+    /// Ends with code 1 if one of them was not there; the others are forgotten all the same.
     #[command(after_help = "\
 Examples:
   cipherform tokens delete account tok_3kTMd1Rz0QKvN5LxwY8CbA
-  cipherform tokens delete ssn --values forget.txt     one value a line; `-` reads stdin, so that no value is in a \
-      shell's history")]
+  cipherform tokens delete ssn --values forget.txt --yes --reason 'request 4711'
+      one value a line; `-` reads stdin, so that no value is in a shell's history")]
     Delete {
         /// The rule
         rule: String,
@@ -62,16 +67,22 @@ Examples:
         /// Forget the values in this file, one a line, instead
         #[arg(long, value_name = "FILE", conflicts_with = "tokens")]
         values: Option<PathBuf>,
+        #[command(flatten)]
+        confirm: ConfirmArgs,
     },
-    /// Find values by the active key version from now on; nothing is minted meanwhile
+    /// Find values by the active key version from now on, and give rows new tags; nothing is minted meanwhile
     Reindex {
         /// The rule
         rule: String,
+        #[command(flatten)]
+        confirm: ConfirmArgs,
     },
     /// Seal with the active key version what an older one has sealed; tokens stay, and others may go on working
     Reseal {
         /// The rule; else all
         rule: Option<String>,
+        #[command(flatten)]
+        confirm: ConfirmArgs,
     },
 }
 
@@ -85,10 +96,35 @@ pub(in crate::cli) async fn run(args: TokensArgs, keys: &KeyArgs, printer: &Prin
     match args.command {
         TokensCommand::Stats => session.stats().await,
         TokensCommand::Export { rule } => session.export(&rule).await,
-        TokensCommand::Expire { rule } => session.expire(rule.as_deref()).await,
-        TokensCommand::Delete { rule, tokens, values } => session.delete(&rule, tokens, values.as_deref()).await,
-        TokensCommand::Reindex { rule } => session.reindex(&rule).await,
-        TokensCommand::Reseal { rule } => session.reseal(rule.as_deref()).await,
+        TokensCommand::Expire { rule, confirm } => session.expire(rule.as_deref(), &confirm).await,
+        TokensCommand::Delete {
+            rule,
+            tokens,
+            values,
+            confirm,
+        } => session.delete(&rule, tokens, values.as_deref(), &confirm).await,
+        TokensCommand::Reindex { rule, confirm } => session.reindex(&rule, &confirm).await,
+        TokensCommand::Reseal { rule, confirm } => session.reseal(rule.as_deref(), &confirm).await,
+    }
+}
+
+/// A change of a rule's tokens, for the audit log.
+struct Change<'a> {
+    rule: &'a Rule,
+    event: AuditEvent,
+    reason: &'a Reason,
+    /// The number of tokens or values that were named.
+    asked: Option<u64>,
+}
+
+impl<'a> Change<'a> {
+    fn new(rule: &'a Rule, event: AuditEvent, reason: &'a Reason) -> Self {
+        Self {
+            rule,
+            event,
+            reason,
+            asked: None,
+        }
     }
 }
 
@@ -193,12 +229,14 @@ impl TokenSession<'_> {
                 // Ciphertext and the index value: an export reveals nothing without the keys.
                 let (lookup, sealed) = record.value.unzip();
                 let (lookup, sealed) = (lookup.map(hex::encode), sealed.map(hex::encode));
+                let tag = record.tag.map(hex::encode);
                 self.printer.line(match self.format {
                     ListFormat::Json => json!({
                         "token": record.token,
                         "lookup": lookup,
                         "sealed": sealed,
                         "expires": record.expires,
+                        "tag": tag,
                     })
                     .to_string(),
                     ListFormat::Table => format!(
@@ -212,63 +250,169 @@ impl TokenSession<'_> {
         }
     }
 
-    async fn expire(&self, rule: Option<&str>) -> Result<()> {
+    async fn expire(&self, rule: Option<&str>, args: &ConfirmArgs) -> Result<()> {
         let all = rule.is_none();
-        for rule in self.rules(rule)? {
+        let rules = self.rules(rule)?;
+        let consequence = "Values that are past their ttl are forgotten for ever.";
+        let reason = self.confirm(rule, args, consequence)?;
+        for rule in rules {
             // Over all rules, a missing store is passed over; a rule that was named must have one.
             if all && self.is_missing(rule, store_of(rule)?) {
                 continue;
             }
             let transform = self.resolve(rule, Direction::Decrypt).await?;
-            let forgotten = tokenizer(&transform)?.expire(Timestamp::now()).await?;
-            self.told(&rule.name, "forgot", forgotten)?;
+            let tokenizer = tokenizer(&transform)?;
+            let change = Change::new(rule, AuditEvent::ExpireTokens, &reason);
+            let expire = tokenizer.expire(Timestamp::now());
+            let emptied = self.audited(change, expire, |emptied| emptied.rows).await?;
+            self.emptied(rule, emptied, 0)?;
         }
         Ok(())
     }
 
-    async fn delete(&self, rule: &str, tokens: Vec<String>, values: Option<&Path>) -> Result<()> {
-        let (transform, tokens) = match values {
-            None => (self.named(rule, Direction::Decrypt).await?, tokens),
+    async fn delete(&self, name: &str, tokens: Vec<String>, values: Option<&Path>, args: &ConfirmArgs) -> Result<()> {
+        let rule = self.rules(Some(name))?[0];
+        let (transform, asked, tokens) = match values {
+            None => {
+                let distinct: HashSet<String> = tokens.into_iter().collect();
+                let transform = self.resolve(rule, Direction::Decrypt).await?;
+                (transform, distinct.len(), distinct.into_iter().collect())
+            }
             Some(path) => {
                 // Values are found by the index of the active key, which is the one that protects.
-                let transform = self.named(rule, Direction::Encrypt).await?;
+                let transform = self.resolve(rule, Direction::Encrypt).await?;
                 // Wiped when dropped: these are the values that are to be forgotten.
                 let text = Secret::new(read(path)?);
-                let values: Vec<&str> = text.expose().lines().filter(|line| !line.is_empty()).collect();
+                let distinct: HashSet<&str> = text.expose().lines().filter(|line| !line.is_empty()).collect();
+                let distinct: Vec<&str> = distinct.into_iter().collect();
                 // At the beginning of time nothing has expired: what has is to be forgotten as well.
-                let found = tokenizer(&transform)?.find(&values, Timestamp::EPOCH).await?;
-                let tokens: Vec<String> = found.into_iter().flatten().collect();
-                // The number only: the message must not hold what is to be forgotten.
-                if tokens.len() < values.len() {
-                    let missing = count((values.len() - tokens.len()) as u64, "value");
-                    self.printer.say(format_args!(
-                        "rule {rule}: not in the store, or forgotten before: {missing}"
-                    ));
-                }
-                (transform, tokens)
+                let found = tokenizer(&transform)?.find(&distinct, Timestamp::EPOCH).await?;
+                (
+                    transform,
+                    distinct.len(),
+                    found.into_iter().flatten().collect::<Vec<_>>(),
+                )
             }
         };
-        let forgotten = tokenizer(&transform)?.delete(tokens).await?;
-        self.told(rule, "forgot", forgotten)
+        let what = if values.is_some() { "value" } else { "token" };
+        let asked = asked as u64;
+        let consequence = format!(
+            "{} {} forgotten for ever, and cannot be revealed again.",
+            count(tokens.len() as u64, "token"),
+            if tokens.len() == 1 { "is" } else { "are" }
+        );
+        let reason = self.confirm(Some(name), args, &consequence)?;
+        let change = Change {
+            asked: Some(asked),
+            ..Change::new(rule, AuditEvent::DeleteTokens, &reason)
+        };
+        let delete = tokenizer(&transform)?.delete(tokens);
+        let emptied = self.audited(change, delete, |emptied| emptied.rows).await?;
+        let missing = asked.saturating_sub(emptied.rows);
+        self.emptied(rule, emptied, missing)?;
+        if missing == 0 {
+            return Ok(());
+        }
+        // The number only: the message must not hold what is to be forgotten.
+        Err(Error::bad_input(format!(
+            "rule {name}: not in the store, or forgotten before: {}",
+            count(missing, what)
+        ))
+        .with_hint("what was there is forgotten; check those that were to be: a value is found as it was written"))
     }
 
-    async fn reindex(&self, rule: &str) -> Result<()> {
-        let transform = self.named(rule, Direction::Encrypt).await?;
-        let walked = tokenizer(&transform)?.reindex(&mut |_| {}).await?;
-        self.walked(rule, "re-indexed", walked)
+    async fn reindex(&self, name: &str, args: &ConfirmArgs) -> Result<()> {
+        let rule = self.rules(Some(name))?[0];
+        let transform = self.resolve(rule, Direction::Encrypt).await?;
+        let consequence = "Every look-up hash and tag is made anew; nothing is minted meanwhile.";
+        let reason = self.confirm(Some(name), args, consequence)?;
+        let change = Change::new(rule, AuditEvent::ReindexTokens, &reason);
+        let tokenizer = tokenizer(&transform)?;
+        let walk = async { tokenizer.reindex(&mut |_| {}).await };
+        let walked = self.audited(change, walk, |walked: &Progress| walked.changed).await?;
+        self.told(name, "re-indexed", walked.changed)
     }
 
-    async fn reseal(&self, rule: Option<&str>) -> Result<()> {
-        for rule in self.rules(rule)? {
+    async fn reseal(&self, rule: Option<&str>, args: &ConfirmArgs) -> Result<()> {
+        let rules = self.rules(rule)?;
+        let consequence = "Every value that an older key version has sealed is sealed anew.";
+        let reason = self.confirm(rule, args, consequence)?;
+        for rule in rules {
             let transform = self.resolve(rule, Direction::Encrypt).await?;
-            let walked = tokenizer(&transform)?.reseal(&mut |_| {}).await?;
-            self.walked(&rule.name, "resealed", walked)?;
+            let change = Change::new(rule, AuditEvent::ResealTokens, &reason);
+            let tokenizer = tokenizer(&transform)?;
+            let walk = async { tokenizer.reseal(&mut |_| {}).await };
+            let walked = self.audited(change, walk, |walked: &Progress| walked.changed).await?;
+            self.told(&rule.name, "resealed", walked.changed)?;
         }
         Ok(())
     }
 
-    fn walked(&self, rule: &str, what: &str, walked: Progress) -> Result<()> {
-        self.told(rule, what, walked.changed)
+    /// Takes the reason for a change of one rule's tokens, or of all, and its confirmation.
+    fn confirm(&self, rule: Option<&str>, args: &ConfirmArgs, consequence: &str) -> Result<Reason> {
+        let reason = confirm_for("Rule", &rule.unwrap_or("all"), args, Some(consequence), self.printer)?;
+        if self.engine.keyring().audit_log().is_none() {
+            self.printer
+                .say("warning: the policy names no audit log, so that no record is kept of this");
+        }
+        Ok(reason)
+    }
+
+    /// Makes a change between two entries of the audit log: one that announces it, so that there is no change without
+    /// one, and one that says how many tokens it was about.
+    async fn audited<T>(
+        &self,
+        change: Change<'_>,
+        done: impl Future<Output = Result<T>>,
+        number: impl FnOnce(&T) -> u64,
+    ) -> Result<T> {
+        let keyring = self.engine.keyring();
+        let entry = |values, context: Option<&str>| AuditEntry {
+            key: Some(change.rule.key.name.to_string()),
+            rule: Some(change.rule.name.clone()),
+            reason: Some(change.reason.clone()),
+            context: context.map(str::to_owned),
+            values,
+            ..AuditEntry::new(change.event)
+        };
+        let announced = entry(change.asked, Some("asked for"));
+        keyring.audit([announced.clone()])?;
+        match done.await {
+            Ok(done) => {
+                keyring.audit([entry(Some(number(&done)), None)])?;
+                Ok(done)
+            }
+            Err(error) => {
+                // The first failure is the one to be told.
+                let _ = keyring.audit([announced.failed(&error)]);
+                Err(error)
+            }
+        }
+    }
+
+    /// Says how many tokens were emptied, how many were not there, and whether the store's files still hold them.
+    fn emptied(&self, rule: &Rule, Emptied { rows, remains }: Emptied, missing: u64) -> Result<()> {
+        let name = &rule.name;
+        if self.format == ListFormat::Json {
+            return self.printer.line(json!({
+                "rule": name, "emptied": rows, "missing": missing, "remains": remains,
+            }));
+        }
+        let emptied = count(rows, "token");
+        let not_yet = match remains {
+            None => return self.told(name, "forgot", rows),
+            Some(Remains::Log) => format!(
+                "others are reading the store, and its log holds the sealed rows until they are done: then run \
+                 `cipherform tokens expire {name}`"
+            ),
+            Some(Remains::DeadRows) => {
+                "the server's files hold the sealed rows until `VACUUM cipherform_tokens`".to_owned()
+            }
+        };
+        self.printer.say(format_args!(
+            "rule {name}: emptied {emptied}, not yet out of the files: {not_yet}"
+        ));
+        Ok(())
     }
 
     fn told(&self, rule: &str, what: &str, tokens: u64) -> Result<()> {

@@ -115,6 +115,7 @@ impl AuditEntry {
             key: self.key.clone(),
             version: self.version,
             kms_key: self.kms_key.clone(),
+            rule: self.rule.clone(),
             context: Some(self.event.to_string()),
             generation: self.generation,
             // The kind alone: a message may name paths, or repeat what a provider said.
@@ -127,8 +128,11 @@ impl AuditEntry {
     #[cfg(feature = "cli")]
     pub(crate) fn is_of(&self, announced: &Self) -> bool {
         // Not by number: between both entries other processes may have written theirs.
-        let subject = |entry: &Self| (entry.key.clone(), entry.kms_key.clone(), entry.generation);
-        self.context.as_deref() == Some(announced.event.to_string().as_str()) && subject(self) == subject(announced)
+        let is_same_subject = self.key == announced.key
+            && self.kms_key == announced.kms_key
+            && self.rule == announced.rule
+            && self.generation == announced.generation;
+        self.context.as_deref() == Some(announced.event.to_string().as_str()) && is_same_subject
     }
 }
 
@@ -185,6 +189,14 @@ pub enum AuditEvent {
     Unlock,
     /// Another name for a KMS key was made, moved or taken away.
     Alias,
+    /// Tokens of a rule were deleted for ever.
+    DeleteTokens,
+    /// Tokens of a rule that had expired were emptied.
+    ExpireTokens,
+    /// Values of a token store were sealed under another key version.
+    ResealTokens,
+    /// Look-up hashes and tags of a token store were made anew.
+    ReindexTokens,
     /// A change that an earlier entry announced failed.
     Failed,
     /// A statement was asked.
@@ -222,6 +234,10 @@ impl fmt::Display for AuditEvent {
             Self::Policy => "policy",
             Self::Unlock => "unlock",
             Self::Alias => "alias",
+            Self::DeleteTokens => "delete-tokens",
+            Self::ExpireTokens => "expire-tokens",
+            Self::ResealTokens => "reseal-tokens",
+            Self::ReindexTokens => "reindex-tokens",
             Self::Failed => "failed",
             Self::Query => "query",
             Self::Written => "written",

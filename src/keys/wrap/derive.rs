@@ -31,6 +31,8 @@ pub enum Purpose {
     TokenIndex,
     /// Seals the values that tokens stand for.
     TokenSeal,
+    /// Binds a row of a token store together: look-up hash, token and end of life.
+    TokenRow,
     /// Proves that key, rule and tweak are those that protected a column.
     CheckValue,
     /// Tells a keyring's root key from another, in a policy.
@@ -57,7 +59,7 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Ff1,
         Self::Ff31Legacy,
         Self::Siv,
@@ -65,6 +67,7 @@ impl Purpose {
         Self::Shift,
         Self::TokenIndex,
         Self::TokenSeal,
+        Self::TokenRow,
         Self::CheckValue,
         Self::RootCheck,
         Self::KeyringMac,
@@ -90,6 +93,7 @@ impl Purpose {
             Self::Shift => "cipherform shift subkey v1",
             Self::TokenIndex => "cipherform token index subkey v1",
             Self::TokenSeal => "cipherform token seal subkey v1",
+            Self::TokenRow => "cipherform token row v1",
             Self::CheckValue => "cipherform check value v1",
             Self::RootCheck => "cipherform root check v1",
             Self::KeyringMac => "cipherform keyring mac v1",

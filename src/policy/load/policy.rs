@@ -113,16 +113,8 @@ fn check_rules(
         if approved_only {
             check_approved(&rule, at.clone(), source)?;
         }
-        // Tokens per occurrence stand apart in the store, so the two rules would share no tokens, though
-        // their domain says so.
-        if let Some(other) = rules.values().find(|other| mint_differently(&rule, other)) {
-            return Err(source.error(
-                at,
-                format!(
-                    "rules `{}` and `{name}` share a domain of tokens, and only one of them mints per occurrence",
-                    other.name
-                ),
-            ));
+        for other in rules.values().filter(|other| share_tokens(&rule, other)) {
+            check_shared_tokens(&rule, other).map_err(|error| source.place(at.clone(), error))?;
         }
         rules.insert(name, rule);
     }
@@ -164,9 +156,29 @@ fn token_formats(rules: &BTreeMap<String, RuleFile>) -> BTreeMap<String, Format>
     parsed.collect()
 }
 
-/// Tells whether both rules mint into one domain of one store, but only one of them per occurrence.
-fn mint_differently(one: &Rule, other: &Rule) -> bool {
-    one.domain == other.domain
-        && matches!((&one.tokens, &other.tokens), (Some(one), Some(other))
-            if one.store == other.store && one.per_occurrence != other.per_occurrence)
+/// Tells whether both rules mint into one domain of one store.
+fn share_tokens(one: &Rule, other: &Rule) -> bool {
+    let store = |rule: &Rule| rule.tokens.as_ref().map(|tokens| tokens.store.clone());
+    one.domain == other.domain && one.tokens.is_some() && store(one) == store(other)
+}
+
+/// Checks that two rules which share a domain of tokens can share them.
+fn check_shared_tokens(one: &Rule, other: &Rule) -> Result<()> {
+    let per_occurrence = |rule: &Rule| rule.tokens.as_ref().map(|tokens| tokens.per_occurrence);
+    let what = if per_occurrence(one) != per_occurrence(other) {
+        // Tokens per occurrence stand apart in the store, so the two rules would share no tokens, though
+        // their domain says so.
+        "only one of them mints per occurrence"
+    } else if one.format.definition() != other.format.definition() {
+        // A value would get the token of the format that met it first, which is no value of the other; and
+        // each format would count its own half of what they share.
+        "they have unlike formats"
+    } else {
+        return Ok(());
+    };
+    Err(Error::bad_policy(format!(
+        "rules `{}` and `{}` share a domain of tokens, and {what}",
+        other.name, one.name
+    ))
+    .with_hint("give one of them a `domain` of its own, or make them alike"))
 }

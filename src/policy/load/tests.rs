@@ -262,6 +262,12 @@ fn what_only_tokens_have_and_what_they_do_not_have() {
             "p.toml:14:10",
             "per occurrence",
         ),
+        (
+            "tokens = \"postgres://db/tokens\"\nper_occurrence = true",
+            "domain = \"account\"",
+            "p.toml:14:10",
+            "share a domain of tokens, and they have unlike formats",
+        ),
     ] {
         assert!(TOKENS.contains(from), "{from}");
         let message = error(&TOKENS.replacen(from, to, 1));

@@ -3,5 +3,6 @@
 mod errors;
 mod server;
 mod store;
+mod tables;
 
 pub use store::PostgresTokens;

@@ -19,10 +19,11 @@ use tokio_postgres::{Client, Config, Row, Statement, Transaction};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::errors::{TIMEOUT, damaged, failed, ran_into_another, silent};
-use super::server;
+use super::{server, tables};
 use crate::keys::{KeyVersionId, StoreId};
 use crate::tokens::{
-    DomainState, DomainStats, Found, Inserted, Insertion, Lookup, Minted, Record, Replacement, TokenStore,
+    DomainState, DomainStats, Emptied, Found, Inserted, Insertion, KnownToken, Lookup, Minted, Record, Remains,
+    Replacement, RowTag, TokenStore,
 };
 use crate::{Error, Result, Secret};
 
@@ -39,35 +40,6 @@ const ATTEMPTS: usize = 10;
 /// The password comes from here, as with PostgreSQL's own programs.
 const PASSWORD: &str = "PGPASSWORD";
 
-/// One who makes the tables keeps others from doing so at the same time.
-const SCHEMA: &str = "
-SELECT pg_advisory_xact_lock(7163386542);
-CREATE TABLE IF NOT EXISTS cipherform_store (version int NOT NULL, id bytea NOT NULL);
-CREATE TABLE IF NOT EXISTS cipherform_domains (
-    domain int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    name text NOT NULL UNIQUE,
-    index_key bytea NOT NULL,
-    reindexing_to bytea
-);
-CREATE TABLE IF NOT EXISTS cipherform_spaces (
-    domain int NOT NULL,
-    space bytea NOT NULL,
-    used bigint NOT NULL,
-    most bigint NOT NULL,
-    PRIMARY KEY (domain, space)
-);
-CREATE TABLE IF NOT EXISTS cipherform_tokens (
-    domain int NOT NULL,
-    token text COLLATE \"C\" NOT NULL,
-    lookup bytea,
-    sealed bytea,
-    expires bigint,
-    PRIMARY KEY (domain, token)
-);
-CREATE INDEX IF NOT EXISTS cipherform_expiring ON cipherform_tokens (domain, expires) WHERE expires IS NOT NULL;
-CREATE UNIQUE INDEX IF NOT EXISTS cipherform_lookups ON cipherform_tokens (domain, lookup);
-";
-
 /// A plan for each batch of look-ups would weigh every one of them, which takes longer than to find them, and might
 /// read all of a smaller table.
 const SETTINGS: &str = "
@@ -76,18 +48,19 @@ SET client_min_messages = warning;
 SET plan_cache_mode = force_generic_plan;
 ";
 
-const FIND: &str = "SELECT lookup, token FROM cipherform_tokens
+const FIND: &str = "SELECT lookup, token, expires, tag FROM cipherform_tokens
     WHERE domain = $1 AND lookup = ANY ($2) AND (expires IS NULL OR expires > $3)";
 
 const REVEAL: &str =
-    "SELECT token, lookup, sealed, expires FROM cipherform_tokens WHERE domain = $1 AND token = ANY ($2)";
+    "SELECT token, lookup, sealed, expires, tag FROM cipherform_tokens WHERE domain = $1 AND token = ANY ($2)";
 
 const TEMPORARY: &str = "
 CREATE TEMPORARY TABLE IF NOT EXISTS cipherform_new (
     token text COLLATE \"C\" NOT NULL,
     lookup bytea NOT NULL,
     sealed bytea NOT NULL,
-    expires bigint
+    expires bigint,
+    tag bytea NOT NULL
 ) ON COMMIT DELETE ROWS;
 ";
 
@@ -152,7 +125,7 @@ impl PostgresTokens {
         let place = server::place(&config);
         let opened = async {
             let mut connection = connect(&config).await?;
-            let made = tokio::time::timeout(patience, make_tables(&mut connection.client)).await;
+            let made = tokio::time::timeout(patience, tables::make(&mut connection.client)).await;
             Ok((made.unwrap_or_else(|_| Err(silent(patience)))?, connection))
         };
         let (id, connection) = opened.await.map_err(|error: Error| error.context(&place))?;
@@ -225,34 +198,6 @@ async fn connect_at_last(config: &Config) -> Result<Connection> {
     })
 }
 
-async fn make_tables(client: &mut Client) -> Result<StoreId> {
-    // Asked first, without the lock: a user who may only read and write, and not make tables, can open
-    // the store.
-    let there = client
-        .query_one("SELECT to_regclass('cipherform_lookups') IS NOT NULL", &[])
-        .await;
-    let change = client.transaction().await.map_err(failed)?;
-    if !there.map_err(failed)?.get::<_, bool>(0) {
-        change.batch_execute(SCHEMA).await.map_err(failed)?;
-        let id = StoreId::random()?;
-        let statement =
-            "INSERT INTO cipherform_store (version, id) SELECT 1, $1 WHERE NOT EXISTS (SELECT FROM cipherform_store)";
-        change
-            .execute(statement, &[&&id.as_bytes()[..]])
-            .await
-            .map_err(failed)?;
-    }
-    let row = change
-        .query_one("SELECT version, id FROM cipherform_store", &[])
-        .await
-        .map_err(failed)?;
-    change.commit().await.map_err(failed)?;
-    match (row.get::<_, i32>(0), bytes(row.get(1))) {
-        (1, Some(id)) => Ok(StoreId::from_bytes(id)),
-        _ => Err(Error::bad_input("the database holds token tables of another version")),
-    }
-}
-
 impl Connection {
     async fn domain(&mut self, name: &str) -> Result<Option<i32>> {
         if let Some(domain) = self.domains.get(name) {
@@ -306,7 +251,7 @@ impl TokenStore for PostgresTokens {
         .await
     }
 
-    async fn find(&self, domain: &str, lookups: Vec<Lookup>, now: u64) -> Result<Vec<Option<String>>> {
+    async fn find(&self, domain: &str, lookups: Vec<Lookup>, now: u64) -> Result<Vec<Option<KnownToken>>> {
         self.asked(Some(self.patience), async |connection| {
             let mut found = vec![None; lookups.len()];
             let Some(domain) = connection.domain(domain).await? else {
@@ -322,7 +267,7 @@ impl TokenStore for PostgresTokens {
                 .await;
             for row in rows.map_err(failed)? {
                 if let Some(at) = places.get(row.get::<_, &[u8]>(0)) {
-                    found[*at] = Some(row.get(1));
+                    found[*at] = Some(known(&row, 1)?);
                 }
             }
             Ok(found)
@@ -382,36 +327,33 @@ impl TokenStore for PostgresTokens {
         .await
     }
 
-    async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<u64> {
+    async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<Emptied> {
         self.asked(Some(self.patience), async |connection| {
             let Some(domain) = connection.domain(domain).await? else {
-                return Ok(0);
+                return Ok(Emptied::default());
             };
-            let update = "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL
+            let update = "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL, tag = NULL
                 WHERE domain = $1 AND token = ANY ($2) AND sealed IS NOT NULL";
-            connection
-                .client
-                .execute(update, &[&domain, &tokens])
-                .await
-                .map_err(failed)
+            let rows = connection.client.execute(update, &[&domain, &tokens]).await;
+            rows.map(emptied).map_err(failed)
         })
         .await
     }
 
-    async fn expire(&self, domain: Option<&str>, now: u64) -> Result<u64> {
+    async fn expire(&self, domain: Option<&str>, now: u64) -> Result<Emptied> {
         // Without a limit: the work grows with the table.
         self.asked(None, async |connection| {
             let number = match domain {
                 Some(name) => match connection.domain(name).await? {
-                    None => return Ok(0),
+                    None => return Ok(Emptied::default()),
                     number => number,
                 },
                 None => None,
             };
-            let update = "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL
+            let update = "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL, tag = NULL
                 WHERE sealed IS NOT NULL AND expires <= $2 AND ($1::int IS NULL OR domain = $1)";
-            let emptied = connection.client.execute(update, &[&number, &now.cast_signed()]).await;
-            emptied.map_err(failed)
+            let rows = connection.client.execute(update, &[&number, &now.cast_signed()]).await;
+            rows.map(emptied).map_err(failed)
         })
         .await
     }
@@ -452,7 +394,7 @@ impl TokenStore for PostgresTokens {
             };
             // No token is empty, so the empty text comes before the first.
             let (after, limit) = (after.unwrap_or_default(), limit as i64);
-            let query = "SELECT token, lookup, sealed, expires FROM cipherform_tokens
+            let query = "SELECT token, lookup, sealed, expires, tag FROM cipherform_tokens
                 WHERE domain = $1 AND token > $2 ORDER BY token LIMIT $3";
             let rows = connection.client.query(query, &[&domain, &after, &limit]).await;
             rows.map_err(failed)?.iter().map(record).collect()
@@ -469,12 +411,17 @@ impl TokenStore for PostgresTokens {
             let old: Vec<&[u8]> = replacements.iter().map(|new| &new.old[..]).collect();
             let lookups: Vec<&[u8]> = replacements.iter().map(|new| &new.lookup[..]).collect();
             let sealed: Vec<&[u8]> = replacements.iter().map(|new| &new.sealed[..]).collect();
-            let update = "UPDATE cipherform_tokens t SET lookup = new.lookup, sealed = new.sealed
-                FROM unnest($2::text[], $3::bytea[], $4::bytea[], $5::bytea[]) AS new (token, old, lookup, sealed)
+            let tags: Vec<Option<&[u8]>> = replacements
+                .iter()
+                .map(|new| new.tag.as_ref().map(|tag| &tag[..]))
+                .collect();
+            let update = "UPDATE cipherform_tokens t SET lookup = new.lookup, sealed = new.sealed, tag = new.tag
+                FROM unnest($2::text[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[])
+                    AS new (token, old, lookup, sealed, tag)
                 WHERE t.domain = $1 AND t.token = new.token AND t.sealed = new.old";
             let replaced = connection
                 .client
-                .execute(update, &[&domain, &tokens, &old, &lookups, &sealed])
+                .execute(update, &[&domain, &tokens, &old, &lookups, &sealed, &tags])
                 .await;
             replaced.map_err(failed)
         })
@@ -539,14 +486,14 @@ async fn copy(change: &Transaction<'_>, insertion: &Insertion) -> Result<()> {
         .copy_in("COPY cipherform_new FROM STDIN BINARY")
         .await
         .map_err(failed)?;
-    let types = [Type::TEXT, Type::BYTEA, Type::BYTEA, Type::INT8];
+    let types = [Type::TEXT, Type::BYTEA, Type::BYTEA, Type::INT8, Type::BYTEA];
     let mut writer = pin!(BinaryCopyInWriter::new(sink, &types));
     for entry in &insertion.entries {
         let expires = entry.expires.map(u64::cast_signed);
-        let lookup = &entry.lookup[..];
+        let (lookup, tag) = (&entry.lookup[..], &entry.tag[..]);
         writer
             .as_mut()
-            .write(&[&entry.token, &lookup, &entry.sealed, &expires])
+            .write(&[&entry.token, &lookup, &entry.sealed, &expires, &tag])
             .await
             .map_err(failed)?;
     }
@@ -556,35 +503,40 @@ async fn copy(change: &Transaction<'_>, insertion: &Insertion) -> Result<()> {
 /// Inserts the new rows of the temporary table into the table: in one order for everybody, so that two seldom wait
 /// for each other.
 async fn put(change: &Transaction<'_>, domain: i32) -> Result<u64> {
-    let statement = "INSERT INTO cipherform_tokens (domain, token, lookup, sealed, expires)
-        SELECT $1, token, lookup, sealed, expires FROM cipherform_new ORDER BY lookup ON CONFLICT DO NOTHING";
+    let statement = "INSERT INTO cipherform_tokens (domain, token, lookup, sealed, expires, tag)
+        SELECT $1, token, lookup, sealed, expires, tag FROM cipherform_new ORDER BY lookup ON CONFLICT DO NOTHING";
     change.execute(statement, &[&domain]).await.map_err(failed)
 }
 
 /// The result of each entry, after some could not be inserted.
 async fn tell_apart(change: &Transaction<'_>, domain: i32, insertion: &Insertion) -> Result<Vec<Minted>> {
     // Rows of this transaction are left out: one that was just put in may have expired by `now`, too.
-    let empty = "UPDATE cipherform_tokens t SET lookup = NULL, sealed = NULL, expires = NULL FROM cipherform_new new
+    let empty = "UPDATE cipherform_tokens t SET lookup = NULL, sealed = NULL, expires = NULL, tag = NULL FROM cipherform_new new
         WHERE t.domain = $1 AND t.lookup = new.lookup AND t.expires <= $2 AND t.xmin <> pg_current_xact_id()::xid";
     let now = insertion.now.cast_signed();
     if change.execute(empty, &[&domain, &now]).await.map_err(failed)? > 0 {
         put(change, domain).await?;
     }
     // `xmin` is the transaction that wrote a row: ours if it is of this insertion.
-    let query = "SELECT t.lookup, t.token, t.xmin = pg_current_xact_id()::xid
+    let query = "SELECT t.lookup, t.xmin = pg_current_xact_id()::xid, t.token, t.expires, t.tag
         FROM cipherform_new new JOIN cipherform_tokens t ON t.domain = $1 AND t.lookup = new.lookup";
     let rows = change.query(query, &[&domain]).await.map_err(failed)?;
-    let mut known: HashMap<&[u8], (String, bool)> = HashMap::with_capacity(rows.len());
+    let mut stored: HashMap<&[u8], (bool, KnownToken)> = HashMap::with_capacity(rows.len());
     for row in &rows {
-        known.insert(row.get(0), (row.get(1), row.get(2)));
+        stored.insert(row.get(0), (row.get(1), known(row, 2)?));
     }
-    let fate = |lookup: &Lookup| match known.remove(&lookup[..]) {
-        Some((_, true)) => Minted::New,
-        Some((token, false)) => Minted::Known(token),
+    let result = |lookup: &Lookup| match stored.remove(&lookup[..]) {
+        Some((true, _)) => Minted::New,
+        Some((false, known)) => Minted::Known(known),
         // No row has the hash, so it was the token that was in conflict.
         None => Minted::TokenTaken,
     };
-    Ok(insertion.entries.iter().map(|entry| &entry.lookup).map(fate).collect())
+    Ok(insertion
+        .entries
+        .iter()
+        .map(|entry| &entry.lookup)
+        .map(result)
+        .collect())
 }
 
 /// Counts what was put in, and refuses what would be too much.
@@ -656,11 +608,29 @@ fn record(row: &Row) -> Result<Record> {
         token: row.get(0),
         value: lookup.zip(row.get(2)),
         expires: row.get::<_, Option<i64>>(3).map(i64::cast_unsigned),
+        tag: tag(row.get(4))?,
     })
 }
 
-fn bytes(bytes: &[u8]) -> Option<[u8; 16]> {
-    bytes.try_into().ok()
+/// Token, end of life and tag of a row, from column `at` on.
+fn known(row: &Row, at: usize) -> Result<KnownToken> {
+    Ok(KnownToken {
+        token: row.get(at),
+        expires: row.get::<_, Option<i64>>(at + 1).map(i64::cast_unsigned),
+        tag: tag(row.get(at + 2))?,
+    })
+}
+
+/// An UPDATE leaves the rows as they were in the server's files, until they are vacuumed.
+fn emptied(rows: u64) -> Emptied {
+    Emptied {
+        rows,
+        remains: (rows > 0).then_some(Remains::DeadRows),
+    }
+}
+
+fn tag(bytes: Option<&[u8]>) -> Result<Option<RowTag>> {
+    bytes.map(RowTag::try_from).transpose().map_err(|_| damaged())
 }
 
 impl fmt::Debug for PostgresTokens {

@@ -196,6 +196,32 @@ async fn conforms_and_survives_its_server() {
     assert!(!one.stats(0).await.unwrap().is_empty());
 }
 
+#[tokio::test]
+async fn tables_of_the_version_before_get_tags() {
+    let server = Server::start().await;
+    let store = server.open().await.unwrap();
+    tests::refuse_exchanged_rows(Arc::new(store.clone())).await;
+    let execute = async |sql: &str| {
+        let guard = store.connection.lock().await;
+        guard.as_ref().unwrap().client.batch_execute(sql).await.unwrap();
+    };
+    execute("ALTER TABLE cipherform_tokens DROP COLUMN tag; UPDATE cipherform_store SET version = 1;").await;
+    for _ in 0..2 {
+        let opened = server.open().await.unwrap();
+        assert_eq!(opened.id(), store.id());
+        conformance::check(Arc::new(opened)).await.unwrap();
+    }
+    execute("UPDATE cipherform_store SET version = 3").await;
+    assert!(
+        server
+            .open()
+            .await
+            .unwrap_err()
+            .message()
+            .contains("of another version")
+    );
+}
+
 /// Runs the test once more in a process of its own, since the trusted authorities stand in the environment.
 #[tokio::test]
 async fn tls_is_for_servers_whose_certificate_is_trusted() {
@@ -267,6 +293,7 @@ async fn a_server_that_says_nothing_is_left() {
             lookup: [1; 16],
             sealed: vec![2; 40],
             expires: None,
+            tag: [0; 16],
             space: None,
         }],
         spaces: Vec::new(),
