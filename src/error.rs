@@ -81,6 +81,8 @@ pub(crate) enum Detail {
     Conflict,
     /// The KMS does not implement the operation.
     UnsupportedOperation,
+    /// The value of a row does not fit its format, for a reason that many values share.
+    Misfit(&'static str),
 }
 
 /// An error: its kind, what happened, and often what to do about it.

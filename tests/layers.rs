@@ -30,7 +30,7 @@ const LAYERS: &[Layer] = &[
     layer("kms", &["fs", "keys"], &["aes_gcm", "argon2", "aws_config", "aws_sdk_kms", "aws_smithy_runtime_api", "aws_smithy_types", "backon", "base64", "cryptoki", "dirs", "getrandom", "hex", "http", "keyring", "pbkdf2", "ring", "rsa", "rustls", "rustls_platform_verifier", "serde", "serde_json", "sha2", "subtle", "tokio", "tracing", "ureq", "whoami", "zeroize"]),
     layer("tokens", &["ascii", "formats", "fs", "keys"], &["aes_gcm", "futures_util", "hex", "hmac", "rusqlite", "rustls", "rustls_platform_verifier", "serde", "sha2", "tokio", "tokio_postgres", "tokio_postgres_rustls"]),
     layer("policy", &["cipher", "formats", "keys", "tokens"], &["hex", "humantime", "serde", "sha2", "toml"]),
-    layer("transform", &["ascii", "cipher", "formats", "keys", "policy", "tokens"], &["aes_siv", "base64", "chrono", "hex", "hmac", "num_bigint", "sha2"]),
+    layer("transform", &["ascii", "cipher", "formats", "keys", "policy", "tokens"], &["aes_siv", "base64", "chrono", "data_encoding", "hex", "hmac", "num_bigint", "sha2"]),
     layer("columns", &["ascii", "cipher", "simd", "formats", "keys", "policy", "tokens", "transform"], &["arrow", "hex", "serde", "serde_json"]),
     layer("files", &["cipher", "columns", "formats", "fs", "keys", "policy", "transform"], &["arrow", "base64", "bytes", "crc32fast", "parquet", "serde_json", "tempfile", "tokio"]),
     layer("sql", &["cipher", "columns", "files", "formats", "keys", "policy", "transform"], &["aes_gcm", "arrow", "bytes", "datafusion", "datafusion_datasource_parquet", "futures_util", "object_store", "parquet", "serde", "serde_json", "tokio"]),

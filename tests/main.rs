@@ -18,6 +18,7 @@ mod keys;
 mod kms;
 #[cfg(target_os = "linux")]
 mod memory;
+mod misfits;
 mod partners;
 mod roles;
 mod sandbox;

@@ -221,7 +221,11 @@ impl Column {
             base += chunk.len() as u64;
         }
         // Summed over the plan's one column.
-        let kept_clear = plan.summary().iter().map(|column| column.kept_clear).sum();
+        let kept_clear = plan
+            .summary()
+            .iter()
+            .map(|column| column.counts.outcome.kept_clear)
+            .sum();
         Ok(self.done(chunks, kept_clear))
     }
 

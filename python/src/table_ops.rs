@@ -61,7 +61,9 @@ async fn apply(plan: &BatchPlan, batches: &[RecordBatch]) -> Result<Applied> {
         base += batch.num_rows() as u64;
     }
     let columns = plan.summary().into_iter();
-    let kept_clear = columns.map(|column| (column.column, column.kept_clear)).collect();
+    let kept_clear = columns
+        .map(|column| (column.column, column.counts.outcome.kept_clear))
+        .collect();
     Ok((Data::Table(done, plan.output().clone()), kept_clear))
 }
 

@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use super::args::KeyArgs;
+use super::commands::check::CheckArgs;
 use super::commands::init::InitArgs;
 use super::commands::inspect::InspectArgs;
 use super::commands::keys::KeysArgs;
@@ -18,6 +19,7 @@ use super::commands::tokens::TokensArgs;
 const EXAMPLES: &str = "\
 Examples:
   cipherform init                                  a policy, a keyring and the local KMS
+  cipherform check people.parquet                  what would become of each column
   cipherform protect people.parquet safe.parquet   protect what policy.toml says
   cipherform query -c 'SELECT * FROM safe' safe.parquet
   cipherform reveal safe.parquet back.parquet
@@ -45,6 +47,8 @@ pub(super) enum Command {
     Kms(KmsArgs),
     /// Look after the token stores of the policy
     Tokens(TokensArgs),
+    /// Say what `protect` would do to each column, without writing anything
+    Check(CheckArgs),
     /// Protect a Parquet file as the policy says
     Protect(ProtectArgs),
     /// Reveal a protected Parquet file

@@ -1,12 +1,18 @@
 //! Jobs over files: progress, interruption, the closing lines.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::args::JobArgs;
+use serde_json::json;
+
+use super::args::{JobArgs, ListFormat};
 use super::printer::{Printer, count};
-use crate::files::{Job, Progress};
+use crate::columns::{ColumnSummary, MisfitRows, ValueCounts};
+use crate::files::{Job, Progress, Report};
+use crate::formats::digit_groups;
+use crate::transform::Outcome;
 use crate::{Error, ErrorKind, Result};
 
 /// Runs `job`, and says what it did.
@@ -39,6 +45,12 @@ pub(super) async fn run(job: &Job, args: &JobArgs, what: &'static str, printer: 
     for due in &report.due {
         printer.say(format_args!("warning: {due}"));
     }
+    for column in &report.columns {
+        // Under --quiet, too: a value that is lost or in the clear needs somebody to know.
+        for warning in warnings(column) {
+            printer.say(format_args!("warning: column `{}`: {warning}", column.column));
+        }
+    }
     if args.quiet {
         return Ok(());
     }
@@ -47,24 +59,12 @@ pub(super) async fn run(job: &Job, args: &JobArgs, what: &'static str, printer: 
     }
     for column in &report.columns {
         printer.say(format_args!(
-            "  {:<24} rule {:<16} key {}",
-            column.column, column.rule, column.key
+            "  {:<24} rule {:<16} key {:<10} {}",
+            column.column,
+            column.rule,
+            column.key,
+            fates(&column.counts, what)
         ));
-        // Values in the clear in a file that looks protected: said, unless --quiet asks for silence.
-        if column.kept_clear > 0 {
-            printer.say(format_args!(
-                "warning: column `{}`: left as it is by on_invalid = \"insecure-keep\": {}",
-                column.column,
-                count(column.kept_clear as u64, "value")
-            ));
-        }
-        if column.forgotten > 0 {
-            printer.say(format_args!(
-                "warning: column `{}`: their value was deleted, or has expired: {}",
-                column.column,
-                count(column.forgotten as u64, "token")
-            ));
-        }
     }
     let seconds = started.elapsed().as_secs_f64();
     printer.say(format_args!(
@@ -74,6 +74,154 @@ pub(super) async fn run(job: &Job, args: &JobArgs, what: &'static str, printer: 
         args.target.display()
     ));
     Ok(())
+}
+
+/// Examines what `job` would do to `file`, and says so. Returns the number of values that would be refused.
+pub(super) async fn check(job: &Job, file: &Path, format: ListFormat, quiet: bool, printer: &Printer) -> Result<usize> {
+    let cancel = Arc::new(AtomicBool::new(false));
+    cancel_on_signal(&cancel)?;
+    let mut bar = None;
+    let mut progress = |Progress { rows, total }| {
+        if !quiet {
+            bar.get_or_insert_with(|| printer.progress(total, "checked"))
+                .set_position(rows);
+        }
+    };
+    let report = job.examine(&cancel, &mut progress).await;
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    let report = report?;
+    match format {
+        ListFormat::Table => print_examined(file, &report, printer)?,
+        ListFormat::Json => printer.line(examined(file, &report))?,
+    }
+    Ok(report.columns.iter().map(refused).sum())
+}
+
+/// The values that have no place.
+fn refused(column: &ColumnSummary) -> usize {
+    let Outcome {
+        kept_clear,
+        wrapped,
+        nulled,
+        ..
+    } = column.counts.outcome;
+    // Each value that does not fit is counted by its reason, and the others by what becomes of them.
+    column.misfits.values() - (kept_clear + wrapped + nulled)
+}
+
+fn print_examined(file: &Path, report: &Report, printer: &Printer) -> Result<()> {
+    printer.line(format_args!("{}: {}", file.display(), count(report.rows, "row")))?;
+    for column in &report.columns {
+        let refused = refused(column);
+        let mut counts = column.counts;
+        // They are none of those that are treated.
+        counts.values -= refused;
+        let mut line = format!(
+            "  {:<24} rule {:<16} {}",
+            column.column,
+            column.rule,
+            fates(&counts, "protected")
+        );
+        if refused > 0 {
+            line.push_str(&format!(", {} refused", digit_groups(refused as u128)));
+        }
+        printer.line(line)?;
+        for (reason, MisfitRows { values, first }) in column.misfits.iter() {
+            let rows: Vec<String> = first.iter().map(u64::to_string).collect();
+            let more = if *values > first.len() { ", …" } else { "" };
+            let row = if *values == 1 { "row" } else { "rows" };
+            printer.line(format_args!(
+                "      {}: {reason} ({row} {}{more})",
+                digit_groups(*values as u128),
+                rows.join(", ")
+            ))?;
+        }
+    }
+    report
+        .notes
+        .iter()
+        .try_for_each(|note| printer.line(format_args!("  note: {note}")))
+}
+
+fn examined(file: &Path, report: &Report) -> serde_json::Value {
+    let column = |column: &ColumnSummary| {
+        let ValueCounts {
+            values,
+            nulls,
+            empty,
+            outcome,
+        } = column.counts;
+        let refused = refused(column);
+        let misfits = column.misfits.iter();
+        let misfits =
+            misfits.map(|(reason, rows)| json!({"reason": reason, "values": rows.values, "rows": rows.first}));
+        json!({
+            "column": column.column,
+            "rule": column.rule,
+            "values": values,
+            "protected": column.counts.treated() - refused,
+            "band": outcome.banded,
+            "siv": outcome.wrapped,
+            "made_null": outcome.nulled,
+            "in_the_clear": outcome.kept_clear,
+            "refused": refused,
+            "null": nulls,
+            "empty": empty,
+            "misfits": misfits.collect::<Vec<_>>(),
+        })
+    };
+    let columns: Vec<_> = report.columns.iter().map(column).collect();
+    json!({"file": file.display().to_string(), "rows": report.rows, "columns": columns, "notes": report.notes})
+}
+
+/// Words what became of the values of a column, which `what` says was done to the usual ones.
+fn fates(counts: &ValueCounts, what: &str) -> String {
+    let Outcome {
+        kept_clear,
+        wrapped,
+        nulled,
+        banded,
+        forgotten,
+    } = counts.outcome;
+    let fates = [
+        (counts.treated(), what),
+        (banded, "short (band)"),
+        (wrapped, "misfit (siv)"),
+        (nulled, "made NULL"),
+        (kept_clear, "in the clear"),
+        (forgotten, "forgotten"),
+        (counts.nulls, "NULL"),
+        (counts.empty, "empty"),
+    ];
+    // The first also if there are none: a column of nothing but NULLs says so.
+    let fates = fates
+        .iter()
+        .enumerate()
+        .filter(|(at, (values, _))| *at == 0 || *values > 0);
+    let fates: Vec<String> = fates
+        .map(|(_, (values, fate))| format!("{} {fate}", digit_groups(*values as u128)))
+        .collect();
+    fates.join(", ")
+}
+
+/// Words what became of values that are lost, or not protected.
+fn warnings(column: &ColumnSummary) -> Vec<String> {
+    let outcome = &column.counts.outcome;
+    let all = [
+        (
+            outcome.kept_clear,
+            "value",
+            "left as it is by on_invalid = \"insecure-keep\"",
+        ),
+        (outcome.nulled, "value", "lost, made NULL by on_invalid = \"null\""),
+        (outcome.forgotten, "token", "their value was deleted, or has expired"),
+    ];
+    let counted = all.iter().filter(|(values, ..)| *values > 0);
+    counted
+        .map(|(values, noun, what)| format!("{what}: {}", count(*values as u64, noun)))
+        .collect()
 }
 
 /// Ends some seconds after `cancel` was set: a job that gets that far has ended by itself.

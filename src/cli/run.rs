@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use super::command_line::{Cli, Command};
-use super::commands::{init, inspect, keys, kms, protect, query, reprotect, reveal, selftest, tokens};
+use super::commands::{check, init, inspect, keys, kms, protect, query, reprotect, reveal, selftest, tokens};
 use super::printer::Printer;
 use crate::{Error, ErrorKind, Result};
 
@@ -42,6 +42,7 @@ fn run(cli: Cli, printer: &Printer) -> Result<()> {
             Command::Keys(args) => keys::run(args, &cli.keys, printer).await,
             Command::Kms(args) => kms::run(args, &cli.keys, printer).await,
             Command::Tokens(args) => tokens::run(args, &cli.keys, printer).await,
+            Command::Check(args) => check::run(args, &cli.keys, printer).await,
             Command::Protect(args) => protect::run(args, &cli.keys, printer).await,
             Command::Reveal(args) => reveal::run(args, &cli.keys, printer).await,
             Command::Reprotect(args) => reprotect::run(args, &cli.keys, printer).await,

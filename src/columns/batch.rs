@@ -1,17 +1,19 @@
 //! Whole record batches.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 
 use super::array::treat;
+use super::counts::ValueCounts;
+use super::examine::{MisfitReasons, examine};
 use super::nested::{self, Fate, Leaf, Shape, Step, Values};
 use super::task::Task;
 use crate::cipher::Direction;
+use crate::policy::OnInvalid;
 use crate::transform::Transform;
 use crate::{Error, Result};
 
@@ -36,8 +38,14 @@ pub(super) struct Work {
     pub(super) leaf: Leaf,
     pub(super) transform: Arc<Transform>,
     pub(super) tweak: Option<TweakLeaf>,
-    kept_clear: AtomicUsize,
-    forgotten: AtomicUsize,
+    found: Mutex<Found>,
+}
+
+/// What a work found so far.
+#[derive(Clone, Debug, Default)]
+struct Found {
+    counts: ValueCounts,
+    misfits: MisfitReasons,
 }
 
 /// The source of a tweak: a leaf's column, and the steps to it.
@@ -53,9 +61,12 @@ impl Work {
             leaf,
             transform,
             tweak,
-            kept_clear: AtomicUsize::new(0),
-            forgotten: AtomicUsize::new(0),
+            found: Mutex::default(),
         }
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does its tweak come from what `other` works on?
@@ -88,10 +99,12 @@ pub struct ColumnSummary {
     pub rule: String,
     /// The data key and version: `pii@2`.
     pub key: String,
-    /// Values left in the clear so far, by `on_invalid = "insecure-keep"`.
-    pub kept_clear: usize,
-    /// Tokens so far whose value was deleted, or has expired.
-    pub forgotten: usize,
+    /// What became of its values so far.
+    pub counts: ValueCounts,
+    /// Why values do not fit, as far as they were [examined](BatchPlan::examine).
+    pub misfits: MisfitReasons,
+    /// What becomes of them.
+    pub on_invalid: OnInvalid,
 }
 
 impl BatchPlan {
@@ -260,13 +273,16 @@ impl BatchPlan {
 
     /// Summarizes the work, column by column, and field by field within nested columns.
     pub fn summary(&self) -> Vec<ColumnSummary> {
-        let summary = |work: &Work| ColumnSummary {
-            column: work.leaf.path().to_owned(),
-            rule: work.transform.rule().name.clone(),
-            key: format!("{}@{}", work.transform.key().name(), work.transform.key().version()),
-            // Relaxed is enough: counters are read after the work, and order nothing else.
-            kept_clear: work.kept_clear.load(Ordering::Relaxed),
-            forgotten: work.forgotten.load(Ordering::Relaxed),
+        let summary = |work: &Work| {
+            let Found { counts, misfits } = work.found().clone();
+            ColumnSummary {
+                column: work.leaf.path().to_owned(),
+                rule: work.transform.rule().name.clone(),
+                key: format!("{}@{}", work.transform.key().name(), work.transform.key().version()),
+                counts,
+                misfits,
+                on_invalid: work.transform.rule().on_invalid,
+            }
         };
         self.works.iter().map(summary).collect()
     }
@@ -303,8 +319,8 @@ impl BatchPlan {
                 None => task,
             };
             let done = treat(task, &array, tweaks.as_ref()).await?;
-            work.kept_clear.fetch_add(done.outcome.kept_clear, Ordering::Relaxed);
-            work.forgotten.fetch_add(done.outcome.forgotten, Ordering::Relaxed);
+            let counts = ValueCounts::of(&array, work.transform.rule(), done.outcome)?;
+            work.found().counts += counts;
             results[*at] = Some(done.array);
         }
         // `order` has every work once, so no result is missing and numbers stay right.
@@ -316,6 +332,47 @@ impl BatchPlan {
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options)
             .map_err(|error| nullability(&self.output, error))
+    }
+
+    /// Counts what would become of the values of one batch, and why some do not fit; `base` rows came before it. Nothing
+    /// is made of them, and no token is minted.
+    ///
+    /// # Errors
+    /// As [`BatchPlan::apply`], but for values that do not fit.
+    pub fn examine(&self, batch: &RecordBatch, base: u64) -> Result<()> {
+        let batch = &self.described(batch)?;
+        for work in &self.works {
+            work.transform.key().check_lease()?;
+            let Values { array, rows } = nested::values(batch.column(work.leaf.column), &work.leaf.steps)?;
+            let tweaks = self.tweaks(work, batch, &[], rows.as_deref())?;
+            let task = Task::new(&work.transform, self.direction, work.leaf.path()).after(base);
+            let task = match &rows {
+                Some(rows) => task.with_rows(rows),
+                None => task,
+            };
+            let (counts, misfits) = examine(task, &array, tweaks.as_ref())?;
+            let mut found = work.found();
+            found.counts += counts;
+            found.misfits.merge(misfits);
+        }
+        Ok(())
+    }
+
+    /// The same plan, which has found nothing so far.
+    #[cfg(feature = "files")]
+    pub(crate) fn afresh(&self) -> Self {
+        self.narrowed_to(&vec![true; self.fates.len()])
+    }
+
+    /// Adds what `other`, which is this plan [afresh](Self::afresh), has found.
+    #[cfg(feature = "files")]
+    pub(crate) fn add(&self, other: &Self) {
+        for (work, other) in self.works.iter().zip(&other.works) {
+            let Found { counts, misfits } = other.found().clone();
+            let mut found = work.found();
+            found.counts += counts;
+            found.misfits.merge(misfits);
+        }
     }
 
     /// The batch with the fields of the plan's input, which may say more of themselves than those it was read with.

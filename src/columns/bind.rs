@@ -337,7 +337,10 @@ pub(crate) async fn resolve(engine: &Engine, column: &str, described: &Protected
         )
         .with_hint("reveal with the policy and keyring it was protected with")
     })?;
-    Ok(transform)
+    // By what was done when the column was protected, whatever the policy says by now.
+    let mark = described.wrap_mark.unwrap_or(transform.rule().wrap_mark);
+    let transform = transform.handling_misfits(described.on_invalid());
+    Ok(Arc::new(transform.with_wrap_mark(mark)))
 }
 
 fn reference(rule: &Rule, version: Option<u32>) -> RuleRef {

@@ -14,6 +14,9 @@ use crate::{Error, Result};
 /// The key of the field metadata, whose value is a [`ProtectedColumn`] as one JSON object.
 pub const METADATA_KEY: &str = "cipherform";
 
+/// The note of a column in which values that do not fit were left in the clear.
+const KEPT_CLEAR: &str = "on_invalid: insecure-keep";
+
 /// The description of a protected column in its metadata. It never grants anything: that is for the policy.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 // A field that this release does not know may change what the map means: refused, not skipped.
@@ -46,6 +49,10 @@ pub struct ProtectedColumn {
     // Absent where there is none, so that older files have the same bytes as before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
+    /// The first character of values that did not fit their format, and are encrypted as a whole; there are none
+    /// without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrap_mark: Option<char>,
     /// Departures from the standard, and values left in the clear; each with its reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nonconforming: Vec<String>,
@@ -67,7 +74,7 @@ impl ProtectedColumn {
             nonconforming.push(format!("insecure_small_domain: {reason}"));
         }
         if rule.on_invalid == OnInvalid::InsecureKeep {
-            nonconforming.push("on_invalid: insecure-keep".to_owned());
+            nonconforming.push(KEPT_CLEAR.to_owned());
         }
         Self {
             version: 1,
@@ -87,7 +94,18 @@ impl ProtectedColumn {
             store: transform
                 .tokenizer()
                 .map(|tokenizer| tokenizer.store().id().to_string()),
+            wrap_mark: (rule.on_invalid == OnInvalid::Siv).then_some(rule.wrap_mark),
             nonconforming,
+        }
+    }
+
+    /// The handling of values that are none of the format, by `reveal`: only what was left in the clear may pass as it
+    /// is.
+    pub(super) fn on_invalid(&self) -> OnInvalid {
+        match self.wrap_mark {
+            Some(_) => OnInvalid::Siv,
+            None if self.nonconforming.iter().any(|note| note == KEPT_CLEAR) => OnInvalid::InsecureKeep,
+            None => OnInvalid::Error,
         }
     }
 

@@ -9,7 +9,9 @@ mod ascii;
 mod batch;
 mod bind;
 mod bytes;
+mod counts;
 mod dictionary;
+mod examine;
 mod metadata;
 mod nested;
 mod ordinal;
@@ -29,6 +31,8 @@ pub use batch::{BatchPlan, ColumnSummary};
 pub use bind::RevealOptions;
 #[cfg(feature = "sql")]
 pub(crate) use bind::{check_circles, resolve};
+pub use counts::ValueCounts;
+pub use examine::{MisfitReasons, MisfitRows};
 pub use metadata::{ColumnDescription, METADATA_KEY, ProtectedColumn, describe, protected_columns};
 #[cfg(feature = "files")]
 pub(crate) use metadata::{file_description, with_descriptions};

@@ -227,6 +227,32 @@ pub(super) async fn tokenized(task: Task<'_>, array: &ArrayRef) -> Option<Result
     by_type!(array, |typed| with_tokens(task, typed).await)
 }
 
+/// The values of an array of numbers, dates or times that are no ordinals of the format, and why; `None` if it is none.
+pub(super) fn misfits(task: Task<'_>, array: &ArrayRef) -> Option<Result<Vec<(usize, FormatError)>>> {
+    by_type!(array, |typed| misfits_of(task, typed))
+}
+
+fn misfits_of<T>(task: Task<'_>, array: &PrimitiveArray<T>) -> Result<Vec<(usize, FormatError)>>
+where
+    T: ArrowPrimitiveType,
+    T::Native: Wide,
+{
+    let factor = factor_of(&task, array)?;
+    let range = task.transform.ordinal_range();
+    let fits = |value: T::Native| {
+        let ordinal = value
+            .widen()
+            .filter(|wide| wide % factor == 0)
+            .map(|wide| wide / factor);
+        ordinal
+            .zip(range.as_ref())
+            .is_some_and(|(ordinal, range)| (range.min..=range.max).contains(&ordinal))
+    };
+    let values = array.iter().enumerate();
+    let values = values.filter_map(|(row, value)| Some((row, value.filter(|value| !fits(*value))?)));
+    Ok(values.map(|(row, value)| (row, unfit(value, factor))).collect())
+}
+
 /// As [`factor`], once `check_type` has seen that the column is suitable.
 fn factor_of<T: ArrowPrimitiveType>(task: &Task<'_>, array: &PrimitiveArray<T>) -> Result<i128> {
     let unchecked = |what: &str| {
@@ -245,6 +271,8 @@ struct OrdinalRows<T: ArrowPrimitiveType> {
     ordinals: Vec<Option<i128>>,
     /// Values that are kept in the clear though they are no ordinals: finer than the format, or too wide.
     kept: Vec<(usize, T::Native)>,
+    /// How many of these are made NULL instead.
+    nulled: usize,
 }
 
 impl<T> OrdinalRows<T>
@@ -262,6 +290,7 @@ where
             factor,
             ordinals: Vec::with_capacity(rows.size_hint().0),
             kept: Vec::new(),
+            nulled: 0,
         };
         for (row, value) in rows.enumerate() {
             let Some(value) = value else {
@@ -274,6 +303,8 @@ where
                 None => {
                     if transform.keeps_unfit(row, unfit(value, factor))? {
                         read.kept.push((row, value));
+                    } else {
+                        read.nulled += 1;
                     }
                     // As NULL, so that it passes by the cipher; `write` puts it back.
                     read.ordinals.push(None);
@@ -521,6 +552,7 @@ where
             }
         }
     }
+    outcome.nulled += made_null.len();
     // The input's buffer is shared unless a row became NULL.
     let nulls = if made_null.is_empty() {
         array.nulls().cloned()
@@ -571,6 +603,7 @@ where
         outcome += chunk_outcome;
         // Values that are no ordinals at all are counted here; those out of range by the treatment.
         outcome.kept_clear += rows.kept.len();
+        outcome.nulled += rows.nulled;
         rows.write(done, &mut results)?;
     }
     Ok(Treated {
@@ -591,6 +624,7 @@ where
     let done = task.transform.token_ordinals(task.direction, &rows.ordinals).await;
     let (done, mut outcome) = done.map_err(locate)?;
     outcome.kept_clear += rows.kept.len();
+    outcome.nulled += rows.nulled;
     let mut results = Vec::with_capacity(array.len());
     rows.write(done, &mut results)?;
     Ok(Treated {

@@ -22,6 +22,8 @@ pub struct Task<'a> {
     before: u64,
     /// For an array that is part of a column: the row that each of its rows stands for, or first stands for.
     rows: Option<&'a [usize]>,
+    /// Counts for the key's limit and the audit log?
+    is_counted: bool,
 }
 
 impl<'a> Task<'a> {
@@ -33,6 +35,7 @@ impl<'a> Task<'a> {
             column,
             before: 0,
             rows: None,
+            is_counted: true,
         }
     }
 
@@ -40,6 +43,22 @@ impl<'a> Task<'a> {
     #[must_use]
     pub fn after(self, rows: u64) -> Self {
         Self { before: rows, ..self }
+    }
+
+    /// Puts `transform` in the place of the task's own.
+    pub(super) fn with_transform<'b>(&self, transform: &'b Transform) -> Task<'b>
+    where
+        'a: 'b,
+    {
+        Task { transform, ..*self }
+    }
+
+    /// Leaves the values out of the key's usage: nothing of the results is given to anybody.
+    pub(super) fn uncounted(self) -> Self {
+        Self {
+            is_counted: false,
+            ..self
+        }
     }
 
     /// Names the row of the column that each row of the array stands for.
@@ -54,10 +73,11 @@ impl<'a> Task<'a> {
     /// distinct values are treated.
     pub(super) fn count(&self, array: &ArrayRef) -> Result<()> {
         // Otherwise a value would be counted once for each row that refers to it, and again when it is treated.
-        if matches!(
+        let is_counted_later = matches!(
             array.data_type(),
             DataType::Dictionary(..) | DataType::RunEndEncoded(..)
-        ) {
+        );
+        if is_counted_later || !self.is_counted {
             return Ok(());
         }
         let operation = self.direction;
@@ -90,6 +110,6 @@ impl<'a> Task<'a> {
 pub struct Treated {
     /// The result, of the same type and length.
     pub array: ArrayRef,
-    /// Values that were not treated. In a dictionary array distinct values count, not rows.
+    /// Values that were not treated as the rule's treatment says. Rows count, in dictionaries as well.
     pub outcome: Outcome,
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow::array::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
@@ -127,6 +127,46 @@ impl Component {
         stop: &AtomicBool,
         progress: &dyn Fn(u64),
     ) -> Result<Vec<MadeLeaf>> {
+        self.attempts(row_group, progress, |plans, rows, tell| {
+            let mut writers = self.writers.create_column_writers(row_group)?;
+            self.each_batch(row_group, rows, stop, tell, &mut |batch, before| {
+                let batch = self
+                    .transformed(plans, batch, base + before, runtime)
+                    .map_err(AttemptError::Other)?;
+                self.write(&batch, &mut writers)
+            })?;
+            let made = writers.into_iter().zip(&self.made);
+            made.filter_map(|(writer, made)| Some((made.as_ref()?, writer)))
+                .map(|(leaf, writer)| Ok((*leaf, writer.close()?)))
+                .collect()
+        })
+    }
+
+    /// Examines the columns of a row group, of which `base` rows come before. `progress` is told the rows of each batch.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode), but for values that do not fit.
+    pub(super) fn examine(&self, row_group: usize, base: u64, stop: &AtomicBool, progress: &dyn Fn(u64)) -> Result<()> {
+        self.attempts(row_group, progress, |plans, rows, tell| {
+            self.each_batch(row_group, rows, stop, tell, &mut |batch, before| {
+                // Only the first plan meets the values that stand in the file.
+                let examined = plans
+                    .iter()
+                    .take(1)
+                    .try_for_each(|plan| plan.examine(&batch, base + before));
+                examined.map_err(|error| AttemptError::Other(self.in_file(error)))
+            })
+        })
+    }
+
+    /// Tries `attempt`, with smaller batches each time the file cannot be read. Only what the plans of the attempt that
+    /// worked have found counts.
+    fn attempts<T>(
+        &self,
+        row_group: usize,
+        progress: &dyn Fn(u64),
+        mut attempt: impl FnMut(&[BatchPlan], usize, &mut dyn FnMut(u64)) -> Result<T, AttemptError>,
+    ) -> Result<T> {
         let mut rows = self.batch_rows(row_group);
         let mut told = 0;
         loop {
@@ -139,28 +179,31 @@ impl Component {
                     told = done;
                 }
             };
-            match self.attempt(row_group, base, rows, runtime, stop, &mut tell) {
+            let plans: Vec<BatchPlan> = self.plans.iter().map(BatchPlan::afresh).collect();
+            let result = self.verify(row_group).map_err(AttemptError::Other);
+            match result.and_then(|()| attempt(&plans, rows, &mut tell)) {
                 // Text of a batch that is beyond what Arrow can address: that shows only once it is decoded.
                 Err(AttemptError::Read(_)) if rows > 1 => rows = rows.div_ceil(64),
                 Err(AttemptError::Read(error)) => return Err(self.damaged(row_group, error)),
                 Err(AttemptError::Other(error)) => return Err(error),
-                Ok(made) => return Ok(made),
+                Ok(result) => {
+                    self.plans.iter().zip(&plans).for_each(|(all, plan)| all.add(plan));
+                    return Ok(result);
+                }
             }
         }
     }
 
-    fn attempt(
+    /// Gives each batch of a row group to `work`, with the number of rows before it.
+    fn each_batch(
         &self,
         row_group: usize,
-        base: u64,
         rows: usize,
-        runtime: &Handle,
         stop: &AtomicBool,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<Vec<MadeLeaf>, AttemptError> {
+        work: &mut dyn FnMut(RecordBatch, u64) -> Result<(), AttemptError>,
+    ) -> Result<(), AttemptError> {
         let expected = u64::try_from(self.source.parquet().row_group(row_group).num_rows()).unwrap_or_default();
-        self.verify(row_group).map_err(AttemptError::Other)?;
-        let mut writers = self.writers.create_column_writers(row_group)?;
         let reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.source.reader().clone())
                 .with_projection(self.mask.clone())
@@ -176,21 +219,7 @@ impl Component {
                 return Err(AttemptError::Other(interrupted()));
             }
             let rows = batch.num_rows() as u64;
-            let batch = self
-                .transformed(batch, base + done, runtime)
-                .map_err(AttemptError::Other)?;
-            let schema = batch.schema();
-            let mut writers = writers.iter_mut().zip(&self.made);
-            for (field, column) in schema.fields().iter().zip(batch.columns()) {
-                for leaf in compute_leaves(field, column)? {
-                    let Some((writer, made)) = writers.next() else {
-                        return Err(AttemptError::Other(Error::bug("more leaves than writers")));
-                    };
-                    if made.is_some() {
-                        writer.write(&leaf)?;
-                    }
-                }
-            }
+            work(batch, done)?;
             done += rows;
             progress(rows);
         }
@@ -200,10 +229,24 @@ impl Component {
                 self.damaged(row_group, ParquetError::General(message)),
             ));
         }
-        let made = writers.into_iter().zip(&self.made);
-        made.filter_map(|(writer, made)| Some((made.as_ref()?, writer)))
-            .map(|(leaf, writer)| Ok((*leaf, writer.close()?)))
-            .collect()
+        Ok(())
+    }
+
+    /// Writes those leaves of `batch` that are made anew.
+    fn write(&self, batch: &RecordBatch, writers: &mut [ArrowColumnWriter]) -> Result<(), AttemptError> {
+        let schema = batch.schema();
+        let mut writers = writers.iter_mut().zip(&self.made);
+        for (field, column) in schema.fields().iter().zip(batch.columns()) {
+            for leaf in compute_leaves(field, column)? {
+                let Some((writer, made)) = writers.next() else {
+                    return Err(AttemptError::Other(Error::bug("more leaves than writers")));
+                };
+                if made.is_some() {
+                    writer.write(&leaf)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Compares the checksums of pages, where their writer gave them some.
@@ -219,14 +262,23 @@ impl Component {
         Ok(())
     }
 
-    fn transformed(&self, mut batch: RecordBatch, base: u64, runtime: &Handle) -> Result<RecordBatch> {
-        for plan in &self.plans {
+    fn transformed(
+        &self,
+        plans: &[BatchPlan],
+        mut batch: RecordBatch,
+        base: u64,
+        runtime: &Handle,
+    ) -> Result<RecordBatch> {
+        for plan in plans {
             // Waits for a token store at most; the threads of the runtime go on meanwhile.
-            batch = runtime
-                .block_on(plan.apply(&batch, base))
-                .map_err(|error| error.context(format_args!("`{}`", self.source.path.display())))?;
+            let done = runtime.block_on(plan.apply(&batch, base));
+            batch = done.map_err(|error| self.in_file(error))?;
         }
         Ok(batch)
+    }
+
+    fn in_file(&self, error: Error) -> Error {
+        error.context(format_args!("`{}`", self.source.path.display()))
     }
 
     /// Rows of a batch, so that long texts do not take all memory.
@@ -274,6 +326,11 @@ pub(super) fn damaged(source: &Source, row_group: usize, leaves: &[usize], error
         if names.len() == 1 { "column" } else { "columns" },
         names.join(", ")
     );
+    // An error of ours comes wrapped in one of the reader's, which would say it twice.
+    let error = match error {
+        ParquetError::External(cause) => cause,
+        error => error.into(),
+    };
     Error::bad_input(message)
         .with_source(error)
         .with_hint("write it anew, or take a copy that is whole")

@@ -15,8 +15,10 @@ use super::schema::NewLeaf;
 use crate::columns::{self, METADATA_KEY};
 use crate::{Error, Result};
 
-/// Entries that writers fill from the data of columns: least and greatest record keys, and filters of them.
-const FROM_DATA: [&str; 4] = [
+/// Entries that writers fill from the data of columns: least and greatest record keys, and filters of them; what people
+/// wrote in `df.attrs` of pandas and polars.
+const FROM_DATA: [&str; 5] = [
+    "PANDAS_ATTRS",
     "hoodie_min_record_key",
     "hoodie_max_record_key",
     "org.apache.hudi.bloomfilter",

@@ -9,7 +9,8 @@
 //! | --- | --- |
 //! | `source` | opens a file, and says what is wrong with it |
 //! | `schema` | the Parquet and Arrow schemas of both files |
-//! | `rewrite` | the job: parts of the work on all cores, results in order |
+//! | `rewrite` | the job |
+//! | `pipeline` | its parts on all cores, results in order |
 //! | `encode` | one part: decode, transform, encode |
 //! | `copy`, `pages` | columns as they stand, their checksums compared |
 //! | `footer` | entries of the footer that may stand in the new file |
@@ -25,6 +26,7 @@ mod footer;
 mod int96;
 mod page_store;
 mod pages;
+mod pipeline;
 mod rewrite;
 mod schema;
 mod source;

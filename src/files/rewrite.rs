@@ -1,7 +1,7 @@
-//! A file made of another: what a rule is for is decoded, transformed and encoded anew, on all cores; everything else
-//! is copied as it stands.
+//! A file made of another: what a rule is for is decoded, transformed and encoded anew, on all cores; everything else is
+//! copied as it stands.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, BufWriter};
 use std::path::Path;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::SchemaDescriptor;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::runtime::Handle;
 
 use super::chunk::SharedFile;
 use super::commit::{OutputFile, cannot_write};
 use super::copy::CopySource;
-use super::encode::{Component, MadeLeaf, Target, damaged, interrupted};
+use super::encode::{Component, Target, damaged, interrupted};
 use super::footer::{self, Footer, Touched};
+use super::pipeline::Pipeline;
 use super::schema::{self, NewLeaf};
 use super::source::{Source, caught};
 use super::{int96, table_name};
@@ -29,9 +29,6 @@ use crate::cipher::Direction;
 use crate::columns::{BatchPlan, ColumnSummary, LeafFate, RevealOptions};
 use crate::transform::Engine;
 use crate::{Error, ErrorKind, Result};
-
-/// Bytes, decompressed, of the row groups that are worked on at once.
-const IN_FLIGHT: u64 = 256 << 20;
 
 /// A file to protect or reveal, checked, not yet begun.
 #[derive(Debug)]
@@ -239,6 +236,30 @@ impl Job {
         Ok(report)
     }
 
+    /// Reads everything and writes nothing: says what would become of the values of each column, and why some do not
+    /// fit. `progress` is told after each batch; when `cancel` turns true the work ends. Needs a Tokio runtime, as
+    /// [`run`](Self::run) does.
+    ///
+    /// # Errors
+    /// A damaged page. Values that do not fit are counted, whatever their rule says; no use of a key is.
+    pub async fn examine(&self, cancel: &AtomicBool, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Report> {
+        let components = self.components(Path::new(""), &Arc::new(self.properties()))?;
+        let mut work = Pipeline::new(
+            components,
+            &self.source,
+            |component, row_group, base, stop, progress| component.examine(row_group, base, stop, progress),
+        );
+        for number in 0..self.source.row_groups() {
+            work.row_group(number, cancel, progress).await?;
+        }
+        Ok(Report {
+            rows: self.source.rows(),
+            columns: self.summary(&work.components),
+            due: self.plans.iter().flat_map(BatchPlan::due).collect(),
+            notes: self.footer.notes.clone(),
+        })
+    }
+
     /// Refuses to write over the source: what is read would be gone before it was written.
     fn check_target(&self, target: &Path) -> Result<()> {
         let same = |one: &Path, two: &Path| Some(one.canonicalize().ok()? == two.canonicalize().ok()?);
@@ -259,7 +280,14 @@ impl Job {
         let aside = OutputFile::create(target, replace)?;
         let failed = |error: ParquetError| write_error(target, error);
         let properties = Arc::new(self.properties());
-        let mut work = Pipeline::new(self.components(target, &properties)?, &self.source);
+        let components = self.components(target, &properties)?;
+        let mut work = Pipeline::new(
+            components,
+            &self.source,
+            |component, row_group, base, stop, progress| {
+                component.encode(row_group, base, &Handle::current(), stop, progress)
+            },
+        );
         let buffered = BufWriter::with_capacity(1 << 20, aside.file());
         let mut writer =
             SerializedFileWriter::new(buffered, self.schema.root_schema_ptr(), properties).map_err(failed)?;
@@ -268,7 +296,8 @@ impl Job {
         let copied = CopySource::new(self.file.clone(), self.source.parquet(), &leaves.collect::<Vec<_>>());
         let mut rows = 0;
         for number in 0..self.source.row_groups() {
-            let mut made = work.row_group(number, cancel, progress).await?;
+            let made = work.row_group(number, cancel, progress).await?;
+            let mut made: BTreeMap<_, _> = made.into_iter().flatten().collect();
             let mut group = writer.next_row_group().map_err(failed)?;
             for (leaf, new) in self.leaves.iter().enumerate() {
                 if cancel.load(Ordering::Relaxed) {
@@ -383,132 +412,13 @@ impl Job {
             debug_assert!(made);
             let path = column.column_path().clone();
             properties = properties.set_column_compression(path.clone(), column.compression());
-            // Filled anew, from what is written: the source's would tell which plain values there were. Protected
-            // columns have one in any case, since whoever looks for a value looks for a ciphertext, of which no order
-            // helps.
+            // Filled anew, from what is written: the source's would tell which plain values there were. Protected columns
+            // have one in any case, since whoever looks for a value looks for a ciphertext, of which no order helps.
             let wanted = protects || column.bloom_filter_offset().is_some();
             let can = column.column_descr().physical_type() != PhysicalType::BOOLEAN;
             properties = properties.set_column_bloom_filter_enabled(path, wanted && can);
         }
         properties.build()
-    }
-}
-
-/// Row groups on their way, some ahead of the one that is written.
-struct Pipeline {
-    components: Vec<Arc<Component>>,
-    source: Arc<Source>,
-    /// Parts that were begun, in order.
-    running: VecDeque<(JoinHandle<Result<Vec<MadeLeaf>>>, u64)>,
-    /// The next part to begin: row group and component.
-    next: (usize, usize),
-    /// Rows before the row group of the next part.
-    base: u64,
-    bytes: u64,
-    stop: Arc<AtomicBool>,
-    sender: mpsc::UnboundedSender<u64>,
-    receiver: mpsc::UnboundedReceiver<u64>,
-    /// Rows that were done, once for each component.
-    rows: u64,
-}
-
-impl Pipeline {
-    fn new(components: Vec<Component>, source: &Arc<Source>) -> Self {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        Self {
-            components: components.into_iter().map(Arc::new).collect(),
-            source: Arc::clone(source),
-            running: VecDeque::new(),
-            next: (0, 0),
-            base: 0,
-            bytes: 0,
-            stop: Arc::default(),
-            sender,
-            receiver,
-            rows: 0,
-        }
-    }
-
-    /// Begins as many parts as there are cores, within the memory that they may take.
-    fn begin(&mut self) {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        while self.next.0 < self.source.row_groups() && !self.components.is_empty() && self.running.len() <= cores {
-            let (row_group, at) = self.next;
-            let component = Arc::clone(&self.components[at]);
-            let bytes = component.bytes(row_group);
-            if !self.running.is_empty() && self.bytes + bytes > IN_FLIGHT {
-                break;
-            }
-            let (stop, sender, base) = (Arc::clone(&self.stop), self.sender.clone(), self.base);
-            let runtime = tokio::runtime::Handle::current();
-            let running = tokio::task::spawn_blocking(move || {
-                component.encode(row_group, base, &runtime, &stop, &|rows| {
-                    // Nobody listens any more when the job was given up.
-                    let _ = sender.send(rows);
-                })
-            });
-            self.bytes += bytes;
-            self.running.push_back((running, bytes));
-            self.next.1 += 1;
-            if self.next.1 == self.components.len() {
-                let group = self.source.parquet().row_group(row_group);
-                self.base += u64::try_from(group.num_rows()).unwrap_or_default();
-                self.next = (row_group + 1, 0);
-            }
-        }
-    }
-
-    /// The leaves of a row group that are made anew.
-    async fn row_group(
-        &mut self,
-        number: usize,
-        cancel: &AtomicBool,
-        progress: &mut (dyn FnMut(Progress) + Send),
-    ) -> Result<BTreeMap<usize, parquet::arrow::arrow_writer::ArrowColumnChunk>> {
-        let mut made = BTreeMap::new();
-        for _ in 0..self.components.len() {
-            self.begin();
-            let Some((mut running, bytes)) = self.running.pop_front() else {
-                return Err(Error::bug("a part of the work that was not begun"));
-            };
-            let done = loop {
-                tokio::select! {
-                    biased;
-                    Some(rows) = self.receiver.recv() => self.tell(rows, progress),
-                    done = &mut running => break done,
-                }
-                if cancel.load(Ordering::Relaxed) {
-                    return Err(interrupted());
-                }
-            };
-            let done = done.map_err(|error| {
-                let path = self.source.path.display();
-                Error::bad_input(format!("`{path}` is damaged: the reader gave up in row group {number}"))
-                    .with_source(error)
-                    .with_hint("write it anew, or take a copy that is whole")
-            })?;
-            self.bytes -= bytes;
-            made.extend(done?);
-        }
-        while let Ok(rows) = self.receiver.try_recv() {
-            self.tell(rows, progress);
-        }
-        Ok(made)
-    }
-
-    fn tell(&mut self, rows: u64, progress: &mut (dyn FnMut(Progress) + Send)) {
-        self.rows += rows;
-        progress(Progress {
-            rows: self.rows / self.components.len().max(1) as u64,
-            total: self.source.rows(),
-        });
-    }
-}
-
-impl Drop for Pipeline {
-    fn drop(&mut self) {
-        // Parts that nobody waits for end at their next batch.
-        self.stop.store(true, Ordering::Relaxed);
     }
 }
 

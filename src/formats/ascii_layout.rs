@@ -26,6 +26,11 @@ impl AsciiLayout<'_> {
     /// The most symbols of a row.
     pub(crate) const LONGEST: usize = MAX_LENGTH;
 
+    /// Tells whether `character` may stand between symbols.
+    pub fn is_separator(&self, character: char) -> bool {
+        character.is_ascii() && self.separators >> u32::from(character) & 1 == 1
+    }
+
     /// Tells whether rows are nothing but symbols to encrypt.
     pub fn is_bare(&self) -> bool {
         // A limit of lengths counts as well: it leaves short values to bands, and the path for bare rows knows no

@@ -68,6 +68,23 @@ pub enum FormatError {
     OutOfRange,
 }
 
+impl FormatError {
+    /// The reason without what differs from value to value, so that values can be counted by it.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Character { .. } => "a character that is not in the alphabet",
+            Self::Length { .. } => "another number of symbols than the format has",
+            Self::ShorterThanKept { .. } => "no more symbols than are to be kept",
+            Self::UnderFloor { .. } | Self::SmallDomain { .. } => "too short: so few values could all be tried",
+            Self::TooWide { .. } | Self::TooLong { .. } => "too long",
+            Self::TweakLength { .. } => "a tweak of another length",
+            Self::CheckDigit => "a wrong check digit",
+            Self::Malformed(what) => what,
+            Self::OutOfRange => "outside of the range",
+        }
+    }
+}
+
 impl fmt::Display for FormatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

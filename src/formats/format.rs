@@ -64,6 +64,19 @@ impl Format {
         }
     }
 
+    /// Could a protected value begin with `character`, other than by keeping that of its value?
+    pub fn writes_first(&self, character: char) -> bool {
+        match self {
+            Self::String(format) => format.is_symbol(character),
+            Self::Segmented(format) => format.is_symbol(character) || format.begins_with(character),
+            Self::Ranked(format) => {
+                let mut first = String::new();
+                format.unrank(0, "", &mut first);
+                self.is_symbol(character) || first.starts_with(character)
+            }
+        }
+    }
+
     /// Can values that do not fit be left in the clear, and be told from protected ones by `reveal`?
     pub fn is_symmetric(&self) -> bool {
         match self {

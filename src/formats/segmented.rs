@@ -83,6 +83,11 @@ pub trait SegmentedFormat: fmt::Debug + Send + Sync {
         symbol.is_alphanumeric()
     }
 
+    /// Do values of some layout all begin with `character`?
+    fn begins_with(&self, _character: char) -> bool {
+        false
+    }
+
     /// Appends the places and kept parts of `value`, which stands on `side`.
     ///
     /// # Errors

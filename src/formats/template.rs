@@ -215,6 +215,11 @@ impl SegmentedFormat for Template {
             || places.any(|place| matches!(place, Position::Class(class) if class.index(symbol).is_some()))
     }
 
+    fn begins_with(&self, character: char) -> bool {
+        let mut first = self.patterns.iter().filter_map(|pattern| pattern.places.first());
+        first.any(|place| matches!(place, Position::Literal(literal) if *literal == character))
+    }
+
     fn split(&self, value: &str, _: Side, places: &mut Segments) -> Result<(), FormatError> {
         let pattern = self
             .pattern(value)

@@ -67,9 +67,9 @@
 //! Renaming a rule is a change, too, since its name is in the metadata, and is its `domain` unless it says otherwise.
 //! What may be edited at any time: `mask`, `[columns]`, `[roles]`, and the version that `key` is pinned to.
 //!
-//! Three settings are not compared and yet act in both directions, so mind the files there are: `on_invalid` and
-//! `on_empty` say what becomes of a stored value that does not fit, too; `insecure_small_domain` must stay for as long
-//! as there are short values to reveal.
+//! Two settings are not compared and yet act in both directions, so mind the files there are: `on_empty` says what
+//! becomes of a stored text that is empty, too; `insecure_small_domain` must stay for as long as there are short values
+//! to reveal. `on_invalid` may change: the metadata says what was done.
 //!
 //! # What changed before the first release
 //!

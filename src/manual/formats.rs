@@ -154,6 +154,7 @@
 //! * **Join short columns** into one before protecting: code and number together pass the floor.
 //! * **Leave the column out**: `"table.column" = "drop"`, or `unlisted = "drop"` for whatever no line names.
 //! * **Accept the risk**, with `insecure_small_domain`: where the values are not worth an attack.
+//! * **Give them another place**: `on_invalid = "siv"` encrypts them as a whole; see below.
 //! * **Let them be NULL**: `on_invalid = "null"`, if the few short ones do not matter. They are lost.
 //!
 //! # Values that do not fit
@@ -161,15 +162,44 @@
 //! | setting | a value that does not fit | |
 //! | --- | --- | --- |
 //! | `on_invalid = "error"` (default) | stops the whole operation; the message names row, column and position, never the value | nothing is written |
+//! | `on_invalid = "siv"` | is encrypted as a whole; the result is no value of the format, and mostly longer | comes back as it was |
 //! | `on_invalid = "null"` | becomes NULL | lost; the column must allow NULL |
 //! | `on_invalid = "insecure-keep"` | stays in the clear | counted, reported, noted in the metadata |
 //! | `on_empty = "keep"` (default) | an empty string stays empty | |
 //! | `on_empty = "invalid"` | an empty string does not fit | `on_invalid` decides |
 //!
-//! NULL stays NULL, always. The settings hold for `reveal` as well: a stored value that does not fit is an error, NULL,
-//! or left as it is. A policy that combines `"insecure-keep"` with `check_digit = "invalid"` in `pan` is refused: a
-//! card whose last digit is wrong by exactly one would stay in the clear and yet look protected, and `reveal` would
-//! make another number of it.
+//! NULL stays NULL, always. What became of the values of a column is counted when it is protected, and said at the end.
+//! `reveal` goes by what the column's metadata says was done: wrapped values are opened, what was left in the clear
+//! passes, and anything else that does not fit is an error. It never makes NULL of a value. Without metadata it goes by
+//! the policy, in which `"null"` then means an error. A policy that combines `"insecure-keep"` with
+//! `check_digit = "invalid"` in `pan` is refused: a card whose last digit is wrong by exactly one would stay in the
+//! clear and yet look protected, and `reveal` would make another number of it.
+//!
+//! # A place for every value
+//!
+//! Real columns hold `n/a` among phone numbers, and names of one letter. A rule with `on_invalid = "siv"`, and
+//! `on_short = "band"` where its format has bands, takes any text and gives it back:
+//!
+//! ```toml
+//! [rules.phone]
+//! format = "phone"
+//! key = "pii"
+//! on_invalid = "siv"
+//! ```
+//!
+//! A value that does not fit becomes `~1` and 52 or more letters and digits: AES-SIV (RFC 5297) of the value, padded to
+//! blocks of 16 bytes, under a key of its own, in base32 of lower case without padding; the tweak, if the rule has a
+//! fixed one or a column, is bound to it. Equal values stay equal, so that joins and look-ups go on. The length shows in
+//! steps of 16 bytes, and that it did not fit shows as well. It is authenticated: what was changed is refused.
+//!
+//! The first character decides, on both sides. A value that begins with `~` itself is wrapped although the format takes
+//! it, so that no two values have one result. Where protected values of the format may begin with `~`, a policy is
+//! refused until the rule names another character (`wrap_mark = "!"`): ASCII, and no letter, digit or blank. A role that
+//! sees a rule masked sees `***` in place of every such value.
+//!
+//! It is for `treatment = "encrypt"`, for texts (a column of numbers or dates has no place for one: there such a value
+//! is an error), and for keys that others are derived from. AES-SIV is not approved by NIST, so `approved_only` refuses
+//! it.
 //!
 //! # Separators
 //!

@@ -32,6 +32,9 @@ pub struct Rule {
     pub mask: Mask,
     /// The handling of a value that does not fit.
     pub on_invalid: OnInvalid,
+    /// The first character of every protected value that did not fit its format, for `on_invalid = "siv"`. No
+    /// protected value of the format begins with it.
+    pub wrap_mark: char,
     /// The handling of an empty string.
     pub on_empty: OnEmpty,
     /// The handling of a value too short to hide among those of its shape. With a band, `format` has it.
@@ -292,6 +295,8 @@ pub enum OnInvalid {
     /// The whole operation fails, naming row and column.
     #[default]
     Error,
+    /// It is encrypted as a whole with AES-SIV (RFC 5297), and stands behind a mark. Nothing of its format is left.
+    Siv,
     /// It becomes NULL.
     Null,
     /// It stays in the clear, counted and reported.

@@ -161,6 +161,15 @@ impl Tokenizer {
         self.fullest.load(Ordering::Relaxed) as f64 / 10.0
     }
 
+    /// The numbers of those of `values` for which no token could be minted, and why. Nothing is stored.
+    pub fn misfits(&self, values: &[&str]) -> Vec<(usize, FormatError)> {
+        let mut minter = Minter::new(&self.rule.format, &self.rule.never_valid_as);
+        let values = values.iter().enumerate();
+        values
+            .filter_map(|(at, value)| Some((at, minter.shape(value).err()?)))
+            .collect()
+    }
+
     /// The token of each value: the one it has, or else a new one. A value that does not fit is an error before
     /// anything is stored; with `report_unfit` it only has no token.
     ///

@@ -3,6 +3,7 @@
 use std::ops::AddAssign;
 
 use crate::cipher::{Direction, Tweaks};
+use crate::formats::FormatError;
 
 /// Rows of values to protect or reveal together.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +47,13 @@ impl<'a, V> Batch<'a, V> {
 pub struct Outcome {
     /// Values that do not fit their format, left in the clear by `on_invalid = "insecure-keep"`.
     pub kept_clear: usize,
+    /// Values that do not fit their format, encrypted as a whole by `on_invalid = "siv"`; when revealing, those that
+    /// were opened.
+    pub wrapped: usize,
+    /// Values that do not fit their format, made NULL by `on_invalid = "null"`.
+    pub nulled: usize,
+    /// Short values, encrypted among those of their band by `on_short = "band"`.
+    pub banded: usize,
     /// Tokens whose value was deleted, or has expired.
     pub forgotten: usize,
 }
@@ -53,6 +61,9 @@ pub struct Outcome {
 impl AddAssign for Outcome {
     fn add_assign(&mut self, other: Self) {
         self.kept_clear += other.kept_clear;
+        self.wrapped += other.wrapped;
+        self.nulled += other.nulled;
+        self.banded += other.banded;
         self.forgotten += other.forgotten;
     }
 }
@@ -69,6 +80,8 @@ pub struct Texts {
     /// Empty while no row is NULL.
     // Most columns have no NULL: then no flag is written for each row.
     valid: Vec<bool>,
+    /// Rows, in order, whose value has to be wrapped, and why it does not fit. They are NULL until then.
+    misfits: Vec<(usize, FormatError)>,
 }
 
 impl Texts {
@@ -78,6 +91,7 @@ impl Texts {
             bytes: String::with_capacity(bytes),
             ends: Vec::with_capacity(rows),
             valid: Vec::new(),
+            misfits: Vec::new(),
         }
     }
 
@@ -126,6 +140,30 @@ impl Texts {
         // A NULL has a place as well, an empty one, so that rows and ends stay in step.
         self.ends.push(self.bytes.len());
         self.valid.push(false);
+    }
+
+    /// Appends NULL in the place of a value that has to be wrapped.
+    pub(super) fn push_misfit(&mut self, cause: FormatError) {
+        self.misfits.push((self.len(), cause));
+        self.push_null();
+    }
+
+    /// Takes out which rows have to be wrapped, in order.
+    pub(super) fn take_misfits(&mut self) -> Vec<(usize, FormatError)> {
+        std::mem::take(&mut self.misfits)
+    }
+
+    /// Puts `texts` in the place of their rows, which are in order.
+    pub(super) fn replace(&mut self, texts: Vec<(usize, String)>) {
+        let old = std::mem::take(self);
+        let mut texts = texts.into_iter().peekable();
+        for (row, text) in old.iter().enumerate() {
+            match (texts.next_if(|(at, _)| *at == row), text) {
+                (Some((_, text)), _) => self.push_with(|out| out.push_str(&text)),
+                (None, Some(text)) => self.push_with(|out| out.push_str(text)),
+                (None, None) => self.push_null(),
+            }
+        }
     }
 }
 

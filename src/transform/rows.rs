@@ -20,7 +20,8 @@ pub(super) enum Unfit {
 pub(super) fn handle_unfit(rule: &Rule, row: usize, cause: FormatError) -> Result<Unfit, RowError> {
     match rule.on_invalid {
         // The error has the reason and the row, never the value.
-        OnInvalid::Error => Err(RowError::Row { row, cause }),
+        // A text has a place for what does not fit; a column of numbers or bytes has none.
+        OnInvalid::Error | OnInvalid::Siv => Err(RowError::Row { row, cause }),
         OnInvalid::Null => Ok(Unfit::Null),
         OnInvalid::InsecureKeep => Ok(Unfit::KeptClear),
     }
@@ -31,6 +32,8 @@ pub(super) enum RowResult {
     Null,
     /// The value as it is.
     Clear,
+    /// The value is to be wrapped, as it does not fit.
+    Misfit(FormatError),
     /// The result of the treated row with this number.
     Treated(usize),
 }
@@ -41,6 +44,9 @@ impl RowResult {
     /// # Errors
     /// That it does not fit, if the rule says so.
     pub(super) fn for_unfit(rule: &Rule, row: usize, cause: FormatError) -> Result<Self, RowError> {
+        if rule.on_invalid == OnInvalid::Siv {
+            return Ok(Self::Misfit(cause));
+        }
         Ok(match handle_unfit(rule, row, cause)? {
             Unfit::Null => Self::Null,
             Unfit::KeptClear => Self::Clear,
@@ -65,8 +71,13 @@ impl Texts {
                     outcome.kept_clear += usize::from(!value.is_empty());
                     self.push_with(|out| out.push_str(value));
                 }
-                // NULL, and values that the rule makes NULL. A treated row without a value cannot be.
-                _ => self.push_null(),
+                (Some(_), RowResult::Misfit(cause)) => self.push_misfit(cause),
+                // A treated row without a value cannot be.
+                (value, _) => {
+                    // Only what does not fit is a value whose result is NULL.
+                    outcome.nulled += usize::from(value.is_some());
+                    self.push_null();
+                }
             }
         }
         outcome
@@ -183,7 +194,10 @@ pub(super) fn each_text(
                     outcome.kept_clear += 1;
                     out.push_with(|out| out.push_str(value));
                 }
-                Unfit::Null => out.push_null(),
+                Unfit::Null => {
+                    outcome.nulled += 1;
+                    out.push_null();
+                }
             },
         }
     }
@@ -212,7 +226,10 @@ pub(super) fn each_ordinal(
                     outcome.kept_clear += 1;
                     *value
                 }
-                Unfit::Null => None,
+                Unfit::Null => {
+                    outcome.nulled += 1;
+                    None
+                }
             },
         };
         out.push(result);
@@ -265,7 +282,10 @@ pub(super) fn each_bytes(
                         outcome.kept_clear += 1;
                         Some(value.to_vec())
                     }
-                    Unfit::Null => None,
+                    Unfit::Null => {
+                        outcome.nulled += 1;
+                        None
+                    }
                 },
             },
         };

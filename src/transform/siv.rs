@@ -40,7 +40,7 @@ impl fmt::Debug for Siv {
 }
 
 /// The cipher for a batch: its state goes on from value to value.
-struct SivBatch(Aes256Siv);
+pub(super) struct SivBatch(Aes256Siv);
 
 impl Siv {
     pub(super) fn new(key: Secret<Vec<u8>>) -> Self {
@@ -49,7 +49,7 @@ impl Siv {
         }
     }
 
-    fn batch(&self) -> Result<SivBatch> {
+    pub(super) fn batch(&self) -> Result<SivBatch> {
         // The key schedule is computed once for each batch, not for each value.
         match Aes256Siv::new_from_slice(self.key.expose()) {
             Ok(siv) => Ok(SivBatch(siv)),
@@ -59,12 +59,27 @@ impl Siv {
 }
 
 impl SivBatch {
+    /// Encrypts `value`, bound to `headers`.
+    ///
+    /// # Errors
+    /// None with at most 126 headers (RFC 5297, section 2.6).
+    pub(super) fn seal(&mut self, headers: &[&[u8]], value: &[u8]) -> Result<Vec<u8>, FormatError> {
+        self.0.encrypt(headers, value).map_err(|_| UNAUTHENTIC)
+    }
+
+    /// Decrypts what [`seal`](Self::seal) made.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub(super) fn open(&mut self, headers: &[&[u8]], sealed: &[u8]) -> Result<Vec<u8>, FormatError> {
+        self.0.decrypt(headers, sealed).map_err(|_| UNAUTHENTIC)
+    }
+
     /// Encrypts or decrypts the bytes of one value; the tweak is its associated data.
     fn bytes(&mut self, direction: Direction, value: &[u8], tweak: &[u8]) -> Result<Vec<u8>, FormatError> {
         match direction {
-            // Cannot fail with one header.
-            Direction::Encrypt => self.0.encrypt([tweak], value).map_err(|_| UNAUTHENTIC),
-            Direction::Decrypt => self.0.decrypt([tweak], value).map_err(|_| UNAUTHENTIC),
+            Direction::Encrypt => self.seal(&[tweak], value),
+            Direction::Decrypt => self.open(&[tweak], value),
         }
     }
 

@@ -71,7 +71,10 @@ impl Transform {
                 }
                 // An empty text, kept.
                 (Some(value), None) => out.push_with(|out| out.push_str(value)),
-                (None, _) | (Some(_), Some(TokenResult::Unfit)) => out.push_null(),
+                (value, _) => {
+                    outcome.nulled += usize::from(value.is_some());
+                    out.push_null();
+                }
             }
         }
         Ok(outcome)
@@ -91,7 +94,7 @@ impl Transform {
         if self.is_masked() && direction == Direction::Decrypt {
             return Ok((vec![None; rows.len()], Outcome::default()));
         }
-        let (mut done, mut out_of_range) = (vec![None; rows.len()], 0);
+        let (mut done, mut out_of_range, mut nulled) = (vec![None; rows.len()], 0, 0);
         let mut values = vec![None; rows.len()];
         for (row, ordinal) in rows.iter().enumerate() {
             match ordinal {
@@ -105,13 +108,15 @@ impl Transform {
                     done[row] = Some(*ordinal);
                     out_of_range += 1;
                 }
-                _ => {}
+                Some(_) => nulled += 1,
+                None => {}
             }
         }
         let values: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
         let mut texts = Texts::with_capacity(rows.len(), 0);
         let mut outcome = self.token_texts(direction, &values, &mut texts).await?;
         outcome.kept_clear += out_of_range;
+        outcome.nulled += nulled;
         // NULLs of the store's answer leave what is there: NULL, or a value that stays in the clear.
         for (done, text) in done.iter_mut().zip(texts.iter()) {
             if let Some(text) = text {

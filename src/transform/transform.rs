@@ -15,13 +15,14 @@ use super::rows::{Unfit, handle_unfit};
 use super::shift::{self, Shifter};
 use super::siv::{self, Siv};
 use super::treatment::Treatment;
-use super::wrap::{Masked, Versioned};
+use super::wrap::{Masked, Misfits, Versioned};
 use crate::cipher::{Direction, Tweaks};
+use crate::error::Detail;
 use crate::formats::{FormatError, OrdinalRange, RowError};
 #[cfg(feature = "exchange")]
 use crate::keys::ExchangedMap;
-use crate::keys::{KeyHandle, Purpose};
-use crate::policy::{FF3_1_TWEAK, OnShort, Rule, Treatment as TreatmentName, Tweak};
+use crate::keys::{KeyHandle, KeyUse, Purpose};
+use crate::policy::{FF3_1_TWEAK, OnInvalid, OnShort, Rule, Treatment as TreatmentName, Tweak};
 use crate::tokens::Tokenizer;
 use crate::{Error, Result};
 
@@ -106,6 +107,22 @@ impl Transform {
             self.key.check_map(&self.rule.domain, &self.fingerprint, &definition)?;
         }
         Ok(transform)
+    }
+
+    /// Handles values that do not fit as `on_invalid` says, in place of the rule's own setting.
+    #[cfg(feature = "columns")]
+    pub(crate) fn handling_misfits(&self, on_invalid: OnInvalid) -> Self {
+        let mut transform = self.clone();
+        transform.rule.on_invalid = on_invalid;
+        transform
+    }
+
+    /// Takes `mark` for the first character of values that did not fit.
+    #[cfg(feature = "columns")]
+    #[must_use]
+    pub(crate) fn with_wrap_mark(mut self, mark: char) -> Self {
+        self.rule.wrap_mark = mark;
+        self
     }
 
     /// Protects or reveals rows of text, appending one result a row to `out`.
@@ -253,6 +270,7 @@ impl Transform {
                 rule.name,
                 rule.format.version()
             ))
+            .with_detail(Detail::Misfit(cause.reason()))
             .with_hint(remedy(&cause, rule)),
             RowError::Batch(error) => error.context(format_args!("column `{column}`, rule `{}`", rule.name)),
         }
@@ -362,7 +380,21 @@ fn prepare(rule: &Rule, key: &KeyHandle) -> Result<Arc<dyn Treatment>> {
     let context = subkey_context(rule);
     let subkey = |purpose, length| key.subkey(purpose, &rule.domain, &context, length);
     Ok(match rule.treatment {
-        TreatmentName::Encrypt | TreatmentName::EncryptLegacy => Arc::new(Fpe::try_new(rule, key, &context)?),
+        TreatmentName::Encrypt | TreatmentName::EncryptLegacy => {
+            let fpe: Arc<dyn Treatment> = Arc::new(Fpe::try_new(rule, key, &context)?);
+            // Also under a rule that has no place for misfits any more, since files may have some.
+            if !has_misfits(rule, key) {
+                return match rule.on_invalid {
+                    OnInvalid::Siv => Err(Error::bad_policy(
+                        "on_invalid = \"siv\" needs a key that others are derived from, and this one is for one cipher",
+                    )
+                    .with_hint("take another key, or another on_invalid")),
+                    _ => Ok(fpe),
+                };
+            }
+            let siv = Siv::new(subkey(Purpose::MisfitSiv, siv::KEY_LENGTH)?);
+            Arc::new(Misfits::try_new(fpe, siv)?)
+        }
         TreatmentName::Siv => Arc::new(Siv::new(subkey(Purpose::Siv, siv::KEY_LENGTH)?)),
         TreatmentName::Hash => Arc::new(Hasher::new(&subkey(Purpose::Hash, hash::KEY_LENGTH)?, rule.bits)?),
         TreatmentName::Mask => Arc::new(Masker),
@@ -384,6 +416,13 @@ fn prepare(rule: &Rule, key: &KeyHandle) -> Result<Arc<dyn Treatment>> {
     })
 }
 
+/// Can the rule have encrypted misfits as a whole?
+///
+/// A key that is shared with other software, or was made for a partner, is for the cipher alone.
+fn has_misfits(rule: &Rule, key: &KeyHandle) -> bool {
+    rule.treatment == TreatmentName::Encrypt && key.key_use() == KeyUse::Derive
+}
+
 /// Words the ways out for a value that does not fit: only settings that the rule could be given.
 fn remedy(cause: &FormatError, rule: &Rule) -> String {
     let mut remedies: Vec<&str> = Vec::new();
@@ -395,6 +434,9 @@ fn remedy(cause: &FormatError, rule: &Rule) -> String {
             if could_band && rule.format.banded().is_ok() {
                 remedies.push("set on_short = \"band\" in the rule");
             }
+            if rule.treatment == TreatmentName::Encrypt {
+                remedies.push("encrypt such values as a whole with on_invalid = \"siv\"");
+            }
             remedies.extend(["keep less of the value", "set on_invalid = \"null\""]);
             // A rule that has accepted the risk is under the lower floor already.
             if rule.insecure_small_domain.is_none() {
@@ -402,7 +444,11 @@ fn remedy(cause: &FormatError, rule: &Rule) -> String {
             }
         }
         _ => {
-            remedies.extend(["mend the value", "set on_invalid = \"null\" in the rule"]);
+            remedies.push("mend the value");
+            if rule.treatment == TreatmentName::Encrypt {
+                remedies.push("encrypt such values as a whole with on_invalid = \"siv\"");
+            }
+            remedies.push("set on_invalid = \"null\" in the rule");
             // As the policy has it.
             if rule.format.is_symmetric() && !rule.version_character {
                 remedies.push("leave it in the clear with on_invalid = \"insecure-keep\"");

@@ -26,19 +26,30 @@ unlisted = "error"           # a column that no line of [columns] names: "keep",
 [rules.card]
 format = "pan"               # payment card numbers; keeps the last four digits and a valid check digit
 key = "KEY"                  # a name in the keyring, or `KEY@1` for one version
+on_invalid = "siv"           # what is no such value is encrypted as a whole, and comes back; "error" stops the job
 mask = { keep_last = 4 }     # what a role sees that may see it "masked"
 
 [rules.ssn]
 format = "us-ssn"
 key = "KEY"
+on_invalid = "siv"
 
 [rules.email]
 format = "email"             # keeps the domain
 key = "KEY"
+on_invalid = "siv"
 
 [rules.phone]
 format = "digits"            # punctuation stays where it is
 key = "KEY"
+on_short = "band"            # numbers of a few digits become others of a few digits
+on_invalid = "siv"
+
+[rules.name]
+format = "name"
+key = "KEY"
+on_short = "band"
+on_invalid = "siv"
 
 [rules.id]
 format = { type = "integer", min = 1, max = 999_999_999 }
@@ -47,8 +58,10 @@ key = "KEY"
 [columns]
 # A line names `table.column`, or a column of any table; `*` is a wildcard; the most specific line wins.
 # The table of a file is its name without `.parquet`, or what --table says.
+# `cipherform check FILE` says what would become of each column, before anything is written.
 # "people.ssn" = "ssn"
 # "*_phone" = "phone"
+# "people.id" = "keep"       # stays as it is
 
 # [roles.analyst]            # what `query --role analyst` sees: "plain", "masked", "protected" or "denied"
 # card = "masked"

@@ -1,5 +1,6 @@
 //! The subcommands: one file or folder each.
 
+pub(super) mod check;
 pub(super) mod init;
 pub(super) mod inspect;
 pub(super) mod keys;

@@ -23,6 +23,8 @@ pub enum Purpose {
     Ff31Legacy,
     /// The 512-bit key of the deterministic AEAD.
     Siv,
+    /// The 512-bit key of the deterministic AEAD for values that do not fit their format.
+    MisfitSiv,
     /// The key of keyed, one-way hashes.
     Hash,
     /// The key of date shifts.
@@ -63,6 +65,7 @@ impl Purpose {
         Self::Ff1,
         Self::Ff31Legacy,
         Self::Siv,
+        Self::MisfitSiv,
         Self::Hash,
         Self::Shift,
         Self::TokenIndex,
@@ -89,6 +92,7 @@ impl Purpose {
             Self::Ff1 => "cipherform ff1 subkey v1",
             Self::Ff31Legacy => "cipherform ff3-1 legacy subkey v1",
             Self::Siv => "cipherform siv subkey v1",
+            Self::MisfitSiv => "cipherform misfit siv subkey v1",
             Self::Hash => "cipherform hash subkey v1",
             Self::Shift => "cipherform shift subkey v1",
             Self::TokenIndex => "cipherform token index subkey v1",

@@ -70,6 +70,7 @@ pub(super) struct RuleFile {
     pub(super) mask: Option<Mask>,
     #[serde(default)]
     pub(super) on_invalid: OnInvalid,
+    pub(super) wrap_mark: Option<Spanned<char>>,
     #[serde(default)]
     pub(super) on_empty: OnEmpty,
     pub(super) on_short: Option<Spanned<OnShort>>,

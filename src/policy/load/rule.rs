@@ -12,6 +12,9 @@ use crate::Result;
 use crate::formats::Format;
 use crate::policy::rule::{FF3_1_TWEAK, OnInvalid, OnShort, Rule, Treatment, Tweak};
 
+/// The first character of values that did not fit, unless a rule names another one.
+const WRAP_MARK: char = '~';
+
 impl RuleFile {
     /// Checks a rule; `tokens` is the store of the policy, `formats` the formats of all rules by name.
     pub(super) fn check(
@@ -55,6 +58,7 @@ impl RuleFile {
                  not fit, so reveal could not tell them from those left in the clear",
             ));
         }
+        let wrap_mark = self.check_misfits(&format, source)?;
         let TreatmentSettings { bucket, days, bits, .. } = settings;
         Ok(Rule {
             treatment: self.treatment,
@@ -65,6 +69,7 @@ impl RuleFile {
             version_character: self.version_character.is_some_and(Spanned::into_inner),
             mask: self.mask.unwrap_or_default(),
             on_invalid: self.on_invalid,
+            wrap_mark,
             on_empty: self.on_empty,
             on_short: self.on_short.map(Spanned::into_inner).unwrap_or_default(),
             insecure_small_domain: self.insecure_small_domain.map(Spanned::into_inner),
@@ -105,6 +110,32 @@ impl RuleFile {
             }
             _ => Ok(format),
         }
+    }
+
+    /// Checks the setting for values that do not fit, and returns the mark of those that are encrypted as a whole.
+    fn check_misfits(&self, format: &Format, source: &RuleSource<'_>) -> Result<char> {
+        let mark = self.wrap_mark.as_ref().map_or(WRAP_MARK, |mark| *mark.get_ref());
+        if self.on_invalid != OnInvalid::Siv {
+            return match &self.wrap_mark {
+                Some(at) => Err(source.error(at.span(), "wrap_mark is for rules with on_invalid = \"siv\"")),
+                None => Ok(mark),
+            };
+        }
+        if self.treatment != Treatment::Encrypt {
+            return Err(source.whole("on_invalid = \"siv\" is for rules with treatment = \"encrypt\""));
+        }
+        if !mark.is_ascii_punctuation() {
+            return Err(source.whole("wrap_mark is one ASCII character that is no letter, digit or blank"));
+        }
+        // Else a protected value of the format could be taken for one that did not fit.
+        if format.writes_first(mark) {
+            return Err(source
+                .whole(&format!(
+                    "protected values of its format may begin with `{mark}`, the mark of those that did not fit"
+                ))
+                .with_hint("choose another mark, which the format cannot write: wrap_mark = \"!\""));
+        }
+        Ok(mark)
     }
 
     /// Checks the tweak; `entity` is the column that a shift goes by.
@@ -188,6 +219,7 @@ pub(super) fn check_approved(rule: &Rule, at: Range<usize>, source: &PolicySourc
         Treatment::Siv => "AES-SIV (RFC 5297)",
         Treatment::EncryptLegacy => "FF3-1, which has been withdrawn",
         Treatment::Shift => "treatment = \"shift\", which is no encryption",
+        _ if rule.on_invalid == OnInvalid::Siv => "AES-SIV (RFC 5297), which on_invalid = \"siv\" uses",
         // SP 800-38G asks for a domain of at least 100 values, its drafts for a million.
         _ if rule.insecure_small_domain.is_some() => "a domain under the floor (insecure_small_domain)",
         _ => return Ok(()),

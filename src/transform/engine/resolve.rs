@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::engine::Engine;
 use crate::cipher::Direction;
 use crate::keys::{KeyHandle, KeyRef, KeyVersionId, verb};
-use crate::policy::{Grant, Rule, RuleRef, Tokens, Treatment};
+use crate::policy::{Grant, OnInvalid, Rule, RuleRef, Tokens, Treatment};
 use crate::tokens::{TokenRule, Tokenizer};
 use crate::transform::transform::Transform;
 use crate::{Error, ErrorKind, Remedy, Result};
@@ -39,6 +39,16 @@ impl Engine {
             return Ok(transform);
         }
         let definition = self.state.policy.rule(&rule.rule)?;
+        let mut revealing;
+        let definition = match (direction, definition.on_invalid) {
+            // A value that was made NULL is NULL in the file; one that is there and does not fit must not get lost.
+            (Direction::Decrypt, OnInvalid::Null) => {
+                revealing = definition.clone();
+                revealing.on_invalid = OnInvalid::Error;
+                &revealing
+            }
+            _ => definition,
+        };
         let transform = match &definition.tokens {
             Some(tokens) => self.tokens(definition, tokens, rule, direction).await,
             None => self.cipher(definition, rule, direction).await,

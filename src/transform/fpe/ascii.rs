@@ -107,6 +107,37 @@ impl Fpe {
         output: &mut [u8],
     ) -> Result<Vec<usize>, RowError> {
         let layout = self.ascii_layout(rule).ok_or_else(no_ascii_layout)?;
+        // Where the mark of misfits is a separator, it does not keep a row out of the layout; its first character does.
+        let marked = if layout.is_separator(rule.wrap_mark) {
+            marked_rows(rows, rule.wrap_mark)
+        } else {
+            Vec::new()
+        };
+        if marked.is_empty() {
+            return self.unmarked_rows(rule, direction, (rows, tweaks), scratch, output);
+        }
+        let mut spans = rows.spans.to_vec();
+        marked.iter().for_each(|row| spans[*row] = Span::NULL);
+        let others = AsciiRows {
+            bytes: rows.bytes,
+            spans: &spans,
+        };
+        let mut left = self.unmarked_rows(rule, direction, (others, tweaks), scratch, output)?;
+        left.extend(marked);
+        left.sort_unstable();
+        Ok(left)
+    }
+
+    /// As [`ascii_rows`](Self::ascii_rows), for rows that do not begin with the mark of misfits.
+    fn unmarked_rows(
+        &self,
+        rule: &Rule,
+        direction: Direction,
+        (rows, tweaks): (AsciiRows<'_>, Option<Tweaks<'_>>),
+        scratch: &mut AsciiScratch,
+        output: &mut [u8],
+    ) -> Result<Vec<usize>, RowError> {
+        let layout = self.ascii_layout(rule).ok_or_else(no_ascii_layout)?;
         let AsciiScratch {
             length_groups,
             splitter,
@@ -198,6 +229,16 @@ impl Fpe {
         let is_left = |row: &usize| length_groups.length(rows.spans[*row]).is_none();
         Ok(left_rows(rule, rows.spans, is_left))
     }
+}
+
+/// The rows that begin with `mark`, an ASCII character.
+fn marked_rows(rows: AsciiRows<'_>, mark: char) -> Vec<usize> {
+    let is_marked = |span: &Span| {
+        let first = rows.bytes.get(span.start as usize);
+        *span != Span::NULL && span.length > 0 && first.is_some_and(|byte| char::from(*byte) == mark)
+    };
+    let marked = rows.spans.iter().enumerate().filter(|(_, span)| is_marked(span));
+    marked.map(|(row, _)| row).collect()
 }
 
 /// The rows that are left, but for those that stay as they are.

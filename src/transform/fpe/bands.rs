@@ -35,7 +35,8 @@ impl Fpe {
         }
         let mut done = Texts::default();
         let others = TextBatch { rows: &others, ..batch };
-        let outcome = self.without_bands(rule, others, &mut done)?;
+        let mut outcome = self.without_bands(rule, others, &mut done)?;
+        outcome.banded += banded.len();
         let rows = banded.iter().map(|(row, ..)| *row);
         // Formats with bands keep nothing in the clear, so the rule's own tweak is all there is.
         let tweaks = GatheredTweaks::for_rule(rule, batch.tweaks, rows)?;
@@ -47,11 +48,15 @@ impl Fpe {
         self.cycle_walk(batch.direction, &mut ranks, |at| lasts[at], tweaks.as_tweaks())?;
         let mut results = banded.iter().zip(ranks).peekable();
         // Banded rows are in order of their numbers, so one pass merges the two results.
+        let mut misfits = done.take_misfits().into_iter().peekable();
         for (row, text) in done.iter().enumerate() {
             match (results.next_if(|((at, ..), _)| *at == row), text) {
                 (Some(((_, value, band), rank)), _) => out.push_with(|out| band.domain.unrank(rank, value, out)),
                 (None, Some(text)) => out.push_with(|out| out.push_str(text)),
-                (None, None) => out.push_null(),
+                (None, None) => match misfits.next_if(|(at, _)| *at == row) {
+                    Some((_, cause)) => out.push_misfit(cause),
+                    None => out.push_null(),
+                },
             }
         }
         Ok(outcome)

@@ -57,7 +57,10 @@ impl Fpe {
                     ranks.push(value.abs_diff(min));
                 }
                 Some(_) => match handle_unfit(rule, row, FormatError::OutOfRange)? {
-                    Unfit::Null => out[row] = None,
+                    Unfit::Null => {
+                        outcome.nulled += 1;
+                        out[row] = None;
+                    }
                     Unfit::KeptClear => outcome.kept_clear += 1,
                 },
                 None => {}

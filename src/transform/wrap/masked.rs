@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use crate::cipher::Direction;
 use crate::formats::RowError;
-use crate::policy::{OnEmpty, Rule};
+use crate::policy::{OnEmpty, OnInvalid, Rule};
 use crate::tokens::Tokenizer;
 use crate::transform::batch::{BytesBatch, OrdinalBatch, Outcome, TextBatch, Texts, Values};
 use crate::transform::mask::mask_for_role;
 use crate::transform::treatment::Treatment;
+
+/// What a role sees of every value that did not fit its format.
+const MISFIT: &str = "***";
 
 /// A treatment that reveals values masked: text with its symbols replaced, everything else as NULL.
 pub(in crate::transform) struct Masked(pub(in crate::transform) Arc<dyn Treatment>);
@@ -19,11 +22,20 @@ impl Treatment for Masked {
         if batch.direction == Direction::Encrypt {
             return self.0.texts(rule, batch, out);
         }
+        // What did not fit has no format by which it could be masked: it is not even opened.
+        let is_wrapped = |row: &Option<&str>| {
+            rule.on_invalid == OnInvalid::Siv && row.is_some_and(|value| value.starts_with(rule.wrap_mark))
+        };
+        let rows: Vec<Option<&str>> = batch.rows.iter().map(|row| row.filter(|_| !is_wrapped(row))).collect();
         // Plain values go to a buffer of their own and never into the result.
         let mut clear = Texts::default();
-        let outcome = self.0.texts(rule, batch, &mut clear)?;
-        for text in clear.iter() {
+        let mut outcome = self.0.texts(rule, TextBatch { rows: &rows, ..batch }, &mut clear)?;
+        for (row, text) in batch.rows.iter().zip(clear.iter()) {
             match text {
+                None if is_wrapped(row) => {
+                    outcome.wrapped += 1;
+                    out.push_with(|out| out.push_str(rule.mask.fixed.as_deref().unwrap_or(MISFIT)));
+                }
                 // Also values that were kept in the clear because they did not fit: they are as secret as the
                 // others.
                 Some(text) => out.push_with(|out| out.push_str(&mask_for_role(text, rule))),
