@@ -27,13 +27,15 @@
 //! | `per_occurrence` | `true`: each row gets a token of its own. By default equal values get the same, so joins work |
 //! | `ttl` | for how long a new token can be revealed, such as `"12h"` or `"90 days"`; by default for ever |
 //! | `never_valid_as` | rules: no token is a valid value of one of their formats |
-//! | `on_forgotten` | what `reveal` makes of a token whose value was deleted or has expired: `"null"` (default), `"keep"` the token, `"error"` |
+//! | `on_forgotten` | what `reveal` makes of a token whose value was deleted or has expired: `"null"` (default), `"keep"` the token (NULL for a role that sees masks), `"error"` |
 //!
 //! Columns may be of text, integers, decimals, dates, times and timestamps, and dictionaries of these, if the format
 //! counts them (`opaque` and `digits` are for text); a date in a column of dates and in one of text, written in the
 //! rule's pattern, has one token. A value is equal to another when its text is, byte for byte: `4111-1111…` and
-//! `41111111…` get two tokens. A rule that tokenizes takes no `tweak`, and no floor of possible values: nothing can
-//! be computed from a token. Two rules with the same `domain` and store share tokens;
+//! `41111111…` get two tokens. A rule that tokenizes takes no `tweak`.
+//! Nothing can be computed from a token; but it is another value of the same shape, so that where there are two, it tells
+//! the value. So the [floor](super::formats#the-floor) is that of encryption: a new value gets a token only if there are
+//! at least 1,000,000 of its shape and kept part, or 100 with `insecure_small_domain = "the reason"` in the rule. Two rules with the same `domain` and store share tokens;
 //! their formats must be the same, and `per_occurrence`.
 //!
 //! # What is kept, and what it tells
