@@ -102,6 +102,7 @@ async fn tokenizer(store: Arc<dyn TokenStore>, key: &KeyHandle) -> Tokenizer {
         per_occurrence: false,
         ttl: None,
         never_valid_as: Vec::new(),
+        floor: 1_000_000,
     };
     Tokenizer::open(rule, store, Some(key.clone()), Vec::new())
         .await

@@ -10,6 +10,8 @@ mod customer;
 mod domains;
 mod files;
 mod fixture;
+#[cfg(all(feature = "full", target_os = "linux"))]
+mod foreign;
 mod hardening;
 mod hostile;
 mod interchange;

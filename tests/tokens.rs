@@ -33,6 +33,7 @@ mask = { keep_last = 4 }
 [rules.number]
 treatment = "tokenize"
 format = { type = "integer", min = 1, max = 100_000 }
+insecure_small_domain = "a test"
 key = "pii"
 [rules.visit]
 treatment = "tokenize"
@@ -193,6 +194,102 @@ fn integers_take_a_format_that_counts() {
     }
 }
 
+/// Of two values, a token is the other one.
+#[test]
+fn a_value_of_few_gets_no_token() {
+    let sandbox = sandbox();
+    let numbers: ArrayRef = Arc::new(Int32Array::from(vec![1, 2, 1]));
+    sandbox.write(
+        "plain.parquet",
+        &RecordBatch::try_from_iter([("number", numbers)]).unwrap(),
+    );
+    let few = POLICY.replace("max = 100_000", "max = 2");
+    for (policy, told) in [
+        (
+            few.replace("insecure_small_domain = \"a test\"\n", ""),
+            "2 possible values, under the floor of 1,000,000",
+        ),
+        // A reason leads down to a hundred values, as for encryption.
+        (few, "2 possible values, under the floor of 100"),
+        (
+            POLICY.replace("insecure_small_domain = \"a test\"\n", ""),
+            "100,000 possible values, under the floor of",
+        ),
+    ] {
+        sandbox.policy(&policy);
+        let error = sandbox.fails(1, &PROTECT);
+        assert!(error.contains(told) && error.contains("row 1"), "{error}");
+        assert!(
+            !sandbox
+                .ok(&["tokens", "stats", "--format", "json"])
+                .contains("\"tokens\":1")
+        );
+    }
+    // What is accepted says so in the file.
+    sandbox.policy(POLICY);
+    sandbox.ok(&PROTECT);
+    assert!(
+        sandbox
+            .ok(&["inspect", "safe.parquet"])
+            .contains("insecure_small_domain")
+    );
+}
+
+/// A role that sees masks sees none of what is stored: neither a token whose value is gone, nor what fitted no format.
+#[test]
+fn a_masked_role_sees_no_token_and_no_value_in_the_clear() {
+    let sandbox = sandbox();
+    let policy = POLICY
+        .replace("keep_last = 4 }", "keep_last = 4 }\non_forgotten = \"keep\"")
+        .replace(
+            "per_occurrence = true",
+            "per_occurrence = true\non_invalid = \"insecure-keep\"",
+        )
+        .replace(
+            "card = \"masked\"",
+            "card = \"masked\"\nvisit = \"masked\"\nnumber = \"masked\"",
+        );
+    sandbox.policy(&policy);
+    let text_of = |values: Vec<&str>| Arc::new(StringArray::from(values)) as ArrayRef;
+    let plain = RecordBatch::try_from_iter([
+        ("card", text_of(vec!["4111-1111-1111-1111", "5500000000000004"])),
+        ("number", text_of(vec!["7", "70000"])),
+        ("visit", text_of(vec!["12345678", "Mr Smith"])),
+    ]);
+    sandbox.write("plain.parquet", &plain.unwrap());
+    sandbox.ok(&PROTECT);
+    let token = strings(&read(&sandbox.path("safe.parquet")).1, 0)[0].clone();
+    sandbox.ok(&[&["tokens", "delete", "card", &token], &MEANT[..]].concat());
+    let ask = |role: &[&str], sql: &str| {
+        let query = ["query", "--format", "csv", "safe.parquet", "-c", sql];
+        sandbox.ok(&[&query[..], role].concat())
+    };
+    // Who sees plain values gets the token in place of what is gone, and what was left in the clear.
+    let all = ask(&[], "SELECT card, visit FROM safe ORDER BY number");
+    assert!(all.contains(&token) && all.contains("Mr Smith"), "{all}");
+    let clerk = ["--role", "clerk"];
+    for sql in [
+        "SELECT card, number, visit FROM safe",
+        "SELECT mask(card), mask(number), mask(visit) FROM safe",
+        "SELECT c, count(*) FROM (SELECT card AS c FROM safe) GROUP BY c",
+        "SELECT max(card) OVER (), visit FROM safe",
+    ] {
+        let shown = text(
+            &sandbox
+                .run(&["query", "--role", "clerk", "--format", "csv", "safe.parquet", "-c", sql])
+                .stdout,
+        );
+        assert!(!shown.contains(&token[token.len() - 4..]), "{sql}: {shown}");
+        assert!(!shown.contains("Smith") && !shown.contains("345"), "{sql}: {shown}");
+    }
+    // The width of a number tells nothing of its size, either.
+    let shown = ask(&clerk, "SELECT card, number, visit FROM safe");
+    assert_eq!(
+        shown,
+        "card,number,visit\n,******,********\n************0004,******,** *****\n"
+    );
+}
+
 /// Values are sealed under the new version, and found by the one that is gone.
 #[test]
 fn a_store_found_by_a_removed_version_is_mended_by_a_reindex() {
@@ -227,7 +324,11 @@ fn a_store_found_by_a_removed_version_is_mended_by_a_reindex() {
 fn dates_times_and_decimals_have_tokens_of_their_type() {
     let sandbox = sandbox();
     let rule = |name: &str, format: &str| {
-        format!("[rules.{name}]\ntreatment = \"tokenize\"\nformat = {{ {format} }}\nkey = \"pii\"\n")
+        // There are fewer days, and seconds of a day, than the floor takes.
+        format!(
+            "[rules.{name}]\ntreatment = \"tokenize\"\nformat = {{ {format} }}\nkey = \"pii\"\n\
+             insecure_small_domain = \"a test\"\n"
+        )
     };
     sandbox.policy(&format!(
         "version = 1\nkeyring = \"keyring.json\"\ntokens = \"sqlite:tokens.db\"\n{}{}{}{}[columns]\nborn = \"day\"\nborn_text = \"day\"\n\
@@ -543,16 +644,23 @@ async fn no_value_stands_in_the_files_of_the_store() {
     let store = SqliteTokens::open(&sandbox.path("tokens.db")).await.unwrap();
     sandbox.ok(&PROTECT);
     let tokens = strings(&read(&sandbox.path("safe.parquet")).1, 0);
-    let found = |needle: &str| {
-        let files = sandbox
-            .listing()
-            .into_iter()
-            .filter(|name| name.starts_with("tokens.db"));
-        let holds = |name: &String| {
-            let bytes = std::fs::read(sandbox.path(name)).unwrap();
-            bytes.windows(needle.len()).any(|window| window == needle.as_bytes())
-        };
-        files.filter(holds).collect::<Vec<_>>()
+    // Copies that another program makes: a process that closes a file loses its locks on it, also those that SQLite
+    // holds.
+    let contents = || -> Vec<(String, Vec<u8>)> {
+        let mut names = sandbox.listing();
+        names.retain(|name| name.starts_with("tokens.db"));
+        let copies = tempfile::tempdir().unwrap();
+        let paths = names.iter().map(|name| sandbox.path(name));
+        let copied = std::process::Command::new("cp").args(paths).arg(copies.path()).status();
+        assert!(copied.unwrap().success());
+        let content = |name: String| (name.clone(), std::fs::read(copies.path().join(name)).unwrap());
+        names.into_iter().map(content).collect()
+    };
+    let holds = |content: &[u8], bytes: &[u8]| content.windows(bytes.len()).any(|window| window == bytes);
+    let found = |needle: &str| -> Vec<String> {
+        let files = contents().into_iter();
+        let found = files.filter(|(_, content)| holds(content, needle.as_bytes()));
+        found.map(|(name, _)| name).collect()
     };
     assert!(sandbox.listing().contains(&"tokens.db-wal".to_owned()));
     // Tokens stand in it in the clear: the search does find.
@@ -561,14 +669,7 @@ async fn no_value_stands_in_the_files_of_the_store() {
     // What is deleted leaves neither its sealed value nor its look-up hash.
     let row = store.scan("account", None, 1).await.unwrap().remove(0);
     let (lookup, sealed) = row.value.unwrap();
-    let raw = |bytes: &[u8]| {
-        let files = sandbox
-            .listing()
-            .into_iter()
-            .filter(|name| name.starts_with("tokens.db"));
-        let mut contents = files.map(|name| std::fs::read(sandbox.path(&name)).unwrap());
-        contents.any(|content| content.windows(bytes.len()).any(|window| window == bytes))
-    };
+    let raw = |bytes: &[u8]| contents().iter().any(|(_, content)| holds(content, bytes));
     // Present before, absent afterwards.
     assert!(raw(&lookup) && raw(&sealed));
     // While somebody reads, the log cannot be cut off, and that is said.

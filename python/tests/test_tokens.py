@@ -32,6 +32,7 @@ on_forgotten = "keep"
 [rules.number]
 treatment = "tokenize"
 format = { type = "integer", min = 1, max = 100_000 }
+insecure_small_domain = "a test"
 key = "pii"
 on_forgotten = "error"
 

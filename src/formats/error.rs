@@ -97,7 +97,7 @@ impl fmt::Display for FormatError {
             ),
             Self::SmallDomain { values, least } => write!(
                 f,
-                "leaves {} possible values to encrypt, under the floor of {}: so few could all be tried",
+                "leaves {} possible values, under the floor of {}: so few could all be tried",
                 // Numbers of values are public: they follow from the format and the shape.
                 digit_groups(*values),
                 digit_groups(*least)

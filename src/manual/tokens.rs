@@ -27,14 +27,16 @@
 //! | `per_occurrence` | `true`: each row gets a token of its own. By default equal values get the same, so joins work |
 //! | `ttl` | for how long a new token can be revealed, such as `"12h"` or `"90 days"`; by default for ever |
 //! | `never_valid_as` | rules: no token is a valid value of one of their formats |
-//! | `on_forgotten` | what `reveal` makes of a token whose value was deleted or has expired: `"null"` (default), `"keep"` the token, `"error"` |
+//! | `on_forgotten` | what `reveal` makes of a token whose value was deleted or has expired: `"null"` (default), `"keep"` the token (NULL for a role that sees masks), `"error"` |
 //!
 //! Columns may be of text, integers, decimals, dates, times and timestamps, and dictionaries of these, if the format
 //! counts them (`opaque` and `digits` are for text); a date in a column of dates and in one of text, written in the
 //! rule's pattern, has one token. A value is equal to another when its text is, byte for byte: `4111-1111…` and
-//! `41111111…` get two tokens. A rule that tokenizes takes no `tweak`, and no floor of possible values: nothing can
-//! be computed from a token. Two rules with the same `domain` and store share tokens;
-//! their formats must be the same, and `per_occurrence`.
+//! `41111111…` get two tokens. A rule that tokenizes takes no `tweak`.
+//! Nothing can be computed from a token; but it is another value of the same shape, so that where there are two, it
+//! tells the value. So the [floor](super::formats#the-floor) is that of encryption: a new value gets a token only if
+//! there are at least 1,000,000 of its shape and kept part, or 100 with `insecure_small_domain = "the reason"` in the
+//! rule. Two rules with the same `domain` and store share tokens; their formats must be the same, and `per_occurrence`.
 //!
 //! # What is kept, and what it tells
 //!
@@ -48,15 +50,15 @@
 //!   changed or moved does not open.
 //!
 //! * The **tag** is HMAC-SHA-256 over domain, look-up hash, token and end of life, cut to 128 bits, under another key
-//!   derived for it alone (`cipherform token row v1`) from the key version that the look-up hash is made with. A look-up
-//!   hash leads to a token without anything being opened; the tag is compared whenever it does, in `protect`, `tokenize`
-//!   and `tokens delete --values`. A row in which the three do not belong together is an error, and nothing of that
-//!   batch is done.
+//!   derived for it alone (`cipherform token row v1`) from the key version that the look-up hash is made with. A
+//!   look-up hash leads to a token without anything being opened; the tag is compared whenever it does, in `protect`,
+//!   `tokenize` and `tokens delete --values`. A row in which the three do not belong together is an error, and nothing
+//!   of that batch is done.
 //!
 //! Stores of the version before have no tags. They are brought to this version when they are opened; from then on an
 //! older program refuses them. Rows without a tag are found as before, and their sealed value is opened to check them,
-//! which is slower; `cipherform tokens reindex RULE` gives every row a tag. The tables in PostgreSQL get their new column
-//! from the first user who may change them.
+//! which is slower; `cipherform tokens reindex RULE` gives every row a tag. The tables in PostgreSQL get their new
+//! column from the first user who may change them.
 //!
 //! Whoever has the store alone learns the tokens, how many there are, when they expire, which were minted together,
 //! and how long each value is. Values need the keyring and its KMS, too. Whoever has the key and the store, or may
@@ -67,9 +69,9 @@
 //! A token must not be guessed, so at most half of the tokens that values of one shape may get are ever used: values
 //! with the same number of symbols and the same kept part. A batch that would go beyond is refused whole. From three
 //! quarters of that on `protect`, `query` and Python warn; `cipherform tokens stats` shows the fullest. What counts
-//! as one shape goes by the format's definition: after a change of it, counting begins anew. Shapes with more than 2^36 tokens are not counted: half of them are 3.4 ×
-//! 10^10 rows. With `never_valid_as` the tokens left may be fewer; when 128 draws give none that is free, that is an
-//! error.
+//! as one shape goes by the format's definition: after a change of it, counting begins anew. Shapes with more than 2^36
+//! tokens are not counted: half of them are 3.4 × 10^10 rows. With `never_valid_as` the tokens left may be fewer; when
+//! 128 draws give none that is free, that is an error.
 //!
 //! A token is never issued twice. What was deleted or has expired leaves an empty row.
 //!
@@ -100,11 +102,11 @@
 //! ```
 //!
 //! `delete`, `expire`, `reseal` and `reindex` ask whether it is meant, and why: at a terminal, or by `--yes` and
-//! `--reason 'request 4711'`, without which they change nothing. With `audit = "…"` in the policy each leaves two entries
-//! in the audit log ([keys](super::keys#audit)): one before the change, one after it, with who, when, the rule, the
-//! reason, and how many tokens it was about; no token and no value. `delete` ends with code 1 if something was not in the
-//! store, or was forgotten before, and says how many; the rest is forgotten all the same. Values are looked up byte for
-//! byte, so write them as they were when they were protected.
+//! `--reason 'request 4711'`, without which they change nothing. With `audit = "…"` in the policy each leaves two
+//! entries in the audit log ([keys](super::keys#audit)): one before the change, one after it, with who, when, the rule,
+//! the reason, and how many tokens it was about; no token and no value. `delete` ends with code 1 if something was not
+//! in the store, or was forgotten before, and says how many; the rest is forgotten all the same. Values are looked up
+//! byte for byte, so write them as they were when they were protected.
 //!
 //! After `reseal` and `reindex` the older versions of the key are not needed for this store any more. Tokens stay as
 //! they are. A program that has the policy open must open it again after a rotation, to reveal what others sealed
@@ -115,8 +117,8 @@
 //! removed before the re-index, minting ends until `cipherform tokens reindex`.
 //!
 //! Deleting overwrites the row. In SQLite that is done at once, in its log as well, unless somebody reads the store at
-//! that moment: then the command says `not yet`, and `tokens expire` does the rest when they are done. In PostgreSQL the
-//! server's files hold the old rows until `VACUUM cipherform_tokens`, which the command says as well. Backups and
+//! that moment: then the command says `not yet`, and `tokens expire` does the rest when they are done. In PostgreSQL
+//! the server's files hold the old rows until `VACUUM cipherform_tokens`, which the command says as well. Backups and
 //! replicas are yours to see to, and so are blocks that a file system or a disk has set aside.
 //!
 //! # In SQL

@@ -31,6 +31,7 @@ pub(super) struct Shape {
 pub(super) struct Minter<'a> {
     format: &'a Format,
     never_valid_as: &'a [Format],
+    floor: u64,
     random: Random,
     parts: Parts,
     places: Segments,
@@ -38,10 +39,11 @@ pub(super) struct Minter<'a> {
 }
 
 impl<'a> Minter<'a> {
-    pub(super) fn new(format: &'a Format, never_valid_as: &'a [Format]) -> Self {
+    pub(super) fn new(format: &'a Format, never_valid_as: &'a [Format], floor: u64) -> Self {
         Self {
             format,
             never_valid_as,
+            floor,
             random: Random::default(),
             parts: Parts::default(),
             places: Segments::default(),
@@ -49,7 +51,7 @@ impl<'a> Minter<'a> {
         }
     }
 
-    /// The shape of the tokens that `value` may get.
+    /// The shape of the tokens that `value` may get, of which there are at least as many as the rule's floor.
     pub(super) fn shape(&mut self, value: &str) -> Result<Shape, FormatError> {
         self.parts.numerals.clear();
         self.parts.kept.clear();
@@ -94,6 +96,14 @@ impl<'a> Minter<'a> {
                 (self.places.choices.iter()).fold(1u128, |size, choices| size.saturating_mul(u128::from(*choices)))
             }
         };
+        // A token is another value of its space: where there are two, it tells the value, and where there are few,
+        // it leaves few.
+        if size < u128::from(self.floor) {
+            return Err(FormatError::SmallDomain {
+                values: size,
+                least: self.floor.into(),
+            });
+        }
         let space = (size <= COUNTED).then(|| Space {
             id: self.space_id(&key.1, numerals),
             // At most half: a guessed token then is one with a probability of at most one half, and a
@@ -262,7 +272,7 @@ mod tests {
             (format("opaque", toml::Table::new()), "anything at all"),
             (format("ipv4", toml::toml! { prefix = 24 }), "192.0.2.1"),
         ] {
-            let mut minter = Minter::new(&format, &[]);
+            let mut minter = Minter::new(&format, &[], 0);
             let shape = minter.shape(value).unwrap();
             for _ in 0..200 {
                 let token = minter.draw(value, &shape, &HashSet::new()).unwrap();
@@ -286,7 +296,7 @@ mod tests {
             let mut parameters = toml::Table::new();
             parameters.insert("check_digit".into(), check_digit.into());
             let format = format("pan", parameters);
-            let mut minter = Minter::new(&format, &[]);
+            let mut minter = Minter::new(&format, &[], 0);
             let shape = minter.shape(value).unwrap();
             for _ in 0..200 {
                 let token = minter.draw(value, &shape, &HashSet::new()).unwrap();
@@ -302,7 +312,7 @@ mod tests {
             format("us-ssn", toml::Table::new()),
         );
         let never = [ssn.clone()];
-        let mut minter = Minter::new(&digits, &never);
+        let mut minter = Minter::new(&digits, &never, 0);
         let shape = minter.shape("123456789").unwrap();
         for _ in 0..200 {
             let token = minter.draw("123456789", &shape, &HashSet::new()).unwrap();
@@ -310,14 +320,42 @@ mod tests {
         }
         // Excludes everything that can be drawn: an error after many draws, and no endless loop.
         let never = [digits.clone()];
-        let mut minter = Minter::new(&digits, &never);
+        let mut minter = Minter::new(&digits, &never, 0);
         assert!(minter.draw("123456789", &shape, &HashSet::new()).is_err());
+    }
+
+    #[test]
+    fn a_value_of_few_gets_no_token() {
+        let flag = format("integer", toml::toml! { min = 0  max = 1 });
+        let digits = format("digits", toml::toml! { keep = [2, 0] });
+        let email = format("email", toml::Table::new());
+        for (format, few, many) in [
+            (&flag, "1", None),
+            (&digits, "1234567", Some("12345678")),
+            (&email, "a@b.example", None),
+        ] {
+            let mut minter = Minter::new(format, &[], 1_000_000);
+            // Each time, also after the shape was met before.
+            for _ in 0..2 {
+                let error = minter.shape(few).unwrap_err();
+                assert!(
+                    matches!(error, FormatError::SmallDomain { least: 1_000_000, .. }),
+                    "{error}"
+                );
+            }
+            assert!(many.is_none_or(|many| minter.shape(many).is_ok()));
+        }
+        assert!(
+            Minter::new(&format("opaque", toml::Table::new()), &[], 1_000_000)
+                .shape("")
+                .is_ok()
+        );
     }
 
     #[test]
     fn spaces_are_halved_and_told_apart() {
         let digits = format("digits", toml::toml! { keep = [1, 0] });
-        let mut minter = Minter::new(&digits, &[]);
+        let mut minter = Minter::new(&digits, &[], 0);
         let mut space = |value| minter.shape(value).unwrap().space;
         assert_eq!(space("1234").unwrap().limit, 500);
         assert_eq!(space("1234"), space("1999"));

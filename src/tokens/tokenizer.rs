@@ -50,6 +50,9 @@ pub struct TokenRule {
     pub ttl: Option<Duration>,
     /// No token is a valid value of any of these.
     pub never_valid_as: Vec<Format>,
+    /// The least number of tokens that a value may have to be given one: of two, one is the value and the other tells
+    /// it.
+    pub floor: u64,
 }
 
 /// A rule over a store, its keys at hand: tokens for values, values for tokens.
@@ -178,7 +181,7 @@ impl Tokenizer {
     /// minted before stays in the store, and is found again.
     pub async fn tokenize(&self, values: &[&str], report_unfit: bool, now: Timestamp) -> Result<Tokenized, RowError> {
         let mut done = Tokenized::default();
-        let mut minter = Minter::new(&self.rule.format, &self.rule.never_valid_as);
+        let mut minter = Minter::new(&self.rule.format, &self.rule.never_valid_as, self.rule.floor);
         if !report_unfit {
             // Before the first of several transactions.
             // Values of the first batch are checked when it is minted, before it is stored.

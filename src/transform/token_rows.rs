@@ -1,7 +1,7 @@
 //! Rows tokenized and detokenized through a store.
 
 use super::batch::{Outcome, Texts, Values};
-use super::mask::mask;
+use super::mask::mask_for_role;
 use super::rows::stays_empty;
 use super::transform::Transform;
 use crate::Error;
@@ -51,6 +51,8 @@ impl Transform {
             Direction::Encrypt => self.minted(tokenizer, &values, &live).await?,
             Direction::Decrypt => self.unsealed(tokenizer, &values, &live).await?,
         };
+        // A role that sees masks sees no token, and no value that was left in the clear.
+        let is_masked = self.is_masked() && direction == Direction::Decrypt;
         let mut outcome = Outcome::default();
         let mut done = live.into_iter().zip(done).peekable();
         for (row, value) in rows.iter().enumerate() {
@@ -61,13 +63,17 @@ impl Transform {
                 (Some(_), Some(TokenResult::Forgotten)) => {
                     outcome.forgotten += 1;
                     match (self.on_forgotten(), value) {
-                        (OnForgotten::Keep, Some(token)) => out.push_with(|out| out.push_str(token)),
+                        (OnForgotten::Keep, Some(token)) if !is_masked => out.push_with(|out| out.push_str(token)),
                         _ => out.push_null(),
                     }
                 }
                 (Some(value), Some(TokenResult::Unfit)) if self.rule().on_invalid == OnInvalid::InsecureKeep => {
                     outcome.kept_clear += 1;
-                    out.push_with(|out| out.push_str(value));
+                    if is_masked {
+                        out.push_with(|out| out.push_str(&mask_for_role(value, self.rule())));
+                    } else {
+                        out.push_with(|out| out.push_str(value));
+                    }
                 }
                 // An empty text, kept.
                 (Some(value), None) => out.push_with(|out| out.push_str(value)),
@@ -158,7 +164,7 @@ impl Transform {
         let revealed = tokenizer.reveal(tokens, Timestamp::now()).await?;
         // Errors stop at the first row, as they do for encryption.
         let fates = revealed.into_iter().zip(live).map(|(revealed, row)| match revealed {
-            Revealed::Value(value) if self.is_masked() => Ok(TokenResult::Text(mask(&value, self.rule()))),
+            Revealed::Value(value) if self.is_masked() => Ok(TokenResult::Text(mask_for_role(&value, self.rule()))),
             Revealed::Value(value) => Ok(TokenResult::Text(value)),
             Revealed::Emptied if self.on_forgotten() == OnForgotten::Error => Err(RowError::Row {
                 row: *row,

@@ -153,4 +153,27 @@ mod tests {
         assert_eq!(items[2], (0x42_0020, &b"Hello World"[..]));
         assert_eq!(TtlvReader(&writer.0.expose()[..11]).items().count(), 0, "cut short");
     }
+
+    proptest::proptest! {
+        /// A server's answer may be anything: it is read to its end, which is reached, or to where it makes no sense.
+        #[test]
+        fn any_bytes_come_to_an_end(
+            mut bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400),
+            lengths in proptest::collection::vec((0..400usize, 0..40u8), 0..12),
+        ) {
+            // Mostly small lengths, as random ones would end it at the first item.
+            for (at, length) in lengths {
+                if let Some(head) = bytes.get_mut(at / 8 * 8..).and_then(|rest| rest.get_mut(4..8)) {
+                    head.copy_from_slice(&[0, 0, 0, length]);
+                }
+            }
+            let items: Vec<_> = TtlvReader(&bytes).items().collect();
+            proptest::prop_assert!(items.len() <= bytes.len() / 8);
+            for (tag, value) in items {
+                proptest::prop_assert!(value.len() <= bytes.len());
+                proptest::prop_assert!(TtlvReader(&bytes).find(tag).is_some());
+                let _ = (number(value), TtlvReader(value).items().count());
+            }
+        }
+    }
 }

@@ -29,12 +29,6 @@ impl RuleFile {
         if let Some(tweak) = &self.tweak {
             return Err(source.error(tweak.span(), "a token is random: it takes no tweak"));
         }
-        if let Some(reason) = &self.insecure_small_domain {
-            return Err(source.error(
-                reason.span(),
-                "tokens have no floor: what they must not do is fill more than half of their space",
-            ));
-        }
         // No default place: a store that is made where nobody expects it is in no backup.
         let url = self.tokens.as_ref().or(default).ok_or_else(|| {
             source

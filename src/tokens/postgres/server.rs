@@ -23,6 +23,13 @@ pub(super) fn config(url: &str) -> Result<Config> {
     let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
         Error::bad_policy("the URL of the token store is wrong").with_source(error)
     })?;
+    // Policies are shared and kept under version control, and addresses end up in messages.
+    if config.get_password().is_some() {
+        return Err(
+            Error::bad_policy("the URL of a token store is no place for its password")
+                .with_hint("leave it out of the URL, and set PGPASSWORD in the environment"),
+        );
+    }
     if !is_insecure {
         require_tls(&mut config)?;
     }
@@ -80,6 +87,19 @@ pub(super) fn place(config: &Config) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_is_refused_however_it_is_written() {
+        for url in [
+            "postgres://app:pw@localhost/tokens",
+            "postgres://localhost/tokens?password=pw",
+            "postgres://localhost/tokens?%70assword=pw",
+        ] {
+            let error = config(url).unwrap_err();
+            assert!(error.hint().unwrap().to_string().contains("PGPASSWORD"), "{url}");
+            assert!(!error.to_string().contains("pw"), "{error}");
+        }
+    }
 
     #[test]
     fn another_machine_is_spoken_to_by_tls() {

@@ -7,6 +7,7 @@ use crate::cipher::Direction;
 use crate::keys::{KeyHandle, KeyRef, KeyVersionId, verb};
 use crate::policy::{Grant, OnInvalid, Rule, RuleRef, Tokens, Treatment};
 use crate::tokens::{TokenRule, Tokenizer};
+use crate::transform::fpe::floor;
 use crate::transform::transform::Transform;
 use crate::{Error, ErrorKind, Remedy, Result};
 
@@ -365,6 +366,7 @@ impl Engine {
             per_occurrence: tokens.per_occurrence,
             ttl: tokens.ttl,
             never_valid_as: tokens.never_valid_as.clone(),
+            floor: floor(definition)?.value(),
         };
         let store = self.token_store(&tokens.store, direction).await?;
         // Without a key to seal with, a tokenizer can only reveal.

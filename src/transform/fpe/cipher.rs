@@ -6,12 +6,8 @@ use crate::keys::{DirectMode, KeyHandle, KeyUse, Purpose};
 use crate::policy::{Rule, Treatment as TreatmentName};
 use crate::{Error, Result};
 
-/// The smallest effective domain without an override (SP 800-38G Rev 1 drafts, section 5.1).
-// Below it, an attacker who may ask for a ciphertext, or knows enough pairs, has the whole table.
-const FLOOR: u128 = 1_000_000;
-
 /// The smallest effective domain at all (SP 800-38G, 2016).
-const FLOOR_2016: u128 = 100;
+const FLOOR_2016: u64 = 100;
 
 /// The ciphers of a rule that encrypts.
 #[derive(Clone, Debug)]
@@ -75,16 +71,25 @@ impl Fpe {
     }
 }
 
+/// The least number of possible values that `rule` takes.
+///
+/// # Errors
+/// An override without a reason.
+pub(in crate::transform) fn floor(rule: &Rule) -> Result<DomainFloor> {
+    // An override still ends at the 100 values of the 2016 edition, below which no setting leads.
+    match &rule.insecure_small_domain {
+        Some(reason) => Ok(DomainFloor::insecure(FLOOR_2016, reason)?),
+        None => Ok(DomainFloor::REV1),
+    }
+}
+
 /// The floor that `rule` works under.
 ///
 /// # Errors
 /// A rule whose usual value is below it already.
 fn check_floor(rule: &Rule) -> Result<DomainFloor> {
-    // An override still ends at the 100 values of the 2016 edition, below which no setting leads.
-    let (floor, least) = match &rule.insecure_small_domain {
-        Some(reason) => (DomainFloor::insecure(FLOOR_2016 as u64, reason)?, FLOOR_2016),
-        None => (DomainFloor::REV1, FLOOR),
-    };
+    let floor = floor(rule)?;
+    let least = u128::from(floor.value());
     // Only what the format knows of itself. A shape that depends on the value is judged row by row.
     match rule.possible_values() {
         Some(domain) if domain < least => {
@@ -95,7 +100,7 @@ fn check_floor(rule: &Rule) -> Result<DomainFloor> {
                 digit_groups(least)
             ));
             // What is still possible differs: below 100 there is nothing left to accept.
-            let hint = if least == FLOOR {
+            let hint = if rule.insecure_small_domain.is_none() {
                 "keep less of the value, widen its range, or accept the risk with insecure_small_domain = \
                  \"the reason\" (down to 100 values)"
             } else {

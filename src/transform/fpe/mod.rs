@@ -11,4 +11,4 @@ mod strings;
 mod treatment;
 
 pub use ascii::{AsciiRows, AsciiScratch};
-pub(super) use cipher::Fpe;
+pub(super) use cipher::{Fpe, floor};
