@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray as _, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray as _, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray};
 use cipherform::cipher::Direction;
 use cipherform::columns::{Task, apply};
 use cipherform::transform::{Outcome, TextBatch, Texts, Transform};
@@ -457,4 +457,71 @@ fn reveal_never_makes_null_of_a_value() {
     sandbox.policy(&policy.replace("on_invalid = \"siv\"", "on_invalid = \"null\""));
     let error = sandbox.fails(1, &["reveal", "safe.parquet", "back.parquet"]);
     assert!(error.contains("row 1"), "{error}");
+}
+
+/// UUIDs in 16 bytes, as DuckDB and others store them, and as text have one ciphertext.
+#[test]
+fn uuids_of_16_bytes_join_with_those_of_text() {
+    let sandbox = Sandbox::new();
+    sandbox.policy(
+        "version = 1\nkeyring = \"keyring.json\"\n[rules.u]\nformat = \"uuid\"\nkey = \"pii\"\non_invalid = \"siv\"\n\
+         [columns]\nbytes = \"u\"\ntext = \"u\"\n",
+    );
+    let texts = [
+        "550e8400-e29b-41d4-a716-446655440000",
+        "00112233-4455-4677-8899-aabbccddeeff",
+    ];
+    let bytes = texts.map(|text| Some(hex::decode(text.replace('-', "")).unwrap()));
+    let bytes = FixedSizeBinaryArray::try_from_sparse_iter_with_size(bytes.into_iter().chain([None]), 16).unwrap();
+    let texts: StringArray = texts.into_iter().map(Some).chain([None]).collect();
+    let columns: [(&str, ArrayRef); 2] = [("bytes", Arc::new(bytes)), ("text", Arc::new(texts))];
+    let table = RecordBatch::try_from_iter(columns).unwrap();
+    sandbox.write("t.parquet", &table);
+    sandbox.ok(&["protect", "t.parquet", "safe.parquet"]);
+    let (_, safe) = read(&sandbox.path("safe.parquet"));
+    assert_ne!(safe.column(0), table.column(0));
+    let protected = safe.column(0).as_fixed_size_binary().iter();
+    let protected: Vec<Option<String>> = protected.map(|bytes| bytes.map(hex::encode)).collect();
+    let texts = safe.column(1).as_string::<i32>().iter();
+    let texts: Vec<Option<String>> = texts.map(|text| text.map(|text| text.replace('-', ""))).collect();
+    assert_eq!(protected, texts);
+    sandbox.ok(&["reveal", "safe.parquet", "back.parquet"]);
+    assert_eq!(read(&sandbox.path("back.parquet")).1, table);
+}
+
+#[test]
+fn lines_that_name_nothing_are_told() {
+    let sandbox = Sandbox::new();
+    let text = |value: &str| Arc::new(StringArray::from(vec![value])) as ArrayRef;
+    let table = [
+        ("EMAIL", text("ann.lee@example.com")),
+        ("ssn", text("862-45-3891")),
+        ("other", text("x")),
+    ];
+    sandbox.write("t.parquet", &RecordBatch::try_from_iter(table).unwrap());
+    let policy = |unlisted: &str| {
+        format!(
+            "version = 1\nkeyring = \"keyring.json\"\nunlisted = \"{unlisted}\"\n\
+             [rules.email]\nformat = \"email\"\nkey = \"pii\"\n[rules.ssn]\nformat = \"us-ssn\"\nkey = \"pii\"\n\
+             [columns]\n\"*email\" = \"email\"\nssn = \"ssn\"\n\"people.phone\" = \"ssn\"\n"
+        )
+    };
+    sandbox.policy(&policy("keep"));
+    let output = sandbox.run(&["protect", "--quiet", "t.parquet", "safe.parquet"]);
+    let stderr = crate::sandbox::text(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert!(
+        stderr.contains("\"*email\" names no column of table `t`, though it has `EMAIL`"),
+        "{stderr}"
+    );
+    // A line of another table is not missed.
+    assert!(!stderr.contains("phone"), "{stderr}");
+    // All columns at once, as lines to paste.
+    sandbox.policy(&policy("error"));
+    let error = sandbox.fails(1, &["protect", "t.parquet", "safe.parquet"]);
+    assert!(error.contains("columns `EMAIL`, `other` of table `t`"), "{error}");
+    assert!(
+        error.contains("\"t.EMAIL\" = \"keep\"\n\"t.other\" = \"keep\""),
+        "{error}"
+    );
 }

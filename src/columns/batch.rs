@@ -30,6 +30,8 @@ pub struct BatchPlan {
     fates: Vec<Fate>,
     /// The places in `works`, in an order in which every tweak comes before what it tweaks.
     order: Vec<usize>,
+    /// Warnings about the policy.
+    warnings: Vec<String>,
 }
 
 /// A transform of one leaf.
@@ -128,7 +130,13 @@ impl BatchPlan {
             order: tweaks_first(&works),
             works,
             fates,
+            warnings: Vec::new(),
         }
+    }
+
+    /// Adds warnings about the policy.
+    pub(super) fn with_warnings(self, warnings: Vec<String>) -> Self {
+        Self { warnings, ..self }
     }
 
     /// Protect or reveal.
@@ -287,11 +295,12 @@ impl BatchPlan {
         self.works.iter().map(summary).collect()
     }
 
-    /// Warnings about the keys that it uses and the tokens that it has minted, each once.
+    /// Warnings about lines of the policy that name no column, the keys that it uses and the tokens that it has minted,
+    /// each once.
     pub fn due(&self) -> Vec<String> {
         // A set, as several columns may be under one key.
         let due: BTreeSet<String> = self.works.iter().flat_map(|work| work.transform.warnings()).collect();
-        due.into_iter().collect()
+        self.warnings.iter().cloned().chain(due).collect()
     }
 
     /// Does one batch; `base` rows came before it.

@@ -54,7 +54,10 @@ impl BatchPlan {
             ))
             .with_hint(format!("its columns are {}", names.join(", "))));
         }
-        Self::protect_bound(engine, schema, &leaves, &bound).await
+        let idle = engine.policy().idle_lines(table, &names)?;
+        Ok(Self::protect_bound(engine, schema, &leaves, &bound)
+            .await?
+            .with_warnings(idle))
     }
 
     /// How to reveal `schema`, which describes itself, and how to protect what comes of it anew: under the same

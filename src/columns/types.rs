@@ -42,6 +42,7 @@ fn suits(transform: &Transform, data_type: &DataType) -> Result<(), &'static str
         // Nothing but NULLs, which stay so.
         (T::Null, _) => Ok(()),
         (T::Binary | T::LargeBinary | T::BinaryView, _) if transform.takes_bytes() => Ok(()),
+        (T::FixedSizeBinary(16), _) if transform.takes_uuids() => Ok(()),
         // The width is part of the type, and a plan never changes a type.
         (T::FixedSizeBinary(n), _) if transform.takes_bytes() => match transform.result_length() {
             Some(length) if usize::try_from(*n) == Ok(length) => Ok(()),

@@ -245,24 +245,34 @@ pub(super) fn with_made(
     paths: &[String],
     made: &[Option<FieldRef>],
     dropped: &[bool],
+    distinct: &dyn Fn(usize) -> u64,
 ) -> Option<Schema> {
     if columns::leaf_paths(schema) != paths {
         return None;
     }
     Some(columns::with_leaves(schema, &mut |at, field| match &made[at] {
         _ if dropped[at] => None,
-        Some(made) => Some(with_keys(made, field.data_type())),
+        Some(made) => Some(with_keys(made, field.data_type(), &|| distinct(at))),
         None => Some(Arc::clone(field)),
     }))
 }
 
-/// `made` with the dictionary keys of the type `before`: they were made wider to be read here.
-fn with_keys(made: &FieldRef, before: &DataType) -> FieldRef {
-    match (made.data_type(), before) {
-        (DataType::Dictionary(_, values), DataType::Dictionary(key, _)) => {
-            let narrow = DataType::Dictionary(key.clone(), values.clone());
-            Arc::new(made.as_ref().clone().with_data_type(narrow))
-        }
-        _ => Arc::clone(made),
+/// `made` with the dictionary keys of the type `before`, unless `distinct` values need wider ones: then other readers
+/// could not read the source either.
+fn with_keys(made: &FieldRef, before: &DataType, distinct: &dyn Fn() -> u64) -> FieldRef {
+    let (DataType::Dictionary(_, values), DataType::Dictionary(key, _)) = (made.data_type(), before) else {
+        return Arc::clone(made);
+    };
+    let most = match key.as_ref() {
+        DataType::Int8 => i8::MAX as u64,
+        DataType::UInt8 => u64::from(u8::MAX),
+        DataType::Int16 => i16::MAX as u64,
+        DataType::UInt16 => u64::from(u16::MAX),
+        _ => return Arc::clone(made),
+    };
+    if distinct() > most {
+        return Arc::clone(made);
     }
+    let narrow = DataType::Dictionary(key.clone(), values.clone());
+    Arc::new(made.as_ref().clone().with_data_type(narrow))
 }

@@ -63,7 +63,7 @@ pub struct Report {
     pub rows: u64,
     /// The columns that were not just copied.
     pub columns: Vec<ColumnSummary>,
-    /// Warnings about the keys that were used: periods that end soon, compromised versions.
+    /// Warnings: lines of the policy that name no column, periods of keys that end soon, compromised versions.
     pub due: Vec<String>,
     /// Notes for a person: entries of the footer that were left out or copied, leftovers that were removed.
     pub notes: Vec<String>,
@@ -177,10 +177,13 @@ impl Job {
             .iter()
             .zip(first.leaf_types())
             .any(|(field, before)| field.is_some() && is_time(&before));
+        let widths: Vec<usize> = first.leaf_types().iter().map(schema::parquet_leaves).collect();
+        // Dictionaries are of one leaf, so the first of those that an Arrow leaf has is the only one.
+        let distinct = |at: usize| source.most_distinct(&file, widths[..at].iter().sum());
         let footer = footer::footer(
             parquet,
             last.output(),
-            &|schema| footer::with_made(schema, &paths, &fields, &dropped),
+            &|schema| footer::with_made(schema, &paths, &fields, &dropped, &distinct),
             &touched,
             touches_times,
         )?;

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::basic::Type as PhysicalType;
+use parquet::basic::{Encoding, PageType, Type as PhysicalType};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, PageEncodingStats, ParquetMetaData};
+use parquet::file::reader::ChunkReader as _;
 
-use super::schema;
+use super::chunk::SharedFile;
+use super::{pages, schema};
 use crate::columns::{self, ColumnDescription};
 use crate::{Error, Result};
 
@@ -119,6 +121,32 @@ impl Source {
 
     pub(super) fn parquet(&self) -> &ParquetMetaData {
         self.metadata.metadata()
+    }
+
+    /// The most distinct values that the column `leaf` may have: those of its dictionaries, or all that are not in one.
+    pub(super) fn most_distinct(&self, file: &SharedFile, leaf: usize) -> u64 {
+        let of_chunk = |chunk: &ColumnChunkMetaData| {
+            let all = u64::try_from(chunk.num_values()).unwrap_or(u64::MAX);
+            let in_dictionary = |stats: &PageEncodingStats| match stats.page_type {
+                PageType::DATA_PAGE | PageType::DATA_PAGE_V2 => {
+                    matches!(stats.encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY)
+                }
+                _ => true,
+            };
+            if !chunk
+                .page_encoding_stats()
+                .is_some_and(|stats| stats.iter().all(in_dictionary))
+            {
+                return all;
+            }
+            let offset = chunk.dictionary_page_offset().and_then(|at| u64::try_from(at).ok());
+            let header = offset.and_then(|at| pages::read_header(&mut file.get_read(at).ok()?).ok());
+            header
+                .and_then(|header| header.dictionary_values)
+                .map_or(all, |values| values as u64)
+        };
+        let groups = self.parquet().row_groups().iter();
+        groups.fold(0, |most, group| most.saturating_add(of_chunk(group.column(leaf))))
     }
 
     /// The footer as the Arrow reader takes it.

@@ -201,6 +201,13 @@
 //! is an error), and for keys that others are derived from. AES-SIV is not approved by NIST, so `approved_only` refuses
 //! it.
 //!
+//! # Before anything is written
+//!
+//! `cipherform check people.parquet` reads every row and says of each column how many values would be encrypted, share a
+//! band, be encrypted as a whole or be refused; for each reason it names the first rows. It never shows a value, and
+//! counts no use of a key. It ends with 1 if something would be refused. `protect --dry-run` does the same, and
+//! `--format json` is for programs.
+//!
 //! # Separators
 //!
 //! Symbols are encrypted in their order; separators stay where they are, at the start and end as well. Unless

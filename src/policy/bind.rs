@@ -118,6 +118,7 @@ impl Policy {
         if direction == Direction::Encrypt {
             self.check_other_tables(table, columns)?;
         }
+        self.check_unlisted(table, columns)?;
         columns.iter().map(|names| self.bind_one(table, names)).collect()
     }
 
@@ -144,6 +145,67 @@ impl Policy {
             }
         }
         Ok(())
+    }
+
+    /// Refuses columns that no line names, if the policy says so: all of them at once.
+    fn check_unlisted(&self, table: &str, columns: &[&[String]]) -> Result<()> {
+        if self.unlisted != Unlisted::Error {
+            return Ok(());
+        }
+        let mut unlisted: Vec<&str> = Vec::new();
+        for names in columns {
+            let mut is_named = false;
+            for name in *names {
+                is_named |= self.line(table, name)?.is_some();
+            }
+            if !is_named {
+                unlisted.extend(names.first().map(String::as_str));
+            }
+        }
+        if unlisted.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<String> = unlisted
+            .iter()
+            .map(|column| format!("\"{table}.{column}\" = \"keep\""))
+            .collect();
+        let named: Vec<String> = unlisted.iter().map(|column| format!("`{column}`")).collect();
+        Err(Error::bad_policy(format!(
+            "no line of [columns] names {} {} of table `{table}`, and the policy says unlisted = \"error\"",
+            if named.len() == 1 { "column" } else { "columns" },
+            named.join(", ")
+        ))
+        .with_hint(format!(
+            "add to [columns], with \"drop\" or a rule in place of \"keep\" where it has to be:\n{}",
+            lines.join("\n")
+        )))
+    }
+
+    /// The lines that would protect or drop something and name no column of `table`, in words. Lines of other tables are
+    /// not missed.
+    #[cfg(feature = "columns")]
+    pub(crate) fn idle_lines(&self, table: &str, columns: &[&[String]]) -> Result<Vec<String>> {
+        let known = || columns.iter().flat_map(|names| names.iter());
+        let mut idle = Vec::new();
+        for line in &self.columns {
+            let other_table = line
+                .pattern
+                .split_once('.')
+                .is_some_and(|(other, _)| other != table && !other.contains('*') && !known().any(|name| name == other));
+            if other_table || known().any(|name| line.names(table, name)) || matches!(self.binding(line)?, Bound::Keep)
+            {
+                continue;
+            }
+            let near = known().find(|name| line.names_in_any_letters(table, name));
+            let near = near.map_or_else(String::new, |name| {
+                format!(", though it has `{name}`: letters count as they are, and blanks too")
+            });
+            idle.push(format!(
+                "{}: \"{}\" names no column of table `{table}`{near}",
+                line.at, line.pattern
+            ));
+        }
+        Ok(idle)
     }
 
     /// The rule that a column of `table` is under, whatever the policy says of those that no line names. The column is
@@ -198,11 +260,7 @@ impl Policy {
             None => match self.unlisted {
                 Unlisted::Keep => Ok(Bound::Keep),
                 Unlisted::Drop => Ok(Bound::Drop),
-                Unlisted::Error => Err(Error::bad_policy(format!(
-                    "no line of [columns] names column `{column}` of table `{table}`, and the policy says unlisted = \
-                     \"error\""
-                ))
-                .with_hint(format!("add \"{table}.{column}\" = \"keep\" (or \"drop\", or a rule)"))),
+                Unlisted::Error => self.check_unlisted(table, &[names]).map(|()| Bound::Keep),
             },
         }
     }

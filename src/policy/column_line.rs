@@ -25,6 +25,16 @@ impl ColumnLine {
         matches(&self.pattern, column) || matches(&self.pattern, &format!("{table}.{column}"))
     }
 
+    /// Tells whether it would name `column` if capitals were small letters, and blanks around names did not count.
+    pub(super) fn names_in_any_letters(&self, table: &str, column: &str) -> bool {
+        let plain = |text: &str| text.trim().to_lowercase();
+        let line = Self {
+            pattern: plain(&self.pattern),
+            ..self.clone()
+        };
+        line.names(&plain(table), &plain(column))
+    }
+
     /// Ranks the line: the more specific one wins, which is one without a wildcard, then one that names the table,
     /// then the one with more characters.
     pub(super) fn rank(&self, table: &str) -> (bool, bool, usize) {

@@ -175,6 +175,12 @@ impl Transform {
         self.treatment.takes_bytes()
     }
 
+    /// Tells whether columns of UUIDs in 16 bytes can be treated: their format is that of UUIDs in small letters.
+    pub fn takes_uuids(&self) -> bool {
+        let is_format = self.rule.format.definition().starts_with("uuid/1 case=lower ");
+        is_format && self.rule.treatment == TreatmentName::Encrypt && !self.rule.version_character
+    }
+
     /// The length of each result in bytes, if all have the same.
     pub fn result_length(&self) -> Option<usize> {
         self.treatment.result_length()
