@@ -372,7 +372,7 @@ impl VaultProvider {
             seconds => Duration::from_secs(seconds),
         };
         Ok(CachedToken::with_lifetime(
-            secret_header(&auth.client_token.expose())?,
+            secret_header(auth.client_token.expose())?,
             lifetime,
         ))
     }

@@ -166,7 +166,7 @@ impl Tokenizer {
 
     /// The numbers of those of `values` for which no token could be minted, and why. Nothing is stored.
     pub fn misfits(&self, values: &[&str]) -> Vec<(usize, FormatError)> {
-        let mut minter = Minter::new(&self.rule.format, &self.rule.never_valid_as);
+        let mut minter = Minter::new(&self.rule.format, &self.rule.never_valid_as, self.rule.floor);
         let values = values.iter().enumerate();
         values
             .filter_map(|(at, value)| Some((at, minter.shape(value).err()?)))

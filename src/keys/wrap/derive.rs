@@ -61,7 +61,7 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Ff1,
         Self::Ff31Legacy,
         Self::Siv,

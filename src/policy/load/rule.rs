@@ -130,7 +130,7 @@ impl RuleFile {
         // Else a protected value of the format could be taken for one that did not fit.
         if format.writes_first(mark) {
             return Err(source
-                .whole(&format!(
+                .whole(format!(
                     "protected values of its format may begin with `{mark}`, the mark of those that did not fit"
                 ))
                 .with_hint("choose another mark, which the format cannot write: wrap_mark = \"!\""));
