@@ -34,8 +34,9 @@ impl Tokenizer {
         .await
     }
 
-    /// Makes every look-up hash and tag anew, under the active key version; rows without a tag get one. Meanwhile tokens are revealed, but a value may
-    /// not be found, and none is minted: who tokenizes is told to wait. What is interrupted must be taken up again.
+    /// Makes every look-up hash and tag anew, under the active key version; rows without a tag get one. Meanwhile
+    /// tokens are revealed, but a value may not be found, and none is minted: who tokenizes is told to wait. What is
+    /// interrupted must be taken up again.
     ///
     /// # Errors
     /// As for [`reveal`](Self::reveal); a rule per occurrence has nothing to find values by.

@@ -468,7 +468,8 @@ fn insert(change: &Transaction<'_>, domain: i64, insertion: &Insertion) -> rusql
     let mut known_row =
         change.prepare_cached("SELECT token, expires, tag FROM cipherform_tokens WHERE domain = ?1 AND lookup = ?2")?;
     let mut empty = change.prepare_cached(
-        "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL, tag = NULL WHERE domain = ?1 AND token = ?2",
+        "UPDATE cipherform_tokens SET lookup = NULL, sealed = NULL, expires = NULL, tag = NULL
+         WHERE domain = ?1 AND token = ?2",
     )?;
     // In the order of the tokens, which is that of the table.
     let mut order: Vec<usize> = (0..minted.len()).collect();

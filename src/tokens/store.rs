@@ -67,8 +67,8 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     /// Looks up the rows of `tokens`.
     async fn reveal(&self, domain: &str, tokens: Vec<String>, now: u64) -> Result<Vec<Found>>;
 
-    /// Empties the rows of `tokens`: sealed value, look-up hash and tag are overwritten, as far as the store can. Tokens
-    /// that are not there, or were emptied before, do not count.
+    /// Empties the rows of `tokens`: sealed value, look-up hash and tag are overwritten, as far as the store can.
+    /// Tokens that are not there, or were emptied before, do not count.
     async fn delete(&self, domain: &str, tokens: Vec<String>) -> Result<Emptied>;
 
     /// Empties the rows that have expired by `now`, of one domain or of all.

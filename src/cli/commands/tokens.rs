@@ -109,7 +109,7 @@ pub(in crate::cli) async fn run(args: TokensArgs, keys: &KeyArgs, printer: &Prin
 }
 
 /// A change of a rule's tokens, for the audit log.
-struct Change<'a> {
+struct TokenChange<'a> {
     rule: &'a Rule,
     event: AuditEvent,
     reason: &'a Reason,
@@ -117,7 +117,7 @@ struct Change<'a> {
     asked: Option<u64>,
 }
 
-impl<'a> Change<'a> {
+impl<'a> TokenChange<'a> {
     fn new(rule: &'a Rule, event: AuditEvent, reason: &'a Reason) -> Self {
         Self {
             rule,
@@ -262,7 +262,7 @@ impl TokenSession<'_> {
             }
             let transform = self.resolve(rule, Direction::Decrypt).await?;
             let tokenizer = tokenizer(&transform)?;
-            let change = Change::new(rule, AuditEvent::ExpireTokens, &reason);
+            let change = TokenChange::new(rule, AuditEvent::ExpireTokens, &reason);
             let expire = tokenizer.expire(Timestamp::now());
             let emptied = self.audited(change, expire, |emptied| emptied.rows).await?;
             self.emptied(rule, emptied, 0)?;
@@ -302,9 +302,9 @@ impl TokenSession<'_> {
             if tokens.len() == 1 { "is" } else { "are" }
         );
         let reason = self.confirm(Some(name), args, &consequence)?;
-        let change = Change {
+        let change = TokenChange {
             asked: Some(asked),
-            ..Change::new(rule, AuditEvent::DeleteTokens, &reason)
+            ..TokenChange::new(rule, AuditEvent::DeleteTokens, &reason)
         };
         let delete = tokenizer(&transform)?.delete(tokens);
         let emptied = self.audited(change, delete, |emptied| emptied.rows).await?;
@@ -326,7 +326,7 @@ impl TokenSession<'_> {
         let transform = self.resolve(rule, Direction::Encrypt).await?;
         let consequence = "Every look-up hash and tag is made anew; nothing is minted meanwhile.";
         let reason = self.confirm(Some(name), args, consequence)?;
-        let change = Change::new(rule, AuditEvent::ReindexTokens, &reason);
+        let change = TokenChange::new(rule, AuditEvent::ReindexTokens, &reason);
         let tokenizer = tokenizer(&transform)?;
         let walk = async { tokenizer.reindex(&mut |_| {}).await };
         let walked = self.audited(change, walk, |walked: &Progress| walked.changed).await?;
@@ -339,7 +339,7 @@ impl TokenSession<'_> {
         let reason = self.confirm(rule, args, consequence)?;
         for rule in rules {
             let transform = self.resolve(rule, Direction::Encrypt).await?;
-            let change = Change::new(rule, AuditEvent::ResealTokens, &reason);
+            let change = TokenChange::new(rule, AuditEvent::ResealTokens, &reason);
             let tokenizer = tokenizer(&transform)?;
             let walk = async { tokenizer.reseal(&mut |_| {}).await };
             let walked = self.audited(change, walk, |walked: &Progress| walked.changed).await?;
@@ -362,7 +362,7 @@ impl TokenSession<'_> {
     /// one, and one that says how many tokens it was about.
     async fn audited<T>(
         &self,
-        change: Change<'_>,
+        change: TokenChange<'_>,
         done: impl Future<Output = Result<T>>,
         number: impl FnOnce(&T) -> u64,
     ) -> Result<T> {

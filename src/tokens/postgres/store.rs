@@ -511,7 +511,8 @@ async fn put(change: &Transaction<'_>, domain: i32) -> Result<u64> {
 /// The result of each entry, after some could not be inserted.
 async fn tell_apart(change: &Transaction<'_>, domain: i32, insertion: &Insertion) -> Result<Vec<Minted>> {
     // Rows of this transaction are left out: one that was just put in may have expired by `now`, too.
-    let empty = "UPDATE cipherform_tokens t SET lookup = NULL, sealed = NULL, expires = NULL, tag = NULL FROM cipherform_new new
+    let empty = "UPDATE cipherform_tokens t SET lookup = NULL, sealed = NULL, expires = NULL, tag = NULL
+        FROM cipherform_new new
         WHERE t.domain = $1 AND t.lookup = new.lookup AND t.expires <= $2 AND t.xmin <> pg_current_xact_id()::xid";
     let now = insertion.now.cast_signed();
     if change.execute(empty, &[&domain, &now]).await.map_err(failed)? > 0 {
