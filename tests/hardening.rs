@@ -150,8 +150,10 @@ fn an_old_keyring_does_not_bring_a_compromised_key_back() {
     let sandbox = Sandbox::new();
     sandbox.policy(&crate::sandbox::POLICY.replace("[rules.ssn]", "audit = \"audit.jsonl\"\n[rules.ssn]"));
     sandbox.write("people.parquet", &people());
+    let older = fs::read(sandbox.path("keyring.json")).unwrap();
     sandbox.ok(&["keys", "backup", "--to", "old.json"]);
     let old = fs::read(sandbox.path("keyring.json")).unwrap();
+    sandbox.ok(&["keys", "backup", "--to", "later.json"]);
     sandbox.ok(&["keys", "rotate", "pii", "--reason", "leak"]);
     sandbox.ok(&["keys", "compromise", "pii@1", "--reason", "leak", "--yes"]);
     let new = fs::read(sandbox.path("keyring.json")).unwrap();
@@ -168,6 +170,14 @@ fn an_old_keyring_does_not_bring_a_compromised_key_back() {
             "{command:?}: {said}"
         );
     }
+    // Nor does a backup that is newer than what is there, and older than the log.
+    fs::write(sandbox.path("keyring.json"), &older).unwrap();
+    sandbox.fails(3, &["keys", "restore", "later.json"]);
+    assert_eq!(
+        fs::read(sandbox.path("keyring.json")).unwrap(),
+        older,
+        "nothing was written"
+    );
     fs::write(sandbox.path("keyring.json"), &new).unwrap();
     sandbox.ok(&["keys", "list"]);
     // Where the newer one is lost, an older one comes back for a reason, and the lost one is the older copy then.

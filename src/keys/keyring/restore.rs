@@ -84,6 +84,12 @@ impl StagedBackup {
         }
     }
 
+    /// Tells whether [`put`](Self::put) would put the backup's keyring at `keyring`: nothing, or nothing newer, is there.
+    pub fn replaces(&self, keyring: &Path) -> bool {
+        let found = compare(keyring, &self.backup.content().keyring.0);
+        matches!(found, Ok(ExistingFile::NotNewer))
+    }
+
     /// Restores keyring and local KMS where they are missing or older than in the backup. Returns the paths of those
     /// that are newer, and stay: recording a backup makes both newer than it. Everything is checked before anything
     /// is written.

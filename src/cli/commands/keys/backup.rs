@@ -123,8 +123,9 @@ pub(super) async fn restore(args: &RestoreArgs, keys: &KeyArgs, report: &Report<
             backup.keyring_generation()
         ));
     } else {
-        // What is there and newer stays; what is lost comes back older than the log knows it.
-        if let Some(path) = policy.audit.as_ref().filter(|_| !policy.keyring.exists()) {
+        // What is there and newer stays; what is lost comes back older than the log knows it. Asked before anything is
+        // written.
+        if let Some(path) = policy.audit.as_ref().filter(|_| staged.replaces(&policy.keyring)) {
             let candidate = Keyring::open(staged.keyring(), &registry).await;
             let candidate = candidate.map_err(|error| staged.in_file(error, file))?;
             candidate.check_restorable(path, args.reason.as_ref())?;

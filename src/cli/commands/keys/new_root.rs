@@ -32,7 +32,6 @@ pub(super) async fn run(args: NewRootArgs, keyring: &mut Keyring, report: &Repor
         ListFormat::Table => printer.line(trust::entry("main", keyring)?.trim_end())?,
         ListFormat::Json => report.json(&serde_json::json!({ "root": keyring.root_check()?, "former": former }))?,
     }
-    #[cfg(feature = "exchange")]
     printer.say(format_args!(
         "Keys for partners are signed with another key from now on: give partners the new public key, {}.",
         hex::encode(keyring.exchange_public_key()?)
