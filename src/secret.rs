@@ -30,6 +30,23 @@ impl<T: Zeroize> Secret<T> {
     }
 }
 
+/// Bytes of the stack that [`wipe_stack`] wipes: as deep as calls of the ciphers go below it.
+#[cfg(feature = "columns")]
+const STACK: usize = 16 << 10;
+
+/// Wipes what calls before this one have left on the stack, round keys among it.
+///
+/// Whoever moves a large value to the heap copies the stack's bytes between its parts with it, and nobody wipes these
+/// there.
+#[cfg(feature = "columns")]
+#[inline(never)]
+pub(crate) fn wipe_stack() {
+    let mut area = [0_u8; STACK];
+    area.zeroize();
+    // Else there would be nothing to wipe in the compiler's eyes.
+    std::hint::black_box(&area);
+}
+
 impl<T: Zeroize + Clone> Clone for Secret<T> {
     fn clone(&self) -> Self {
         // A copy with a wipe of its own; it is asked for by name, never made by the way.

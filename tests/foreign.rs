@@ -278,6 +278,10 @@ fn foreign_bytes_are_read_or_refused() {
     assert!(output.status.success() && told.contains("1 passed"), "{told}");
 }
 
+#[allow(
+    clippy::print_stderr,
+    reason = "a process that dies of memory leaves only what it printed"
+)]
 fn read_bent_files() {
     let place = Place::new();
     for (name, read) in CORPUS {
@@ -305,6 +309,7 @@ fn read_bent_files() {
 }
 
 /// Rows as a token store may hand them over: an export has the same bytes.
+#[allow(clippy::print_stderr, reason = "as above")]
 async fn reveal_bent_rows(place: &Place) {
     eprintln!("bending rows of a token store");
     let registry = KmsRegistry::new().with("local", place.kms("kms.json"));

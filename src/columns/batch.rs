@@ -30,8 +30,8 @@ pub struct BatchPlan {
     fates: Vec<Fate>,
     /// The places in `works`, in an order in which every tweak comes before what it tweaks.
     order: Vec<usize>,
-    /// Warnings about the policy.
-    warnings: Vec<String>,
+    /// Lines of the policy that name no column, and whether that looks like a mistake.
+    idle: Vec<(String, bool)>,
 }
 
 /// A transform of one leaf.
@@ -43,7 +43,7 @@ pub(super) struct Work {
     found: Mutex<Found>,
 }
 
-/// What a work found so far.
+/// The findings of a work so far.
 #[derive(Clone, Debug, Default)]
 struct Found {
     counts: ValueCounts,
@@ -101,11 +101,11 @@ pub struct ColumnSummary {
     pub rule: String,
     /// The data key and version: `pii@2`.
     pub key: String,
-    /// What became of its values so far.
+    /// The counts of its values so far, by what became of them.
     pub counts: ValueCounts,
     /// Why values do not fit, as far as they were [examined](BatchPlan::examine).
     pub misfits: MisfitReasons,
-    /// What becomes of them.
+    /// The rule's handling of them.
     pub on_invalid: OnInvalid,
 }
 
@@ -130,13 +130,21 @@ impl BatchPlan {
             order: tweaks_first(&works),
             works,
             fates,
-            warnings: Vec::new(),
+            idle: Vec::new(),
         }
     }
 
-    /// Adds warnings about the policy.
-    pub(super) fn with_warnings(self, warnings: Vec<String>) -> Self {
-        Self { warnings, ..self }
+    /// Adds lines of the policy that name no column, and whether that looks like a mistake.
+    pub(super) fn with_idle_lines(self, idle: Vec<(String, bool)>) -> Self {
+        Self { idle, ..self }
+    }
+
+    /// Notes for a person: lines of the policy that name no column.
+    pub fn notes(&self) -> impl Iterator<Item = String> {
+        self.idle
+            .iter()
+            .filter(|(_, is_near)| !is_near)
+            .map(|(text, _)| text.clone())
     }
 
     /// Protect or reveal.
@@ -295,12 +303,13 @@ impl BatchPlan {
         self.works.iter().map(summary).collect()
     }
 
-    /// Warnings about lines of the policy that name no column, the keys that it uses and the tokens that it has minted,
-    /// each once.
+    /// Warnings about lines of the policy that name no column and look like a mistake, the keys that it uses and the
+    /// tokens that it has minted, each once.
     pub fn due(&self) -> Vec<String> {
         // A set, as several columns may be under one key.
         let due: BTreeSet<String> = self.works.iter().flat_map(|work| work.transform.warnings()).collect();
-        self.warnings.iter().cloned().chain(due).collect()
+        let near = self.idle.iter().filter(|(_, is_near)| *is_near);
+        near.map(|(text, _)| text.clone()).chain(due).collect()
     }
 
     /// Does one batch; `base` rows came before it.
@@ -343,8 +352,8 @@ impl BatchPlan {
             .map_err(|error| nullability(&self.output, error))
     }
 
-    /// Counts what would become of the values of one batch, and why some do not fit; `base` rows came before it. Nothing
-    /// is made of them, and no token is minted.
+    /// Counts what would become of the values of one batch, and why some do not fit; `base` rows came before it.
+    /// Nothing is made of them, and no token is minted.
     ///
     /// # Errors
     /// As [`BatchPlan::apply`], but for values that do not fit.
@@ -367,7 +376,7 @@ impl BatchPlan {
         Ok(())
     }
 
-    /// The same plan, which has found nothing so far.
+    /// A copy of the plan that has found nothing so far.
     #[cfg(feature = "files")]
     pub(crate) fn afresh(&self) -> Self {
         self.narrowed_to(&vec![true; self.fates.len()])

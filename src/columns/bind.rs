@@ -57,7 +57,7 @@ impl BatchPlan {
         let idle = engine.policy().idle_lines(table, &names)?;
         Ok(Self::protect_bound(engine, schema, &leaves, &bound)
             .await?
-            .with_warnings(idle))
+            .with_idle_lines(idle))
     }
 
     /// How to reveal `schema`, which describes itself, and how to protect what comes of it anew: under the same

@@ -1,4 +1,4 @@
-//! What became of the values of a column.
+//! Counts of the values of a column, by what became of them.
 
 use std::ops::AddAssign;
 

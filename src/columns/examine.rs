@@ -1,4 +1,4 @@
-//! What would become of the values of a column: everything is done but writing.
+//! Examination of a column: everything is done but writing.
 
 use std::collections::BTreeMap;
 

@@ -271,7 +271,7 @@ struct OrdinalRows<T: ArrowPrimitiveType> {
     ordinals: Vec<Option<i128>>,
     /// Values that are kept in the clear though they are no ordinals: finer than the format, or too wide.
     kept: Vec<(usize, T::Native)>,
-    /// How many of these are made NULL instead.
+    /// The number of those that are made NULL instead.
     nulled: usize,
 }
 

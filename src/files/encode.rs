@@ -142,7 +142,8 @@ impl Component {
         })
     }
 
-    /// Examines the columns of a row group, of which `base` rows come before. `progress` is told the rows of each batch.
+    /// Examines the columns of a row group, of which `base` rows come before. `progress` is told the rows of each
+    /// batch.
     ///
     /// # Errors
     /// As [`encode`](Self::encode), but for values that do not fit.

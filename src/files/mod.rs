@@ -34,6 +34,7 @@ mod table_name;
 
 #[cfg(feature = "cli")]
 pub(crate) use commit::OutputFile;
-pub use rewrite::{Job, Progress, Report};
+pub use pipeline::Progress;
+pub use rewrite::{Job, Report};
 pub use source::Source;
 pub use table_name::table_name;

@@ -8,12 +8,20 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::encode::{Component, interrupted};
-use super::rewrite::Progress;
 use super::source::Source;
 use crate::{Error, Result};
 
 /// Bytes, decompressed, of the row groups that are worked on at once.
 const IN_FLIGHT: u64 = 256 << 20;
+
+/// The progress of a job.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Rows done.
+    pub rows: u64,
+    /// Rows in all.
+    pub total: u64,
+}
 
 /// Row groups on their way, some ahead of the one that is written.
 pub(super) struct Pipeline<T> {
@@ -84,7 +92,7 @@ impl<T: Send + 'static> Pipeline<T> {
         }
     }
 
-    /// What the components make of a row group.
+    /// Waits for what the components make of a row group.
     pub(super) async fn row_group(
         &mut self,
         number: usize,

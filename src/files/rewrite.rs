@@ -1,5 +1,5 @@
-//! A file made of another: what a rule is for is decoded, transformed and encoded anew, on all cores; everything else is
-//! copied as it stands.
+//! A file made of another: what a rule is for is decoded, transformed and encoded anew, on all cores; everything else
+//! is copied as it stands.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, BufWriter};
@@ -21,7 +21,7 @@ use super::commit::{OutputFile, cannot_write};
 use super::copy::CopySource;
 use super::encode::{Component, Target, damaged, interrupted};
 use super::footer::{self, Footer, Touched};
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, Progress};
 use super::schema::{self, NewLeaf};
 use super::source::{Source, caught};
 use super::{int96, table_name};
@@ -45,15 +45,6 @@ pub struct Job {
     schema: SchemaDescriptor,
     footer: Footer,
     what: &'static str,
-}
-
-/// The progress of a job.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// Rows done.
-    pub rows: u64,
-    /// Rows in all.
-    pub total: u64,
 }
 
 /// The report of a job.
@@ -259,7 +250,7 @@ impl Job {
             rows: self.source.rows(),
             columns: self.summary(&work.components),
             due: self.plans.iter().flat_map(BatchPlan::due).collect(),
-            notes: self.footer.notes.clone(),
+            notes: self.notes().collect(),
         })
     }
 
@@ -342,7 +333,7 @@ impl Job {
             rows,
             columns: self.summary(&work.components),
             due: self.plans.iter().flat_map(BatchPlan::due).collect(),
-            notes: self.footer.notes.iter().cloned().chain(swept).collect(),
+            notes: self.notes().chain(swept).collect(),
         };
         Ok((aside, report))
     }
@@ -377,6 +368,11 @@ impl Job {
                 Component::new(&self.source, &self.file, &self.plans, &kept, target.clone())
             })
             .collect()
+    }
+
+    fn notes(&self) -> impl Iterator<Item = String> {
+        let of_plans = self.plans.iter().flat_map(BatchPlan::notes);
+        of_plans.chain(self.footer.notes.iter().cloned())
     }
 
     /// Summarizes the work, in the order of the columns.
@@ -415,8 +411,9 @@ impl Job {
             debug_assert!(made);
             let path = column.column_path().clone();
             properties = properties.set_column_compression(path.clone(), column.compression());
-            // Filled anew, from what is written: the source's would tell which plain values there were. Protected columns
-            // have one in any case, since whoever looks for a value looks for a ciphertext, of which no order helps.
+            // Filled anew, from what is written: the source's would tell which plain values there were. Protected
+            // columns have one in any case, since whoever looks for a value looks for a ciphertext, of which no order
+            // helps.
             let wanted = protects || column.bloom_filter_offset().is_some();
             let can = column.column_descr().physical_type() != PhysicalType::BOOLEAN;
             properties = properties.set_column_bloom_filter_enabled(path, wanted && can);

@@ -189,13 +189,13 @@
 //!
 //! A value that does not fit becomes `~1` and 52 or more letters and digits: AES-SIV (RFC 5297) of the value, padded to
 //! blocks of 16 bytes, under a key of its own, in base32 of lower case without padding; the tweak, if the rule has a
-//! fixed one or a column, is bound to it. Equal values stay equal, so that joins and look-ups go on. The length shows in
-//! steps of 16 bytes, and that it did not fit shows as well. It is authenticated: what was changed is refused.
+//! fixed one or a column, is bound to it. Equal values stay equal, so that joins and look-ups go on. The length shows
+//! in steps of 16 bytes, and that it did not fit shows as well. It is authenticated: what was changed is refused.
 //!
 //! The first character decides, on both sides. A value that begins with `~` itself is wrapped although the format takes
 //! it, so that no two values have one result. Where protected values of the format may begin with `~`, a policy is
-//! refused until the rule names another character (`wrap_mark = "!"`): ASCII, and no letter, digit or blank. A role that
-//! sees a rule masked sees `***` in place of every such value.
+//! refused until the rule names another character (`wrap_mark = "!"`): ASCII, and no letter, digit or blank. A role
+//! that sees a rule masked sees `***` in place of every such value.
 //!
 //! It is for `treatment = "encrypt"`, for texts (a column of numbers or dates has no place for one: there such a value
 //! is an error), and for keys that others are derived from. AES-SIV is not approved by NIST, so `approved_only` refuses
@@ -203,8 +203,8 @@
 //!
 //! # Before anything is written
 //!
-//! `cipherform check people.parquet` reads every row and says of each column how many values would be encrypted, share a
-//! band, be encrypted as a whole or be refused; for each reason it names the first rows. It never shows a value, and
+//! `cipherform check people.parquet` reads every row and says of each column how many values would be encrypted, share
+//! a band, be encrypted as a whole or be refused; for each reason it names the first rows. It never shows a value, and
 //! counts no use of a key. It ends with 1 if something would be refused. `protect --dry-run` does the same, and
 //! `--format json` is for programs.
 //!

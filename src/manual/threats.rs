@@ -100,6 +100,7 @@
 //! | length and shape | separators stay, and so does the number of symbols; an e-mail address keeps its dots, and often gives a name away by its lengths alone | pad before, or another treatment |
 //! | kept parts | they are plain: the last four digits, the domain of an address, a country code | keep less |
 //! | NULL and empty strings | they stay (and values that became NULL by `on_invalid = "null"` say that they did not fit) | fill in before |
+//! | values that did not fit | with `on_invalid = "siv"` it shows that they did not, which of them are equal, and their length in steps of 16 bytes | mend them before |
 //! | values left in the clear | with `on_invalid = "insecure-keep"` they stand there; the file says that there may be some | do not use it |
 //! | unprotected columns | a birth date, a ZIP code and a sex identify many people | drop (`unlisted = "drop"`), coarsen |
 //! | the number of distinct values | file size, dictionaries, statistics show it | – |

@@ -97,7 +97,7 @@
 //! cipherform tokens delete account tok_…                    forget for ever; --values FILE finds the tokens of values
 //! cipherform tokens expire                                  forget values past their ttl, which cannot be revealed
 //! cipherform keys rotate pii && cipherform tokens reseal    seal every value with the new key version
-//! cipherform tokens reindex account                         find values by the new version, new tags; nothing is minted then
+//! cipherform tokens reindex account                         find values by the new version; nothing is minted then
 //! cipherform tokens export account --format json            every row, sealed as it is
 //! ```
 //!

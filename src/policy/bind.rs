@@ -181,10 +181,10 @@ impl Policy {
         )))
     }
 
-    /// The lines that would protect or drop something and name no column of `table`, in words. Lines of other tables are
-    /// not missed.
+    /// The lines that would protect or drop something and name no column of `table`, in words, and whether each would
+    /// name one if it were spelt a little otherwise. Lines of other tables are not missed.
     #[cfg(feature = "columns")]
-    pub(crate) fn idle_lines(&self, table: &str, columns: &[&[String]]) -> Result<Vec<String>> {
+    pub(crate) fn idle_lines(&self, table: &str, columns: &[&[String]]) -> Result<Vec<(String, bool)>> {
         let known = || columns.iter().flat_map(|names| names.iter());
         let mut idle = Vec::new();
         for line in &self.columns {
@@ -197,13 +197,13 @@ impl Policy {
                 continue;
             }
             let near = known().find(|name| line.names_in_any_letters(table, name));
-            let near = near.map_or_else(String::new, |name| {
-                format!(", though it has `{name}`: letters count as they are, and blanks too")
-            });
-            idle.push(format!(
-                "{}: \"{}\" names no column of table `{table}`{near}",
-                line.at, line.pattern
-            ));
+            let mut text = format!("{}: \"{}\" names no column of table `{table}`", line.at, line.pattern);
+            if let Some(name) = near {
+                text.push_str(&format!(
+                    ", though it has `{name}`: letters count as they are, and blanks too"
+                ));
+            }
+            idle.push((text, near.is_some()));
         }
         Ok(idle)
     }

@@ -84,7 +84,8 @@ impl StagedBackup {
         }
     }
 
-    /// Tells whether [`put`](Self::put) would put the backup's keyring at `keyring`: nothing, or nothing newer, is there.
+    /// Tells whether [`put`](Self::put) would put the backup's keyring at `keyring`: nothing, or nothing newer, is
+    /// there.
     pub fn replaces(&self, keyring: &Path) -> bool {
         let found = compare(keyring, &self.backup.content().keyring.0);
         matches!(found, Ok(ExistingFile::NotNewer))

@@ -10,7 +10,7 @@ use crate::transform::batch::{BytesBatch, OrdinalBatch, Outcome, TextBatch, Text
 use crate::transform::mask::mask_for_role;
 use crate::transform::treatment::Treatment;
 
-/// What a role sees of every value that did not fit its format.
+/// The text that a role sees in place of every value that did not fit its format.
 const MISFIT: &str = "***";
 
 /// A treatment that reveals values masked: text with its symbols replaced, everything else as NULL.
