@@ -30,15 +30,13 @@ impl<T: Zeroize> Secret<T> {
     }
 }
 
-/// Bytes of the stack that [`wipe_stack`] wipes: as deep as calls of the ciphers go below it.
-#[cfg(feature = "columns")]
-const STACK: usize = 16 << 10;
+/// Bytes of the stack that [`wipe_stack`] wipes: deeper than the calls that make keys ready go, in any build.
+const STACK: usize = 64 << 10;
 
-/// Wipes what calls before this one have left on the stack, round keys among it.
+/// Wipes what calls before this one have left on the stack, keys and round keys among it.
 ///
-/// Whoever moves a large value to the heap copies the stack's bytes between its parts with it, and nobody wipes these
-/// there.
-#[cfg(feature = "columns")]
+/// Whoever moves a large value from there to the heap copies the bytes between its parts as well, and nobody wipes
+/// these.
 #[inline(never)]
 pub(crate) fn wipe_stack() {
     let mut area = [0_u8; STACK];

@@ -10,7 +10,6 @@ use super::task::{Task, Treated};
 use super::tweak::TweakColumn;
 use super::types::check_type;
 use super::{bytes, dictionary, ordinal, runs, text, tokens};
-use crate::secret::wipe_stack;
 use crate::transform::Outcome;
 use crate::{Error, Result};
 
@@ -52,9 +51,7 @@ pub fn apply(task: Task<'_>, array: &ArrayRef, tweaks: Option<&ArrayRef>) -> Res
     };
     // Before anything is treated: a key at its limit refuses the array as a whole, not in the middle.
     task.count(array)?;
-    let done = by_type(task, array, tweaks, tweak_column.as_ref());
-    wipe_stack();
-    done
+    by_type(task, array, tweaks, tweak_column.as_ref())
 }
 
 /// As [`apply`], for an array that was counted.

@@ -6,6 +6,7 @@ use super::engine::Engine;
 use crate::cipher::Direction;
 use crate::keys::{KeyHandle, KeyRef, KeyVersionId, verb};
 use crate::policy::{Grant, OnInvalid, Rule, RuleRef, Tokens, Treatment};
+use crate::secret::wipe_stack;
 use crate::tokens::{TokenRule, Tokenizer};
 use crate::transform::fpe::floor;
 use crate::transform::transform::Transform;
@@ -54,6 +55,8 @@ impl Engine {
             Some(tokens) => self.tokens(definition, tokens, rule, direction).await,
             None => self.cipher(definition, rule, direction).await,
         };
+        // Once for each key and rule, so that it costs nothing where rows are many.
+        wipe_stack();
         let transform = transform.map_err(|error| error.context(format_args!("rule `{}`", rule.rule)))?;
         // Masked inside, so that no caller can leave it out.
         let transform = Arc::new(if grant == Grant::Masked {
