@@ -109,7 +109,13 @@ def leaves(path: Path) -> list[tuple[str, ...]]:
 def chunk(path: Path, group: int, column: int) -> dict[str, object]:
     """The description of a column in a row group, without its place in the file."""
     known = pq.read_metadata(path).row_group(group).column(column).to_dict()
-    places = ["file_offset", "data_page_offset", "dictionary_page_offset", "has_dictionary_page"]
+    places = [
+        "file_offset",
+        "data_page_offset",
+        "dictionary_page_offset",
+        "has_dictionary_page",
+        "bloom_filter_offset",
+    ]
     return {name: value for name, value in known.items() if name not in places}
 
 

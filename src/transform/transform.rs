@@ -432,6 +432,9 @@ fn has_misfits(rule: &Rule, key: &KeyHandle) -> bool {
 /// Words the ways out for a value that does not fit: only settings that the rule could be given.
 fn remedy(cause: &FormatError, rule: &Rule) -> String {
     let mut remedies: Vec<&str> = Vec::new();
+    // For texts; what counts in a range mostly stands in columns that have no place for one.
+    let takes_siv = rule.treatment == TreatmentName::Encrypt && rule.format.ordinal_range().is_none();
+    let siv = takes_siv.then_some("encrypt such values as a whole with on_invalid = \"siv\"");
     match cause {
         FormatError::TweakLength { .. } => return "mend the tweak column".to_owned(),
         FormatError::UnderFloor { .. } | FormatError::SmallDomain { .. } => {
@@ -440,9 +443,7 @@ fn remedy(cause: &FormatError, rule: &Rule) -> String {
             if could_band && rule.format.banded().is_ok() {
                 remedies.push("set on_short = \"band\" in the rule");
             }
-            if rule.treatment == TreatmentName::Encrypt {
-                remedies.push("encrypt such values as a whole with on_invalid = \"siv\"");
-            }
+            remedies.extend(siv);
             remedies.extend(["keep less of the value", "set on_invalid = \"null\""]);
             // A rule that has accepted the risk is under the lower floor already.
             if rule.insecure_small_domain.is_none() {
@@ -451,9 +452,7 @@ fn remedy(cause: &FormatError, rule: &Rule) -> String {
         }
         _ => {
             remedies.push("mend the value");
-            if rule.treatment == TreatmentName::Encrypt {
-                remedies.push("encrypt such values as a whole with on_invalid = \"siv\"");
-            }
+            remedies.extend(siv);
             remedies.push("set on_invalid = \"null\" in the rule");
             // As the policy has it.
             if rule.format.is_symmetric() && !rule.version_character {
