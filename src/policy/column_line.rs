@@ -26,6 +26,7 @@ impl ColumnLine {
     }
 
     /// Tells whether it would name `column` if capitals were small letters, and blanks around names did not count.
+    #[cfg(feature = "columns")]
     pub(super) fn names_in_any_letters(&self, table: &str, column: &str) -> bool {
         let plain = |text: &str| text.trim().to_lowercase();
         let line = Self {
