@@ -147,7 +147,7 @@ impl From<Kdf> for PassphraseKdf {
 /// The table of a job that goes by the policy's `[columns]`.
 #[derive(Args, Debug)]
 pub(super) struct TableArgs {
-    /// The table that the policy's `table.column` lines mean [default: the name of the source file, or of the folder around Hive partitions]
+    /// The table that `table.column` lines mean [default: the name of the file, or of the folder of Hive partitions]
     #[arg(long, value_name = "NAME")]
     // One file may hold any part of a table, so its name is only the default.
     pub(super) table: Option<String>,
