@@ -263,7 +263,13 @@ async fn equal_values_stay_equal_and_nothing_of_them_shows() {
     // Spelt in capitals, or with another last character, it is nobody's.
     for changed in [
         wrapped.to_uppercase(),
-        format!("{}a", &wrapped[..wrapped.len() - 1]),
+        // Bits beyond the last byte that are not zero; another last bit.
+        format!("{}b", &wrapped[..wrapped.len() - 1]),
+        format!(
+            "{}{}",
+            &wrapped[..wrapped.len() - 1],
+            if wrapped.ends_with('a') { 'q' } else { 'a' }
+        ),
         format!("{wrapped}a"),
     ] {
         let rows = [Some(changed.as_str())];
