@@ -9,7 +9,9 @@ import random
 import subprocess
 from pathlib import Path
 
+import cipherform
 import duckdb
+import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -32,6 +34,12 @@ key = "pii"
 [rules.time]
 format = "timestamp"
 key = "pii"
+
+[rules.phone]
+format = "digits"
+key = "pii"
+on_short = "band"
+on_invalid = "siv"
 
 [rules.number]
 format = { type = "integer", min = 0, max = 2_147_483_647 }
@@ -254,8 +262,22 @@ def test_the_footer_holds_no_value(files: Files) -> None:
     assert b"123-45-6789" not in raw and b"of May" in raw
 
 
+def test_misfits_within_nested_columns_and_in_python(files: Files) -> None:
+    values = ["n/a", "5550100123", "~1", "12", None, ""]
+    table = pa.table({"s": [{"phone": value} for value in values], "l": [[value, "n/a"] for value in values]})
+    pq.write_table(table, files.path / "nested.parquet")
+    safe, back = files.there_and_back("nested.parquet", **{"s.phone": "phone", "l[]": "phone"})
+    assert pq.read_table(back).equals(table)
+    protected = [row["phone"] for row in pq.read_table(safe)["s"].to_pylist()]
+    assert [row[1] for row in pq.read_table(safe)["l"].to_pylist()] == [protected[0]] * len(values)
+    engine = cipherform.Engine(
+        files.keys.path / "files.toml", key_file=files.keys.key_file, local_kms=files.keys.local_kms
+    )
+    assert pa.array(engine.encrypt(pa.array(values), "phone")).to_pylist() == protected
+    assert pa.array(engine.decrypt(pa.array(protected), "phone")).to_pylist() == values
+
+
 def test_pandas_reads_what_is_left(files: Files) -> None:
-    pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"ssn": ["862-45-3891"], "k": ["a"], "n": [1]}).set_index("ssn")
     frame.attrs["note"] = "extract for 862-45-3891"
     frame.to_parquet(files.path / "pandas.parquet")

@@ -92,42 +92,25 @@ pub(super) async fn check(job: &Job, file: &Path, format: ListFormat, quiet: boo
         bar.finish_and_clear();
     }
     let report = report?;
+    for due in &report.due {
+        printer.say(format_args!("warning: {due}"));
+    }
     match format {
         ListFormat::Table => print_examined(file, &report, printer)?,
         ListFormat::Json => printer.line(examined(file, &report))?,
     }
-    Ok(report.columns.iter().map(refused).sum())
-}
-
-/// The values that have no place.
-fn refused(column: &ColumnSummary) -> usize {
-    let Outcome {
-        kept_clear,
-        wrapped,
-        nulled,
-        ..
-    } = column.counts.outcome;
-    // Each value that does not fit is counted by its reason, and the others by what becomes of them.
-    column.misfits.values() - (kept_clear + wrapped + nulled)
+    Ok(report.columns.iter().map(|column| column.counts.refused).sum())
 }
 
 fn print_examined(file: &Path, report: &Report, printer: &Printer) -> Result<()> {
     printer.line(format_args!("{}: {}", file.display(), count(report.rows, "row")))?;
     for column in &report.columns {
-        let refused = refused(column);
-        let mut counts = column.counts;
-        // They are none of those that are treated.
-        counts.values -= refused;
-        let mut line = format!(
+        printer.line(format_args!(
             "  {:<24} rule {:<16} {}",
             column.column,
             column.rule,
-            fates(&counts, "protected")
-        );
-        if refused > 0 {
-            line.push_str(&format!(", {} refused", digit_groups(refused as u128)));
-        }
-        printer.line(line)?;
+            fates(&column.counts, "protected")
+        ))?;
         for (reason, MisfitRows { values, first }) in column.misfits.iter() {
             let rows: Vec<String> = first.iter().map(u64::to_string).collect();
             let more = if *values > first.len() { ", …" } else { "" };
@@ -151,9 +134,9 @@ fn examined(file: &Path, report: &Report) -> serde_json::Value {
             values,
             nulls,
             empty,
+            refused,
             outcome,
         } = column.counts;
-        let refused = refused(column);
         let misfits = column.misfits.iter();
         let misfits =
             misfits.map(|(reason, rows)| json!({"reason": reason, "values": rows.values, "rows": rows.first}));
@@ -161,7 +144,7 @@ fn examined(file: &Path, report: &Report) -> serde_json::Value {
             "column": column.column,
             "rule": column.rule,
             "values": values,
-            "protected": column.counts.treated() - refused,
+            "protected": column.counts.treated(),
             "band": outcome.banded,
             "siv": outcome.wrapped,
             "made_null": outcome.nulled,
@@ -173,7 +156,13 @@ fn examined(file: &Path, report: &Report) -> serde_json::Value {
         })
     };
     let columns: Vec<_> = report.columns.iter().map(column).collect();
-    json!({"file": file.display().to_string(), "rows": report.rows, "columns": columns, "notes": report.notes})
+    json!({
+        "file": file.display().to_string(),
+        "rows": report.rows,
+        "columns": columns,
+        "warnings": report.due,
+        "notes": report.notes,
+    })
 }
 
 /// Words what became of the values of a column, which `what` says was done to the usual ones.
@@ -194,6 +183,7 @@ fn fates(counts: &ValueCounts, what: &str) -> String {
         (forgotten, "forgotten"),
         (counts.nulls, "NULL"),
         (counts.empty, "empty"),
+        (counts.refused, "refused"),
     ];
     // The first also if there are none: a column of nothing but NULLs says so.
     let fates = fates

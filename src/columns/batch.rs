@@ -13,7 +13,6 @@ use super::examine::{MisfitReasons, examine};
 use super::nested::{self, Fate, Leaf, Shape, Step, Values};
 use super::task::Task;
 use crate::cipher::Direction;
-use crate::policy::OnInvalid;
 use crate::transform::Transform;
 use crate::{Error, Result};
 
@@ -105,8 +104,6 @@ pub struct ColumnSummary {
     pub counts: ValueCounts,
     /// Why values do not fit, as far as they were [examined](BatchPlan::examine).
     pub misfits: MisfitReasons,
-    /// The rule's handling of them.
-    pub on_invalid: OnInvalid,
 }
 
 impl BatchPlan {
@@ -297,7 +294,6 @@ impl BatchPlan {
                 key: format!("{}@{}", work.transform.key().name(), work.transform.key().version()),
                 counts,
                 misfits,
-                on_invalid: work.transform.rule().on_invalid,
             }
         };
         self.works.iter().map(summary).collect()

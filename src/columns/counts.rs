@@ -22,6 +22,9 @@ pub struct ValueCounts {
     pub nulls: usize,
     /// Empty texts and bytes, which stay by `on_empty = "keep"`.
     pub empty: usize,
+    /// Values that do not fit and would be refused, as far as they were
+    /// [examined](super::BatchPlan::examine): else the first of them ends the work.
+    pub refused: usize,
     /// Values that were not treated as the rule's treatment says.
     pub outcome: Outcome,
 }
@@ -40,6 +43,7 @@ impl ValueCounts {
             values: array.len(),
             nulls: array.logical_null_count(),
             empty,
+            refused: 0,
             outcome,
         })
     }
@@ -53,7 +57,7 @@ impl ValueCounts {
             banded,
             forgotten,
         } = self.outcome;
-        let others = self.nulls + self.empty + kept_clear + wrapped + nulled + banded + forgotten;
+        let others = self.nulls + self.empty + self.refused + kept_clear + wrapped + nulled + banded + forgotten;
         self.values.saturating_sub(others)
     }
 }
@@ -63,6 +67,7 @@ impl AddAssign for ValueCounts {
         self.values += other.values;
         self.nulls += other.nulls;
         self.empty += other.empty;
+        self.refused += other.refused;
         self.outcome += other.outcome;
     }
 }

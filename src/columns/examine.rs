@@ -10,7 +10,7 @@ use arrow::datatypes::DataType;
 use super::array::apply;
 use super::counts::ValueCounts;
 use super::ordinal;
-use super::task::Task;
+use super::task::{Task, Treated};
 use crate::error::Detail;
 use crate::formats::FormatError;
 use crate::policy::{OnEmpty, OnInvalid, Rule};
@@ -42,28 +42,24 @@ impl MisfitReasons {
         reasons.into_iter()
     }
 
-    /// Counts all of them.
-    pub fn values(&self) -> usize {
-        self.0.values().map(|rows| rows.values).sum()
-    }
-
     fn add(&mut self, reason: &'static str, row: u64) {
-        let rows = self.0.entry(reason).or_default();
-        rows.values += 1;
-        rows.first.push(row);
-        // Parts of a file are examined side by side, and the first rows may come last.
-        rows.first.sort_unstable();
-        rows.first.truncate(ROWS);
+        self.extend(reason, 1, [row]);
     }
 
     pub(super) fn merge(&mut self, other: Self) {
-        for (reason, rows) in other.0 {
-            let mine = self.0.entry(reason).or_default();
-            mine.values += rows.values;
-            mine.first.extend(rows.first);
-            mine.first.sort_unstable();
-            mine.first.truncate(ROWS);
+        for (reason, MisfitRows { values, first }) in other.0 {
+            self.extend(reason, values, first);
         }
+    }
+
+    /// Adds `values` values, of which `first` are the first rows.
+    fn extend(&mut self, reason: &'static str, values: usize, first: impl IntoIterator<Item = u64>) {
+        let rows = self.0.entry(reason).or_default();
+        rows.values += values;
+        rows.first.extend(first);
+        // Parts of a file are examined side by side, and the first rows may come last.
+        rows.first.sort_unstable();
+        rows.first.truncate(ROWS);
     }
 }
 
@@ -84,15 +80,16 @@ pub(super) fn examine(
     }
     let strict = transform.handling_misfits(OnInvalid::Error);
     let is_wrapping = rule.on_invalid == OnInvalid::Siv && value_type(array.data_type()).is_string();
-    let (outcome, rows) = if is_wrapping {
-        let done = apply(task, array, tweaks)?;
-        (done.outcome, marked(&done.array, rule.wrap_mark)?)
+    let (counts, rows) = if is_wrapping {
+        let Treated { array: done, outcome } = apply(task, array, tweaks)?;
+        let rows = marked(&done, rule.wrap_mark, outcome.wrapped)?;
+        (ValueCounts::of(array, rule, outcome)?, rows)
     } else {
         // They become NULL, by which they are found.
         let lenient = transform.handling_misfits(OnInvalid::Null);
-        let done = apply(task.with_transform(&lenient), array, tweaks)?;
-        let rows = new_nulls(array, &done.array, done.outcome.nulled);
-        (outcome_of(rule, done.outcome), rows)
+        let Treated { array: done, outcome } = apply(task.with_transform(&lenient), array, tweaks)?;
+        let rows = new_nulls(array, &done, outcome.nulled);
+        (counts(array, rule, outcome.nulled, outcome)?, rows)
     };
     let mut reasons = MisfitReasons::default();
     for row in rows {
@@ -108,7 +105,7 @@ pub(super) fn examine(
         };
         reasons.add(reason, task.number(row));
     }
-    Ok((ValueCounts::of(array, rule, outcome)?, reasons))
+    Ok((counts, reasons))
 }
 
 /// Examines `array` as values to be tokenized.
@@ -133,11 +130,7 @@ fn examine_tokens(task: Task<'_>, tokenizer: &Tokenizer, array: &ArrayRef) -> Re
     for (row, cause) in &misfits {
         reasons.add(cause.reason(), task.number(*row));
     }
-    let found = Outcome {
-        nulled: misfits.len(),
-        ..Outcome::default()
-    };
-    Ok((ValueCounts::of(array, rule, outcome_of(rule, found))?, reasons))
+    Ok((counts(array, rule, misfits.len(), Outcome::default())?, reasons))
 }
 
 /// The type of single values.
@@ -149,8 +142,11 @@ fn value_type(data_type: &DataType) -> &DataType {
     }
 }
 
-/// The rows of `results` that begin with `mark`.
-fn marked(results: &ArrayRef, mark: char) -> Result<Vec<usize>> {
+/// The rows, `count` of them, of `results` that begin with `mark`.
+fn marked(results: &ArrayRef, mark: char, count: usize) -> Result<Vec<usize>> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
     let texts = cast(results, &DataType::LargeUtf8)
         .map_err(|error| Error::bug("a column of texts that cannot be read as such").with_source(error))?;
     let rows = texts.as_string::<i64>().iter().enumerate();
@@ -170,14 +166,15 @@ fn new_nulls(array: &ArrayRef, results: &ArrayRef, count: usize) -> Vec<usize> {
         .collect()
 }
 
-/// The outcome under the rule's own setting, where misfits were made NULL to find them.
-fn outcome_of(rule: &Rule, lenient: Outcome) -> Outcome {
-    let mut outcome = Outcome { nulled: 0, ..lenient };
+/// The counts under the rule's own setting, of `array` in which `misfits` values do not fit; `done` has what else was
+/// done.
+fn counts(array: &ArrayRef, rule: &Rule, misfits: usize, done: Outcome) -> Result<ValueCounts> {
+    let mut counts = ValueCounts::of(array, rule, Outcome { nulled: 0, ..done })?;
     match rule.on_invalid {
-        // Counted by reason; nothing becomes of them, as the job would fail.
-        OnInvalid::Error | OnInvalid::Siv => {}
-        OnInvalid::Null => outcome.nulled = lenient.nulled,
-        OnInvalid::InsecureKeep => outcome.kept_clear = lenient.nulled,
+        // Where texts have a place, they were wrapped, and are no misfits here.
+        OnInvalid::Error | OnInvalid::Siv => counts.refused = misfits,
+        OnInvalid::Null => counts.outcome.nulled = misfits,
+        OnInvalid::InsecureKeep => counts.outcome.kept_clear = misfits,
     }
-    outcome
+    Ok(counts)
 }

@@ -11,6 +11,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::ChunkReader as _;
 use parquet::file::writer::SerializedFileWriter;
@@ -289,8 +290,8 @@ impl Component {
         let of_leaf = |leaf: &usize| {
             let chunk = group.column(*leaf);
             let plain = usize::try_from(chunk.uncompressed_size()).unwrap_or_default() / rows;
-            let of_dictionary = match (chunk.column_descr().physical_type(), chunk.dictionary_page_offset()) {
-                (PhysicalType::BYTE_ARRAY, Some(at)) => self.dictionary_value(at),
+            let of_dictionary = match chunk.column_descr().physical_type() {
+                PhysicalType::BYTE_ARRAY => self.dictionary_value(chunk),
                 _ => 0,
             };
             plain.max(of_dictionary)
@@ -299,10 +300,9 @@ impl Component {
         (BYTES / row).clamp(1, ROWS)
     }
 
-    /// Bytes of a value of the dictionary at `offset`, on average: rows refer to it as often as they like.
-    fn dictionary_value(&self, offset: i64) -> usize {
-        let reader = u64::try_from(offset).ok().and_then(|at| self.file.get_read(at).ok());
-        let header = reader.and_then(|mut reader| pages::read_header(&mut reader).ok());
+    /// Bytes of a value of a chunk's dictionary, on average: rows refer to it as often as they like.
+    fn dictionary_value(&self, chunk: &ColumnChunkMetaData) -> usize {
+        let header = pages::dictionary(&self.file, chunk);
         header.map_or(0, |header| match header.dictionary_values {
             Some(values) if values > 0 => header.uncompressed / values,
             _ => 0,

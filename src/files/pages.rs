@@ -5,6 +5,11 @@
 
 use std::io::{self, BufRead};
 
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::reader::ChunkReader as _;
+
+use super::chunk::SharedFile;
+
 /// The most bytes of a header: it may hold the least and the greatest value of its page.
 const MOST: usize = 16 << 20;
 
@@ -46,6 +51,13 @@ pub(super) fn read_header(reader: &mut impl BufRead) -> io::Result<PageHeader> {
             return Err(damaged());
         }
     }
+}
+
+/// Reads the header of a column chunk's dictionary, if it has one that can be read.
+pub(super) fn dictionary(file: &SharedFile, chunk: &ColumnChunkMetaData) -> Option<PageHeader> {
+    let offset = u64::try_from(chunk.dictionary_page_offset()?).ok()?;
+    let header = read_header(&mut file.get_read(offset).ok()?).ok()?;
+    header.dictionary_values.map(|_| header)
 }
 
 /// Compares the checksums of the pages in the first `length` bytes of `reader`. `Ok(false)`: they have none.

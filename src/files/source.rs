@@ -10,7 +10,6 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::{Encoding, PageType, Type as PhysicalType};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, PageEncodingStats, ParquetMetaData};
-use parquet::file::reader::ChunkReader as _;
 
 use super::chunk::SharedFile;
 use super::{pages, schema};
@@ -139,8 +138,7 @@ impl Source {
             {
                 return all;
             }
-            let offset = chunk.dictionary_page_offset().and_then(|at| u64::try_from(at).ok());
-            let header = offset.and_then(|at| pages::read_header(&mut file.get_read(at).ok()?).ok());
+            let header = pages::dictionary(file, chunk);
             header
                 .and_then(|header| header.dictionary_values)
                 .map_or(all, |values| values as u64)

@@ -69,7 +69,8 @@
 //!
 //! Two settings are not compared and yet act in both directions, so mind the files there are: `on_empty` says what
 //! becomes of a stored text that is empty, too; `insecure_small_domain` must stay for as long as there are short values
-//! to reveal. `on_invalid` may change: the metadata says what was done.
+//! to reveal. `on_invalid` may change: the metadata says what was done. `wrap_mark` must stay as it was for SQL, which
+//! goes by the policy.
 //!
 //! # What changed before the first release
 //!

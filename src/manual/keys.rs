@@ -525,7 +525,7 @@
 //! no more. Of two copies of one log each counts for itself, which a checkpoint notices. A limit that is lowered
 //! holds for jobs that run already; one that is raised, from the next job on.
 //!
-//! How much one key should do:
+//! Limits of one key, beyond which it should be replaced:
 //!
 //! | what | at most | from | who sees to it |
 //! | --- | --- | --- | --- |

@@ -130,8 +130,8 @@
 //! A token store is authenticated row by row: a value is sealed for its row, and a row that a look-up hash leads to has
 //! a tag over domain, look-up hash, token and end of life ([tokens](super::tokens)). So whoever can write to the store
 //! cannot give one person the token or the value of another, nor a longer life; that is an error where the row is met.
-//! What they can do: take rows away, so that tokens cannot be revealed and a value gets a second token; damage them, so
-//! that jobs fail; and put back rows of an older copy of the same store, which were right once. Nothing notices the
+//! A writer can still take rows away, so that tokens cannot be revealed and a value gets a second token, damage them,
+//! so that jobs fail, and put back rows of an older copy of the same store, which were right once. Nothing notices the
 //! last: a value that was deleted can be revealed again by whoever has a copy of its row, and the keys.
 //!
 //! # Erasing a person

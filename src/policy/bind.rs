@@ -118,8 +118,18 @@ impl Policy {
         if direction == Direction::Encrypt {
             self.check_other_tables(table, columns)?;
         }
-        self.check_unlisted(table, columns)?;
-        columns.iter().map(|names| self.bind_one(table, names)).collect()
+        let bound = columns.iter().map(|names| self.bind_one(table, names));
+        let bound = bound.collect::<Result<Vec<Option<Bound<'_>>>>>()?;
+        let unlisted = match self.unlisted {
+            Unlisted::Keep => Bound::Keep,
+            Unlisted::Drop => Bound::Drop,
+            Unlisted::Error => {
+                let names = columns.iter().zip(&bound).filter(|(_, bound)| bound.is_none());
+                refuse_unlisted(table, &names.map(|(names, _)| names[0].as_str()).collect::<Vec<_>>())?;
+                Bound::Keep // of which there are none
+            }
+        };
+        Ok(bound.into_iter().map(|bound| bound.unwrap_or(unlisted)).collect())
     }
 
     /// Refuses a column that a line of another table protects and no line of this one names: a file that was renamed
@@ -145,40 +155,6 @@ impl Policy {
             }
         }
         Ok(())
-    }
-
-    /// Refuses columns that no line names, if the policy says so: all of them at once.
-    fn check_unlisted(&self, table: &str, columns: &[&[String]]) -> Result<()> {
-        if self.unlisted != Unlisted::Error {
-            return Ok(());
-        }
-        let mut unlisted: Vec<&str> = Vec::new();
-        for names in columns {
-            let mut is_named = false;
-            for name in *names {
-                is_named |= self.line(table, name)?.is_some();
-            }
-            if !is_named {
-                unlisted.extend(names.first().map(String::as_str));
-            }
-        }
-        if unlisted.is_empty() {
-            return Ok(());
-        }
-        let lines: Vec<String> = unlisted
-            .iter()
-            .map(|column| format!("\"{table}.{column}\" = \"keep\""))
-            .collect();
-        let named: Vec<String> = unlisted.iter().map(|column| format!("`{column}`")).collect();
-        Err(Error::bad_policy(format!(
-            "no line of [columns] names {} {} of table `{table}`, and the policy says unlisted = \"error\"",
-            if named.len() == 1 { "column" } else { "columns" },
-            named.join(", ")
-        ))
-        .with_hint(format!(
-            "add to [columns], with \"drop\" or a rule in place of \"keep\" where it has to be:\n{}",
-            lines.join("\n")
-        )))
     }
 
     /// The lines that would protect or drop something and name no column of `table`, in words, and whether each would
@@ -226,7 +202,8 @@ impl Policy {
         Ok(None)
     }
 
-    fn bind_one(&self, table: &str, names: &[String]) -> Result<Bound<'_>> {
+    /// The binding of one column, if a line names it.
+    fn bind_one(&self, table: &str, names: &[String]) -> Result<Option<Bound<'_>>> {
         let [column, within @ ..] = names else {
             return Err(Error::bug("a column without a name"));
         };
@@ -246,22 +223,16 @@ impl Policy {
             (Some(line), _) => Some((line, column)),
             (None, outer) => outer,
         };
-        match line {
-            Some((line, name)) => match self.binding(line)? {
-                // A rule is for one value. To protect every field of a struct with it would give fields
-                // of other types, and of other meanings, one permutation.
-                Bound::Rule(rule) if name != column => Err(Error::bad_policy(format!(
-                    "{}: column `{name}` of table `{table}` is nested, and rule `{}` is for values",
-                    line.at, rule.name
-                ))
-                .with_hint(format!("name what is in it, such as \"{column}\""))),
-                fate => Ok(fate),
-            },
-            None => match self.unlisted {
-                Unlisted::Keep => Ok(Bound::Keep),
-                Unlisted::Drop => Ok(Bound::Drop),
-                Unlisted::Error => self.check_unlisted(table, &[names]).map(|()| Bound::Keep),
-            },
+        let Some((line, name)) = line else { return Ok(None) };
+        match self.binding(line)? {
+            // A rule is for one value. To protect every field of a struct with it would give fields of other types,
+            // and of other meanings, one permutation.
+            Bound::Rule(rule) if name != column => Err(Error::bad_policy(format!(
+                "{}: column `{name}` of table `{table}` is nested, and rule `{}` is for values",
+                line.at, rule.name
+            ))
+            .with_hint(format!("name what is in it, such as \"{column}\""))),
+            fate => Ok(Some(fate)),
         }
     }
 
@@ -295,6 +266,27 @@ impl Policy {
     }
 }
 
+/// Refuses the columns `unlisted`, which no line names: all of them at once, as lines to paste.
+fn refuse_unlisted(table: &str, unlisted: &[&str]) -> Result<()> {
+    if unlisted.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = unlisted
+        .iter()
+        .map(|column| format!("\"{table}.{column}\" = \"keep\""))
+        .collect();
+    let named: Vec<String> = unlisted.iter().map(|column| format!("`{column}`")).collect();
+    Err(Error::bad_policy(format!(
+        "no line of [columns] names {} {} of table `{table}`, and the policy says unlisted = \"error\"",
+        if named.len() == 1 { "column" } else { "columns" },
+        named.join(", ")
+    ))
+    .with_hint(format!(
+        "add to [columns], with \"drop\" or a rule in place of \"keep\" where it has to be:\n{}",
+        lines.join("\n")
+    )))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::column_line::matches;
@@ -326,7 +318,7 @@ mod tests {
 
     fn rule_of(policy: &Policy, table: &str, column: &str) -> Result<Option<String>> {
         Ok(match policy.bind_one(table, &names(&[column]))? {
-            Bound::Rule(rule) => Some(rule.name.clone()),
+            Some(Bound::Rule(rule)) => Some(rule.name.clone()),
             _ => None,
         })
     }
@@ -398,8 +390,9 @@ mod tests {
         let policy = policy(lines);
         let bind = |path: &[&str]| {
             policy.bind_one("t", &names(path)).map(|bound| match bound {
-                Bound::Rule(rule) => rule.name.clone(),
-                other => format!("{other:?}"),
+                Some(Bound::Rule(rule)) => rule.name.clone(),
+                Some(other) => format!("{other:?}"),
+                None => "unlisted".to_owned(),
             })
         };
         assert_eq!(bind(&["address.postcode", "address"]).unwrap(), "a");

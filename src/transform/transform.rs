@@ -110,7 +110,6 @@ impl Transform {
     }
 
     /// Handles values that do not fit as `on_invalid` says, in place of the rule's own setting.
-    #[cfg(feature = "columns")]
     pub(crate) fn handling_misfits(&self, on_invalid: OnInvalid) -> Self {
         let mut transform = self.clone();
         transform.rule.on_invalid = on_invalid;

@@ -41,16 +41,6 @@ impl Engine {
             return Ok(transform);
         }
         let definition = self.state.policy.rule(&rule.rule)?;
-        let mut revealing;
-        let definition = match (direction, definition.on_invalid) {
-            // A value that was made NULL is NULL in the file; one that is there and does not fit must not get lost.
-            (Direction::Decrypt, OnInvalid::Null) => {
-                revealing = definition.clone();
-                revealing.on_invalid = OnInvalid::Error;
-                &revealing
-            }
-            _ => definition,
-        };
         let transform = match &definition.tokens {
             Some(tokens) => self.tokens(definition, tokens, rule, direction).await,
             None => self.cipher(definition, rule, direction).await,
@@ -58,6 +48,11 @@ impl Engine {
         // Once for each key and rule, so that it costs nothing where rows are many.
         wipe_stack();
         let transform = transform.map_err(|error| error.context(format_args!("rule `{}`", rule.rule)))?;
+        // A value that was made NULL is NULL in the file; one that is there and does not fit must not get lost.
+        let transform = match (direction, definition.on_invalid) {
+            (Direction::Decrypt, OnInvalid::Null) => transform.handling_misfits(OnInvalid::Error),
+            _ => transform,
+        };
         // Masked inside, so that no caller can leave it out.
         let transform = Arc::new(if grant == Grant::Masked {
             transform.masked()
